@@ -1,0 +1,44 @@
+"""The records of all five layers: frozen, slotted, SI floats, no arrays.
+
+A kind is what a user names (``devices/h100-sxm``); :data:`KINDS` maps each to its record.
+"""
+
+from __future__ import annotations
+
+from .device import Compute, Device, Die, Memory, Peak, Port, Power
+from .infrastructure import Battery, Cluster, Fabric, Fleet, Grid, Link, Node, Price, Rack, Site, Switch
+from .model import Latent, Layer, Mixture, Model, Network, Transformer
+from .scenario import Inference, Parallelism, Place, Scenario, Serving, System, Training, Workload
+from .stack import Calibration, Ceilings, Features, Stack, Tile
+
+__all__ = [
+    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Device", "Die", "Fabric", "Features",
+    "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model", "Network", "Node",
+    "Parallelism", "Peak", "Place", "Port", "Power", "Price", "Rack", "Scenario", "Serving", "Site", "Stack",
+    "Switch", "System", "Tile", "Training", "Transformer", "Workload", "singular",
+]  # fmt: skip
+
+KINDS: dict[str, type] = {
+    "devices": Device, "links": Link, "switches": Switch, "nodes": Node, "racks": Rack, "fabrics": Fabric,
+    "clusters": Cluster, "fleets": Fleet, "grids": Grid, "sites": Site, "prices": Price, "batteries": Battery,
+    "models": Model, "stacks": Stack, "scenarios": Scenario,
+}  # fmt: skip
+"""Kinds of registry entities, by folder name."""
+
+
+def singular(kind: str) -> str:
+    """Return the name of one entity of a kind.
+
+    Parameters
+    ----------
+    kind : str
+        A key of :data:`KINDS`.
+
+    Returns
+    -------
+    str
+        For example ``"battery"`` for ``"batteries"``.
+    """
+    if kind.endswith("ies"):
+        return kind[:-3] + "y"
+    return kind[:-2] if kind.endswith("ches") else kind[:-1]

@@ -1,0 +1,313 @@
+"""Layers B to D between the device and the user: links, nodes, places and prices."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from .fields import fact
+
+__all__ = ["Battery", "Cluster", "Fabric", "Fleet", "Grid", "Link", "Node", "Price", "Rack", "Site", "Switch"]
+
+
+@attrs.frozen
+class Link:
+    """One link.
+
+    Parameters
+    ----------
+    name, generation, note : str
+        What it is called.
+    bandwidth : float, B/s
+        Per direction and link.
+    latency : float, s
+        One way, when published.
+    achieved : float, B/s
+        Highest rate measured in a collective, per direction and link.
+    aliases : tuple of str
+        What people type.
+    """
+
+    name: str
+    bandwidth: float = fact("B/s")
+    latency: float | None = fact("s", default=None, tolerance=0.2)
+    achieved: float | None = fact("B/s", default=None, tolerance=0.05)
+    generation: str = ""
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Switch:
+    """One switch.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    link : str
+        Key of the link that its ports speak.
+    ports : float, count
+        Number of ports.
+    power : float, W
+        Maximum draw.
+    aliases : tuple of str
+        What people type.
+    """
+
+    name: str
+    link: str
+    ports: float = fact("1", tolerance=0.0)
+    power: float | None = fact("W", default=None)
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Node:
+    """One server: devices of one kind, joined by one kind of link.
+
+    Parameters
+    ----------
+    name, vendor, released, note : str
+        What it is called.
+    device : str
+        Key of a device.
+    devices : float, count
+        How many.
+    domain : float, count
+        Devices that the inner link joins; larger than ``devices`` for rack-scale domains.
+    inner : str
+        Key of the link between devices.
+    inner_links : float, count
+        Links per device.
+    outer : str
+        Key of the link that leaves the node.
+    outer_links : float, count
+        Links per node.
+    memory : float, B
+        Host memory.
+    power : float, W
+        Maximum draw of the whole node.
+    aliases : tuple of str
+        What people type.
+    """
+
+    name: str
+    device: str
+    devices: float = fact("1", tolerance=0.0)
+    inner: str = ""
+    inner_links: float | None = fact("1", default=None, tolerance=0.0)
+    domain: float | None = fact("1", default=None, tolerance=0.0)
+    outer: str = ""
+    outer_links: float | None = fact("1", default=None, tolerance=0.0)
+    memory: float | None = fact("B", default=None, tolerance=0.0)
+    power: float | None = fact("W", default=None)
+    vendor: str = ""
+    released: str = ""
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Rack:
+    """One rack.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    node : str
+        Key of a node.
+    nodes : float, count
+        Nodes per rack.
+    power : float, W
+        Limit of the rack.
+    """
+
+    name: str
+    node: str
+    nodes: float = fact("1", tolerance=0.0)
+    power: float | None = fact("W", default=None)
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Fabric:
+    """A network of switches.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    topology : str
+        fat-tree, rail-optimised, dragonfly, torus or switch.
+    link : str
+        Key of the link.
+    oversubscription : float, ratio
+        Traffic offered to traffic carried at the narrowest tier; 1 is non-blocking.
+    """
+
+    name: str
+    topology: Literal["fat-tree", "rail-optimised", "dragonfly", "torus", "switch"]
+    link: str
+    oversubscription: float | None = fact("1", default=None)
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Cluster:
+    """Nodes of one kind on one fabric.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    node, fabric, site : str
+        Keys.
+    nodes : float, count
+        Number of nodes.
+    """
+
+    name: str
+    node: str
+    nodes: float = fact("1", tolerance=0.0)
+    fabric: str = ""
+    site: str = ""
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Fleet:
+    """Several clusters of one operator.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    clusters : tuple of str
+        Keys of clusters.
+    """
+
+    name: str
+    clusters: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Grid:
+    """The electricity of a country or region.
+
+    Parameters
+    ----------
+    name : str
+        Country or region.
+    carbon : float, kg/J
+        Mass of CO2 equivalent per energy.
+    water : float, m^3/J
+        Water consumed per energy generated.
+    year : str
+        Year of the figure.
+    boundary : str
+        ``lifecycle`` or ``operational`` emissions.
+    average : str
+        ``average`` or ``marginal``; ``location`` or ``market`` based.
+    """
+
+    name: str
+    carbon: float = fact("kgCO2e/kWh", tolerance=0.1, zero=True)
+    water: float | None = fact("L/kWh", default=None, tolerance=0.2, zero=True)
+    year: str = ""
+    boundary: Literal["lifecycle", "operational"] = "lifecycle"
+    average: Literal["average", "marginal"] = "average"
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Site:
+    """A data centre or an operator's fleet of them.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    pue : float, ratio
+        Facility energy per IT energy.
+    wue : float, m^3/J
+        Water used on site per IT energy.
+    grid : str
+        Key of the grid that feeds it; empty for a fleet average.
+    """
+
+    name: str
+    pue: float = fact("1", tolerance=0.05, minimum=1.0, zero=True)
+    wue: float | None = fact("L/kWh", default=None, tolerance=0.1, zero=True)
+    grid: str = ""
+    year: str = ""
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Price:
+    """What a machine costs.
+
+    Parameters
+    ----------
+    name : str
+        SKU and provider.
+    provider, region, date : str
+        Who sells it, where, and the date of the quotation.
+    term : str
+        on-demand, spot, reserved or purchase.
+    device : str
+        Key of the device that it contains.
+    devices : float, count
+        Devices that it contains.
+    rate : float, USD/s
+        Price per time of the whole SKU; None for a purchase.
+    amount : float, USD
+        Purchase price of the whole SKU; None for a rental.
+    """
+
+    name: str
+    provider: str
+    device: str
+    term: Literal["on-demand", "spot", "reserved", "purchase"]
+    date: str
+    devices: float = fact("1", tolerance=0.0)
+    rate: float | None = fact("USD/h", default=None, tolerance=0.005)
+    amount: float | None = fact("USD", default=None, tolerance=0.005)
+    region: str = ""
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+@attrs.frozen
+class Battery:
+    """A battery.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    charge : float, A s
+        Rated charge.
+    voltage : float, V
+        Nominal voltage.
+    usable : float, ratio
+        Share of the rated energy that reaches the load.
+    """
+
+    name: str
+    charge: float = fact("Ah")
+    voltage: float = fact("V")
+    usable: float | None = fact("1", default=None, tolerance=0.1)
+    aliases: tuple[str, ...] = ()
+    note: str = ""

@@ -1,0 +1,203 @@
+"""Layer D: one question - a workload on a system in a place, under constraints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from .fields import setting
+
+__all__ = ["KINDS", "Inference", "Parallelism", "Place", "Scenario", "Serving", "System", "Training", "Workload"]
+
+
+@attrs.frozen
+class Serving:
+    """Generate text: prompts in, tokens out, a fixed number of requests at a time.
+
+    Parameters
+    ----------
+    model : str
+        Key of a model.
+    precision : str
+        Number format of the arithmetic, and of weights and cache unless they say otherwise.
+    batch : int, sample
+        Requests in flight.
+    input, output : int, token
+        Prompt and answer length of one request.
+    weights, kv_cache : str
+        Formats of stored weights and of the key-value cache; empty follows ``precision``.
+    """
+
+    model: str
+    precision: str = "bf16"
+    batch: int = setting("sample", default=1)
+    input: int = setting("token", default=1024)
+    output: int = setting("token", default=256)
+    weights: str = ""
+    kv_cache: str = ""
+
+
+@attrs.frozen
+class Training:
+    """Train: forward, backward and optimizer, step by step.
+
+    Parameters
+    ----------
+    model : str
+        Key of a model.
+    precision : str
+        Number format of the matrix products.
+    batch : int, sample
+        Samples per step over all devices.
+    sequence : int, token
+        Tokens per sample; 0 for image models.
+    optimizer : str
+        adam, sgd or adam8bit.
+    master : str
+        Format of the master weights kept beside 16-bit ones; empty for none.
+    recompute : str
+        none, selective or full.
+    samples : int, sample
+        Samples of the whole run; 0 reports the step only.
+    tokens : int, token
+        Tokens of the whole run; 0 reports the step only.
+    """
+
+    model: str
+    batch: int = setting("sample")
+    precision: str = "bf16"
+    sequence: int = setting("token", default=0, zero=True)
+    optimizer: Literal["adam", "sgd", "adam8bit"] = "adam"
+    master: str = "fp32"
+    recompute: Literal["none", "selective", "full"] = "none"
+    samples: float = setting("sample", default=0.0, zero=True)
+    tokens: float = setting("token", default=0.0, zero=True)
+
+
+@attrs.frozen
+class Inference:
+    """One forward pass per sample: classify, detect, embed.
+
+    Parameters
+    ----------
+    model : str
+        Key of a model.
+    precision : str
+        Number format of weights and arithmetic.
+    batch : int, sample
+        Samples per pass.
+    sequence : int, token
+        Tokens per sample of an encoder; 0 for image models.
+    rate : float, sample/s
+        Samples that arrive per time; 0 runs flat out.
+    """
+
+    model: str
+    precision: str = "int8"
+    batch: int = setting("sample", default=1)
+    sequence: int = setting("token", default=0, zero=True)
+    rate: float = setting("sample/s", default=0.0, zero=True)
+
+
+Workload = Serving | Training | Inference
+KINDS: dict[str, type[Serving] | type[Training] | type[Inference]] = {
+    "serving": Serving, "training": Training, "inference": Inference,
+}  # fmt: skip
+"""Scenario kinds and the workload record of each."""
+
+
+@attrs.frozen
+class Parallelism:
+    """How the work is divided; the product of all degrees is the number of devices.
+
+    Parameters
+    ----------
+    data, tensor, pipeline, context, expert : int, count
+        Degrees. Expert parallelism lives inside the data-parallel group.
+    """
+
+    data: int = setting("1", default=1)
+    tensor: int = setting("1", default=1)
+    pipeline: int = setting("1", default=1)
+    context: int = setting("1", default=1)
+    expert: int = setting("1", default=1)
+
+
+@attrs.frozen
+class System:
+    """What runs it.
+
+    Parameters
+    ----------
+    device : str
+        Key of a device.
+    stack : str
+        Key of a stack; empty means that one is assumed, visibly.
+    devices : int, count
+        How many.
+    node : str
+        Key of the node that holds them.
+    battery : str
+        Key of the battery that feeds it.
+    """
+
+    device: str
+    stack: str = ""
+    devices: int = setting("1", default=1)
+    node: str = ""
+    battery: str = ""
+
+
+@attrs.frozen
+class Place:
+    """Where it runs and what that costs.
+
+    Parameters
+    ----------
+    grid, site, price : str
+        Keys; an empty one is assumed visibly where a default exists, or leaves its question open.
+    """
+
+    grid: str = ""
+    site: str = ""
+    price: str = ""
+
+
+@attrs.frozen
+class Scenario:
+    """One question to evaluate.
+
+    Parameters
+    ----------
+    name, note : str
+        Title and remark.
+    kind : str
+        serving, training or inference.
+    workload : Serving, Training or Inference
+        The job.
+    system : System
+        The machine.
+    parallelism : Parallelism
+        Division of the job over the devices.
+    place : Place
+        Grid, site and price.
+    constraints : dict of str to str
+        Limits on outputs, for example ``{"performance.latency": "<= 5 s"}``.
+    solvers : dict of str to str
+        Solver to use for a question that several could answer.
+    settings : dict of str to dict
+        Inputs of single solvers, by solver name.
+    """
+
+    name: str
+    kind: Literal["serving", "training", "inference"]
+    workload: Workload
+    system: System
+    parallelism: Parallelism = attrs.field(factory=Parallelism)
+    place: Place = attrs.field(factory=Place)
+    constraints: dict[str, str] = attrs.field(factory=dict)
+    solvers: dict[str, str] = attrs.field(factory=dict)
+    settings: dict[str, dict[str, object]] = attrs.field(factory=dict)
+    aliases: tuple[str, ...] = ()
+    note: str = ""

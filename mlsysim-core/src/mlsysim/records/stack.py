@@ -1,0 +1,171 @@
+"""Layer D: what a software stack can do, and how close to the roofs it comes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from .fields import fact, setting
+
+__all__ = ["Calibration", "Ceilings", "Features", "Stack", "Tile"]
+
+
+@attrs.frozen
+class Features:
+    """Documented abilities of a stack.
+
+    Parameters
+    ----------
+    fused_attention : bool
+        Attention never writes its scores to memory.
+    shared_kv : bool
+        The decode kernel reads a key-value head once for all queries that share it.
+    fused_elementwise : bool
+        Norms, activations and residuals are fused with their neighbours.
+    graphs : bool
+        Kernels are replayed from a captured graph.
+    in_place_weights : bool
+        Weights are read from storage (flash), not copied to memory.
+    paged_kv : bool
+        The key-value cache grows block by block.
+    """
+
+    fused_attention: bool = False
+    shared_kv: bool = False
+    fused_elementwise: bool = False
+    graphs: bool = False
+    in_place_weights: bool = False
+    paged_kv: bool = False
+
+
+@attrs.frozen
+class Ceilings:
+    """How much of each roof the stack reaches: the prior for every device and precision.
+
+    Parameters
+    ----------
+    compute : float, ratio
+        Matrix-product rate over the device's achieved rate, or over its peak when no achieved
+        rate is known.
+    memory : float, ratio
+        Streaming rate over peak memory bandwidth.
+    overhead : float, s
+        Time per kernel that nothing hides.
+    reserve : float, B
+        Device memory that the runtime keeps for itself.
+    """
+
+    compute: float = fact("1", tolerance=0.2)
+    memory: float = fact("1", tolerance=0.2)
+    overhead: float = fact("s", tolerance=0.5, zero=True)
+    reserve: float = fact("B", tolerance=0.5, zero=True)
+
+
+@attrs.frozen
+class Calibration:
+    """Constants fitted on published measurements, for one device and precision.
+
+    Parameters
+    ----------
+    device, precision : str
+        What it was fitted for.
+    compute, memory : float, ratio
+        As in :class:`Ceilings`.
+    overhead : float, s
+        As in :class:`Ceilings`.
+    reserve : float, B
+        As in :class:`Ceilings`.
+    sigma : float, natural-log units
+        Scatter of single measurements about the fit.
+    covariance : tuple of tuple of float
+        Posterior covariance of the logarithms of (compute, memory, overhead).
+    rows : tuple of str
+        Ids of the measurements.
+    command, version, date : str
+        What reproduces the numbers.
+    """
+
+    device: str
+    precision: str
+    rows: tuple[str, ...]
+    command: str
+    version: str
+    date: str
+    sigma: float = setting("1", zero=True)
+    compute: float | None = setting("1", default=None)
+    memory: float | None = setting("1", default=None)
+    overhead: float | None = setting("s", default=None, zero=True)
+    reserve: float | None = setting("B", default=None, zero=True)
+    covariance: tuple[tuple[float, ...], ...] = ()
+
+
+@attrs.frozen
+class Tile:
+    """One output tile of the matrix-product library.
+
+    Parameters
+    ----------
+    m, n : float, count
+        Rows and columns.
+    rate : float, ratio
+        Rate relative to the best tile of the menu.
+    """
+
+    m: float = fact("1", tolerance=0.0)
+    n: float = fact("1", tolerance=0.0)
+    rate: float = fact("1", tolerance=0.1)
+
+
+@attrs.frozen
+class Stack:
+    """One version of one software stack.
+
+    Parameters
+    ----------
+    name, version, vendor, note : str
+        What it is called.
+    serves : tuple of str
+        Scenario kinds that it runs: serving, training, inference.
+    features : Features
+        Documented abilities.
+    ceilings : Ceilings
+        Prior for any device.
+    utilisation : float, ratio
+        Documented setting: share of device memory that it may use.
+    tiles : tuple of Tile
+        Menu of output tiles; empty means that no tile quantisation is modelled.
+    calibrations : tuple of Calibration
+        Fitted constants, each for one device and precision.
+    aliases : tuple of str
+        What people type.
+    """
+
+    name: str
+    version: str
+    serves: tuple[Literal["serving", "training", "inference"], ...]
+    features: Features
+    ceilings: Ceilings
+    utilisation: float = fact("1", default=1.0, tolerance=0.0)
+    vendor: str = ""
+    tiles: tuple[Tile, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+    def calibration_for(self, device: str, precision: str) -> Calibration | None:
+        """Return the fitted constants for a device and precision, if there are any.
+
+        Parameters
+        ----------
+        device, precision : str
+            Keys.
+
+        Returns
+        -------
+        Calibration or None
+        """
+        for found in self.calibrations:
+            if (found.device, found.precision) == (device, precision):
+                return found
+        return None

@@ -1,0 +1,410 @@
+"""The unit table, and reading and writing of quantities as text, without pint.
+
+Inside mlsysim every number is a plain SI ``float``. This module turns ``"3.35 TB/s"``
+into ``3.35e12`` and back. The base dimensions are the physical ones that occur and five
+that keep different things apart: information (byte), computation (FLOP), currency,
+token and sample. A rate of bytes is thus never mistaken for a frequency, and a FLOP is
+not a FLOP/s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from .errors import UnitError
+from .names import did_you_mean
+
+__all__ = [
+    "BASE_DIMENSIONS",
+    "DIMENSIONLESS",
+    "Unit",
+    "UnitDef",
+    "dimension_text",
+    "format_quantity",
+    "parse_quantity",
+    "parse_unit",
+    "register_units",
+    "unit_symbols",
+]
+
+BASE_DIMENSIONS = (
+    "time", "length", "mass", "temperature", "current",
+    "information", "computation", "currency", "token", "sample",
+)  # fmt: skip
+"""Names of the base dimensions, in the order of every exponent tuple."""
+
+_BASE_SYMBOLS = ("s", "m", "kg", "K", "A", "B", "FLOP", "USD", "token", "sample")
+
+Dimension = tuple[int, ...]
+DIMENSIONLESS: Dimension = (0,) * len(BASE_DIMENSIONS)
+
+
+class UnitDef(NamedTuple):
+    """One row of the unit table.
+
+    Parameters
+    ----------
+    symbol : str
+        How the unit is written, for example ``"Wh"``.
+    factor : float
+        Size of one unit in SI base units.
+    dimension : str
+        Product of base symbols, for example ``"kg m^2 s^-2"``; empty for a pure number.
+    prefixable : bool
+        Whether ``k``, ``M``, ``G``, ``m``, ``u`` ... may stand in front.
+    """
+
+    symbol: str
+    factor: float
+    dimension: str
+    prefixable: bool = False
+
+
+class Unit(NamedTuple):
+    """A parsed unit.
+
+    Parameters
+    ----------
+    text : str
+        The unit as written.
+    factor : float
+        Size of one unit in SI base units.
+    dimension : tuple of int
+        Exponents in the order of :data:`BASE_DIMENSIONS`.
+    """
+
+    text: str
+    factor: float
+    dimension: Dimension
+
+
+_ENERGY = "kg m^2 s^-2"
+_POWER = "kg m^2 s^-3"
+
+UNIT_TABLE: tuple[UnitDef, ...] = (
+    # time
+    UnitDef("s", 1, "s", True), UnitDef("min", 60, "s"), UnitDef("h", 3600, "s"),
+    UnitDef("hour", 3600, "s"), UnitDef("hours", 3600, "s"), UnitDef("hr", 3600, "s"),
+    UnitDef("day", 86400, "s"), UnitDef("days", 86400, "s"), UnitDef("week", 604800, "s"),
+    UnitDef("month", 2629800, "s"), UnitDef("year", 31557600, "s"), UnitDef("years", 31557600, "s"),
+    UnitDef("Hz", 1, "s^-1", True), UnitDef("fps", 1, "sample s^-1"),
+    # length, area, volume
+    UnitDef("m", 1, "m", True), UnitDef("L", 1e-3, "m^3", True), UnitDef("l", 1e-3, "m^3"),
+    # mass; CO2e is a kind of mass, so the suffix changes nothing
+    UnitDef("g", 1e-3, "kg", True), UnitDef("t", 1e3, "kg"), UnitDef("lb", 0.45359237, "kg"),
+    UnitDef("gCO2", 1e-3, "kg", True), UnitDef("gCO2e", 1e-3, "kg", True), UnitDef("gCO2eq", 1e-3, "kg", True),
+    UnitDef("tCO2e", 1e3, "kg"),
+    # temperature, current, voltage, energy, power
+    UnitDef("K", 1, "K"), UnitDef("A", 1, "A", True), UnitDef("Ah", 3600, "A s", True),
+    UnitDef("V", 1, "kg m^2 s^-3 A^-1", True), UnitDef("J", 1, _ENERGY, True), UnitDef("Wh", 3600, _ENERGY, True),
+    UnitDef("W", 1, _POWER, True), UnitDef("Watt", 1, _POWER), UnitDef("Watts", 1, _POWER),
+    UnitDef("watts", 1, _POWER), UnitDef("N", 1, "kg m s^-2", True),
+    # information: GB is 1e9 B, GiB is 2^30 B, Gb is an eighth of a GB
+    UnitDef("B", 1, "B", True), UnitDef("byte", 1, "B"), UnitDef("bytes", 1, "B"), UnitDef("KB", 1e3, "B"),
+    UnitDef("KiB", 2**10, "B"), UnitDef("MiB", 2**20, "B"), UnitDef("GiB", 2**30, "B"), UnitDef("TiB", 2**40, "B"),
+    UnitDef("PiB", 2**50, "B"), UnitDef("b", 0.125, "B", True), UnitDef("bit", 0.125, "B", True),
+    UnitDef("bits", 0.125, "B"), UnitDef("bps", 0.125, "B s^-1", True), UnitDef("Kb", 125, "B"),
+    # transfers are counted, not measured: MT/s is a frequency
+    UnitDef("T", 1, ""), UnitDef("kT", 1e3, ""), UnitDef("MT", 1e6, ""), UnitDef("GT", 1e9, ""),
+    # computation: one multiply-accumulate is two FLOP; integer operations share the dimension
+    UnitDef("FLOP", 1, "FLOP", True), UnitDef("FLOPs", 1, "FLOP", True), UnitDef("OP", 1, "FLOP", True),
+    UnitDef("OPs", 1, "FLOP", True), UnitDef("MAC", 2, "FLOP", True), UnitDef("MACs", 2, "FLOP", True),
+    UnitDef("FLOPS", 1, "FLOP s^-1", True), UnitDef("FLOP/s", 1, "FLOP s^-1", True),
+    UnitDef("OPS", 1, "FLOP s^-1", True), UnitDef("MACS", 2, "FLOP s^-1", True),
+    UnitDef("teraFLOPS", 1e12, "FLOP s^-1"), UnitDef("petaFLOPS", 1e15, "FLOP s^-1"),
+    UnitDef("teraflops", 1e12, "FLOP s^-1"), UnitDef("TFLOPs/s", 1e12, "FLOP s^-1"),
+    # money, tokens, samples, pure numbers
+    UnitDef("USD", 1, "USD"), UnitDef("$", 1, "USD"),
+    UnitDef("token", 1, "token"), UnitDef("tokens", 1, "token"), UnitDef("tok", 1, "token"),
+    UnitDef("sample", 1, "sample"), UnitDef("samples", 1, "sample"), UnitDef("image", 1, "sample"),
+    UnitDef("images", 1, "sample"), UnitDef("frame", 1, "sample"), UnitDef("frames", 1, "sample"),
+    UnitDef("request", 1, ""), UnitDef("requests", 1, ""), UnitDef("1", 1, ""), UnitDef("%", 0.01, ""),
+    UnitDef("cycle", 1, ""), UnitDef("cycles", 1, ""),
+)  # fmt: skip
+"""The whole table, as data; plugins add rows through ``mlsysim_register_units``."""
+
+_PREFIXES = {
+    "Q": 1e30, "R": 1e27, "Y": 1e24, "Z": 1e21, "E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3,
+    "c": 1e-2, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15,
+}  # fmt: skip
+_COUNT_SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12,
+                   "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}  # fmt: skip
+_SUPERSCRIPTS = str.maketrans({"²": "^2", "³": "^3", "⁻": "^-", "¹": "1", "·": "*", "×": "*"})
+
+_table: dict[str, tuple[float, Dimension]] = {}
+_extra: list[UnitDef] = []
+
+
+def _base_dimension(text: str) -> Dimension:
+    exponents = [0] * len(BASE_DIMENSIONS)
+    for factor in text.split():
+        symbol, _, power = factor.partition("^")
+        exponents[_BASE_SYMBOLS.index(symbol)] += int(power or 1)
+    return tuple(exponents)
+
+
+def _symbols() -> dict[str, tuple[float, Dimension]]:
+    if not _table:
+        rows = (*UNIT_TABLE, *_extra)
+        for row in rows:
+            if row.prefixable:
+                dimension = _base_dimension(row.dimension)
+                for prefix, size in _PREFIXES.items():
+                    _table.setdefault(prefix + row.symbol, (size * row.factor, dimension))
+        # Exact symbols win over prefixed ones: "min" is a minute, "T" a transfer.
+        for row in rows:
+            _table[row.symbol] = (float(row.factor), _base_dimension(row.dimension))
+    return _table
+
+
+def register_units(units: Iterable[UnitDef]) -> None:
+    """Add rows to the unit table.
+
+    Parameters
+    ----------
+    units : iterable of UnitDef
+        New units; a symbol that exists with another meaning is refused.
+
+    Raises
+    ------
+    UnitError
+        If a symbol is taken or its dimension names no base unit.
+    """
+    for row in units:
+        known = _symbols().get(row.symbol)
+        try:
+            new = (float(row.factor), _base_dimension(row.dimension))
+        except ValueError:
+            raise UnitError(
+                f"unit {row.symbol!r} has the dimension {row.dimension!r}",
+                remedy=f"Write it as a product of {', '.join(_BASE_SYMBOLS)}, for example 'kg m^2 s^-2'",
+            ) from None
+        if known is not None and known != new:
+            raise UnitError(f"unit {row.symbol!r} exists already with another meaning", remedy="Choose another symbol")
+        if known is None:
+            _extra.append(row)
+            _table.clear()
+            parse_unit.cache_clear()
+
+
+def unit_symbols() -> Mapping[str, tuple[float, Dimension]]:
+    """Return every symbol with its SI factor and dimension.
+
+    Returns
+    -------
+    mapping of str to (float, tuple of int)
+    """
+    return _symbols()
+
+
+def dimension_text(dimension: Dimension) -> str:
+    """Write a dimension in base symbols.
+
+    Parameters
+    ----------
+    dimension : tuple of int
+        Exponents in the order of :data:`BASE_DIMENSIONS`.
+
+    Returns
+    -------
+    str
+        For example ``"B/s"``; ``"1"`` for a pure number.
+    """
+    def side(sign: int) -> list[str]:
+        return [
+            symbol if abs(power) == 1 else f"{symbol}^{abs(power)}"
+            for symbol, power in zip(_BASE_SYMBOLS, dimension, strict=True)
+            if power * sign > 0
+        ]
+
+    above, below = side(1), side(-1)
+    return "/".join([" ".join(above) or "1", *below])
+
+
+_FACTOR = re.compile(r"([A-Za-zµμ%$][A-Za-z0-9µμ]*?)(?:(?:\^|\*\*)(-?\d+)|(?<=[A-Za-zµμ])(\d))?$|^(1)$")
+
+
+@lru_cache(maxsize=1024)
+def parse_unit(text: str) -> Unit:
+    """Read a unit.
+
+    Parameters
+    ----------
+    text : str
+        Products with a space or ``*``, quotients with ``/``, powers as ``m^2`` or ``mm2``.
+
+    Returns
+    -------
+    Unit
+
+    Raises
+    ------
+    UnitError
+        If a symbol is unknown; the message suggests near ones.
+    """
+    symbols = _symbols()
+    clean = text.translate(_SUPERSCRIPTS).strip()
+    if clean in symbols:
+        return Unit(text, *symbols[clean])
+    if not clean:
+        return Unit(text, 1.0, DIMENSIONLESS)
+    factor, exponents = 1.0, [0] * len(BASE_DIMENSIONS)
+    for position, part in enumerate(clean.split("/")):
+        sign = 1 if position == 0 else -1
+        for piece in re.split(r"\s+|\*(?!\*)(?<!\*\*)", part.strip()):
+            size, dimension, power = _read_factor(piece, text)
+            factor *= size ** (sign * power)
+            for i, exponent in enumerate(dimension):
+                exponents[i] += sign * power * exponent
+    return Unit(text, factor, tuple(exponents))
+
+
+def _read_factor(piece: str, text: str) -> tuple[float, Dimension, int]:
+    symbols = _symbols()
+    if piece in symbols:
+        return (*symbols[piece], 1)
+    match = _FACTOR.match(piece)
+    if match and match[1] in symbols:
+        return (*symbols[match[1]], int(match[2] or match[3] or 1))
+    same_fold = [s for s in symbols if s.casefold() == piece.casefold()]
+    hint = f"Did you mean {same_fold[0]!r}?" if same_fold else did_you_mean(piece, symbols)
+    raise UnitError(f"unknown unit {piece!r} in {text!r}", remedy=hint)
+
+
+_QUANTITY = re.compile(r"^\s*([+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$", re.DOTALL)
+
+
+def parse_quantity(text: str | float, unit: str) -> float:
+    """Read a number with its unit and return it in SI.
+
+    Parameters
+    ----------
+    text : str or number
+        For example ``"3.35 TB/s"`` or ``"81,559 MiB"``. A bare number is accepted only
+        where ``unit`` is dimensionless, or counts tokens or samples.
+    unit : str
+        The unit that the place asks for; it fixes the dimension.
+
+    Returns
+    -------
+    float
+        The value in SI base units.
+
+    Raises
+    ------
+    UnitError
+        If the text is not a number with a unit, or the dimension is another.
+    """
+    wanted = parse_unit(unit)
+    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+        raise UnitError(f"expected a quantity in {unit or '1'}, got {text!r}", remedy=f"Write for example \"3 {unit}\"")
+    if isinstance(text, (int, float)):
+        return _bare_number(float(text), wanted)
+    match = _QUANTITY.match(text)
+    if not match:
+        raise UnitError(f"{text!r} is not a number with a unit", remedy=f'Write for example "3 {unit}"')
+    number = float(match[1].replace(",", "").replace("_", ""))
+    symbol = match[2]
+    if not symbol:
+        return _bare_number(number, wanted, text)
+    if wanted.dimension == DIMENSIONLESS and symbol in _COUNT_SUFFIXES:
+        return _finite(number * _COUNT_SUFFIXES[symbol], text)
+    given = parse_unit(symbol)
+    if given.dimension != wanted.dimension:
+        raise UnitError(
+            f"{text!r} is {dimension_text(given.dimension)}, but {dimension_text(wanted.dimension)} is needed here",
+            remedy=_confusion(given, wanted) or f'Give it in {unit or "1"}',
+        )
+    return _finite(number * given.factor, text)
+
+
+def _bare_number(number: float, wanted: Unit, text: object = None) -> float:
+    counts = {BASE_DIMENSIONS.index("token"), BASE_DIMENSIONS.index("sample")}
+    if any(power for i, power in enumerate(wanted.dimension) if i not in counts):
+        shown = number if text is None else text
+        raise UnitError(f"{shown!r} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"')
+    return _finite(number, text if text is not None else number)
+
+
+def _finite(value: float, text: object) -> float:
+    if value != value or value in (float("inf"), float("-inf")):
+        raise UnitError(f"{text!r} is not a finite number", remedy="Give a finite number")
+    return value
+
+
+def _confusion(given: Unit, wanted: Unit) -> str:
+    """Say which of the usual confusions this is, if it is one."""
+    time = BASE_DIMENSIONS.index("time")
+    computation = BASE_DIMENSIONS.index("computation")
+    difference = [a - b for a, b in zip(given.dimension, wanted.dimension, strict=True)]
+    only_time = all(d == 0 for i, d in enumerate(difference) if i != time)
+    if given.dimension[computation] and wanted.dimension[computation] and only_time:
+        return "FLOP is an amount of work, FLOP/s (also written FLOPS) is a rate, and one MAC is 2 FLOP"
+    if only_time and difference[time] == -1:
+        return f"{given.text} is a rate and an amount is needed: multiply by a time, or drop the '/s'"
+    if only_time and difference[time] == 1:
+        return f"{given.text} is an amount and a rate is needed: did you forget '/s'?"
+    return ""
+
+
+_SHOWN_TIMES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
+_LONG_TIMES = (("days", 86400.0), ("h", 3600.0), ("min", 60.0))
+_SHOWN_PREFIXES = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0),
+                   ("m", 1e-3), ("u", 1e-6), ("n", 1e-9))  # fmt: skip
+_PLAIN_UNITS = {"1", "", "USD", "token", "sample", "token/s", "sample/s", "m", "%", "USD/h", "USD/token", "USD/sample",
+                "1/s", "tokens/s", "samples/s", "days"}  # fmt: skip
+
+
+def format_quantity(value: float, unit: str, digits: int = 4) -> str:
+    """Write an SI value in the unit and prefix a person would choose.
+
+    Parameters
+    ----------
+    value : float
+        The value in SI base units.
+    unit : str
+        The unit that the value belongs to, for example ``"B/s"``.
+    digits : int
+        Significant digits.
+
+    Returns
+    -------
+    str
+        For example ``"3.35 TB/s"``.
+    """
+    shown = parse_unit(unit)
+    if unit == "%":
+        return f"{_digits(100 * value, digits)} %"
+    if unit == "s":
+        return _format_time(value, digits)
+    scaled = value / shown.factor
+    if "m^2" in unit:
+        return f"{_digits(value * 1e6, digits)} mm^2"
+    if unit in _PLAIN_UNITS or scaled == 0 or "kWh" in unit or unit.startswith(("k", "GiB", "MiB")):
+        return f"{_digits(scaled, digits)} {unit if unit != '1' else ''}".strip()
+    for prefix, size in _SHOWN_PREFIXES:
+        if abs(scaled) >= size * 0.99999:
+            return f"{_digits(scaled / size, digits)} {prefix}{unit}"
+    return f"{scaled:.{digits}g} {unit}"
+
+
+def _format_time(value: float, digits: int) -> str:
+    for symbol, size in _LONG_TIMES:
+        if abs(value) >= 2 * size:
+            return f"{_digits(value / size, digits)} {symbol}"
+    for symbol, size in _SHOWN_TIMES:
+        if abs(value) >= size * 0.99999:
+            return f"{_digits(value / size, digits)} {symbol}"
+    return f"{value:.{digits}g} s"
+
+
+def _digits(value: float, digits: int) -> str:
+    text = f"{value:.{digits}g}"
+    if "e" in text:
+        text = f"{value:,.0f}" if 1 <= abs(value) < 1e12 else text
+    elif abs(value) >= 1000:
+        text = f"{float(text):,.0f}"
+    return text
