@@ -8,13 +8,17 @@ pages list.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, NamedTuple, TypeVar
 
 from .units import BASE_DIMENSIONS, parse_unit
 
-__all__ = ["FormulaSpec", "formula", "formula_of"]
+__all__ = ["DECLARED", "FormulaSpec", "equation_of", "formula", "formula_of"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+DECLARED: dict[CodeType, Callable[..., Any]] = {}
+"""Every formula by its code object; ``explain`` recognises calls by it."""
 
 
 class FormulaSpec(NamedTuple):
@@ -79,6 +83,7 @@ def formula(returns: str, *, discrete: tuple[str, ...] = (), **units: str) -> Ca
         ordered = {name: units[name] for name in arguments}
         spec = FormulaSpec(function.__name__, function.__module__, returns, ordered, discrete)
         function.__formula__ = spec  # type: ignore[attr-defined]
+        DECLARED[code] = function
         return function
 
     return declare
@@ -98,3 +103,30 @@ def formula_of(function: object) -> FormulaSpec | None:
     """
     spec = getattr(function, "__formula__", None)
     return spec if isinstance(spec, FormulaSpec) else None
+
+
+def equation_of(function: Callable[..., Any]) -> tuple[str, str]:
+    """Read equation and reference from a formula's docstring.
+
+    Parameters
+    ----------
+    function : callable
+        A formula whose docstring has the sections Notes (the equation is its first line) and
+        References.
+
+    Returns
+    -------
+    equation, reference : str
+        Empty where a section is missing.
+    """
+    sections: dict[str, list[str]] = {}
+    current = ""
+    lines = [line.strip() for line in (function.__doc__ or "").splitlines()]
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if following and set(following) == {"-"} and line:
+            current = line
+        elif current and line and set(line) != {"-"}:
+            sections.setdefault(current, []).append(line)
+    equation = next(iter(sections.get("Notes", [])), "")
+    reference = " ".join(sections.get("References", []))
+    return equation, reference

@@ -17,7 +17,7 @@ import attrs
 
 from .errors import RegistryError
 
-__all__ = ["Claim", "ClaimKind", "Level", "Source", "Standing", "independent", "judge"]
+__all__ = ["Claim", "ClaimKind", "Level", "Source", "Standing", "independent", "judge", "preferred_first"]
 
 ClaimKind = Literal["stated", "measured", "derived", "estimate"]
 SourceKind = Literal["datasheet", "standard", "paper", "api", "dataset", "benchmark", "filing", "code", "page"]
@@ -240,6 +240,24 @@ def independent(a: Source, b: Source, sources: Mapping[str, Source]) -> bool:
 def _rank(claim: Claim, sources: Mapping[str, Source]) -> tuple[int, int]:
     source = sources.get(claim.source)
     return _KIND_RANK[claim.kind], _TIER_RANK[source.tier] if source else 3
+
+
+def preferred_first(claims: Sequence[Claim], sources: Mapping[str, Source]) -> tuple[Claim, ...]:
+    """Order the claims on one field by the rule of :func:`judge`.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+        Claims on one field, in file order.
+    sources : mapping of str to Source
+        All documents by id.
+
+    Returns
+    -------
+    tuple of Claim
+        The chosen one first.
+    """
+    return tuple(sorted(claims, key=lambda claim: _rank(claim, sources)))
 
 
 def _agree(a: float, b: float, tolerance: float) -> bool:

@@ -26,7 +26,11 @@ class Mixture:
     shared : int, count
         Experts that every token passes, each ``ffn`` wide.
     dense_layers : int, count
-        Layers without experts, which use the model's own ``ffn``.
+        Layers without experts, wherever they stand, which use the model's own ``ffn``.
+    router_bias : bool
+        One bias per routed expert in the router.
+    shared_gate : bool
+        A learned gate, as wide as the model, on the shared experts.
     """
 
     experts: int = fact("1", tolerance=0.0)
@@ -34,6 +38,8 @@ class Mixture:
     ffn: int = fact("1", tolerance=0.0)
     shared: int = fact("1", default=0, tolerance=0.0, zero=True)
     dense_layers: int = fact("1", default=0, tolerance=0.0, zero=True)
+    router_bias: bool = False
+    shared_gate: bool = False
 
 
 @attrs.frozen
@@ -64,7 +70,8 @@ class Transformer:
     Parameters
     ----------
     layers, hidden, heads, kv_heads, head_dim, ffn : int, count
-        Blocks, width, query heads, key-value heads, width of a head, inner width of the MLP.
+        Blocks, width, query heads, key-value heads, width of a query and key head, inner width of the MLP.
+        With latent attention ``latent`` says how wide the parts of a head are.
     vocab : int, count
         Rows of the token embedding; 0 for a vision transformer.
     context : int, token
@@ -78,9 +85,16 @@ class Transformer:
     head : bool
         Whether there is an output projection to the vocabulary.
     norm : str
-        ``rms`` (one vector) or ``layer`` (weight and bias).
-    qkv_bias, bias : bool
-        Bias on the query-key-value projection; bias on every linear layer.
+        ``rms`` (one vector; also a layer norm without bias) or ``layer`` (weight and bias).
+    qkv_bias, bias, head_bias : bool
+        Bias on the query-key-value projection; bias on every linear layer of a block; bias on the
+        output projection to the vocabulary.
+    parallel : bool
+        Attention and MLP both read the input of the block, and their outputs are added together.
+    shared_norm : bool
+        One norm serves attention and MLP of a parallel block.
+    sinks : bool
+        One learned attention sink per query head.
     qk_norm : bool
         RMS norm on each query and key head.
     sandwich_norm : bool
@@ -90,13 +104,14 @@ class Transformer:
     token_types : int, count
         Segment embeddings of an encoder.
     final_norm, embedding_norm, pooler : bool
-        Norm before the head; norm after the embedding; dense layer on the first token.
+        Norm before the head; norm after the embedding; dense layer on the first position.
     window : int, token
         Sliding attention window; 0 for none.
     window_every : int, count
         One layer in so many attends to everything; 0 means all layers use the window.
     patch, image, channels, classes : int
-        Vision transformer: patch side, image side, colour channels, classes of the head.
+        Vision transformer: patch side, image side, colour channels, classes of the head. One class
+        token stands before the patches.
     mixture : Mixture or None
         Experts.
     latent : Latent or None
@@ -118,6 +133,10 @@ class Transformer:
     norm: Literal["rms", "layer"] = "rms"
     qkv_bias: bool = False
     bias: bool = False
+    head_bias: bool = False
+    parallel: bool = False
+    shared_norm: bool = False
+    sinks: bool = False
     qk_norm: bool = False
     sandwich_norm: bool = False
     final_norm: bool = True
@@ -142,9 +161,9 @@ class Layer:
     Parameters
     ----------
     op : str
-        conv, depthwise, separable, dense, pool, global_pool, basic (two 3x3 convolutions with a
-        shortcut), bottleneck (1x1, 3x3, 1x1 with a shortcut) or inverted_residual (expand,
-        depthwise, project).
+        conv, depthwise, separable (depthwise, then 1x1), dense, pool, global_pool, basic (two
+        convolutions with a shortcut), bottleneck (1x1, kernel, 1x1 with a shortcut) or
+        inverted_residual (1x1 expansion, depthwise, 1x1 projection).
     out : int, count
         Output channels or features; 0 keeps the number that came in.
     kernel : int or tuple of int, pixel
@@ -152,15 +171,17 @@ class Layer:
     stride : int or tuple of int, pixel
         Stride of the first repetition, or (height, width).
     mid : int, count
-        Inner channels of a bottleneck.
+        Inner channels of a bottleneck, or of an inverted residual whose expansion is no whole number.
     expand : int, count
         Expansion of an inverted residual.
+    squeeze : int, count
+        Inner channels of the squeeze-and-excitation of an inverted residual; 0 for none.
     groups : int, count
-        Groups of a convolution.
+        Groups of a convolution, or of the middle convolution of a bottleneck.
     repeat : int, count
         How often; only the first repetition strides.
-    bias, norm : bool
-        Bias vector; batch norm.
+    bias, norm, shortcut_norm : bool
+        Bias vector; batch norm; batch norm on the shortcut's projection.
     same : bool
         Whether the output covers the whole input (padding); otherwise only full windows count.
     """
@@ -173,10 +194,12 @@ class Layer:
     stride: int | tuple[int, int] = 1
     mid: int = 0
     expand: int = 1
+    squeeze: int = 0
     groups: int = 1
     repeat: int = 1
     bias: bool = False
     norm: bool = True
+    shortcut_norm: bool = True
     same: bool = True
 
 
@@ -186,20 +209,20 @@ class Network:
 
     Parameters
     ----------
-    height, width, channels : int
-        Input of one sample.
     source, at : str
         Document from which the whole list was taken, and the place in it.
     layers : tuple of Layer
         From input to output.
+    height, width, channels : int
+        Input of one sample.
     """
 
-    height: int = fact("1", tolerance=0.0)
-    width: int = fact("1", tolerance=0.0)
-    channels: int = fact("1", tolerance=0.0)
     source: str
     at: str
     layers: tuple[Layer, ...]
+    height: int = fact("1", tolerance=0.0)
+    width: int = fact("1", tolerance=0.0)
+    channels: int = fact("1", tolerance=0.0)
 
 
 @attrs.frozen

@@ -192,7 +192,7 @@ class Scenario:
 
     name: str
     kind: Literal["serving", "training", "inference"]
-    workload: Workload
+    workload: Workload = attrs.field(metadata={"by": "kind", "choices": KINDS})
     system: System
     parallelism: Parallelism = attrs.field(factory=Parallelism)
     place: Place = attrs.field(factory=Place)

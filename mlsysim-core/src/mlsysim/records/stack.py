@@ -137,6 +137,9 @@ class Stack:
         Menu of output tiles; empty means that no tile quantisation is modelled.
     calibrations : tuple of Calibration
         Fitted constants, each for one device and precision.
+    assumed_for : tuple of str
+        ``kind/vendor`` or ``kind/tier`` for which this stack is assumed, visibly, when a scenario
+        names none; for example ``serving/NVIDIA``.
     aliases : tuple of str
         What people type.
     """
@@ -150,6 +153,7 @@ class Stack:
     vendor: str = ""
     tiles: tuple[Tile, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    assumed_for: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     note: str = ""
 

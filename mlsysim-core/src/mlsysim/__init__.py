@@ -1,0 +1,52 @@
+"""mlsysim: what a machine-learning system will do, before it exists.
+
+Everything below is imported on first use, so that ``import mlsysim`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Quantity": "quantity", "Scenario": "records", "SimulationConfig": "config", "SolverSpec": "solving",
+    "Setting": "solving", "Request": "solving", "Result": "solving", "SystemEvaluation": "evaluation",
+    "evaluate": "evaluation", "explain": "explaining", "formula": "formula", "hookimpl": "hookspecs",
+    "plot_scorecard": "plotting", "registry": "front", "solver": "front", "sweep": "sweep",
+    "MlsysimError": "errors", "ConfigError": "errors", "OOMError": "errors", "PluginError": "errors",
+    "RegistryError": "errors", "SLAViolation": "errors", "SolverError": "errors", "UnitError": "errors",
+    "UnknownNameError": "errors",
+}  # fmt: skip
+__all__ = [*_WHERE, "__version__"]  # noqa: PLE0604 - the table above lists them once
+
+if TYPE_CHECKING:
+    from .config import SimulationConfig
+    from .errors import (
+        ConfigError, MlsysimError, OOMError, PluginError, RegistryError, SLAViolation, SolverError, UnitError,
+        UnknownNameError,
+    )  # fmt: skip
+    from .evaluation import SystemEvaluation, evaluate
+    from .explaining import explain
+    from .formula import formula
+    from .front import registry, solver
+    from .hookspecs import hookimpl
+    from .plotting import plot_scorecard
+    from .quantity import Quantity
+    from .records import Scenario
+    from .solving import Request, Result, Setting, SolverSpec
+    from .sweep import sweep
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _WHERE:
+        return getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    if name[:1].isupper():  # a class of another distribution: SingleNodeSolver, ProvenanceMap ...
+        return import_module(".front", __name__).elsewhere(name)
+    raise AttributeError(f"module 'mlsysim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,97 @@
+"""What is assumed where a scenario is silent: always visible, always replaceable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .errors import ConfigError
+from .units import format_quantity
+
+if TYPE_CHECKING:
+    from .records import Scenario
+    from .registry import Entry, Registry
+
+__all__ = ["assume"]
+
+DEFAULT_GRID = "world"
+
+
+def assume(
+    scenario: Scenario, entries: Mapping[str, Entry], registry: Registry
+) -> tuple[dict[str, Entry], tuple[str, ...]]:
+    """Fill the roles that a scenario leaves open and that have an honest default.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario.
+    entries : mapping of str to Entry
+        The roles that it names.
+    registry : Registry
+        Where defaults are looked for.
+
+    Returns
+    -------
+    entries : dict of str to Entry
+        With the assumed ones added.
+    assumptions : tuple of str
+        One sentence each, with the key that replaces it.
+
+    Raises
+    ------
+    ConfigError
+        If no stack is known for the device.
+    """
+    filled = dict(entries)
+    said: list[str] = []
+    if "stack" not in filled:
+        filled["stack"] = _stack_for(scenario.kind, filled["device"], registry)
+        said.append(f"stack: {filled['stack'].key}, the usual one for {filled['device'].key} (set system.stack)")
+    if "grid" not in filled:
+        grid = _grid_for(filled, registry)
+        if grid is not None:
+            filled["grid"] = grid
+            said.append(f"grid: {grid.record.name}, {grid.record.year} average (set place.grid)")
+    if "price" not in filled:
+        price = _cheapest(filled["device"].key, registry)
+        if price is not None:
+            filled["price"] = price
+            cost = price.record.rate if price.record.rate is not None else price.record.amount
+            unit = "USD/h" if price.record.rate is not None else "USD"
+            said.append(
+                f"price: {price.record.name}, {format_quantity(cost, unit)} for {price.record.devices:g} "
+                f"device(s), {price.record.date} (set place.price)"
+            )
+    if "site" not in filled:
+        said.append("site: none, so energy is that of the machine alone, PUE 1 (set place.site)")
+    return filled, tuple(said)
+
+
+def _stack_for(kind: str, device: Entry, registry: Registry) -> Entry:
+    stacks = [entry for entry in registry.entries("stacks") if kind in entry.record.serves]
+    for wanted in (f"{kind}/{device.record.vendor}", f"{kind}/{device.record.tier}", kind):
+        for entry in stacks:
+            if wanted in entry.record.assumed_for:
+                return entry
+    raise ConfigError(
+        f"no software stack is known to run {kind} scenarios on {device.record.name}",
+        where="system.stack",
+        remedy="Name one: " + (", ".join(e.key for e in stacks) or "none is registered"),
+    )
+
+
+def _grid_for(entries: Mapping[str, Entry], registry: Registry) -> Entry | None:
+    site = entries.get("site")
+    key = site.record.grid if site is not None and site.record.grid else DEFAULT_GRID
+    return registry.get("grids", key) if key in registry.keys("grids") else None
+
+
+def _cheapest(device: str, registry: Registry) -> Entry | None:
+    """Return the cheapest on-demand rental of a device, else its cheapest purchase."""
+    offers = [e for e in registry.entries("prices") if e.record.device == device]
+    rented = [e for e in offers if e.record.term == "on-demand" and e.record.rate is not None]
+    bought = [e for e in offers if e.record.term == "purchase" and e.record.amount is not None]
+    if rented:
+        return min(rented, key=lambda e: e.record.rate / e.record.devices)
+    return min(bought, key=lambda e: e.record.amount / e.record.devices) if bought else None

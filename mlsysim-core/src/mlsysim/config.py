@@ -1,0 +1,323 @@
+"""A scenario that was checked against the registry before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from .assumptions import assume
+from .constraints import Constraint, parse_constraints
+from .documents import SUFFIXES, Document, load_document
+from .errors import ConfigError, Fault, MlsysimError
+from .names import did_you_mean
+from .plugins import plugins
+from .records import Model, Parallelism, Scenario, Transformer
+from .records.precision import check_precision
+from .registry import Entry
+from .structure import read_settings
+
+__all__ = ["SimulationConfig", "apply_overrides"]
+
+_ROLES = {"device": "devices", "stack": "stacks", "node": "nodes", "battery": "batteries"}
+_PLACES = {"grid": "grids", "site": "sites", "price": "prices"}
+
+
+@attrs.frozen
+class SimulationConfig:
+    """A validated scenario with the entities it names.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario; keys and precisions in canonical form.
+    entries : mapping of str to Entry
+        By role: model, device, stack, node, battery, grid, site, price.
+    constraints : tuple of Constraint
+        Parsed limits on outputs.
+    assumptions : tuple of str
+        What was assumed where the scenario is silent.
+    """
+
+    scenario: Scenario
+    entries: Mapping[str, Entry] = attrs.field(repr=False)
+    constraints: tuple[Constraint, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, name: str | Path, overrides: Mapping[str, str] | None = None) -> SimulationConfig:
+        """Load and check a scenario.
+
+        Parameters
+        ----------
+        name : str or Path
+            A ``.toml``, ``.json`` or ``.yaml`` file, or the name of a packaged scenario.
+        overrides : mapping of str to str
+            Values to set before checking, by dotted key; a short key such as ``batch`` is enough
+            where only one table has it.
+
+        Returns
+        -------
+        SimulationConfig
+
+        Raises
+        ------
+        MlsysimError
+            With every fault found.
+        """
+        if isinstance(name, Path) or name.lower().endswith(SUFFIXES):
+            return cls.from_document(load_document(name), overrides)
+        entry = plugins().registry.get("scenarios", name, where="scenario")
+        document = load_document(entry.path)
+        return cls.from_document(document, overrides)
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, Any], overrides: Mapping[str, str] | None = None, *, name: str = ""
+    ) -> SimulationConfig:
+        """Check a scenario given as dictionaries.
+
+        Parameters
+        ----------
+        data : mapping
+            As in a scenario file; quantities are text with units.
+        overrides : mapping of str to str
+            As in :meth:`load`.
+        name : str
+            What messages call it.
+
+        Returns
+        -------
+        SimulationConfig
+        """
+        return cls.from_document(Document(name, dict(data)), overrides)
+
+    @classmethod
+    def from_document(cls, document: Document, overrides: Mapping[str, str] | None = None) -> SimulationConfig:
+        """Check a parsed scenario file.
+
+        Parameters
+        ----------
+        document : Document
+            The file.
+        overrides : mapping of str to str
+            As in :meth:`load`.
+
+        Returns
+        -------
+        SimulationConfig
+        """
+        if overrides:
+            document = Document(document.name, apply_overrides(document.data, overrides), document.text)
+        return cls.from_scenario(read_settings(Scenario, document), document)
+
+    @classmethod
+    def from_scenario(cls, scenario: Scenario, document: Document | None = None) -> SimulationConfig:
+        """Check a scenario record.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            The scenario.
+        document : Document, optional
+            The file it came from, for locations in messages.
+
+        Returns
+        -------
+        SimulationConfig
+        """
+        check = _Check(scenario, document or Document("", {}))
+        return check.run()
+
+
+def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+    """Return scenario data with some keys set.
+
+    Parameters
+    ----------
+    data : mapping
+        As parsed.
+    overrides : mapping of str to str
+        Dotted or short key to value; a value that reads as TOML is taken as such, else as text.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ConfigError
+        If a short key belongs to no table.
+    """
+    import copy
+
+    changed: dict[str, Any] = copy.deepcopy(dict(data))
+    for key, text in overrides.items():
+        *parents, last = _full_key(key, changed).split(".")
+        table = changed
+        for part in parents:
+            inner = table.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{part!r} is no table", where=f"--set {key}")
+            table = inner
+        table[last] = _value(text)
+    return changed
+
+
+def _full_key(key: str, data: Mapping[str, Any]) -> str:
+    if "." in key:
+        head, _, rest = key.partition(".")
+        return f"constraints.{key}" if head in ("feasibility", "performance", "macro") else f"{head}.{rest}"
+    if key in ("name", "kind", "note"):
+        return key
+    from .records import Place, System
+    from .records.scenario import KINDS
+
+    workload = KINDS.get(str(data.get("kind")))
+    owners = {"workload": workload, "system": System, "parallelism": Parallelism, "place": Place}
+    known = {a.name: table for table, cls in reversed(owners.items()) if cls for a in attrs.fields(cls)}
+    if key not in known:
+        raise ConfigError(f"no table of the scenario has a key {key!r}", where=f"--set {key}", remedy=did_you_mean(key, known))
+    return f"{known[key]}.{key}"
+
+
+def _value(text: str) -> Any:
+    import tomli
+
+    try:
+        return tomli.loads(f"x = {text}")["x"]
+    except tomli.TOMLDecodeError:
+        return text
+
+
+class _Check:
+    """Collects the faults of one scenario against the registry."""
+
+    def __init__(self, scenario: Scenario, document: Document) -> None:
+        self.scenario = scenario
+        self.document = document
+        self.faults: list[Fault] = []
+        self.entries: dict[str, Entry] = {}
+
+    def run(self) -> SimulationConfig:
+        scenario = self.scenario
+        self.look_up("model", "models", scenario.workload.model, "workload.model")
+        for role, kind in _ROLES.items():
+            self.look_up(role, kind, getattr(scenario.system, role), f"system.{role}")
+        for role, kind in _PLACES.items():
+            self.look_up(role, kind, getattr(scenario.place, role), f"place.{role}")
+        self.stop()
+        self.entries, assumptions = assume(scenario, self.entries, plugins().registry)
+        self.check(self.precisions, self.stack, self.devices, self.layout, self.solvers)
+        constraints = self.constraints()
+        self.stop()
+        return SimulationConfig(scenario, self.entries, constraints, assumptions)
+
+    def stop(self) -> None:
+        if self.faults:
+            raise ConfigError.from_faults(self.faults)
+
+    def check(self, *checks: Any) -> None:
+        for one in checks:
+            try:
+                one()
+            except MlsysimError as error:
+                self.faults += [self.located(fault) for fault in error.faults]
+
+    def located(self, fault: Fault) -> Fault:
+        """Put file and line to a fault that names a key of the scenario."""
+        if re.fullmatch(r"[a-z_]+(\.[\w-]+)*", fault.where):
+            return Fault(fault.what, where=self.document.place(fault.where), remedy=fault.remedy)
+        return fault
+
+    def fault(self, what: str, path: str, remedy: str) -> None:
+        self.faults.append(Fault(what, where=self.document.place(path), remedy=remedy))
+
+    def look_up(self, role: str, kind: str, name: str, path: str) -> None:
+        if not name:
+            return
+        try:
+            self.entries[role] = plugins().registry.get(kind, name, where=path)
+        except MlsysimError as error:
+            hint = plugins().broken_hint()
+            self.faults += [
+                self.located(Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip(". "))) for f in error.faults
+            ]
+
+    def precisions(self) -> None:
+        workload = self.scenario.workload
+        device = self.entries["device"].record
+        check_precision(workload.precision, where="workload.precision")
+        device.peak_of(workload.precision)
+        for name in ("weights", "kv_cache", "master"):
+            text = getattr(workload, name, "")
+            if text:
+                check_precision(text, where=f"workload.{name}")
+
+    def stack(self) -> None:
+        stack = self.entries["stack"].record
+        kind = self.scenario.kind
+        if kind not in stack.serves:
+            able = [e.key for e in plugins().registry.entries("stacks") if kind in e.record.serves]
+            self.fault(f"{stack.name} does not run {kind} scenarios", "system.stack", "Stacks that do: " + ", ".join(able))
+
+    def devices(self) -> None:
+        system = self.scenario.system
+        node = self.entries.get("node")
+        if node is None:
+            return
+        if plugins().registry.get("devices", node.record.device).key != self.entries["device"].key:
+            self.fault(f"{node.record.name} holds {node.record.device}, not {system.device}", "system.node",
+                       "Name a node of that device, or its device")  # fmt: skip
+        if system.devices > node.record.devices:
+            self.fault(f"{system.devices} devices do not fit {node.record.name}", "system.devices",
+                       f"It holds {node.record.devices:g}")  # fmt: skip
+
+    def layout(self) -> None:
+        layout, devices = self.scenario.parallelism, self.scenario.system.devices
+        degrees = layout.data * layout.tensor * layout.pipeline * layout.context
+        if layout != Parallelism() and degrees != devices:
+            self.fault(
+                f"data x tensor x pipeline x context = {degrees}, but there are {devices} devices",
+                "parallelism",
+                f"Nearest: data = {max(1, devices // (degrees // layout.data))} or devices = {degrees}",
+            )
+        model: Model = self.entries["model"].record
+        if model.transformer is not None:
+            self.transformer_layout(layout, model.transformer)
+
+    def transformer_layout(self, layout: Parallelism, shape: Transformer) -> None:
+        def legal(limit: int) -> str:
+            return ", ".join(str(d) for d in range(1, limit + 1) if limit % d == 0)
+
+        if shape.heads % layout.tensor:
+            self.fault(f"tensor = {layout.tensor} does not divide {shape.heads} heads", "parallelism.tensor",
+                       f"Legal degrees: {legal(shape.heads)}")  # fmt: skip
+        if layout.pipeline > shape.layers:
+            self.fault(f"pipeline = {layout.pipeline} exceeds {shape.layers} layers", "parallelism.pipeline",
+                       f"At most {shape.layers}")  # fmt: skip
+        experts = shape.mixture.experts if shape.mixture else 1
+        if experts % layout.expert:
+            self.fault(f"expert = {layout.expert} does not divide {experts} experts", "parallelism.expert",
+                       f"Legal degrees: {legal(experts)}")  # fmt: skip
+
+    def solvers(self) -> None:
+        loaded = plugins()
+        for question, name in self.scenario.solvers.items():
+            spec = loaded.solver(name)
+            if spec.question != question:
+                self.fault(f"{name} answers {spec.question!r}, not {question!r}", f"solvers.{question}", "")
+        for name, given in self.scenario.settings.items():
+            loaded.solver(name).read_settings(given)
+
+    def constraints(self) -> tuple[Constraint, ...]:
+        try:
+            return parse_constraints(self.scenario.constraints, plugins().solvers.values())
+        except MlsysimError as error:
+            self.faults += [self.located(fault) for fault in error.faults]
+            return ()
+
+

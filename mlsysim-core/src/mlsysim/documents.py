@@ -1,0 +1,205 @@
+"""Text files as data: parse TOML, JSON or YAML, and find the line of a key when something is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from .errors import ConfigError, MlsysimError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
+__all__ = ["Document", "find_line", "load_document", "parse_text"]
+
+SUFFIXES = (".toml", ".json", ".yaml", ".yml")
+MAX_BYTES = 4_000_000
+
+
+@attrs.frozen
+class Document:
+    """A parsed file that remembers its text.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it: usually its path.
+    data : dict
+        The parsed content.
+    text : str
+        The text it was parsed from; empty for data made in Python.
+    """
+
+    name: str
+    data: dict[str, Any]
+    text: str = ""
+
+    def place(self, path: str) -> str:
+        """Say where a key stands.
+
+        Parameters
+        ----------
+        path : str
+            Dotted path of the key.
+
+        Returns
+        -------
+        str
+            ``file:line: key`` when the line can be found.
+        """
+        line = find_line(self.text, path) if self.text else 0
+        head = f"{self.name}:{line}" if line else self.name
+        return f"{head}: {path}" if head and path else head or path
+
+
+def find_line(text: str, path: str) -> int:
+    """Find the line of a key, or of the nearest table around it.
+
+    Parameters
+    ----------
+    text : str
+        TOML, JSON or YAML text.
+    path : str
+        Dotted path; numbers are positions in a list.
+
+    Returns
+    -------
+    int
+        From 1; 0 when nothing was found.
+    """
+    keys = [part for part in path.split(".") if part]
+    for depth in range(len(keys), 0, -1):
+        found = _toml_line(text, keys[:depth]) or _nested_line(text, keys[:depth])
+        if found:
+            return found
+    return 0
+
+
+def _toml_line(text: str, keys: list[str]) -> int:
+    """Find ``keys`` in TOML: under a ``[table]``, or as a table header itself."""
+    header: list[str] = []
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        table = re.match(r"\s*(\[\[?)\s*([^\]=]+?)\s*\]\]?\s*(?:#.*)?$", line)
+        if table:
+            header = [part.strip().strip("\"'") for part in table[2].split(".")]
+            if table[1] == "[[":
+                counts[table[2]] = counts.get(table[2], -1) + 1
+                header.append(str(counts[table[2]]))
+            if header == keys:
+                return number
+        else:
+            key = re.match(r"""\s*["']?([A-Za-z0-9_.\-]+?)["']?\s*=""", line)
+            if key and [*header, *key[1].split(".")] == keys:
+                return number
+    return 0
+
+
+def _nested_line(text: str, keys: list[str]) -> int:
+    """Find ``keys`` one after the other in JSON or YAML."""
+    wanted = [key for key in keys if not key.isdigit()]
+    reached, found = 0, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        for match in re.finditer(r"""["']?([A-Za-z0-9_.\-]+)["']?\s*:""", line):
+            if reached < len(wanted) and match[1] == wanted[reached]:
+                reached, found = reached + 1, number
+    return found if reached == len(wanted) else 0
+
+
+def parse_text(text: str, suffix: str, name: str) -> dict[str, Any]:
+    """Parse TOML, JSON or YAML.
+
+    Parameters
+    ----------
+    text : str
+        The content.
+    suffix : str
+        ``.toml``, ``.json``, ``.yaml`` or ``.yml``.
+    name : str
+        Name for messages.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ConfigError
+        When the text does not parse, or is no table; the place is file:line.
+    """
+    try:
+        data = _PARSERS[suffix](text)
+    except RecursionError:
+        raise ConfigError("the file is nested too deeply", where=name) from None
+    except Exception as error:
+        line = getattr(error, "lineno", 0) or getattr(getattr(error, "problem_mark", None), "line", -1) + 1
+        what = str(getattr(error, "problem", None) or getattr(error, "msg", None) or error)
+        where = f"{name}:{line}" if line else name
+        raise ConfigError(f"not valid {suffix[1:].upper()}: {what}", where=where) from None
+    if not isinstance(data, dict):
+        raise ConfigError("the file holds no table at its top", where=name, remedy="Write key = value pairs")
+    return data
+
+
+def _parse_toml(text: str) -> Any:
+    import tomli
+
+    return tomli.loads(text)
+
+
+def _parse_json(text: str) -> Any:
+    import json
+
+    return json.loads(text)
+
+
+def _parse_yaml(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+_PARSERS = {".toml": _parse_toml, ".json": _parse_json, ".yaml": _parse_yaml, ".yml": _parse_yaml}
+
+
+def load_document(path: str | Path | Traversable, *, error: type[MlsysimError] = ConfigError) -> Document:
+    """Read and parse a file.
+
+    Parameters
+    ----------
+    path : str, Path or Traversable
+        A ``.toml``, ``.json``, ``.yaml`` or ``.yml`` file.
+    error : type
+        Error class to raise.
+
+    Returns
+    -------
+    Document
+
+    Raises
+    ------
+    MlsysimError
+        When the file is missing, unreadable, too large, no text, or does not parse.
+    """
+    file = Path(path) if isinstance(path, str) else path
+    name = str(path)
+    suffix = Path(file.name).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise error(f"{suffix or 'no suffix'} is not a format I read", where=name, remedy="Use .toml, .json or .yaml")
+    try:
+        raw = file.read_bytes()
+    except OSError as problem:
+        raise error(f"cannot be read: {problem.strerror or problem}", where=name) from None
+    if len(raw) > MAX_BYTES:
+        raise error(f"the file has {len(raw):,} bytes", where=name, remedy=f"The limit is {MAX_BYTES:,}")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise error(f"not UTF-8 text (byte {problem.start})", where=name) from None
+    try:
+        return Document(name, parse_text(text, suffix, name), text)
+    except ConfigError as problem:
+        raise error.from_faults(problem.faults) from None

@@ -1,0 +1,292 @@
+"""From an answer back to its documents: the tree behind one number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from .errors import ConfigError
+from .formula import equation_of, formula_of
+from .provenance import Standing
+from .tracing import Node, Traced, formula_calls, node_of, trace, trace_record
+from .units import format_quantity
+
+if TYPE_CHECKING:
+    from .config import SimulationConfig
+    from .evaluation import SystemEvaluation
+
+__all__ = ["Explanation", "evidence", "explain"]
+
+
+@attrs.frozen
+class Explanation:
+    """One node of the tree.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    value : str
+        The number with its unit.
+    how : str
+        ``formula``, ``sum``, ``product`` ..., ``input``, ``setting`` or ``constant``.
+    equation, reference : str
+        Of a formula.
+    source, at, retrieved, badge, as_stated : str
+        Of a sourced input.
+    children : tuple of Explanation
+        What it was made from.
+    """
+
+    name: str
+    value: str
+    how: str
+    equation: str = ""
+    reference: str = ""
+    source: str = ""
+    at: str = ""
+    retrieved: str = ""
+    badge: str = ""
+    as_stated: str = ""
+    children: tuple[Explanation, ...] = ()
+
+    def lines(self, depth: int = 99, indent: str = "") -> Iterator[str]:
+        """Write the tree as text.
+
+        Parameters
+        ----------
+        depth : int
+            Levels to print.
+        indent : str
+            Put in front of each line.
+
+        Yields
+        ------
+        str
+        """
+        head = f"{self.name} = {self.value}"
+        if self.equation:
+            head += f"    {self.equation}"
+        yield indent + head
+        if self.reference:
+            yield f"{indent}    ref: {self.reference}"
+        if self.source:
+            yield f'{indent}    [{self.badge}] "{self.as_stated}" {self.source}, {self.at} (read {self.retrieved})'
+        elif self.badge:
+            yield f"{indent}    [{self.badge}] {self.as_stated}"
+        if depth <= 1 and self.children:
+            yield f"{indent}    ... {len(self.children)} more below (--depth)"
+            return
+        for child in self.children:
+            yield from child.lines(depth - 1, indent + "    ")
+
+    def inputs(self) -> Iterator[Explanation]:
+        """Go through the sourced inputs of the tree.
+
+        Yields
+        ------
+        Explanation
+        """
+        if self.badge:
+            yield self
+        for child in self.children:
+            yield from child.inputs()
+
+
+def traced_answers(config: SimulationConfig) -> tuple[dict[str, Any], dict[str, str]]:
+    """Solve a scenario once more on numbers that remember where they came from.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+        The checked scenario.
+
+    Returns
+    -------
+    answers : dict of str to traced number
+        By output name.
+    units : dict of str to str
+        Unit of each output.
+    """
+    from .evaluation import build_request, choose_solvers
+    from .plugins import plugins
+    from .solving import load_solver
+
+    known: dict[str, Any] = {}
+    units: dict[str, str] = {}
+    chosen, _ = choose_solvers(config, plugins())
+    with formula_calls():
+        for spec in chosen:
+            absent = any(role not in config.entries for role, required in spec.roles if required)
+            if absent or any(n not in known for n in spec.needs if not n.endswith("?")):
+                continue
+            request = build_request(config, spec, known)
+            traced = attrs.evolve(
+                request,
+                scenario=attrs.evolve(
+                    request.scenario,
+                    workload=trace_record(request.scenario.workload, "workload"),
+                    system=trace_record(request.scenario.system, "system"),
+                ),
+                records={role: trace_record(record, role) for role, record in request.records.items()},
+                settings={k: trace(v, "input", origin=f"settings.{spec.name}.{k}") for k, v in request.settings.items()},
+            )
+            solver = load_solver(spec)
+            answers = solver.compute(solver.prepare(traced))
+            known.update({name: value for name, value in answers.items() if name in spec.outputs})
+            units.update(spec.outputs)
+    return known, units
+
+
+def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
+    """Build the tree behind one answer.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        As :func:`mlsysim.evaluate` returned it.
+    output : str
+        Full or short name of an output.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    ConfigError
+        If there is no such answer, or the evaluation was read back from a file.
+    """
+    answer = evaluation[output]
+    config = _config_of(evaluation)
+    answers, units = traced_answers(config)
+    builder = _Builder(config, units)
+    return attrs.evolve(
+        builder.tree(node_of(answers[answer.name]), units[answer.name], answer.name),
+        name=answer.name,
+        value=str(answer),
+    )
+
+
+def evidence(evaluation: SystemEvaluation) -> dict[str, Standing]:
+    """Return the standing of every sourced number behind the answers.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        As :func:`mlsysim.evaluate` returned it.
+
+    Returns
+    -------
+    dict of str to Standing
+        By ``role.field``.
+    """
+    config = _config_of(evaluation)
+    answers, _ = traced_answers(config)
+    origins: set[str] = set()
+    seen: set[int] = set()
+    pending = [value.node for value in answers.values() if isinstance(value, Traced)]
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.origin:
+            origins.add(node.origin)
+        pending += [p.node for p in (*node.parents, *node.arguments.values()) if isinstance(p, Traced)]
+    found: dict[str, Standing] = {}
+    for origin in sorted(origins):
+        standing = _standing(config, origin)
+        if standing is not None:
+            found[origin] = standing
+    return found
+
+
+def _config_of(evaluation: SystemEvaluation) -> SimulationConfig:
+    if evaluation.config is not None:
+        return evaluation.config
+    from .config import SimulationConfig
+
+    return SimulationConfig.from_scenario(evaluation.scenario)
+
+
+def _standing(config: SimulationConfig, origin: str) -> Standing | None:
+    role, _, field = origin.partition(".")
+    entry = config.entries.get(role)
+    return entry.standing(field) if entry is not None else None
+
+
+_OPERATIONS = {"+": "sum", "-": "difference", "*": "product", "/": "quotient", "**": "power"}
+
+
+class _Builder:
+    """Turns trace nodes into explanations, each shared part written once."""
+
+    def __init__(self, config: SimulationConfig, units: dict[str, str]) -> None:
+        self.config = config
+        self.units = units
+        self.written: dict[int, str] = {}
+
+    def tree(self, node: Node, unit: str, name: str) -> Explanation:
+        if node.origin:
+            return self.input(node, unit)
+        title = node.label or (node.formula.__name__ if node.formula else name)
+        shown = self.value(node, unit)
+        if id(node) in self.written:
+            return Explanation(title, shown, "see above")
+        self.written[id(node)] = title
+        if node.formula is not None:
+            return self.formula(node, title, shown)
+        if node.op == "constant":
+            return Explanation(name, shown, "constant")
+        same = unit if node.op in ("+", "-", "maximum", "minimum", "where") else ""
+        operands = [p for p in self.operands(node) if isinstance(p, Traced) or node.op in ("*", "/", "**", "-")]
+        ranked = sorted(operands, key=lambda p: -abs(float(p))) if node.op == "+" else operands
+        how = _OPERATIONS.get(node.op, node.op)
+        children = tuple(self.tree(node_of(p), same, f"{how} term") for p in ranked)
+        return Explanation(title, shown, how, children=children)
+
+    def operands(self, node: Node) -> list[Any]:
+        """Flatten chains of one operation, except through named or formula nodes."""
+        flat: list[Any] = []
+        for parent in node.parents:
+            inner = node_of(parent)
+            chain = inner.op == node.op and node.op in ("+", "*") and not (inner.label or inner.formula or inner.origin)
+            flat += self.operands(inner) if chain else [parent]
+        return [p for p in flat if not (node.op == "+" and p == 0)]
+
+    def formula(self, node: Node, title: str, shown: str) -> Explanation:
+        function = node.formula
+        spec = formula_of(function)
+        if function is None or spec is None:
+            raise ConfigError(f"{title} is no formula")
+        equation, reference = equation_of(function)
+        children = tuple(
+            self.tree(node_of(value), spec.units[argument], argument) for argument, value in node.arguments.items()
+        )
+        if title != spec.name:
+            title = f"{title} ({spec.name})"
+        shown = format_quantity(float(node.value), spec.returns)
+        return Explanation(title, shown, "formula", equation, reference, children=children)
+
+    def input(self, node: Node, unit: str) -> Explanation:
+        standing = _standing(self.config, node.origin)
+        if standing is None:
+            return Explanation(node.origin, self.value(node, unit), "setting")
+        claim = standing.chosen
+        role = node.origin.partition(".")[0]
+        entry = self.config.entries[role]
+        source = entry.sources.get(claim.source)
+        name = f"{node.origin} of {entry.name}"
+        shown = format_quantity(float(node.value), claim.unit)
+        return Explanation(
+            name, shown, "input", badge=standing.badge, as_stated=claim.as_stated if source else claim.reason,
+            source=source.title if source else "", at=claim.at, retrieved=source.retrieved if source else "",
+        )  # fmt: skip
+
+    def value(self, node: Node, unit: str) -> str:
+        if isinstance(node.value, (int, float)) and unit and unit != "bool" and not unit.startswith("choice"):
+            return format_quantity(float(node.value), unit)
+        return f"{node.value:.6g}" if isinstance(node.value, float) else str(node.value)

@@ -1,0 +1,319 @@
+"""All data packages as one: look up an entity by key or alias, with its claims.
+
+The files are read by the data packages themselves; the core only knows the protocol.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from .errors import UnknownNameError
+from .names import did_you_mean
+from .provenance import Claim, Source, Standing, judge
+from .records import KINDS, singular
+
+__all__ = ["Entry", "Registry", "RegistrySource", "field_tolerance", "today"]
+
+
+def today() -> dt.date:
+    """Return the day on which freshness is judged.
+
+    Returns
+    -------
+    datetime.date
+        ``MLSYSIM_TODAY`` when set (for reproducible output), else the current UTC date.
+    """
+    import os
+
+    fixed = os.environ.get("MLSYSIM_TODAY")
+    return dt.date.fromisoformat(fixed) if fixed else dt.datetime.now(dt.timezone.utc).date()
+
+
+def field_tolerance(record: object, path: str) -> float:
+    """Return the relative difference up to which claims on a field agree.
+
+    Parameters
+    ----------
+    record : object
+        The record that holds the field.
+    path : str
+        Dotted path of the field.
+
+    Returns
+    -------
+    float, dimensionless
+    """
+    *parents, last = path.split(".")
+    for part in parents:
+        if isinstance(record, Mapping):
+            record = record[part]
+        elif isinstance(record, tuple):
+            record = record[int(part)]
+        else:
+            record = getattr(record, part)
+    field = attrs.fields_dict(type(record))[last]
+    return float(field.metadata.get("tolerance", 0.01))
+
+
+@attrs.frozen
+class Entry:
+    """An entity with everything that is known about its numbers.
+
+    Parameters
+    ----------
+    kind, key : str
+        ``devices`` and ``h100-sxm``.
+    record : object
+        The record that solvers see.
+    claims : mapping of str to tuple of Claim
+        By field path; the chosen claim first.
+    sources : mapping of str to Source
+        The documents that the claims name.
+    path : str
+        File it came from.
+    package : str
+        Data package it came from.
+    cross_checked : frozenset of str
+        Fields whose value a machine check derived from other sourced numbers.
+    """
+
+    kind: str
+    key: str
+    record: Any
+    claims: Mapping[str, tuple[Claim, ...]] = attrs.field(factory=dict, eq=False)
+    sources: Mapping[str, Source] = attrs.field(factory=dict, eq=False, repr=False)
+    path: str = ""
+    package: str = ""
+    cross_checked: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """``kind/key``, as a user writes it."""
+        return f"{self.kind}/{self.key}"
+
+    def standing(self, field: str) -> Standing | None:
+        """Judge the claims on a field.
+
+        Parameters
+        ----------
+        field : str
+            Dotted path, for example ``memory.bandwidth``.
+
+        Returns
+        -------
+        Standing or None
+            None when no claim stands on it.
+        """
+        claims = self.claims.get(field)
+        if not claims:
+            return None
+        return judge(
+            claims,
+            self.sources,
+            tolerance=field_tolerance(self.record, field),
+            today=today(),
+            cross_checked=field in self.cross_checked,
+        )
+
+
+class RegistrySource(Protocol):
+    """A data package, as hooks offer it."""
+
+    name: str
+
+    def keys(self, kind: str) -> Sequence[str]:
+        """Return the keys of a kind, without reading their files.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind.
+
+        Returns
+        -------
+        sequence of str
+        """
+
+    def entry(self, kind: str, key: str) -> Entry:
+        """Read one entity.
+
+        Parameters
+        ----------
+        kind, key : str
+            A key that :meth:`keys` lists.
+
+        Returns
+        -------
+        Entry
+        """
+
+    def aliases(self, kind: str) -> Mapping[str, str]:
+        """Return what people type instead of a key.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind.
+
+        Returns
+        -------
+        mapping of str to str
+            Alias to key.
+        """
+
+
+class Registry:
+    """The union of all data packages.
+
+    Parameters
+    ----------
+    sources : sequence of RegistrySource
+        Data packages; earlier ones win where a later one repeats a key (which loading refuses).
+    resolve : callable
+        The ``mlsysim_resolve`` hook, asked for names that no package lists.
+    """
+
+    def __init__(self, sources: Sequence[RegistrySource], resolve: Any = None) -> None:
+        self._sources = tuple(sources)
+        self._resolve = resolve
+        self._owners: dict[str, dict[str, RegistrySource]] = {}
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return the kinds that hold at least one entity.
+
+        Returns
+        -------
+        tuple of str
+        """
+        return tuple(kind for kind in KINDS if self.keys(kind))
+
+    def keys(self, kind: str) -> tuple[str, ...]:
+        """Return the keys of a kind, sorted.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind, or its singular.
+
+        Returns
+        -------
+        tuple of str
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such kind.
+        """
+        return tuple(sorted(self._owned(self.kind(kind))))
+
+    def kind(self, name: str) -> str:
+        """Return the plural kind that a user means.
+
+        Parameters
+        ----------
+        name : str
+            ``devices`` or ``device``, in any case.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such kind.
+        """
+        folded = name.casefold()
+        for kind in KINDS:
+            if folded in (kind, singular(kind)):
+                return kind
+        raise UnknownNameError(f"there is no kind {name!r}", remedy=did_you_mean(name, KINDS))
+
+    def _owned(self, kind: str) -> dict[str, RegistrySource]:
+        if kind not in self._owners:
+            owned: dict[str, RegistrySource] = {}
+            for source in self._sources:
+                for key in source.keys(kind):
+                    owned.setdefault(key, source)
+            self._owners[kind] = owned
+        return self._owners[kind]
+
+    def get(self, kind: str, name: str, *, where: str = "") -> Entry:
+        """Find an entity by key, alias or resolvable name.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind, or its singular.
+        name : str
+            What the user wrote; case does not matter.
+        where : str
+            The argument that holds it, for the message.
+
+        Returns
+        -------
+        Entry
+
+        Raises
+        ------
+        UnknownNameError
+            If nothing is called so; the remedy suggests the nearest names.
+        RegistryError
+            If the file of the entity is faulty.
+        """
+        plural = self.kind(kind)
+        owned = self._owned(plural)
+        key = name if name in owned else self._key_of(plural, name)
+        if key is not None:
+            return owned[key].entry(plural, key)
+        found = self._resolve(kind=plural, key=name) if self._resolve else None
+        if isinstance(found, Entry):
+            return found
+        known = [*owned, *self._aliases(plural)]
+        raise UnknownNameError(
+            f"there is no {singular(plural)} {name!r}",
+            where=where,
+            remedy=did_you_mean(name, known, listing=f"mlsysim list {plural}"),
+        )
+
+    def _key_of(self, kind: str, name: str) -> str | None:
+        folded = _fold(name)
+        for key in self._owned(kind):
+            if _fold(key) == folded:
+                return key
+        for alias, key in self._aliases(kind).items():
+            if _fold(alias) == folded:
+                return key
+        return None
+
+    def _aliases(self, kind: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for source in self._sources:
+            for alias, key in source.aliases(kind).items():
+                found.setdefault(alias, key)
+        return found
+
+    def entries(self, kind: str) -> list[Entry]:
+        """Read all entities of a kind.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind, or its singular.
+
+        Returns
+        -------
+        list of Entry
+            In the order of their keys.
+        """
+        plural = self.kind(kind)
+        owned = self._owned(plural)
+        return [owned[key].entry(plural, key) for key in sorted(owned)]
+
+
+def _fold(name: str) -> str:
+    return name.casefold().replace("_", "-").replace(" ", "-")

@@ -1,0 +1,364 @@
+"""The contract of a solver, and how one is asked.
+
+A solver is a class with two methods: ``prepare`` flattens the records of a request into
+columns (name to SI number), ``compute`` turns columns into outputs. One case and a million
+take the same ``compute``; the numbers in the columns are then floats or arrays.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from .errors import ConfigError, PluginError, SolverError
+from .hookspecs import hookimpl
+from .names import did_you_mean
+from .units import parse_quantity
+
+if TYPE_CHECKING:
+    from .records import Scenario
+
+__all__ = ["Columns", "Request", "Result", "Setting", "Solver", "SolverSpec", "is_role", "load_solver", "solve"]
+
+Columns = dict[str, Any]
+
+
+@attrs.frozen
+class Setting:
+    """One input of a solver that a scenario may set under ``[settings.<solver>]``.
+
+    Parameters
+    ----------
+    unit : str
+        Unit of the value.
+    help : str
+        What it is.
+    default : float or None
+        Value in SI when the scenario gives none; None makes the setting required, and a solver
+        with a required setting is asked only by scenarios that give its table.
+    """
+
+    unit: str
+    help: str
+    default: float | None = None
+
+
+@attrs.frozen
+class SolverSpec:
+    """What a solver says about itself; listing solvers imports none of them.
+
+    Parameters
+    ----------
+    name : str
+        Unique name, for example ``single-node``.
+    title : str
+        The question in words.
+    question : str
+        The question's id; evaluation asks one solver for each question.
+    scenarios : tuple of str
+        Scenario kinds for which it answers.
+    target : str
+        ``package.module:Class``.
+    inputs : tuple of str
+        Records it needs (``model``, ``device``, ``price`` ...; a trailing ``?`` makes one
+        optional) and outputs of other solvers (names with a dot).
+    outputs : dict of str to str
+        Output name to unit; ``bool`` and ``choice: a, b`` are units too.
+    labels : dict of str to str
+        Output name to the words that a scorecard prints.
+    settings : dict of str to Setting
+        Inputs that a scenario may set.
+    columns : dict of str to str
+        Unit of each number that ``prepare`` returns; the rescaling proof needs it.
+    layer : str
+        Layer it belongs to, A to E.
+    references : tuple of str
+        What it builds on.
+    """
+
+    name: str
+    title: str
+    question: str
+    scenarios: tuple[str, ...]
+    target: str
+    inputs: tuple[str, ...]
+    outputs: dict[str, str]
+    labels: dict[str, str] = attrs.field(factory=dict)
+    settings: dict[str, Setting] = attrs.field(factory=dict)
+    columns: dict[str, str] = attrs.field(factory=dict)
+    layer: str = "E"
+    references: tuple[str, ...] = ()
+
+    @property
+    def roles(self) -> tuple[tuple[str, bool], ...]:
+        """Records it takes: name, and whether it is required."""
+        return tuple((name.rstrip("?"), not name.endswith("?")) for name in self.inputs if is_role(name))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Outputs of other solvers that it takes; those with a trailing ``?`` are optional."""
+        return tuple(name for name in self.inputs if not is_role(name))
+
+    def read_settings(self, given: Mapping[str, object], where: str = "settings") -> dict[str, float]:
+        """Read the scenario's settings for this solver and add defaults.
+
+        Parameters
+        ----------
+        given : mapping of str to text or number
+            As written.
+        where : str
+            Location for messages.
+
+        Returns
+        -------
+        dict of str to float, SI
+
+        Raises
+        ------
+        ConfigError
+            On an unknown or missing setting.
+        UnitError
+            On a value of another dimension.
+        """
+        for name in given:
+            if name not in self.settings:
+                raise ConfigError(
+                    f"the solver {self.name} has no setting {name!r}",
+                    where=f"{where}.{self.name}",
+                    remedy=did_you_mean(name, self.settings) or "It has none",
+                )
+        values: dict[str, float] = {}
+        for name, declared in self.settings.items():
+            if name in given:
+                raw: Any = given[name]
+                value = parse_quantity(raw, declared.unit)
+                if value < 0:
+                    raise ConfigError(f"{raw!r} is negative", where=f"{where}.{self.name}.{name}", remedy="Give 0 or more")
+                values[name] = value
+            elif declared.default is None:
+                raise ConfigError(
+                    f"the solver {self.name} needs {name} ({declared.help})",
+                    where=f"{where}.{self.name}",
+                    remedy=f"Give it in {declared.unit}",
+                )
+            else:
+                values[name] = declared.default
+        return values
+
+
+def is_role(name: str) -> bool:
+    """Tell a record from an output of another solver.
+
+    Parameters
+    ----------
+    name : str
+        An entry of :attr:`SolverSpec.inputs`.
+
+    Returns
+    -------
+    bool
+    """
+    return "." not in name
+
+
+@attrs.frozen
+class Request:
+    """One question to one solver.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario as validated.
+    records : mapping of str to record
+        By role: ``model``, ``device``, ``stack``, ``price`` ...
+    claims : mapping of (str, str) to Standing
+        By role and field path; how well each number is supported.
+    settings : mapping of str to float
+        Settings of this solver, in SI.
+    inputs : mapping of str to float
+        Outputs of the solvers asked before.
+    """
+
+    scenario: Scenario
+    records: Mapping[str, Any]
+    claims: Mapping[tuple[str, str], Any] = attrs.field(factory=dict, repr=False)
+    settings: Mapping[str, float] = attrs.field(factory=dict)
+    inputs: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Result:
+    """What a solver answered.
+
+    Parameters
+    ----------
+    solver : str
+        Name of the solver.
+    outputs : dict of str to number
+        SI values by output name.
+    log_sd : dict of str to float
+        Standard deviation of the logarithm, for outputs that carry an interval.
+    assumptions : tuple of str
+        What the solver had to assume.
+    """
+
+    solver: str
+    outputs: dict[str, Any]
+    log_sd: dict[str, float] = attrs.field(factory=dict)
+    assumptions: tuple[str, ...] = ()
+
+
+class Solver(Protocol):
+    """What the class that a spec names must offer."""
+
+    def prepare(self, request: Request) -> Columns:
+        """Flatten the records into columns.
+
+        Parameters
+        ----------
+        request : Request
+            The question.
+
+        Returns
+        -------
+        dict of str to number or object
+            SI floats under the names of :attr:`SolverSpec.columns`; objects that never vary
+            (shapes, flags) under other names.
+        """
+
+    def compute(self, columns: Columns) -> Columns:
+        """Answer, for floats and for arrays alike.
+
+        Parameters
+        ----------
+        columns : dict
+            As ``prepare`` returned, with any number replaced by an array.
+
+        Returns
+        -------
+        dict of str to number
+            Outputs in SI; ``<output>.log_sd`` beside those that carry an interval.
+        """
+
+
+def load_solver(spec: SolverSpec) -> Solver:
+    """Import the solver that a spec names.
+
+    Parameters
+    ----------
+    spec : SolverSpec
+        The spec.
+
+    Returns
+    -------
+    Solver
+
+    Raises
+    ------
+    PluginError
+        If it cannot be imported or lacks a method.
+    """
+    module, _, name = spec.target.partition(":")
+    try:
+        solver = getattr(importlib.import_module(module), name)()
+    except Exception as error:
+        raise PluginError(
+            f"the solver {spec.name} cannot be loaded from {spec.target}: {type(error).__name__}: {error}",
+            remedy="Reinstall or update the plugin that offers it",
+        ) from error
+    for method in ("prepare", "compute"):
+        if not callable(getattr(solver, method, None)):
+            raise PluginError(f"{spec.target} has no method {method}()", remedy="A solver needs prepare() and compute()")
+    found: Solver = solver
+    return found
+
+
+@hookimpl(trylast=True)
+def mlsysim_solve(spec: SolverSpec, request: Request) -> Result:
+    """Answer by calling the solver itself.
+
+    Parameters
+    ----------
+    spec : SolverSpec
+        The solver.
+    request : Request
+        The question.
+
+    Returns
+    -------
+    Result
+    """
+    return run_solver(spec, load_solver(spec), request)
+
+
+def run_solver(spec: SolverSpec, solver: Solver, request: Request) -> Result:
+    """Run one solver on one request and check its answer.
+
+    Parameters
+    ----------
+    spec : SolverSpec
+        What the solver declared.
+    solver : Solver
+        The solver.
+    request : Request
+        The question.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    SolverError
+        If an output is undeclared or not finite.
+    """
+    columns = solver.prepare(request)
+    answers = solver.compute(columns)
+    outputs: dict[str, Any] = {}
+    log_sd: dict[str, float] = {}
+    for name, value in answers.items():
+        base = name.removesuffix(".log_sd")
+        if base not in spec.outputs:
+            raise SolverError(f"the solver {spec.name} answered {name!r}, which it does not declare")
+        if not isinstance(value, bool) and not math.isfinite(value):
+            raise SolverError(f"the solver {spec.name} found {name} = {value}", remedy="Please report this")
+        if base == name:
+            outputs[name] = value
+        else:
+            log_sd[base] = float(value)
+    return Result(spec.name, outputs, log_sd, tuple(columns.get("assumptions", ())))
+
+
+def solve(spec: SolverSpec | str, request: Request) -> Result:
+    """Ask a solver through the ``mlsysim_solve`` hook.
+
+    Parameters
+    ----------
+    spec : SolverSpec or str
+        The solver or its name.
+    request : Request
+        The question.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    UnknownNameError
+        If no solver has the name.
+    SolverError
+        If nobody answered.
+    """
+    from .plugins import plugins
+
+    loaded = plugins()
+    chosen = loaded.solver(spec) if isinstance(spec, str) else spec
+    answer = loaded.manager.hook.mlsysim_solve(spec=chosen, request=request)
+    if not isinstance(answer, Result):
+        raise SolverError(f"a hook answered for {chosen.name} with {type(answer).__name__}, not a Result")
+    return answer

@@ -1,0 +1,361 @@
+"""From TOML, JSON and YAML to records, strictly, with every fault of a file at once.
+
+Two kinds of number exist. A *fact* (registry files) must be a claim with its source; a
+*setting* (scenarios) is the user's own choice and needs only its unit. The records say
+which is which (:mod:`mlsysim.records.fields`). Claims are read here and travel beside the
+record, which itself holds plain SI floats.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+
+from .documents import Document
+from .errors import ConfigError, Fault, MlsysimError, RegistryError
+from .names import did_you_mean
+from .provenance import Claim, Source, preferred_first
+from .records.scenario import KINDS, Workload
+from .units import parse_quantity
+
+__all__ = ["converter", "read_facts", "read_settings", "to_plain"]
+
+_T = TypeVar("_T")
+_CLAIM_KEYS = {"value", "source", "at", "means", "kind", "derived", "estimate", "low", "high", "note"}
+
+
+def _strict(kind: type, accepted: tuple[type, ...], name: str) -> Any:
+    def hook(value: Any, _: Any) -> Any:
+        if isinstance(value, bool) and kind is not bool:
+            raise TypeError(f"expected {name}, got {value!r}")
+        if not isinstance(value, accepted):
+            raise TypeError(f"expected {name}, got {value!r}")
+        return value if isinstance(value, kind) else kind(value)
+
+    return hook
+
+
+def _workload(value: Any, _: Any) -> Any:
+    """Choose the workload record by its fields, which differ between kinds."""
+    fields = set(value)
+    cls = next(cls for cls in KINDS.values() if fields == {a.name for a in attrs.fields(cls)})
+    return converter.structure(value, cls)
+
+
+def _make_converter() -> cattrs.Converter:
+    made = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    made.register_structure_hook(str, _strict(str, (str,), "text"))
+    made.register_structure_hook(bool, _strict(bool, (bool,), "true or false"))
+    made.register_structure_hook(int, _strict(int, (int,), "a whole number"))
+    made.register_structure_hook(float, _strict(float, (int, float), "a number"))
+    made.register_structure_hook(int | tuple[int, int], _int_or_pair)
+    made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    made.register_structure_hook(Workload, _workload)
+    return made
+
+
+def _int_or_pair(value: Any, _: Any) -> Any:
+    if isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value):
+        return tuple(value)
+    if type(value) is int:
+        return value
+    raise TypeError(f"expected a whole number or a pair of them, got {value!r}")
+
+
+converter = _make_converter()
+"""The one cattrs converter."""
+
+
+class _Reader:
+    """Walks one raw table along its record class, turning quantities into SI floats.
+
+    Parameters
+    ----------
+    document : Document
+        The file, for locations.
+    sourced : bool
+        Whether facts must be claims; False reads a scenario.
+    sources : mapping of str to Source
+        Known documents, to order several claims on one field.
+    """
+
+    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source]) -> None:
+        self.document = document
+        self.sourced = sourced
+        self.sources = sources
+        self.faults: list[Fault] = []
+        self.claims: dict[str, tuple[Claim, ...]] = {}
+
+    def fault(self, what: str, path: str, remedy: str = "") -> None:
+        self.faults.append(Fault(what, where=self.document.place(path), remedy=remedy))
+
+    def table(self, cls: type, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
+        """Return the table with each quantity replaced by its SI value."""
+        if not isinstance(raw, dict):
+            self.fault(f"expected a table, got {raw!r}", path)
+            return raw
+        fields = attrs.fields_dict(attrs.resolve_types(cls))
+        own = {key: raw[key] for key in ("source", "at") if key in raw and key not in fields}
+        if not self.sourced:
+            own = {}
+        inherited = {**inherited, **{k: v for k, v in raw.items() if k in ("source", "at") and isinstance(v, str)}}
+        result: dict[str, Any] = {}
+        for key, value in raw.items():
+            if key in own:
+                continue
+            place = f"{path}.{key}" if path else key
+            if key not in fields:
+                self.fault(f"there is no field {key!r} here", place, did_you_mean(key, fields))
+                continue
+            if "by" in fields[key].metadata:
+                result[key] = self.chosen(fields[key], raw, value, place)
+            else:
+                result[key] = self.value(fields[key], value, place, inherited)
+        for name, field in fields.items():
+            if field.default is attrs.NOTHING and name not in raw:
+                place = f"{path}.{name}" if path else name
+                self.fault(f"the field {name!r} is missing", place, _wanted(field))
+        return result
+
+    def chosen(self, field: attrs.Attribute[Any], parent: dict[str, Any], raw: Any, path: str) -> Any:
+        """Read a table whose record another key of its parent chooses."""
+        by, choices = field.metadata["by"], field.metadata["choices"]
+        name = parent.get(by)
+        if name not in choices:
+            self.fault(f"{by} = {name!r} is not one of the choices", by, "Choose " + ", ".join(choices))
+            return raw
+        table = self.table(choices[name], raw, path, {})
+        defaults = {a.name: a.default for a in attrs.fields(choices[name]) if a.default is not attrs.NOTHING}
+        return {**defaults, **table} if isinstance(table, dict) else table
+
+    def value(self, field: attrs.Attribute[Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
+        if "unit" in field.metadata:
+            return self.quantity(field, raw, path, inherited)
+        inner, container = _record_inside(field.type)
+        if inner is None:
+            return raw
+        if container is dict and isinstance(raw, dict):
+            return {k: self.table(inner, v, f"{path}.{k}", inherited) for k, v in raw.items()}
+        if container is tuple and isinstance(raw, list):
+            return [self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)]
+        return self.table(inner, raw, path, inherited)
+
+    def quantity(self, field: attrs.Attribute[Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
+        unit = field.metadata["unit"]
+        try:
+            if not (self.sourced and field.metadata["fact"]):
+                value = parse_quantity(raw, unit)
+            else:
+                claims = self.read_claims(raw, unit, path, inherited)
+                if not claims:
+                    return field.default if field.default is not attrs.NOTHING else 1.0
+                self.claims[path] = claims
+                value = claims[0].value
+        except MlsysimError as error:
+            for fault in error.faults:
+                self.fault(fault.what, path, fault.remedy)
+            return 1.0
+        self.check_bound(field, value, path)
+        if _is_int(field.type):
+            if value != int(value):
+                self.fault(f"{raw!r} is not a whole number", path)
+            return int(value)
+        return value
+
+    def check_bound(self, field: attrs.Attribute[Any], value: float, path: str) -> None:
+        low = field.metadata["minimum"]
+        if value < low or (value == low and not field.metadata["zero"]):
+            relation = "at least" if field.metadata["zero"] else "more than"
+            self.fault(f"{value:g} is out of range", path, f"It must be {relation} {low:g}")
+
+    def read_claims(
+        self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]
+    ) -> tuple[Claim, ...]:
+        items = raw if isinstance(raw, list) else [raw]
+        return preferred_first([self.read_claim(item, unit, path, inherited) for item in items], self.sources)
+
+    def read_claim(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
+        if not isinstance(raw, dict):
+            if "source" in inherited and "at" in inherited and isinstance(raw, (int, float)):
+                name = path.rsplit(".", 1)[-1]
+                value = parse_quantity(raw, unit)
+                return Claim(
+                    path, str(raw), value, unit, source=inherited["source"], at=f"{inherited['at']}: {name}"
+                )
+            raise RegistryError(
+                f"{raw!r} has no source",
+                remedy='A number ships with its source: write { value = "...", source = "<id in data/sources>", '
+                'at = "page, table" }',
+            )
+        for key in raw:
+            if key not in _CLAIM_KEYS:
+                raise RegistryError(f"a claim has no key {key!r}", remedy=did_you_mean(key, _CLAIM_KEYS))
+        if "value" not in raw:
+            raise RegistryError("the claim has no value", remedy='Write value = "..." exactly as printed')
+        kind = "estimate" if "estimate" in raw else "derived" if "derived" in raw else raw.get("kind", "stated")
+        if kind not in ("stated", "measured", "derived", "estimate"):
+            raise RegistryError(f"no claim is of kind {kind!r}", remedy="Use stated or measured")
+        for key, item in raw.items():
+            if key not in ("value", "low", "high") and not isinstance(item, str):
+                raise RegistryError(f"{key} = {item!r} is not text", remedy="Put it in quotes")
+        return Claim(
+            field=path,
+            as_stated=str(raw["value"]),
+            value=parse_quantity(raw.get("means", raw["value"]), unit),
+            unit=unit,
+            kind=kind,
+            source=raw.get("source", "" if kind == "estimate" else inherited.get("source", "")),
+            at=raw.get("at", inherited.get("at", "") if "source" not in raw else ""),
+            reason=raw.get("estimate", raw.get("derived", "")),
+            low=parse_quantity(raw["low"], unit) if "low" in raw else None,
+            high=parse_quantity(raw["high"], unit) if "high" in raw else None,
+            means=str(raw.get("means", "")),
+            note=raw.get("note", ""),
+        )
+
+
+def _is_int(annotation: Any) -> bool:
+    return annotation is int or int in typing.get_args(annotation)
+
+
+def _record_inside(annotation: Any) -> tuple[type | None, type | None]:
+    """Find the record class in ``X``, ``X | None``, ``dict[str, X]`` or ``tuple[X, ...]``."""
+    if attrs.has(annotation):
+        return annotation, None
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        records = [a for a in arguments if attrs.has(a)]
+        return (records[0], None) if len(records) == 1 else (None, None)
+    if origin in (dict, tuple):
+        for argument in arguments:
+            if attrs.has(argument):
+                return argument, origin
+    return None, None
+
+
+def _wanted(field: attrs.Attribute[Any]) -> str:
+    unit = field.metadata.get("unit")
+    return f"Give it in {unit}" if unit and unit != "1" else "Add it"
+
+
+def _explain(error: BaseException, document: Document, path: str = "") -> list[Fault]:
+    """Turn cattrs' nested errors into faults."""
+    if isinstance(error, (ClassValidationError, IterableValidationError)):
+        found: list[Fault] = []
+        groups, rest = error.group_exceptions()
+        for inner, note in groups:
+            step = note.name if hasattr(note, "name") else note.index
+            found += _explain(inner, document, f"{path}.{step}" if path else str(step))
+        for inner in rest:
+            found += _explain(inner, document, path)
+        return found
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = [a.name for a in attrs.fields(error.cl)]
+        return [
+            Fault(
+                f"there is no field {key!r} here",
+                where=document.place(f"{path}.{key}" if path else key),
+                remedy=did_you_mean(key, known),
+            )
+            for key in error.extra_fields
+        ]
+    if isinstance(error, MlsysimError):
+        return [Fault(f.what, where=document.place(path), remedy=f.remedy) for f in error.faults]
+    what = str(error)
+    literal = "not in literal" in what
+    return [Fault(what.split(" not in literal")[0] + " is not one of the choices" if literal else what,
+                  where=document.place(path), remedy=_choices(what) if literal else "")]  # fmt: skip
+
+
+def _choices(text: str) -> str:
+    import re
+
+    return "Choose " + ", ".join(re.findall(r"'([^']+)'", text.split("literal", 1)[1]))
+
+
+def _structure(
+    cls: type[_T], document: Document, error: type[MlsysimError], sources: Mapping[str, Source] | None
+) -> tuple[_T, dict[str, tuple[Claim, ...]]]:
+    reader = _Reader(document, sourced=sources is not None, sources=sources or {})
+    plain = reader.table(cls, document.data, "", {})
+    if reader.faults:
+        raise error.from_faults(reader.faults)
+    try:
+        return converter.structure(plain, cls), reader.claims
+    except Exception as problem:
+        raise error.from_faults(_explain(problem, document)) from None
+
+
+def read_facts(
+    cls: type[_T], document: Document, sources: Mapping[str, Source] | None = None
+) -> tuple[_T, dict[str, tuple[Claim, ...]]]:
+    """Read a registry file into its record and the claims on its numbers.
+
+    Parameters
+    ----------
+    cls : type
+        A record class.
+    document : Document
+        The parsed file.
+    sources : mapping of str to Source
+        Known documents; they decide which of several claims on a field the record holds.
+
+    Returns
+    -------
+    record : object
+        Instance of ``cls`` with SI floats: the preferred claim of each field.
+    claims : dict of str to tuple of Claim
+        By field path.
+
+    Raises
+    ------
+    RegistryError
+        With every fault of the file: place, what is wrong, what to do.
+    """
+    return _structure(cls, document, RegistryError, sources or {})
+
+
+def read_settings(cls: type[_T], document: Document) -> _T:
+    """Read a user's file into its record; numbers need units, not sources.
+
+    Parameters
+    ----------
+    cls : type
+        A record class.
+    document : Document
+        The parsed file.
+
+    Returns
+    -------
+    object
+        Instance of ``cls``.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the file.
+    """
+    return _structure(cls, document, ConfigError, None)[0]
+
+
+def to_plain(record: Any) -> Any:
+    """Return a record as dictionaries, lists, text and SI numbers.
+
+    Parameters
+    ----------
+    record : object
+        An attrs instance.
+
+    Returns
+    -------
+    dict
+        Ready for ``json.dumps``; :data:`converter` reads it back.
+    """
+    return converter.unstructure(record)
+

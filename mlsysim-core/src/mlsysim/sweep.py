@@ -1,0 +1,282 @@
+"""Many configurations at once: the same ``compute`` on arrays, chunk by chunk.
+
+A sweep prepares each solver once, replaces the varied columns by arrays and lets the
+solvers answer on chunks that fit the cache. Hooks, units and records stay outside the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import SimulationConfig
+from .constraints import full_output_name
+from .errors import ConfigError, SolverError
+from .evaluation import build_request, choose_solvers
+from .names import did_you_mean
+from .plugins import plugins
+from .solving import SolverSpec, load_solver
+from .units import format_quantity, parse_quantity
+
+__all__ = ["CHUNK", "SweepResult", "sweep"]
+
+CHUNK = 8192
+"""Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
+
+Column = NDArray[np.float64]
+
+
+@attrs.frozen(eq=False)
+class SweepResult:
+    """The answers of a sweep, column by column.
+
+    Parameters
+    ----------
+    varied : dict of str to array, shape (n,), SI
+        The varied columns.
+    outputs : dict of str to array, shape (n,), SI
+        The answers.
+    units : dict of str to str
+        Unit of each column and output.
+    """
+
+    varied: dict[str, Column]
+    outputs: dict[str, Column]
+    units: dict[str, str]
+
+    def __len__(self) -> int:
+        """Number of configurations."""
+        return len(next(iter(self.varied.values())))
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Mask of the configurations that fit, shape (n,)."""
+        fits = self.outputs.get("feasibility.fits")
+        return np.ones(len(self), dtype=bool) if fits is None else fits.astype(bool)
+
+    def best(self, output: str, *, largest: bool = False) -> int:
+        """Return the row of the best feasible configuration; the first of equals.
+
+        Parameters
+        ----------
+        output : str
+            Full or short name of an output.
+        largest : bool
+            Whether more is better.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        SolverError
+            If none is feasible.
+        """
+        rows = np.flatnonzero(self.feasible)
+        if rows.size == 0:
+            raise SolverError("no configuration of the sweep fits", remedy="Vary something that needs less memory")
+        values = self.outputs[full_output_name(output, self.outputs, where="output")][rows]
+        return int(rows[np.argmax(values) if largest else np.argmin(values)])
+
+    def pareto(self, minimise: Sequence[str] = (), maximise: Sequence[str] = ()) -> NDArray[np.intp]:
+        """Return the rows that no feasible row beats in every respect.
+
+        Parameters
+        ----------
+        minimise, maximise : sequence of str
+            Outputs, one or two in all.
+
+        Returns
+        -------
+        array of int, shape (k,)
+            Sorted by the first output.
+
+        Raises
+        ------
+        ConfigError
+            If not one or two outputs are named.
+        """
+        signed = [(name, 1.0) for name in minimise] + [(name, -1.0) for name in maximise]
+        if not 1 <= len(signed) <= 2:
+            raise ConfigError("a frontier needs one or two outputs", where="pareto")
+        rows = np.flatnonzero(self.feasible)
+        keys = [sign * self.outputs[full_output_name(name, self.outputs)][rows] for name, sign in signed]
+        order = np.lexsort(keys[::-1])
+        if len(keys) == 1:
+            return rows[order[:1]]
+        second = keys[1][order]
+        before = np.concatenate(([np.inf], np.minimum.accumulate(second)[:-1]))
+        return rows[order[second < before]]
+
+    def row(self, index: int) -> dict[str, str]:
+        """Return one configuration as text.
+
+        Parameters
+        ----------
+        index : int
+            Row.
+
+        Returns
+        -------
+        dict of str to str
+        """
+        columns = {**self.varied, **{k: v for k, v in self.outputs.items() if not k.endswith(".log_sd")}}
+        return {name: _text(float(values[index]), self.units[name]) for name, values in columns.items()}
+
+
+def _text(value: float, unit: str) -> str:
+    if unit == "bool":
+        return "yes" if value else "no"
+    if unit.startswith("choice:"):
+        return unit.removeprefix("choice:").split(",")[int(value)].strip()
+    return format_quantity(value, unit)
+
+
+def sweep(
+    scenario: Any,
+    vary: Mapping[str, Any],
+    *,
+    grid: bool = True,
+    overrides: Mapping[str, str] | None = None,
+    executor: str = "serial",
+    progress: Callable[[int, int], None] | None = None,
+    chunk: int = CHUNK,
+) -> SweepResult:
+    """Evaluate many variations of one scenario.
+
+    Parameters
+    ----------
+    scenario : str, Path, mapping, Scenario or SimulationConfig
+        As for :func:`mlsysim.evaluate`.
+    vary : mapping of str to sequence
+        Column to values; numbers are SI, text carries its unit. ``mlsysim sweep --columns`` lists
+        the columns.
+    grid : bool
+        Combine every value with every other; False takes the sequences as points, row by row.
+    overrides : mapping of str to str
+        As for :func:`mlsysim.evaluate`.
+    executor : str
+        Where chunks run; plugins may add some.
+    progress : callable
+        Called with (rows done, rows in all) after each chunk.
+    chunk : int
+        Rows per chunk.
+
+    Returns
+    -------
+    SweepResult
+
+    Raises
+    ------
+    ConfigError
+        On an unknown column, an empty list or sequences of unequal length.
+    """
+    from .evaluation import _as_config
+
+    config = _as_config(scenario, overrides)
+    specs = _answering(config)
+    units = {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
+    columns = _columns(vary, units, grid=grid)
+    rows = len(next(iter(columns.values())))
+    chunks = [{name: values[i : i + chunk] for name, values in columns.items()} for i in range(0, rows, chunk)]
+    work = _Chunk(config, tuple(specs))
+    parts: list[dict[str, Column]] = []
+    done = 0
+    for part, rows_in in zip(_map(executor, work, chunks), chunks, strict=True):
+        parts.append(part)
+        done += len(next(iter(rows_in.values())))
+        if progress is not None:
+            progress(done, rows)
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for spec in specs:
+        units.update(spec.outputs)
+    return SweepResult(columns, outputs, units)
+
+
+def _answering(config: SimulationConfig) -> list[SolverSpec]:
+    chosen, _ = choose_solvers(config, plugins())
+    able: list[SolverSpec] = []
+    known: set[str] = set()
+    for spec in chosen:
+        roles = all(role in config.entries for role, required in spec.roles if required)
+        if roles and all(name in known or name.endswith("?") for name in spec.needs):
+            able.append(spec)
+            known.update(spec.outputs)
+    return able
+
+
+def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -> dict[str, Column]:
+    axes: dict[str, Column] = {}
+    for name, values in vary.items():
+        if name not in units:
+            raise ConfigError(f"there is no column {name!r} to vary", where="vary", remedy=did_you_mean(name, units))
+        # int64 would overflow silently in 6 N D: everything is float64 from here on.
+        axis = np.array(
+            [parse_quantity(v, units[name]) if isinstance(v, str) else float(v) for v in values]
+            if not isinstance(values, np.ndarray)
+            else values,
+            dtype=np.float64,
+        )
+        if axis.ndim != 1 or axis.size == 0:
+            raise ConfigError(f"{name} has no list of values", where="vary", remedy="Give at least one value")
+        if not np.all(np.isfinite(axis)) or np.any(axis < 0):
+            raise ConfigError(f"{name} has values that are negative or not finite", where="vary")
+        axes[name] = axis
+    if not axes:
+        raise ConfigError("nothing varies", where="vary", remedy="Name at least one of " + ", ".join(sorted(units)))
+    if grid:
+        mesh = np.meshgrid(*axes.values(), indexing="ij")
+        return {name: part.ravel() for name, part in zip(axes, mesh, strict=True)}
+    if len({axis.size for axis in axes.values()}) > 1:
+        sizes = ", ".join(f"{name}: {axis.size}" for name, axis in axes.items())
+        raise ConfigError(f"the lists have unequal lengths ({sizes})", where="vary", remedy="Give equally many, or a grid")
+    return axes
+
+
+@attrs.frozen
+class _Chunk:
+    """The work on one chunk; picklable, so that other processes can do it."""
+
+    config: SimulationConfig
+    specs: tuple[SolverSpec, ...]
+
+    def __call__(self, columns: Mapping[str, Column]) -> dict[str, Column]:
+        size = len(next(iter(columns.values())))
+        known: dict[str, Any] = {}
+        outputs: dict[str, Column] = {}
+        for spec in self.specs:
+            solver = load_solver(spec)
+            prepared = solver.prepare(build_request(self.config, spec, known))
+            answers = solver.compute({**prepared, **{k: v for k, v in columns.items() if k in spec.columns}})
+            known.update({k: v for k, v in answers.items() if k in spec.outputs})
+            outputs.update({k: np.broadcast_to(np.asarray(v, dtype=np.float64), (size,)) for k, v in answers.items()})
+        return outputs
+
+
+def _map(executor: str, work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[str, Column]]:
+    if executor == "serial":
+        return map(work, chunks)
+    if executor == "processes":
+        return _in_processes(work, chunks)
+    offered = plugins().executors
+    if executor not in offered:
+        raise ConfigError(
+            f"there is no executor {executor!r}",
+            where="executor",
+            remedy=did_you_mean(executor, ["serial", "processes", *offered]),
+        )
+    return offered[executor].map(work, chunks)
+
+
+def _in_processes(work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[str, Column]]:
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor() as pool:
+        yield from pool.map(work, chunks)
+
+

@@ -1,0 +1,220 @@
+"""Numbers that remember where they came from, for ``explain``.
+
+A traced number *is* a float (or an int), so any solver runs on it unchanged; each
+operation leaves a node that points to its operands. Calls of formulas are noticed from
+outside, by a profile hook, so that formulas pay nothing in ordinary runs.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import attrs
+
+from .formula import DECLARED
+
+__all__ = ["Node", "Traced", "TracedFloat", "TracedInt", "formula_calls", "named", "node_of", "trace", "trace_record"]
+
+
+class Node:
+    """One step of a calculation.
+
+    Parameters
+    ----------
+    value : float or int
+        The number.
+    op : str
+        ``+``, ``*`` ..., the name of a helper, or ``input``.
+    parents : tuple
+        The operands as they were: traced or plain numbers.
+    origin : str
+        For an input: where it stands, for example ``device.memory.bandwidth``.
+    """
+
+    __slots__ = ("arguments", "formula", "label", "op", "origin", "parents", "value")
+
+    def __init__(self, value: float, op: str, parents: tuple[Any, ...] = (), origin: str = "") -> None:
+        self.value = value
+        self.op = op
+        self.parents = parents
+        self.origin = origin
+        self.label = ""
+        self.formula: Callable[..., Any] | None = None
+        self.arguments: dict[str, Any] = {}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Traced):
+        return float(value) if isinstance(value, float) else int(value)  # type: ignore[call-overload]
+    return value
+
+
+def _binary(symbol: str, function: Callable[[Any, Any], Any], *, swapped: bool = False) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        if not isinstance(other, (int, float)):
+            return NotImplemented
+        pair = (other, self) if swapped else (self, other)
+        return trace(function(_plain(pair[0]), _plain(pair[1])), symbol, pair)
+
+    return method
+
+
+class Traced:
+    """What traced floats and ints share."""
+
+    node: Node
+
+    __add__ = _binary("+", operator.add)
+    __radd__ = _binary("+", operator.add, swapped=True)
+    __sub__ = _binary("-", operator.sub)
+    __rsub__ = _binary("-", operator.sub, swapped=True)
+    __mul__ = _binary("*", operator.mul)
+    __rmul__ = _binary("*", operator.mul, swapped=True)
+    __truediv__ = _binary("/", operator.truediv)
+    __rtruediv__ = _binary("/", operator.truediv, swapped=True)
+    __pow__ = _binary("**", operator.pow)
+    __rpow__ = _binary("**", operator.pow, swapped=True)
+    __floordiv__ = _binary("//", operator.floordiv)
+    __rfloordiv__ = _binary("//", operator.floordiv, swapped=True)
+
+    def __neg__(self) -> Any:
+        return trace(-_plain(self), "*", (-1, self))
+
+    def __mlsysim_apply__(self, name: str, args: tuple[Any, ...], scalar: Callable[..., Any]) -> Any:
+        result = scalar(*map(_plain, args))
+        return trace(result, name, args)
+
+
+class TracedFloat(Traced, float):
+    """A float with a history."""
+
+
+class TracedInt(Traced, int):
+    """An int with a history."""
+
+
+def trace(value: Any, op: str, parents: tuple[Any, ...] = (), origin: str = "") -> Any:
+    """Wrap a plain number in a traced one.
+
+    Parameters
+    ----------
+    value : float or int
+        The number; anything else, a bool included, is returned as it is.
+    op : str
+        How it came about.
+    parents : tuple
+        Operands.
+    origin : str
+        For an input: where it stands.
+
+    Returns
+    -------
+    TracedFloat, TracedInt or the value itself
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    value = _plain(value)
+    traced: Any = TracedInt(value) if isinstance(value, int) else TracedFloat(value)
+    traced.node = Node(value, op, parents, origin)
+    return traced
+
+
+def node_of(value: Any) -> Node:
+    """Return the history of a number.
+
+    Parameters
+    ----------
+    value : number
+        Traced or plain.
+
+    Returns
+    -------
+    Node
+        A constant for a plain number.
+    """
+    return value.node if isinstance(value, Traced) else Node(value, "constant")
+
+
+def named(value: Any, label: str) -> Any:
+    """Give an intermediate value a name that ``explain`` prints.
+
+    Parameters
+    ----------
+    value : float, array or quantity
+        Any value; only traced ones keep the name.
+    label : str
+        For example ``"prefill: attention"``.
+
+    Returns
+    -------
+    float, array or quantity
+        The same value.
+    """
+    if isinstance(value, Traced):
+        value.node.label = label
+    return value
+
+
+def trace_record(record: Any, origin: str) -> Any:
+    """Return a record whose numbers are traced to their fields.
+
+    Parameters
+    ----------
+    record : object
+        An attrs record.
+    origin : str
+        What the fields are called, for example ``device``.
+
+    Returns
+    -------
+    object
+        Same class, equal values.
+    """
+    changes: dict[str, Any] = {}
+    for field in attrs.fields(type(record)):
+        value = getattr(record, field.name)
+        place = f"{origin}.{field.name}"
+        if "unit" in field.metadata and value is not None:
+            changes[field.name] = trace(value, "input", origin=place)
+        elif attrs.has(type(value)):
+            changes[field.name] = trace_record(value, place)
+        elif isinstance(value, Mapping):
+            changes[field.name] = {
+                k: trace_record(v, f"{place}.{k}") if attrs.has(type(v)) else v for k, v in value.items()
+            }
+        elif isinstance(value, tuple) and value and attrs.has(type(value[0])):
+            changes[field.name] = tuple(trace_record(v, f"{place}.{i}") for i, v in enumerate(value))
+    return attrs.evolve(record, **changes)
+
+
+@contextmanager
+def formula_calls() -> Iterator[None]:
+    """Note, while active, which traced numbers a formula returned and from what.
+
+    Yields
+    ------
+    None
+    """
+
+    def watch(frame: FrameType, event: str, result: Any) -> None:
+        if event != "return" or not isinstance(result, Traced):
+            return
+        function = DECLARED.get(frame.f_code)
+        if function is None:
+            return
+        code = frame.f_code
+        arguments = {name: frame.f_locals[name] for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+        if not any(result is argument for argument in arguments.values()):
+            result.node.formula, result.node.arguments = function, arguments
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)

@@ -1,0 +1,1 @@
+"""Sourced numbers for mlsysim."""

@@ -1,0 +1,1 @@
+"""Pure formulas: one equation each, on floats, arrays and quantities alike."""

@@ -1,0 +1,246 @@
+"""Attention: work, traffic, the key-value cache, and what windows save."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.formula import formula
+from mlsysim.numeric import maximum, minimum
+
+__all__ = [
+    "attention_bytes",
+    "attention_flops",
+    "attention_rate",
+    "causal_pairs",
+    "full_pairs",
+    "kv_read_bytes",
+    "mean_context",
+    "reread_bytes",
+    "windowed_mean_context",
+]
+
+
+@formula("1", sequence="1", window="1")
+def causal_pairs(sequence: Any, window: Any) -> Any:
+    """Return the query-key pairs of causal attention.
+
+    Parameters
+    ----------
+    sequence : float or array, count
+        Tokens.
+    window : float, count
+        Tokens that a query sees at most.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    s w - w^2 / 2 with w = min(s, window); s^2 / 2 without a window.
+
+    References
+    ----------
+    Dao 2023, FlashAttention-2, arXiv:2307.08691, section 4.1: causal work is half of the full work.
+    """
+    seen = minimum(sequence, window)
+    return seen * sequence - 0.5 * seen * seen
+
+
+@formula("1", sequence="1", window="1")
+def full_pairs(sequence: Any, window: Any) -> Any:
+    """Return the query-key pairs of attention in both directions.
+
+    Parameters
+    ----------
+    sequence : float or array, count
+        Tokens.
+    window : float, count
+        Tokens that a query sees at most.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    s min(s, window).
+    """
+    return sequence * minimum(sequence, window)
+
+
+@formula("FLOP", pairs="1", heads="1", qk_dim="1", v_dim="1", flop_per_mac="FLOP")
+def attention_flops(pairs: Any, heads: Any, qk_dim: Any, v_dim: Any, flop_per_mac: Any) -> Any:
+    """Return the work of scores and values.
+
+    Parameters
+    ----------
+    pairs : float or array, count
+        Query-key pairs of all sequences.
+    heads : float, count
+        Query heads.
+    qk_dim, v_dim : float, count
+        Width of queries and keys, and of values, per head.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+
+    Returns
+    -------
+    float or array, FLOP
+
+    Notes
+    -----
+    F = 2 a (d_qk + d_v) pairs: 4 b s^2 a d for full attention with equal widths, half of it causal.
+
+    References
+    ----------
+    Dao 2023, FlashAttention-2, arXiv:2307.08691, section 4.1.
+    """
+    return flop_per_mac * heads * (qk_dim + v_dim) * pairs
+
+
+@formula("B", rows="1", elements="1", width="B")
+def attention_bytes(rows: Any, elements: Any, width: Any) -> Any:
+    """Return the traffic of attention that never writes its scores.
+
+    Parameters
+    ----------
+    rows : float or array, count
+        Tokens of all sequences.
+    elements : float, count
+        Elements per token: queries, keys and values read, output written.
+    width : float, B
+        Bytes per element.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    Q = n (a d_qk + n_kv (d_qk + d_v) + a d_v) w.
+
+    References
+    ----------
+    Dao et al. 2022, FlashAttention, arXiv:2205.14135.
+    """
+    return width * elements * rows
+
+
+@formula("FLOP/s", rate="FLOP/s", peak="FLOP/s", ceiling="1")
+def attention_rate(rate: Any, peak: Any, ceiling: Any) -> Any:
+    """Return the arithmetic rate of attention.
+
+    Parameters
+    ----------
+    rate : float or array, FLOP/s
+        Effective rate of matrix products.
+    peak : float or array, FLOP/s
+        Dense peak.
+    ceiling : float, ratio
+        Highest share of the peak that attention kernels reach.
+
+    Returns
+    -------
+    float or array, FLOP/s
+
+    Notes
+    -----
+    min(P_eff, c P).
+    """
+    return minimum(rate, peak * ceiling)
+
+
+@formula("B", batch="1", context="1", elements="1", width="B")
+def kv_read_bytes(batch: Any, context: Any, elements: Any, width: Any) -> Any:
+    """Return the key-value cache that one layer reads to decode one token of each sequence.
+
+    Parameters
+    ----------
+    batch : float or array, count
+        Sequences.
+    context : float or array, count
+        Tokens that each sees.
+    elements : float, count
+        Elements that one layer keeps of one token.
+    width : float, B
+        Bytes per element.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    Q = b c n w, with n = 2 n_kv d, or r_kv + d_rope for latent attention.
+    """
+    return width * elements * batch * context
+
+
+@formula("B", traffic="B", group="1", ratio="1")
+def reread_bytes(traffic: Any, group: Any, ratio: Any) -> Any:
+    """Return the memory traffic that takes as long as reading each key-value head once per query head.
+
+    Parameters
+    ----------
+    traffic : float or array, B
+        Cache read once.
+    group : float, count
+        Query heads that share a key-value head.
+    ratio : float, ratio
+        Bandwidth of the last-level cache over that of memory.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    max(Q, g Q / r): repetitions come from the last-level cache.
+    """
+    return maximum(1.0, group / ratio) * traffic
+
+
+@formula("1", input="1", output="1")
+def mean_context(input: Any, output: Any) -> Any:  # noqa: A002 - the scenario's own word
+    """Return the context of the average decode step.
+
+    Parameters
+    ----------
+    input, output : float or array, count
+        Tokens of prompt and answer.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    I + O / 2: the mean over the steps that follow the first token.
+    """
+    return input + 0.5 * output
+
+
+@formula("1", input="1", output="1", window="1")
+def windowed_mean_context(input: Any, output: Any, window: Any) -> Any:  # noqa: A002
+    """Return the context of the average decode step under a sliding window.
+
+    Parameters
+    ----------
+    input, output : float or array, count
+        Tokens of prompt and answer.
+    window : float, count
+        Tokens that a query sees at most.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    The mean of min(c, W) over c from I to I + O: [(b^2 - a^2)/2 + W (O - (b - a))] / O with
+    a = min(I, W) and b = min(I + O, W).
+    """
+    low, high = minimum(input, window), minimum(input + output, window)
+    rise = high - low
+    return 0.5 * (high + low) * (rise / output) + window * ((output - rise) / output)

@@ -1,0 +1,101 @@
+"""The constants of the physics: each with its reference, or marked as an estimate with its range.
+
+Everything else is a record, a setting or an argument. Small whole numbers that follow from
+an equation (two operands, three matrices of a gated MLP) stand in the formulas themselves.
+"""
+
+from __future__ import annotations
+
+from mlsysim.records.precision import bytes_per_element
+
+__all__ = [
+    "ADAM_8BIT_STATE",
+    "ATTENTION_CEILING",
+    "BETWEEN_STACK_LOG_SD",
+    "COMPUTE_LOG_SD",
+    "FLOP_PER_MAC",
+    "FULL_WIDTH",
+    "HALF_WIDTH",
+    "INTERVAL_QUANTILE",
+    "KV_REREAD_RATIO",
+    "MASK_WIDTH",
+    "MEMORY_LOG_SD",
+    "OPTIMIZER_STATES",
+    "OVERHEAD_LOG_SD",
+    "PREFILL_TOKENS",
+    "RESERVE_LOG_SD",
+    "SPLITS",
+    "SPLIT_DEPTH",
+    "SPLIT_PENALTY",
+    "STANDARD_GRAVITY",
+    "WITHIN_STACK_LOG_SD",
+]
+
+FLOP_PER_MAC = 2.0
+"""FLOP of one multiply-accumulate: a multiplication and an addition."""
+
+HALF_WIDTH = bytes_per_element("bf16")
+"""Bytes of a 16-bit element: what transformers keep between operators, also under 8-bit products."""
+
+FULL_WIDTH = bytes_per_element("fp32")
+"""Bytes of a 32-bit element: logits, softmax statistics, optimizer states."""
+
+MASK_WIDTH = bytes_per_element("int8")
+"""Bytes of one entry of a dropout mask (Korthikanti et al. 2022, arXiv:2205.05198, section 4)."""
+
+ADAM_8BIT_STATE = bytes_per_element("int8")
+"""Bytes of one optimizer state in 8 bits (Dettmers et al. 2021, arXiv:2110.02861)."""
+
+OPTIMIZER_STATES = {"adam": 2.0, "adam8bit": 2.0, "sgd": 1.0}
+"""States per parameter: both moments of Adam; the momentum of SGD."""
+
+ATTENTION_CEILING = 0.75
+"""Highest share of the dense peak that fused attention reaches.
+
+FlashAttention-3 release text: "up to 740 TFLOPS, i.e., 75% utilization of H100 theoretical max
+FLOPS" (FP16); FlashAttention-2, arXiv:2307.08691, abstract: "50-73% of the theoretical maximum
+FLOPs/s on A100". It only caps the rate of the stack's matrix products.
+"""
+
+KV_REREAD_RATIO = 1.6
+"""Bandwidth of the last-level cache over that of memory when a decode kernel reads a key-value head
+once per query head. Estimate, range 1.3 to 2.0, from servers of two GPU generations whose kernels
+do so; it only acts for stacks without shared key-value reads."""
+
+PREFILL_TOKENS = 8192.0
+"""Tokens of one prefill pass, which size the workspace. Estimate, range 2048 to 16384: 8192 is a
+common default of the servers' limit on batched tokens."""
+
+SPLITS = (2.0, 4.0, 8.0)
+"""Ways in which the library may divide the inner dimension of a product with few tiles. Estimate."""
+
+SPLIT_DEPTH = 256.0
+"""Shortest inner dimension of a part when it divides. Estimate."""
+
+SPLIT_PENALTY = 0.03
+"""Extra time of a divided product: adding the parts. Estimate, range 0.01 to 0.1."""
+
+COMPUTE_LOG_SD = 0.10
+"""Prior spread of a compute ceiling whose claim gives no range, natural-log units. Estimate."""
+
+MEMORY_LOG_SD = 0.06
+"""Prior spread of a memory ceiling whose claim gives no range, natural-log units. Estimate."""
+
+OVERHEAD_LOG_SD = 0.47
+"""Prior spread of the time per kernel when its claim gives no range: a factor of 1.6. Estimate."""
+
+RESERVE_LOG_SD = 0.2
+"""Prior spread of the memory that a runtime keeps when its claim gives no range. Estimate."""
+
+BETWEEN_STACK_LOG_SD = 0.071
+"""Spread of ln(measured / predicted) between software stacks. Estimate over seven published sets of
+training and serving measurements (104 rows)."""
+
+WITHIN_STACK_LOG_SD = 0.06
+"""Spread of ln(measured / predicted) within one stack. Estimate, range 0.02 to 0.10, from the same sets."""
+
+INTERVAL_QUANTILE = 1.6448536269514722
+"""Standard normal quantile of 95 %: a two-sided 90 % interval."""
+
+STANDARD_GRAVITY = 9.80665
+"""Standard acceleration of free fall, m/s^2 (3rd CGPM 1901, resolution 2)."""

@@ -1,0 +1,207 @@
+"""Matrix products: work, traffic, and what tiles and waves waste."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.formula import formula
+from mlsysim.numeric import ceil
+
+__all__ = [
+    "matmul_activation_bytes",
+    "matmul_flops",
+    "matmul_weight_bytes",
+    "output_tiles",
+    "padded_flops",
+    "tile_area",
+    "tile_efficiency",
+]
+
+
+@formula("FLOP", m="1", n="1", k="1", batch="1", flop_per_mac="FLOP")
+def matmul_flops(m: Any, n: Any, k: Any, batch: Any, flop_per_mac: Any) -> Any:
+    """Return the work of a matrix product, or of several alike.
+
+    Parameters
+    ----------
+    m : float or array, count
+        Rows of the left operand.
+    n : float or array, count
+        Columns of the right operand.
+    k : float or array, count
+        Inner dimension.
+    batch : float or array, count
+        Products of this size.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+
+    Returns
+    -------
+    float or array, FLOP
+
+    Notes
+    -----
+    F = 2 b m n k.
+    """
+    return flop_per_mac * n * k * batch * m
+
+
+@formula("B", n="1", k="1", batch="1", width="B")
+def matmul_weight_bytes(n: Any, k: Any, batch: Any, width: Any) -> Any:
+    """Return the bytes of the right operands, read once.
+
+    Parameters
+    ----------
+    n, k : float or array, count
+        Columns and rows of one right operand.
+    batch : float or array, count
+        Products, each with its own operand.
+    width : float, B
+        Bytes per element.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    Q_w = b n k w.
+    """
+    return width * n * k * batch
+
+
+@formula("B", m="1", n="1", k="1", batch="1", width="B")
+def matmul_activation_bytes(m: Any, n: Any, k: Any, batch: Any, width: Any) -> Any:
+    """Return the bytes of the left operand, read once, and of the result, written once.
+
+    Parameters
+    ----------
+    m, n, k : float or array, count
+        Rows, columns and inner dimension.
+    batch : float or array, count
+        Products of this size.
+    width : float, B
+        Bytes per element.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    Q_a = b m (k + n) w.
+    """
+    return width * (k + n) * batch * m
+
+
+@formula("1", m="1", n="1", batch="1", tile_m="1", tile_n="1")
+def output_tiles(m: Any, n: Any, batch: Any, tile_m: Any, tile_n: Any) -> Any:
+    """Return the number of output tiles.
+
+    Parameters
+    ----------
+    m, n : float or array, count
+        Rows and columns of one result.
+    batch : float or array, count
+        Products of this size.
+    tile_m, tile_n : float, count
+        Rows and columns of a tile.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    n_t = b ceil(m / t_m) ceil(n / t_n): each product is padded to whole tiles (tile quantisation).
+    """
+    return batch * ceil(n / tile_n) * ceil(m / tile_m)
+
+
+@formula("1", tiles="1", processors="1", tile_m="1", tile_n="1", rate="1", split="1", penalty="1")
+def tile_area(
+    tiles: Any, processors: Any, tile_m: Any, tile_n: Any, rate: Any, split: Any, penalty: Any
+) -> Any:  # fmt: skip
+    """Return the output area that the busiest processor works through, at the rate of the best tile.
+
+    Parameters
+    ----------
+    tiles : float or array, count
+        Output tiles.
+    processors : float, count
+        Units that each run one tile at a time.
+    tile_m, tile_n : float, count
+        Rows and columns of a tile.
+    rate : float, ratio
+        Rate of this tile relative to the best of the menu.
+    split : float, count
+        Parts into which the inner dimension is divided.
+    penalty : float, ratio
+        Extra time of a divided product.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    A = ceil(n_t s / S) t_m t_n / (s r (1 - penalty)): processors work in waves, and the last wave
+    takes as long as a full one (wave quantisation). It depends on shape and processor count only.
+
+    References
+    ----------
+    NVIDIA, Matrix Multiplication Background User's Guide: tile and wave quantisation.
+    """
+    return ceil(tiles * split / processors) * (tile_m * tile_n / (split * rate * (1.0 - penalty)))
+
+
+@formula("FLOP", area="1", k="1", processors="1", flop_per_mac="FLOP")
+def padded_flops(area: Any, k: Any, processors: Any, flop_per_mac: Any) -> Any:
+    """Return the work of a matrix product with its padding: what the whole device is busy for.
+
+    Parameters
+    ----------
+    area : float or array, count
+        Area that the busiest processor works through.
+    k : float or array, count
+        Inner dimension.
+    processors : float, count
+        Units that each run one tile at a time.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+
+    Returns
+    -------
+    float or array, FLOP
+
+    Notes
+    -----
+    F / q = 2 S k A.
+    """
+    return flop_per_mac * k * processors * area
+
+
+@formula("1", m="1", n="1", batch="1", processors="1", area="1")
+def tile_efficiency(m: Any, n: Any, batch: Any, processors: Any, area: Any) -> Any:
+    """Return the share of the padded work that is wanted.
+
+    Parameters
+    ----------
+    m, n : float or array, count
+        Rows and columns of one result.
+    batch : float or array, count
+        Products of this size.
+    processors : float, count
+        Units that each run one tile at a time.
+    area : float or array, count
+        Area that the busiest processor works through.
+
+    Returns
+    -------
+    float or array, ratio
+
+    Notes
+    -----
+    q = b m n / (S A).
+    """
+    return batch * n * m / (processors * area)

@@ -1,0 +1,102 @@
+"""A fixed batch of requests, from the first token to the last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.formula import formula
+
+__all__ = ["busy_share", "output_rate", "request_latency", "sample_rate"]
+
+
+@formula("s", prefill="s", step="s", output="1")
+def request_latency(prefill: Any, step: Any, output: Any) -> Any:
+    """Return the time from prompt to last token.
+
+    Parameters
+    ----------
+    prefill : float or array, s
+        Time to the first token.
+    step : float or array, s
+        Time of the average decode step.
+    output : float or array, count
+        Tokens of the answer.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    t = t_prefill + (O - 1) t_decode: the prefill yields the first token.
+    """
+    return prefill + (output - 1.0) * step
+
+
+@formula("token/s", batch="sample", output="token/sample", latency="s")
+def output_rate(batch: Any, output: Any, latency: Any) -> Any:
+    """Return output tokens per time.
+
+    Parameters
+    ----------
+    batch : float or array, sample
+        Requests in flight.
+    output : float or array, token/sample
+        Tokens of each answer.
+    latency : float or array, s
+        Time from prompt to last token.
+
+    Returns
+    -------
+    float or array, token/s
+
+    Notes
+    -----
+    X = b O / t.
+    """
+    return batch * output / latency
+
+
+@formula("sample/s", batch="sample", time="s")
+def sample_rate(batch: Any, time: Any) -> Any:
+    """Return samples per time.
+
+    Parameters
+    ----------
+    batch : float or array, sample
+        Samples per pass or step.
+    time : float or array, s
+        Time of a pass or step.
+
+    Returns
+    -------
+    float or array, sample/s
+
+    Notes
+    -----
+    X = b / t.
+    """
+    return batch / time
+
+
+@formula("1", rate="sample/s", throughput="sample/s")
+def busy_share(rate: Any, throughput: Any) -> Any:
+    """Return the share of time that a device is busy.
+
+    Parameters
+    ----------
+    rate : float or array, sample/s
+        Samples that arrive.
+    throughput : float or array, sample/s
+        Samples that it can do.
+
+    Returns
+    -------
+    float or array, ratio
+        Above 1 the samples arrive faster than they are done.
+
+    Notes
+    -----
+    rho = lambda / X.
+    """
+    return rate / throughput

@@ -1,0 +1,113 @@
+"""Training steps and runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.formula import formula
+
+__all__ = ["megatron_iteration_flops", "run_steps", "run_time", "training_token_rate"]
+
+
+@formula(
+    "FLOP", batch="1", sequence="1", layers="1", hidden="1", vocab="1", passes="1", flop_per_mac="FLOP"
+)  # fmt: skip
+def megatron_iteration_flops(
+    batch: Any, sequence: Any, layers: Any, hidden: Any, vocab: Any, passes: Any, flop_per_mac: Any
+) -> Any:
+    """Return the work of one training iteration of a GPT model, attention counted in full.
+
+    Parameters
+    ----------
+    batch : float, count
+        Sequences per iteration.
+    sequence, layers, hidden, vocab : float, count
+        Shape.
+    passes : float, count
+        Forward passes' worth of layer work: 4 with full recomputation, 3 without.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+
+    Returns
+    -------
+    float, FLOP
+
+    Notes
+    -----
+    With 12 h^2 weights per layer: 96 B s L h^2 (1 + s/(6 h) + V/(16 L h)) for four passes, and
+    72 B s L h^2 (1 + s/(6 h) + V/(12 L h)) for three. The head is never recomputed.
+
+    References
+    ----------
+    Narayanan et al. 2021, arXiv:2104.04473, equation 3.
+    """
+    layer = 12.0 * hidden * hidden + 2.0 * sequence * hidden
+    return flop_per_mac * batch * sequence * (passes * layers * layer + 3.0 * vocab * hidden)
+
+
+@formula("1", amount="1", per_step="1")
+def run_steps(amount: Any, per_step: Any) -> Any:
+    """Return the steps of a run.
+
+    Parameters
+    ----------
+    amount : float, count
+        Tokens or samples of the run.
+    per_step : float or array, count
+        Tokens or samples per step.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    n = D / d.
+    """
+    return amount / per_step
+
+
+@formula("s", steps="1", step="s")
+def run_time(steps: Any, step: Any) -> Any:
+    """Return the time of a run without interruptions.
+
+    Parameters
+    ----------
+    steps : float or array, count
+        Steps.
+    step : float or array, s
+        Time of one step.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    T = n t.
+    """
+    return steps * step
+
+
+@formula("token/s", batch="sample", sequence="token/sample", step="s")
+def training_token_rate(batch: Any, sequence: Any, step: Any) -> Any:
+    """Return trained tokens per time.
+
+    Parameters
+    ----------
+    batch : float or array, sample
+        Sequences per step.
+    sequence : float or array, token/sample
+        Tokens per sequence.
+    step : float or array, s
+        Time of one step.
+
+    Returns
+    -------
+    float or array, token/s
+
+    Notes
+    -----
+    X = b s / t.
+    """
+    return batch * sequence / step

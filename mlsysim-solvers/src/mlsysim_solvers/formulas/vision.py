@@ -1,0 +1,108 @@
+"""Images: patches of vision transformers, and convolutions as matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.formula import formula
+
+__all__ = ["conv_bytes", "conv_flops", "conv_rows", "image_patches"]
+
+
+@formula("1", image="1", patch="1")
+def image_patches(image: Any, patch: Any) -> Any:
+    """Return the patches of a square image.
+
+    Parameters
+    ----------
+    image, patch : float, pixel
+        Sides.
+
+    Returns
+    -------
+    float, count
+
+    Notes
+    -----
+    (H / P)^2; the class token is one more.
+
+    References
+    ----------
+    Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1.
+    """
+    side = image / patch
+    return side * side
+
+
+@formula("1", batch="1", height="1", width="1")
+def conv_rows(batch: Any, height: Any, width: Any) -> Any:
+    """Return the rows of a convolution seen as a matrix product.
+
+    Parameters
+    ----------
+    batch : float or array, count
+        Samples.
+    height, width : float, pixel
+        Output map.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    m = b H W; n = C_out / g; k = K^2 C_in / g.
+
+    References
+    ----------
+    Chetlur et al. 2014, cuDNN, arXiv:1410.0759, section 3: convolution lowered onto matrix products.
+    """
+    return batch * (height * width)
+
+
+@formula("FLOP", batch="1", macs="1", flop_per_mac="FLOP")
+def conv_flops(batch: Any, macs: Any, flop_per_mac: Any) -> Any:
+    """Return the work of a convolution or dense layer.
+
+    Parameters
+    ----------
+    batch : float or array, count
+        Samples.
+    macs : float, count
+        Multiply-accumulates per sample, K^2 C_in C_out H W / g.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+
+    Returns
+    -------
+    float or array, FLOP
+
+    Notes
+    -----
+    F = 2 b K^2 C_in C_out H W / g.
+    """
+    return flop_per_mac * macs * batch
+
+
+@formula("B", batch="1", elements="1", width="B")
+def conv_bytes(batch: Any, elements: Any, width: Any) -> Any:
+    """Return the traffic of feature maps.
+
+    Parameters
+    ----------
+    batch : float or array, count
+        Samples.
+    elements : float, count
+        Elements read and written per sample.
+    width : float, B
+        Bytes per element.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    Q = b e w.
+    """
+    return width * elements * batch
