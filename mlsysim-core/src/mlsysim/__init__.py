@@ -23,7 +23,14 @@ __all__ = [*_WHERE, "__version__"]  # noqa: PLE0604 - the table above lists them
 if TYPE_CHECKING:
     from .config import SimulationConfig
     from .errors import (
-        ConfigError, MlsysimError, OOMError, PluginError, RegistryError, SLAViolation, SolverError, UnitError,
+        ConfigError,
+        MlsysimError,
+        OOMError,
+        PluginError,
+        RegistryError,
+        SLAViolation,
+        SolverError,
+        UnitError,
         UnknownNameError,
     )  # fmt: skip
     from .evaluation import SystemEvaluation, evaluate

@@ -180,7 +180,9 @@ def _full_key(key: str, data: Mapping[str, Any]) -> str:
     owners = {"workload": workload, "system": System, "parallelism": Parallelism, "place": Place}
     known = {a.name: table for table, cls in reversed(owners.items()) if cls for a in attrs.fields(cls)}
     if key not in known:
-        raise ConfigError(f"no table of the scenario has a key {key!r}", where=f"--set {key}", remedy=did_you_mean(key, known))
+        raise ConfigError(
+            f"no table of the scenario has a key {key!r}", where=f"--set {key}", remedy=did_you_mean(key, known)
+        )
     return f"{known[key]}.{key}"
 
 
@@ -262,7 +264,9 @@ class _Check:
         kind = self.scenario.kind
         if kind not in stack.serves:
             able = [e.key for e in plugins().registry.entries("stacks") if kind in e.record.serves]
-            self.fault(f"{stack.name} does not run {kind} scenarios", "system.stack", "Stacks that do: " + ", ".join(able))
+            self.fault(
+                f"{stack.name} does not run {kind} scenarios", "system.stack", "Stacks that do: " + ", ".join(able)
+            )
 
     def devices(self) -> None:
         system = self.scenario.system
@@ -319,5 +323,3 @@ class _Check:
         except MlsysimError as error:
             self.faults += [self.located(fault) for fault in error.faults]
             return ()
-
-

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .errors import ConfigError, Fault
+from .errors import ConfigError, Fault, MlsysimError
 from .names import did_you_mean
 from .units import format_quantity, parse_quantity
 
@@ -119,8 +119,8 @@ def parse_constraints(texts: Mapping[str, str], specs: Iterable[SolverSpec]) -> 
             found.append(_parse(name, text, units))
         except ConfigError as error:
             faults += error.faults
-        except Exception as error:
-            faults.append(Fault(str(error), where=f"constraints.{name}"))
+        except MlsysimError as error:
+            faults += [Fault(f.what, where=f"constraints.{name}", remedy=f.remedy) for f in error.faults]
     if faults:
         raise ConfigError.from_faults(faults)
     return tuple(found)

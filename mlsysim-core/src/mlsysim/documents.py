@@ -134,7 +134,7 @@ def parse_text(text: str, suffix: str, name: str) -> dict[str, Any]:
         data = _PARSERS[suffix](text)
     except RecursionError:
         raise ConfigError("the file is nested too deeply", where=name) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a parser raises on hostile text is the text's fault
         line = getattr(error, "lineno", 0) or getattr(getattr(error, "problem_mark", None), "line", -1) + 1
         what = str(getattr(error, "problem", None) or getattr(error, "msg", None) or error)
         where = f"{name}:{line}" if line else name

@@ -131,7 +131,9 @@ def traced_answers(config: SimulationConfig) -> tuple[dict[str, Any], dict[str, 
                     system=trace_record(request.scenario.system, "system"),
                 ),
                 records={role: trace_record(record, role) for role, record in request.records.items()},
-                settings={k: trace(v, "input", origin=f"settings.{spec.name}.{k}") for k, v in request.settings.items()},
+                settings={
+                    k: trace(v, "input", origin=f"settings.{spec.name}.{k}") for k, v in request.settings.items()
+                },
             )
             solver = load_solver(spec)
             answers = solver.compute(solver.prepare(traced))

@@ -189,12 +189,14 @@ def _load_one(loaded: Plugins, entry_point: metadata.EntryPoint) -> PluginInfo:
     plugin = None
     try:
         if manager.has_plugin(entry_point.name):
-            raise PluginError(f"another plugin is called {entry_point.name!r} already")
+            raise PluginError(  # noqa: TRY301 - reported like every other fault of a plugin
+                f"another plugin is called {entry_point.name!r} already"
+            )
         plugin = entry_point.load()
         _check_hook_names(plugin)
         manager.register(plugin, name=entry_point.name)
         return _collect(loaded, plugin, info)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is its own fault
         if plugin is not None and manager.is_registered(plugin):
             manager.unregister(plugin)
         text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
@@ -256,7 +258,9 @@ def _offered(
         if kind is not None and not isinstance(item, kind):
             raise PluginError(f"{hook}() of {name} returned a {type(item).__name__}, not a {kind.__name__}")
         if kind is None and not all(callable(getattr(item, m, None)) for m in ("keys", "entry", "aliases")):
-            raise PluginError(f"{hook}() of {name} returned a {type(item).__name__} without keys(), entry() and aliases()")
+            raise PluginError(
+                f"{hook}() of {name} returned a {type(item).__name__} without keys(), entry() and aliases()"
+            )
     names = [name_of(item) for item in items]
     repeated = {n for n in names if names.count(n) > 1}
     if repeated:

@@ -160,7 +160,7 @@ class Claim:
             raise RegistryError(
                 f"{self.field} = {self.as_stated!r} has no {missing}",
                 where=self.field,
-                remedy='A number ships with its source: add source = "<id in data/sources>" and at = "page, table, column"',
+                remedy='A number ships with its source: add source = "<id in data/sources>" and at = "page, table"',
             )
         elif self.kind == "derived" and not self.reason:
             raise RegistryError(f"the derived value of {self.field} does not say how", where=self.field)
@@ -311,7 +311,11 @@ def judge(
         level, why = Level.ARCHIVED, "found again in the archived document"
     if backing or cross_checked:
         level = Level.CORROBORATED
-        why = f"agrees with {sources[backing[0].source].publisher}" if backing else "derived from other numbers by machine"
+        why = (
+            f"agrees with {sources[backing[0].source].publisher}"
+            if backing
+            else "derived from other numbers by machine"
+        )
         if any(c.kind == "measured" for c in (chosen, *backing)):
             level, why = Level.MEASURED, why + ", and measured"
     return Standing(chosen, level, stale, disputed, why)

@@ -55,7 +55,8 @@ def field_tolerance(record: object, path: str) -> float:
             record = record[int(part)]
         else:
             record = getattr(record, part)
-    field = attrs.fields_dict(type(record))[last]
+    cls: Any = type(record)
+    field = attrs.fields_dict(cls)[last]
     return float(field.metadata.get("tolerance", 0.01))
 
 

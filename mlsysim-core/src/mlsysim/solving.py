@@ -137,7 +137,9 @@ class SolverSpec:
                 raw: Any = given[name]
                 value = parse_quantity(raw, declared.unit)
                 if value < 0:
-                    raise ConfigError(f"{raw!r} is negative", where=f"{where}.{self.name}.{name}", remedy="Give 0 or more")
+                    raise ConfigError(
+                        f"{raw!r} is negative", where=f"{where}.{self.name}.{name}", remedy="Give 0 or more"
+                    )
                 values[name] = value
             elif declared.default is None:
                 raise ConfigError(
@@ -272,7 +274,9 @@ def load_solver(spec: SolverSpec) -> Solver:
         ) from error
     for method in ("prepare", "compute"):
         if not callable(getattr(solver, method, None)):
-            raise PluginError(f"{spec.target} has no method {method}()", remedy="A solver needs prepare() and compute()")
+            raise PluginError(
+                f"{spec.target} has no method {method}()", remedy="A solver needs prepare() and compute()"
+            )
     found: Solver = solver
     return found
 

@@ -174,20 +174,17 @@ class _Reader:
             relation = "at least" if field.metadata["zero"] else "more than"
             self.fault(f"{value:g} is out of range", path, f"It must be {relation} {low:g}")
 
-    def read_claims(
-        self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]
-    ) -> tuple[Claim, ...]:
+    def read_claims(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> tuple[Claim, ...]:
         items = raw if isinstance(raw, list) else [raw]
         return preferred_first([self.read_claim(item, unit, path, inherited) for item in items], self.sources)
 
-    def read_claim(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
-        if not isinstance(raw, dict):
+    def read_claim(self, given: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
+        raw: Any = given
+        if not isinstance(given, dict):
             if "source" in inherited and "at" in inherited and isinstance(raw, (int, float)):
                 name = path.rsplit(".", 1)[-1]
                 value = parse_quantity(raw, unit)
-                return Claim(
-                    path, str(raw), value, unit, source=inherited["source"], at=f"{inherited['at']}: {name}"
-                )
+                return Claim(path, str(raw), value, unit, source=inherited["source"], at=f"{inherited['at']}: {name}")
             raise RegistryError(
                 f"{raw!r} has no source",
                 remedy='A number ships with its source: write { value = "...", source = "<id in data/sources>", '
@@ -198,7 +195,7 @@ class _Reader:
                 raise RegistryError(f"a claim has no key {key!r}", remedy=did_you_mean(key, _CLAIM_KEYS))
         if "value" not in raw:
             raise RegistryError("the claim has no value", remedy='Write value = "..." exactly as printed')
-        kind = "estimate" if "estimate" in raw else "derived" if "derived" in raw else raw.get("kind", "stated")
+        kind: Any = "estimate" if "estimate" in raw else "derived" if "derived" in raw else raw.get("kind", "stated")
         if kind not in ("stated", "measured", "derived", "estimate"):
             raise RegistryError(f"no claim is of kind {kind!r}", remedy="Use stated or measured")
         for key, item in raw.items():
@@ -269,7 +266,7 @@ def _explain(error: BaseException, document: Document, path: str = "") -> list[F
         return [Fault(f.what, where=document.place(path), remedy=f.remedy) for f in error.faults]
     what = str(error)
     literal = "not in literal" in what
-    return [Fault(what.split(" not in literal")[0] + " is not one of the choices" if literal else what,
+    return [Fault(what.split(" not in literal", maxsplit=1)[0] + " is not one of the choices" if literal else what,
                   where=document.place(path), remedy=_choices(what) if literal else "")]  # fmt: skip
 
 
@@ -288,7 +285,7 @@ def _structure(
         raise error.from_faults(reader.faults)
     try:
         return converter.structure(plain, cls), reader.claims
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - cattrs raises many kinds; each becomes a fault
         raise error.from_faults(_explain(problem, document)) from None
 
 
@@ -358,4 +355,3 @@ def to_plain(record: Any) -> Any:
         Ready for ``json.dumps``; :data:`converter` reads it back.
     """
     return converter.unstructure(record)
-

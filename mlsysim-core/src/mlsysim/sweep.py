@@ -49,7 +49,7 @@ class SweepResult:
     units: dict[str, str]
 
     def __len__(self) -> int:
-        """Number of configurations."""
+        """Return the number of configurations."""
         return len(next(iter(self.varied.values())))
 
     @property
@@ -234,7 +234,9 @@ def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -
         return {name: part.ravel() for name, part in zip(axes, mesh, strict=True)}
     if len({axis.size for axis in axes.values()}) > 1:
         sizes = ", ".join(f"{name}: {axis.size}" for name, axis in axes.items())
-        raise ConfigError(f"the lists have unequal lengths ({sizes})", where="vary", remedy="Give equally many, or a grid")
+        raise ConfigError(
+            f"the lists have unequal lengths ({sizes})", where="vary", remedy="Give equally many, or a grid"
+        )
     return axes
 
 
@@ -270,7 +272,8 @@ def _map(executor: str, work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[st
             where="executor",
             remedy=did_you_mean(executor, ["serial", "processes", *offered]),
         )
-    return offered[executor].map(work, chunks)
+    results: Iterator[dict[str, Column]] = offered[executor].map(work, chunks)
+    return results
 
 
 def _in_processes(work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[str, Column]]:
@@ -278,5 +281,3 @@ def _in_processes(work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[str, Col
 
     with ProcessPoolExecutor() as pool:
         yield from pool.map(work, chunks)
-
-

@@ -90,11 +90,11 @@ class Traced:
         return trace(result, name, args)
 
 
-class TracedFloat(Traced, float):
+class TracedFloat(Traced, float):  # type: ignore[misc] # powers of traced numbers are traced
     """A float with a history."""
 
 
-class TracedInt(Traced, int):
+class TracedInt(Traced, int):  # type: ignore[misc] # powers of traced numbers are traced
     """An int with a history."""
 
 
@@ -208,7 +208,9 @@ def formula_calls() -> Iterator[None]:
         if function is None:
             return
         code = frame.f_code
-        arguments = {name: frame.f_locals[name] for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+        arguments = {
+            name: frame.f_locals[name] for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        }
         if not any(result is argument for argument in arguments.values()):
             result.node.formula, result.node.arguments = function, arguments
 

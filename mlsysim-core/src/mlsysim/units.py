@@ -9,6 +9,7 @@ not a FLOP/s.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -213,6 +214,7 @@ def dimension_text(dimension: Dimension) -> str:
     str
         For example ``"B/s"``; ``"1"`` for a pure number.
     """
+
     def side(sign: int) -> list[str]:
         return [
             symbol if abs(power) == 1 else f"{symbol}^{abs(power)}"
@@ -300,7 +302,7 @@ def parse_quantity(text: str | float, unit: str) -> float:
     """
     wanted = parse_unit(unit)
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise UnitError(f"expected a quantity in {unit or '1'}, got {text!r}", remedy=f"Write for example \"3 {unit}\"")
+        raise UnitError(f"expected a quantity in {unit or '1'}, got {text!r}", remedy=f'Write for example "3 {unit}"')
     if isinstance(text, (int, float)):
         return _bare_number(float(text), wanted)
     match = _QUANTITY.match(text)
@@ -316,7 +318,7 @@ def parse_quantity(text: str | float, unit: str) -> float:
     if given.dimension != wanted.dimension:
         raise UnitError(
             f"{text!r} is {dimension_text(given.dimension)}, but {dimension_text(wanted.dimension)} is needed here",
-            remedy=_confusion(given, wanted) or f'Give it in {unit or "1"}',
+            remedy=_confusion(given, wanted) or f"Give it in {unit or '1'}",
         )
     return _finite(number * given.factor, text)
 
@@ -325,12 +327,14 @@ def _bare_number(number: float, wanted: Unit, text: object = None) -> float:
     counts = {BASE_DIMENSIONS.index("token"), BASE_DIMENSIONS.index("sample")}
     if any(power for i, power in enumerate(wanted.dimension) if i not in counts):
         shown = number if text is None else text
-        raise UnitError(f"{shown!r} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"')
+        raise UnitError(
+            f"{shown!r} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"'
+        )
     return _finite(number, text if text is not None else number)
 
 
 def _finite(value: float, text: object) -> float:
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         raise UnitError(f"{text!r} is not a finite number", remedy="Give a finite number")
     return value
 

@@ -101,7 +101,7 @@ class Inference:
 
 
 Workload = Serving | Training | Inference
-KINDS: dict[str, type[Serving] | type[Training] | type[Inference]] = {
+KINDS: dict[str, type[Serving | Training | Inference]] = {
     "serving": Serving, "training": Training, "inference": Inference,
 }  # fmt: skip
 """Scenario kinds and the workload record of each."""
