@@ -360,6 +360,7 @@ def ask(config: SimulationConfig) -> Iterator[tuple[str, SolverSpec | None, Resu
             yield spec.question, None, str(error)
             continue
         known.update(result.outputs)
+        known.update({f"{name}.log_sd": spread for name, spread in result.log_sd.items()})
         yield spec.question, spec, result
 
 

@@ -137,9 +137,9 @@ def traced_answers(config: SimulationConfig) -> tuple[dict[str, Any], dict[str, 
             )
             solver = load_solver(spec)
             answers = solver.compute(solver.prepare(traced))
-            known.update({name: value for name, value in answers.items() if name in spec.outputs})
+            known.update(answers)
             units.update(spec.outputs)
-    return known, units
+    return {name: value for name, value in known.items() if name in units}, units
 
 
 def explain(evaluation: SystemEvaluation, output: str) -> Explanation:

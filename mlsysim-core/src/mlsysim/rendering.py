@@ -1,4 +1,4 @@
-"""How an evaluation is written: the contract of a renderer."""
+"""How an evaluation is written: the contract of a renderer, and finding one by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from .evaluation import SystemEvaluation
 
-__all__ = ["Renderer"]
+__all__ = ["Renderer", "find_renderer"]
 
 
 @attrs.frozen
@@ -30,3 +30,32 @@ class Renderer:
     name: str
     render: Callable[[SystemEvaluation], str]
     help: str = ""
+
+
+def find_renderer(name: str) -> Renderer:
+    """Return a renderer by name, the built-in ones first.
+
+    Parameters
+    ----------
+    name : str
+        Value of ``--format``.
+
+    Returns
+    -------
+    Renderer
+
+    Raises
+    ------
+    UnknownNameError
+        If neither the core nor a plugin offers it.
+    """
+    from .errors import UnknownNameError
+    from .names import did_you_mean
+    from .plugins import plugins
+    from .renderers import BUILT_IN
+
+    known = {**plugins().renderers, **BUILT_IN}
+    if name in known:
+        return known[name]
+    remedy = did_you_mean(name, known) or "There are " + ", ".join(known)
+    raise UnknownNameError(f"there is no format {name!r}", where="--format", remedy=remedy + plugins().broken_hint())

@@ -255,7 +255,7 @@ class _Chunk:
             solver = load_solver(spec)
             prepared = solver.prepare(build_request(self.config, spec, known))
             answers = solver.compute({**prepared, **{k: v for k, v in columns.items() if k in spec.columns}})
-            known.update({k: v for k, v in answers.items() if k in spec.outputs})
+            known.update(answers)
             outputs.update({k: np.broadcast_to(np.asarray(v, dtype=np.float64), (size,)) for k, v in answers.items()})
         return outputs
 

@@ -120,6 +120,7 @@ UNIT_TABLE: tuple[UnitDef, ...] = (
     # money, tokens, samples, pure numbers
     UnitDef("USD", 1, "USD"), UnitDef("$", 1, "USD"),
     UnitDef("token", 1, "token"), UnitDef("tokens", 1, "token"), UnitDef("tok", 1, "token"),
+    UnitDef("Mtoken", 1e6, "token"), UnitDef("Msample", 1e6, "sample"),
     UnitDef("sample", 1, "sample"), UnitDef("samples", 1, "sample"), UnitDef("image", 1, "sample"),
     UnitDef("images", 1, "sample"), UnitDef("frame", 1, "sample"), UnitDef("frames", 1, "sample"),
     UnitDef("request", 1, ""), UnitDef("requests", 1, ""), UnitDef("1", 1, ""), UnitDef("%", 0.01, ""),
@@ -359,7 +360,7 @@ _LONG_TIMES = (("days", 86400.0), ("h", 3600.0), ("min", 60.0))
 _SHOWN_PREFIXES = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0),
                    ("m", 1e-3), ("u", 1e-6), ("n", 1e-9))  # fmt: skip
 _PLAIN_UNITS = {"1", "", "USD", "token", "sample", "token/s", "sample/s", "m", "%", "USD/h", "USD/token", "USD/sample",
-                "1/s", "tokens/s", "samples/s", "days"}  # fmt: skip
+                "1/s", "tokens/s", "samples/s", "days", "kgCO2e", "m/s", "m/s^2"}  # fmt: skip
 
 
 def format_quantity(value: float, unit: str, digits: int = 4) -> str:
@@ -387,7 +388,7 @@ def format_quantity(value: float, unit: str, digits: int = 4) -> str:
     scaled = value / shown.factor
     if "m^2" in unit:
         return f"{_digits(value * 1e6, digits)} mm^2"
-    if unit in _PLAIN_UNITS or scaled == 0 or "kWh" in unit or unit.startswith(("k", "GiB", "MiB")):
+    if unit in _PLAIN_UNITS or scaled == 0 or unit.startswith(("k", "USD", "L/", "GiB", "MiB")):
         return f"{_digits(scaled, digits)} {unit if unit != '1' else ''}".strip()
     for prefix, size in _SHOWN_PREFIXES:
         if abs(scaled) >= size * 0.99999:

@@ -238,8 +238,9 @@ def windowed_mean_context(input: Any, output: Any, window: Any) -> Any:  # noqa:
 
     Notes
     -----
-    The mean of min(c, W) over c from I to I + O: [(b^2 - a^2)/2 + W (O - (b - a))] / O with
-    a = min(I, W) and b = min(I + O, W).
+    [(b^2 - a^2)/2 + W (O - (b - a))] / O, a = min(I, W), b = min(I + O, W)
+
+    The mean of min(c, W) over c from I to I + O.
     """
     low, high = minimum(input, window), minimum(input + output, window)
     rise = high - low

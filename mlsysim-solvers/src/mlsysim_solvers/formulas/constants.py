@@ -7,6 +7,7 @@ an equation (two operands, three matrices of a gated MLP) stand in the formulas 
 from __future__ import annotations
 
 from mlsysim.records.precision import bytes_per_element
+from mlsysim.units import parse_unit
 
 __all__ = [
     "ADAM_8BIT_STATE",
@@ -27,6 +28,7 @@ __all__ = [
     "SPLITS",
     "SPLIT_DEPTH",
     "SPLIT_PENALTY",
+    "SECONDS_PER_DAY",
     "STANDARD_GRAVITY",
     "WITHIN_STACK_LOG_SD",
 ]
@@ -99,3 +101,6 @@ INTERVAL_QUANTILE = 1.6448536269514722
 
 STANDARD_GRAVITY = 9.80665
 """Standard acceleration of free fall, m/s^2 (3rd CGPM 1901, resolution 2)."""
+
+SECONDS_PER_DAY = parse_unit("day").factor
+"""Seconds of a day, from the unit table."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["device_power", "energy_per_token", "energy_use", "facility_energy", "water_use"]
+__all__ = ["device_power", "energy_per_token", "energy_per_work", "energy_use", "facility_energy", "water_use"]
 
 
 @formula("W", idle="W", full="W", load="1")
@@ -131,3 +131,25 @@ def water_use(energy: Any, site: Any, pue: Any, source: Any) -> Any:
     W = E_IT (WUE + PUE w_source): the overhead of the building enters once.
     """
     return energy * (site + pue * source)
+
+
+@formula("J", power="W", throughput="1/s")
+def energy_per_work(power: Any, throughput: Any) -> Any:
+    """Return the energy of one unit of work: a token or a sample.
+
+    Parameters
+    ----------
+    power : float or array, W
+        Draw while working.
+    throughput : float or array, 1/s
+        Units of work per time.
+
+    Returns
+    -------
+    float or array, J
+
+    Notes
+    -----
+    e = P / X.
+    """
+    return power / throughput

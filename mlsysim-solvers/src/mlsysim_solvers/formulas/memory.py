@@ -272,6 +272,8 @@ def layer_activation_bytes(
 
     Notes
     -----
+    n [(e_r w + m_r w_m)/t_s + (e_s w + s w_s)/t] + pairs (e_p w + m_p w_m)/t
+
     With the tensors of a GPT layer of width h, an MLP of 4 h and 16-bit elements this is
     s b h (10 + 24/t + 5 a s/(h t)), and (s b h/t)(34 + 5 a s/h) with sequence parallelism.
 

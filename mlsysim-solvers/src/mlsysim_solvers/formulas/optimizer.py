@@ -9,8 +9,10 @@ from mlsysim.formula import formula
 __all__ = ["optimizer_traffic"]
 
 
-@formula("B", parameters="1", weight="B", gradient="B", master="B", states="1", state="B")
-def optimizer_traffic(parameters: Any, weight: Any, gradient: Any, master: Any, states: Any, state: Any) -> Any:
+@formula("B", parameters="1", weight="B", passes="1", gradient="B", master="B", states="1", state="B")
+def optimizer_traffic(
+    parameters: Any, weight: Any, passes: Any, gradient: Any, master: Any, states: Any, state: Any
+) -> Any:
     """Return the memory traffic of one optimizer step.
 
     Parameters
@@ -20,6 +22,8 @@ def optimizer_traffic(parameters: Any, weight: Any, gradient: Any, master: Any, 
     weight, gradient, master, state : float, B
         Bytes per element of the working copy, the gradient, the master copy (0 without one) and an
         optimizer state.
+    passes : float, count
+        How often the working copy moves: 1 beside a master copy, 2 without.
     states : float, count
         Optimizer states per parameter.
 
@@ -29,9 +33,10 @@ def optimizer_traffic(parameters: Any, weight: Any, gradient: Any, master: Any, 
 
     Notes
     -----
-    N [2 (w_master + n_s w_s) + 2 g + w + (w without a master)]: master and states are read and
-    written, the gradient is read and cleared, the working copy is written, and read when it is
-    itself the master. 34 bytes per parameter for Adam with 32-bit master, states and gradients.
+    N [2 (w_master + n_s w_s) + 2 g + c w]
+
+    Master and states are read and written, the gradient is read and cleared, and the working copy is
+    written (c = 1), or read and written when there is no master (c = 2). 34 bytes per parameter for
+    Adam with 32-bit master, states and gradients beside 16-bit weights.
     """
-    copies = 2.0 * (master + states * state) + weight
-    return parameters * (copies + 2.0 * gradient)
+    return parameters * (2.0 * (master + states * state + gradient) + passes * weight)

@@ -34,8 +34,10 @@ def megatron_iteration_flops(
 
     Notes
     -----
-    With 12 h^2 weights per layer: 96 B s L h^2 (1 + s/(6 h) + V/(16 L h)) for four passes, and
-    72 B s L h^2 (1 + s/(6 h) + V/(12 L h)) for three. The head is never recomputed.
+    F = 2 B s [p L (12 h^2 + 2 s h) + 3 V h]
+
+    96 B s L h^2 (1 + s/(6 h) + V/(16 L h)) for four passes, and 72 B s L h^2 (1 + s/(6 h) +
+    V/(12 L h)) for three. The head is never recomputed.
 
     References
     ----------

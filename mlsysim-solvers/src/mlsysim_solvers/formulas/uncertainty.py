@@ -7,7 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import exp, log, sqrt
 
-__all__ = ["between_stack_variance", "interval_high", "interval_low", "log_sd_of_range", "share_variance"]
+__all__ = ["between_stack_variance", "interval_high", "interval_low", "log_sd_of_range", "time_log_sd"]
 
 
 @formula("1", low="1", high="1", quantile="1")
@@ -36,7 +36,7 @@ def log_sd_of_range(low: Any, high: Any, quantile: Any) -> Any:
     "1", compute="1", memory="1", overhead="1", var_c="1", var_m="1", var_o="1", cov_cm="1", cov_co="1", cov_mo="1",
     scatter="1",
 )  # fmt: skip
-def share_variance(
+def time_log_sd(
     compute: Any, memory: Any, overhead: Any, var_c: Any, var_m: Any, var_o: Any, cov_cm: Any, cov_co: Any,
     cov_mo: Any, scatter: Any,
 ) -> Any:  # fmt: skip
@@ -59,8 +59,10 @@ def share_variance(
 
     Notes
     -----
+    sigma = sqrt(s' V s + scatter), s = (-s_c, -s_m, s_o)
+
     d ln t = - s_c d ln e_c - s_m d ln e_m + s_o d ln t_k, so the variance is the quadratic form of
-    the shares (-s_c, -s_m, s_o) with the covariance of the logarithms, plus the scatter.
+    the shares with the covariance V of the logarithms, plus the scatter.
 
     References
     ----------

@@ -1,0 +1,344 @@
+"""What every format says about an evaluation, before it is laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import attrs
+
+from ..errors import MlsysimError
+from ..evaluation import LEVELS, QUESTIONS
+from ..provenance import Level
+from ..units import format_quantity
+
+if TYPE_CHECKING:
+    from ..constraints import Constraint
+    from ..evaluation import Answer, SystemEvaluation
+    from ..provenance import Standing
+
+__all__ = [
+    "Check", "Row", "checks", "evidence_counts", "headroom", "interval", "levels", "open_questions", "quantity",
+    "rows", "setup", "verdict", "weak_points",
+]  # fmt: skip
+
+
+class Row(NamedTuple):
+    """One line of a level.
+
+    Parameters
+    ----------
+    name, label, value, interval : str
+        Output name, words, value with unit, 90 % interval or nothing.
+    """
+
+    name: str
+    label: str
+    value: str
+    interval: str
+
+
+class Check(NamedTuple):
+    """One declared constraint.
+
+    Parameters
+    ----------
+    text : str
+        The limit.
+    met : bool
+        Whether it holds; a limit on something that nobody answered does not.
+    found : str
+        The answer.
+    """
+
+    text: str
+    met: bool
+    found: str
+
+
+def quantity(value: float, unit: str, digits: int = 4) -> str:
+    """Write a number for people.
+
+    Parameters
+    ----------
+    value : float, SI
+        The number.
+    unit : str
+        Its unit.
+    digits : int
+        Significant digits.
+
+    Returns
+    -------
+    str
+        As :func:`format_quantity`, with plural counts.
+    """
+    text = format_quantity(value, unit, digits)
+    return f"{text}s" if unit in ("token", "sample") and value != 1 else text
+
+
+def verdict(evaluation: SystemEvaluation) -> tuple[str, str]:
+    """Say in a word how it ends.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+
+    Returns
+    -------
+    word, colour : str
+    """
+    if "feasibility.fits" in evaluation.answers and not evaluation.fits:
+        return "DOES NOT FIT", "red"
+    if evaluation.violations:
+        return "CONSTRAINT VIOLATED", "red"
+    if not evaluation.answers:
+        return "NOT EVALUATED", "yellow"
+    return ("FITS", "green") if evaluation.fits else ("FIT UNKNOWN", "yellow")
+
+
+def setup(evaluation: SystemEvaluation) -> tuple[str, ...]:
+    """Say what was asked: the workload, the machine and the place.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+
+    Returns
+    -------
+    tuple of str
+    """
+    scenario = evaluation.scenario
+    workload = scenario.workload
+    parts = [scenario.kind, evaluation.entities.get("model", workload.model).rpartition("/")[2], workload.precision]
+    for field in attrs.fields(type(workload)):
+        value = getattr(workload, field.name)
+        if field.name in ("model", "precision") or not value:
+            continue
+        unit = field.metadata.get("unit", "")
+        shown = f"{value:g}" if unit == "sample" else quantity(value, unit) if unit else str(value)
+        parts.append(f"{field.name.replace('_', ' ')} {shown}")
+    parts.append(f"{scenario.system.devices} x {evaluation.entities.get('device', '').rpartition('/')[2]}")
+    roles = [role for role in evaluation.entities if role not in ("model", "device")]
+    return (*parts, *(evaluation.entities[role].rpartition("/")[2] for role in roles))
+
+
+def levels(evaluation: SystemEvaluation) -> dict[str, str]:
+    """Return the levels to print: the three standard ones, then those that plugins add.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+
+    Returns
+    -------
+    dict of str to str
+        Level to heading.
+    """
+    found = dict(LEVELS)
+    for name in evaluation.answers:
+        level = name.partition(".")[0]
+        found.setdefault(level, level.replace("_", " ").capitalize())
+    return found
+
+
+def rows(evaluation: SystemEvaluation, level: str) -> list[Row]:
+    """Return the lines of a level.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+    level : str
+        For example ``performance``.
+
+    Returns
+    -------
+    list of Row
+        ``fits`` is not among them: :func:`headroom` says it with its number. A factor is said
+        together with the resource that binds.
+    """
+    answers = evaluation.level(level)
+    found = []
+    for name, answer in answers.items():
+        if name == "feasibility.fits" or _bound_of(name) in answers:
+            continue
+        value = _bound(answer, answers) if isinstance(answer.value, str) else _value(answer)
+        found.append(Row(name, answer.label, value, interval(answer)))
+    return found
+
+
+_FACTOR = "_factor"
+
+
+def _bound_of(name: str) -> str:
+    """Return the output that a factor belongs to."""
+    return name.removesuffix(_FACTOR) if name.endswith(_FACTOR) else ""
+
+
+def _bound(answer: Answer, answers: Mapping[str, Answer]) -> str:
+    factor = answers.get(answer.name + _FACTOR)
+    if factor is None or not answer.name.endswith("bound"):
+        return str(answer.value)
+    return f"{answer.value}, {factor.value:.3g}x above the next resource"
+
+
+def _value(answer: Answer) -> str:
+    if isinstance(answer.value, bool):
+        return "yes" if answer.value else "no"
+    return quantity(answer.value, answer.unit)
+
+
+def interval(answer: Answer) -> str:
+    """Write the 90 % interval of an answer.
+
+    Parameters
+    ----------
+    answer : Answer
+        The answer.
+
+    Returns
+    -------
+    str
+        Empty when it carries none.
+    """
+    if answer.low is None or answer.high is None:
+        return ""
+    low, high = quantity(answer.low, answer.unit, 3), quantity(answer.high, answer.unit, 3)
+    number, _, unit = low.partition(" ")
+    return f"{number} .. {high}" if unit and high.endswith(" " + unit) else f"{low} .. {high}"
+
+
+def headroom(evaluation: SystemEvaluation) -> tuple[str, float | None]:
+    """Say by how much it fits or not.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+
+    Returns
+    -------
+    text : str
+        Empty when nobody answered.
+    share : float or None, ratio
+        Memory needed over memory usable.
+    """
+    required = evaluation.answers.get("feasibility.memory_required")
+    usable = evaluation.answers.get("feasibility.memory_usable")
+    known = "feasibility.fits" in evaluation.answers
+    share = required.value / usable.value if required and usable and usable.value else None
+    if not known:
+        return "", share
+    if not evaluation.fits:
+        return "no: " + evaluation.shortfall().partition(" does not fit")[2].lstrip(": "), share
+    if required is None or usable is None or share is None:
+        return "yes", share
+    spare = format_quantity(usable.value - required.value, "B")
+    return f"yes, with {spare} to spare", share
+
+
+def open_questions(evaluation: SystemEvaluation) -> list[tuple[str, str]]:
+    """Return what nobody answered.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+
+    Returns
+    -------
+    list of (str, str)
+        The question in words, and the reason.
+    """
+    return [(QUESTIONS.get(name, name), reason) for name, reason in evaluation.unanswered.items()]
+
+
+def checks(evaluation: SystemEvaluation) -> list[Check]:
+    """Return the declared constraints, met or not.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+
+    Returns
+    -------
+    list of Check
+    """
+    violated = {v.constraint: v.value or "not evaluated, so not passed" for v in evaluation.violations}
+    found = []
+    for constraint in _constraints(evaluation):
+        text = str(constraint)
+        answer = evaluation.answers.get(constraint.output)
+        found.append(Check(text, text not in violated, violated.pop(text, "" if answer is None else str(answer))))
+    return found + [Check(text, False, value) for text, value in violated.items()]
+
+
+def _constraints(evaluation: SystemEvaluation) -> tuple[Constraint, ...]:
+    if evaluation.config is not None:
+        return evaluation.config.constraints
+    if not evaluation.scenario.constraints:
+        return ()
+    from ..constraints import parse_constraints
+    from ..plugins import plugins
+
+    try:  # an evaluation read from a file may name outputs of a solver that is not installed here
+        return parse_constraints(evaluation.scenario.constraints, plugins().solvers.values())
+    except MlsysimError:
+        return ()
+
+
+def evidence_counts(standings: Mapping[str, Standing]) -> str:
+    """Count the numbers behind the answers by level.
+
+    Parameters
+    ----------
+    standings : mapping of str to Standing
+        As :meth:`SystemEvaluation.evidence` returns them.
+
+    Returns
+    -------
+    str
+        For example ``"9 numbers: 2 corroborated, 6 stated, 1 estimate"``.
+    """
+    if not standings:
+        return "no sourced number took part"
+    counted = {level: sum(s.level is level for s in standings.values()) for level in sorted(Level, reverse=True)}
+    parts = [f"{count} {_plural(level, count)}" for level, count in counted.items() if count]
+    numbers = "number" if len(standings) == 1 else "numbers"
+    return f"{len(standings)} {numbers}: " + ", ".join(parts)
+
+
+def _plural(level: Level, count: int) -> str:
+    return "estimates" if level is Level.ESTIMATE and count > 1 else level.label
+
+
+def weak_points(standings: Mapping[str, Standing], most: int = 4) -> list[tuple[str, list[str]]]:
+    """Name the numbers that deserve a look.
+
+    Parameters
+    ----------
+    standings : mapping of str to Standing
+        As :meth:`SystemEvaluation.evidence` returns them.
+    most : int
+        How many of each sort to name.
+
+    Returns
+    -------
+    list of (str, list of str)
+        What is the matter, and which numbers: disputed, stale, estimates.
+    """
+    sorts = (
+        ("disputed", [name for name, s in standings.items() if s.disputed]),
+        ("stale", [name for name, s in standings.items() if s.stale]),
+        ("estimates", [name for name, s in standings.items() if s.level is Level.ESTIMATE]),
+    )
+    return [
+        (what, names[:most] + ([f"and {len(names) - most} more"] if len(names) > most else []))
+        for what, names in sorts
+        if names
+    ]

@@ -1,0 +1,148 @@
+"""The scorecard for people: three levels, aligned, as wide as the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from . import content
+from .style import Style
+
+if TYPE_CHECKING:
+    from ..evaluation import SystemEvaluation
+
+__all__ = ["render_text"]
+
+_INDENT = "  "
+_BAR = 16
+
+
+def render_text(evaluation: SystemEvaluation, style: Style | None = None, *, evidence: bool = True) -> str:
+    """Write the scorecard.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        What to show.
+    style : Style, optional
+        What the screen can show; by default what standard output can.
+    evidence : bool
+        Whether to say how well the numbers are supported; that takes a second solve.
+
+    Returns
+    -------
+    str
+    """
+    return "\n".join(_Scorecard(evaluation, style or Style.of(sys.stdout)).lines(evidence=evidence))
+
+
+class _Scorecard:
+    """Lays out one evaluation for one style."""
+
+    def __init__(self, evaluation: SystemEvaluation, style: Style) -> None:
+        self.evaluation = evaluation
+        self.style = style
+        self.rows = {level: content.rows(evaluation, level) for level in content.levels(evaluation)}
+        every = [row for rows in self.rows.values() for row in rows]
+        self.label = max([len(row.label) for row in every] + [len("memory use")]) + 2
+        self.value = max([len(row.value) for row in every if row.interval] + [12]) + 2
+
+    def lines(self, *, evidence: bool) -> Iterator[str]:
+        yield from self.head()
+        for level, heading in content.levels(self.evaluation).items():
+            yield from self.level(level, heading)
+        yield from self.constraints()
+        yield from self.assumptions()
+        if evidence:
+            yield from self.evidence()
+
+    def head(self) -> Iterator[str]:
+        word, colour = content.verdict(self.evaluation)
+        name = self.evaluation.scenario.name
+        gap = " " * max(2, self.style.width - len(name) - len(word))
+        yield self.style.paint(name, "bold") + gap + self.style.paint(word, "bold", colour)
+        dot = self.style.glyphs.dot
+        line = ""
+        for part in content.setup(self.evaluation):
+            joined = f"{line}{dot}{part}" if line else part
+            if len(joined) > self.style.width and line:
+                yield self.style.paint(line, "dim")
+                joined = part
+            line = joined
+        yield self.style.paint(line, "dim")
+
+    def heading(self, text: str, right: str = "") -> str:
+        rule = self.style.glyphs.rule
+        tail = f" {right} {rule * 2}" if right else ""
+        middle = rule * max(2, self.style.width - len(text) - len(tail) - 1)
+        return self.style.paint(text, "bold", "cyan") + " " + self.style.paint(middle + tail, "dim")
+
+    def level(self, level: str, heading: str) -> Iterator[str]:
+        rows = self.rows[level]
+        unanswered = list(content.open_questions(self.evaluation)) if level == "macro" else []
+        if level not in ("feasibility", "performance", "macro") and not rows:
+            return
+        yield ""
+        yield self.heading(heading, "90 % interval" if any(row.interval for row in rows) else "")
+        if level == "feasibility":
+            yield from self.fit()
+        for row in rows:
+            yield self.row(row)
+        if not rows and not unanswered:
+            yield _INDENT + self.style.paint("not evaluated", "yellow")
+        for question, reason in unanswered:
+            text = f"{question} not evaluated: {reason}"
+            yield from (self.style.paint(line, "yellow") for line in self.style.wrap(text, _INDENT, _INDENT * 2))
+
+    def fit(self) -> Iterator[str]:
+        text, share = content.headroom(self.evaluation)
+        if not text:
+            return
+        colour = "green" if self.evaluation.fits else "red"
+        lines = self.style.wrap(text, " " * (len(_INDENT) + self.label))
+        first = lines[0].strip()
+        yield _INDENT + "fits".ljust(self.label) + self.style.paint(first, colour)
+        yield from (self.style.paint(line, colour) for line in lines[1:])
+        if share is not None:
+            bar = self.style.paint(self.style.bar(share, _BAR), colour)
+            yield f"{_INDENT}{'memory use'.ljust(self.label)}{bar} {100 * share:.3g} % of usable"
+
+    def row(self, row: content.Row) -> str:
+        label = row.label.ljust(self.label)
+        if not row.interval:
+            return (_INDENT + label + self.style.paint(row.value, "bold")).rstrip()
+        value = self.style.paint(row.value, "bold") + " " * (self.value - len(row.value))
+        room = self.style.width - len(_INDENT) - self.label - self.value
+        if len(row.interval) > room:
+            value = value.rstrip() + "  "
+        return _INDENT + label + value + self.style.paint(row.interval.rjust(max(0, room)), "dim")
+
+    def constraints(self) -> Iterator[str]:
+        found = content.checks(self.evaluation)
+        if not found:
+            return
+        yield ""
+        met = sum(check.met for check in found)
+        yield self.heading("Constraints", f"{met} of {len(found)} met")
+        width = max(len(check.text) for check in found)
+        for check in found:
+            mark = self.style.paint("met     ", "green") if check.met else self.style.paint("VIOLATED", "bold", "red")
+            yield f"{_INDENT}{mark}  {check.text.ljust(width)}  {check.found}"
+
+    def assumptions(self) -> Iterator[str]:
+        if not self.evaluation.assumptions:
+            return
+        yield ""
+        yield self.heading("Assumptions")
+        for text in self.evaluation.assumptions:
+            yield from self.style.wrap(text, _INDENT, _INDENT * 2)
+
+    def evidence(self) -> Iterator[str]:
+        standings = self.evaluation.evidence()
+        yield ""
+        yield self.heading("Evidence")
+        yield _INDENT + content.evidence_counts(standings)
+        for what, names in content.weak_points(standings):
+            lines = self.style.wrap(", ".join(names), _INDENT + f"{what}: ", _INDENT * 2)
+            yield from (self.style.paint(line, "yellow") for line in lines)

@@ -1,0 +1,287 @@
+"""A folder of TOML files as a data package: an entity is read when somebody asks for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import attrs
+from mlsysim.documents import Document, load_document, parse_text
+from mlsysim.errors import Fault, MlsysimError, RegistryError
+from mlsysim.names import did_you_mean
+from mlsysim.provenance import Claim, Source
+from mlsysim.records import KINDS, Scenario
+from mlsysim.registry import Entry
+from mlsysim.structure import read_facts, read_settings
+
+from .crosscheck import cross_checked
+from .files import toml_files
+from .shelf import Shelf
+
+__all__ = ["Catalog", "packaged"]
+
+DATA = Path(__file__).parent / "data"
+
+
+class Catalog:
+    """A data package over a folder ``<kind>/**/<key>.toml`` with its documents in ``sources/``.
+
+    Listing keys reads no file. An entity is parsed when it is asked for, once; a faulty file
+    raises then and hurts no other entity.
+
+    Parameters
+    ----------
+    name : str
+        Name of the package, as listed.
+    folder : Path
+        Folder that holds one folder per kind.
+    shared : mapping of str to Source, optional
+        Documents of another package that claims here may name too.
+    """
+
+    def __init__(self, name: str, folder: Path | str, *, shared: Mapping[str, Source] | None = None) -> None:
+        self.name = name
+        self.folder = Path(folder)
+        self.sources = Shelf(self.folder / "sources", shared)
+        self._files: dict[str, dict[str, list[str]]] = {}
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._names: dict[str, dict[str, set[str]]] = {}
+
+    def __repr__(self) -> str:
+        return f"Catalog({self.name!r}, {str(self.folder)!r})"
+
+    def files(self, kind: str) -> Mapping[str, Sequence[str]]:
+        """Return the files of a kind, without reading them.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind.
+
+        Returns
+        -------
+        mapping of str to sequence of str
+            Key to paths; more than one path is a fault.
+        """
+        if kind not in self._files:
+            self._files[kind] = toml_files(str(self.folder / kind))
+        return self._files[kind]
+
+    def keys(self, kind: str) -> Sequence[str]:
+        """Return the keys of a kind, without reading their files.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind.
+
+        Returns
+        -------
+        sequence of str
+            Sorted.
+        """
+        return sorted(self.files(kind))
+
+    def entry(self, kind: str, key: str) -> Entry:
+        """Read one entity.
+
+        Parameters
+        ----------
+        kind, key : str
+            A key that :meth:`keys` lists.
+
+        Returns
+        -------
+        Entry
+
+        Raises
+        ------
+        RegistryError
+            With every fault of its file, or if the key is missing or stands in two files.
+        """
+        found = self._entries.get((kind, key))
+        if found is None:
+            found = self._entries[kind, key] = self._load(kind, key)
+        return found
+
+    def document(self, kind: str, key: str) -> Document:
+        """Parse the file of an entity.
+
+        Parameters
+        ----------
+        kind, key : str
+            A key that :meth:`keys` lists.
+
+        Returns
+        -------
+        Document
+
+        Raises
+        ------
+        RegistryError
+            If the file is missing, unreadable or no TOML.
+        """
+        paths = self.files(kind).get(key, ())
+        if not paths:
+            raise RegistryError(
+                f"{self.name} has no {kind}/{key}", remedy=did_you_mean(key, self.files(kind))
+            )
+        if len(paths) > 1:
+            raise RegistryError(
+                f"the key {key!r} stands in two files", where=paths[1], remedy=f"Rename it; the other is {paths[0]}"
+            )
+        return load_document(Path(paths[0]), error=RegistryError)
+
+    def _load(self, kind: str, key: str) -> Entry:
+        document = self.document(kind, key)
+        cls: type[Any] = KINDS[kind]
+        claims: dict[str, tuple[Claim, ...]] = {}
+        try:
+            if cls is Scenario:
+                record: Any = read_settings(cls, document)
+            else:
+                record, claims = read_facts(cls, document, self.sources)
+        except RegistryError:
+            raise
+        except MlsysimError as error:
+            raise RegistryError.from_faults(error.faults) from None
+        except Exception as error:  # noqa: BLE001 - a hostile file must stay the fault of that file alone
+            raise RegistryError(f"cannot be understood: {error}", where=document.name) from None
+        used = self._used(document, record, claims)
+        return Entry(
+            kind=kind,
+            key=key,
+            record=record,
+            claims=claims,
+            sources=used,
+            path=document.name,
+            package=self.name,
+            cross_checked=cross_checked(kind, record, claims),
+        )
+
+    def _used(self, document: Document, record: Any, claims: Mapping[str, tuple[Claim, ...]]) -> dict[str, Source]:
+        """Collect the documents that the claims name, and what those copy; refuse unknown ones."""
+        wanted = {claim.source: path for path, group in claims.items() for claim in group if claim.source}
+        network = getattr(record, "network", None)
+        if network is not None:
+            wanted.setdefault(network.source, "network.source")
+        used: dict[str, Source] = {}
+        faults: list[Fault] = []
+        for key, path in wanted.items():
+            try:
+                used[key] = self.sources.read(key)
+            except RegistryError as error:
+                faults += [Fault(f.what, where=f.where or document.place(path), remedy=f.remedy) for f in error.faults]
+        if faults:
+            raise RegistryError.from_faults(faults)
+        return _with_lineage(used, self.sources)
+
+    def aliases(self, kind: str) -> Mapping[str, str]:
+        """Return what people type instead of a key: the aliases of an entity and its full name.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind.
+
+        Returns
+        -------
+        mapping of str to str
+            Alias to key. A name that two entities claim leads to neither: ``mlsysim registry check`` reports it.
+        """
+        return {alias: next(iter(keys)) for alias, keys in self.names(kind).items() if len(keys) == 1}
+
+    def names(self, kind: str) -> Mapping[str, set[str]]:
+        """Return every alias and full name with the keys that claim it.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind.
+
+        Returns
+        -------
+        mapping of str to set of str
+            Faulty files are left out.
+        """
+        if kind not in self._names:
+            found: dict[str, set[str]] = {}
+            for key, paths in self.files(kind).items():
+                for alias in _names_in(paths[0]):
+                    found.setdefault(alias, set()).add(key)
+            self._names[kind] = found
+        return self._names[kind]
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return the kinds that hold at least one file.
+
+        Returns
+        -------
+        tuple of str
+        """
+        return tuple(kind for kind in KINDS if self.files(kind))
+
+    def where(self, path: str | Path) -> tuple[str, str] | None:
+        """Tell which entity a file is.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file.
+
+        Returns
+        -------
+        tuple of str or None
+            Kind and key; None when the file does not belong to this package. A document is ``("sources", id)``.
+        """
+        try:
+            parts = Path(path).resolve().relative_to(self.folder.resolve()).parts
+        except ValueError:
+            return None
+        known = len(parts) > 1 and (parts[0] in KINDS or parts[0] == "sources") and parts[-1].endswith(".toml")
+        return (parts[0], parts[-1][: -len(".toml")]) if known else None
+
+
+def _with_lineage(used: dict[str, Source], shelf: Mapping[str, Source]) -> dict[str, Source]:
+    """Add what the documents copy, so that independence can be judged."""
+    pending = [origin for source in used.values() for origin in source.derived_from]
+    while pending:
+        key = pending.pop()
+        found = shelf.get(key)
+        if found is not None and key not in used:
+            used[key] = found
+            pending.extend(found.derived_from)
+    return used
+
+
+_TABLE = re.compile(r"^\s*\[", re.MULTILINE)
+
+
+def _names_in(path: str) -> Iterable[str]:
+    """Read the name and the aliases of a file, parsing no more than what stands before its first table."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8")
+        table = _TABLE.search(text)
+        try:
+            data = parse_text(text[: table.start()] if table else text, ".toml", path)
+        except MlsysimError:
+            data = parse_text(text, ".toml", path)
+    except (OSError, UnicodeDecodeError, MlsysimError):
+        return ()
+    listed = data.get("aliases", [])
+    names = [data.get("name"), *(listed if isinstance(listed, list) else [])]
+    return [name for name in names if isinstance(name, str) and name]
+
+
+@lru_cache(maxsize=1)
+def packaged() -> Catalog:
+    """Return the data that ship with this distribution.
+
+    Returns
+    -------
+    Catalog
+    """
+    return Catalog("mlsysim-registry", DATA)

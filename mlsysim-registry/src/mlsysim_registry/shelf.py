@@ -1,0 +1,144 @@
+"""The documents of a data package: one file each in ``sources/``, read when a claim names it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from mlsysim.documents import Document, load_document
+from mlsysim.errors import Fault, MlsysimError, RegistryError
+from mlsysim.names import did_you_mean
+from mlsysim.provenance import Source
+from mlsysim.structure import converter
+
+from .files import toml_files
+
+__all__ = ["Shelf"]
+
+_REQUIRED = tuple(a.name for a in attrs.fields(Source) if a.default is attrs.NOTHING and a.name != "id")
+_KNOWN = tuple(a.name for a in attrs.fields(Source) if a.name != "id")
+
+
+class Shelf(Mapping[str, Source]):
+    """The documents that claims may name, by id.
+
+    A faulty file is as good as missing to :meth:`get`; :meth:`read` says what is wrong with it.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of ``<id>.toml`` files; it may be missing.
+    shared : mapping of str to Source, optional
+        Documents of another package, asked for ids that the folder lacks.
+    """
+
+    def __init__(self, folder: Path, shared: Mapping[str, Source] | None = None) -> None:
+        self._folder = folder
+        self._shared: Mapping[str, Source] = {} if shared is None else shared
+        self._files: dict[str, str] | None = None
+        self._read: dict[str, Source | RegistryError] = {}
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Path of each document's file, by id; the shared ones are not among them."""
+        if self._files is None:
+            self._files = {key: paths[0] for key, paths in toml_files(str(self._folder)).items()}
+        return self._files
+
+    def read(self, key: str) -> Source:
+        """Return a document.
+
+        Parameters
+        ----------
+        key : str
+            Id: the name of its file.
+
+        Returns
+        -------
+        Source
+
+        Raises
+        ------
+        RegistryError
+            If there is no such document, or its file is faulty.
+        """
+        if key not in self._read:
+            self._read[key] = self._load(key)
+        found = self._read[key]
+        if isinstance(found, RegistryError):
+            raise found
+        return found
+
+    def _load(self, key: str) -> Source | RegistryError:
+        path = self.files.get(key)
+        if path is None:
+            if key in self._shared:
+                return self._shared[key]
+            known = [*self.files, *self._shared]
+            return RegistryError(
+                f"no document is called {key!r}",
+                remedy=did_you_mean(key, known) or f"Describe it in {self._folder / (key + '.toml')}",
+            )
+        try:
+            return _source(key, load_document(Path(path), error=RegistryError))
+        except RegistryError as error:
+            return error
+
+    def __getitem__(self, key: str) -> Source:
+        try:
+            return self.read(key)
+        except RegistryError:
+            raise KeyError(key) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self.files, *self._shared]))
+
+    def __len__(self) -> int:
+        return len({*self.files, *self._shared})
+
+
+def _source(key: str, document: Document) -> Source:
+    """Read the description of one document strictly."""
+    data: dict[str, Any] = document.data
+    faults = [
+        Fault(f"a document has no {name!r}", where=document.place(name), remedy=did_you_mean(name, _KNOWN))
+        for name in data
+        if name not in _KNOWN
+    ]
+    faults += [Fault(f"{name} is missing", where=document.place("")) for name in _REQUIRED if not data.get(name)]
+    for name in ("retrieved", "published"):
+        if data.get(name) and not _is_date(data[name], whole=name == "retrieved"):
+            faults.append(Fault(f"{name} = {data[name]!r} is no date", where=document.place(name),
+                                remedy='Write it as "2026-11-22"'))  # fmt: skip
+    if faults:
+        raise RegistryError.from_faults(faults)
+    try:
+        return converter.structure({**data, "id": key}, Source)
+    except Exception as error:
+        raise RegistryError.from_faults(_explain(error, document)) from None
+
+
+def _explain(error: BaseException, document: Document) -> list[Fault]:
+    if isinstance(error, MlsysimError):
+        return list(error.faults)
+    parts = getattr(error, "exceptions", None) or [error]
+    found = []
+    for part in parts:
+        note = next((n for n in getattr(part, "__notes__", ()) if hasattr(n, "name")), None)
+        found.append(Fault(str(part), where=document.place(note.name if note is not None else "")))
+    return found
+
+
+def _is_date(text: object, *, whole: bool) -> bool:
+    """Accept an ISO date; also a year or a year and month where the day is not known."""
+    if not isinstance(text, str):
+        return False
+    padded = text if whole else (text + "-01-01")[:10] if len(text) == len("2026") else (text + "-01")[:10]
+    try:
+        dt.date.fromisoformat(padded)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,56 @@
+"""Whether a vehicle that sees an obstacle at the edge of its sensors' reach can stop before it."""
+
+from __future__ import annotations
+
+from mlsysim.solving import Columns, Request
+
+from .formulas.constants import STANDARD_GRAVITY
+from .formulas.edge import braking_distance, latency_budget, stopping_distance
+
+__all__ = ["BrakingSolver"]
+
+
+class BrakingSolver:
+    """Distance driven during the latency, plus the braking distance, against the reach."""
+
+    def prepare(self, request: Request) -> Columns:
+        """Flatten vehicle and latency into columns.
+
+        Parameters
+        ----------
+        request : Request
+            With the settings ``speed``, ``friction`` and ``reach`` and the latency of one pass.
+
+        Returns
+        -------
+        dict
+            Columns in SI; see the spec in :mod:`mlsysim_solvers.plugin`.
+        """
+        return {
+            **request.settings,
+            "latency": request.inputs["performance.latency"],
+            "gravity": STANDARD_GRAVITY,
+        }
+
+    def compute(self, columns: Columns) -> Columns:
+        """Return stopping distance and latency budget.
+
+        Parameters
+        ----------
+        columns : dict
+            As :meth:`prepare` returned, numbers or arrays.
+
+        Returns
+        -------
+        dict
+            Outputs in SI.
+        """
+        braking = braking_distance(columns["speed"], columns["friction"], columns["gravity"])
+        reaction = columns["sensing"] + columns["latency"] + columns["actuation"]
+        budget = latency_budget(columns["reach"], braking, columns["speed"])
+        allowed = budget - columns["sensing"] - columns["actuation"]
+        return {
+            "performance.stopping_distance": stopping_distance(columns["speed"], reaction, braking),
+            "performance.latency_budget": allowed,
+            "performance.latency_margin": allowed - columns["latency"],
+        }

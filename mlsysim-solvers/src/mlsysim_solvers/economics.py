@@ -1,0 +1,103 @@
+"""What the answer costs: rent per time, divided by what is produced in it."""
+
+from __future__ import annotations
+
+from mlsysim.errors import SolverError
+from mlsysim.solving import Columns, Request
+from mlsysim.tracing import named
+
+from .formulas.cost import cost_of_run, cost_per_work, hourly_rate, purchase_share, straight_line_rate
+
+__all__ = ["EconomicsSolver"]
+
+PRICED = {
+    "serving": ("token_throughput", "macro.cost_per_token"),
+    "training": ("throughput", "macro.cost_per_sample"),
+    "inference": ("throughput", "macro.cost_per_sample"),
+}
+"""Scenario kind to the work that is paid for and the output that names its price."""
+
+
+class EconomicsSolver:
+    """Rent or straight-line depreciation per unit of work, and for the whole run.
+
+    A rented machine is paid for whether busy or not; the rate of work is that of the
+    performance solver, so the price assumes that the machine is kept busy at it.
+    """
+
+    def prepare(self, request: Request) -> Columns:
+        """Flatten price and performance into columns.
+
+        Parameters
+        ----------
+        request : Request
+            With the roles ``price`` and the outputs of the performance solver.
+
+        Returns
+        -------
+        dict
+            Columns in SI; see the spec in :mod:`mlsysim_solvers.plugin`.
+
+        Raises
+        ------
+        SolverError
+            If the price record has neither a rate nor an amount.
+        """
+        price = request.records["price"]
+        lifetime = request.settings["lifetime"]
+        assumptions: list[str] = []
+        if price.rate is None and price.amount is None:
+            raise SolverError(f"{price.name} has neither a rate nor an amount", where="place.price")
+        if price.rate is None and not lifetime:
+            assumptions.append(
+                "no depreciation: the purchase is shown, but no cost per unit of work (set settings.economics.lifetime)"
+            )
+        if price.devices > 1:
+            assumptions.append(f"cost: the devices' share of a machine of {price.devices:g}, as if it were sold singly")
+        return {
+            "kind": request.scenario.kind,
+            "rented": price.rate is not None,
+            "assumptions": tuple(assumptions),
+            "rate": price.rate if price.rate is not None else 0.0,
+            "amount": price.amount if price.amount is not None else 0.0,
+            "price_devices": price.devices,
+            "devices": request.scenario.system.devices,
+            "lifetime": lifetime,
+            **{name.removeprefix("performance."): value for name, value in request.inputs.items()},
+        }
+
+    def compute(self, columns: Columns) -> Columns:
+        """Return the cost of the work.
+
+        Parameters
+        ----------
+        columns : dict
+            As :meth:`prepare` returned, numbers or arrays.
+
+        Returns
+        -------
+        dict
+            Outputs in SI.
+        """
+        devices = columns["devices"]
+        outputs: Columns = {}
+        if columns["rented"]:
+            rate = named(hourly_rate(columns["rate"], columns["price_devices"], devices), "rent")
+        else:
+            outputs["macro.capital"] = purchase_share(columns["amount"], columns["price_devices"], devices)
+            if not columns["lifetime"]:
+                return outputs
+            rate = named(straight_line_rate(outputs["macro.capital"], columns["lifetime"]), "depreciation")
+        work, priced = PRICED[columns["kind"]]
+        outputs["macro.hourly_cost"] = rate
+        outputs[priced] = cost_per_work(rate, columns[work])
+        spread = columns.get(f"{work}.log_sd")
+        if spread is not None:
+            outputs[f"{priced}.log_sd"] = spread
+        if "run_time" in columns:
+            outputs["macro.run_cost"] = cost_of_run(rate, columns["run_time"])
+            if "run_time.log_sd" in columns:
+                outputs["macro.run_cost.log_sd"] = columns["run_time.log_sd"]
+        return outputs
+
+

@@ -1,0 +1,1 @@
+"""From a table of operators to times: ceilings, tiles, rooflines, memory."""

@@ -1,0 +1,189 @@
+"""Attention of one layer as operators: projections, scores and values, for passes and for decode."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..formulas.attention import (
+    attention_bytes,
+    attention_flops,
+    causal_pairs,
+    full_pairs,
+    kv_read_bytes,
+    reread_bytes,
+    windowed_mean_context,
+)
+from ..formulas.elementwise import stream_bytes
+from ..formulas.gemm import matmul_activation_bytes
+from .operators import Formats, Operator, Table, gemm, stream
+from .shape import TransformerShape
+
+__all__ = ["Abilities", "attention_over_cache", "attention_over_sequence", "projections"]
+
+
+class Abilities(NamedTuple):
+    """What a stack can do, as far as lowering needs it.
+
+    Parameters
+    ----------
+    fused_attention, shared_kv, fused_elementwise : bool
+        As in the stack's features.
+    reread_ratio : float, ratio
+        Bandwidth of the last-level cache over that of memory, for kernels that do not share keys and values.
+    """
+
+    fused_attention: bool
+    shared_kv: bool
+    fused_elementwise: bool
+    reread_ratio: Any
+
+
+def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
+    """Return the matrix products around attention.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    rows : float or array, count
+        Tokens.
+    absorbed : bool
+        Latent attention in decode: keys and values are never unfolded; the two up-projections act
+        on queries and outputs instead, head by head.
+
+    Returns
+    -------
+    list of Operator
+
+    References
+    ----------
+    DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, section 2.1.2.
+    """
+    layers, hidden, heads = shape.layers, shape.hidden, shape.heads
+    if not shape.latent:
+        queries, keys = heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        return [
+            gemm("query-key-value projection", layers, rows, queries + 2.0 * keys, hidden, formats),
+            gemm("output projection", layers, rows, hidden, queries, formats),
+        ]
+    queries, latent = heads * shape.head_dim, shape.kv_rank
+    table = [gemm("key-value compression", layers, rows, latent + shape.rope_dim, hidden, formats)]
+    if shape.q_rank:
+        table.append(gemm("query compression", layers, rows, shape.q_rank, hidden, formats))
+        table.append(gemm("query projection", layers, rows, queries, shape.q_rank, formats))
+    else:
+        table.append(gemm("query projection", layers, rows, queries, hidden, formats))
+    if absorbed:
+        table.append(gemm("query absorption", layers, rows, latent, shape.nope_dim, formats, heads))
+        table.append(gemm("value expansion", layers, rows, shape.v_dim, latent, formats, heads))
+    else:
+        unfolded = heads * (shape.nope_dim + shape.v_dim)
+        table.append(gemm("key-value expansion", layers, rows, unfolded, latent, formats))
+    table.append(gemm("output projection", layers, rows, hidden, heads * shape.v_dim, formats))
+    return table
+
+
+def attention_over_sequence(
+    shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, sequence: Any
+) -> Table:
+    """Return scores and values of whole sequences.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    batch : float or array, count
+        Sequences.
+    sequence : float or array, count
+        Tokens of each.
+
+    Returns
+    -------
+    list of Operator
+        One group for layers that see everything, one for layers with a window.
+    """
+    table: Table = []
+    for count, window in ((shape.full_layers, sequence), (shape.window_layers, shape.window)):
+        if count:
+            pairs = causal_pairs(sequence, window) if shape.causal else full_pairs(sequence, window)
+            flops = attention_flops(batch * pairs, shape.heads, shape.head_dim, shape.v_dim, formats.flop_per_mac)
+            if abilities.fused_attention:
+                table.append(_fused(shape, formats, count, batch * sequence, flops))
+            else:
+                table += _unfused(shape, formats, count, batch, sequence, flops)
+    return table
+
+
+def _fused(shape: TransformerShape, formats: Formats, count: Any, rows: Any, flops: Any) -> Operator:
+    kv_heads = shape.heads if shape.latent else shape.kv_heads
+    elements = (shape.heads + kv_heads) * (shape.head_dim + shape.v_dim)
+    traffic = attention_bytes(rows, elements, formats.activation)
+    return Operator(
+        "attention", "attention", count, rows, 1.0, 1.0, 1.0, flops, 0.0, traffic, work=flops
+    )  # fmt: skip
+
+
+def _unfused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, sequence: Any, flops: Any) -> Table:
+    """Scores are computed in full, written, normalised and read again."""
+    products = batch * shape.heads
+    width = formats.activation
+    scores = Operator(
+        "attention scores", "gemm", count, sequence, sequence, shape.head_dim, products, 0.5 * flops,
+        0.0, matmul_activation_bytes(sequence, sequence + shape.head_dim, shape.head_dim, products, width),
+    )  # fmt: skip
+    values = Operator(
+        "attention values", "gemm", count, sequence, shape.v_dim, sequence, products, 0.5 * flops,
+        0.0, matmul_activation_bytes(sequence, 2.0 * shape.v_dim, sequence, products, width),
+    )  # fmt: skip
+    softmax = stream("softmax", count, stream_bytes(products * sequence, 2.0 * sequence, width))
+    return [scores, softmax, values]
+
+
+def attention_over_cache(
+    shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any, output: Any  # noqa: A002
+) -> Table:  # fmt: skip
+    """Return scores and values of the average decode step.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    batch : float or array, count
+        Sequences.
+    input, output : float or array, count
+        Tokens of prompt and answer; the answer has at least one.
+
+    Returns
+    -------
+    list of Operator
+    """
+    width = shape.kv_rank if shape.latent else shape.head_dim
+    qk_dim, v_dim = (width + shape.rope_dim, width) if shape.latent else (shape.head_dim, shape.v_dim)
+    group = shape.heads / shape.kv_heads
+    table: Table = []
+    for count, window in ((shape.full_layers, None), (shape.window_layers, shape.window)):
+        if count:
+            context = input + 0.5 * output if window is None else windowed_mean_context(input, output, window)
+            cache = kv_read_bytes(batch, context, shape.cache_elements, formats.cache)
+            flops = attention_flops(batch * context, shape.heads, qk_dim, v_dim, formats.flop_per_mac)
+            own = attention_bytes(batch, shape.heads * (qk_dim + v_dim), formats.activation)
+            repeated: Any = 0.0
+            if not (abilities.shared_kv or shape.latent):
+                repeated = reread_bytes(cache, group, abilities.reread_ratio) - cache
+            table.append(
+                Operator(
+                    "attention over cache", "attention", count, batch, 1.0, 1.0, 1.0, flops, 0.0, own, cache,
+                    1.0, flops, repeated,
+                )  # fmt: skip
+            )
+    return table

@@ -1,0 +1,167 @@
+"""Layer lists as operator tables: convolutions as implicit matrix products, depthwise ones apart."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mlsysim.records.model import Network
+from mlsysim.shapes import Op, expand
+
+from ..formulas.gemm import matmul_weight_bytes
+from ..formulas.vision import conv_bytes, conv_flops, conv_rows
+from .operators import Formats, Operator, Table, stream
+from .shape import number
+
+__all__ = ["NetworkRow", "NetworkShape", "lower_network", "network_shape"]
+
+
+class NetworkRow(NamedTuple):
+    """Equal convolutions, depthwise convolutions or dense layers of a network.
+
+    Parameters
+    ----------
+    kind : str
+        conv, depthwise or gemm.
+    count : float, count
+        How many are equal.
+    height, width : float, pixel
+        Output map.
+    n, k, groups : float, count
+        Columns and inner dimension of one product, and products.
+    macs : float, count
+        Multiply-accumulates per sample.
+    elements : float, count
+        Elements read and written per sample.
+    """
+
+    kind: str
+    count: Any
+    height: Any
+    width: Any
+    n: Any
+    k: Any
+    groups: Any
+    macs: Any
+    elements: Any
+
+
+class NetworkShape(NamedTuple):
+    """What lowering and memory need to know of a layer list; counts per sample.
+
+    Parameters
+    ----------
+    parameters : float
+        All stored parameters.
+    rows : tuple of NetworkRow
+        Operators with weights, equal ones merged.
+    moved, moving_kernels : float
+        Elements moved by pools, shortcuts and scales, and their number.
+    outputs, normed_outputs, weighted : float
+        Outputs of operators with weights, those of them that are normalised, and their number.
+    live : float
+        Largest number of elements alive at once.
+    kept : float
+        Elements that the backward pass needs.
+    """
+
+    parameters: Any
+    rows: tuple[NetworkRow, ...]
+    moved: Any
+    moving_kernels: Any
+    outputs: Any
+    normed_outputs: Any
+    weighted: Any
+    live: Any
+    kept: Any
+
+
+def _matrix_row(op: Op) -> NetworkRow:
+    depth = op.in_channels // op.groups * op.kernel[0] * op.kernel[1]
+    kind = "gemm" if op.kind == "dense" else op.kind
+    return NetworkRow(
+        kind, 1.0, number(op.out_height), number(op.out_width), number(op.out_channels // op.groups), number(depth),
+        number(op.groups), number(op.macs), number(op.inputs + op.outputs),
+    )  # fmt: skip
+
+
+def _is_normed(op: Op) -> bool:
+    weights = op.out_channels * (op.in_channels // op.groups) * op.kernel[0] * op.kernel[1]
+    return op.parameters - weights >= 2 * op.out_channels
+
+
+def network_shape(network: Network) -> NetworkShape:
+    """Expand and summarise a layer list.
+
+    Parameters
+    ----------
+    network : Network
+        Layer list.
+
+    Returns
+    -------
+    NetworkShape
+    """
+    ops = expand(network)
+    weighted = [op for op in ops if op.kind in ("conv", "depthwise", "dense")]
+    moving = [op for op in ops if op.kind not in ("conv", "depthwise", "dense")]
+    merged: dict[NetworkRow, float] = {}
+    for op in weighted:
+        row = _matrix_row(op)
+        merged[row] = merged.get(row, 0.0) + 1.0
+    normed = sum(op.outputs for op in weighted if _is_normed(op))
+    return NetworkShape(
+        parameters=number(sum(op.parameters for op in ops)),
+        rows=tuple(row._replace(count=count) for row, count in merged.items()),
+        moved=number(sum(op.inputs + op.outputs for op in moving)),
+        moving_kernels=number(len(moving)),
+        outputs=number(sum(op.outputs for op in weighted)),
+        normed_outputs=number(normed),
+        weighted=number(len(weighted)),
+        live=number(max(op.inputs + op.outputs + op.held for op in ops)),
+        # The input of every operator, and the input of every norm.
+        kept=number(sum(op.inputs for op in ops) + normed),
+    )
+
+
+def lower_network(
+    shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False
+) -> Table:  # fmt: skip
+    """Return one pass over a batch.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+        The network.
+    formats : Formats
+        Number formats.
+    batch : float or array, count
+        Samples.
+    fused : bool
+        Whether activations happen inside their neighbours.
+    training : bool
+        Whether norms take the statistics of the batch; otherwise they are folded into the weights.
+
+    Returns
+    -------
+    list of Operator
+    """
+    table: Table = []
+    for row in shape.rows:
+        rows = conv_rows(batch, row.height, row.width)
+        flops = conv_flops(batch, row.macs, formats.flop_per_mac)
+        weights = matmul_weight_bytes(row.n, row.k, row.groups, formats.weight)
+        moved = conv_bytes(batch, row.elements, formats.activation)
+        table.append(
+            Operator(
+                f"{row.kind} {row.k:g}x{row.n:g}", row.kind, row.count, rows, row.n, row.k, row.groups, flops, weights,
+                moved, work=flops,
+            )  # fmt: skip
+        )
+    # An activation reads and writes; a batch norm reads twice, for statistics and values, and writes.
+    elements, kernels = shape.moved, shape.moving_kernels
+    if not fused:
+        elements, kernels = elements + 2.0 * shape.outputs, kernels + shape.weighted
+    if training:
+        elements, kernels = elements + 3.0 * shape.normed_outputs, kernels + 2.0 * shape.weighted
+    table.append(stream("norms, activations and pools", 1.0, conv_bytes(batch, elements, formats.activation), kernels))
+    return table

@@ -1,0 +1,130 @@
+"""The rows of an operator table, and how the common ones are built."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight_bytes
+
+__all__ = ["MATRIX_KINDS", "Formats", "Operator", "Table", "gemm", "stream"]
+
+MATRIX_KINDS = frozenset({"gemm", "grouped_gemm", "conv"})
+"""Kinds whose arithmetic runs in output tiles."""
+
+
+class Operator(NamedTuple):
+    """One row: an operator of one layer, and in how many layers it occurs.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    kind : str
+        gemm, grouped_gemm, conv, attention, depthwise, elementwise, lookup or optimizer.
+    count : float, count
+        Layers that have it.
+    m, n, k, batch : float or array, count
+        Rows, columns and inner dimension of the matrix products, and how many there are.
+    flops : float or array, FLOP
+        Work of the model: causal attention counted half, recomputation not at all.
+    weight_bytes, activation_bytes, cache_bytes : float or array, B
+        Memory traffic by what is moved; the cache holds keys and values.
+    kernels : float, count
+        Kernels launched.
+    work : float or array, FLOP
+        Arithmetic that is done where the kind has no tiles.
+    repeated_bytes : float or array, B
+        Reads that the last-level cache answers, as memory traffic that takes as long.
+    """
+
+    name: str
+    kind: str
+    count: Any
+    m: Any
+    n: Any
+    k: Any
+    batch: Any
+    flops: Any
+    weight_bytes: Any
+    activation_bytes: Any
+    cache_bytes: Any = 0.0
+    kernels: Any = 1.0
+    work: Any = 0.0
+    repeated_bytes: Any = 0.0
+
+
+Table = list[Operator]
+
+
+class Formats(NamedTuple):
+    """Number formats of a pass, as sizes.
+
+    Parameters
+    ----------
+    weight, activation, cache : float, B
+        Bytes per element of weights, of activations between operators, and of the key-value cache.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+    """
+
+    weight: Any
+    activation: Any
+    cache: Any
+    flop_per_mac: Any
+
+
+def gemm(
+    name: str, count: Any, m: Any, n: Any, k: Any, formats: Formats, batch: Any = 1.0, *, out: Any = None,
+    kind: str = "gemm",
+) -> Operator:  # fmt: skip
+    """Return a matrix product with weights.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    count : float, count
+        Layers that have it.
+    m, n, k, batch : float or array, count
+        Rows, columns, inner dimension, products.
+    formats : Formats
+        Number formats.
+    out : float, count
+        Columns written, when an epilogue merges some of the ``n``.
+    kind : str
+        gemm or grouped_gemm.
+
+    Returns
+    -------
+    Operator
+    """
+    weight, activation, _, flop_per_mac = formats
+    return Operator(
+        name, kind, count, m, n, k, batch,
+        matmul_flops(m, n, k, batch, flop_per_mac),
+        matmul_weight_bytes(n, k, batch, weight),
+        matmul_activation_bytes(m, n if out is None else out, k, batch, activation),
+    )  # fmt: skip
+
+
+def stream(name: str, count: Any, traffic: Any, kernels: Any = 1.0, kind: str = "elementwise") -> Operator:
+    """Return an operator that only moves data.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    count : float, count
+        Layers that have it.
+    traffic : float or array, B
+        Bytes moved in one layer.
+    kernels : float, count
+        Kernels launched in one layer.
+    kind : str
+        elementwise, lookup or optimizer.
+
+    Returns
+    -------
+    Operator
+    """
+    return Operator(name, kind, count, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, traffic, 0.0, kernels)

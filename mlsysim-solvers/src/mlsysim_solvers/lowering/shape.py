@@ -1,0 +1,139 @@
+"""The shape of a transformer as plain numbers, ready for formulas."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mlsysim.records.model import Model, Transformer
+from mlsysim.shapes import full_attention_layers, kv_elements, parameters
+
+from ..formulas.vision import image_patches
+
+__all__ = ["TransformerShape", "number", "transformer_shape"]
+
+
+class TransformerShape(NamedTuple):
+    """What lowering needs to know of a transformer; counts unless a flag.
+
+    Parameters
+    ----------
+    parameters : float
+        All stored parameters.
+    layers, hidden, heads, kv_heads, head_dim, v_dim, ffn, vocab, context : float
+        As in the record; with latent attention head_dim and v_dim are those of keys and values.
+    matrices : float
+        Input matrices of the MLP: 2 when gated, else 1.
+    full_layers, window_layers, window : float
+        Layers that see everything, layers that see a window, and that window.
+    cache_elements : float
+        What one layer keeps of one token.
+    dense_layers, expert_layers, experts, active, expert_ffn, shared_ffn : float
+        Mixture of experts; dense_layers is all layers without one.
+    kv_rank, q_rank, rope_dim, nope_dim : float
+        Latent attention; 0 without.
+    norm_passes, stream_elements, stream_kernels : float
+        Norms of a layer; elements per token that its element-wise operators move, except in the
+        MLP; and their kernels. Both for a stack that fuses nothing.
+    patches, patch_elements, classes : float
+        Patches of an image, elements of one, classes of the head; 0 for text.
+    lookups : float
+        Tables that are added up to the input of the first layer.
+    causal, latent, head, pooler, final_norm : bool
+        As in the record.
+    """
+
+    parameters: Any
+    layers: Any
+    hidden: Any
+    heads: Any
+    kv_heads: Any
+    head_dim: Any
+    v_dim: Any
+    ffn: Any
+    vocab: Any
+    context: Any
+    matrices: Any
+    full_layers: Any
+    window_layers: Any
+    window: Any
+    cache_elements: Any
+    dense_layers: Any
+    expert_layers: Any
+    experts: Any
+    active: Any
+    expert_ffn: Any
+    shared_ffn: Any
+    kv_rank: Any
+    q_rank: Any
+    rope_dim: Any
+    nope_dim: Any
+    norm_passes: Any
+    stream_elements: Any
+    stream_kernels: Any
+    patches: Any
+    patch_elements: Any
+    classes: Any
+    lookups: Any
+    causal: bool
+    latent: bool
+    head: bool
+    pooler: bool
+    final_norm: bool
+
+
+def number(value: Any) -> Any:
+    """Return a float for an int, and any other carrier as it is.
+
+    Parameters
+    ----------
+    value : int, float, array or traced number
+        The number.
+
+    Returns
+    -------
+    float, array or traced number
+    """
+    return float(value) if type(value) is int else value
+
+
+def transformer_shape(model: Model, transformer: Transformer) -> TransformerShape:
+    """Flatten a transformer.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    transformer : Transformer
+        Its shape.
+
+    Returns
+    -------
+    TransformerShape
+    """
+    t, mixture, latent = transformer, transformer.mixture, transformer.latent
+    head_dim = latent.nope_dim + latent.rope_dim if latent else t.head_dim
+    full = full_attention_layers(t)
+    expert_layers = t.layers - mixture.dense_layers if mixture else 0
+    norms = 1 if t.shared_norm else 4 if t.sandwich_norm else 2
+    rotary = 0 if t.positions or t.patch else 1
+    projected = t.heads * head_dim + t.kv_heads * head_dim
+    # A norm reads and writes; a residual reads two tensors and writes one; so do rotary embedding
+    # and query-key norm on what they touch.
+    elements = 2 * norms * t.hidden + 6 * t.hidden + 2 * projected * (rotary + (1 if t.qk_norm else 0))
+    values = TransformerShape(
+        parameters=parameters(model).total, layers=t.layers, hidden=t.hidden, heads=t.heads, kv_heads=t.kv_heads,
+        head_dim=head_dim, v_dim=latent.v_dim if latent else t.head_dim, ffn=t.ffn, vocab=t.vocab, context=t.context,
+        matrices=2 if t.gated else 1, full_layers=full, window_layers=t.layers - full, window=t.window,
+        cache_elements=kv_elements(t), dense_layers=t.layers - expert_layers, expert_layers=expert_layers,
+        experts=mixture.experts if mixture else 0, active=mixture.active if mixture else 0,
+        expert_ffn=mixture.ffn if mixture else 0, shared_ffn=mixture.shared * mixture.ffn if mixture else 0,
+        kv_rank=latent.kv_rank if latent else 0, q_rank=latent.q_rank if latent else 0,
+        rope_dim=latent.rope_dim if latent else 0, nope_dim=latent.nope_dim if latent else 0,
+        norm_passes=norms, stream_elements=elements,
+        stream_kernels=norms + 2 + rotary + (2 if t.qk_norm else 0),
+        patches=image_patches(t.image, t.patch) if t.patch else 0, patch_elements=t.channels * t.patch * t.patch,
+        classes=t.classes, lookups=(1 if t.vocab else 0) + (1 if t.positions else 0) + (1 if t.token_types else 0),
+        causal=t.causal, latent=latent is not None, head=t.head and bool(t.vocab), pooler=t.pooler,
+        final_norm=t.final_norm,
+    )  # fmt: skip
+    return TransformerShape(*(value if isinstance(value, bool) else number(value) for value in values))

@@ -1,0 +1,105 @@
+"""The backward pass of any operator table, recomputation, and the optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..formulas.backward import attention_backward_flops, stream_backward_bytes
+from ..formulas.elementwise import stream_bytes
+from .operators import MATRIX_KINDS, Operator, Table, stream
+
+__all__ = ["backward", "loss", "optimizer_step", "recomputed"]
+
+
+def backward(table: Table, *, fused_attention: bool) -> Table:
+    """Return the backward pass of a forward table.
+
+    Parameters
+    ----------
+    table : list of Operator
+        Forward pass.
+    fused_attention : bool
+        Whether attention forms its scores again instead of reading them.
+
+    Returns
+    -------
+    list of Operator
+        Two matrix products for each with weights, the gradient of its input and of its weights, each
+        with its own shape.
+    """
+    result: Table = []
+    for row in table:
+        if row.kind in MATRIX_KINDS:
+            result += _matrix_gradients(row)
+        elif row.kind == "attention":
+            work = attention_backward_flops(row.work, 5.0 if fused_attention else 4.0, 2.0)
+            traffic = 2.0 * row.activation_bytes
+            result.append(row._replace(
+                name=f"{row.name}: gradients", flops=2.0 * row.flops, work=work, activation_bytes=traffic,
+            ))  # fmt: skip
+        elif row.kind == "depthwise":
+            result.append(row._replace(
+                name=f"{row.name}: gradients", flops=2.0 * row.flops, work=2.0 * row.work, kernels=2.0 * row.kernels,
+                weight_bytes=2.0 * row.weight_bytes, activation_bytes=2.0 * row.activation_bytes,
+            ))  # fmt: skip
+        else:
+            # A look-up adds its gradients to the table; others read input and gradient and write one.
+            traffic = stream_backward_bytes(row.activation_bytes, 3.0, 2.0)
+            result.append(row._replace(name=f"{row.name}: gradients", activation_bytes=traffic))
+    return result
+
+
+def _matrix_gradients(row: Operator) -> Table:
+    inputs = row._replace(name=f"{row.name}: input gradient", n=row.k, k=row.n)
+    weights = row._replace(name=f"{row.name}: weight gradient", m=row.n, n=row.k, k=row.m)
+    return [inputs, weights]
+
+
+def recomputed(table: Table) -> Table:
+    """Return operators that are done once more: they take time, but are no work of the model.
+
+    Parameters
+    ----------
+    table : list of Operator
+        What is recomputed.
+
+    Returns
+    -------
+    list of Operator
+    """
+    return [row._replace(name=f"{row.name}: recomputed", flops=0.0 * row.flops) for row in table]
+
+
+def loss(rows: Any, vocab: Any, width: Any) -> Operator:
+    """Return softmax and cross entropy over the vocabulary with its gradient.
+
+    Parameters
+    ----------
+    rows : float or array, count
+        Positions.
+    vocab : float, count
+        Entries of the vocabulary.
+    width : float, B
+        Bytes per logit.
+
+    Returns
+    -------
+    Operator
+        Logits are read for the loss, read again and overwritten for the gradient.
+    """
+    return stream("loss", 1.0, stream_bytes(rows, 3.0 * vocab, width), 3.0)
+
+
+def optimizer_step(traffic: Any) -> Operator:
+    """Return the optimizer as one operator.
+
+    Parameters
+    ----------
+    traffic : float, B
+        What it reads and writes.
+
+    Returns
+    -------
+    Operator
+    """
+    return stream("optimizer", 1.0, traffic, kind="optimizer")

@@ -1,0 +1,208 @@
+"""Transformers as operator tables: decoders, encoders and vision transformers, dense or with experts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..formulas.elementwise import lookup_bytes, stream_bytes
+from ..formulas.mixture import distinct_experts, rows_per_expert
+from .attention import Abilities, attention_over_cache, attention_over_sequence, projections
+from .operators import Formats, Table, gemm, stream
+from .shape import TransformerShape
+
+__all__ = ["decode", "decoder_tail", "embedding", "forward_layers", "prefill"]
+
+
+def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002
+    """Return the pass that reads the prompts and yields the first token of each.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    batch : float or array, count
+        Prompts.
+    input : float or array, count
+        Tokens of each.
+
+    Returns
+    -------
+    list of Operator
+    """
+    rows = batch * input
+    table = forward_layers(shape, formats, abilities, batch, input, rows)
+    table += embedding(shape, formats, batch, rows)
+    return table + decoder_tail(shape, formats, batch, batch)
+
+
+def decode(
+    shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any, output: Any  # noqa: A002
+) -> Table:  # fmt: skip
+    """Return the average decode step of an answer.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    batch : float or array, count
+        Sequences, one new token each.
+    input, output : float or array, count
+        Tokens of prompt and answer.
+
+    Returns
+    -------
+    list of Operator
+    """
+    table = projections(shape, formats, batch, absorbed=True)
+    table += _mlp(shape, formats, batch, fused=abilities.fused_elementwise)
+    table.append(_elementwise(shape, formats, batch, fused=abilities.fused_elementwise))
+    table += attention_over_cache(shape, formats, abilities, batch, input, output)
+    table += embedding(shape, formats, batch, batch)
+    return table + decoder_tail(shape, formats, batch, batch)
+
+
+def forward_layers(
+    shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, sequence: Any, rows: Any
+) -> Table:
+    """Return all layers of a pass over whole sequences.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    batch : float or array, count
+        Sequences.
+    sequence : float or array, count
+        Tokens of each.
+    rows : float or array, count
+        Tokens of all.
+
+    Returns
+    -------
+    list of Operator
+    """
+    table = projections(shape, formats, rows, absorbed=False)
+    table += _mlp(shape, formats, rows, fused=abilities.fused_elementwise)
+    table.append(_elementwise(shape, formats, rows, fused=abilities.fused_elementwise))
+    return table + attention_over_sequence(shape, formats, abilities, batch, sequence)
+
+
+def _mlp(shape: TransformerShape, formats: Formats, rows: Any, *, fused: bool) -> Table:
+    table: Table = []
+    if shape.dense_layers:
+        table += _dense_mlp(shape, formats, rows, shape.dense_layers, shape.ffn, fused=fused)
+    if shape.expert_layers:
+        table += _experts(shape, formats, rows, fused=fused)
+        if shape.shared_ffn:
+            table += _dense_mlp(shape, formats, rows, shape.expert_layers, shape.shared_ffn, fused=fused)
+    return table
+
+
+def _dense_mlp(shape: TransformerShape, formats: Formats, rows: Any, count: Any, width: Any, *, fused: bool) -> Table:
+    up = shape.matrices * width
+    table = [
+        gemm("MLP up", count, rows, up, shape.hidden, formats, out=width if fused else up),
+        gemm("MLP down", count, rows, shape.hidden, width, formats),
+    ]
+    if not fused:
+        table.append(stream("activation", count, stream_bytes(rows, up + width, formats.activation)))
+    return table
+
+
+def _experts(shape: TransformerShape, formats: Formats, rows: Any, *, fused: bool) -> Table:
+    """Router, permutation, and one product per reached expert, each padded to its own tiles."""
+    count, width, hidden = shape.expert_layers, shape.expert_ffn, shape.hidden
+    reached = distinct_experts(shape.experts, shape.active, rows)
+    each = rows_per_expert(rows, shape.active, reached)
+    up = shape.matrices * width
+    # Tokens are gathered into expert order and scattered back, weighted and added.
+    moved = (4.0 * shape.active + 2.0) * hidden + 2.0 * shape.experts
+    table = [
+        gemm("router", count, rows, shape.experts, hidden, formats),
+        stream("routing and permutation", count, stream_bytes(rows, moved, formats.activation), 3.0),
+        gemm("experts up", count, each, up, hidden, formats, reached, out=width if fused else up, kind="grouped_gemm"),
+        gemm("experts down", count, each, hidden, width, formats, reached, kind="grouped_gemm"),
+    ]
+    if not fused:
+        traffic = stream_bytes(rows, shape.active * (up + width), formats.activation)
+        table.append(stream("experts activation", count, traffic))
+    return table
+
+
+def _elementwise(shape: TransformerShape, formats: Formats, rows: Any, *, fused: bool) -> Any:
+    """Norms, residuals and rotary embedding of a layer, in one row.
+
+    Fused, each norm also adds the residual: two tensors are read and two written, and the rest
+    happens inside the neighbours.
+    """
+    if fused:
+        traffic = stream_bytes(rows, 4.0 * shape.norm_passes * shape.hidden, formats.activation)
+        return stream("norms and residuals", shape.layers, traffic, shape.norm_passes)
+    traffic = stream_bytes(rows, shape.stream_elements, formats.activation)
+    return stream("norms, residuals and rotary embedding", shape.layers, traffic, shape.stream_kernels)
+
+
+def embedding(shape: TransformerShape, formats: Formats, batch: Any, rows: Any) -> Table:
+    """Return how tokens or patches become the input of the first layer.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    batch : float or array, count
+        Sequences or images.
+    rows : float or array, count
+        Tokens of all.
+
+    Returns
+    -------
+    list of Operator
+    """
+    if shape.patches:
+        return [gemm("patch embedding", 1.0, batch * shape.patches, shape.hidden, shape.patch_elements, formats)]
+    traffic = lookup_bytes(rows, shape.lookups * shape.hidden, formats.weight, formats.activation)
+    return [stream("embedding", 1.0, traffic, shape.lookups, kind="lookup")]
+
+
+def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: Any) -> Table:
+    """Return what follows the last layer: final norm, pooler, output projection, classifier.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    batch : float or array, count
+        Sequences or images.
+    rows : float or array, count
+        Positions whose successor is wanted.
+
+    Returns
+    -------
+    list of Operator
+    """
+    table: Table = []
+    if shape.final_norm:
+        table.append(stream("final norm", 1.0, stream_bytes(rows, 2.0 * shape.hidden, formats.activation)))
+    if shape.pooler:
+        table.append(gemm("pooler", 1.0, batch, shape.hidden, shape.hidden, formats))
+    if shape.head:
+        table.append(gemm("output projection to vocabulary", 1.0, rows, shape.vocab, shape.hidden, formats))
+    if shape.classes:
+        table.append(gemm("classifier", 1.0, batch, shape.classes, shape.hidden, formats))
+    return table

@@ -1,0 +1,234 @@
+"""The solvers of this distribution, as strings: listing them imports none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mlsysim.hookspecs import hookimpl
+from mlsysim.solving import Setting, SolverSpec
+
+__all__ = ["mlsysim_register_solvers"]
+
+PERFORMANCE = (
+    "performance.throughput",
+    "performance.throughput.log_sd?",
+    "performance.token_throughput?",
+    "performance.token_throughput.log_sd?",
+)
+RUN = ("performance.run_time?", "performance.run_time.log_sd?")
+
+SINGLE_NODE = SolverSpec(
+    name="single-node",
+    title="Does it fit one device, how long does it take, and what binds?",
+    question="performance",
+    scenarios=("serving", "training", "inference"),
+    target="mlsysim_solvers.single_node:SingleNodeSolver",
+    inputs=("model", "device", "stack"),
+    outputs={
+        "feasibility.fits": "bool",
+        "feasibility.memory_required": "B",
+        "feasibility.memory_usable": "B",
+        "feasibility.headroom": "B",
+        "feasibility.max_batch": "sample",
+        "performance.latency": "s",
+        "performance.ttft": "s",
+        "performance.tpot": "s",
+        "performance.step_time": "s",
+        "performance.throughput": "sample/s",
+        "performance.token_throughput": "token/s",
+        "performance.run_time": "s",
+        "performance.utilisation": "1",
+        "performance.bandwidth_utilisation": "1",
+        "performance.bound": "choice: compute, memory, overhead",
+        "performance.bound_factor": "1",
+        "performance.duty": "1",
+        "performance.flops": "FLOP",
+        "performance.bytes": "B",
+    },
+    labels={
+        "feasibility.fits": "fits",
+        "feasibility.max_batch": "largest batch",
+        "performance.ttft": "time to first token",
+        "performance.tpot": "time per output token",
+        "performance.throughput": "throughput",
+        "performance.token_throughput": "token throughput",
+        "performance.run_time": "time of the run",
+        "performance.utilisation": "utilisation (MFU)",
+        "performance.bandwidth_utilisation": "bandwidth utilisation",
+        "performance.bound": "bound by",
+        "performance.bound_factor": "bound factor",
+        "performance.duty": "busy share",
+        "performance.flops": "work",
+        "performance.bytes": "memory traffic",
+    },
+    references=(
+        "Williams, Waterman, Patterson 2009, Roofline, CACM 52(4)",
+        "Korthikanti et al. 2022, arXiv:2205.05198",
+    ),
+)
+
+ECONOMICS = SolverSpec(
+    name="economics",
+    title="What does the work cost?",
+    question="economics",
+    scenarios=("serving", "training", "inference"),
+    target="mlsysim_solvers.economics:EconomicsSolver",
+    inputs=("price", *PERFORMANCE, *RUN),
+    outputs={
+        "macro.hourly_cost": "USD/h",
+        "macro.cost_per_token": "USD/Mtoken",
+        "macro.cost_per_sample": "USD/Msample",
+        "macro.run_cost": "USD",
+        "macro.capital": "USD",
+    },
+    labels={
+        "macro.hourly_cost": "cost per hour",
+        "macro.cost_per_token": "cost per million tokens",
+        "macro.cost_per_sample": "cost per million samples",
+        "macro.run_cost": "cost of the run",
+        "macro.capital": "purchase price",
+    },
+    settings={"lifetime": Setting("year", "service life over which a purchase is written off; 0 leaves it out", 0.0)},
+    columns={
+        "rate": "USD/s",
+        "amount": "USD",
+        "price_devices": "1",
+        "devices": "1",
+        "lifetime": "s",
+        "throughput": "sample/s",
+        "token_throughput": "token/s",
+        "run_time": "s",
+    },
+    references=("Levelised cost: straight-line depreciation",),
+)
+
+SUSTAINABILITY = SolverSpec(
+    name="sustainability",
+    title="What energy, carbon and water does the work take?",
+    question="sustainability",
+    scenarios=("serving", "training", "inference"),
+    target="mlsysim_solvers.sustainability:SustainabilitySolver",
+    inputs=("device", "node?", "grid?", "site?", *PERFORMANCE, *RUN, "performance.duty?"),
+    outputs={
+        "macro.power": "W",
+        "macro.energy_per_token": "J/token",
+        "macro.energy_per_sample": "J/sample",
+        "macro.carbon_per_token": "kgCO2e/Mtoken",
+        "macro.carbon_per_sample": "kgCO2e/Msample",
+        "macro.water_per_token": "L/Mtoken",
+        "macro.water_per_sample": "L/Msample",
+        "macro.run_energy": "kWh",
+        "macro.run_carbon": "kgCO2e",
+    },
+    labels={
+        "macro.power": "power from the grid",
+        "macro.carbon_per_token": "carbon per million tokens",
+        "macro.carbon_per_sample": "carbon per million samples",
+        "macro.water_per_token": "water per million tokens",
+        "macro.water_per_sample": "water per million samples",
+        "macro.run_energy": "energy of the run",
+        "macro.run_carbon": "carbon of the run",
+    },
+    settings={
+        "power": Setting("W", "sustained power per device; 0 takes the published one", 0.0),
+        "idle": Setting("W", "power per device between samples; 0 takes the published one", 0.0),
+    },
+    columns={
+        "full_power": "W",
+        "idle_power": "W",
+        "busy": "1",
+        "devices": "1",
+        "pue": "1",
+        "wue": "m^3/J",
+        "carbon_intensity": "kg/J",
+        "grid_water": "m^3/J",
+        "throughput": "sample/s",
+        "token_throughput": "token/s",
+        "run_time": "s",
+    },
+    references=("ISO/IEC 30134-2:2016, PUE",),
+)
+
+BATTERY = SolverSpec(
+    name="battery",
+    title="How long does the battery last?",
+    question="battery-life",
+    scenarios=("inference",),
+    target="mlsysim_solvers.battery:BatterySolver",
+    inputs=("device", "battery", "performance.latency"),
+    outputs={
+        "feasibility.battery_life": "s",
+        "macro.wake_energy": "J",
+        "macro.daily_energy": "J",
+    },
+    labels={"macro.wake_energy": "energy per wake-up", "macro.daily_energy": "energy per day"},
+    settings={
+        "capture_power": Setting("W", "draw while the sensor captures", 0.0),
+        "capture_time": Setting("s", "length of a capture", 0.0),
+        "send_power": Setting("W", "draw while the radio sends", 0.0),
+        "send_time": Setting("s", "length of a transmission", 0.0),
+        "send_share": Setting("1", "share of wake-ups that send", 1.0),
+        "inference_power": Setting("W", "draw while computing; 0 takes the device's maximum", 0.0),
+        "sleep_power": Setting("W", "draw while asleep; 0 takes the device's published one", 0.0),
+        "self_discharge": Setting("1/s", "share of the stored energy lost per time", 0.0),
+    },
+    columns={
+        "charge": "A s",
+        "voltage": "V",
+        "usable": "1",
+        "rate": "1/s",
+        "latency": "s",
+        "inference_power": "W",
+        "sleep_power": "W",
+        "day": "s",
+        "capture_power": "W",
+        "capture_time": "s",
+        "send_power": "W",
+        "send_time": "s",
+        "send_share": "1",
+        "self_discharge": "1/s",
+    },
+    references=("Energy balance of a duty cycle",),
+)
+
+BRAKING = SolverSpec(
+    name="braking",
+    title="Can the vehicle stop within the reach of its sensors?",
+    question="stopping-distance",
+    scenarios=("inference",),
+    target="mlsysim_solvers.braking:BrakingSolver",
+    inputs=("device", "performance.latency"),
+    outputs={
+        "performance.stopping_distance": "m",
+        "performance.latency_budget": "s",
+        "performance.latency_margin": "s",
+    },
+    settings={
+        "speed": Setting("m/s", "speed of the vehicle"),
+        "friction": Setting("1", "friction between tyre and road"),
+        "reach": Setting("m", "distance at which an obstacle is seen"),
+        "sensing": Setting("s", "time from light to a frame in memory", 0.0),
+        "actuation": Setting("s", "time from a decision to the first touch of the brake", 0.0),
+    },
+    columns={
+        "speed": "m/s",
+        "friction": "1",
+        "reach": "m",
+        "sensing": "s",
+        "actuation": "s",
+        "latency": "s",
+        "gravity": "m/s^2",
+    },
+    references=("Uniformly decelerated motion",),
+)
+
+
+@hookimpl
+def mlsysim_register_solvers() -> Iterable[SolverSpec]:
+    """Offer the solvers of this distribution.
+
+    Returns
+    -------
+    iterable of SolverSpec
+    """
+    return [SINGLE_NODE, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING]

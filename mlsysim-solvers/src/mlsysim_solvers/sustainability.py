@@ -1,0 +1,134 @@
+"""Energy, carbon and water of the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.errors import SolverError
+from mlsysim.solving import Columns, Request
+from mlsysim.tracing import named
+
+from .formulas.carbon import operational_carbon
+from .formulas.energy import device_power, energy_per_work, energy_use, facility_energy, water_use
+
+__all__ = ["SustainabilitySolver"]
+
+
+class SustainabilitySolver:
+    """Sustained power times time, times the building's overhead, times the grid's intensity.
+
+    A busy device is taken to draw its sustained maximum: an upper figure, since few
+    workloads reach it. Overhead of the building enters once; water counts the site and
+    the power stations.
+    """
+
+    def prepare(self, request: Request) -> Columns:
+        """Flatten device, place and performance into columns.
+
+        Parameters
+        ----------
+        request : Request
+            With the role ``device`` and, when known, ``node``, ``grid`` and ``site``.
+
+        Returns
+        -------
+        dict
+            Columns in SI; see the spec in :mod:`mlsysim_solvers.plugin`.
+
+        Raises
+        ------
+        SolverError
+            If no power is published and none is set.
+        """
+        records, settings = request.records, request.settings
+        full, note = _full_power(records, settings)
+        duty = request.inputs.get("performance.duty", 1.0)
+        idle = _idle_power(records["device"], settings, full, duty)
+        grid, site = records.get("grid"), records.get("site")
+        return {
+            "kind": request.scenario.kind,
+            "assumptions": (note, "energy: a busy device draws its sustained maximum"),
+            "full_power": full,
+            "idle_power": idle,
+            "busy": duty,
+            "devices": request.scenario.system.devices,
+            "pue": site.pue if site is not None else 1.0,
+            "wue": site.wue if site is not None else None,
+            "carbon_intensity": grid.carbon if grid is not None else None,
+            "grid_water": grid.water if grid is not None else None,
+            **{name.removeprefix("performance."): value for name, value in request.inputs.items()},
+        }
+
+    def compute(self, columns: Columns) -> Columns:
+        """Return energy, carbon and water.
+
+        Parameters
+        ----------
+        columns : dict
+            As :meth:`prepare` returned, numbers or arrays.
+
+        Returns
+        -------
+        dict
+            Outputs in SI.
+        """
+        power = device_power(columns["idle_power"], columns["full_power"], columns["busy"])
+        machines = named(power * columns["devices"], "power of the machines")
+        outputs: Columns = {"macro.power": named(machines * columns["pue"], "power from the grid")}
+        unit = "token" if columns["kind"] == "serving" else "sample"
+        # At a given rate of arrivals the machine produces no faster than samples come.
+        work = "token_throughput" if unit == "token" else "throughput"
+        rate = columns[work] * columns["busy"]
+        spread = columns.get(f"{work}.log_sd", 0.0)
+        per_work = energy_per_work(machines, rate)
+        self._energy(outputs, columns, f"_per_{unit}", per_work, spread)
+        if "run_time" in columns:
+            run = energy_use(power, columns["run_time"], columns["devices"])
+            self._energy(outputs, columns, "", run, columns.get("run_time.log_sd", 0.0))
+        if columns["wue"] is not None and columns["grid_water"] is not None:
+            water = water_use(per_work, columns["wue"], columns["pue"], columns["grid_water"])
+            outputs[f"macro.water_per_{unit}"] = water
+        return outputs
+
+    @staticmethod
+    def _energy(outputs: Columns, columns: Columns, suffix: str, machines: Any, spread: Any) -> None:
+        """Add energy and carbon of a unit of work, or of the run when there is no suffix."""
+        total = facility_energy(machines, columns["pue"])
+        names = ("macro.energy", "macro.carbon") if suffix else ("macro.run_energy", "macro.run_carbon")
+        outputs[names[0] + suffix] = total
+        outputs[f"{names[0]}{suffix}.log_sd"] = spread
+        if columns["carbon_intensity"] is not None:
+            outputs[names[1] + suffix] = operational_carbon(total, columns["carbon_intensity"])
+            outputs[f"{names[1]}{suffix}.log_sd"] = spread
+
+
+def _full_power(records: Any, settings: Any) -> tuple[float, str]:
+    """Return the sustained power per device, and what it includes."""
+    device, node = records["device"], records.get("node")
+    if settings["power"]:
+        return settings["power"], "power: as set"
+    if node is not None and node.power is not None:
+        return node.power / node.devices, f"power: a device's share of {node.name}, hosts included"
+    if device.power is not None:
+        return device.power.tdp, "power: the device alone, without host, network and cooling"
+    raise SolverError(
+        f"no power of {device.name} is published",
+        where="settings.sustainability.power",
+        remedy='Set it: [settings.sustainability] power = "... W"',
+    )
+
+
+def _idle_power(device: Any, settings: Any, full: float, duty: Any) -> float:
+    """Return the power between samples; needed only when the device waits."""
+    if settings["idle"]:
+        return float(settings["idle"])
+    if device.power is not None and device.power.idle is not None:
+        idle: float = device.power.idle
+        return idle
+    if isinstance(duty, (int, float)) and duty >= 1:
+        return full
+    raise SolverError(
+        f"the idle power of {device.name} is not known, and it waits between samples",
+        where="settings.sustainability.idle",
+        remedy='Set it: [settings.sustainability] idle = "... W"',
+    )

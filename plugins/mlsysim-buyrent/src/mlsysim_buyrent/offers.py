@@ -1,0 +1,81 @@
+"""Finding what it costs to buy the device that a scenario rents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mlsysim.errors import SolverError
+from mlsysim.front import registry
+from mlsysim.registry import Entry
+from mlsysim.tracing import Traced, trace_record
+
+__all__ = ["Z90", "cheapest_purchase", "log_sd", "traced_like"]
+
+Z90 = 1.6448536269514722
+"""95 % quantile of the normal distribution: an estimate's range is read as its 90 % interval."""
+
+
+def cheapest_purchase(device: str) -> Entry:
+    """Find the cheapest registered purchase of a device, per device.
+
+    Parameters
+    ----------
+    device : str
+        Key of the device.
+
+    Returns
+    -------
+    Entry
+
+    Raises
+    ------
+    SolverError
+        If no data package holds one.
+    """
+    offers = [e for e in registry().entries("prices") if e.record.device == device and e.record.amount is not None]
+    if not offers:
+        raise SolverError(
+            f"no purchase price of {device} is registered",
+            where="settings.buy-or-rent.purchase",
+            remedy="Give one, for example --set 'settings.buy-or-rent.purchase=30000 USD'",
+        )
+    return min(offers, key=lambda entry: float(entry.record.amount / entry.record.devices))
+
+
+def log_sd(entry: Entry, field: str) -> float:
+    """Return how uncertain a number is: nothing unless it is an estimate with a range.
+
+    Parameters
+    ----------
+    entry : Entry
+        The entity.
+    field : str
+        Path of the field.
+
+    Returns
+    -------
+    float, dimensionless
+        Standard deviation of the logarithm.
+    """
+    standing = entry.standing(field)
+    if standing is None or standing.chosen.low is None or standing.chosen.high is None:
+        return 0.0
+    return math.log(standing.chosen.high / standing.chosen.low) / (2.0 * Z90)
+
+
+def traced_like(number: float, entry: Entry) -> Any:
+    """Return the record of an entity, traced when the rest of the calculation is.
+
+    Parameters
+    ----------
+    number : float
+        A number of the request.
+    entry : Entry
+        An entity that the request does not hold.
+
+    Returns
+    -------
+    record
+    """
+    return trace_record(entry.record, entry.name) if isinstance(number, Traced) else entry.record
