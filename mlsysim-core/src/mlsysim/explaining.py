@@ -36,6 +36,8 @@ class Explanation:
         Of a formula.
     source, at, retrieved, badge, as_stated : str
         Of a sourced input.
+    share : float or None, ratio
+        Of a term: its part of the sum.
     children : tuple of Explanation
         What it was made from.
     """
@@ -50,37 +52,24 @@ class Explanation:
     retrieved: str = ""
     badge: str = ""
     as_stated: str = ""
+    share: float | None = None
     children: tuple[Explanation, ...] = ()
 
-    def lines(self, depth: int = 99, indent: str = "") -> Iterator[str]:
+    def lines(self, depth: int | None = None) -> Iterator[str]:
         """Write the tree as text.
 
         Parameters
         ----------
-        depth : int
-            Levels to print.
-        indent : str
-            Put in front of each line.
+        depth : int or None
+            Levels to print; None prints all.
 
-        Yields
-        ------
-        str
+        Returns
+        -------
+        iterator of str
         """
-        head = f"{self.name} = {self.value}"
-        if self.equation:
-            head += f"    {self.equation}"
-        yield indent + head
-        if self.reference:
-            yield f"{indent}    ref: {self.reference}"
-        if self.source:
-            yield f'{indent}    [{self.badge}] "{self.as_stated}" {self.source}, {self.at} (read {self.retrieved})'
-        elif self.badge:
-            yield f"{indent}    [{self.badge}] {self.as_stated}"
-        if depth <= 1 and self.children:
-            yield f"{indent}    ... {len(self.children)} more below (--depth)"
-            return
-        for child in self.children:
-            yield from child.lines(depth - 1, indent + "    ")
+        from .renderers.tree import tree_lines
+
+        return tree_lines(self, depth=depth)
 
     def inputs(self) -> Iterator[Explanation]:
         """Go through the sourced inputs of the tree.
@@ -248,6 +237,9 @@ class _Builder:
         ranked = sorted(operands, key=lambda p: -abs(float(p))) if node.op == "+" else operands
         how = _OPERATIONS.get(node.op, node.op)
         children = tuple(self.tree(node_of(p), same, f"{how} term") for p in ranked)
+        if node.op == "+" and node.value:
+            shares = [float(p) / float(node.value) for p in ranked]
+            children = tuple(attrs.evolve(child, share=share) for child, share in zip(children, shares, strict=True))
         return Explanation(title, shown, how, children=children)
 
     def operands(self, node: Node) -> list[Any]:

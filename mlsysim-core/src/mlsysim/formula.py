@@ -122,7 +122,7 @@ def equation_of(function: Callable[..., Any]) -> tuple[str, str]:
     sections: dict[str, list[str]] = {}
     current = ""
     lines = [line.strip() for line in (function.__doc__ or "").splitlines()]
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in zip(lines, [*lines[1:], ""], strict=False):
         if following and set(following) == {"-"} and line:
             current = line
         elif current and line and set(line) != {"-"}:

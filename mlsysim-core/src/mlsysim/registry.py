@@ -281,6 +281,22 @@ class Registry:
             remedy=did_you_mean(name, known, listing=f"mlsysim list {plural}"),
         )
 
+    def find(self, name: str) -> list[tuple[str, str]]:
+        """Find what a name without its kind could mean.
+
+        Parameters
+        ----------
+        name : str
+            Key or alias; case does not matter.
+
+        Returns
+        -------
+        list of (str, str)
+            Kind and key of each entity that is called so.
+        """
+        found = [(kind, self._key_of(kind, name)) for kind in self.kinds()]
+        return [(kind, key) for kind, key in found if key is not None]
+
     def _key_of(self, kind: str, name: str) -> str | None:
         folded = _fold(name)
         for key in self._owned(kind):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import attrs
@@ -100,7 +101,7 @@ class _Reader:
         if not isinstance(raw, dict):
             self.fault(f"expected a table, got {raw!r}", path)
             return raw
-        fields = attrs.fields_dict(attrs.resolve_types(cls))
+        fields = _fields_of(cls)
         own = {key: raw[key] for key in ("source", "at") if key in raw and key not in fields}
         if not self.sourced:
             own = {}
@@ -127,7 +128,7 @@ class _Reader:
         """Read a table whose record another key of its parent chooses."""
         by, choices = field.metadata["by"], field.metadata["choices"]
         name = parent.get(by)
-        if name not in choices:
+        if not isinstance(name, str) or name not in choices:
             self.fault(f"{by} = {name!r} is not one of the choices", by, "Choose " + ", ".join(choices))
             return raw
         table = self.table(choices[name], raw, path, {})
@@ -137,6 +138,11 @@ class _Reader:
     def value(self, field: attrs.Attribute[Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
         if "unit" in field.metadata:
             return self.quantity(field, raw, path, inherited)
+        # A text is iterable too: aliases = "h100" must not become five aliases of one letter.
+        for wanted, accepted, name in ((tuple, (list, tuple), "a list"), (dict, (dict,), "a table")):
+            if typing.get_origin(field.type) is wanted and not isinstance(raw, accepted):
+                self.fault(f"expected {name}, got {raw!r}", path)
+                return raw
         inner, container = _record_inside(field.type)
         if inner is None:
             return raw
@@ -221,6 +227,13 @@ def _is_int(annotation: Any) -> bool:
     return annotation is int or int in typing.get_args(annotation)
 
 
+@lru_cache(maxsize=256)
+def _fields_of(cls: type) -> dict[str, attrs.Attribute[Any]]:
+    """Return the fields of a record class with their annotations resolved, once for each class."""
+    return attrs.fields_dict(attrs.resolve_types(cls))
+
+
+@lru_cache(maxsize=1024)
 def _record_inside(annotation: Any) -> tuple[type | None, type | None]:
     """Find the record class in ``X``, ``X | None``, ``dict[str, X]`` or ``tuple[X, ...]``."""
     if attrs.has(annotation):
@@ -279,7 +292,7 @@ def _choices(text: str) -> str:
 def _structure(
     cls: type[_T], document: Document, error: type[MlsysimError], sources: Mapping[str, Source] | None
 ) -> tuple[_T, dict[str, tuple[Claim, ...]]]:
-    reader = _Reader(document, sourced=sources is not None, sources=sources or {})
+    reader = _Reader(document, sourced=sources is not None, sources={} if sources is None else sources)
     plain = reader.table(cls, document.data, "", {})
     if reader.faults:
         raise error.from_faults(reader.faults)
@@ -315,7 +328,7 @@ def read_facts(
     RegistryError
         With every fault of the file: place, what is wrong, what to do.
     """
-    return _structure(cls, document, RegistryError, sources or {})
+    return _structure(cls, document, RegistryError, {} if sources is None else sources)
 
 
 def read_settings(cls: type[_T], document: Document) -> _T:

@@ -227,7 +227,7 @@ def dimension_text(dimension: Dimension) -> str:
     return "/".join([" ".join(above) or "1", *below])
 
 
-_FACTOR = re.compile(r"([A-Za-zµμ%$][A-Za-z0-9µμ]*?)(?:(?:\^|\*\*)(-?\d+)|(?<=[A-Za-zµμ])(\d))?$|^(1)$")
+_FACTOR = re.compile(r"([A-Za-zµμ%$][A-Za-z0-9µμ]*?)(?:(?:\^|\*\*)(-?[0-9])|(?<=[A-Za-zµμ])([0-9]))?$|^(1)$")
 
 
 @lru_cache(maxsize=1024)
@@ -262,6 +262,8 @@ def parse_unit(text: str) -> Unit:
             factor *= size ** (sign * power)
             for i, exponent in enumerate(dimension):
                 exponents[i] += sign * power * exponent
+    if not 0 < factor < float("inf"):
+        raise UnitError(f"the unit {text!r} is too large or too small for a number")
     return Unit(text, factor, tuple(exponents))
 
 
@@ -325,13 +327,14 @@ def parse_quantity(text: str | float, unit: str) -> float:
 
 
 def _bare_number(number: float, wanted: Unit, text: object = None) -> float:
+    _finite(number, text if text is not None else number)
     counts = {BASE_DIMENSIONS.index("token"), BASE_DIMENSIONS.index("sample")}
     if any(power for i, power in enumerate(wanted.dimension) if i not in counts):
         shown = number if text is None else text
         raise UnitError(
             f"{shown!r} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"'
         )
-    return _finite(number, text if text is not None else number)
+    return number
 
 
 def _finite(value: float, text: object) -> float:
@@ -411,5 +414,5 @@ def _digits(value: float, digits: int) -> str:
     if "e" in text:
         text = f"{value:,.0f}" if 1 <= abs(value) < 1e12 else text
     elif abs(value) >= 1000:
-        text = f"{float(text):,.0f}"
+        text = f"{float(text):,.15g}"
     return text

@@ -17,7 +17,7 @@ from mlsysim.records import KINDS, Scenario
 from mlsysim.registry import Entry
 from mlsysim.structure import read_facts, read_settings
 
-from .crosscheck import cross_checked
+from .crosscheck import Backed
 from .files import toml_files
 from .shelf import Shelf
 
@@ -159,7 +159,7 @@ class Catalog:
             sources=used,
             path=document.name,
             package=self.name,
-            cross_checked=cross_checked(kind, record, claims),
+            cross_checked=Backed(kind, record, claims),  # type: ignore[arg-type]  # a set, filled when asked
         )
 
     def _used(self, document: Document, record: Any, claims: Mapping[str, tuple[Claim, ...]]) -> dict[str, Source]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from functools import partial
 from typing import Any
 
 import attrs
@@ -17,9 +18,9 @@ from mlsysim.errors import MlsysimError
 from mlsysim.layers import network_work
 from mlsysim.provenance import Claim
 from mlsysim.records import Device, Memory, Model, Transformer
-from mlsysim.shapes import parameters
+from mlsysim.shapes import matmul_parameters, parameters
 
-__all__ = ["Relation", "cross_checked", "relations", "resolution"]
+__all__ = ["Backed", "Relation", "relations", "resolution"]
 
 Claims = Mapping[str, tuple[Claim, ...]]
 
@@ -46,8 +47,8 @@ class Relation:
         Largest relative difference at which the relation holds.
     how : str
         The computation in words.
-    backs : tuple of str
-        The fields that it corroborates when it holds.
+    backs : callable
+        Names the fields that it corroborates when it holds.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Relation:
     computed: float
     tolerance: float
     how: str
-    backs: tuple[str, ...] = ()
+    backs: Callable[[], Iterable[str]] = tuple
 
     @property
     def gap(self) -> float:
@@ -119,8 +120,10 @@ def relations(kind: str, record: Any, claims: Claims) -> Iterator[Relation]:
         yield from _model(record, claims)
 
 
-def cross_checked(kind: str, record: Any, claims: Claims) -> frozenset[str]:
-    """Return the fields that other numbers of the same entity corroborate.
+class Backed(Set[str]):
+    """The fields that other numbers of the same entity corroborate, computed when somebody asks.
+
+    What was estimated, or computed back from the result, vouches for nothing.
 
     Parameters
     ----------
@@ -130,21 +133,64 @@ def cross_checked(kind: str, record: Any, claims: Claims) -> frozenset[str]:
         The record.
     claims : mapping of str to tuple of Claim
         By field path.
-
-    Returns
-    -------
-    frozenset of str
-        Only fields whose numbers were all read: what was derived or estimated vouches for nothing.
     """
-    found: set[str] = set()
-    for relation in relations(kind, record, claims):
-        if relation.holds and relation.gap <= max(EXACT, _coarsest(relation, claims)) and _read(relation, claims):
-            found.update(relation.backs)
-    return frozenset(found)
+
+    def __init__(self, kind: str, record: Any, claims: Claims) -> None:
+        self._of = (kind, record, claims)
+        self._fields: frozenset[str] | None = None
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields."""
+        if self._fields is None:
+            kind, record, claims = self._of
+            self._fields = frozenset(
+                field
+                for relation in relations(kind, record, claims)
+                if relation.gap <= max(EXACT, _coarsest(relation, claims)) and relation.holds
+                if _read(relation, claims)
+                for field in relation.backs()
+            )
+        return self._fields
+
+    def __contains__(self, field: object) -> bool:
+        return field in self.fields
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def __hash__(self) -> int:
+        return hash(self.fields)
+
+    def __repr__(self) -> str:
+        return repr(set(self.fields))
+
+
+def _all(fields: tuple[str, ...]) -> Callable[[], Iterable[str]]:
+    return lambda: fields
 
 
 def _read(relation: Relation, claims: Claims) -> bool:
-    return all(claims[f][0].kind in ("stated", "measured") for f in relation.fields if f in claims)
+    """Tell whether the numbers of a relation were read apart from each other.
+
+    The result must be printed; an input may be converted ("two transfers per cycle of 2619 MHz")
+    but not estimated, and not computed back from the result.
+    """
+    chosen = [claims[f][0] for f in relation.fields if f in claims]
+    if not chosen or chosen[0].kind not in ("stated", "measured"):
+        return False
+    printed = {number for claim in claims[relation.fields[0]] for number in _numbers(claim.as_stated)}
+    return all(
+        claim.kind != "estimate" and not (claim.kind == "derived" and printed & _numbers(claim.reason))
+        for claim in chosen[1:]
+    )
+
+
+def _numbers(text: str) -> set[float]:
+    return {float(re.sub("[,_]", "", match[0])) for match in _DIGITS.finditer(text)}
 
 
 def _coarsest(relation: Relation, claims: Claims) -> float:
@@ -169,7 +215,7 @@ def _device(device: Device, claims: Claims) -> Iterator[Relation]:
         per_clock = 2 ** round(math.log2(peak.dense / (processors * clock)))
         how = f"{processors:g} processors x {clock / 1e6:g} MHz x {per_clock:g} FLOP per clock"
         computed = processors * clock * per_clock
-        yield Relation("units-clock-peak", fields, peak.dense, computed, CLOCK_TOLERANCE, how, fields)
+        yield Relation("units-clock-peak", fields, peak.dense, computed, CLOCK_TOLERANCE, how, _all(fields))
 
 
 def _bus(name: str, memory: Memory, claims: Claims) -> Iterator[Relation]:
@@ -179,66 +225,92 @@ def _bus(name: str, memory: Memory, claims: Claims) -> Iterator[Relation]:
     coarse = sum(resolution(claims[f][0]) for f in fields if f in claims)
     how = f"{8 * memory.bus:g} bit x {memory.rate / 1e9:g} GT/s"
     computed = memory.bus * memory.rate
-    yield Relation("bus-rate-bandwidth", fields, memory.bandwidth, computed, max(EXACT, coarse), how, fields)
+    yield Relation("bus-rate-bandwidth", fields, memory.bandwidth, computed, max(EXACT, coarse), how, _all(fields))
 
 
 # --- models -------------------------------------------------------------------------------------
 
+_Counter = Callable[[Model], tuple[float, ...]]
+
+
+def _total(model: Model) -> tuple[float, ...]:
+    return (parameters(model).total,)
+
+
+def _active(model: Model) -> tuple[float, ...]:
+    """Count by both conventions: input tables left out, or each stored parameter once."""
+    counts = parameters(model)
+    return counts.active, counts.active_with_embedding
+
+
+def _work(model: Model) -> tuple[float, ...]:
+    """Count the work of one sample; empty where it depends on a sequence length."""
+    if model.network is not None:
+        return (FLOP_PER_MAC * network_work(model.network),)
+    shape = model.transformer
+    return (_image_work(shape),) if shape is not None and shape.patch and shape.image else ()
+
+
+def _image_work(shape: Transformer) -> float:
+    """Return the FLOP of a vision transformer on one image: projections, scores and values, patches, classes."""
+    patches = (shape.image // shape.patch) ** 2
+    tokens = patches + 1
+    scores = 2 * shape.layers * tokens * tokens * shape.heads * shape.head_dim
+    ends = patches * shape.channels * shape.patch**2 * shape.hidden + shape.hidden * shape.classes
+    return FLOP_PER_MAC * (tokens * matmul_parameters(shape).total + scores + ends)
+
+
+_LABELS: tuple[tuple[str, str, _Counter, float], ...] = (
+    ("shape-parameters", "parameters", _total, EXACT),
+    ("shape-active", "active", _active, 5 * EXACT),
+    ("shape-work", "work", _work, 5 * EXACT),
+)
+"""Name of the check, printed label, how to count it, tolerance."""
+
 
 def _model(model: Model, claims: Claims) -> Iterator[Relation]:
-    if model.transformer is None and model.network is None:
-        return
-    try:
-        counts = parameters(model)
-        work = FLOP_PER_MAC * network_work(model.network) if model.network is not None else None
-    except MlsysimError:
-        return  # the check of shapes reports a shape that cannot be counted
-    if model.parameters is not None:
-        fields = ("parameters", *_shape(claims))
-        backs = ("parameters", *_vouched(model, claims, "parameters", counts.total))
-        yield Relation("shape-parameters", fields, model.parameters, counts.total, EXACT, "counted from the shape", backs)
-    if model.active is not None:
-        conventions = {"without input embedding": counts.active, "with embeddings": counts.active_with_embedding}
-        name, computed = min(conventions.items(), key=lambda item: abs(item[1] - (model.active or 0)))
-        fields = ("active", *_shape(claims))
-        backs = ("active", *_vouched(model, claims, "active", computed))
-        yield Relation("shape-active", fields, model.active, computed, 5 * EXACT, f"counted {name}", backs)
-    if model.work is not None and work is not None:
-        fields = ("work", *_shape(claims))
-        yield Relation("shape-work", fields, model.work, work, 5 * EXACT, "counted from the layer list", ("work",))
+    shape = tuple(path for path in claims if path.startswith(("transformer.", "network.")))
+    for name, label, count, tolerance in _LABELS:
+        printed = getattr(model, label)
+        if printed is None or (model.transformer is None and model.network is None):
+            continue
+        try:
+            counted = count(model)
+        except MlsysimError:
+            continue  # the check of shapes reports a shape that cannot be counted
+        if counted:
+            nearest = min(counted, key=lambda value: abs(value - printed))
+            backs = partial(_vouched, model, claims, label, nearest, count, shape)
+            yield Relation(name, (label, *shape), printed, nearest, tolerance, "counted from the shape", backs)
 
 
-def _shape(claims: Claims) -> tuple[str, ...]:
-    return tuple(path for path in claims if path.startswith(("transformer.", "network.")))
-
-
-def _vouched(model: Model, claims: Claims, label: str, computed: float) -> Iterable[str]:
-    """Yield the shape fields that the printed count vouches for.
+def _vouched(
+    model: Model, claims: Claims, label: str, counted: float, count: _Counter, shape: tuple[str, ...]
+) -> Iterator[str]:
+    """Yield the label that was counted, and the shape fields that it vouches for in turn.
 
     The count must match to its last printed digit, and another value of the field, one per
     cent or one unit away, must break that match.
     """
-    if model.transformer is None or label not in claims:
+    yield label
+    printed = [c for c in claims.get(label, ()) if c.kind in ("stated", "measured")]
+    if not printed:
         return
-    claim = claims[label][0]
-    slack = resolution(claim) * claim.value
-    if abs(computed - claim.value) > slack * (1 + 1e-9):
+    claim = min(printed, key=resolution)
+    slack = resolution(claim) * claim.value * (1 + 1e-9)
+    if slack > EXACT * claim.value or abs(counted - claim.value) > slack:
         return
-    for path in _shape(claims):
-        other = _changed(model.transformer, path.split(".")[1:])
+    for path in shape:
         try:
-            counts = parameters(attrs.evolve(model, transformer=other))
+            others = count(_changed(model, path.split(".")))
         except (MlsysimError, ZeroDivisionError):
             continue
-        nearest = counts.total if label == "parameters" else min(
-            (counts.active, counts.active_with_embedding), key=lambda count: abs(count - claim.value))  # fmt: skip
-        if abs(nearest - claim.value) > slack:
+        if min(abs(other - claim.value) for other in others) > slack:
             yield path
 
 
-def _changed(transformer: Transformer, path: list[str]) -> Transformer:
-    """Return the shape with one count changed by one per cent, at least by one."""
-    record: Any = transformer if len(path) == 1 else getattr(transformer, path[0])
-    value = getattr(record, path[-1])
-    changed = attrs.evolve(record, **{path[-1]: value + max(1, round(EXACT * value))})
-    return changed if len(path) == 1 else attrs.evolve(transformer, **{path[0]: changed})
+def _changed(record: Any, path: list[str]) -> Any:
+    """Return the record with one of its counts changed by one per cent, at least by one."""
+    value = getattr(record, path[0])
+    new = _changed(value, path[1:]) if len(path) > 1 else value + max(1, round(EXACT * value))
+    return attrs.evolve(record, **{path[0]: new})

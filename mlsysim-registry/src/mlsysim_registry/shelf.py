@@ -65,11 +65,11 @@ class Shelf(Mapping[str, Source]):
         RegistryError
             If there is no such document, or its file is faulty.
         """
-        if key not in self._read:
-            self._read[key] = self._load(key)
-        found = self._read[key]
+        found = self._read.get(key)
+        if found is None:
+            found = self._read[key] = self._load(key)
         if isinstance(found, RegistryError):
-            raise found
+            raise RegistryError.from_faults(found.faults)
         return found
 
     def _load(self, key: str) -> Source | RegistryError:
@@ -88,10 +88,12 @@ class Shelf(Mapping[str, Source]):
             return error
 
     def __getitem__(self, key: str) -> Source:
-        try:
-            return self.read(key)
-        except RegistryError:
-            raise KeyError(key) from None
+        found = self._read.get(key)
+        if found is None:
+            found = self._read[key] = self._load(key)
+        if isinstance(found, RegistryError):
+            raise KeyError(key)
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys([*self.files, *self._shared]))

@@ -10,7 +10,7 @@ import attrs
 from ..errors import MlsysimError
 from ..evaluation import LEVELS, QUESTIONS
 from ..provenance import Level
-from ..units import format_quantity
+from ..units import format_quantity, parse_unit
 
 if TYPE_CHECKING:
     from ..constraints import Constraint
@@ -56,6 +56,10 @@ class Check(NamedTuple):
     found: str
 
 
+_SMALL = 0.1
+"""Below so many kilograms or kilowatt-hours the prefix is dropped."""
+
+
 def quantity(value: float, unit: str, digits: int = 4) -> str:
     """Write a number for people.
 
@@ -71,8 +75,11 @@ def quantity(value: float, unit: str, digits: int = 4) -> str:
     Returns
     -------
     str
-        As :func:`format_quantity`, with plural counts.
+        As :func:`format_quantity`, with plural counts, and in grams and watt-hours where there is
+        little of them.
     """
+    if unit.startswith(("kg", "kWh")) and 0 < abs(value) < _SMALL * parse_unit(unit).factor:
+        unit = unit[1:]
     text = format_quantity(value, unit, digits)
     return f"{text}s" if unit in ("token", "sample") and value != 1 else text
 
@@ -162,9 +169,10 @@ def rows(evaluation: SystemEvaluation, level: str) -> list[Row]:
         together with the resource that binds.
     """
     answers = evaluation.level(level)
+    said = ("feasibility.fits", "feasibility.headroom") if "feasibility.fits" in answers else ()
     found = []
     for name, answer in answers.items():
-        if name == "feasibility.fits" or _bound_of(name) in answers:
+        if name in said or _bound_of(name) in answers:
             continue
         value = _bound(answer, answers) if isinstance(answer.value, str) else _value(answer)
         found.append(Row(name, answer.label, value, interval(answer)))

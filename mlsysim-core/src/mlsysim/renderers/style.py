@@ -55,11 +55,14 @@ class Style:
         Whether box-drawing characters can be encoded.
     width : int, characters
         Longest line.
+    terminal : bool
+        Whether somebody watches; tables are then cut to the width.
     """
 
     colour: bool = False
     boxes: bool = False
     width: int = _PIPE_WIDTH
+    terminal: bool = False
 
     @classmethod
     def of(cls, stream: Any) -> Style:
@@ -77,7 +80,7 @@ class Style:
         """
         terminal = is_terminal(stream)
         quiet = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        return cls(terminal and not quiet, _encodes(stream), _width(terminal))
+        return cls(terminal and not quiet, _encodes(stream), _width(terminal), terminal)
 
     @property
     def glyphs(self) -> Glyphs:

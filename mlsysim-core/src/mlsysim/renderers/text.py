@@ -16,6 +16,8 @@ __all__ = ["render_text"]
 
 _INDENT = "  "
 _BAR = 16
+_NARROWEST = 76
+_INTERVAL = "90 % interval"
 
 
 def render_text(evaluation: SystemEvaluation, style: Style | None = None, *, evidence: bool = True) -> str:
@@ -47,6 +49,9 @@ class _Scorecard:
         every = [row for rows in self.rows.values() for row in rows]
         self.label = max([len(row.label) for row in every] + [len("memory use")]) + 2
         self.value = max([len(row.value) for row in every if row.interval] + [12]) + 2
+        self.column = len(_INDENT) + self.label + self.value
+        intervals = max([len(row.interval) for row in every] + [0])
+        self.width = min(style.width, max(self.column + intervals + 2, _NARROWEST))
 
     def lines(self, *, evidence: bool) -> Iterator[str]:
         yield from self.head()
@@ -60,23 +65,27 @@ class _Scorecard:
     def head(self) -> Iterator[str]:
         word, colour = content.verdict(self.evaluation)
         name = self.evaluation.scenario.name
-        gap = " " * max(2, self.style.width - len(name) - len(word))
+        gap = " " * max(2, self.width - len(name) - len(word))
         yield self.style.paint(name, "bold") + gap + self.style.paint(word, "bold", colour)
         dot = self.style.glyphs.dot
         line = ""
         for part in content.setup(self.evaluation):
             joined = f"{line}{dot}{part}" if line else part
-            if len(joined) > self.style.width and line:
+            if len(joined) > self.width and line:
                 yield self.style.paint(line, "dim")
                 joined = part
             line = joined
         yield self.style.paint(line, "dim")
 
-    def heading(self, text: str, right: str = "") -> str:
+    def heading(self, text: str, right: str = "", column: int = 0) -> str:
+        """Draw a rule with a title at its left and perhaps a second one, which starts at a column."""
         rule = self.style.glyphs.rule
-        tail = f" {right} {rule * 2}" if right else ""
-        middle = rule * max(2, self.style.width - len(text) - len(tail) - 1)
-        return self.style.paint(text, "bold", "cyan") + " " + self.style.paint(middle + tail, "dim")
+        start = column - 1 if column else self.width - len(right) - 4
+        if not right or start + len(right) + 2 > self.width:
+            line = rule * max(2, self.width - len(text) - 1)
+        else:
+            line = f"{rule * (start - len(text) - 1)} {right} ".ljust(self.width - len(text) - 1, rule)
+        return self.style.paint(text, "bold", "cyan") + " " + self.style.paint(line, "dim")
 
     def level(self, level: str, heading: str) -> Iterator[str]:
         rows = self.rows[level]
@@ -84,7 +93,7 @@ class _Scorecard:
         if level not in ("feasibility", "performance", "macro") and not rows:
             return
         yield ""
-        yield self.heading(heading, "90 % interval" if any(row.interval for row in rows) else "")
+        yield self.heading(heading, _INTERVAL if any(row.interval for row in rows) else "", self.column)
         if level == "feasibility":
             yield from self.fit()
         for row in rows:
@@ -113,10 +122,7 @@ class _Scorecard:
         if not row.interval:
             return (_INDENT + label + self.style.paint(row.value, "bold")).rstrip()
         value = self.style.paint(row.value, "bold") + " " * (self.value - len(row.value))
-        room = self.style.width - len(_INDENT) - self.label - self.value
-        if len(row.interval) > room:
-            value = value.rstrip() + "  "
-        return _INDENT + label + value + self.style.paint(row.interval.rjust(max(0, room)), "dim")
+        return _INDENT + label + value + self.style.paint(row.interval, "dim")
 
     def constraints(self) -> Iterator[str]:
         found = content.checks(self.evaluation)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.tracing import named
+from mlsysim.tracing import Traced, named
 
 from ..formulas.gemm import padded_flops
 from ..formulas.roofline import compute_bound_time, compute_time, kernel_time, memory_time, operator_time
-from ..lowering.operators import MATRIX_KINDS, Operator
-from .quantisation import TileMenu, menu_area
+from ..lowering.operators import MATRIX_KINDS, STREAM_KINDS, Table
+from .quantisation import TileMenu
 
 __all__ = ["Machine", "Totals", "run", "together"]
 
@@ -31,8 +31,9 @@ class Machine(NamedTuple):
         Tiles of the matrix-product library.
     flop_per_mac : float, FLOP
         Work of one multiply-accumulate.
-    weight_slowness : float or array, ratio
-        Memory bandwidth over that of the storage from which weights are read in place; 1 otherwise.
+    weight_slowness : float or array, ratio, or None
+        Memory bandwidth over that of the storage from which weights are read in place; None when they
+        lie in memory.
     """
 
     matrix_rate: Any
@@ -43,7 +44,7 @@ class Machine(NamedTuple):
     processors: Any
     menu: TileMenu
     flop_per_mac: Any
-    weight_slowness: Any = 1.0
+    weight_slowness: Any = None
 
 
 class Totals(NamedTuple):
@@ -89,28 +90,13 @@ def together(first: Totals, second: Totals, times: Any) -> Totals:
     return Totals(*(a + times * b for a, b in zip(first, second, strict=True)))
 
 
-def _work(row: Operator, machine: Machine) -> tuple[Any, Any]:
-    """Return the arithmetic of a row with its padding, and the rate at which it runs."""
-    kind = row.kind
-    if kind in MATRIX_KINDS:
-        menu, k = machine.menu, row.k
-        if type(machine.processors) is float:
-            area = menu.area(row.m, row.n, k, row.batch)
-        else:
-            area = menu_area(row.m, row.n, k, row.batch, machine.processors, menu.tiles, ())
-        return padded_flops(area, k, machine.processors, machine.flop_per_mac), machine.matrix_rate
-    if kind == "attention":
-        return row.work, machine.attention_rate
-    return row.work, machine.vector_rate
-
-
-def run(table: list[Operator], machine: Machine) -> Totals:
+def run(table: Table, machine: Machine) -> Totals:
     """Return what a table of operators takes.
 
     Parameters
     ----------
     table : list of Operator
-        Rows; equal counts in a row are added before they are multiplied.
+        Rows; neighbours with the same count are added before they are multiplied.
     machine : Machine
         The rates.
 
@@ -122,36 +108,58 @@ def run(table: list[Operator], machine: Machine) -> Totals:
     -----
     t = sum over operators of count (max(F / (P q), Q / B) + n t_k).
     """
-    bandwidth, slowness = machine.bandwidth, machine.weight_slowness
-    total: Totals | None = None
-    count: Any = None
-    time = bound = work_time = flops = traffic = 0.0
-    move_time = kernels = 0.0
-    all_kernels = 0.0
-    for row in table:
-        if row.count is not count:
-            if count is not None:
-                total = _add(total, count, time, bound, work_time, move_time, flops, traffic)
-                all_kernels = all_kernels + count * kernels
-            count = row.count
+    matrix_rate, attention, vector, bandwidth, overhead, processors, menu, flop_per_mac, slowness = machine
+    area_of = menu.area
+    labelled = isinstance(bandwidth, Traced)
+    groups: list[tuple[Any, ...]] = []
+    count = table[0].count
+    time = bound = work_time = move_time = flops = traffic = kernels = 0.0
+    for name, kind, times, m, n, k, batch, model_flops, weights, moved, cache, launched, work, repeated in table:
+        if times is not count:
+            groups.append((count, time, bound, work_time, move_time, flops, traffic, kernels))
             time = bound = work_time = move_time = flops = traffic = kernels = 0.0
-        moved = row.weight_bytes + row.activation_bytes + row.cache_bytes
-        timed = moved + row.repeated_bytes if row.repeated_bytes is not 0.0 else moved  # noqa: F632
-        if slowness is not 1.0 and row.weight_bytes is not 0.0:  # noqa: F632
-            timed = timed + row.weight_bytes * (slowness - 1.0)
-        own_move = memory_time(timed, bandwidth)
-        if row.flops is 0.0 and row.work is 0.0 and row.kind not in MATRIX_KINDS:  # noqa: F632
-            own = named(own_move, row.name)
+            count = times
+        if kind in STREAM_KINDS:
+            own = own_move = memory_time(moved, bandwidth)
         else:
-            own_work = compute_time(*_work(row, machine))
-            own = named(operator_time(own_work, own_move), row.name)
+            if kind in MATRIX_KINDS:
+                padded = padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac)
+                own_work = compute_time(padded, matrix_rate)
+            else:
+                own_work = compute_time(work, attention if kind == "attention" else vector)
+            if kind == "attention":
+                moved = moved + cache
+                own_move = memory_time(moved + repeated, bandwidth)
+            elif slowness is None:
+                moved = weights + moved
+                own_move = memory_time(moved, bandwidth)
+            else:
+                own_move = memory_time(moved + weights * slowness, bandwidth)
+                moved = weights + moved
+            own = operator_time(own_work, own_move)
             bound = bound + compute_bound_time(own_work, own_move)
             work_time = work_time + own_work
-            flops = flops + row.flops
+            flops = flops + model_flops
+        if labelled:
+            named(own, name)
         time = time + own
         move_time = move_time + own_move
         traffic = traffic + moved
-        kernels = kernels + row.kernels
-    total = _add(total, count, time, bound, work_time, move_time, flops, traffic)
-    overhead = kernel_time(all_kernels + count * kernels, machine.overhead)
-    return total._replace(time=total.time + overhead, overhead=overhead)
+        kernels = kernels + launched
+    groups.append((count, time, bound, work_time, move_time, flops, traffic, kernels))
+    return _multiplied(groups, overhead)
+
+
+def _multiplied(groups: list[tuple[Any, ...]], overhead: Any) -> Totals:
+    """Add the groups of a table, each as often as its layers occur."""
+    time = bound = work_time = move_time = flops = traffic = kernels = 0.0
+    for count, own, own_bound, own_work, own_move, own_flops, own_traffic, own_kernels in groups:
+        time = time + count * own
+        bound = bound + count * own_bound
+        work_time = work_time + count * own_work
+        move_time = move_time + count * own_move
+        flops = flops + count * own_flops
+        traffic = traffic + count * own_traffic
+        kernels = kernels + count * own_kernels
+    waiting = kernel_time(kernels, overhead)
+    return Totals(time + waiting, bound, waiting, work_time, move_time, flops, traffic)

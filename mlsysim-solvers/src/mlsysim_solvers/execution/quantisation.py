@@ -85,13 +85,13 @@ class TileMenu:
     ----------
     tiles : tuple of (rows, columns, rate)
         Menu; empty means that nothing is lost.
-    processors : float, count
-        Units that each run one tile at a time.
+    processors : float or array, count
+        Units that each run one tile at a time; nothing is remembered for an array.
     """
 
     __slots__ = ("_areas", "_codes", "_tables", "processors", "step", "tiles")
 
-    def __init__(self, tiles: Tiles, processors: float) -> None:
+    def __init__(self, tiles: Tiles, processors: Any) -> None:
         self.tiles = tiles
         self.processors = processors
         self.step = float(math.gcd(*(int(tm) for tm, _, _ in tiles))) if tiles else 1.0
@@ -111,7 +111,7 @@ class TileMenu:
         -------
         float or array, count
         """
-        if type(m) is float:
+        if type(m) is type(self.processors) is float:
             key = (m, n, k, batch)
             try:
                 return self._areas[key]
@@ -119,7 +119,7 @@ class TileMenu:
                 return self._remember(key)
             except TypeError:
                 pass
-        elif type(n) is float and type(k) is float and type(batch) is float and self.tiles and is_array(m):
+        elif type(n) is type(k) is type(batch) is type(self.processors) is float and self.tiles and is_array(m):
             return self._from_table(m, n, k, batch)
         return menu_area(m, n, k, batch, self.processors, self.tiles, SPLITS)
 

@@ -29,6 +29,7 @@ __all__ = [
     "SPLIT_DEPTH",
     "SPLIT_PENALTY",
     "SECONDS_PER_DAY",
+    "STACK_SETS",
     "STANDARD_GRAVITY",
     "WITHIN_STACK_LOG_SD",
 ]
@@ -92,6 +93,9 @@ RESERVE_LOG_SD = 0.2
 BETWEEN_STACK_LOG_SD = 0.071
 """Spread of ln(measured / predicted) between software stacks. Estimate over seven published sets of
 training and serving measurements (104 rows)."""
+
+STACK_SETS = 7.0
+"""Sets behind the spread between stacks."""
 
 WITHIN_STACK_LOG_SD = 0.06
 """Spread of ln(measured / predicted) within one stack. Estimate, range 0.02 to 0.10, from the same sets."""

@@ -18,7 +18,11 @@ from ..formulas.gemm import matmul_activation_bytes
 from .operators import Formats, Operator, Table, gemm, stream
 from .shape import TransformerShape
 
-__all__ = ["Abilities", "attention_over_cache", "attention_over_sequence", "projections"]
+__all__ = ["SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "projections"]
+
+
+SCORE_ROWS = frozenset({"attention scores", "softmax"})
+"""What selective recomputation forms again where attention is not fused."""
 
 
 class Abilities(NamedTuple):

@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight_bytes
 
-__all__ = ["MATRIX_KINDS", "Formats", "Operator", "Table", "gemm", "stream"]
+__all__ = ["MATRIX_KINDS", "STREAM_KINDS", "Formats", "Operator", "Table", "gemm", "stream"]
 
 MATRIX_KINDS = frozenset({"gemm", "grouped_gemm", "conv"})
 """Kinds whose arithmetic runs in output tiles."""
+
+STREAM_KINDS = frozenset({"elementwise", "lookup", "optimizer"})
+"""Kinds that only move data."""
 
 
 class Operator(NamedTuple):

@@ -10,14 +10,14 @@ from mlsysim.front import registry
 from mlsysim.registry import Entry
 from mlsysim.tracing import Traced, trace_record
 
-__all__ = ["Z90", "cheapest_purchase", "log_sd", "traced_like"]
+__all__ = ["Z90", "latest_purchase", "log_sd", "traced_like"]
 
 Z90 = 1.6448536269514722
 """95 % quantile of the normal distribution: an estimate's range is read as its 90 % interval."""
 
 
-def cheapest_purchase(device: str) -> Entry:
-    """Find the cheapest registered purchase of a device, per device.
+def latest_purchase(device: str) -> Entry:
+    """Find the newest registered purchase of a device; of equally new ones the cheapest per device.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ def cheapest_purchase(device: str) -> Entry:
             where="settings.buy-or-rent.purchase",
             remedy="Give one, for example --set 'settings.buy-or-rent.purchase=30000 USD'",
         )
-    return min(offers, key=lambda entry: float(entry.record.amount / entry.record.devices))
+    offers.sort(key=lambda entry: float(entry.record.amount / entry.record.devices))
+    return max(offers, key=lambda entry: str(entry.record.date))
 
 
 def log_sd(entry: Entry, field: str) -> float:

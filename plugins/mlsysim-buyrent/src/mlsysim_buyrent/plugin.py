@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from mlsysim.hookspecs import hookimpl
 from mlsysim.solving import Setting, SolverSpec
+from mlsysim.units import parse_unit
 
 if TYPE_CHECKING:
     from mlsysim.registry import RegistrySource
 
 __all__ = ["BUY_OR_RENT", "mlsysim_register_solvers", "mlsysim_register_sources"]
 
-_YEAR = 31_557_600.0
-_KWH = 3_600_000.0
+_YEAR = parse_unit("year").factor
+_KWH = parse_unit("kWh").factor
 
 BUY_OR_RENT = SolverSpec(
     name="buy-or-rent",

@@ -11,7 +11,7 @@ from mlsysim.tracing import named
 from mlsysim.units import format_quantity, parse_quantity
 
 from .formulas import breakeven_utilisation, capital_recovery, owning_rate
-from .offers import cheapest_purchase, log_sd, traced_like
+from .offers import latest_purchase, log_sd, traced_like
 
 __all__ = ["BuyOrRent"]
 
@@ -84,7 +84,7 @@ class BuyOrRent:
         if given > 0:
             return given, 0.0, f"bought for {format_quantity(given, 'USD')} per device, as set"
         price = request.records["price"]
-        entry = cheapest_purchase(price.device)
+        entry = latest_purchase(price.device)
         offer = traced_like(price.rate, entry)
         text = f"bought as {entry.name} ({format_quantity(offer.amount, 'USD')} for {offer.devices:g} devices)"
         return offer.amount / offer.devices, log_sd(entry, "amount"), text

@@ -1,0 +1,107 @@
+"""The command line: one module per command, each with ``add(commands)`` and ``run(args)``.
+
+A user's mistake becomes a message and an exit code, never a traceback: 2 bad input, 3 does
+not fit, 4 a declared constraint is violated.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .parser import Parser
+
+__all__ = ["build_parser", "main"]
+
+COMMANDS = ("eval", "explain", "sweep", "show", "list", "solvers", "plugins", "doctor", "completion")
+"""Built-in commands in the order of the help page; each is a module ``<name>_command``."""
+
+_INTERRUPTED, _PIPE_CLOSED, _BUG = 130, 141, 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 good, 1 a fault of the program or of a plugin, 2 bad input, 3 does not fit, 4 a
+        constraint is violated, 130 interrupted, 141 the reader of the pipe went away.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--version"]:
+        from .. import __version__
+
+        print(f"mlsysim {__version__}")
+        return 0
+    from ..errors import MlsysimError
+    from .printing import prepare_streams, print_bug, print_error
+
+    prepare_streams()
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except SystemExit as request:  # argparse leaves so after --help
+        return request.code if isinstance(request.code, int) else 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _close_pipe()
+    except MlsysimError as error:
+        if "--traceback" in words:
+            raise
+        print_error(error)
+        return error.exit_code
+    except Exception as error:
+        if "--traceback" in words:
+            raise
+        print_bug(error)
+        return _BUG
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    parser = build_parser()
+    if not words:
+        parser.print_help()
+        return 0
+    args = parser.read(words)
+    return int(args.run(args))
+
+
+def build_parser() -> Parser:
+    """Put all commands together, those of plugins last.
+
+    Returns
+    -------
+    Parser
+    """
+    from importlib import import_module
+
+    from ..plugins import plugins
+    from .parser import add_plugin_commands, make_parser
+
+    parser, commands = make_parser()
+    for name in COMMANDS:
+        import_module(f".{name}_command", __name__).add(commands)
+    add_plugin_commands(commands, plugins())
+    return parser
+
+
+def _close_pipe() -> int:
+    """Point standard output away from the closed pipe, so that Python's own exit stays silent."""
+    import os
+
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # standard output is no file: there is nothing to silence
+        pass
+    return _PIPE_CLOSED

@@ -1,0 +1,274 @@
+"""The arguments that name a scenario or put one together from a model, a device and options."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import attrs
+
+from ..errors import ConfigError, Fault, MlsysimError, UnknownNameError
+from ..names import did_you_mean
+from ..plugins import plugins
+from ..records.scenario import KINDS
+
+if TYPE_CHECKING:
+    from ..config import SimulationConfig
+    from ..documents import Document
+    from ..registry import Entry
+    from .parser import Parser
+
+__all__ = ["FLAGS", "Flag", "add_scenario_arguments", "read_config"]
+
+
+class Flag(NamedTuple):
+    """One option that sets one key of a scenario.
+
+    Parameters
+    ----------
+    option, key, metavar, help : str
+        What the user types, the dotted key it sets, the name of its value, what it is.
+    """
+
+    option: str
+    key: str
+    metavar: str
+    help: str
+
+    @property
+    def dest(self) -> str:
+        """Name in the parsed arguments."""
+        return "set_" + self.key.replace(".", "_")
+
+
+FLAGS = (
+    Flag("--batch", "workload.batch", "N", "requests or samples at a time"),
+    Flag("--input", "workload.input", "N", "tokens of one prompt (serving)"),
+    Flag("--output", "workload.output", "N", "tokens of one answer (serving)"),
+    Flag("--sequence", "workload.sequence", "N", "tokens of one sample (training, inference)"),
+    Flag("--precision", "workload.precision", "P", "number format of the arithmetic, for example fp8"),
+    Flag("--weights", "workload.weights", "P", "number format of stored weights (serving)"),
+    Flag("--kv-cache", "workload.kv_cache", "P", "number format of the key-value cache (serving)"),
+    Flag("--optimizer", "workload.optimizer", "NAME", "adam, sgd or adam8bit (training)"),
+    Flag("--recompute", "workload.recompute", "HOW", "none, selective or full (training)"),
+    Flag("--tokens", "workload.tokens", "N", "tokens of the whole run (training)"),
+    Flag("--samples", "workload.samples", "N", "samples of the whole run (training)"),
+    Flag("--rate", "workload.rate", "R", 'arrivals, for example "10 sample/s" (inference)'),
+    Flag("--stack", "system.stack", "KEY", "software stack"),
+    Flag("--devices", "system.devices", "N", "how many devices"),
+    Flag("--node", "system.node", "KEY", "node that holds them"),
+    Flag("--battery", "system.battery", "KEY", "battery that feeds it"),
+    Flag("--price", "place.price", "KEY", "offer that it is paid by"),
+    Flag("--grid", "place.grid", "KEY", "electricity"),
+    Flag("--site", "place.site", "KEY", "data centre"),
+)
+"""Options of all commands that take a scenario."""
+
+_PREFERRED = ("bf16", "fp16", "int8", "fp32")
+
+
+def add_scenario_arguments(parser: Parser) -> None:
+    """Add the arguments that name a scenario.
+
+    Parameters
+    ----------
+    parser : Parser
+        Parser of a command.
+    """
+    parser.add_argument("scenario", metavar="SCENARIO", help="a .toml, .yaml or .json file, a packaged scenario, or "
+                        "(with --on) a model")  # fmt: skip
+    group = parser.add_argument_group("put together or change a scenario")
+    group.add_argument("--on", metavar="DEVICE", help="device that runs the model")
+    group.add_argument("--kind", choices=tuple(KINDS), help="with --on: what the model does there")
+    for flag in FLAGS:
+        group.add_argument(flag.option, dest=flag.dest, metavar=flag.metavar, help=flag.help)
+    group.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
+                       help="set any key of the scenario, for example place.grid=france")  # fmt: skip
+
+
+def read_config(args: argparse.Namespace) -> SimulationConfig:
+    """Find or put together the scenario, apply the options and check the whole.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    SimulationConfig
+
+    Raises
+    ------
+    MlsysimError
+        With every fault; those of an option name the option.
+    """
+    from ..config import SimulationConfig
+
+    given = {flag: text for flag in FLAGS if (text := getattr(args, flag.dest)) is not None}
+    overrides = _overrides(args.overrides, given)
+    if args.on is None:
+        if args.kind is not None:
+            raise ConfigError("--kind goes with --on", where="--kind", remedy="A scenario says its kind itself")
+        document, said = _document(args.scenario), ()
+    else:
+        document, said = _compose(args, given, overrides)
+    _refuse_misplaced(given, str(document.data.get("kind")))
+    try:
+        config = SimulationConfig.from_document(document, overrides)
+    except MlsysimError as error:
+        raise type(error).from_faults(_named(fault, given, composed=args.on is not None) for fault in error.faults) from None
+    return attrs.evolve(config, assumptions=(*said, *config.assumptions))
+
+
+def _overrides(texts: list[str], given: Mapping[Flag, str]) -> dict[str, str]:
+    found = {flag.key: text for flag, text in given.items()}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not (key and equals):
+            raise ConfigError(f"{text!r} is no KEY=VALUE", where="--set", remedy="Write for example --set batch=64")
+        twice = [other for other in found if key in (other, other.rpartition(".")[2])]
+        if twice:
+            raise ConfigError(f"{key} is set twice", where="--set", remedy="Say it once")
+        found[key] = value.strip()
+    return found
+
+
+def _document(name: str) -> Document:
+    """Load a scenario file or a packaged scenario."""
+    from ..documents import SUFFIXES, load_document
+
+    if name.lower().endswith(SUFFIXES):
+        return load_document(name)
+    registry = plugins().registry
+    try:
+        entry = registry.get("scenarios", name, where="SCENARIO")
+    except UnknownNameError as error:
+        if os.path.isfile(name):  # noqa: PTH113 - pathlib would be imported for this alone
+            return load_document(name)
+        raise _perhaps_else(name, error) from None
+    return load_document(entry.path)
+
+
+def _perhaps_else(name: str, error: UnknownNameError) -> MlsysimError:
+    """Say what a name is, when it is no scenario."""
+    registry = plugins().registry
+    for kind, remedy in (
+        ("models", f"Say what runs it: --on DEVICE (`mlsysim list devices`), for example {name} --on h100-sxm"),
+        ("devices", f"Say what it runs: MODEL --on {name} (`mlsysim list models`)"),
+    ):
+        try:
+            found = registry.get(kind, name)
+        except MlsysimError:
+            continue
+        return ConfigError(f"{found.name} is a {kind[:-1]}, not a scenario", where="SCENARIO", remedy=remedy)
+    known = [*registry.keys("scenarios"), *registry.keys("models")]
+    remedy = did_you_mean(name, known, listing="mlsysim list scenarios") or error.remedy
+    return UnknownNameError(
+        f"there is no scenario and no model {name!r}", where="SCENARIO", remedy=remedy + plugins().broken_hint()
+    )
+
+
+def _compose(
+    args: argparse.Namespace, given: Mapping[Flag, str], overrides: Mapping[str, str]
+) -> tuple[Document, tuple[str, ...]]:
+    """Put a scenario together from a model, a device and what the options say."""
+    from ..documents import Document
+
+    model, device = _model_and_device(args.scenario, args.on)
+    kind = args.kind or ("serving" if _generates(model.record) else "inference")
+    workload: dict[str, Any] = {"model": _key(model, args.scenario)}
+    said = []
+    if not _is_set("precision", given, overrides):
+        workload["precision"] = _default_precision(device.record)
+        said.append(f"precision: {workload['precision']}, which {device.key} has (set --precision)")
+    defaults = [
+        f"{field.name} {field.default:g}"
+        for field in attrs.fields(KINDS[kind])
+        if "unit" in field.metadata and field.default and field.default is not attrs.NOTHING
+        and not _is_set(field.name, given, overrides)
+    ]  # fmt: skip
+    if defaults:
+        said.append(f"{kind}: {', '.join(defaults)} (set --{defaults[0].partition(' ')[0]} and so on)")
+    name = f"{model.record.name} on {device.record.name}"
+    data = {"name": name, "kind": kind, "workload": workload, "system": {"device": _key(device, args.on)}}
+    return Document("", data), tuple(said)
+
+
+def _is_set(name: str, given: Mapping[Flag, str], overrides: Mapping[str, str]) -> bool:
+    key = f"workload.{name}"
+    return key in overrides or name in overrides or any(flag.key == key for flag in given)
+
+
+def _key(entry: Entry, written: str) -> str:
+    """Return what finds the entity again: its key, or what was written for one that no package lists."""
+    return entry.key if entry.key in plugins().registry.keys(entry.kind) else written
+
+
+def _model_and_device(model: str, device: str) -> tuple[Entry, Entry]:
+    from ..documents import SUFFIXES
+
+    registry = plugins().registry
+    found: list[Entry] = []
+    faults: list[Fault] = []
+    if model.lower().endswith(SUFFIXES):
+        faults.append(Fault(f"{model} is a scenario file, and --on takes a model", where="--on",
+                            remedy="To change its device write --set system.device=" + device))  # fmt: skip
+    for kind, name, where in (("models", model, "MODEL"), ("devices", device, "--on")):
+        if faults and kind == "models":
+            continue
+        try:
+            found.append(registry.get(kind, name, where=where))
+        except MlsysimError as error:
+            hint = plugins().broken_hint()
+            faults += [Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip(". ")) for f in error.faults]
+    if faults:
+        raise ConfigError.from_faults(faults)
+    return found[0], found[1]
+
+
+def _generates(model: Any) -> bool:
+    return model.transformer is not None and model.transformer.causal
+
+
+def _default_precision(device: Any) -> str:
+    has = [name for name, peak in device.compute.peak.items() if peak.dense is not None]
+    wanted = [name for name in _PREFERRED if name in has] or has
+    if not wanted:
+        raise ConfigError(f"{device.name} has no dense rate in any format", where="--on", remedy="Choose another device")
+    return wanted[0]
+
+
+def _refuse_misplaced(given: Mapping[Flag, str], kind: str) -> None:
+    """Refuse options of another kind of scenario."""
+    if kind not in KINDS:
+        return  # the file itself is at fault and will be refused with its line
+    faults = []
+    own = {a.name for a in attrs.fields(KINDS[kind])}
+    for flag in given:
+        table, _, name = flag.key.partition(".")
+        if table != "workload" or name in own:
+            continue
+        homes = [k for k, cls in KINDS.items() if name in {a.name for a in attrs.fields(cls)}]
+        options = ", ".join(f.option for f in FLAGS if f.key.startswith("workload.") and f.key[9:] in own)
+        faults.append(
+            Fault(
+                f"{flag.option} is for {' and '.join(homes)}, and this is {kind}",
+                where=flag.option,
+                remedy=f"Leave it out; {kind} takes {options}",
+            )
+        )
+    if faults:
+        raise ConfigError.from_faults(faults)
+
+
+def _named(fault: Fault, given: Mapping[Flag, str], *, composed: bool) -> Fault:
+    """Name the option, where the fault lies in what an option said."""
+    for flag in FLAGS:
+        at_key = fault.where == flag.key or fault.where.endswith(f": {flag.key}")
+        if at_key and (flag in given or composed):
+            return Fault(fault.what, where=flag.option, remedy=fault.remedy)
+    return fault

@@ -1,0 +1,192 @@
+"""``mlsysim sweep``: many variations of one scenario."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+from ..names import did_you_mean
+from .asking import add_scenario_arguments, read_config
+from .parser import Commands, add_command
+from .printing import Progress, table, write_text
+
+if TYPE_CHECKING:
+    from ..config import SimulationConfig
+    from ..sweep import SweepResult
+
+__all__ = ["add", "run"]
+
+_EXAMPLES = """
+mlsysim sweep llama-3.1-8b --on h100-sxm --columns
+mlsysim sweep llama-3.1-8b --on h100-sxm --vary batch=1,8,64 --minimise cost_per_token
+mlsysim sweep my-scenario.toml --vary batch=1:512:10:log --maximise throughput --minimise latency
+mlsysim sweep my-scenario.toml --vary batch=1:64:64 --vary "bandwidth=2 TB/s:8 TB/s:7" --csv all.csv
+"""
+_TOP = 10
+
+
+def add(commands: Commands) -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : Commands
+        Where to add it.
+    """
+    parser = add_command(commands, "sweep", "evaluate many variations and find the best", run, _EXAMPLES)
+    add_scenario_arguments(parser)
+    group = parser.add_argument_group("variations")
+    group.add_argument("--columns", action="store_true", help="list what can vary, with units, and stop")
+    group.add_argument("--vary", action="append", default=[], metavar="COLUMN=VALUES",
+                       help="a,b,c or low:high:count or low:high:count:log; all are combined")  # fmt: skip
+    group.add_argument("--minimise", action="append", default=[], metavar="OUTPUT", help="less is better")
+    group.add_argument("--maximise", action="append", default=[], metavar="OUTPUT", help="more is better")
+    group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} unless told")
+    group.add_argument("--csv", metavar="FILE", help="write all rows, in SI units; - for standard output")
+    group.add_argument("--executor", metavar="NAME", default="serial", help="serial (default), processes, or one of a plugin")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the best variations.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        0, or 3 when none fits.
+    """
+    config = read_config(args)
+    units = _column_units(config)
+    if args.columns:
+        print("\n".join(f"{name.ljust(max(map(len, units)))}  {unit}" for name, unit in sorted(units.items())))
+        return 0
+    vary = _vary(args.vary, units)
+    top = _top(args.top)
+    from ..sweep import sweep
+
+    progress = Progress()
+    try:
+        result = sweep(config, vary, executor=args.executor, progress=progress)
+    finally:
+        progress.close()
+    order = _order(result, args.minimise, args.maximise)
+    if args.csv:
+        write_text(args.csv, lambda file: _write_csv(result, file))
+    if args.csv != "-":
+        _print(result, order[:top], len(order), [*args.minimise, *args.maximise])
+    return 0 if bool(result.feasible.any()) else 3
+
+
+def _column_units(config: SimulationConfig) -> dict[str, str]:
+    from ..sweep import _answering
+
+    return {name: unit for spec in reversed(_answering(config)) for name, unit in spec.columns.items()}
+
+
+def _top(text: str | None) -> int:
+    if text is not None and not (text.isdigit() and int(text)):
+        raise ConfigError(f"{text!r} is no number of rows", where="--top", remedy="Give a whole number from 1")
+    return _TOP if text is None else int(text)
+
+
+def _vary(texts: list[str], units: dict[str, str]) -> dict[str, Any]:
+    if not texts:
+        raise ConfigError("nothing varies", where="--vary", remedy="Write for example --vary batch=1,2,4; --columns lists all")
+    vary: dict[str, Any] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip()
+        if not equals or not values.strip():
+            raise ConfigError(f"{text!r} is no COLUMN=VALUES", where="--vary", remedy="Write for example batch=1,2,4")
+        if name not in units:
+            remedy = did_you_mean(name, units, listing="mlsysim sweep SCENARIO --columns")
+            raise ConfigError(f"there is no column {name!r} to vary", where="--vary", remedy=remedy)
+        if name in vary:
+            raise ConfigError(f"{name} varies twice", where="--vary", remedy="Give all its values at once")
+        vary[name] = _range(values, units[name]) if ":" in values else [part.strip() for part in values.split(",")]
+    return vary
+
+
+def _range(text: str, unit: str) -> Any:
+    """Read ``low:high:count`` with even steps, or ``low:high:count:log`` with even ratios."""
+    import numpy as np
+
+    from ..units import parse_quantity
+
+    parts = [part.strip() for part in text.split(":")]
+    log = parts[3:] == ["log"]
+    if len(parts) not in (3, 4) or (len(parts) == 4 and not log) or not parts[2].isdigit() or int(parts[2]) < 2:
+        raise ConfigError(f"{text!r} is no range", where="--vary", remedy="Write low:high:count, or low:high:count:log")
+    low, high, steps = parse_quantity(parts[0], unit), parse_quantity(parts[1], unit), int(parts[2])
+    if low >= high or (log and low <= 0):
+        raise ConfigError(f"{text!r} does not rise{' from above 0' if log else ''}", where="--vary", remedy="Put the lower end first")
+    return np.geomspace(low, high, steps) if log else np.linspace(low, high, steps)
+
+
+def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> list[int]:
+    """Return the rows to print: the best first, the frontier of two aims, or all in order."""
+    import numpy as np
+
+    from ..constraints import full_output_name
+
+    if len(minimise) + len(maximise) > 1:
+        return [int(row) for row in result.pareto(minimise, maximise)]
+    rows = np.flatnonzero(result.feasible)
+    if minimise or maximise:
+        name = full_output_name((minimise or maximise)[0], result.outputs, where="--minimise" if minimise else "--maximise")
+        values = result.outputs[name][rows]
+        rows = rows[np.argsort(values if minimise else -values, kind="stable")]
+    return [int(row) for row in rows]
+
+
+def _print(result: SweepResult, order: list[int], shown: int, aims: list[str]) -> None:
+    from ..renderers.style import Style
+
+    style = Style.of(sys.stdout)
+    fit = int(result.feasible.sum())
+    what = f"{shown} of them on the frontier" if len(aims) > 1 else f"{len(order)} shown"
+    print(f"{len(result):,} variations, {fit:,} fit, {what}")
+    if not order:
+        return
+    texts = [result.row(row) for row in order]
+    names = [name for name in texts[0] if _worth_showing(name, result, aims)]
+    print()
+    head = [name.partition(".")[2] or name for name in names]
+    print("\n".join(table(head, [[text[name] for name in names] for text in texts], style, right=range(len(names)))))
+
+
+_USUAL = ("feasibility.memory_required", "performance.latency", "performance.step_time", "performance.throughput",
+          "performance.bound", "macro.cost_per_token", "macro.cost_per_sample", "macro.energy_per_token",
+          "macro.energy_per_sample")  # fmt: skip
+
+
+def _worth_showing(name: str, result: SweepResult, aims: list[str]) -> bool:
+    return name in result.varied or name in _USUAL or name in aims or name.rpartition(".")[2] in aims
+
+
+def _write_csv(result: SweepResult, file: Any) -> None:
+    import csv
+
+    columns = {**result.varied, **{k: v for k, v in result.outputs.items() if not k.endswith(".log_sd")}}
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([_head(name, result.units[name]) for name in columns])
+    choices = {name: unit.removeprefix("choice:").split(",") for name, unit in result.units.items() if unit.startswith("choice:")}
+    for values in zip(*columns.values(), strict=True):
+        writer.writerow([
+            choices[name][int(value)].strip() if name in choices else repr(float(value))
+            for name, value in zip(columns, values, strict=True)
+        ])  # fmt: skip
+
+
+def _head(name: str, unit: str) -> str:
+    from ..units import dimension_text, parse_unit
+
+    if unit == "bool" or unit.startswith("choice:"):
+        return name
+    return f"{name} [{dimension_text(parse_unit(unit).dimension)}]"

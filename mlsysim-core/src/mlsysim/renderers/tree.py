@@ -1,0 +1,119 @@
+"""The tree behind one answer, drawn or as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from .style import Style
+
+if TYPE_CHECKING:
+    from ..explaining import Explanation
+
+__all__ = ["tree_data", "tree_lines"]
+
+_TERMS = 6
+"""Terms of a longer sum that are drawn; the rest is said in one line with its share."""
+
+_COLOURS = {"estimate": "yellow", "stated": "cyan", "archived": "cyan", "corroborated": "green", "measured": "green"}
+
+
+def tree_lines(explanation: Explanation, style: Style | None = None, depth: int | None = None) -> Iterator[str]:
+    """Draw the tree.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Its root.
+    style : Style, optional
+        What the screen can show; plain text by default.
+    depth : int or None
+        Levels to draw; None draws all.
+
+    Yields
+    ------
+    str
+    """
+    yield from _Drawing(style or Style()).node(explanation, "", "", depth)
+
+
+class _Drawing:
+    """Draws trees in one style."""
+
+    def __init__(self, style: Style) -> None:
+        self.style = style
+
+    def node(self, node: Explanation, first: str, rest: str, depth: int | None) -> Iterator[str]:
+        """Draw a node: ``first`` stands before its first line, ``rest`` before all others."""
+        glyphs = self.style.glyphs
+        children = node.children
+        below = rest + (glyphs.trunk if children else glyphs.blank)
+        yield from self.head(node, first, below)
+        yield from self.details(node, below)
+        if depth is not None and depth <= 1 and children:
+            yield self.style.paint(f"{rest}{glyphs.last}... {_count(node)} more below (--depth)", "dim")
+            return
+        drawn, left_out = _largest(children)
+        for position, child in enumerate(drawn):
+            end = position == len(drawn) - 1 and not left_out
+            branch, trunk = (glyphs.last, glyphs.blank) if end else (glyphs.branch, glyphs.trunk)
+            yield from self.node(child, rest + branch, rest + trunk, None if depth is None else depth - 1)
+        if left_out:
+            share = sum(child.share or 0.0 for child in left_out)
+            yield self.style.paint(f"{rest}{glyphs.last}... {len(left_out)} smaller terms, together {_percent(share)}", "dim")
+
+    def head(self, node: Explanation, first: str, below: str) -> Iterator[str]:
+        share = f"  ({_percent(node.share)})" if node.share is not None else ""
+        seen = f"  ({node.how})" if node.how == "see above" else ""
+        yield f"{self.style.paint(first, 'dim')}{node.name} = {self.style.paint(node.value, 'bold')}{share}{seen}"
+
+    def details(self, node: Explanation, below: str) -> Iterator[str]:
+        if node.equation:
+            yield from self.style.wrap(node.equation, below + "  ", below + "    ")
+        if node.reference:
+            yield from (self.style.paint(line, "dim") for line in self.style.wrap(node.reference, below + "  ref: ", below + "    "))
+        if node.badge:
+            colour = "red" if "disputed" in node.badge else _COLOURS.get(node.badge.partition(" ")[0], "yellow")
+            said = f'"{node.as_stated}" {node.source}, {node.at}, read {node.retrieved}' if node.source else node.as_stated
+            lines = self.style.wrap(f"[{node.badge}] {said}", below + "  ", below + "    ")
+            yield from (self.style.paint(line, colour) for line in lines)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _count(node: Explanation) -> int:
+    return sum(1 + _count(child) for child in node.children)
+
+
+def _largest(children: Sequence[Explanation]) -> tuple[Sequence[Explanation], Sequence[Explanation]]:
+    """Split the terms of a long sum, which come largest first."""
+    if len(children) <= _TERMS + 1 or any(child.share is None for child in children):
+        return children, ()
+    return children[:_TERMS], children[_TERMS:]
+
+
+def tree_data(explanation: Explanation) -> dict[str, Any]:
+    """Return a tree as plain data.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Its root.
+
+    Returns
+    -------
+    dict
+        Without empty entries; the whole depth.
+    """
+    data: dict[str, Any] = {
+        field.name: getattr(explanation, field.name)
+        for field in attrs.fields(type(explanation))
+        if field.name != "children" and getattr(explanation, field.name) not in ("", None)
+    }
+    if explanation.children:
+        data["children"] = [tree_data(child) for child in explanation.children]
+    return data

@@ -1,0 +1,150 @@
+"""Numbers of one entity that must follow from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlsysim.errors import MlsysimError
+from mlsysim.registry import Entry, Registry
+from mlsysim.shapes import kv_bytes_per_token, parameters
+from mlsysim.units import format_quantity
+
+from ..crosscheck import Relation, relations
+from .finding import Finding, about, acknowledged, entities, within
+
+__all__ = ["bus_rate_bandwidth", "kv_cache", "shape_active", "shape_parameters", "shape_work", "units_clock_peak"]
+
+
+def units_clock_peak(registry: Registry) -> Iterator[Finding]:
+    """Compare each peak with processors x clock x a power of two of operations per clock, within 3 %.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    yield from _failing(registry, "devices", "units-clock-peak", "A peak may hold at another clock: say so in a note")
+
+
+def bus_rate_bandwidth(registry: Registry) -> Iterator[Finding]:
+    """Compare the bandwidth of a memory with bus width x transfer rate.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    yield from _failing(registry, "devices", "bus-rate-bandwidth", "One of the three numbers is wrong")
+
+
+def shape_parameters(registry: Registry) -> Iterator[Finding]:
+    """Count the parameters of each model from its shape and compare them with the printed total, within 1 %.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    for entry in entities(registry, "models"):
+        try:
+            if entry.record.transformer is not None or entry.record.network is not None:
+                parameters(entry.record)
+        except MlsysimError as error:
+            for fault in error.faults:
+                yield about(entry, fault.where, "fault", "shape-parameters", fault.what, fault.remedy)
+    yield from _failing(registry, "models", "shape-parameters", "Look for tied embeddings, biases, norms and experts")
+
+
+def shape_active(registry: Registry) -> Iterator[Finding]:
+    """Count the active parameters, with and without embeddings, and compare the nearer with the label.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    yield from _failing(registry, "models", "shape-active", "Look at shared experts and dense layers")
+
+
+def shape_work(registry: Registry) -> Iterator[Finding]:
+    """Count the work of one sample from the shape and compare it with the label, within 5 %.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    yield from _failing(registry, "models", "shape-work", "Look whether the label counts MACs or FLOPs")
+
+
+def _failing(registry: Registry, kind: str, name: str, remedy: str) -> Iterator[Finding]:
+    for entry in entities(registry, kind):
+        for relation in relations(kind, entry.record, entry.claims):
+            if relation.name == name and not relation.holds and not within(entry, relation.fields[0], relation.computed):
+                yield _gap(entry, relation, remedy)
+
+
+def _gap(entry: Entry, relation: Relation, remedy: str) -> Finding:
+    """Report a relation that fails; a note on one of its numbers makes it a visible dispute."""
+    field = relation.fields[0]
+    unit = entry.claims[field][0].unit
+    note = acknowledged(entry, relation.fields)
+    what = (
+        f"{format_quantity(relation.printed, unit)} is printed, {format_quantity(relation.computed, unit)} follows "
+        f"({relation.how}): {relation.gap:.1%} apart, {relation.tolerance:.1%} allowed"
+    )
+    if note:
+        return about(entry, field, "dispute", relation.name, f"{what}. Note: {note}")
+    return about(entry, field, "fault", relation.name, what, f"{remedy}; or add a note that explains the difference")
+
+
+def kv_cache(registry: Registry) -> Iterator[Finding]:
+    """Check the key-value cache: heads divide, and sharing never makes the cache larger.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    for entry in entities(registry, "models"):
+        shape = entry.record.transformer
+        if shape is None:
+            continue
+        if shape.heads % shape.kv_heads:
+            yield about(entry, "transformer.kv_heads", "fault", "kv-cache",
+                        f"{shape.heads} query heads do not divide into {shape.kv_heads} key-value heads",
+                        "Look up num_key_value_heads")  # fmt: skip
+        full = 2 * 2 * shape.layers * shape.heads * shape.head_dim
+        kept = kv_bytes_per_token(shape, 2)
+        if shape.latent is not None and shape.latent.rope_dim + shape.latent.nope_dim != shape.head_dim:
+            yield about(entry, "transformer.head_dim", "fault", "kv-cache",
+                        f"head_dim {shape.head_dim} is not rope_dim {shape.latent.rope_dim} + nope_dim "
+                        f"{shape.latent.nope_dim}", "A query head has both parts")  # fmt: skip
+        if kept > full:
+            yield about(entry, "transformer.kv_heads", "fault", "kv-cache",
+                        f"the cache takes {kept:,.0f} B per token in 16 bits, more than {full:,.0f} B without sharing",
+                        "Look at kv_heads and kv_rank")  # fmt: skip

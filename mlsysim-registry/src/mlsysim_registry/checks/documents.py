@@ -1,0 +1,139 @@
+"""Are the documents described well, and who copies whom?"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+
+from mlsysim.errors import RegistryError
+from mlsysim.provenance import TIME_TO_LIVE, Source, independent
+from mlsysim.records import KINDS
+from mlsysim.registry import Registry, field_tolerance, today
+
+from .finding import Finding, about, catalogs, entities, place
+
+__all__ = ["documents", "freshness", "lineage"]
+
+
+def documents(registry: Registry) -> Iterator[Finding]:
+    """Read every description of a document; refuse dates in the future and addresses that are none.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    cited = {key for kind in KINDS for entry in entities(registry, kind) for key in entry.sources}
+    now = today()
+    for catalog in catalogs(registry):
+        for key, path in catalog.sources.files.items():
+            try:
+                source = catalog.sources.read(key)
+            except RegistryError as error:
+                for fault in error.faults:
+                    yield Finding("fault", "documents", fault.where or path, fault.what, fault.remedy)
+                continue
+            if dt.date.fromisoformat(source.retrieved) > now:
+                yield Finding("fault", "documents", place(path, "retrieved"), f"{source.retrieved} is in the future",
+                              "Write the day on which the document was read")  # fmt: skip
+            if not source.url.startswith(("https://", "http://")):
+                yield Finding("fault", "documents", place(path, "url"), f"{source.url!r} is no public address",
+                              "Give the https address at which others find the document")  # fmt: skip
+            if key not in cited:
+                yield Finding("note", "documents", path, "no number names this document", "Remove it or cite it")
+
+
+def lineage(registry: Registry) -> Iterator[Finding]:
+    """Follow who copies whom; two claims by one publisher or of one origin count once.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    for catalog in catalogs(registry):
+        for key, path in catalog.sources.files.items():
+            source = catalog.sources.get(key)
+            for origin in source.derived_from if source else ():
+                if origin not in catalog.sources:
+                    yield Finding("fault", "lineage", place(path, "derived_from"), f"no document is called {origin!r}",
+                                  "Describe it in sources/, or name the right one")  # fmt: skip
+            if source is not None and _copies_itself(source, catalog.sources):
+                yield Finding("fault", "lineage", place(path, "derived_from"), "the document copies itself in a circle",
+                              "Remove the link that is wrong")  # fmt: skip
+    for kind in KINDS:
+        for entry in entities(registry, kind):
+            for field, claims in entry.claims.items():
+                first, *rest = [entry.sources[c.source] for c in claims if c.source in entry.sources] or [None]
+                if first and rest and not any(independent(first, other, entry.sources) for other in rest if other):
+                    yield about(entry, field, "note", "lineage",
+                                f"{len(rest) + 1} claims, but all of one origin ({first.publisher}): they count once")
+
+
+def _copies_itself(source: Source, shelf: Mapping[str, Source]) -> bool:
+    seen: set[str] = set()
+    pending = list(source.derived_from)
+    while pending:
+        key = pending.pop()
+        if key == source.id:
+            return True
+        if key not in seen:
+            seen.add(key)
+            found = shelf.get(key)
+            pending.extend(found.derived_from if found else ())
+    return False
+
+
+def freshness(registry: Registry) -> Iterator[Finding]:
+    """Compare the age of each document with the time for which its kind stays good.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+        One for each document that is too old.
+    """
+    now = today()
+    for catalog in catalogs(registry):
+        for key, path in catalog.sources.files.items():
+            source = catalog.sources.get(key)
+            if source is not None and source.age_days(now) > TIME_TO_LIVE[source.kind]:
+                yield Finding("note", "freshness", place(path, "retrieved"),
+                              f"read {source.age_days(now)} days ago; a {source.kind} stays good for "
+                              f"{TIME_TO_LIVE[source.kind]}", "Read it again and renew the date")  # fmt: skip
+
+
+def disputes(registry: Registry) -> Iterator[Finding]:
+    """Report claims on one field that are further apart than the tolerance of the field.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    for kind in KINDS:
+        for entry in entities(registry, kind):
+            for field, claims in entry.claims.items():
+                if len(claims) > 1:
+                    standing = entry.standing(field)
+                    if standing is not None and standing.disputed:
+                        shown = ", ".join(f"{c.as_stated} ({c.source or 'estimate'})" for c in claims)
+                        tolerance = field_tolerance(entry.record, field)
+                        yield about(entry, field, "dispute", "disputes",
+                                    f"claims are more than {tolerance:.3g} apart: {shown}; the first is used")

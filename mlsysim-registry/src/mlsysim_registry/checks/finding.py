@@ -1,0 +1,167 @@
+"""What a check reports, and what checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import attrs
+from mlsysim.documents import find_line
+from mlsysim.errors import MlsysimError
+from mlsysim.registry import Entry, Registry
+
+from ..catalog import Catalog
+
+__all__ = ["Finding", "Severity", "about", "acknowledged", "catalogs", "entities", "place", "within"]
+
+Severity = Literal["fault", "dispute", "note"]
+
+
+@attrs.frozen
+class Finding:
+    """One thing that a check noticed.
+
+    Parameters
+    ----------
+    severity : str
+        fault (must be repaired), dispute (recorded disagreement, shown to users) or note.
+    check : str
+        Name of the check.
+    place : str
+        ``file:line: key``.
+    what : str
+        What was found, with the values.
+    remedy : str
+        What to do about it.
+    """
+
+    severity: Severity
+    check: str
+    place: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.severity} [{self.check}] {self.what}"
+        return f"{text}. {self.remedy}" if self.remedy else text
+
+
+def catalogs(registry: Registry) -> list[Catalog]:
+    """Return the data packages that are folders of files.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Returns
+    -------
+    list of Catalog
+    """
+    return [source for source in registry._sources if isinstance(source, Catalog)]
+
+
+def entities(registry: Registry, kind: str) -> Iterator[Entry]:
+    """Yield the entities of a kind that can be read; the check of the schema reports the others.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+    kind : str
+        Plural kind.
+
+    Yields
+    ------
+    Entry
+    """
+    for key in registry.keys(kind):
+        try:
+            yield registry.get(kind, key)
+        except MlsysimError:
+            continue
+
+
+def place(path: str, field: str = "") -> str:
+    """Say where a field stands in a file.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    field : str
+        Dotted path of the field.
+
+    Returns
+    -------
+    str
+        ``file:line: key`` when the line can be found.
+    """
+    try:
+        line = find_line(Path(path).read_text(encoding="utf-8"), field) if field else 0
+    except (OSError, UnicodeDecodeError):
+        line = 0
+    head = f"{path}:{line}" if line else path
+    return f"{head}: {field}" if field else head
+
+
+def about(entry: Entry, field: str, severity: Severity, check: str, what: str, remedy: str = "") -> Finding:
+    """Make a finding on a field of an entity.
+
+    Parameters
+    ----------
+    entry : Entry
+        The entity.
+    field : str
+        Dotted path of the field.
+    severity, check, what, remedy : str
+        As in :class:`Finding`.
+
+    Returns
+    -------
+    Finding
+    """
+    return Finding(severity, check, place(entry.path, field), what, remedy)
+
+
+def acknowledged(entry: Entry, fields: Iterable[str]) -> str:
+    """Return the remark with which a file itself admits that its numbers do not agree.
+
+    Parameters
+    ----------
+    entry : Entry
+        The entity.
+    fields : iterable of str
+        The fields that do not agree.
+
+    Returns
+    -------
+    str
+        The notes of their claims; empty when there is none. A remark turns a fault into a visible dispute.
+    """
+    notes = [claim.note for field in fields for claim in entry.claims.get(field, ()) if claim.note]
+    return "; ".join(dict.fromkeys(notes))
+
+
+def within(entry: Entry, field: str, value: float) -> bool:
+    """Tell whether a value lies in the range of an estimate.
+
+    Parameters
+    ----------
+    entry : Entry
+        The entity.
+    field : str
+        Dotted path of the field.
+    value : float, SI
+        The value to look at.
+
+    Returns
+    -------
+    bool
+        False also when the field is no estimate.
+    """
+    claims = entry.claims.get(field)
+    if not claims or claims[0].low is None or claims[0].high is None:
+        return False
+    return claims[0].low <= value <= claims[0].high

@@ -1,0 +1,62 @@
+"""What the single-node solver declares: outputs, columns and settings. Imports nothing heavy."""
+
+from __future__ import annotations
+
+__all__ = ["COLUMNS", "OUTPUTS", "SETTINGS"]
+
+_FEASIBILITY = {
+    "feasibility.fits": "bool",
+    "feasibility.memory_required": "B",
+    "feasibility.memory_usable": "B",
+    "feasibility.headroom": "B",
+    "feasibility.max_batch": "sample",
+}
+_COMMON = {
+    "performance.latency": "s",
+    "performance.utilisation": "1",
+    "performance.bandwidth_utilisation": "1",
+    "performance.bound": "choice: compute, memory, overhead",
+    "performance.bound_factor": "1",
+    "performance.flops": "FLOP",
+    "performance.bytes": "B",
+}
+
+OUTPUTS: dict[str, dict[str, str]] = {
+    "serving": {
+        **_FEASIBILITY, **_COMMON, "performance.ttft": "s", "performance.tpot": "s",
+        "performance.throughput": "token/s",
+    },
+    "training": {
+        **_FEASIBILITY, **_COMMON, "performance.throughput": "sample/s", "performance.token_rate": "token/s",
+        "performance.step_time": "s", "performance.run_time": "s",
+    },
+    "inference": {
+        **_FEASIBILITY, **_COMMON, "performance.throughput": "sample/s", "performance.duty": "1",
+    },
+}  # fmt: skip
+"""Unit of each output, by scenario kind."""
+
+COLUMNS: dict[str, str] = {
+    "batch": "sample", "input": "token", "output": "token", "sequence": "token", "rate": "sample/s",
+    "tokens": "token", "samples": "sample",
+    "peak": "FLOP/s", "achieved": "1", "vector_peak": "FLOP/s", "bandwidth": "B/s", "weight_bandwidth": "B/s",
+    "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "processors": "1",
+    "capacity": "B", "utilisation": "1", "reserve": "B", "storage": "B",
+    "weight_width": "B", "activation_width": "B", "kv_width": "B", "full_width": "B", "mask_width": "B",
+    "gradient_width": "B", "master_width": "B", "state_width": "B", "weight_passes": "1", "states": "1",
+    "flop_per_mac": "FLOP", "reread_ratio": "1", "prefill_tokens": "token", "dropout": "1",
+    "var_compute": "1", "var_memory": "1", "var_overhead": "1", "cov_cm": "1", "cov_co": "1", "cov_mo": "1",
+    "scatter": "1", "var_reserve": "1",
+}  # fmt: skip
+"""Unit of every number that ``prepare`` may return."""
+
+SETTINGS: dict[str, tuple[str, str, float]] = {
+    "compute_ceiling": ("1", "matrix-product rate over the device's achieved rate; 0 keeps the stack's", 0.0),
+    "memory_ceiling": ("1", "streaming rate over peak memory bandwidth; 0 keeps the stack's", 0.0),
+    "kernel_overhead": ("s", "time per kernel that nothing hides; 0 keeps the stack's", 0.0),
+    "attention_ceiling": ("1", "highest share of the peak that fused attention reaches", 0.75),
+    "kv_reread_ratio": ("1", "bandwidth of the last-level cache over that of memory", 1.6),
+    "prefill_tokens": ("token", "tokens of one prefill pass, which size the workspace", 8192.0),
+    "dropout": ("1", "1 when training keeps dropout masks, else 0", 0.0),
+}
+"""Unit, help and default of each setting."""

@@ -1,0 +1,130 @@
+"""From totals to outputs: utilisation, what binds, and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.numeric import where
+
+from ..formulas.attention import attention_rate
+from ..formulas.roofline import (
+    bandwidth_utilisation,
+    bound_factor,
+    effective_bandwidth,
+    effective_rate,
+    utilisation,
+)
+from ..formulas.uncertainty import time_log_sd
+from .engine import Machine, Totals
+from .quantisation import TileMenu, tile_menu
+
+__all__ = ["axis", "common_answers", "log_sd", "machine_of"]
+
+
+def axis(columns: Mapping[str, Any], name: str) -> Any:
+    """Return a column that may vary, as a float or a float64 array.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns.
+    name : str
+        Which one.
+
+    Returns
+    -------
+    float or array
+    """
+    value = columns[name]
+    if type(value) is float:
+        return value
+    if type(value) is int:
+        return float(value)
+    dtype = getattr(value, "dtype", None)
+    return value.astype("float64") if dtype is not None and dtype != "float64" else value
+
+
+def machine_of(columns: Mapping[str, Any]) -> Machine:
+    """Return the effective rates of device and stack.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns.
+
+    Returns
+    -------
+    Machine
+    """
+    peak, ceiling = axis(columns, "peak"), columns["compute_ceiling"]
+    bandwidth = axis(columns, "bandwidth")
+    rate = effective_rate(peak, columns["achieved"], ceiling)
+    processors = axis(columns, "processors")
+    tiles = columns["tiles"]
+    slowness = columns.get("weight_bandwidth")
+    return Machine(
+        rate,
+        attention_rate(rate, peak, columns["attention_ceiling"]),
+        attention_rate(rate, columns["vector_peak"], ceiling),
+        effective_bandwidth(bandwidth, columns["memory_ceiling"]),
+        axis(columns, "overhead"),
+        processors,
+        tile_menu(tiles, processors) if type(processors) is float else TileMenu(tiles, processors),
+        columns["flop_per_mac"],
+        None if slowness is None else bandwidth / slowness,
+    )
+
+
+def common_answers(columns: Mapping[str, Any], totals: Totals, latency: Any) -> dict[str, Any]:
+    """Return the outputs that every scenario has.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns.
+    totals : Totals
+        What the whole answer takes.
+    latency : float or array, s
+        Its time.
+
+    Returns
+    -------
+    dict of str to number
+        The bound is 0 for compute, 1 for memory, 2 for overhead: the resource that alone would take
+        longest, and by what factor longer than the next.
+    """
+    compute, memory, waiting = totals.compute_demand, totals.memory_demand, totals.overhead
+    bound = where(
+        memory > compute, where(waiting > memory, 2.0, 1.0), where(waiting > compute, 2.0, 0.0)
+    )
+    return {
+        "performance.utilisation": utilisation(totals.flops, latency, axis(columns, "peak")),
+        "performance.bandwidth_utilisation": bandwidth_utilisation(totals.traffic, latency, axis(columns, "bandwidth")),
+        "performance.bound": bound,
+        "performance.bound_factor": bound_factor(compute, memory, waiting),
+        "performance.flops": totals.flops,
+        "performance.bytes": totals.traffic,
+    }
+
+
+def log_sd(columns: Mapping[str, Any], totals: Totals) -> Any:
+    """Return the standard deviation of the logarithm of a time, from the shares of its terms.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns.
+    totals : Totals
+        What the time consists of.
+
+    Returns
+    -------
+    float or array, natural-log units
+    """
+    time = totals.time
+    compute, waiting = totals.compute / time, totals.overhead / time
+    return time_log_sd(
+        compute, 1.0 - compute - waiting, waiting, columns["var_compute"], columns["var_memory"],
+        columns["var_overhead"], columns["cov_cm"], columns["cov_co"], columns["cov_mo"], columns["scatter"],
+    )  # fmt: skip

@@ -1,0 +1,198 @@
+"""What a stack reaches on a device in a number format, and how well that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.errors import SolverError
+from mlsysim.records.device import Device, Peak
+from mlsysim.records.stack import Calibration, Stack
+
+from ..formulas.constants import (
+    BETWEEN_STACK_LOG_SD,
+    COMPUTE_LOG_SD,
+    INTERVAL_QUANTILE,
+    MEMORY_LOG_SD,
+    OVERHEAD_LOG_SD,
+    RESERVE_LOG_SD,
+    STACK_SETS,
+    WITHIN_STACK_LOG_SD,
+)
+from ..formulas.roofline import achieved_share
+from ..formulas.uncertainty import between_stack_variance, log_sd_of_range
+
+__all__ = ["ceiling_columns", "ceiling_notes", "spread_columns"]
+
+
+
+
+def ceiling_columns(
+    device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return rates and ceilings as columns.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    key : str
+        Key of the device, under which calibrations stand.
+    precision : str
+        Number format of the arithmetic.
+    settings : mapping of str to float
+        Overrides; 0 keeps what the stack says.
+
+    Returns
+    -------
+    dict of str to float
+        peak, achieved, vector_peak, bandwidth, compute_ceiling, memory_ceiling, overhead, reserve, processors.
+
+    Raises
+    ------
+    ConfigError
+        If the device lacks the number format.
+    SolverError
+        If the bandwidth is unknown, or a ceiling is above its roof.
+    """
+    peak = device.peak_of(precision)
+    if device.memory.bandwidth is None:
+        raise SolverError(
+            f"the memory bandwidth of {device.name} is not known",
+            where="system.device",
+            remedy="Choose another device, or add memory.bandwidth with its source to the registry",
+        )
+    found = stack.calibration_for(key, precision)
+    columns = {
+        "peak": peak.dense,
+        "achieved": 1.0 if peak.achieved is None else achieved_share(peak.achieved, peak.dense),
+        "vector_peak": _vector_peak(device, peak),
+        "bandwidth": device.memory.bandwidth,
+        "compute_ceiling": settings.get("compute_ceiling") or _calibrated(found, stack, "compute"),
+        "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),
+        "overhead": settings.get("kernel_overhead") or _calibrated(found, stack, "overhead"),
+        "reserve": _calibrated(found, stack, "reserve"),
+        "processors": device.compute.processors or 1.0,
+    }
+    _check_roof(columns["compute_ceiling"] * columns["achieved"], "compute_ceiling", stack)
+    _check_roof(columns["memory_ceiling"], "memory_ceiling", stack)
+    return columns
+
+
+def _calibrated(found: Calibration | None, stack: Stack, name: str) -> Any:
+    value = getattr(found, name, None)
+    return getattr(stack.ceilings, name) if value is None else value
+
+
+def _check_roof(value: Any, name: str, stack: Stack) -> None:
+    if not 0.0 < value <= 1.0:
+        raise SolverError(
+            f"the {name} of {stack.name} is {value:.3g} of the roof",
+            where=f"settings.single-node.{name}",
+            remedy="A ceiling lies above 0 and at most at 1",
+        )
+
+
+def _vector_peak(device: Device, peak: Peak) -> Any:
+    """Return the rate of arithmetic outside matrix units: that of fp32 where it is a vector rate."""
+    single = device.compute.peak.get("fp32")
+    if peak.engine == "matrix" and single is not None and single.engine == "vector" and single.dense is not None:
+        return single.dense if single.dense < peak.dense else peak.dense
+    return peak.dense
+
+
+def ceiling_notes(
+    device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
+) -> list[str]:
+    """Say what is assumed about device and stack.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    key : str
+        Key of the device.
+    precision : str
+        Number format of the arithmetic.
+    settings : mapping of str to float
+        Overrides.
+
+    Returns
+    -------
+    list of str
+    """
+    notes = [
+        f"{name} is set to {settings[name]:g} by hand (settings.single-node.{name})"
+        for name in ("compute_ceiling", "memory_ceiling", "kernel_overhead")
+        if settings.get(name)
+    ]
+    if stack.calibration_for(key, precision) is None:
+        notes.append(f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: its general ceilings hold")
+    if stack.tiles and device.compute.processors is None:
+        notes.append(f"the number of processors of {device.name} is not known: waves of tiles are not counted")
+    if device.memory.usable is None:
+        notes.append(f"the usable memory of {device.name} is not known: all of its nominal capacity counts")
+    return notes
+
+
+def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, default: float) -> float:
+    standing = claims.get((role, field))
+    low = getattr(getattr(standing, "chosen", None), "low", None)
+    high = getattr(getattr(standing, "chosen", None), "high", None)
+    spread = default
+    if low is not None and high is not None and low > 0.0:
+        spread = log_sd_of_range(float(low), float(high), INTERVAL_QUANTILE)
+    return spread * spread
+
+
+def spread_columns(
+    claims: Mapping[tuple[str, str], Any], stack: Stack, key: str, precision: str
+) -> dict[str, Any]:
+    """Return the variances of the ceilings' logarithms as columns.
+
+    Parameters
+    ----------
+    claims : mapping of (role, field) to Standing
+        How well each number is supported.
+    stack : Stack
+        The stack.
+    key : str
+        Key of the device.
+    precision : str
+        Number format of the arithmetic.
+
+    Returns
+    -------
+    dict of str to float
+        var_compute, var_memory, var_overhead, their covariances, scatter and var_reserve.
+
+    Notes
+    -----
+    A calibration brings its posterior covariance and its own scatter. Without one the ranges of the
+    stack's ceilings and of the device's numbers count, and the scatter between stacks comes on top.
+    """
+    peak = _variance(claims, "device", f"compute.peak.{precision}.dense", 0.0)
+    bandwidth = _variance(claims, "device", "memory.bandwidth", 0.0)
+    reserve = _variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
+    names = ("var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter")
+    found = stack.calibration_for(key, precision)
+    if found is not None and found.covariance:
+        c = [[float(value) for value in row] for row in found.covariance]
+        spreads = (c[0][0], c[1][1], c[2][2], c[0][1], c[0][2], c[1][2])
+    else:
+        spreads = (
+            _variance(claims, "stack", "ceilings.compute", COMPUTE_LOG_SD),
+            _variance(claims, "stack", "ceilings.memory", MEMORY_LOG_SD),
+            _variance(claims, "stack", "ceilings.overhead", OVERHEAD_LOG_SD),
+            0.0, 0.0, 0.0,
+        )  # fmt: skip
+    if found is not None:
+        scatter = float(found.sigma) * float(found.sigma)
+    else:
+        scatter = between_stack_variance(BETWEEN_STACK_LOG_SD, WITHIN_STACK_LOG_SD, STACK_SETS)
+    values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter)
+    return {**dict(zip(names, values, strict=True)), "var_reserve": reserve}

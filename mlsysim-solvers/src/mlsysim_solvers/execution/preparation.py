@@ -1,0 +1,227 @@
+"""From a request to columns: checks, formats, memory, and what is assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.errors import ConfigError, SolverError
+from mlsysim.records.device import Device
+from mlsysim.records.model import Model
+from mlsysim.records.precision import bytes_per_element, check_precision
+from mlsysim.records.scenario import Inference, Scenario, Serving, Training, Workload
+from mlsysim.records.stack import Stack
+
+from ..formulas import constants
+from ..lowering.network import network_shape
+from ..lowering.shape import TransformerShape, number, transformer_shape
+from .ceilings import ceiling_columns, ceiling_notes, spread_columns
+
+__all__ = ["prepare_columns"]
+
+_FORMS = {Serving: "serving", Training: "training", Inference: "inference"}
+
+
+def prepare_columns(request: Any) -> dict[str, Any]:
+    """Flatten a request.
+
+    Parameters
+    ----------
+    request : Request
+        Scenario, records (model, device, stack), claims and settings.
+
+    Returns
+    -------
+    dict of str to number or object
+        Columns in SI, and under other names what never varies.
+
+    Raises
+    ------
+    ConfigError
+        If the workload does not suit the model, the device or the stack.
+    SolverError
+        If it needs more than one device, or a number that nobody knows.
+    """
+    scenario, records = request.scenario, request.records
+    model, device, stack = records["model"], records["device"], records["stack"]
+    workload, settings = scenario.workload, request.settings
+    kind = _FORMS[type(workload)]
+    _check_single(scenario)
+    if kind not in stack.serves:
+        raise ConfigError(
+            f"{stack.name} does not run {kind} scenarios", where="system.stack",
+            remedy=f"It runs {', '.join(stack.serves)}; choose another stack",
+        )  # fmt: skip
+    shape = _shape(model, workload)
+    precision = check_precision(workload.precision, where="workload.precision")
+    key = scenario.system.device
+    columns = ceiling_columns(device, stack, key, precision, settings)
+    columns |= spread_columns(request.claims, stack, key, precision)
+    columns |= _formats(workload, shape, precision)
+    columns |= _memory(device, stack)
+    columns |= _workload(workload, shape)
+    columns |= {
+        "attention_ceiling": _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING),
+        "reread_ratio": _setting(settings, "kv_reread_ratio", constants.KV_REREAD_RATIO),
+        "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
+        "dropout": _setting(settings, "dropout", 0.0),
+        "kind": kind, "shape": shape, "features": stack.features,
+        "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
+        "assumptions": tuple(_notes(workload, device, stack, key, precision, settings)),
+    }  # fmt: skip
+    return columns
+
+
+def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:
+    return number(settings.get(name, default))
+
+
+def _check_single(scenario: Scenario) -> None:
+    p = scenario.parallelism
+    degrees = {"data": p.data, "tensor": p.tensor, "pipeline": p.pipeline, "context": p.context, "expert": p.expert}
+    wide = [f"{name} = {degree}" for name, degree in degrees.items() if degree > 1]
+    if scenario.system.devices > 1 or wide:
+        where = "system.devices" if scenario.system.devices > 1 else "parallelism"
+        what = f"{scenario.system.devices} devices" if scenario.system.devices > 1 else ", ".join(wide)
+        raise SolverError(
+            f"the single-node solver answers for one device, and the scenario asks for {what}",
+            where=where, remedy="Set it to 1, or install a solver for several devices",
+        )  # fmt: skip
+
+
+def _shape(model: Model, workload: Workload) -> Any:
+    """Return the shape of the model, or say why this workload cannot run on it."""
+    if model.transformer is None:
+        if model.network is None:
+            raise ConfigError(f"the model {model.name} has no shape", where="workload.model")
+        _check_image(model, workload)
+        if isinstance(workload, Training) and workload.recompute != "none":
+            raise ConfigError(
+                f"recompute = {workload.recompute!r} is for transformers, and {model.name} is a layer list",
+                where="workload.recompute", remedy='Set it to "none"',
+            )  # fmt: skip
+        return network_shape(model.network)
+    shape = transformer_shape(model, model.transformer)
+    if shape.patches:
+        _check_image(model, workload)
+    elif isinstance(workload, Serving):
+        _check_generates(model, shape)
+        _check_context(model, shape, workload.input + workload.output, "workload.input")
+    else:
+        if not workload.sequence:
+            raise ConfigError(
+                f"{model.name} reads tokens, and the workload gives no sequence length",
+                where="workload.sequence", remedy=f"Give 1 to {shape.context:g} tokens",
+            )  # fmt: skip
+        _check_context(model, shape, workload.sequence, "workload.sequence")
+        if isinstance(workload, Training) and workload.tokens and workload.samples:
+            raise ConfigError(
+                "both tokens and samples of the run are given", where="workload.samples", remedy="Give one of them"
+            )
+    return shape
+
+
+def _check_image(model: Model, workload: Workload) -> None:
+    if isinstance(workload, Serving):
+        raise ConfigError(
+            f"{model.name} reads images and generates no text",
+            where="workload.model", remedy='Use kind = "inference"',
+        )  # fmt: skip
+    if workload.sequence:
+        raise ConfigError(
+            f"{model.name} reads images, and the workload gives a sequence of {workload.sequence} tokens",
+            where="workload.sequence", remedy="Leave it out",
+        )  # fmt: skip
+    if isinstance(workload, Training) and workload.tokens:
+        raise ConfigError(
+            f"{model.name} reads images, and the run is given in tokens",
+            where="workload.tokens", remedy="Give samples instead",
+        )  # fmt: skip
+
+
+def _check_generates(model: Model, shape: TransformerShape) -> None:
+    if not (shape.causal and shape.head):
+        raise ConfigError(
+            f"{model.name} is an encoder and generates no text",
+            where="workload.model", remedy='Use kind = "inference"',
+        )  # fmt: skip
+
+
+def _check_context(model: Model, shape: TransformerShape, length: float, where: str) -> None:
+    if length > shape.context:
+        raise ConfigError(
+            f"{length:g} tokens are more than {model.name} reads",
+            where=where, remedy=f"Its context is {shape.context:g} tokens",
+        )  # fmt: skip
+
+
+def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
+    """Return bytes per element.
+
+    Transformers keep activations in at least 16 bits between operators, also where products run in
+    fewer; layer lists keep them in whole bytes of the chosen format. Training in fewer than 16 bits
+    keeps weights and gradients in 16.
+    """
+    own = bytes_per_element(precision)
+    half, full = constants.HALF_WIDTH, constants.FULL_WIDTH
+    text = isinstance(shape, TransformerShape)
+    columns: dict[str, Any] = {
+        "weight_width": own, "kv_width": own, "activation_width": max(own, half if text else 1.0),
+        "full_width": full, "mask_width": constants.MASK_WIDTH, "flop_per_mac": constants.FLOP_PER_MAC,
+    }  # fmt: skip
+    if isinstance(workload, Serving):
+        columns["weight_width"] = bytes_per_element(workload.weights or precision)
+        columns["kv_width"] = bytes_per_element(workload.kv_cache or precision)
+    elif isinstance(workload, Training):
+        columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
+        master = bytes_per_element(workload.master) if workload.master else 0.0
+        columns["master_width"] = master if master > stored else 0.0
+        columns["weight_passes"] = 1.0 if master > stored else 2.0
+        columns["states"] = constants.OPTIMIZER_STATES[workload.optimizer]
+        eight_bit = workload.optimizer == "adam8bit"
+        columns["state_width"] = constants.ADAM_8BIT_STATE if eight_bit else max(master, stored)
+    return columns
+
+
+def _memory(device: Device, stack: Stack) -> dict[str, Any]:
+    memory, storage = device.memory, device.storage
+    columns: dict[str, Any] = {
+        "capacity": memory.capacity if memory.usable is None else memory.usable,
+        "utilisation": number(stack.utilisation),
+    }
+    if stack.features.in_place_weights and storage is not None:
+        if storage.bandwidth is None:
+            raise SolverError(
+                f"{stack.name} reads weights from the storage of {device.name}, whose bandwidth is not known",
+                where="system.device", remedy="Add storage.bandwidth with its source to the registry",
+            )  # fmt: skip
+        columns |= {"storage": storage.capacity, "weight_bandwidth": storage.bandwidth}
+    return columns
+
+
+def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
+    columns: dict[str, Any] = {"batch": number(workload.batch)}
+    if isinstance(workload, Serving):
+        return columns | {"input": number(workload.input), "output": number(workload.output)}
+    text = isinstance(shape, TransformerShape)
+    # An image has as many tokens as patches, and the class token.
+    images = text and bool(shape.patches)
+    columns["sequence"] = shape.patches + 1.0 if images else number(workload.sequence)
+    columns["is_text"] = text and not images
+    if isinstance(workload, Inference):
+        return columns | {"rate": number(workload.rate)}
+    return columns | {
+        "tokens": number(workload.tokens), "samples": number(workload.samples), "recompute": workload.recompute,
+    }  # fmt: skip
+
+
+def _notes(
+    workload: Workload, device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
+) -> list[str]:
+    notes = ceiling_notes(device, stack, key, precision, settings)
+    if isinstance(workload, Training):
+        if workload.recompute == "selective" and stack.features.fused_attention:
+            notes.append("selective recomputation changes nothing: the stack's fused attention keeps no scores")
+        if workload.optimizer == "sgd":
+            notes.append("SGD keeps one momentum per parameter")
+    return notes

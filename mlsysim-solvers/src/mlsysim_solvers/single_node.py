@@ -1,0 +1,236 @@
+"""One device: does it fit, how fast is it, and what binds.
+
+``prepare`` flattens records into columns, ``compute`` answers for floats and for float64
+arrays alike. The story of every scenario is the same: lower the model to operators, run
+them under the rooflines of device and stack, and hold memory against what may be filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.numeric import sqrt
+from mlsysim.tracing import named
+
+from .execution.answers import axis, common_answers, log_sd, machine_of
+from .execution.engine import Totals, run, together
+from .execution.memory import Demand, Widths, fit, live_elements, serving_demand, training_activations
+from .execution.preparation import prepare_columns
+from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
+from .formulas.optimizer import optimizer_traffic
+from .formulas.serving import busy_share, output_rate, request_latency, sample_rate
+from .formulas.training import run_steps, run_time, training_token_rate
+from .lowering.attention import SCORE_ROWS, Abilities
+from .lowering.network import NetworkShape, lower_network
+from .lowering.operators import Formats, Table
+from .lowering.training import backward, loss, optimizer_step, recomputed
+from .lowering.transformer import decode, decoder_tail, embedding, forward_layers, prefill
+
+__all__ = ["SingleNodeSolver"]
+
+Columns = Mapping[str, Any]
+
+
+class SingleNodeSolver:
+    """The performance of one device under one stack.
+
+    Examples
+    --------
+    >>> from mlsysim_solvers import SingleNodeSolver
+    >>> solver = SingleNodeSolver()
+    >>> callable(solver.prepare), callable(solver.compute)
+    (True, True)
+    """
+
+    def prepare(self, request: Any) -> dict[str, Any]:
+        """Flatten a request into columns.
+
+        Parameters
+        ----------
+        request : Request
+            Scenario, records (model, device, stack), claims and settings.
+
+        Returns
+        -------
+        dict of str to number or object
+            SI numbers under the names of :data:`mlsysim_solvers.declarations.COLUMNS`, and objects
+            that never vary (shape, features, tiles, assumptions) under other names.
+
+        Raises
+        ------
+        ConfigError
+            If the workload does not suit the model, the device or the stack.
+        SolverError
+            If it needs more than one device, or a number that nobody knows.
+        """
+        return prepare_columns(request)
+
+    def compute(self, columns: Columns) -> dict[str, Any]:
+        """Answer, for floats and for arrays alike.
+
+        Parameters
+        ----------
+        columns : mapping of str to number or object
+            As ``prepare`` returned; batch, input, output, sequence, peak, bandwidth, overhead and
+            every other number may be an array, shape (n,), float64.
+
+        Returns
+        -------
+        dict of str to number
+            Outputs in SI under the names of :data:`mlsysim_solvers.declarations.OUTPUTS`;
+            ``<output>.log_sd`` beside those that carry an interval.
+        """
+        return _ANSWERS[columns["kind"]](columns)
+
+
+def _formats(c: Columns) -> Formats:
+    return Formats(c["weight_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
+
+
+def _abilities(c: Columns) -> Abilities:
+    features = c["features"]
+    return Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"])
+
+
+def _feasibility(c: Columns, demand: Demand, weights: Any, *, within: Any = True) -> dict[str, Any]:
+    """Hold the demand against memory, and weights read in place against storage."""
+    answers = fit(demand, c["capacity"], c["utilisation"], weights, c.get("storage"), within)
+    share = c["reserve"] / demand.required
+    answers["feasibility.memory_required.log_sd"] = share * sqrt(c["var_reserve"])
+    return answers
+
+
+def _fixed(c: Columns, weights: Any) -> Any:
+    """Return the memory that does not depend on the batch."""
+    return c["reserve"] if "storage" in c else weights + c["reserve"]
+
+
+def _serving(c: Columns) -> dict[str, Any]:
+    batch, input_, output = axis(c, "batch"), axis(c, "input"), axis(c, "output")
+    shape, formats, abilities, machine = c["shape"], _formats(c), _abilities(c), machine_of(c)
+    first = run(prefill(shape, formats, abilities, batch, input_), machine)
+    step = run(decode(shape, formats, abilities, batch, input_, output), machine)
+    latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), output)
+    whole = together(first, step, output - 1.0)
+    weights = weight_bytes(shape.parameters, c["weight_width"])
+    usable = c["capacity"] * c["utilisation"]
+    demand = serving_demand(
+        shape, _fixed(c, weights), usable, batch, input_, output, activation=c["activation_width"],
+        cache=c["kv_width"], logit=c["full_width"], pass_tokens=c["prefill_tokens"],
+        scores=0.0 if abilities.fused_attention else shape.heads,
+    )  # fmt: skip
+    answers = _feasibility(c, demand, weights, within=input_ + output <= shape.context)
+    answers |= common_answers(c, whole, latency)
+    spread = log_sd(c, whole)
+    answers |= {
+        "performance.latency": latency,
+        "performance.ttft": first.time,
+        "performance.tpot": step.time,
+        "performance.throughput": output_rate(batch, output, latency),
+        "performance.latency.log_sd": spread,
+        "performance.ttft.log_sd": log_sd(c, first),
+        "performance.tpot.log_sd": log_sd(c, step),
+        "performance.throughput.log_sd": spread,
+        "performance.utilisation.log_sd": spread,
+    }
+    return answers
+
+
+def _inference(c: Columns) -> dict[str, Any]:
+    batch, shape, formats = axis(c, "batch"), c["shape"], _formats(c)
+    weights = weight_bytes(shape.parameters, c["weight_width"])
+    within: Any = True
+    if isinstance(shape, NetworkShape):
+        table = lower_network(shape, formats, batch, fused=c["features"].fused_elementwise)
+        each = workspace_bytes(1.0, shape.live, formats.activation)
+    else:
+        sequence, abilities = axis(c, "sequence"), _abilities(c)
+        rows = batch * sequence
+        table = forward_layers(shape, formats, abilities, batch, sequence, rows)
+        table += embedding(shape, formats, batch, rows)
+        table += decoder_tail(shape, formats, batch, batch if shape.causal else rows)
+        elements = live_elements(shape)
+        if not abilities.fused_attention:
+            elements = elements + shape.heads * sequence
+        each = workspace_bytes(sequence, elements, formats.activation)
+        within = sequence <= shape.context if c["is_text"] else True
+    totals = run(table, machine_of(c))
+    usable = c["capacity"] * c["utilisation"]
+    fixed = _fixed(c, weights)
+    demand = Demand(fixed + batch * each, fitting_batch(usable - fixed, each))
+    answers = _feasibility(c, demand, weights, within=within)
+    answers |= _rates(c, totals, batch)
+    if c["rate"]:
+        answers["performance.duty"] = busy_share(c["rate"], answers["performance.throughput"])
+        answers["performance.duty.log_sd"] = answers["performance.latency.log_sd"]
+    return answers
+
+
+def _rates(c: Columns, totals: Totals, batch: Any) -> dict[str, Any]:
+    """Return the outputs of one pass or step."""
+    spread = log_sd(c, totals)
+    return common_answers(c, totals, totals.time) | {
+        "performance.latency": totals.time,
+        "performance.throughput": sample_rate(batch, totals.time),
+        "performance.latency.log_sd": spread,
+        "performance.throughput.log_sd": spread,
+        "performance.utilisation.log_sd": spread,
+    }
+
+
+def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
+    """Return forward, backward, recomputation and optimizer."""
+    shape, formats, features = c["shape"], _formats(c), c["features"]
+    if isinstance(shape, NetworkShape):
+        layers = lower_network(shape, formats, batch, fused=features.fused_elementwise, training=True)
+        outer: Table = []
+    else:
+        rows = batch * sequence
+        layers = forward_layers(shape, formats, _abilities(c), batch, sequence, rows)
+        outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)
+        if shape.head:
+            outer.append(loss(rows, shape.vocab, c["full_width"]))
+    again: Table = []
+    if c["recompute"] == "full":
+        again = recomputed(layers)
+    elif c["recompute"] == "selective" and not features.fused_attention:
+        again = recomputed([row for row in layers if row.name in SCORE_ROWS])
+    forward = layers + outer
+    traffic = optimizer_traffic(
+        shape.parameters, c["weight_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
+        c["state_width"],
+    )  # fmt: skip
+    return forward + backward(forward, fused_attention=features.fused_attention) + again + [optimizer_step(traffic)]
+
+
+def _training(c: Columns) -> dict[str, Any]:
+    batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
+    totals = run(_training_table(c, batch, sequence), machine_of(c))
+    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
+    state = gradient_state_bytes(
+        shape.parameters, c["weight_width"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
+    )
+    each = training_activations(
+        shape, widths, 1.0, sequence, c["recompute"], fused_attention=c["features"].fused_attention,
+        dropout=c["dropout"],
+    )  # fmt: skip
+    fixed = state + c["reserve"]
+    usable = c["capacity"] * c["utilisation"]
+    demand = Demand(fixed + batch * each, fitting_batch(usable - fixed, each))
+    answers = fit(demand, c["capacity"], c["utilisation"], 0.0, None, sequence <= shape.context if c["is_text"] else True)
+    answers["feasibility.memory_required.log_sd"] = c["reserve"] / demand.required * sqrt(c["var_reserve"])
+    answers |= _rates(c, totals, batch)
+    spread = answers["performance.latency.log_sd"]
+    answers |= {"performance.step_time": totals.time, "performance.step_time.log_sd": spread}
+    if c["is_text"]:
+        answers["performance.token_rate"] = training_token_rate(batch, sequence, totals.time)
+        answers["performance.token_rate.log_sd"] = spread
+    amount, per_step = (c["tokens"], batch * sequence) if c["tokens"] else (c["samples"], batch)
+    if amount:
+        answers["performance.run_time"] = run_time(run_steps(amount, per_step), totals.time)
+        answers["performance.run_time.log_sd"] = spread
+    return answers
+
+
+_ANSWERS = {"serving": _serving, "training": _training, "inference": _inference}
