@@ -97,8 +97,8 @@ def pages() -> dict[str, str]:
         overview.append([f"[{kind}]({kind}/index.md)", str(len(entries)), str(len(claims)), str(verified)])
     kinds = "\n".join(f"{kind}/index" for kind in registry().kinds())
     found["index.md"] = (
-        "# Catalog\n\nEvery number that ships with mlsysim, with the document behind it. A number is *verified* when it "
-        "is corroborated or better, not stale and not disputed; see "
+        "# Catalog\n\nEvery number that ships with mlsysim, with the document behind it. A number is *verified* when "
+        "it is corroborated or better, not stale and not disputed; see "
         "[provenance and badges](../explanation/provenance.md).\n\n"
         + table(["kind", "entities", "numbers", "verified"], overview)
         + f"\n```{{toctree}}\n:maxdepth: 1\n:hidden:\n{kinds}\ndocuments\n```\n"

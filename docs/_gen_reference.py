@@ -132,8 +132,10 @@ def _formulas() -> str:
     functions = sorted(DECLARED.values(), key=lambda f: (f.__module__, f.__name__))
     parts = [
         "# Formulas\n",
-        "Pure functions with declared units. Each runs on a float, on an array and on a quantity, and each is proved by "
-        "rescaling its inputs and by pint.\n",
+        (
+            "Pure functions with declared units. Each runs on a float, on an array and on a quantity, and each is proved "
+            "by rescaling its inputs and by pint.\n"
+        ),
     ]
     module = ""
     for function in functions:
@@ -173,8 +175,8 @@ def _units() -> str:
         for row in UNIT_TABLE
     ]
     return (
-        "# Units\n\nText in data and scenario files: a number, then a unit; products with a space or `*`, quotients with "
-        "`/`, powers as `m^2`. GB is 1e9 B and GiB is 2^30 B. FLOP is an amount, FLOP/s a rate, and one MAC is 2 FLOP. "
+        "# Units\n\nText in data and scenario files: a number, then a unit; products with a space or `*`, quotients "
+        "with `/`, powers as `m^2`. GB is 1e9 B and GiB is 2^30 B. FLOP is an amount, FLOP/s a rate, and one MAC is 2 FLOP. "
         "A prefix (`k`, `M`, `G`, `T`, `P`, `E`, `m`, `u`, `n` ...) may stand where the table says so.\n\n"
         + table(["symbol", "in base units", "dimension", "prefix"], rows)
     )
@@ -186,8 +188,8 @@ def _errors() -> str:
         [f"`{c.__name__}`", cell(_docstring(c).partition("\n")[0]), str(getattr(c, "exit_code", ""))] for c in classes
     ]
     return (
-        "# Errors\n\nEvery error that a user can cause derives from `MlsysimError`, says where it is, what is wrong and "
-        "what to do, and reports all faults of a file at once (`error.faults`). The command line prints it without a "
+        "# Errors\n\nEvery error that a user can cause derives from `MlsysimError`, says where it is, what is wrong "
+        "and what to do, and reports all faults of a file at once (`error.faults`). The command line prints it without a "
         "traceback and leaves with its exit code.\n\n" + table(["class", "when", "exit code"], rows)
     )
 
@@ -195,9 +197,11 @@ def _errors() -> str:
 def _records() -> str:
     parts = [
         "# Records and files\n",
-        "One TOML file holds one entity; its fields are those of the record. A *fact* is a number about the world and "
-        "must carry its source; a *setting* is a choice and needs only its unit. "
-        "[Correct a number](../../how-to/correct-a-number.md) shows the grammar.\n",
+        (
+            "One TOML file holds one entity; its fields are those of the record. A *fact* is a number about the world and "
+            "must carry its source; a *setting* is a choice and needs only its unit. "
+            "[Correct a number](../../how-to/correct-a-number.md) shows the grammar.\n"
+        ),
     ]
     seen: set[type] = set()
     for kind, cls in KINDS.items():
@@ -249,8 +253,10 @@ def _python() -> str:
         rows.append([f"`{name}`", cell(about)])
     parts = [
         "# Python\n",
-        "`import mlsysim` loads nothing until a name is used. Public classes of other installed distributions "
-        "(`SingleNodeSolver`, `ProvenanceMap` ...) are found through the same door.\n",
+        (
+            "`import mlsysim` loads nothing until a name is used. Public classes of other installed distributions "
+            "(`SingleNodeSolver`, `ProvenanceMap` ...) are found through the same door.\n"
+        ),
         table(["name", "what"], rows),
     ]
     for module in _PYTHON[1:]:

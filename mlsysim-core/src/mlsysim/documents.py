@@ -17,6 +17,7 @@ __all__ = ["Document", "find_line", "load_document", "parse_text"]
 
 SUFFIXES = (".toml", ".json", ".yaml", ".yml")
 MAX_BYTES = 4_000_000
+MAX_VALUES = 200_000
 
 
 @attrs.frozen
@@ -159,7 +160,21 @@ def _parse_json(text: str) -> Any:
 def _parse_yaml(text: str) -> Any:
     import yaml
 
-    return yaml.safe_load(text)
+    data = yaml.safe_load(text)
+    pending, seen = [data], 0
+    while pending:
+        value = pending.pop()
+        seen += 1
+        if seen > MAX_VALUES:
+            raise ValueError(f"its aliases write out to more than {MAX_VALUES:,} values")
+        if isinstance(value, dict):
+            for key in value:
+                if not isinstance(key, str):
+                    raise ValueError(f"the key {key!r} is not text; put it in quotes")  # noqa: TRY004 - told as a fault of the file
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return data
 
 
 _PARSERS = {".toml": _parse_toml, ".json": _parse_json, ".yaml": _parse_yaml, ".yml": _parse_yaml}

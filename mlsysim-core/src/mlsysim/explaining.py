@@ -210,6 +210,22 @@ def _standing(config: SimulationConfig, origin: str) -> Standing | None:
 
 
 _OPERATIONS = {"+": "sum", "-": "difference", "*": "product", "/": "quotient", "**": "power"}
+_PARTS = {
+    "+": ("term",), "-": ("term", "less"), "*": ("factor",), "/": ("numerator", "denominator"), "**": ("base", "exponent"),
+    "maximum": ("the larger of",), "minimum": ("the smaller of",), "where": ("condition", "if so", "if not"),
+}  # fmt: skip
+"""What the operands of an operation are called where they have no name of their own."""
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether a node is arithmetic on constants alone: nothing to explain."""
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        if current.origin or current.label or current.formula:
+            return False
+        pending += [p.node for p in current.parents if isinstance(p, Traced)]
+    return True
 
 
 class _Builder:
@@ -218,29 +234,55 @@ class _Builder:
     def __init__(self, config: SimulationConfig, units: dict[str, str]) -> None:
         self.config = config
         self.units = units
-        self.written: dict[int, str] = {}
+        self.written: set[int] = set()
+        self.shown: set[str] = set()
 
     def tree(self, node: Node, unit: str, name: str) -> Explanation:
         if node.origin:
             return self.input(node, unit)
-        title = node.label or (node.formula.__name__ if node.formula else name)
         shown = self.value(node, unit)
-        if id(node) in self.written:
-            return Explanation(title, shown, "see above")
-        self.written[id(node)] = title
-        if node.formula is not None:
-            return self.formula(node, title, shown)
-        if node.op == "constant":
+        if _is_plain(node):
             return Explanation(name, shown, "constant")
+        title = node.label or (node.formula.__name__ if node.formula else name)
+        if id(node) in self.written:
+            return Explanation(self.titled(node, title), shown, "see above")
+        if node.formula is None and not node.label:
+            single = self.single(node, unit, name)
+            if single is not None:
+                return single
+        self.written.add(id(node))
+        if node.formula is not None:
+            return self.formula(node, title)
+        return Explanation(title, shown, _OPERATIONS.get(node.op, node.op), children=self.children(node, unit))
+
+    def single(self, node: Node, unit: str, name: str) -> Explanation | None:
+        """Say "5 x layer" for a multiple of one thing, and nothing at all for a sum of one."""
+        operands = self.operands(node)
+        if node.op == "+" and len(operands) == 1:
+            return self.tree(node_of(operands[0]), unit, name)
+        if node.op != "*":
+            return None
+        things = [p for p in operands if not _is_plain(node_of(p))]
+        if len(things) != 1 or not (node_of(things[0]).label or node_of(things[0]).formula):
+            return None
+        child = self.tree(node_of(things[0]), unit, name)
+        times = float(node.value) / float(things[0]) if float(things[0]) else 0.0
+        if times == 1:
+            return child
+        return attrs.evolve(child, name=f"{times:.6g} x {child.name}", value=self.value(node, unit) if unit else child.value)
+
+    def children(self, node: Node, unit: str) -> tuple[Explanation, ...]:
         same = unit if node.op in ("+", "-", "maximum", "minimum", "where") else ""
         operands = [p for p in self.operands(node) if isinstance(p, Traced) or node.op in ("*", "/", "**", "-")]
-        ranked = sorted(operands, key=lambda p: -abs(float(p))) if node.op == "+" else operands
-        how = _OPERATIONS.get(node.op, node.op)
-        children = tuple(self.tree(node_of(p), same, f"{how} term") for p in ranked)
+        names = _PARTS.get(node.op, ("argument",))
+        if node.op == "+":
+            operands.sort(key=lambda p: -abs(float(p)))
+        found = [
+            self.tree(node_of(p), same, names[min(position, len(names) - 1)]) for position, p in enumerate(operands)
+        ]
         if node.op == "+" and node.value:
-            shares = [float(p) / float(node.value) for p in ranked]
-            children = tuple(attrs.evolve(child, share=share) for child, share in zip(children, shares, strict=True))
-        return Explanation(title, shown, how, children=children)
+            found = [attrs.evolve(c, share=float(p) / float(node.value)) for c, p in zip(found, operands, strict=True)]
+        return tuple(found)
 
     def operands(self, node: Node) -> list[Any]:
         """Flatten chains of one operation, except through named or formula nodes."""
@@ -251,7 +293,12 @@ class _Builder:
             flat += self.operands(inner) if chain else [parent]
         return [p for p in flat if not (node.op == "+" and p == 0)]
 
-    def formula(self, node: Node, title: str, shown: str) -> Explanation:
+    def titled(self, node: Node, title: str) -> str:
+        """Add the formula's name to a label."""
+        spec = formula_of(node.formula)
+        return title if spec is None or title == spec.name else f"{title} ({spec.name})"
+
+    def formula(self, node: Node, title: str) -> Explanation:
         function = node.formula
         spec = formula_of(function)
         if function is None or spec is None:
@@ -260,10 +307,8 @@ class _Builder:
         children = tuple(
             self.tree(node_of(value), spec.units[argument], argument) for argument, value in node.arguments.items()
         )
-        if title != spec.name:
-            title = f"{title} ({spec.name})"
         shown = format_quantity(float(node.value), spec.returns)
-        return Explanation(title, shown, "formula", equation, reference, children=children)
+        return Explanation(self.titled(node, title), shown, "formula", equation, reference, children=children)
 
     def input(self, node: Node, unit: str) -> Explanation:
         standing = _standing(self.config, node.origin)
@@ -275,6 +320,9 @@ class _Builder:
         source = entry.sources.get(claim.source)
         name = f"{node.origin} of {entry.name}"
         shown = format_quantity(float(node.value), claim.unit)
+        if node.origin in self.shown:
+            return Explanation(name, shown, "see above", badge=standing.badge)
+        self.shown.add(node.origin)
         return Explanation(
             name, shown, "input", badge=standing.badge, as_stated=claim.as_stated if source else claim.reason,
             source=source.title if source else "", at=claim.at, retrieved=source.retrieved if source else "",

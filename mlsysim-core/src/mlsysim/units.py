@@ -307,7 +307,11 @@ def parse_quantity(text: str | float, unit: str) -> float:
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         raise UnitError(f"expected a quantity in {unit or '1'}, got {text!r}", remedy=f'Write for example "3 {unit}"')
     if isinstance(text, (int, float)):
-        return _bare_number(float(text), wanted)
+        try:
+            number = float(text)
+        except OverflowError:
+            number = math.inf
+        return _bare_number(number, wanted)
     match = _QUANTITY.match(text)
     if not match:
         raise UnitError(f"{text!r} is not a number with a unit", remedy=f'Write for example "3 {unit}"')
@@ -327,7 +331,7 @@ def parse_quantity(text: str | float, unit: str) -> float:
 
 
 def _bare_number(number: float, wanted: Unit, text: object = None) -> float:
-    _finite(number, text if text is not None else number)
+    _finite(number, number if text is None else text)
     counts = {BASE_DIMENSIONS.index("token"), BASE_DIMENSIONS.index("sample")}
     if any(power for i, power in enumerate(wanted.dimension) if i not in counts):
         shown = number if text is None else text

@@ -24,10 +24,10 @@ _COMMON = {
 OUTPUTS: dict[str, dict[str, str]] = {
     "serving": {
         **_FEASIBILITY, **_COMMON, "performance.ttft": "s", "performance.tpot": "s",
-        "performance.throughput": "token/s",
+        "performance.throughput": "sample/s", "performance.token_throughput": "token/s",
     },
     "training": {
-        **_FEASIBILITY, **_COMMON, "performance.throughput": "sample/s", "performance.token_rate": "token/s",
+        **_FEASIBILITY, **_COMMON, "performance.throughput": "sample/s", "performance.token_throughput": "token/s",
         "performance.step_time": "s", "performance.run_time": "s",
     },
     "inference": {

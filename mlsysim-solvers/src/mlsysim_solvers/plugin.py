@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from mlsysim.hookspecs import hookimpl
 from mlsysim.solving import Setting, SolverSpec
 
+from .declarations import COLUMNS, OUTPUTS, SETTINGS
+
 __all__ = ["mlsysim_register_solvers"]
 
 PERFORMANCE = (
@@ -24,30 +26,12 @@ SINGLE_NODE = SolverSpec(
     scenarios=("serving", "training", "inference"),
     target="mlsysim_solvers.single_node:SingleNodeSolver",
     inputs=("model", "device", "stack"),
-    outputs={
-        "feasibility.fits": "bool",
-        "feasibility.memory_required": "B",
-        "feasibility.memory_usable": "B",
-        "feasibility.headroom": "B",
-        "feasibility.max_batch": "sample",
-        "performance.latency": "s",
-        "performance.ttft": "s",
-        "performance.tpot": "s",
-        "performance.step_time": "s",
-        "performance.throughput": "sample/s",
-        "performance.token_throughput": "token/s",
-        "performance.run_time": "s",
-        "performance.utilisation": "1",
-        "performance.bandwidth_utilisation": "1",
-        "performance.bound": "choice: compute, memory, overhead",
-        "performance.bound_factor": "1",
-        "performance.duty": "1",
-        "performance.flops": "FLOP",
-        "performance.bytes": "B",
-    },
+    outputs={name: unit for outputs in OUTPUTS.values() for name, unit in outputs.items()},
+    columns=COLUMNS,
+    settings={name: Setting(unit, help, default) for name, (unit, help, default) in SETTINGS.items()},
     labels={
         "feasibility.fits": "fits",
-        "feasibility.max_batch": "largest batch",
+        "feasibility.max_batch": "largest batch that fits",
         "performance.ttft": "time to first token",
         "performance.tpot": "time per output token",
         "performance.throughput": "throughput",

@@ -127,11 +127,13 @@ def _serving(c: Columns) -> dict[str, Any]:
         "performance.latency": latency,
         "performance.ttft": first.time,
         "performance.tpot": step.time,
-        "performance.throughput": output_rate(batch, output, latency),
+        "performance.throughput": sample_rate(batch, latency),
+        "performance.token_throughput": output_rate(batch, output, latency),
         "performance.latency.log_sd": spread,
         "performance.ttft.log_sd": log_sd(c, first),
         "performance.tpot.log_sd": log_sd(c, step),
         "performance.throughput.log_sd": spread,
+        "performance.token_throughput.log_sd": spread,
         "performance.utilisation.log_sd": spread,
     }
     return answers
@@ -224,8 +226,8 @@ def _training(c: Columns) -> dict[str, Any]:
     spread = answers["performance.latency.log_sd"]
     answers |= {"performance.step_time": totals.time, "performance.step_time.log_sd": spread}
     if c["is_text"]:
-        answers["performance.token_rate"] = training_token_rate(batch, sequence, totals.time)
-        answers["performance.token_rate.log_sd"] = spread
+        answers["performance.token_throughput"] = training_token_rate(batch, sequence, totals.time)
+        answers["performance.token_throughput.log_sd"] = spread
     amount, per_step = (c["tokens"], batch * sequence) if c["tokens"] else (c["samples"], batch)
     if amount:
         answers["performance.run_time"] = run_time(run_steps(amount, per_step), totals.time)

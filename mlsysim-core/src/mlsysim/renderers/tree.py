@@ -17,6 +17,9 @@ __all__ = ["tree_data", "tree_lines"]
 _TERMS = 6
 """Terms of a longer sum that are drawn; the rest is said in one line with its share."""
 
+_ROOM = 40
+"""Characters that a remark gets at least, however deep it stands."""
+
 _COLOURS = {"estimate": "yellow", "stated": "cyan", "archived": "cyan", "corroborated": "green", "measured": "green"}
 
 
@@ -44,6 +47,7 @@ class _Drawing:
 
     def __init__(self, style: Style) -> None:
         self.style = style
+        self.cited: set[str] = set()
 
     def node(self, node: Explanation, first: str, rest: str, depth: int | None) -> Iterator[str]:
         """Draw a node: ``first`` stands before its first line, ``rest`` before all others."""
@@ -53,7 +57,7 @@ class _Drawing:
         yield from self.head(node, first, below)
         yield from self.details(node, below)
         if depth is not None and depth <= 1 and children:
-            yield self.style.paint(f"{rest}{glyphs.last}... {_count(node)} more below (--depth)", "dim")
+            yield self.dim(f"{rest}{glyphs.last}... {_count(node)} more below (--depth)")
             return
         drawn, left_out = _largest(children)
         for position, child in enumerate(drawn):
@@ -62,23 +66,41 @@ class _Drawing:
             yield from self.node(child, rest + branch, rest + trunk, None if depth is None else depth - 1)
         if left_out:
             share = sum(child.share or 0.0 for child in left_out)
-            yield self.style.paint(f"{rest}{glyphs.last}... {len(left_out)} smaller terms, together {_percent(share)}", "dim")
+            yield self.dim(f"{rest}{glyphs.last}... {len(left_out)} smaller terms, together {_percent(share)}")
 
     def head(self, node: Explanation, first: str, below: str) -> Iterator[str]:
         share = f"  ({_percent(node.share)})" if node.share is not None else ""
         seen = f"  ({node.how})" if node.how == "see above" else ""
-        yield f"{self.style.paint(first, 'dim')}{node.name} = {self.style.paint(node.value, 'bold')}{share}{seen}"
+        room = self.style.width - len(first) - len(f"{node.name} = {node.value}{share}{seen}") - 4
+        equation = _sentence(node.equation)
+        beside = f"    {equation}" if equation and len(equation) <= room else ""
+        yield f"{self.dim(first)}{node.name} = {self.style.paint(node.value, 'bold')}{share}{self.dim(seen)}{beside}"
+        if equation and not beside:
+            yield from self.below(equation, below + "  ")
 
     def details(self, node: Explanation, below: str) -> Iterator[str]:
-        if node.equation:
-            yield from self.style.wrap(node.equation, below + "  ", below + "    ")
-        if node.reference:
-            yield from (self.style.paint(line, "dim") for line in self.style.wrap(node.reference, below + "  ref: ", below + "    "))
-        if node.badge:
+        if node.reference and node.reference not in self.cited:
+            self.cited.add(node.reference)
+            yield from self.below(f"ref: {node.reference}", below + "  ", "dim")
+        if node.badge and node.how != "see above":
             colour = "red" if "disputed" in node.badge else _COLOURS.get(node.badge.partition(" ")[0], "yellow")
             said = f'"{node.as_stated}" {node.source}, {node.at}, read {node.retrieved}' if node.source else node.as_stated
-            lines = self.style.wrap(f"[{node.badge}] {said}", below + "  ", below + "    ")
-            yield from (self.style.paint(line, colour) for line in lines)
+            yield from self.below(f"[{node.badge}] {said}", below + "  ", colour)
+
+    def below(self, text: str, indent: str, *colours: str) -> Iterator[str]:
+        """Wrap a remark below a node; a deep one keeps some room of its own."""
+        style = attrs.evolve(self.style, width=max(self.style.width, len(indent) + _ROOM))
+        for line in style.wrap(text, indent, indent + "  "):
+            start = len(line) - len(line[len(indent) :])
+            yield self.dim(line[:start]) + self.style.paint(line[start:], *colours)
+
+    def dim(self, text: str) -> str:
+        return self.style.paint(text, "dim")
+
+
+def _sentence(equation: str) -> str:
+    """Keep the equation and leave its explanation to the docstring."""
+    return equation.partition(". ")[0].rstrip(".")
 
 
 def _percent(share: float) -> str:

@@ -20,6 +20,8 @@ class NetworkRow(NamedTuple):
 
     Parameters
     ----------
+    name : str
+        Kind, inner dimension and columns.
     kind : str
         conv, depthwise or gemm.
     count : float, count
@@ -34,6 +36,7 @@ class NetworkRow(NamedTuple):
         Elements read and written per sample.
     """
 
+    name: str
     kind: str
     count: Any
     height: Any
@@ -78,8 +81,9 @@ class NetworkShape(NamedTuple):
 def _matrix_row(op: Op) -> NetworkRow:
     depth = op.in_channels // op.groups * op.kernel[0] * op.kernel[1]
     kind = "gemm" if op.kind == "dense" else op.kind
+    columns = op.out_channels // op.groups
     return NetworkRow(
-        kind, 1.0, number(op.out_height), number(op.out_width), number(op.out_channels // op.groups), number(depth),
+        f"{op.kind} {depth}x{columns}", kind, 1.0, number(op.out_height), number(op.out_width), number(columns), number(depth),
         number(op.groups), number(op.macs), number(op.inputs + op.outputs),
     )  # fmt: skip
 
@@ -146,15 +150,14 @@ def lower_network(
     list of Operator
     """
     table: Table = []
-    for row in shape.rows:
-        rows = conv_rows(batch, row.height, row.width)
-        flops = conv_flops(batch, row.macs, formats.flop_per_mac)
-        weights = matmul_weight_bytes(row.n, row.k, row.groups, formats.weight)
-        moved = conv_bytes(batch, row.elements, formats.activation)
+    _, activation, _, flop_per_mac = formats
+    for name, kind, count, height, width, n, k, groups, macs, elements in shape.rows:
+        flops = conv_flops(batch, macs, flop_per_mac)
         table.append(
             Operator(
-                f"{row.kind} {row.k:g}x{row.n:g}", row.kind, row.count, rows, row.n, row.k, row.groups, flops, weights,
-                moved, work=flops,
+                name, kind, count, conv_rows(batch, height, width), n, k, groups, flops,
+                matmul_weight_bytes(n, k, groups, formats.weight), conv_bytes(batch, elements, activation),
+                0.0, 1.0, flops,
             )  # fmt: skip
         )
     # An activation reads and writes; a batch norm reads twice, for statistics and values, and writes.
@@ -163,5 +166,5 @@ def lower_network(
         elements, kernels = elements + 2.0 * shape.outputs, kernels + shape.weighted
     if training:
         elements, kernels = elements + 3.0 * shape.normed_outputs, kernels + 2.0 * shape.weighted
-    table.append(stream("norms, activations and pools", 1.0, conv_bytes(batch, elements, formats.activation), kernels))
+    table.append(stream("norms, activations and pools", 1.0, conv_bytes(batch, elements, activation), kernels))
     return table

@@ -11,6 +11,9 @@ from .operators import MATRIX_KINDS, Operator, Table, stream
 __all__ = ["backward", "loss", "optimizer_step", "recomputed"]
 
 
+_INPUT, _WEIGHT, _BOTH = ": input gradient", ": weight gradient", ": gradients"
+
+
 def backward(table: Table, *, fused_attention: bool) -> Table:
     """Return the backward pass of a forward table.
 
@@ -28,31 +31,27 @@ def backward(table: Table, *, fused_attention: bool) -> Table:
         with its own shape.
     """
     result: Table = []
-    for row in table:
-        if row.kind in MATRIX_KINDS:
-            result += _matrix_gradients(row)
-        elif row.kind == "attention":
-            work = attention_backward_flops(row.work, 5.0 if fused_attention else 4.0, 2.0)
-            traffic = 2.0 * row.activation_bytes
-            result.append(row._replace(
-                name=f"{row.name}: gradients", flops=2.0 * row.flops, work=work, activation_bytes=traffic,
+    products = 5.0 if fused_attention else 4.0
+    for name, kind, count, m, n, k, batch, flops, weights, moved, cache, kernels, work, _ in table:
+        if kind in MATRIX_KINDS:
+            result.append(Operator(name + _INPUT, kind, count, m, k, n, batch, flops, weights, moved, cache, kernels))
+            result.append(Operator(name + _WEIGHT, kind, count, n, k, m, batch, flops, weights, moved, cache, kernels))
+        elif kind == "attention":
+            # The backward pass moves inputs, output and a gradient of each.
+            done = attention_backward_flops(work, products, 2.0)
+            result.append(Operator(
+                name + _BOTH, kind, count, m, n, k, batch, 2.0 * flops, weights, 2.0 * moved, cache, kernels, done
             ))  # fmt: skip
-        elif row.kind == "depthwise":
-            result.append(row._replace(
-                name=f"{row.name}: gradients", flops=2.0 * row.flops, work=2.0 * row.work, kernels=2.0 * row.kernels,
-                weight_bytes=2.0 * row.weight_bytes, activation_bytes=2.0 * row.activation_bytes,
+        elif kind == "depthwise":
+            result.append(Operator(
+                name + _BOTH, kind, count, m, n, k, batch, 2.0 * flops, 2.0 * weights, 2.0 * moved, cache,
+                2.0 * kernels, 2.0 * work,
             ))  # fmt: skip
         else:
             # A look-up adds its gradients to the table; others read input and gradient and write one.
-            traffic = stream_backward_bytes(row.activation_bytes, 3.0, 2.0)
-            result.append(row._replace(name=f"{row.name}: gradients", activation_bytes=traffic))
+            traffic = stream_backward_bytes(moved, 3.0, 2.0)
+            result.append(Operator(name + _BOTH, kind, count, m, n, k, batch, flops, weights, traffic, cache, kernels))
     return result
-
-
-def _matrix_gradients(row: Operator) -> Table:
-    inputs = row._replace(name=f"{row.name}: input gradient", n=row.k, k=row.n)
-    weights = row._replace(name=f"{row.name}: weight gradient", m=row.n, n=row.k, k=row.m)
-    return [inputs, weights]
 
 
 def recomputed(table: Table) -> Table:
