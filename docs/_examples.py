@@ -61,7 +61,7 @@ def run_page(page: Path) -> str:
 
 
 @contextlib.contextmanager
-def _chdir(folder: str) -> Iterator[None]:
+def _inside(folder: str) -> Iterator[None]:
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mlsysim.entities import Entry
 from mlsysim.front import registry
 from mlsysim.provenance import Level, Standing
-from mlsysim.registry import Entry
 from mlsysim.units import format_quantity
 
 __all__ = ["pages"]

@@ -15,7 +15,7 @@ from mlsysim.hookspecs import hookimpl
 from mlsysim.numeric import maximum, where
 from mlsysim.provenance import Source
 from mlsysim.records import KINDS
-from mlsysim.registry import Entry
+from mlsysim.entities import Entry
 from mlsysim.solving import Request, Setting, SolverSpec
 from mlsysim.structure import read_facts
 

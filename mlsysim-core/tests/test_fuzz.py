@@ -164,11 +164,10 @@ def test_any_override(world, overrides):
         assert finite([answer.value for answer in card.answers.values()])
 
 
-def test_a_deep_yaml_bomb_is_refused_quickly(world):
+def test_a_yaml_bomb_is_refused():
     """Nine levels of nine aliases each would be 387 million entries when written out."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
-    document = Document("bomb.yaml", parse_text("\n".join(lines), ".yaml", "bomb.yaml"))
-    with pytest.raises(MlsysimError) as caught:
-        SimulationConfig.from_document(document)
-    assert len(str(caught.value)) < 10_000
+    with pytest.raises(MlsysimError, match="aliases") as caught:
+        parse_text("\n".join(lines), ".yaml", "bomb.yaml")
+    assert len(str(caught.value)) < 1000

@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 _WHERE = {
     "Quantity": "quantity", "Scenario": "records", "SimulationConfig": "config", "SolverSpec": "solving",
     "Setting": "solving", "Request": "solving", "Result": "solving", "SystemEvaluation": "evaluation",
-    "evaluate": "evaluation", "explain": "explaining", "formula": "formula", "hookimpl": "hookspecs",
-    "plot_scorecard": "plotting", "registry": "front", "solver": "front", "sweep": "sweep",
+    "evaluate": "evaluation", "explain": "explaining", "hookimpl": "hookspecs",
+    "plot_scorecard": "plotting", "registry": "front", "solver": "front", "sweep": "sweeping",
     "MlsysimError": "errors", "ConfigError": "errors", "OOMError": "errors", "PluginError": "errors",
     "RegistryError": "errors", "SLAViolation": "errors", "SolverError": "errors", "UnitError": "errors",
     "UnknownNameError": "errors",
@@ -35,14 +35,13 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from .evaluation import SystemEvaluation, evaluate
     from .explaining import explain
-    from .formula import formula
     from .front import registry, solver
     from .hookspecs import hookimpl
     from .plotting import plot_scorecard
     from .quantity import Quantity
     from .records import Scenario
     from .solving import Request, Result, Setting, SolverSpec
-    from .sweep import sweep
+    from .sweeping import sweep
 
 
 def __getattr__(name: str) -> Any:

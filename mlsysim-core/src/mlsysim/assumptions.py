@@ -10,7 +10,7 @@ from .units import format_quantity
 
 if TYPE_CHECKING:
     from .records import Scenario
-    from .registry import Entry, Registry
+    from .entities import Entry, Registry
 
 __all__ = ["assume"]
 

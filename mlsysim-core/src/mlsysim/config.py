@@ -17,7 +17,7 @@ from .names import did_you_mean
 from .plugins import plugins
 from .records import Model, Parallelism, Scenario, Transformer
 from .records.precision import check_precision
-from .registry import Entry
+from .entities import Entry
 from .structure import read_settings
 
 __all__ = ["SimulationConfig", "apply_overrides"]
@@ -190,9 +190,10 @@ def _value(text: str) -> Any:
     import tomli
 
     try:
-        return tomli.loads(f"x = {text}")["x"]
-    except tomli.TOMLDecodeError:
+        parsed = tomli.loads(f"x = {text}")
+    except (ValueError, RecursionError):
         return text
+    return parsed["x"] if len(parsed) == 1 else text
 
 
 class _Check:

@@ -260,16 +260,20 @@ class _Builder:
         operands = self.operands(node)
         if node.op == "+" and len(operands) == 1:
             return self.tree(node_of(operands[0]), unit, name)
-        if node.op != "*":
+        things = [self.bare(node_of(p)) for p in operands if not _is_plain(node_of(p))]
+        if node.op != "*" or len(things) != 1 or not (things[0].label or things[0].formula):
             return None
-        things = [p for p in operands if not _is_plain(node_of(p))]
-        if len(things) != 1 or not (node_of(things[0]).label or node_of(things[0]).formula):
-            return None
-        child = self.tree(node_of(things[0]), unit, name)
-        times = float(node.value) / float(things[0]) if float(things[0]) else 0.0
+        child = self.tree(things[0], unit, name)
+        times = float(node.value) / float(things[0].value) if things[0].value else 0.0
         if times == 1:
             return child
         return attrs.evolve(child, name=f"{times:.6g} x {child.name}", value=self.value(node, unit) if unit else child.value)
+
+    def bare(self, node: Node) -> Node:
+        """Look through sums of one term."""
+        while node.op == "+" and not (node.label or node.formula) and len(self.operands(node)) == 1:
+            node = node_of(self.operands(node)[0])
+        return node
 
     def children(self, node: Node, unit: str) -> tuple[Explanation, ...]:
         same = unit if node.op in ("+", "-", "maximum", "minimum", "where") else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .plugins import plugins
 
 if TYPE_CHECKING:
-    from .registry import Registry
+    from .entities import Registry
 
 __all__ = ["elsewhere", "registry", "solver"]
 

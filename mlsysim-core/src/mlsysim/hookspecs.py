@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .executors import ExecutorSpec
     from .plugins import PluginInfo
     from .refreshing import Refresher
-    from .registry import Entry, RegistrySource
+    from .entities import Entry, RegistrySource
     from .rendering import Renderer
     from .solving import Request, Result, SolverSpec
     from .units import UnitDef

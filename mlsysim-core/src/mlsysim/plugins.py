@@ -17,7 +17,7 @@ from .hookspecs import PROJECT
 from .names import did_you_mean
 
 if TYPE_CHECKING:
-    from .registry import Registry, RegistrySource
+    from .entities import Registry, RegistrySource
     from .solving import SolverSpec
 
 __all__ = ["PluginInfo", "Plugins", "load_plugins", "plugins"]
@@ -85,7 +85,7 @@ class Plugins:
     def registry(self) -> Registry:
         """All data packages as one."""
         if self._registry is None:
-            from .registry import Registry
+            from .entities import Registry
 
             self._registry = Registry(self.sources, self.manager.hook.mlsysim_resolve)
         return self._registry

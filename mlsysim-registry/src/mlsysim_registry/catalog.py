@@ -14,7 +14,7 @@ from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Claim, Source
 from mlsysim.records import KINDS, Scenario
-from mlsysim.registry import Entry
+from mlsysim.entities import Entry
 from mlsysim.structure import read_facts, read_settings
 
 from .crosscheck import Backed

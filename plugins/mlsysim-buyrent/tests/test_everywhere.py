@@ -12,7 +12,7 @@ from mlsysim.evaluation import evaluate
 from mlsysim.explaining import explain
 from mlsysim.front import registry, solver
 from mlsysim.plugins import plugins
-from mlsysim.sweep import sweep
+from mlsysim.sweeping import sweep
 from mlsysim_buyrent.solver import BuyOrRent
 
 SCENARIO = "llama-3.1-8b-h100"

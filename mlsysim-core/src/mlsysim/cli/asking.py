@@ -17,7 +17,7 @@ from ..records.scenario import KINDS
 if TYPE_CHECKING:
     from ..config import SimulationConfig
     from ..documents import Document
-    from ..registry import Entry
+    from ..entities import Entry
     from .parser import Parser
 
 __all__ = ["FLAGS", "Flag", "add_scenario_arguments", "read_config"]

@@ -12,7 +12,7 @@ from .parser import Commands, add_command
 from .printing import print_json, table
 
 if TYPE_CHECKING:
-    from ..registry import Entry
+    from ..entities import Entry
 
 __all__ = ["add", "run"]
 

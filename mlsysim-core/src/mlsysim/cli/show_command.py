@@ -15,7 +15,7 @@ from .printing import print_json
 
 if TYPE_CHECKING:
     from ..provenance import Claim, Standing
-    from ..registry import Entry
+    from ..entities import Entry
     from ..renderers.style import Style
 
 __all__ = ["add", "run"]

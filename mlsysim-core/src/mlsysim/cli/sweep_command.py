@@ -14,7 +14,7 @@ from .printing import Progress, table, write_text
 
 if TYPE_CHECKING:
     from ..config import SimulationConfig
-    from ..sweep import SweepResult
+    from ..sweeping import SweepResult
 
 __all__ = ["add", "run"]
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     vary = _vary(args.vary, units)
     top = _top(args.top)
-    from ..sweep import sweep
+    from ..sweeping import sweep
 
     progress = Progress()
     try:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _column_units(config: SimulationConfig) -> dict[str, str]:
-    from ..sweep import _answering
+    from ..sweeping import _answering
 
     return {name: unit for spec in reversed(_answering(config)) for name, unit in spec.columns.items()}
 

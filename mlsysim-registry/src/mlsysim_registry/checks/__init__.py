@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .finding import Finding
 
 if TYPE_CHECKING:
-    from mlsysim.registry import Registry
+    from mlsysim.entities import Registry
 
 __all__ = ["Finding", "all_checks", "run"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlsysim.errors import MlsysimError
-from mlsysim.registry import Entry, Registry
+from mlsysim.entities import Entry, Registry
 from mlsysim.shapes import kv_bytes_per_token, parameters
 from mlsysim.units import format_quantity
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from mlsysim.errors import RegistryError
 from mlsysim.provenance import TIME_TO_LIVE, Source, independent
 from mlsysim.records import KINDS
-from mlsysim.registry import Registry, field_tolerance, today
+from mlsysim.entities import Registry, field_tolerance, today
 
 from .finding import Finding, about, catalogs, entities, place
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mlsysim.errors import Fault, MlsysimError
 from mlsysim.records import KINDS, singular
-from mlsysim.registry import Registry
+from mlsysim.entities import Registry
 
 from .finding import Finding, catalogs, place
 

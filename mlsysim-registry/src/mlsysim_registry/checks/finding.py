@@ -9,7 +9,7 @@ from typing import Literal
 import attrs
 from mlsysim.documents import find_line
 from mlsysim.errors import MlsysimError
-from mlsysim.registry import Entry, Registry
+from mlsysim.entities import Entry, Registry
 
 from ..catalog import Catalog
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlsysim.documents import load_document
 from mlsysim.errors import MlsysimError
-from mlsysim.registry import Entry, Registry
+from mlsysim.entities import Entry, Registry
 
 from .finding import Finding, about, acknowledged, entities
 

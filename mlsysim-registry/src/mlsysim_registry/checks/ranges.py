@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlsysim.documents import load_document
-from mlsysim.registry import Registry
+from mlsysim.entities import Registry
 from mlsysim.units import format_quantity, parse_quantity
 
 from .finding import Finding, about, entities

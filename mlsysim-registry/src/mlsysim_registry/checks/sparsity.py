@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from mlsysim.provenance import Claim
-from mlsysim.registry import Registry
+from mlsysim.entities import Registry
 from mlsysim.units import parse_quantity
 
 from .finding import Finding, about, entities

@@ -9,7 +9,7 @@ from mlsysim.errors import MlsysimError, UnitError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Claim
 from mlsysim.records import singular
-from mlsysim.registry import Entry, Registry
+from mlsysim.entities import Entry, Registry
 from mlsysim.units import format_quantity, parse_quantity
 
 from .finding import Finding, about, acknowledged, entities

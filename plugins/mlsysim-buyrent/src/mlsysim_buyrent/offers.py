@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.errors import SolverError
 from mlsysim.front import registry
-from mlsysim.registry import Entry
+from mlsysim.entities import Entry
 from mlsysim.tracing import Traced, trace_record
 
 __all__ = ["Z90", "latest_purchase", "log_sd", "traced_like"]

@@ -10,7 +10,7 @@ from mlsysim.solving import Setting, SolverSpec
 from mlsysim.units import parse_unit
 
 if TYPE_CHECKING:
-    from mlsysim.registry import RegistrySource
+    from mlsysim.entities import RegistrySource
 
 __all__ = ["BUY_OR_RENT", "mlsysim_register_solvers", "mlsysim_register_sources"]
 
