@@ -52,7 +52,7 @@ def run_page(page: Path) -> str:
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            contextlib.chdir(folder) if sys.version_info >= (3, 11) else _chdir(folder),
+            _inside(folder),
         ):
             return _run_blocks(text)
     finally:

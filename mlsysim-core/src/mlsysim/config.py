@@ -110,8 +110,10 @@ class SimulationConfig:
         -------
         SimulationConfig
         """
-        if overrides:
-            document = Document(document.name, apply_overrides(document.data, overrides), document.text)
+        data = apply_overrides(document.data, overrides or {})
+        if isinstance(data.get("constraints"), dict):  # performance.latency is one name there, quoted or not
+            data["constraints"] = _flat(data["constraints"])
+        document = Document(document.name, data, document.text)
         return cls.from_scenario(read_settings(Scenario, document), document)
 
     @classmethod
@@ -165,6 +167,14 @@ def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> di
             table = inner
         table[last] = _value(text)
     return changed
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Join the keys of nested tables with dots."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return flat
 
 
 def _full_key(key: str, data: Mapping[str, Any]) -> str:
@@ -241,6 +251,8 @@ class _Check:
 
     def look_up(self, role: str, kind: str, name: str, path: str) -> None:
         if not name:
+            if role in ("model", "device"):
+                self.fault(f"no {role} is named", path, f"`mlsysim list {kind}` shows all of them")
             return
         try:
             self.entries[role] = plugins().registry.get(kind, name, where=path)

@@ -209,10 +209,10 @@ class SystemEvaluation:
         most = self.answers.get("feasibility.max_batch")
         text = f"{self.scenario.name} does not fit"
         if required is not None and usable is not None:
-            missing = format_quantity(required.value - usable.value, "B")
-            text += f": it needs {required}, {missing} more than the usable {usable}"
+            needed, missing = (format_quantity(b, "B") for b in (required.value, required.value - usable.value))
+            text += f": it needs {needed}, {missing} more than the usable {format_quantity(usable.value, 'B')}"
         if most is not None:
-            text += f"; the largest batch that fits is {most}" if most.value >= 1 else "; not even batch 1 fits"
+            text += f"; the largest batch that fits is {most.value:,.0f}" if most.value >= 1 else "; not even batch 1 fits"
         return text
 
     def evidence(self) -> dict[str, Standing]:

@@ -217,6 +217,10 @@ _PARTS = {
 """What the operands of an operation are called where they have no name of their own."""
 
 
+_KEEP_UNIT = ("+", "-", "maximum", "minimum", "where")
+"""Operations whose operands have the unit of the result."""
+
+
 def _is_plain(node: Node) -> bool:
     """Whether a node is arithmetic on constants alone: nothing to explain."""
     pending = [node]
@@ -240,6 +244,7 @@ class _Builder:
     def tree(self, node: Node, unit: str, name: str) -> Explanation:
         if node.origin:
             return self.input(node, unit)
+        unit = unit or self.unit(node)
         shown = self.value(node, unit)
         if _is_plain(node):
             return Explanation(name, shown, "constant")
@@ -258,7 +263,8 @@ class _Builder:
     def single(self, node: Node, unit: str, name: str) -> Explanation | None:
         """Say "5 x layer" for a multiple of one thing, and nothing at all for a sum of one."""
         operands = self.operands(node)
-        if node.op == "+" and len(operands) == 1:
+        nothing_less = node.op == "-" and not isinstance(operands[1], Traced) and operands[1] == 0
+        if nothing_less or (node.op == "+" and len(operands) == 1):
             return self.tree(node_of(operands[0]), unit, name)
         things = [self.bare(node_of(p)) for p in operands if not _is_plain(node_of(p))]
         if node.op != "*" or len(things) != 1 or not (things[0].label or things[0].formula):
@@ -269,6 +275,18 @@ class _Builder:
             return child
         return attrs.evolve(child, name=f"{times:.6g} x {child.name}", value=self.value(node, unit) if unit else child.value)
 
+    def unit(self, node: Node) -> str:
+        """Find the unit of a sum, a difference or a choice by what a formula in it returns."""
+        pending = [node]
+        while pending:
+            current = pending.pop()
+            spec = formula_of(current.formula)
+            if spec is not None:
+                return spec.returns
+            if current.op in _KEEP_UNIT:
+                pending += [p.node for p in current.parents if isinstance(p, Traced)]
+        return ""
+
     def bare(self, node: Node) -> Node:
         """Look through sums of one term."""
         while node.op == "+" and not (node.label or node.formula) and len(self.operands(node)) == 1:
@@ -276,7 +294,7 @@ class _Builder:
         return node
 
     def children(self, node: Node, unit: str) -> tuple[Explanation, ...]:
-        same = unit if node.op in ("+", "-", "maximum", "minimum", "where") else ""
+        same = unit if node.op in _KEEP_UNIT else ""
         operands = [p for p in self.operands(node) if isinstance(p, Traced) or node.op in ("*", "/", "**", "-")]
         names = _PARTS.get(node.op, ("argument",))
         if node.op == "+":

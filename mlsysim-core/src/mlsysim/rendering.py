@@ -52,7 +52,7 @@ def find_renderer(name: str) -> Renderer:
     from .errors import UnknownNameError
     from .names import did_you_mean
     from .plugins import plugins
-    from .renderers import BUILT_IN
+    from .renderers.builtin import BUILT_IN
 
     known = {**plugins().renderers, **BUILT_IN}
     if name in known:

@@ -47,6 +47,8 @@ class Parameters:
         and the output head (also where it is the tied embedding). Input tables do not count.
     active_with_embedding : int, count
         The same and the input tables, every stored parameter once.
+    active_blocks : int, count
+        The same as ``active`` without the output head. Publishers follow any of the three.
     embedding : int, count
         Input tables: token, position and segment embedding, norm after the embedding; patch
         projection and class token of a vision transformer.
@@ -66,6 +68,7 @@ class Parameters:
     total: int
     active: int
     active_with_embedding: int
+    active_blocks: int
     embedding: int = 0
     head: int = 0
     layers: int = 0
@@ -104,7 +107,7 @@ def parameters(model: Model) -> Parameters:
     if model.network is None:
         raise ConfigError(f"the model {model.name!r} has no shape", remedy="Give it a transformer or a network")
     count = sum(op.parameters for op in expand(model.network))
-    return Parameters(total=count, active=count, active_with_embedding=count)
+    return Parameters(total=count, active=count, active_with_embedding=count, active_blocks=count)
 
 
 def _linear(inputs: int, outputs: int, *, bias: bool) -> int:
@@ -176,11 +179,12 @@ def _transformer_parameters(t: Transformer) -> Parameters:
     shared = t.layers * (attention + norms) + (t.layers - sparse) * mlp + (_norm(t) if t.final_norm else 0)
     embedding, output = _input_tables(t), _output(t)
     tied = t.vocab * t.hidden if t.head and t.tied else 0
-    active = shared + sparse * used + output
+    blocks = shared + sparse * used
     return Parameters(
         total=embedding + output + shared + sparse * experts,
-        active=active + tied,
-        active_with_embedding=active + embedding,
+        active=blocks + output + tied,
+        active_with_embedding=blocks + output + embedding,
+        active_blocks=blocks,
         embedding=embedding,
         head=output,
         layers=t.layers,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from .errors import ConfigError, PluginError, SolverError
+from .errors import ConfigError, MlsysimError, PluginError, SolverError, UnitError
 from .hookspecs import hookimpl
 from .names import did_you_mean
 from .units import parse_quantity
@@ -133,23 +133,28 @@ class SolverSpec:
                 )
         values: dict[str, float] = {}
         for name, declared in self.settings.items():
+            place = f"{where}.{self.name}.{name}"
             if name in given:
-                raw: Any = given[name]
-                value = parse_quantity(raw, declared.unit)
-                if value < 0:
-                    raise ConfigError(
-                        f"{raw!r} is negative", where=f"{where}.{self.name}.{name}", remedy="Give 0 or more"
-                    )
-                values[name] = value
+                values[name] = _read_setting(given[name], declared.unit, place)
             elif declared.default is None:
                 raise ConfigError(
                     f"the solver {self.name} needs {name} ({declared.help})",
-                    where=f"{where}.{self.name}",
+                    where=place,
                     remedy=f"Give it in {declared.unit}",
                 )
             else:
                 values[name] = declared.default
         return values
+
+
+def _read_setting(given: Any, unit: str, place: str) -> float:
+    try:
+        value = parse_quantity(given, unit)
+    except UnitError as error:
+        raise UnitError(error.what, where=place, remedy=error.remedy) from None
+    if value < 0:
+        raise ConfigError(f"{given!r} is negative", where=place, remedy="Give 0 or more")
+    return value
 
 
 def is_role(name: str) -> bool:
@@ -318,23 +323,35 @@ def run_solver(spec: SolverSpec, solver: Solver, request: Request) -> Result:
     Raises
     ------
     SolverError
-        If an output is undeclared or not finite.
+        If the solver fails, or an output is undeclared or no finite number.
     """
-    columns = solver.prepare(request)
-    answers = solver.compute(columns)
+    try:
+        columns = solver.prepare(request)
+        answers = solver.compute(columns)
+    except MlsysimError:
+        raise
+    except Exception as error:
+        raise SolverError(
+            f"the solver {spec.name} failed: {type(error).__name__}: {error}", remedy="Please report this to its authors"
+        ) from error
     outputs: dict[str, Any] = {}
     log_sd: dict[str, float] = {}
     for name, value in answers.items():
         base = name.removesuffix(".log_sd")
         if base not in spec.outputs:
             raise SolverError(f"the solver {spec.name} answered {name!r}, which it does not declare")
-        if not isinstance(value, bool) and not math.isfinite(value):
-            raise SolverError(f"the solver {spec.name} found {name} = {value}", remedy="Please report this")
+        if not _is_answer(value):
+            raise SolverError(f"the solver {spec.name} found {name} = {value!r}", remedy="Please report this to its authors")
         if base == name:
             outputs[name] = value
         else:
             log_sd[base] = float(value)
     return Result(spec.name, outputs, log_sd, tuple(columns.get("assumptions", ())))
+
+
+def _is_answer(value: Any) -> bool:
+    """Whether a value is a bool or a finite number."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def solve(spec: SolverSpec | str, request: Request) -> Result:

@@ -215,6 +215,22 @@ class Catalog:
             self._names[kind] = found
         return self._names[kind]
 
+    def tables(self, kind: str) -> Mapping[str, Path]:
+        """Return the tables of a kind, without reading them: they are read on demand.
+
+        Parameters
+        ----------
+        kind : str
+            Folder of the tables, for example ``"measurements"``.
+
+        Returns
+        -------
+        mapping of str to Path
+            Name to file; empty where the package has none.
+        """
+        found = sorted((self.folder / kind).glob("*.*"))
+        return {path.stem: path for path in found if path.suffix in (".csv", ".toml")}
+
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds that hold at least one file.
 

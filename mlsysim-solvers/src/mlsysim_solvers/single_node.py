@@ -85,7 +85,7 @@ class SingleNodeSolver:
 
 
 def _formats(c: Columns) -> Formats:
-    return Formats(c["weight_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
+    return Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
 
 
 def _abilities(c: Columns) -> Abilities:
@@ -187,23 +187,24 @@ def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
     if isinstance(shape, NetworkShape):
         layers = lower_network(shape, formats, batch, fused=features.fused_elementwise, training=True)
         outer: Table = []
+        tail: Table = []
     else:
         rows = batch * sequence
         layers = forward_layers(shape, formats, _abilities(c), batch, sequence, rows)
         outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)
-        if shape.head:
-            outer.append(loss(rows, shape.vocab, c["full_width"]))
+        tail = [loss(rows, shape.vocab, c["full_width"])] if shape.head else []
     again: Table = []
     if c["recompute"] == "full":
         again = recomputed(layers)
     elif c["recompute"] == "selective" and not features.fused_attention:
         again = recomputed([row for row in layers if row.name in SCORE_ROWS])
-    forward = layers + outer
+    forward = outer + layers
     traffic = optimizer_traffic(
         shape.parameters, c["weight_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
         c["state_width"],
     )  # fmt: skip
-    return forward + backward(forward, fused_attention=features.fused_attention) + again + [optimizer_step(traffic)]
+    gradients = backward(forward, fused_attention=features.fused_attention)
+    return forward + gradients + again + tail + [optimizer_step(traffic)]
 
 
 def _training(c: Columns) -> dict[str, Any]:

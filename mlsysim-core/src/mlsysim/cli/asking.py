@@ -12,7 +12,6 @@ import attrs
 from ..errors import ConfigError, Fault, MlsysimError, UnknownNameError
 from ..names import did_you_mean
 from ..plugins import plugins
-from ..records.scenario import KINDS
 
 if TYPE_CHECKING:
     from ..config import SimulationConfig
@@ -67,6 +66,8 @@ FLAGS = (
 """Options of all commands that take a scenario."""
 
 _PREFERRED = ("bf16", "fp16", "int8", "fp32")
+_KINDS = ("serving", "training", "inference")
+"""The kinds of scenario, repeated here because importing their records takes longer than all other commands need."""
 
 
 def add_scenario_arguments(parser: Parser) -> None:
@@ -81,7 +82,7 @@ def add_scenario_arguments(parser: Parser) -> None:
                         "(with --on) a model")  # fmt: skip
     group = parser.add_argument_group("put together or change a scenario")
     group.add_argument("--on", metavar="DEVICE", help="device that runs the model")
-    group.add_argument("--kind", choices=tuple(KINDS), help="with --on: what the model does there")
+    group.add_argument("--kind", choices=_KINDS, help="with --on: what the model does there")
     for flag in FLAGS:
         group.add_argument(flag.option, dest=flag.dest, metavar=flag.metavar, help=flag.help)
     group.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
@@ -177,6 +178,7 @@ def _compose(
 ) -> tuple[Document, tuple[str, ...]]:
     """Put a scenario together from a model, a device and what the options say."""
     from ..documents import Document
+    from ..records.scenario import KINDS
 
     model, device = _model_and_device(args.scenario, args.on)
     kind = args.kind or ("serving" if _generates(model.record) else "inference")
@@ -185,14 +187,14 @@ def _compose(
     if not _is_set("precision", given, overrides):
         workload["precision"] = _default_precision(device.record)
         said.append(f"precision: {workload['precision']}, which {device.key} has (set --precision)")
-    defaults = [
-        f"{field.name} {field.default:g}"
+    defaults = {
+        field.name: f"{field.name} {field.default:g}"
         for field in attrs.fields(KINDS[kind])
         if "unit" in field.metadata and field.default and field.default is not attrs.NOTHING
         and not _is_set(field.name, given, overrides)
-    ]  # fmt: skip
+    }  # fmt: skip
     if defaults:
-        said.append(f"{kind}: {', '.join(defaults)} (set --{defaults[0].partition(' ')[0]} and so on)")
+        said.append(f"{kind}: {', '.join(defaults.values())} (set --{', --'.join(defaults)})")
     name = f"{model.record.name} on {device.record.name}"
     data = {"name": name, "kind": kind, "workload": workload, "system": {"device": _key(device, args.on)}}
     return Document("", data), tuple(said)
@@ -244,6 +246,8 @@ def _default_precision(device: Any) -> str:
 
 def _refuse_misplaced(given: Mapping[Flag, str], kind: str) -> None:
     """Refuse options of another kind of scenario."""
+    from ..records.scenario import KINDS
+
     if kind not in KINDS:
         return  # the file itself is at fault and will be refused with its line
     faults = []

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         0 good, 3 does not fit, 4 a constraint is violated.
     """
     from ..evaluation import evaluate
-    from ..renderers import BUILT_IN
+    from ..renderers.builtin import BUILT_IN
     from ..rendering import find_renderer
 
     name = _format(args)

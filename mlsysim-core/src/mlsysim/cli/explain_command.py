@@ -17,7 +17,7 @@ mlsysim explain smart-doorbell battery_life
 mlsysim explain my-scenario.toml performance.latency --depth 3
 mlsysim explain llama-3.1-8b --on h100-sxm --batch 32 performance.tpot --format json
 """
-_DEPTH = 5
+_DEPTH = 4
 
 
 def add(commands: Commands) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from ..renderers.content import quantity
+from ..renderers.numbers import quantity
 
 __all__ = ["count", "plain_fields", "shown", "unit_at", "value_at"]
 

@@ -136,14 +136,21 @@ def _lines(entry: Entry, paths: list[str], style: Style, *, whole: bool) -> Iter
         yield style.paint(f"{entry.package}: {entry.path}", "dim")
     plain = [path for path in paths if path not in entry.claims and path != "name"]
     sourced = [path for path in paths if path in entry.claims]
-    width = max(map(len, plain), default=0)
-    if plain:
-        yield ""
-    for path in plain if whole or not sourced else []:
-        yield from style.wrap(shown(entry.record, path), f"  {path.ljust(width)}  ", " " * (width + 4))
+    outer = [path for path in plain if "." not in path] if sourced and whole else plain
+    yield from _facts(entry, outer, style)
     for path in sourced:
         yield ""
         yield from _number(entry, path, style)
+    yield from _facts(entry, [path for path in plain if path not in outer], style)
+
+
+def _facts(entry: Entry, paths: list[str], style: Style) -> Iterator[str]:
+    """Write the fields that need no source: names, kinds, keys of other entries."""
+    width = max(map(len, paths), default=0)
+    if paths:
+        yield ""
+    for path in paths:
+        yield from style.wrap(shown(entry.record, path), f"  {path.ljust(width)}  ", " " * (width + 4))
 
 
 def _number(entry: Entry, path: str, style: Style) -> Iterator[str]:

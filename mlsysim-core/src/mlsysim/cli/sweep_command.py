@@ -150,8 +150,8 @@ def _print(result: SweepResult, order: list[int], shown: int, aims: list[str]) -
 
     style = Style.of(sys.stdout)
     fit = int(result.feasible.sum())
-    what = f"{shown} of them on the frontier" if len(aims) > 1 else f"{len(order)} shown"
-    print(f"{len(result):,} variations, {fit:,} fit, {what}")
+    words = ["", f", best {len(order)} first", f", {shown} of them on the frontier"]
+    print(f"{len(result):,} variations, {fit:,} fit{words[min(2, len(aims))]}")
     if not order:
         return
     texts = [result.row(row) for row in order]

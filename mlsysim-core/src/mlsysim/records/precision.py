@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..errors import ConfigError
 from ..names import did_you_mean
 
@@ -19,13 +21,17 @@ TF32 is stored as 32 bits. The MX formats add one 8-bit scale to each block of 3
 """
 
 
+_BITS_PER_WEIGHT = re.compile(r"\d+(\.\d+)?bpw")
+"""A stored format that is known by its average alone, for example ``4.9bpw``: bits per weight, scales included."""
+
+
 def check_precision(name: str, *, where: str = "precision") -> str:
     """Return the name of a number format, or refuse it.
 
     Parameters
     ----------
     name : str
-        For example ``"bf16"``.
+        For example ``"bf16"``, or ``"4.9bpw"`` for stored weights of so many bits each.
     where : str
         The argument that holds it, for the message.
 
@@ -40,7 +46,7 @@ def check_precision(name: str, *, where: str = "precision") -> str:
         If no such format is known.
     """
     folded = name.lower()
-    if folded not in BITS:
+    if folded not in BITS and not _BITS_PER_WEIGHT.fullmatch(folded):
         raise ConfigError(f"unknown precision {name!r}", where=where, remedy=did_you_mean(name, BITS))
     return folded
 
@@ -57,4 +63,6 @@ def bytes_per_element(precision: str) -> float:
     -------
     float, B
     """
-    return BITS[check_precision(precision)] / 8
+    folded = check_precision(precision)
+    bits = BITS.get(folded)
+    return (float(folded.removesuffix("bpw")) if bits is None else bits) / 8

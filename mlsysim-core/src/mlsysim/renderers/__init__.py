@@ -1,20 +1,4 @@
-"""The formats that the core writes itself: text, json and markdown."""
+"""The formats that the core writes itself, and how it draws on a screen.
 
-from __future__ import annotations
-
-from ..rendering import Renderer
-from .markdown import render_markdown
-from .plain import render_json
-from .text import render_text
-
-__all__ = ["BUILT_IN", "render_json", "render_markdown", "render_text"]
-
-BUILT_IN = {
-    renderer.name: renderer
-    for renderer in (
-        Renderer("text", render_text, "the scorecard, for people"),
-        Renderer("json", render_json, "plain data that SystemEvaluation.from_dict reads back"),
-        Renderer("markdown", render_markdown, "tables, for reports and issues"),
-    )
-}
-"""By name; plugins add others through ``mlsysim_register_renderers``."""
+Nothing is imported here, so that a command that only prints a table loads no evaluation.
+"""

@@ -10,7 +10,8 @@ import attrs
 from ..errors import MlsysimError
 from ..evaluation import LEVELS, QUESTIONS
 from ..provenance import Level
-from ..units import format_quantity, parse_unit
+from ..units import format_quantity
+from .numbers import quantity
 
 if TYPE_CHECKING:
     from ..constraints import Constraint
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from ..provenance import Standing
 
 __all__ = [
-    "Check", "Row", "checks", "evidence_counts", "headroom", "interval", "levels", "open_questions", "quantity",
-    "rows", "setup", "verdict", "weak_points",
+    "Check", "Row", "checks", "evidence_counts", "headroom", "interval", "levels", "open_questions", "rows", "setup", "times", "too_large", "verdict", "weak_points",
 ]  # fmt: skip
 
 
@@ -56,34 +56,6 @@ class Check(NamedTuple):
     found: str
 
 
-_SMALL = 0.1
-"""Below so many kilograms or kilowatt-hours the prefix is dropped."""
-
-
-def quantity(value: float, unit: str, digits: int = 4) -> str:
-    """Write a number for people.
-
-    Parameters
-    ----------
-    value : float, SI
-        The number.
-    unit : str
-        Its unit.
-    digits : int
-        Significant digits.
-
-    Returns
-    -------
-    str
-        As :func:`format_quantity`, with plural counts, and in grams and watt-hours where there is
-        little of them.
-    """
-    if unit.startswith(("kg", "kWh")) and 0 < abs(value) < _SMALL * parse_unit(unit).factor:
-        unit = unit[1:]
-    text = format_quantity(value, unit, digits)
-    return f"{text}s" if unit in ("token", "sample") and value != 1 else text
-
-
 def verdict(evaluation: SystemEvaluation) -> tuple[str, str]:
     """Say in a word how it ends.
 
@@ -96,7 +68,7 @@ def verdict(evaluation: SystemEvaluation) -> tuple[str, str]:
     -------
     word, colour : str
     """
-    if "feasibility.fits" in evaluation.answers and not evaluation.fits:
+    if too_large(evaluation):
         return "DOES NOT FIT", "red"
     if evaluation.violations:
         return "CONSTRAINT VIOLATED", "red"
@@ -247,6 +219,37 @@ def headroom(evaluation: SystemEvaluation) -> tuple[str, float | None]:
         return "yes", share
     spare = format_quantity(usable.value - required.value, "B")
     return f"yes, with {spare} to spare", share
+
+
+def too_large(evaluation: SystemEvaluation) -> bool:
+    """Tell whether it is known not to fit.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+
+    Returns
+    -------
+    bool
+    """
+    return "feasibility.fits" in evaluation.answers and not evaluation.fits
+
+
+def times(share: float) -> str:
+    """Write a share, or a multiple where it is large.
+
+    Parameters
+    ----------
+    share : float, ratio
+        For example 0.316, or 29700.
+
+    Returns
+    -------
+    str
+        ``"31.6 % of"`` or ``"29,700 times the"``.
+    """
+    return f"{100 * share:.3g} % of" if share < 10 else f"{float(f'{share:.3g}'):,.0f} times the"
 
 
 def open_questions(evaluation: SystemEvaluation) -> list[tuple[str, str]]:

@@ -39,7 +39,8 @@ def _lines(evaluation: SystemEvaluation, *, evidence: bool) -> Iterator[str]:
         if level == "feasibility" and text:
             rows.insert(0, ("fits", text, ""))
         if rows:
-            yield from (f"## {heading}", "")
+            unreal = level == "performance" and content.too_large(evaluation)
+            yield from (f"## {heading}{', if it did fit' if unreal else ''}", "")
             yield from markdown_table(("Answer", "Value", "90 % interval"), rows)
             yield ""
     yield from _list("Not evaluated", (f"{question} {reason}" for question, reason in content.open_questions(evaluation)))

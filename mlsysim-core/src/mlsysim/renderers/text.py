@@ -92,6 +92,8 @@ class _Scorecard:
         unanswered = list(content.open_questions(self.evaluation)) if level == "macro" else []
         if level not in ("feasibility", "performance", "macro") and not rows:
             return
+        if level == "performance" and content.too_large(self.evaluation):
+            heading += ", if it did fit"
         yield ""
         yield self.heading(heading, _INTERVAL if any(row.interval for row in rows) else "", self.column)
         if level == "feasibility":
@@ -115,7 +117,7 @@ class _Scorecard:
         yield from (self.style.paint(line, colour) for line in lines[1:])
         if share is not None:
             bar = self.style.paint(self.style.bar(share, _BAR), colour)
-            yield f"{_INDENT}{'memory use'.ljust(self.label)}{bar} {100 * share:.3g} % of usable"
+            yield f"{_INDENT}{'memory use'.ljust(self.label)}{bar} {content.times(share)} usable"
 
     def row(self, row: content.Row) -> str:
         label = row.label.ljust(self.label)

@@ -166,21 +166,25 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     half, full = constants.HALF_WIDTH, constants.FULL_WIDTH
     text = isinstance(shape, TransformerShape)
     columns: dict[str, Any] = {
-        "weight_width": own, "kv_width": own, "activation_width": max(own, half if text else 1.0),
+        "weight_width": own, "operand_width": own, "kv_width": own, "activation_width": max(own, half if text else 1.0),
         "full_width": full, "mask_width": constants.MASK_WIDTH, "flop_per_mac": constants.FLOP_PER_MAC,
     }  # fmt: skip
     if isinstance(workload, Serving):
-        columns["weight_width"] = bytes_per_element(workload.weights or precision)
-        columns["kv_width"] = bytes_per_element(workload.kv_cache or precision)
+        columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
+        columns["kv_width"] = _width(workload.kv_cache or precision, "workload.kv_cache")
     elif isinstance(workload, Training):
         columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
-        master = bytes_per_element(workload.master) if workload.master else 0.0
+        master = _width(workload.master, "workload.master") if workload.master else 0.0
         columns["master_width"] = master if master > stored else 0.0
         columns["weight_passes"] = 1.0 if master > stored else 2.0
         columns["states"] = constants.OPTIMIZER_STATES[workload.optimizer]
         eight_bit = workload.optimizer == "adam8bit"
         columns["state_width"] = constants.ADAM_8BIT_STATE if eight_bit else max(master, stored)
     return columns
+
+
+def _width(name: str, where: str) -> float:
+    return bytes_per_element(check_precision(name, where=where))
 
 
 def _memory(device: Device, stack: Stack) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def matmul_weight_bytes(n: Any, k: Any, batch: Any, width: Any) -> Any:
     return width * n * k * batch
 
 
-@formula("B", m="1", n="1", k="1", batch="1", width="B")
-def matmul_activation_bytes(m: Any, n: Any, k: Any, batch: Any, width: Any) -> Any:
+@formula("B", m="1", n="1", k="1", batch="1", operand="B", result="B")
+def matmul_activation_bytes(m: Any, n: Any, k: Any, batch: Any, operand: Any, result: Any) -> Any:
     """Return the bytes of the left operand, read once, and of the result, written once.
 
     Parameters
@@ -80,8 +80,8 @@ def matmul_activation_bytes(m: Any, n: Any, k: Any, batch: Any, width: Any) -> A
         Rows, columns and inner dimension.
     batch : float or array, count
         Products of this size.
-    width : float, B
-        Bytes per element.
+    operand, result : float, B
+        Bytes per element of the left operand and of the result.
 
     Returns
     -------
@@ -89,9 +89,9 @@ def matmul_activation_bytes(m: Any, n: Any, k: Any, batch: Any, width: Any) -> A
 
     Notes
     -----
-    Q_a = b m (k + n) w.
+    Q_a = b m (k w_in + n w_out).
     """
-    return width * (k + n) * batch * m
+    return (operand * k + result * n) * batch * m
 
 
 @formula("1", m="1", n="1", batch="1", tile_m="1", tile_n="1")

@@ -183,7 +183,7 @@ def headroom(usable: Any, required: Any) -> Any:
     return usable - required
 
 
-@formula("sample", free="B", per_sample="B/sample")
+@formula("sample", free="B", per_sample="B/sample", discrete=("sample",))
 def fitting_batch(free: Any, per_sample: Any) -> Any:
     """Return the largest whole batch that fits.
 

@@ -10,6 +10,7 @@ from ..formulas.attention import (
     causal_pairs,
     full_pairs,
     kv_read_bytes,
+    mean_context,
     reread_bytes,
     windowed_mean_context,
 )
@@ -139,11 +140,11 @@ def _unfused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, 
     width = formats.activation
     scores = Operator(
         "attention scores", "gemm", count, sequence, sequence, shape.head_dim, products, 0.5 * flops,
-        0.0, matmul_activation_bytes(sequence, sequence + shape.head_dim, shape.head_dim, products, width),
+        0.0, matmul_activation_bytes(sequence, sequence + shape.head_dim, shape.head_dim, products, width, width),
     )  # fmt: skip
     values = Operator(
         "attention values", "gemm", count, sequence, shape.v_dim, sequence, products, 0.5 * flops,
-        0.0, matmul_activation_bytes(sequence, 2.0 * shape.v_dim, sequence, products, width),
+        0.0, matmul_activation_bytes(sequence, 2.0 * shape.v_dim, sequence, products, width, width),
     )  # fmt: skip
     softmax = stream("softmax", count, stream_bytes(products * sequence, 2.0 * sequence, width))
     return [scores, softmax, values]
@@ -177,7 +178,7 @@ def attention_over_cache(
     table: Table = []
     for count, window in ((shape.full_layers, None), (shape.window_layers, shape.window)):
         if count:
-            context = input + 0.5 * output if window is None else windowed_mean_context(input, output, window)
+            context = mean_context(input, output) if window is None else windowed_mean_context(input, output, window)
             cache = kv_read_bytes(batch, context, shape.cache_elements, formats.cache)
             flops = attention_flops(batch * context, shape.heads, qk_dim, v_dim, formats.flop_per_mac)
             own = attention_bytes(batch, shape.heads * (qk_dim + v_dim), formats.activation)

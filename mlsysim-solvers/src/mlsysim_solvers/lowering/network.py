@@ -9,7 +9,7 @@ from mlsysim.shapes import Op, expand
 
 from ..formulas.gemm import matmul_weight_bytes
 from ..formulas.vision import conv_bytes, conv_flops, conv_rows
-from .operators import Formats, Operator, Table, stream
+from .operators import ONCE, Formats, Operator, Table, stream
 from .shape import number
 
 __all__ = ["NetworkRow", "NetworkShape", "lower_network", "network_shape"]
@@ -150,7 +150,7 @@ def lower_network(
     list of Operator
     """
     table: Table = []
-    _, activation, _, flop_per_mac = formats
+    _, _, activation, _, flop_per_mac = formats
     for name, kind, count, height, width, n, k, groups, macs, elements in shape.rows:
         flops = conv_flops(batch, macs, flop_per_mac)
         table.append(
@@ -166,5 +166,5 @@ def lower_network(
         elements, kernels = elements + 2.0 * shape.outputs, kernels + shape.weighted
     if training:
         elements, kernels = elements + 3.0 * shape.normed_outputs, kernels + 2.0 * shape.weighted
-    table.append(stream("norms, activations and pools", 1.0, conv_bytes(batch, elements, activation), kernels))
+    table.append(stream("norms, activations and pools", ONCE, conv_bytes(batch, elements, activation), kernels))
     return table

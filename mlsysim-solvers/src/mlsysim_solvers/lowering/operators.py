@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight_bytes
 
-__all__ = ["MATRIX_KINDS", "STREAM_KINDS", "Formats", "Operator", "Table", "gemm", "stream"]
+__all__ = ["MATRIX_KINDS", "ONCE", "STREAM_KINDS", "Formats", "Operator", "Table", "gemm", "stream"]
+
+ONCE = 1.0
+"""Count of an operator outside the layers; one object, so that neighbours are added together."""
 
 MATRIX_KINDS = frozenset({"gemm", "grouped_gemm", "conv"})
 """Kinds whose arithmetic runs in output tiles."""
@@ -64,13 +67,15 @@ class Formats(NamedTuple):
 
     Parameters
     ----------
-    weight, activation, cache : float, B
-        Bytes per element of weights, of activations between operators, and of the key-value cache.
+    weight, operand, activation, cache : float, B
+        Bytes per element of weights, of what multiplies them, of activations between operators, and of
+        the key-value cache.
     flop_per_mac : float, FLOP
         Work of one multiply-accumulate.
     """
 
     weight: Any
+    operand: Any
     activation: Any
     cache: Any
     flop_per_mac: Any
@@ -101,12 +106,12 @@ def gemm(
     -------
     Operator
     """
-    weight, activation, _, flop_per_mac = formats
+    weight, operand, activation, _, flop_per_mac = formats
     return Operator(
         name, kind, count, m, n, k, batch,
         matmul_flops(m, n, k, batch, flop_per_mac),
         matmul_weight_bytes(n, k, batch, weight),
-        matmul_activation_bytes(m, n if out is None else out, k, batch, activation),
+        matmul_activation_bytes(m, n if out is None else out, k, batch, operand, activation),
     )  # fmt: skip
 
 

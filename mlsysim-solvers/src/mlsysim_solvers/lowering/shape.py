@@ -136,4 +136,6 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         causal=t.causal, latent=latent is not None, head=t.head and bool(t.vocab), pooler=t.pooler,
         final_norm=t.final_norm,
     )  # fmt: skip
-    return TransformerShape(*(value if isinstance(value, bool) else number(value) for value in values))
+    # Equal counts become one object, so that the engine sees which neighbours share their count.
+    same: dict[float, float] = {}
+    return TransformerShape(*(same.setdefault(v, float(v)) if type(v) in (int, float) else v for v in values))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..formulas.backward import attention_backward_flops, stream_backward_bytes
 from ..formulas.elementwise import stream_bytes
-from .operators import MATRIX_KINDS, Operator, Table, stream
+from .operators import MATRIX_KINDS, ONCE, Operator, Table, stream
 
 __all__ = ["backward", "loss", "optimizer_step", "recomputed"]
 
@@ -86,7 +86,7 @@ def loss(rows: Any, vocab: Any, width: Any) -> Operator:
     Operator
         Logits are read for the loss, read again and overwritten for the gradient.
     """
-    return stream("loss", 1.0, stream_bytes(rows, 3.0 * vocab, width), 3.0)
+    return stream("loss", ONCE, stream_bytes(rows, 3.0 * vocab, width), 3.0)
 
 
 def optimizer_step(traffic: Any) -> Operator:
@@ -101,4 +101,4 @@ def optimizer_step(traffic: Any) -> Operator:
     -------
     Operator
     """
-    return stream("optimizer", 1.0, traffic, kind="optimizer")
+    return stream("optimizer", ONCE, traffic, kind="optimizer")

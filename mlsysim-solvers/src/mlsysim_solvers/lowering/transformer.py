@@ -7,7 +7,7 @@ from typing import Any
 from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities, attention_over_cache, attention_over_sequence, projections
-from .operators import Formats, Table, gemm, stream
+from .operators import ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 
 __all__ = ["decode", "decoder_tail", "embedding", "forward_layers", "prefill"]
@@ -173,9 +173,9 @@ def embedding(shape: TransformerShape, formats: Formats, batch: Any, rows: Any) 
     list of Operator
     """
     if shape.patches:
-        return [gemm("patch embedding", 1.0, batch * shape.patches, shape.hidden, shape.patch_elements, formats)]
+        return [gemm("patch embedding", ONCE, batch * shape.patches, shape.hidden, shape.patch_elements, formats)]
     traffic = lookup_bytes(rows, shape.lookups * shape.hidden, formats.weight, formats.activation)
-    return [stream("embedding", 1.0, traffic, shape.lookups, kind="lookup")]
+    return [stream("embedding", ONCE, traffic, shape.lookups, kind="lookup")]
 
 
 def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: Any) -> Table:
@@ -198,11 +198,11 @@ def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: An
     """
     table: Table = []
     if shape.final_norm:
-        table.append(stream("final norm", 1.0, stream_bytes(rows, 2.0 * shape.hidden, formats.activation)))
+        table.append(stream("final norm", ONCE, stream_bytes(rows, 2.0 * shape.hidden, formats.activation)))
     if shape.pooler:
-        table.append(gemm("pooler", 1.0, batch, shape.hidden, shape.hidden, formats))
+        table.append(gemm("pooler", ONCE, batch, shape.hidden, shape.hidden, formats))
     if shape.head:
-        table.append(gemm("output projection to vocabulary", 1.0, rows, shape.vocab, shape.hidden, formats))
+        table.append(gemm("output projection to vocabulary", ONCE, rows, shape.vocab, shape.hidden, formats))
     if shape.classes:
-        table.append(gemm("classifier", 1.0, batch, shape.classes, shape.hidden, formats))
+        table.append(gemm("classifier", ONCE, batch, shape.classes, shape.hidden, formats))
     return table

@@ -71,11 +71,11 @@ class BuyOrRent:
 
     def _terms(self, settings: Mapping[str, float]) -> str:
         """Say on which terms the machine is owned."""
+        years = settings["lifetime"] / parse_quantity("1 year", "s")
         return (
-            f"buy-or-rent: {format_quantity(settings['lifetime'], 'year')} of use, {settings['discount']:.3g} interest "
-            f"and {settings['upkeep']:.3g} of the price for upkeep per year, electricity at "
-            f"{format_quantity(settings['electricity'], 'USD/kWh')} (set settings.buy-or-rent.lifetime, .discount, "
-            ".upkeep, .electricity)"
+            f"buy-or-rent: {years:.3g} years of use, {settings['discount']:.3g} interest and {settings['upkeep']:.3g} of "
+            f"the price for upkeep per year, electricity at {format_quantity(settings['electricity'], 'USD/kWh')} "
+            "(set settings.buy-or-rent.lifetime, .discount, .upkeep, .electricity)"
         )
 
     def _purchase(self, request: Request) -> tuple[Any, float, str]:

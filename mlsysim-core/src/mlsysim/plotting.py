@@ -1,0 +1,326 @@
+"""The scorecard as one picture: does it fit, what binds, and how sure the answers are.
+
+matplotlib is imported when a picture is asked for. Figures are made without pyplot, so no
+window opens and no global state of matplotlib changes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import ConfigError
+from .names import did_you_mean
+from .provenance import Level
+from .renderers import content
+from .renderers.numbers import quantity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .evaluation import Answer, SystemEvaluation
+
+__all__ = ["check_plot_path", "plot_scorecard"]
+
+_SUFFIXES = (".svg", ".png", ".pdf")
+_INK, _MUTED, _LINE, _PALE = "#1b1f24", "#667085", "#d0d5dd", "#eef1f5"
+_GOOD, _BAD, _ACCENT, _WARN = "#1a7f37", "#c62828", "#2458c5", "#c77700"
+_COLOURS = {"green": _GOOD, "red": _BAD, "yellow": _WARN}
+_LEVEL_COLOURS = {
+    Level.MEASURED: "#12652b", Level.CORROBORATED: "#3f9d5a", Level.ARCHIVED: "#7fb5d8", Level.STATED: "#a9c4e6",
+    Level.ESTIMATE: "#e8b04a",
+}  # fmt: skip
+_MOST_ROWS = 13
+
+
+def check_plot_path(path: str | Path) -> None:
+    """Refuse a picture that could not be written, before anything is computed.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the picture will stand.
+
+    Raises
+    ------
+    ConfigError
+        If the suffix is unknown, the folder is missing, or matplotlib is not installed.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in _SUFFIXES:
+        remedy = did_you_mean(file.suffix, _SUFFIXES) if file.suffix else "End the name in .svg, .png or .pdf"
+        raise ConfigError(f"{file.suffix or 'no suffix'} is no picture format", where=str(path), remedy=remedy)
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {file.absolute().parent}", where=str(path), remedy="Make it first")
+    _figure_class()
+
+
+def _figure_class() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError(
+            "drawing needs matplotlib, which is not installed", remedy='pip install "mlsysim-core[plot]"'
+        ) from None
+    return Figure
+
+
+def plot_scorecard(evaluation: SystemEvaluation, path: str | Path | None = None) -> Figure:
+    """Draw an evaluation.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        What to show.
+    path : str or Path, optional
+        Where to write it; ``.svg``, ``.png`` or ``.pdf``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        For further changes.
+
+    Raises
+    ------
+    ConfigError
+        If matplotlib is not installed, or the path is not usable.
+    """
+    if path is not None:
+        check_plot_path(path)
+    figure = _figure_class()(figsize=(11.5, 6.6), dpi=150, facecolor="white")
+    grid = figure.add_gridspec(
+        2, 2, left=0.075, right=0.975, top=0.78, bottom=0.205, width_ratios=(1, 1.12), height_ratios=(0.62, 3),
+        wspace=0.11, hspace=0.62,
+    )  # fmt: skip
+    _head(figure, evaluation)
+    _memory(figure.add_subplot(grid[0, 0]), evaluation)
+    _roofline(figure.add_subplot(grid[1, 0]), evaluation)
+    _figures(figure.add_subplot(grid[:, 1]), evaluation)
+    _foot(figure, evaluation)
+    if path is not None:
+        _save(figure, path)
+    return figure
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    try:
+        figure.savefig(str(path))
+    except OSError as problem:
+        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=str(path)) from None
+
+
+def _head(figure: Figure, evaluation: SystemEvaluation) -> None:
+    word, colour = content.verdict(evaluation)
+    figure.text(0.025, 0.935, evaluation.scenario.name, fontsize=17, fontweight="bold", color=_INK, va="center")
+    figure.text(
+        0.975, 0.935, word, fontsize=11, fontweight="bold", color="white", ha="right", va="center",
+        bbox={"boxstyle": "round,pad=0.5", "facecolor": _COLOURS[colour], "edgecolor": "none"},
+    )  # fmt: skip
+    figure.text(0.025, 0.882, "  ·  ".join(content.setup(evaluation)), fontsize=9, color=_MUTED, va="center")
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=10.5, fontweight="bold", color=_INK, pad=8)
+
+
+def _bare(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _memory(axes: Axes, evaluation: SystemEvaluation) -> None:
+    _bare(axes)
+    _title(axes, "Memory")
+    required = evaluation.answers.get("feasibility.memory_required")
+    usable = evaluation.answers.get("feasibility.memory_usable")
+    if required is None or usable is None or not usable.value:
+        axes.text(0, 0.5, "not evaluated", fontsize=9, color=_MUTED, transform=axes.transAxes)
+        return
+    share = required.value / usable.value
+    colour = _GOOD if evaluation.fits else _BAD
+    shown = min(share, 2.0)  # a bar a thousand times too long tells no more than one twice as long
+    axes.barh(0, 1, height=0.62, color=_PALE, edgecolor=_LINE, linewidth=0.8)
+    axes.barh(0, shown, height=0.62, color=colour, alpha=0.88)
+    axes.plot([1, 1], [-0.5, 0.5], color=_INK, linewidth=1.4)
+    axes.set_xlim(0, max(1.0, shown) * 1.002)
+    axes.set_ylim(-0.95, 0.5)
+    needed, most = quantity(required.value, "B"), quantity(usable.value, "B")
+    text, _ = content.headroom(evaluation)
+    spare = text.partition("with ")[2] if evaluation.fits else f"{quantity(required.value - usable.value, 'B')} too much"
+    said = f"{needed} needed  =  {content.times(share)} {most} usable" + (f",  {spare}" if spare else "")
+    axes.text(0, -0.88, said, fontsize=9, color=_INK if evaluation.fits else _BAD, va="bottom")
+
+
+class _Roof(NamedTuple):
+    """What a roofline needs, all in SI."""
+
+    peak: float
+    bandwidth: float
+    intensity: float
+    rate: float
+
+
+def _roof(evaluation: SystemEvaluation) -> _Roof | None:
+    """Find work, traffic and time among the answers, and the roofs among the records."""
+    entry = evaluation.config.entries.get("device") if evaluation.config is not None else None
+    work, traffic = evaluation.answers.get("performance.flops"), evaluation.answers.get("performance.bytes")
+    time = evaluation.answers.get("performance.latency") or evaluation.answers.get("performance.step_time")
+    if entry is None or work is None or traffic is None or time is None:
+        return None
+    peak = entry.record.compute.peak.get(evaluation.scenario.workload.precision)
+    bandwidth = entry.record.memory.bandwidth
+    if peak is None or not peak.dense or not bandwidth or not (work.value and traffic.value and time.value):
+        return None
+    devices = evaluation.scenario.system.devices
+    return _Roof(peak.dense * devices, bandwidth * devices, work.value / traffic.value, work.value / time.value)
+
+
+def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
+    _title(axes, _bound_words(evaluation))
+    roof = _roof(evaluation)
+    if roof is None:
+        _bare(axes)
+        axes.text(0, 0.92, "no roofline: work, traffic or time is not among the answers", fontsize=9, color=_MUTED,
+                  transform=axes.transAxes)  # fmt: skip
+        return
+    ridge = roof.peak / roof.bandwidth
+    left, right = min(roof.intensity, ridge) / 8, max(roof.intensity, ridge) * 8
+    ceiling = min(roof.peak, roof.intensity * roof.bandwidth)
+    bottom = min(left * roof.bandwidth, roof.rate) / 3
+    axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(bottom, roof.peak * 4))
+    axes.fill_between([left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], bottom, color=_PALE, zorder=0)
+    axes.plot([left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], color=_INK, linewidth=1.6)
+    axes.plot([roof.intensity] * 2, [roof.rate, ceiling], color=_ACCENT, linewidth=1.2, linestyle=(0, (2, 2)))
+    axes.plot([roof.intensity], [roof.rate], "o", color=_ACCENT, markersize=9, markeredgecolor="white", zorder=5)
+    axes.annotate(
+        f"{quantity(roof.rate, 'FLOP/s', 3)}\n{roof.rate / ceiling:.0%} of this roof", (roof.intensity, roof.rate),
+        xytext=(11, -4), textcoords="offset points", fontsize=9, color=_ACCENT, va="top", fontweight="bold",
+    )  # fmt: skip
+    peak = f"{quantity(roof.peak, 'FLOP/s')} {evaluation.scenario.workload.precision}"
+    axes.text(right, roof.peak * 1.15, peak + "  ", fontsize=8.5, color=_INK, ha="right", va="bottom")
+    axes.text(0.02, 0.95, f"memory roof: {quantity(roof.bandwidth, 'B/s')}", fontsize=8.5, color=_INK, va="top",
+              transform=axes.transAxes)  # fmt: skip
+    _log_axes(axes)
+
+
+def _bound_words(evaluation: SystemEvaluation) -> str:
+    bound = evaluation.answers.get("performance.bound")
+    factor = evaluation.answers.get("performance.bound_factor")
+    if bound is None:
+        return "Roofline"
+    above = f", {factor.value:.3g}x above the next resource" if factor is not None else ""
+    return f"Roofline: {bound.value}-bound{above}"
+
+
+def _log_axes(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xlabel("arithmetic intensity (FLOP/B)", fontsize=8.5, color=_MUTED)
+    axes.set_ylabel("FLOP/s", fontsize=8.5, color=_MUTED)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value, "FLOP/s", 3).partition("FLOP")[0]))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(base=10, numticks=7))
+        axis.set_minor_locator(NullLocator())
+    axes.tick_params(labelsize=8, colors=_MUTED, length=3)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(_LINE)
+
+
+def _figures(axes: Axes, evaluation: SystemEvaluation) -> None:
+    """List the key figures; beside each, its 90 % interval relative to the figure itself."""
+    _bare(axes)
+    what = "Answers, if it did fit" if content.too_large(evaluation) else "Answers"
+    _title(axes, f"{what}, with 90 % intervals")
+    answers = _key_answers(evaluation)
+    spread = max([_spread(answer) for answer in answers] + [1.25])
+    axes.set_xlim(0, 1)
+    axes.set_ylim(max(len(answers), 8) - 0.4, -0.6)
+    for position, answer in enumerate(answers):
+        _figure(axes, position, answer, spread)
+    if any(_spread(answer) > 1 for answer in answers):
+        _ratio_scale(axes, max(len(answers), 8) - 0.75, spread)
+    if not answers:
+        axes.text(0, 0, "nobody answered", fontsize=9, color=_MUTED)
+
+
+_LEFT, _RIGHT = 0.70, 0.99
+"""Where the intervals stand, in widths of their panel."""
+
+
+def _key_answers(evaluation: SystemEvaluation) -> list[Answer]:
+    """Choose the numbers to print: what has an interval first, in the order of the scorecard."""
+    said = {"feasibility.memory_required", "feasibility.memory_usable", "feasibility.headroom", "performance.flops",
+            "performance.bytes", "performance.bound_factor"}  # fmt: skip
+    numbers = [a for name, a in evaluation.answers.items() if name not in said and not isinstance(a.value, (bool, str))]
+    uncertain = [answer for answer in numbers if answer.low is not None]
+    kept = (uncertain + [answer for answer in numbers if answer.low is None])[:_MOST_ROWS]
+    return [answer for level in content.levels(evaluation) for answer in kept if answer.name.startswith(f"{level}.")]
+
+
+def _spread(answer: Answer) -> float:
+    """Return the larger ratio of an end of the interval to the central value."""
+    if not answer.low or not answer.high or not answer.value:
+        return 1.0
+    return float(max(answer.high / answer.value, answer.value / answer.low))
+
+
+def _figure(axes: Axes, position: int, answer: Answer, spread: float) -> None:
+    axes.text(0.0, position, answer.label, fontsize=9.2, color=_MUTED, va="center")
+    axes.text(0.665, position, quantity(answer.value, answer.unit), fontsize=9.6, color=_INK, va="center", ha="right",
+              fontweight="bold")  # fmt: skip
+    axes.plot([0, 1], [position + 0.5] * 2, color=_PALE, linewidth=0.8, zorder=0)
+    if _spread(answer) <= 1 or answer.low is None or answer.high is None:
+        return
+    low, high = (_place(end / answer.value, spread) for end in (answer.low, answer.high))
+    axes.plot([low, high], [position] * 2, color=_ACCENT, linewidth=4.5, alpha=0.35, solid_capstyle="round")
+    axes.plot([_place(1.0, spread)], [position], "o", color=_ACCENT, markersize=5)
+
+
+def _place(ratio: float, spread: float) -> float:
+    """Map a ratio to the panel: logarithmic, 1 in the middle."""
+    from math import log
+
+    middle, half = (_LEFT + _RIGHT) / 2, (_RIGHT - _LEFT) / 2
+    return middle + half * log(ratio) / log(spread)
+
+
+def _ratio_scale(axes: Axes, below: float, spread: float) -> None:
+    for ratio in (1 / spread, 1.0, spread):
+        place = _place(ratio, spread)
+        axes.plot([place] * 2, [-0.5, below - 0.05], color=_LINE, linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
+        axes.text(place, below + 0.22, f"{ratio:.2g}x", fontsize=7.8, color=_MUTED, ha="center", va="center")
+
+
+def _foot(figure: Figure, evaluation: SystemEvaluation) -> None:
+    axes = figure.add_axes((0.075, 0.045, 0.90, 0.05))
+    _bare(axes)
+    standings = evaluation.evidence() if evaluation.config is not None else {}
+    counts = [(level, sum(s.level is level for s in standings.values())) for level in sorted(Level, reverse=True)]
+    axes.set_xlim(0, max(1, len(standings)))
+    axes.set_ylim(0, 1)
+    start = 0
+    for level, count in counts:
+        if count:
+            axes.barh(0.5, count, left=start, height=0.9, color=_LEVEL_COLOURS[level], edgecolor="white", linewidth=1.2)
+            _segment(axes, start, count, level, len(standings))
+            start += count
+    flags = [f"{len([s for s in standings.values() if test(s)])} {word}" for word, test in _FLAGS
+             if any(test(s) for s in standings.values())]  # fmt: skip
+    said = f"Evidence: the {len(standings)} sourced numbers behind the answers" + (f"  ({', '.join(flags)})" if flags else "")
+    _title(axes, said if standings else "Evidence: " + content.evidence_counts(standings))
+
+
+_FLAGS: tuple[tuple[str, Any], ...] = (("disputed", lambda s: s.disputed), ("stale", lambda s: s.stale))
+
+
+def _segment(axes: Axes, start: int, count: int, level: Level, total: int) -> None:
+    """Write a count into its bar: with the word where there is room."""
+    dark = level in (Level.MEASURED, Level.CORROBORATED)
+    word = "estimates" if level is Level.ESTIMATE and count > 1 else level.label
+    text = f"{count} {word}" if count / total > 0.11 else str(count)
+    axes.text(start + count / 2, 0.5, text, fontsize=8.5, color="white" if dark else _INK, ha="center", va="center")

@@ -1,0 +1,34 @@
+"""Numbers as people write them."""
+
+from __future__ import annotations
+
+from ..units import format_quantity, parse_unit
+
+__all__ = ["quantity"]
+
+_SMALL = 0.1
+"""Below so many kilograms or kilowatt-hours the prefix is dropped."""
+
+
+def quantity(value: float, unit: str, digits: int = 4) -> str:
+    """Write a number for people.
+
+    Parameters
+    ----------
+    value : float, SI
+        The number.
+    unit : str
+        Its unit.
+    digits : int
+        Significant digits.
+
+    Returns
+    -------
+    str
+        As :func:`format_quantity`, with plural counts, and in grams and watt-hours where there is
+        little of them.
+    """
+    if unit.startswith(("kg", "kWh")) and 0 < abs(value) < _SMALL * parse_unit(unit).factor:
+        unit = unit[1:]
+    text = format_quantity(value + 0.0, unit, digits)  # adding zero makes a zero of -0.0
+    return f"{text}s" if unit in ("token", "sample") and value != 1 else text

@@ -1,0 +1,109 @@
+"""``mlsysim registry check``: run the machine checks; this is what continuous integration runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlsysim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mlsysim.entities import Registry
+
+    from ..checks import Finding
+
+__all__ = ["add", "run"]
+
+_FAULTY = 2
+
+
+def add(commands: Any) -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers action
+        Where to add it.
+    """
+    parser = commands.add_parser("check", help="check data files: schema, sources, arithmetic, references, names",
+                                 description="Check data files. Exit code 2 when there is a fault.")  # fmt: skip
+    parser.add_argument("files", nargs="*", metavar="FILE", help="only findings on these files; all data by default")
+    parser.add_argument("--notes", action="store_true", help="also print notes")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        0, or 2 when there is a fault.
+    """
+    from ..checks import run as run_checks
+
+    registry = _registry(args.files)
+    found = run_checks(registry)
+    if args.files:
+        wanted = {str(Path(name).resolve()) for name in args.files}
+        found = [finding for finding in found if _file(finding) in wanted]
+    shown = [finding for finding in found if args.notes or finding.severity != "note"]
+    if args.format == "json":
+        import json
+
+        import attrs
+
+        print(json.dumps([attrs.asdict(finding) for finding in shown], indent=2))
+    else:
+        _print(shown, found, len(args.files) or sum(len(registry.keys(kind)) for kind in registry.kinds()))
+    return _FAULTY if any(finding.severity == "fault" for finding in found) else 0
+
+
+def _print(shown: Sequence[Finding], found: Sequence[Finding], files: int) -> None:
+    for finding in shown:
+        print(finding)
+    counts = Counter(finding.severity for finding in found)
+    hint = " (--notes prints them)" if counts["note"] and len(shown) < len(found) else ""
+    print(f"{files} files: {counts['fault']} faults, {counts['dispute']} disputes, {counts['note']} notes{hint}")
+
+
+def _file(finding: Finding) -> str:
+    """Return the file of a finding: what stands before ``:line``."""
+    text = finding.place
+    end = text.rfind(".toml")
+    return str(Path(text[: end + len(".toml")]).resolve()) if end >= 0 else text
+
+
+def _registry(files: Sequence[str]) -> Registry:
+    """Return all installed data, and the folders of files that belong to no installed package."""
+    from mlsysim.front import registry as installed
+    from mlsysim.records import KINDS
+    from mlsysim.entities import Registry
+
+    from ..catalog import Catalog, packaged
+    from ..checks.finding import catalogs
+
+    known = installed()
+    folders: dict[Path, None] = {}
+    for name in files:
+        path = Path(name).resolve()
+        if not path.is_file():
+            raise ConfigError("there is no such file", where=name, remedy="Give the path of a .toml file")
+        if any(catalog.where(path) for catalog in catalogs(known)):
+            continue
+        folder = next((parent for parent in path.parents if parent.name in KINDS or parent.name == "sources"), None)
+        if folder is None:
+            raise ConfigError("the file stands in no folder of a kind", where=name,
+                              remedy="Put it at devices/<vendor>/<key>.toml, models/<lab>/<key>.toml ...")  # fmt: skip
+        folders[folder.parent] = None
+    extra = [Catalog(str(folder), folder, shared=packaged().sources) for folder in folders]
+    return Registry([*known._sources, *extra]) if extra else known

@@ -1,0 +1,89 @@
+"""``mlsysim registry fmt``: put data files into their one canonical form."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlsysim.errors import ConfigError, RegistryError
+
+__all__ = ["add", "run"]
+
+_CHANGED = 1
+_FAULTY = 2
+
+
+def add(commands: Any) -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers action
+        Where to add it.
+    """
+    parser = commands.add_parser("fmt", help="put data files into canonical form, keeping comments",
+                                 description="Put data files into canonical form, keeping comments.")  # fmt: skip
+    parser.add_argument("files", nargs="*", metavar="FILE", help="files; all packaged data by default")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 when a file would change")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Rewrite files that are not in canonical form.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        0; 1 with ``--check`` when a file would change; 2 when a file cannot be read.
+    """
+    from ..canonical import canonical
+
+    changed = faulty = 0
+    for path, kind in _files(args.files):
+        try:
+            text = _read(path)
+            new = canonical(text, kind, str(path))
+        except RegistryError as error:
+            faulty += 1
+            print(error)
+            continue
+        if new != text:
+            changed += 1
+            print(f"{path}: {'would change' if args.check else 'rewritten'}")
+            if not args.check:
+                path.write_text(new, encoding="utf-8", newline="\n")
+    print(f"{changed} {'would change' if args.check else 'rewritten'}, {faulty} faulty")
+    return _FAULTY if faulty else _CHANGED if args.check and changed else 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegistryError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def _files(names: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    from mlsysim.records import KINDS
+
+    from ..catalog import packaged
+
+    if not names:
+        catalog = packaged()
+        for kind in KINDS:
+            yield from ((Path(path), kind) for paths in catalog.files(kind).values() for path in paths)
+        yield from ((Path(path), "sources") for path in catalog.sources.files.values())
+    for name in names:
+        path = Path(name).resolve()
+        kind_of_file = next((p.name for p in path.parents if p.name in KINDS or p.name == "sources"), None)
+        if kind_of_file is None:
+            raise ConfigError("the file stands in no folder of a kind", where=name,
+                              remedy="Put it at devices/<vendor>/<key>.toml, models/<lab>/<key>.toml ...")  # fmt: skip
+        yield Path(name), kind_of_file

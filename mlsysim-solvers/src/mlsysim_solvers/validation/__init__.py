@@ -1,0 +1,1 @@
+"""Predictions against published measurements: how far to trust an answer."""

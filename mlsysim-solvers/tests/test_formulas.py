@@ -1,0 +1,141 @@
+"""Every formula is proved on units and arrays, and reproduces the numbers of its paper."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import mlsysim_solvers.formulas as package
+import pytest
+from mlsysim.formula import equation_of, formula_of
+from mlsysim.testing import prove_arrays, prove_pint, prove_rescaling
+from mlsysim_solvers.formulas import attention, carbon, constants, cost, edge, energy, gemm, memory, mixture, optimizer
+from mlsysim_solvers.formulas import training, uncertainty, vision
+
+FORMULAS = {
+    f"{info.name}.{name}": value
+    for info in pkgutil.iter_modules(package.__path__)
+    for name, value in vars(importlib.import_module(f"{package.__name__}.{info.name}")).items()
+    if formula_of(value) is not None and value.__module__ == f"{package.__name__}.{info.name}"
+}
+SHARE = (0.05, 0.95)
+DRAWS = {
+    "mixture.distinct_experts": {"experts": (64.0, 256.0), "active": (1.0, 8.0)},
+    "gemm.tile_area": {"penalty": SHARE, "rate": SHARE, "tiles": (1e3, 1e5)},
+    "cost.capital_payment": {"interest": (1e-3, 0.2), "periods": (2.0, 60.0)},
+    "uncertainty.time_log_sd": {n: (1e-3, 0.02) for n in ("cov_cm", "cov_co", "cov_mo")}
+    | {n: SHARE for n in ("compute", "memory", "overhead")},
+    "uncertainty.log_sd_of_range": {"low": (1.0, 2.0), "high": (3.0, 9.0)},
+    "uncertainty.interval_low": {"log_sd": SHARE, "quantile": (1.0, 3.0)},
+    "uncertainty.interval_high": {"log_sd": SHARE, "quantile": (1.0, 3.0)},
+    "memory.headroom": {"usable": (1e10, 1e11), "required": (1e8, 1e9)},
+    "edge.latency_budget": {"reach": (100.0, 200.0), "braking": (1.0, 50.0)},
+}
+
+
+def test_all_formula_modules_are_collected():
+    assert len(FORMULAS) > 50
+    assert {name.split(".")[0] for name in FORMULAS} >= {"roofline", "gemm", "memory", "edge", "carbon", "cost"}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_formula_obeys_its_units_on_every_carrier(name):
+    function, draws = FORMULAS[name], DRAWS.get(name)
+    prove_rescaling(function, draws=draws)
+    prove_pint(function, draws=draws)
+    prove_arrays(function, draws=draws)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_formula_states_its_equation(name):
+    assert equation_of(FORMULAS[name])[0]
+
+
+def test_distinct_experts_of_256_with_8_active():
+    assert mixture.distinct_experts(256.0, 8.0, 64.0) == pytest.approx(222.4, abs=0.05)
+    assert mixture.distinct_experts(256.0, 8.0, 1.0) == pytest.approx(8.0)
+    assert mixture.distinct_experts(8.0, 2.0, 1e5) == pytest.approx(8.0)
+
+
+def test_megatron_iteration_of_145_billion_parameters():
+    flops = training.megatron_iteration_flops(2304.0, 2048.0, 80.0, 12288.0, 51200.0, 4.0, constants.FLOP_PER_MAC)
+    assert flops == pytest.approx(5.642e18, rel=1e-4)
+    b, s, layers, h, v = 2304.0, 2048.0, 80.0, 12288.0, 51200.0
+    assert flops == pytest.approx(96 * b * s * layers * h * h * (1 + s / (6 * h) + v / (16 * layers * h)))
+    less = training.megatron_iteration_flops(b, s, layers, h, v, 3.0, constants.FLOP_PER_MAC)
+    assert less == pytest.approx(72 * b * s * layers * h * h * (1 + s / (6 * h) + v / (12 * layers * h)))
+
+
+def test_adam_keeps_16_or_18_bytes_and_moves_34():
+    assert memory.gradient_state_bytes(1.0, 2.0, 2.0, 4.0, 2.0, 4.0) == 16.0
+    assert memory.gradient_state_bytes(1.0, 2.0, 4.0, 4.0, 2.0, 4.0) == 18.0
+    assert memory.gradient_state_bytes(1.0, 2.0, 2.0, 4.0, 2.0, 1.0) == 10.0
+    assert optimizer.optimizer_traffic(1.0, 2.0, 1.0, 4.0, 4.0, 2.0, 4.0) == 34.0
+
+
+def test_battery_of_a_doorbell():
+    # 0.35 W x 0.3 s + 0.5 W x 4 s per wake-up, 50 a day, 30 uA asleep at 3.7 V.
+    wake = edge.wake_energy(0.35, 0.3, 0.0, 0.0, 0.5, 4.0)
+    day = edge.daily_energy(50.0, wake, edge.sleep_power(30e-6, 3.7), 86400.0, 0.0)
+    assert day == pytest.approx(114.8, abs=0.05)
+    stored = edge.battery_energy(5.2 * 3600, 3.7, 0.85)
+    assert edge.battery_life(stored, day, 86400.0) / 86400 == pytest.approx(513, abs=0.5)
+
+
+def test_stopping_distances_of_a_car():
+    braking = edge.braking_distance(27.8, 0.7, constants.STANDARD_GRAVITY)
+    assert braking == pytest.approx(56.2, abs=0.1)
+    assert edge.stopping_distance(27.8, 0.1, braking) == pytest.approx(59.0, abs=0.1)
+    assert edge.stopping_distance(27.8, 0.3, braking) == pytest.approx(64.6, abs=0.1)
+    assert edge.latency_budget(59.0, braking, 27.8) == pytest.approx(0.1, abs=0.01)
+
+
+def test_embodied_carbon_of_two_dies():
+    # Energy, gas and material per cm2, intensity of Taiwan, yield.
+    kwh, gram = 3.6e6 / 1e-4, 1e-3 / 1e-4
+    taiwan = 583e-3 / 3.6e6
+    seven = carbon.logic_carbon(826e-6, taiwan, 2.15 * kwh, 350 * gram, 500 * gram, 0.875)
+    five = carbon.logic_carbon(814e-6, taiwan, 2.75 * kwh, 430 * gram, 500 * gram, 0.875)
+    assert seven == pytest.approx(19.9, abs=0.1)
+    assert five == pytest.approx(23.6, abs=0.1)
+
+
+def test_windowed_mean_context_equals_the_sum_over_steps():
+    prompt, answer, window = 900.0, 400.0, 1024.0
+    steps = [min(prompt + i + 0.5, window) for i in range(int(answer))]
+    found = attention.windowed_mean_context(prompt, answer, window)
+    assert found == pytest.approx(sum(steps) / answer, rel=1e-3)
+    assert attention.windowed_mean_context(prompt, answer, 1e9) == attention.mean_context(prompt, answer)
+
+
+def test_causal_pairs_without_and_with_a_window():
+    assert attention.causal_pairs(100.0, 100.0) == 5000.0
+    exact = sum(min(i + 0.5, 10) for i in range(100))
+    assert attention.causal_pairs(100.0, 10.0) == pytest.approx(exact, rel=1e-3)
+
+
+def test_tile_efficiency_of_a_square_product_on_108_processors():
+    tiles = gemm.output_tiles(8192.0, 8192.0, 1.0, 256.0, 128.0)
+    assert tiles == 2048.0
+    area = gemm.tile_area(tiles, 108.0, 256.0, 128.0, 1.0, 1.0, 0.0)
+    assert gemm.tile_efficiency(8192.0, 8192.0, 1.0, 108.0, area) == pytest.approx(0.998, abs=5e-4)
+
+
+def test_interval_of_a_range_and_back():
+    sd = uncertainty.log_sd_of_range(0.7, 0.95, constants.INTERVAL_QUANTILE)
+    middle = (0.7 * 0.95) ** 0.5
+    assert uncertainty.interval_low(middle, sd, constants.INTERVAL_QUANTILE) == pytest.approx(0.7)
+    assert uncertainty.interval_high(middle, sd, constants.INTERVAL_QUANTILE) == pytest.approx(0.95)
+
+
+def test_vision_transformer_has_196_patches():
+    assert vision.image_patches(224.0, 16.0) == 196.0
+
+
+def test_power_is_linear_between_idle_and_full():
+    assert energy.device_power(100.0, 700.0, 0.5) == 400.0
+
+
+def test_capital_payment_repays_the_purchase():
+    payment = cost.capital_payment(1000.0, 0.01, 12.0)
+    assert sum(payment / 1.01**i for i in range(1, 13)) == pytest.approx(1000.0)

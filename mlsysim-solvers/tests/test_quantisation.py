@@ -1,0 +1,88 @@
+"""Tiles and waves: worked products, and the tables against the formulas they stand for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlsysim_solvers.execution.quantisation import SPLITS, TileMenu, menu_area, tile_menu
+from mlsysim_solvers.formulas.gemm import matmul_activation_bytes, matmul_weight_bytes, padded_flops
+from mlsysim_solvers.formulas.roofline import compute_time, memory_time, operator_time
+from solver_cases import TILES
+
+MENU = tuple((tile.m, tile.n, tile.rate) for tile in TILES)
+
+
+def product_time(m, n, k, *, peak, processors, e_mm, bandwidth=1e30, e_bw=1.0, width=1.0, out=2.0):
+    area = tile_menu(MENU, processors).area(m, n, k, 1.0)
+    work = compute_time(padded_flops(area, k, processors, 2.0), peak * e_mm)
+    moved = matmul_weight_bytes(n, k, 1.0, width) + matmul_activation_bytes(m, n, k, 1.0, width, out)
+    return operator_time(work, memory_time(moved, bandwidth * e_bw))
+
+
+def test_square_product_on_a100():
+    time = product_time(8192.0, 8192.0, 8192.0, peak=312e12, processors=108.0, e_mm=0.869)
+    assert time == pytest.approx(4.063e-3, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("m", "microseconds"), [(1, 79.7), (64, 81.1), (128, 82.5), (256, 100.9), (512, 189.8), (1024, 353.1)]
+)
+def test_decode_products_on_h100_in_fp8(m, microseconds):
+    time = product_time(
+        float(m), 28672.0, 8192.0, peak=1979e12, processors=132.0, e_mm=0.71, bandwidth=3.35e12, e_bw=0.88
+    )
+    assert time * 1e6 == pytest.approx(microseconds, abs=0.06)
+
+
+def test_no_tiles_waste_nothing():
+    assert tile_menu((), 10.0).area(7.0, 30.0, 5.0, 2.0) == 42.0
+
+
+def test_dividing_the_inner_dimension_helps_few_tiles_only():
+    few, many = (64.0, 64.0, 65536.0), (8192.0, 8192.0, 65536.0)
+    assert menu_area(*few, 1.0, 132.0, MENU, SPLITS) < menu_area(*few, 1.0, 132.0, MENU, ())
+    assert menu_area(*many, 1.0, 132.0, MENU, SPLITS) == menu_area(*many, 1.0, 132.0, MENU, ())
+
+
+sizes = st.integers(1, 20000).map(float)
+
+
+@given(m=sizes, n=sizes, k=sizes, batch=st.integers(1, 64).map(float), processors=st.integers(1, 200).map(float))
+def test_padding_never_falls_below_the_work(m, n, k, batch, processors):
+    area = TileMenu(MENU, processors).area(m, n, k, batch)
+    assert area * processors >= m * n * batch * (1 - 1e-12)
+
+
+@given(
+    n=st.sampled_from([64.0, 1000.0, 1024.0, 4096.0, 6144.0, 28672.0, 128256.0]) | sizes,
+    k=st.sampled_from([64.0, 512.0, 4096.0, 14336.0]),
+    batch=st.sampled_from([1.0, 8.0, 128.0]),
+    processors=st.sampled_from([1.0, 38.0, 108.0, 132.0, 304.0]),
+    scale=st.sampled_from([64, 4096, 10**6, 10**8]),
+    seed=st.integers(0, 9),
+)
+def test_tables_equal_the_whole_menu_at_any_number_of_rows(n, k, batch, processors, scale, seed):
+    rows = np.random.default_rng(seed).integers(1, scale, 200).astype(np.float64)
+    menu = TileMenu(MENU, processors)
+    found = menu.area(rows, n, k, batch)
+    expected = [menu_area(m, n, k, batch, processors, MENU, SPLITS) for m in rows.tolist()]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_fractional_rows_round_up_alike_on_both_paths():
+    rows = np.array([0.3, 63.9, 64.0, 64.1, 1000.5])
+    menu = TileMenu(MENU, 132.0)
+    np.testing.assert_array_equal(
+        menu.area(rows, 512.0, 4096.0, 1.0), [menu.area(m, 512.0, 4096.0, 1.0) for m in rows.tolist()]
+    )
+
+
+def test_menu_of_odd_tiles():
+    odd = ((96.0, 80.0, 1.0), (48.0, 16.0, 0.7))
+    rows = np.arange(1.0, 5000.0, 37.0)
+    menu = TileMenu(odd, 20.0)
+    assert menu.step == 48.0
+    expected = [menu_area(m, 333.0, 2048.0, 3.0, 20.0, odd, SPLITS) for m in rows.tolist()]
+    np.testing.assert_allclose(menu.area(rows, 333.0, 2048.0, 3.0), expected, rtol=1e-12)
