@@ -23,9 +23,10 @@ from mlsysim.units import UNIT_TABLE, dimension_text, format_quantity, unit_symb
 __all__ = ["pages"]
 
 _PYTHON = (
-    "mlsysim", "config", "evaluation", "explaining", "sweep", "registry", "solving", "formula", "numeric", "units",
-    "quantity", "provenance", "constraints", "plugins", "executors", "refreshing", "rendering", "structure",
-    "documents", "tracing", "shapes", "testing",
+    "config", "evaluation", "explaining", "sweeping", "entities", "solving", "formula", "numeric", "units", "quantity",
+    "provenance", "constraints", "plugins", "front", "errors", "executors", "refreshing", "rendering", "structure",
+    "documents", "tracing", "shapes", "layers", "records.model", "records.device", "records.infrastructure",
+    "records.scenario", "records.stack", "records.precision", "records.fields", "testing", "testing.fixtures",
 )  # fmt: skip
 
 
@@ -259,7 +260,7 @@ def _python() -> str:
         ),
         table(["name", "what"], rows),
     ]
-    for module in _PYTHON[1:]:
+    for module in _PYTHON:
         full = f"mlsysim.{module}"
         parts.append(f"## `{full}`\n\n```{{eval-rst}}\n.. automodule:: {full}\n   :members:\n```\n")
     return "\n".join(parts)

@@ -26,7 +26,7 @@ def offering(hook, answer):
         return answer
 
     implementation.__name__ = hook
-    return type("Offering", (), {hook: hookimpl(implementation)})()
+    return type("Zeal", (), {hook: hookimpl(implementation)})()  # loaded after the toys
 
 
 class Silent:

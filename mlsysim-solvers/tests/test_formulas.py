@@ -5,12 +5,26 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-import mlsysim_solvers.formulas as package
 import pytest
+
+import mlsysim_solvers.formulas as package
 from mlsysim.formula import equation_of, formula_of
 from mlsysim.testing import prove_arrays, prove_pint, prove_rescaling
-from mlsysim_solvers.formulas import attention, carbon, constants, cost, edge, energy, gemm, memory, mixture, optimizer
-from mlsysim_solvers.formulas import training, uncertainty, vision
+from mlsysim_solvers.formulas import (
+    attention,
+    carbon,
+    constants,
+    cost,
+    edge,
+    energy,
+    gemm,
+    memory,
+    mixture,
+    optimizer,
+    training,
+    uncertainty,
+    vision,
+)
 
 FORMULAS = {
     f"{info.name}.{name}": value
@@ -23,8 +37,8 @@ DRAWS = {
     "mixture.distinct_experts": {"experts": (64.0, 256.0), "active": (1.0, 8.0)},
     "gemm.tile_area": {"penalty": SHARE, "rate": SHARE, "tiles": (1e3, 1e5)},
     "cost.capital_payment": {"interest": (1e-3, 0.2), "periods": (2.0, 60.0)},
-    "uncertainty.time_log_sd": {n: (1e-3, 0.02) for n in ("cov_cm", "cov_co", "cov_mo")}
-    | {n: SHARE for n in ("compute", "memory", "overhead")},
+    "uncertainty.time_log_sd": dict.fromkeys(("cov_cm", "cov_co", "cov_mo"), (0.001, 0.02))
+    | dict.fromkeys(("compute", "memory", "overhead"), SHARE),
     "uncertainty.log_sd_of_range": {"low": (1.0, 2.0), "high": (3.0, 9.0)},
     "uncertainty.interval_low": {"log_sd": SHARE, "quantile": (1.0, 3.0)},
     "uncertainty.interval_high": {"log_sd": SHARE, "quantile": (1.0, 3.0)},

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from solver_cases import (
+    BERT,
+    DEEPSEEK,
+    GEMMA,
+    H100,
+    LLAMA_8B,
+    LLAMA_70B,
+    MCU,
+    MICRO,
+    MOBILENET_V2,
+    PLAIN,
+    RESNET_50,
+    STACK,
+    TINY,
+    gpt,
+    request_of,
+    serving,
+)  # fmt: skip
+
 from mlsysim.records.scenario import Inference, Training
 from mlsysim.shapes import kv_bytes_per_token
 from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.execution.memory import Widths, transformer_activations
 from mlsysim_solvers.formulas.memory import in_flight_layers
 from mlsysim_solvers.lowering.shape import transformer_shape
-from solver_cases import (
-    BERT, DEEPSEEK, GEMMA, H100, LLAMA_8B, LLAMA_70B, MCU, MICRO, MOBILENET_V2, PLAIN, RESNET_50, STACK, TINY, gpt,
-    request_of, serving,
-)  # fmt: skip
 
 GIB = 2.0**30
 WIDTHS = Widths(activation=2.0, mask=1.0, statistic=4.0)
@@ -51,7 +66,9 @@ def test_activations_equal_the_closed_forms(sequence_parallel):
     s, b, h, a, t = 2048.0, 4.0, 6144.0, 64.0, 8.0
     common = {"fused_attention": False, "dropout": 1.0, "tensor": t, "layers": 1.0}
     common["sequence_shards"] = t if sequence_parallel else 1.0
-    none = s * b * h / t * (34 + 5 * a * s / h) if sequence_parallel else s * b * h * (10 + 24 / t + 5 * a * s / (h * t))
+    none = (
+        s * b * h / t * (34 + 5 * a * s / h) if sequence_parallel else s * b * h * (10 + 24 / t + 5 * a * s / (h * t))
+    )
     selective = 34 * s * b * h / t if sequence_parallel else s * b * h * (10 + 24 / t)
     assert transformer_activations(shape, WIDTHS, b, s, "none", **common) == pytest.approx(none, rel=1e-15)
     assert transformer_activations(shape, WIDTHS, b, s, "selective", **common) == pytest.approx(selective, rel=1e-15)
@@ -137,7 +154,9 @@ def test_weights_in_storage_leave_memory_to_activations():
 
 
 def test_network_larger_than_storage_does_not_fit():
-    small = attrs.evolve(MCU, storage=attrs.evolve(MCU.storage, capacity=3e6), memory=attrs.evolve(MCU.memory, capacity=8e6))
+    small = attrs.evolve(
+        MCU, storage=attrs.evolve(MCU.storage, capacity=3e6), memory=attrs.evolve(MCU.memory, capacity=8e6)
+    )
     found = answers(MOBILENET_V2, small, Inference(model="m", batch=1), MICRO)
     assert found["feasibility.fits"] is False
     assert found["feasibility.memory_usable"] == 3e6

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from solver_cases import TILES
+
 from mlsysim_solvers.execution.quantisation import SPLITS, TileMenu, menu_area, tile_menu
 from mlsysim_solvers.formulas.gemm import matmul_activation_bytes, matmul_weight_bytes, padded_flops
 from mlsysim_solvers.formulas.roofline import compute_time, memory_time, operator_time
-from solver_cases import TILES
 
 MENU = tuple((tile.m, tile.n, tile.rate) for tile in TILES)
 

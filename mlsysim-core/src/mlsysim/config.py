@@ -191,7 +191,9 @@ def _full_key(key: str, data: Mapping[str, Any]) -> str:
     known = {a.name: table for table, cls in reversed(owners.items()) if cls for a in attrs.fields(cls)}
     if key not in known:
         raise ConfigError(
-            f"no table of the scenario has a key {key!r}", where=f"--set {key}", remedy=did_you_mean(key, known)
+            f"no table of the scenario has a key {key!r}",
+            where=f"--set {key}",
+            remedy=did_you_mean(key, known) or f"A limit on an answer is set as constraints.{key}",
         )
     return f"{known[key]}.{key}"
 

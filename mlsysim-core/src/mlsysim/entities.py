@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from .errors import UnknownNameError
+from .errors import ConfigError, UnknownNameError
 from .names import did_you_mean
 from .provenance import Claim, Source, Standing, judge
 from .records import KINDS, singular
@@ -30,7 +30,12 @@ def today() -> dt.date:
     import os
 
     fixed = os.environ.get("MLSYSIM_TODAY")
-    return dt.date.fromisoformat(fixed) if fixed else dt.datetime.now(dt.timezone.utc).date()
+    if not fixed:
+        return dt.datetime.now(dt.timezone.utc).date()
+    try:
+        return dt.date.fromisoformat(fixed)
+    except ValueError:
+        raise ConfigError(f"{fixed!r} is no date", where="MLSYSIM_TODAY", remedy="Write it as 2026-01-31") from None
 
 
 def field_tolerance(record: object, path: str) -> float:

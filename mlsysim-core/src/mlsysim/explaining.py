@@ -211,7 +211,8 @@ def _standing(config: SimulationConfig, origin: str) -> Standing | None:
 
 _OPERATIONS = {"+": "sum", "-": "difference", "*": "product", "/": "quotient", "**": "power"}
 _PARTS = {
-    "+": ("term",), "-": ("term", "less"), "*": ("factor",), "/": ("numerator", "denominator"), "**": ("base", "exponent"),
+    "+": ("term",), "-": ("term", "less"), "*": ("factor",), "/": ("numerator", "denominator"),
+    "**": ("base", "exponent"),
     "maximum": ("the larger of",), "minimum": ("the smaller of",), "where": ("condition", "if so", "if not"),
 }  # fmt: skip
 """What the operands of an operation are called where they have no name of their own."""
@@ -273,7 +274,9 @@ class _Builder:
         times = float(node.value) / float(things[0].value) if things[0].value else 0.0
         if times == 1:
             return child
-        return attrs.evolve(child, name=f"{times:.6g} x {child.name}", value=self.value(node, unit) if unit else child.value)
+        return attrs.evolve(
+            child, name=f"{times:.6g} x {child.name}", value=self.value(node, unit) if unit else child.value
+        )
 
     def unit(self, node: Node) -> str:
         """Find the unit of a sum, a difference or a choice by what a formula in it returns."""

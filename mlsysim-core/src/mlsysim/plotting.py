@@ -32,6 +32,10 @@ _LEVEL_COLOURS = {
     Level.ESTIMATE: "#e8b04a",
 }  # fmt: skip
 _MOST_ROWS = 13
+_MOST_LIMITS = 3
+_LINE_LENGTH = 135
+_EDGE = 0.065
+"""Left edge of everything, in widths of the figure."""
 
 
 def check_plot_path(path: str | Path) -> None:
@@ -90,8 +94,8 @@ def plot_scorecard(evaluation: SystemEvaluation, path: str | Path | None = None)
         check_plot_path(path)
     figure = _figure_class()(figsize=(11.5, 6.6), dpi=150, facecolor="white")
     grid = figure.add_gridspec(
-        2, 2, left=0.075, right=0.975, top=0.78, bottom=0.205, width_ratios=(1, 1.12), height_ratios=(0.62, 3),
-        wspace=0.11, hspace=0.62,
+        2, 2, left=_EDGE, right=0.975, top=0.765, bottom=0.205, width_ratios=(1, 1.12), height_ratios=(0.62, 3),
+        wspace=0.11, hspace=0.5,
     )  # fmt: skip
     _head(figure, evaluation)
     _memory(figure.add_subplot(grid[0, 0]), evaluation)
@@ -112,12 +116,33 @@ def _save(figure: Figure, path: str | Path) -> None:
 
 def _head(figure: Figure, evaluation: SystemEvaluation) -> None:
     word, colour = content.verdict(evaluation)
-    figure.text(0.025, 0.935, evaluation.scenario.name, fontsize=17, fontweight="bold", color=_INK, va="center")
+    figure.text(_EDGE, 0.935, evaluation.scenario.name, fontsize=17, fontweight="bold", color=_INK, va="center")
     figure.text(
-        0.975, 0.935, word, fontsize=11, fontweight="bold", color="white", ha="right", va="center",
+        0.972, 0.935, word, fontsize=11, fontweight="bold", color="white", ha="right", va="center",
         bbox={"boxstyle": "round,pad=0.5", "facecolor": _COLOURS[colour], "edgecolor": "none"},
     )  # fmt: skip
-    figure.text(0.025, 0.882, "  ·  ".join(content.setup(evaluation)), fontsize=9, color=_MUTED, va="center")
+    height = 0.890
+    for line in _lines(content.setup(evaluation)):
+        figure.text(_EDGE, height, line, fontsize=9, color=_MUTED, va="center")
+        height -= 0.030
+    limits = sorted(content.checks(evaluation), key=lambda check: check.met)
+    said = [f"{check.text}  {'met' if check.met else 'VIOLATED'}" for check in limits[:_MOST_LIMITS]]
+    if len(limits) > _MOST_LIMITS:
+        said.append(f"and {len(limits) - _MOST_LIMITS} more")
+    if said:
+        hue = _GOOD if all(check.met for check in limits) else _BAD
+        figure.text(_EDGE, height - 0.003, "constraints:  " + "  ·  ".join(said), fontsize=9, color=hue, va="center")
+
+
+def _lines(parts: tuple[str, ...]) -> list[str]:
+    lines = [""]
+    for part in parts:
+        joined = f"{lines[-1]}  ·  {part}" if lines[-1] else part
+        if len(joined) > _LINE_LENGTH:
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return lines
 
 
 def _title(axes: Axes, text: str) -> None:
@@ -144,14 +169,16 @@ def _memory(axes: Axes, evaluation: SystemEvaluation) -> None:
     shown = min(share, 2.0)  # a bar a thousand times too long tells no more than one twice as long
     axes.barh(0, 1, height=0.62, color=_PALE, edgecolor=_LINE, linewidth=0.8)
     axes.barh(0, shown, height=0.62, color=colour, alpha=0.88)
-    axes.plot([1, 1], [-0.5, 0.5], color=_INK, linewidth=1.4)
+    axes.plot([1, 1], [-0.42, 0.42], color=_INK, linewidth=1.6, solid_capstyle="butt")
     axes.set_xlim(0, max(1.0, shown) * 1.002)
-    axes.set_ylim(-0.95, 0.5)
+    axes.set_ylim(-1.05, 0.5)
     needed, most = quantity(required.value, "B"), quantity(usable.value, "B")
     text, _ = content.headroom(evaluation)
-    spare = text.partition("with ")[2] if evaluation.fits else f"{quantity(required.value - usable.value, 'B')} too much"
+    spare = (
+        text.partition("with ")[2] if evaluation.fits else f"{quantity(required.value - usable.value, 'B')} too much"
+    )
     said = f"{needed} needed  =  {content.times(share)} {most} usable" + (f",  {spare}" if spare else "")
-    axes.text(0, -0.88, said, fontsize=9, color=_INK if evaluation.fits else _BAD, va="bottom")
+    axes.text(0, -1.05, said, fontsize=9, color=_INK if evaluation.fits else _BAD, va="bottom")
 
 
 class _Roof(NamedTuple):
@@ -191,13 +218,15 @@ def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
     ceiling = min(roof.peak, roof.intensity * roof.bandwidth)
     bottom = min(left * roof.bandwidth, roof.rate) / 3
     axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(bottom, roof.peak * 4))
-    axes.fill_between([left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], bottom, color=_PALE, zorder=0)
+    axes.fill_between(
+        [left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], bottom, color=_PALE, zorder=0
+    )
     axes.plot([left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], color=_INK, linewidth=1.6)
     axes.plot([roof.intensity] * 2, [roof.rate, ceiling], color=_ACCENT, linewidth=1.2, linestyle=(0, (2, 2)))
     axes.plot([roof.intensity], [roof.rate], "o", color=_ACCENT, markersize=9, markeredgecolor="white", zorder=5)
     axes.annotate(
-        f"{quantity(roof.rate, 'FLOP/s', 3)}\n{roof.rate / ceiling:.0%} of this roof", (roof.intensity, roof.rate),
-        xytext=(11, -4), textcoords="offset points", fontsize=9, color=_ACCENT, va="top", fontweight="bold",
+        f"{quantity(roof.rate, 'FLOP/s', 3)}\n{100 * roof.rate / ceiling:.3g} % of this roof",
+        (roof.intensity, roof.rate), xytext=(11, -4), textcoords="offset points", fontsize=9, color=_ACCENT, va="top", fontweight="bold",
     )  # fmt: skip
     peak = f"{quantity(roof.peak, 'FLOP/s')} {evaluation.scenario.workload.precision}"
     axes.text(right, roof.peak * 1.15, peak + "  ", fontsize=8.5, color=_INK, ha="right", va="bottom")
@@ -212,7 +241,7 @@ def _bound_words(evaluation: SystemEvaluation) -> str:
     if bound is None:
         return "Roofline"
     above = f", {factor.value:.3g}x above the next resource" if factor is not None else ""
-    return f"Roofline: {bound.value}-bound{above}"
+    return f"{str(bound.value).capitalize()}-bound{above}"
 
 
 def _log_axes(axes: Axes) -> None:
@@ -239,16 +268,16 @@ def _figures(axes: Axes, evaluation: SystemEvaluation) -> None:
     answers = _key_answers(evaluation)
     spread = max([_spread(answer) for answer in answers] + [1.25])
     axes.set_xlim(0, 1)
-    axes.set_ylim(max(len(answers), 8) - 0.4, -0.6)
+    axes.set_ylim(max(len(answers), 8) + 0.1, -0.6)
     for position, answer in enumerate(answers):
         _figure(axes, position, answer, spread)
     if any(_spread(answer) > 1 for answer in answers):
-        _ratio_scale(axes, max(len(answers), 8) - 0.75, spread)
+        _ratio_scale(axes, len(answers) - 0.4, spread)
     if not answers:
         axes.text(0, 0, "nobody answered", fontsize=9, color=_MUTED)
 
 
-_LEFT, _RIGHT = 0.70, 0.99
+_LEFT, _RIGHT = 0.74, 0.985
 """Where the intervals stand, in widths of their panel."""
 
 
@@ -270,8 +299,8 @@ def _spread(answer: Answer) -> float:
 
 
 def _figure(axes: Axes, position: int, answer: Answer, spread: float) -> None:
-    axes.text(0.0, position, answer.label, fontsize=9.2, color=_MUTED, va="center")
-    axes.text(0.665, position, quantity(answer.value, answer.unit), fontsize=9.6, color=_INK, va="center", ha="right",
+    axes.text(0.0, position, answer.label, fontsize=8.9, color=_MUTED, va="center")
+    axes.text(0.71, position, quantity(answer.value, answer.unit), fontsize=9.1, color=_INK, va="center", ha="right",
               fontweight="bold")  # fmt: skip
     axes.plot([0, 1], [position + 0.5] * 2, color=_PALE, linewidth=0.8, zorder=0)
     if _spread(answer) <= 1 or answer.low is None or answer.high is None:
@@ -292,12 +321,12 @@ def _place(ratio: float, spread: float) -> float:
 def _ratio_scale(axes: Axes, below: float, spread: float) -> None:
     for ratio in (1 / spread, 1.0, spread):
         place = _place(ratio, spread)
-        axes.plot([place] * 2, [-0.5, below - 0.05], color=_LINE, linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
-        axes.text(place, below + 0.22, f"{ratio:.2g}x", fontsize=7.8, color=_MUTED, ha="center", va="center")
+        axes.plot([place] * 2, [-0.5, below], color=_LINE, linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
+        axes.text(place, below + 0.28, f"{ratio:.2g}x", fontsize=7.8, color=_MUTED, ha="center", va="center")
 
 
 def _foot(figure: Figure, evaluation: SystemEvaluation) -> None:
-    axes = figure.add_axes((0.075, 0.045, 0.90, 0.05))
+    axes = figure.add_axes((_EDGE, 0.045, 0.975 - _EDGE, 0.05))
     _bare(axes)
     standings = evaluation.evidence() if evaluation.config is not None else {}
     counts = [(level, sum(s.level is level for s in standings.values())) for level in sorted(Level, reverse=True)]
@@ -311,7 +340,9 @@ def _foot(figure: Figure, evaluation: SystemEvaluation) -> None:
             start += count
     flags = [f"{len([s for s in standings.values() if test(s)])} {word}" for word, test in _FLAGS
              if any(test(s) for s in standings.values())]  # fmt: skip
-    said = f"Evidence: the {len(standings)} sourced numbers behind the answers" + (f"  ({', '.join(flags)})" if flags else "")
+    said = f"Evidence: the {len(standings)} sourced numbers behind the answers" + (
+        f"  ({', '.join(flags)})" if flags else ""
+    )
     _title(axes, said if standings else "Evidence: " + content.evidence_counts(standings))
 
 

@@ -332,7 +332,8 @@ def run_solver(spec: SolverSpec, solver: Solver, request: Request) -> Result:
         raise
     except Exception as error:
         raise SolverError(
-            f"the solver {spec.name} failed: {type(error).__name__}: {error}", remedy="Please report this to its authors"
+            f"the solver {spec.name} failed: {type(error).__name__}: {error}",
+            remedy="Please report this to its authors",
         ) from error
     outputs: dict[str, Any] = {}
     log_sd: dict[str, float] = {}
@@ -341,7 +342,9 @@ def run_solver(spec: SolverSpec, solver: Solver, request: Request) -> Result:
         if base not in spec.outputs:
             raise SolverError(f"the solver {spec.name} answered {name!r}, which it does not declare")
         if not _is_answer(value):
-            raise SolverError(f"the solver {spec.name} found {name} = {value!r}", remedy="Please report this to its authors")
+            raise SolverError(
+                f"the solver {spec.name} found {name} = {value!r}", remedy="Please report this to its authors"
+            )
         if base == name:
             outputs[name] = value
         else:

@@ -210,7 +210,7 @@ def _write(sections: Sequence[_Section], rest: list[str], cls: type) -> str:
         if section.header:
             lines.append(_with_tail(section.header, section.tail))
         record = _record_at(cls, section.path)
-        order = {name: i for i, name in enumerate(_key_order(record, inherits=bool(section.path)))}
+        order = {name: i for i, name in enumerate(_key_order(record, top=not section.path))}
         for before, name, item, tail in sorted(section.keys, key=lambda entry: order.get(entry[1], _LAST)):
             lines += before
             lines.append(_with_tail(f"{name} = {_value(item)}", tail))
@@ -219,15 +219,16 @@ def _write(sections: Sequence[_Section], rest: list[str], cls: type) -> str:
     return "\n\n".join([*blocks, *(["\n".join(left)] if left else [])]) + "\n"
 
 
-def _key_order(record: type | None, *, inherits: bool) -> list[str]:
-    """Order the keys of a table: its document, names and texts, numbers, then options and lists."""
+def _key_order(record: type | None, *, top: bool) -> list[str]:
+    """Order the keys of a table: its document, names, numbers, then options and lists."""
     fields = fields_of(record) if record else {}
-    groups: list[list[str]] = [["source", "at"] if inherits else [], [], [], []]
+    groups: list[list[str]] = [[] if top else ["source", "at"], [], [], []]
     for name, field in fields.items():
         origin, arguments = parts(field.type)
-        text = origin is str or (origin is tuple and arguments[0] is str)
-        needed = origin is Literal and field.default is attrs.NOTHING
-        groups[2 if "unit" in field.metadata else 1 if text or needed else 3].append(name)
+        needed = field.default is attrs.NOTHING or top or name == "kind"
+        text = origin is str or (origin is tuple and arguments[0] is str) or (origin is Literal and not top)
+        named = needed and (text or (origin is Literal and field.default is attrs.NOTHING))
+        groups[2 if "unit" in field.metadata else 1 if named else 3].append(name)
     return [name for group in groups for name in group]
 
 

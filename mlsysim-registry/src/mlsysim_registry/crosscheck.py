@@ -147,7 +147,7 @@ class Backed(Set[str]):
             self._fields = frozenset(
                 field
                 for relation in relations(kind, record, claims)
-                if relation.gap <= max(EXACT, _coarsest(relation, claims)) and relation.holds
+                if relation.holds and relation.gap <= max(EXACT, min(CLOCK_TOLERANCE, _coarsest(relation, claims)))
                 if _read(relation, claims)
                 for field in relation.backs()
             )
@@ -215,7 +215,9 @@ def _device(device: Device, claims: Claims) -> Iterator[Relation]:
         per_clock = 2 ** round(math.log2(peak.dense / (processors * clock)))
         how = f"{processors:g} processors x {clock / 1e6:g} MHz x {per_clock:g} FLOP per clock"
         computed = processors * clock * per_clock
-        yield Relation("units-clock-peak", fields, peak.dense, computed, CLOCK_TOLERANCE, how, _all(fields))
+        allowed = max(CLOCK_TOLERANCE, resolution(claims[fields[0]][0]) if fields[0] in claims else 0.0)
+        exact = abs(computed - peak.dense) <= EXACT * peak.dense  # any number is near a power of two: ask for more
+        yield Relation("units-clock-peak", fields, peak.dense, computed, allowed, how, _all(fields if exact else ()))
 
 
 def _bus(name: str, memory: Memory, claims: Claims) -> Iterator[Relation]:

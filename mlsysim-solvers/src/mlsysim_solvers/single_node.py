@@ -221,7 +221,9 @@ def _training(c: Columns) -> dict[str, Any]:
     fixed = state + c["reserve"]
     usable = c["capacity"] * c["utilisation"]
     demand = Demand(fixed + batch * each, fitting_batch(usable - fixed, each))
-    answers = fit(demand, c["capacity"], c["utilisation"], 0.0, None, sequence <= shape.context if c["is_text"] else True)
+    answers = fit(
+        demand, c["capacity"], c["utilisation"], 0.0, None, sequence <= shape.context if c["is_text"] else True
+    )
     answers["feasibility.memory_required.log_sd"] = c["reserve"] / demand.required * sqrt(c["var_reserve"])
     answers |= _rates(c, totals, batch)
     spread = answers["performance.latency.log_sd"]

@@ -99,9 +99,8 @@ def build_parser() -> Parser:
 def _close_pipe() -> int:
     """Point standard output away from the closed pipe, so that Python's own exit stays silent."""
     import os
+    from contextlib import suppress
 
-    try:
+    with suppress(OSError, ValueError):  # standard output may be no file: then there is nothing to silence
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # standard output is no file: there is nothing to silence
-        pass
     return _PIPE_CLOSED

@@ -120,7 +120,9 @@ def read_config(args: argparse.Namespace) -> SimulationConfig:
     try:
         config = SimulationConfig.from_document(document, overrides)
     except MlsysimError as error:
-        raise type(error).from_faults(_named(fault, given, composed=args.on is not None) for fault in error.faults) from None
+        raise type(error).from_faults(
+            _named(fault, given, composed=args.on is not None) for fault in error.faults
+        ) from None
     return attrs.evolve(config, assumptions=(*said, *config.assumptions))
 
 
@@ -240,7 +242,9 @@ def _default_precision(device: Any) -> str:
     has = [name for name, peak in device.compute.peak.items() if peak.dense is not None]
     wanted = [name for name in _PREFERRED if name in has] or has
     if not wanted:
-        raise ConfigError(f"{device.name} has no dense rate in any format", where="--on", remedy="Choose another device")
+        raise ConfigError(
+            f"{device.name} has no dense rate in any format", where="--on", remedy="Choose another device"
+        )
     return wanted[0]
 
 

@@ -1,4 +1,4 @@
-"""``mlsysim doctor``: is this installation whole?"""
+"""``mlsysim doctor``: whether this installation is whole."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "eval", "does it fit, how fast is it, what does it cost", run, _EXAMPLES)
     add_scenario_arguments(parser)
     group = parser.add_argument_group("output")
-    group.add_argument("--format", default=None, metavar="NAME", help="text (default), json, markdown or one of a plugin")
+    group.add_argument(
+        "--format", default=None, metavar="NAME", help="text (default), json, markdown or one of a plugin"
+    )
     group.add_argument("--json", action="store_true", help="the same as --format json")
     group.add_argument("--plot", metavar="FILE", help="draw the scorecard: .svg, .png or .pdf")
     group.add_argument("--no-evidence", action="store_true", help="do not say how well the numbers are supported")

@@ -31,8 +31,12 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "explain", "show the formulas and sources behind one answer", run, _EXAMPLES)
     add_scenario_arguments(parser)
     parser.add_argument("output", metavar="OUTPUT", help="for example performance.latency, or just latency")
-    parser.add_argument("--depth", metavar="N", default=str(_DEPTH), help=f"levels to print; {_DEPTH} unless told, 0 for all")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json, which is whole")
+    parser.add_argument(
+        "--depth", metavar="N", default=str(_DEPTH), help=f"levels to print; {_DEPTH} unless told, 0 for all"
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text (default) or json, which is whole"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -80,7 +80,7 @@ def shown(record: Any, path: str) -> str:
         ``-`` where nothing is known.
     """
     value, unit = value_at(record, path), unit_at(record, path)
-    if value is None or value == "" or value == ():
+    if value in (None, "", ()):
         return "-"
     if unit and isinstance(value, (int, float)):
         return quantity(value, unit)
@@ -133,7 +133,9 @@ def plain_fields(record: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from plain_fields(value, path)
         elif isinstance(value, Mapping):
             for key, inner in value.items():
-                yield from plain_fields(inner, f"{path}.{key}") if attrs.has(type(inner)) else [(f"{path}.{key}", inner)]
+                yield from (
+                    plain_fields(inner, f"{path}.{key}") if attrs.has(type(inner)) else [(f"{path}.{key}", inner)]
+                )
         elif isinstance(value, tuple) and value and attrs.has(type(value[0])):
             for position, inner in enumerate(value):
                 yield from plain_fields(inner, f"{path}.{position}")

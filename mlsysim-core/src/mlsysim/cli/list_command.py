@@ -84,13 +84,19 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not entries:
         hint = did_you_mean(args.match, registry.keys(kind)) if args.match else "pip install mlsysim-registry"
-        print(f"no {kind} {'match ' + repr(args.match) if args.match else 'are installed'}. {hint}".rstrip(". "), file=sys.stderr)
+        print(
+            f"no {kind} {'match ' + repr(args.match) if args.match else 'are installed'}. {hint}".rstrip(". "),
+            file=sys.stderr,
+        )
         return 2
     from ..renderers.style import Style
 
     columns = _columns(kind, entries)
     head = ["key", "name", *(column.rpartition(".")[2] for column in columns)]
-    rows = [[entry.key, str(value_at(entry.record, "name")), *(_cell(entry.record, c) for c in columns)] for entry in entries]
+    rows = [
+        [entry.key, str(value_at(entry.record, "name")), *(_cell(entry.record, c) for c in columns)]
+        for entry in entries
+    ]
     numeric = [i + 2 for i, c in enumerate(columns) if any(r[i + 2][:1].isdigit() for r in rows) and c != "date"]
     print("\n".join(table(head, rows, Style.of(sys.stdout), right=numeric)))
     return 0

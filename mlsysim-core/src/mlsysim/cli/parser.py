@@ -93,7 +93,9 @@ class Parser(argparse.ArgumentParser):
         name = odd.partition("=")[0]
         known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         raise ConfigError(
-            f"there is no option {name}", where=self.prog, remedy=did_you_mean(name, known, listing=f"{self.prog} --help")
+            f"there is no option {name}",
+            where=self.prog,
+            remedy=did_you_mean(name, known, listing=f"{self.prog} --help"),
         )
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -102,7 +104,9 @@ class Parser(argparse.ArgumentParser):
             return
         known = [str(choice) for choice in action.choices]
         command = isinstance(action, Commands)
-        what = f"there is no command {value!r}" if command else f"{'/'.join(action.option_strings)} {value!r} is no choice"
+        what = (
+            f"there is no command {value!r}" if command else f"{'/'.join(action.option_strings)} {value!r} is no choice"
+        )
         listing = f"{self.prog} --help" if command else ""
         raise ConfigError(what, where=self.prog, remedy=did_you_mean(str(value), known, listing=listing))
 
@@ -197,8 +201,12 @@ def add_command(commands: Commands, name: str, about: str, run: Any, examples: s
     -------
     Parser
     """
-    epilog = "examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()) if examples else None
-    parser: Parser = commands.add_parser(name, help=about, description=about[:1].upper() + about[1:] + ".", epilog=epilog)
+    epilog = (
+        "examples:\n" + "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines()) if examples else None
+    )
+    parser: Parser = commands.add_parser(
+        name, help=about, description=about[:1].upper() + about[1:] + ".", epilog=epilog
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -223,12 +231,10 @@ def add_plugin_commands(commands: Commands, loaded: Plugins) -> None:
         try:
             manager.subset_hook_caller("mlsysim_register_commands", others)(commands=commands)
             _check_run(commands, set(commands.choices) - before)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; it is then listed as broken
             commands.forget(sorted(set(commands.choices) - before))
             what = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-            loaded.infos[position] = attrs.evolve(
-                info, status="broken", reason=f"its commands are left out: {what}"
-            )
+            loaded.infos[position] = attrs.evolve(info, status="broken", reason=f"its commands are left out: {what}")
 
 
 def _check_run(commands: Commands, names: set[str]) -> None:

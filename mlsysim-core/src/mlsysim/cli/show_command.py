@@ -14,8 +14,8 @@ from .parser import Commands, add_command
 from .printing import print_json
 
 if TYPE_CHECKING:
-    from ..provenance import Claim, Standing
     from ..entities import Entry
+    from ..provenance import Claim, Standing
     from ..renderers.style import Style
 
 __all__ = ["add", "run"]
@@ -26,7 +26,13 @@ mlsysim show h100-sxm --field memory
 mlsysim show llama-3.1-8b --format json
 mlsysim show scenarios/smart-doorbell --format toml > mine.toml
 """
-_LEVEL_COLOURS = {"estimate": "yellow", "stated": "cyan", "archived": "cyan", "corroborated": "green", "measured": "green"}
+_LEVEL_COLOURS = {
+    "estimate": "yellow",
+    "stated": "cyan",
+    "archived": "cyan",
+    "corroborated": "green",
+    "measured": "green",
+}
 
 
 def add(commands: Commands) -> None:
@@ -38,7 +44,9 @@ def add(commands: Commands) -> None:
         Where to add it.
     """
     parser = add_command(commands, "show", "show an entry of the registry: each number with its source", run, _EXAMPLES)
-    parser.add_argument("name", metavar="KIND/KEY", help="for example devices/h100-sxm; the key alone when only one has it")
+    parser.add_argument(
+        "name", metavar="KIND/KEY", help="for example devices/h100-sxm; the key alone when only one has it"
+    )
     parser.add_argument("--field", metavar="PATH", help="only this field, or the fields of this part")
     parser.add_argument("--format", choices=("text", "json", "toml"), default="text",
                         help="text (default), json, or the card itself as toml")  # fmt: skip

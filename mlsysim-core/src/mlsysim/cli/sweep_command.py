@@ -45,7 +45,9 @@ def add(commands: Commands) -> None:
     group.add_argument("--maximise", action="append", default=[], metavar="OUTPUT", help="more is better")
     group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} unless told")
     group.add_argument("--csv", metavar="FILE", help="write all rows, in SI units; - for standard output")
-    group.add_argument("--executor", metavar="NAME", default="serial", help="serial (default), processes, or one of a plugin")
+    group.add_argument(
+        "--executor", metavar="NAME", default="serial", help="serial (default), processes, or one of a plugin"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +99,9 @@ def _top(text: str | None) -> int:
 
 def _vary(texts: list[str], units: dict[str, str]) -> dict[str, Any]:
     if not texts:
-        raise ConfigError("nothing varies", where="--vary", remedy="Write for example --vary batch=1,2,4; --columns lists all")
+        raise ConfigError(
+            "nothing varies", where="--vary", remedy="Write for example --vary batch=1,2,4; --columns lists all"
+        )
     vary: dict[str, Any] = {}
     for text in texts:
         name, equals, values = text.partition("=")
@@ -125,7 +129,9 @@ def _range(text: str, unit: str) -> Any:
         raise ConfigError(f"{text!r} is no range", where="--vary", remedy="Write low:high:count, or low:high:count:log")
     low, high, steps = parse_quantity(parts[0], unit), parse_quantity(parts[1], unit), int(parts[2])
     if low >= high or (log and low <= 0):
-        raise ConfigError(f"{text!r} does not rise{' from above 0' if log else ''}", where="--vary", remedy="Put the lower end first")
+        raise ConfigError(
+            f"{text!r} does not rise{' from above 0' if log else ''}", where="--vary", remedy="Put the lower end first"
+        )
     return np.geomspace(low, high, steps) if log else np.linspace(low, high, steps)
 
 
@@ -139,7 +145,9 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
         return [int(row) for row in result.pareto(minimise, maximise)]
     rows = np.flatnonzero(result.feasible)
     if minimise or maximise:
-        name = full_output_name((minimise or maximise)[0], result.outputs, where="--minimise" if minimise else "--maximise")
+        name = full_output_name(
+            (minimise or maximise)[0], result.outputs, where="--minimise" if minimise else "--maximise"
+        )
         values = result.outputs[name][rows]
         rows = rows[np.argsort(values if minimise else -values, kind="stable")]
     return [int(row) for row in rows]
@@ -176,7 +184,11 @@ def _write_csv(result: SweepResult, file: Any) -> None:
     columns = {**result.varied, **{k: v for k, v in result.outputs.items() if not k.endswith(".log_sd")}}
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([_head(name, result.units[name]) for name in columns])
-    choices = {name: unit.removeprefix("choice:").split(",") for name, unit in result.units.items() if unit.startswith("choice:")}
+    choices = {
+        name: unit.removeprefix("choice:").split(",")
+        for name, unit in result.units.items()
+        if unit.startswith("choice:")
+    }
     for values in zip(*columns.values(), strict=True):
         writer.writerow([
             choices[name][int(value)].strip() if name in choices else repr(float(value))

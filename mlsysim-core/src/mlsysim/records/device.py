@@ -136,8 +136,8 @@ class Die:
         Compute dies in the package.
     """
 
-    area: float = fact("m^2")
     process: str
+    area: float = fact("m^2")
     count: float = fact("1", default=1.0, tolerance=0.0)
 
 

@@ -8,7 +8,7 @@ import attrs
 
 from .fields import fact, setting
 
-__all__ = ["Calibration", "Ceilings", "Features", "Stack", "Tile"]
+__all__ = ["Calibration", "Ceilings", "Features", "Stack", "Tile", "Unstated"]
 
 
 @attrs.frozen
@@ -118,6 +118,26 @@ class Tile:
 
 
 @attrs.frozen
+class Unstated:
+    """What to assume, visibly, where a published measurement does not state a setting.
+
+    Parameters
+    ----------
+    name, value : str
+        Which one, for example ``batch``, and what is assumed for it.
+    reason : str
+        Why.
+    log_sd : float, natural-log units
+        How much it may move a prediction.
+    """
+
+    name: str
+    value: str
+    reason: str
+    log_sd: float = setting("1", default=0.05, zero=True)
+
+
+@attrs.frozen
 class Stack:
     """One version of one software stack.
 
@@ -140,6 +160,8 @@ class Stack:
     assumed_for : tuple of str
         ``kind/vendor`` or ``kind/tier`` for which this stack is assumed, visibly, when a scenario
         names none; for example ``serving/NVIDIA``.
+    unstated : tuple of Unstated
+        What published measurements of it tend to leave out.
     aliases : tuple of str
         What people type.
     """
@@ -154,6 +176,7 @@ class Stack:
     tiles: tuple[Tile, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     assumed_for: tuple[str, ...] = ()
+    unstated: tuple[Unstated, ...] = ()
     aliases: tuple[str, ...] = ()
     note: str = ""
 

@@ -43,7 +43,9 @@ def _lines(evaluation: SystemEvaluation, *, evidence: bool) -> Iterator[str]:
             yield from (f"## {heading}{', if it did fit' if unreal else ''}", "")
             yield from markdown_table(("Answer", "Value", "90 % interval"), rows)
             yield ""
-    yield from _list("Not evaluated", (f"{question} {reason}" for question, reason in content.open_questions(evaluation)))
+    yield from _list(
+        "Not evaluated", (f"{question} {reason}" for question, reason in content.open_questions(evaluation))
+    )
     found = content.checks(evaluation)
     if found:
         yield from ("## Constraints", "")

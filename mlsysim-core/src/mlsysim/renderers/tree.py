@@ -84,7 +84,9 @@ class _Drawing:
             yield from self.below(f"ref: {node.reference}", below + "  ", "dim")
         if node.badge and node.how != "see above":
             colour = "red" if "disputed" in node.badge else _COLOURS.get(node.badge.partition(" ")[0], "yellow")
-            said = f'"{node.as_stated}" {node.source}, {node.at}, read {node.retrieved}' if node.source else node.as_stated
+            said = (
+                f'"{node.as_stated}" {node.source}, {node.at}, read {node.retrieved}' if node.source else node.as_stated
+            )
             yield from self.below(f"[{node.badge}] {said}", below + "  ", colour)
 
     def below(self, text: str, indent: str, *colours: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from mlsysim.entities import Entry, Registry
 from mlsysim.shapes import kv_bytes_per_token, parameters
 from mlsysim.units import format_quantity
 
-from ..crosscheck import Relation, relations
+from ..crosscheck import EXACT, Relation, relations
 from .finding import Finding, about, acknowledged, entities, within
 
 __all__ = ["bus_rate_bandwidth", "kv_cache", "shape_active", "shape_parameters", "shape_work", "units_clock_peak"]
@@ -27,7 +27,7 @@ def units_clock_peak(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    yield from _failing(registry, "devices", "units-clock-peak", "A peak may hold at another clock: say so in a note")
+    yield from _failing(registry, "devices", "units-clock-peak", "Which clock does this peak hold at?")
 
 
 def bus_rate_bandwidth(registry: Registry) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def bus_rate_bandwidth(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    yield from _failing(registry, "devices", "bus-rate-bandwidth", "One of the three numbers is wrong")
+    yield from _failing(registry, "devices", "bus-rate-bandwidth", "One of the three numbers is wrong.")
 
 
 def shape_parameters(registry: Registry) -> Iterator[Finding]:
@@ -64,7 +64,7 @@ def shape_parameters(registry: Registry) -> Iterator[Finding]:
         except MlsysimError as error:
             for fault in error.faults:
                 yield about(entry, fault.where, "fault", "shape-parameters", fault.what, fault.remedy)
-    yield from _failing(registry, "models", "shape-parameters", "Look for tied embeddings, biases, norms and experts")
+    yield from _failing(registry, "models", "shape-parameters", "Look for tied embeddings, biases, norms and experts.")
 
 
 def shape_active(registry: Registry) -> Iterator[Finding]:
@@ -79,7 +79,7 @@ def shape_active(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    yield from _failing(registry, "models", "shape-active", "Look at shared experts and dense layers")
+    yield from _failing(registry, "models", "shape-active", "Look at shared experts and dense layers.")
 
 
 def shape_work(registry: Registry) -> Iterator[Finding]:
@@ -94,7 +94,7 @@ def shape_work(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    yield from _failing(registry, "models", "shape-work", "Look whether the label counts MACs or FLOPs")
+    yield from _failing(registry, "models", "shape-work", "Does the label count MACs or FLOPs?")
 
 
 def _failing(registry: Registry, kind: str, name: str, remedy: str) -> Iterator[Finding]:
@@ -113,9 +113,12 @@ def _gap(entry: Entry, relation: Relation, remedy: str) -> Finding:
         f"{format_quantity(relation.printed, unit)} is printed, {format_quantity(relation.computed, unit)} follows "
         f"({relation.how}): {relation.gap:.1%} apart, {relation.tolerance:.1%} allowed"
     )
+    others = [c for c in entry.claims[field][1:] if abs(c.value - relation.computed) <= EXACT * relation.computed]
+    if others:
+        return about(entry, field, "dispute", relation.name, f"{what}; {others[0].source or 'an estimate'} agrees with that")
     if note:
         return about(entry, field, "dispute", relation.name, f"{what}. Note: {note}")
-    return about(entry, field, "fault", relation.name, what, f"{remedy}; or add a note that explains the difference")
+    return about(entry, field, "fault", relation.name, what, f"{remedy} Correct a number, or explain the difference in a note on one of them")
 
 
 def kv_cache(registry: Registry) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from mlsysim.provenance import TIME_TO_LIVE, Source, independent
 from mlsysim.records import KINDS
 from mlsysim.entities import Registry, field_tolerance, today
 
+from ..catalog import Catalog
 from .finding import Finding, about, catalogs, entities, place
 
 __all__ = ["documents", "freshness", "lineage"]
@@ -28,6 +29,7 @@ def documents(registry: Registry) -> Iterator[Finding]:
     Finding
     """
     cited = {key for kind in KINDS for entry in entities(registry, kind) for key in entry.sources}
+    tables = "".join(_table_text(catalog) for catalog in catalogs(registry))
     now = today()
     for catalog in catalogs(registry):
         for key, path in catalog.sources.files.items():
@@ -43,8 +45,13 @@ def documents(registry: Registry) -> Iterator[Finding]:
             if not source.url.startswith(("https://", "http://")):
                 yield Finding("fault", "documents", place(path, "url"), f"{source.url!r} is no public address",
                               "Give the https address at which others find the document")  # fmt: skip
-            if key not in cited:
+            if key not in cited and key not in tables:
                 yield Finding("note", "documents", path, "no number names this document", "Remove it or cite it")
+
+
+def _table_text(catalog: Catalog) -> str:
+    """Return the text of the tables of measurements, which name documents too."""
+    return "".join(path.read_text(encoding="utf-8") for path in catalog.tables("measurements").values())
 
 
 def lineage(registry: Registry) -> Iterator[Finding]:

@@ -138,7 +138,7 @@ def _unless_noted(entry: Entry, field: str, what: str) -> Finding:
 
 
 _BOTH = re.compile(r"bi-?directional|both directions|2 directions|two directions|aggregate", re.IGNORECASE)
-_COUNT = re.compile(r"(\d+)\s*(?:links|ports|lanes)", re.IGNORECASE)
+_COUNT = re.compile(r"over\s+(\d+)\b|(\d+)\s*(?:links|ports|lanes)", re.IGNORECASE)
 _RATE = re.compile(r"\d[\d,.]*\s*[kMGT]?(?:b|B)(?:/s|ps)")
 
 
@@ -177,7 +177,8 @@ def _from_total(claim: Claim) -> float | None:
     except UnitError:
         return None
     links = _COUNT.search(claim.reason)
-    return value / (int(links[1]) if links else 1) / (2 if _BOTH.search(claim.reason) else 1)
+    count = int(links[1] or links[2]) if links else 1
+    return value / max(1, count) / (2 if _BOTH.search(claim.reason) else 1)
 
 
 def prices(registry: Registry) -> Iterator[Finding]:

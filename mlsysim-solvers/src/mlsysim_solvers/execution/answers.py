@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlsysim.numeric import where
+from mlsysim.numeric import minimum, where
 
 from ..formulas.attention import attention_rate
 from ..formulas.roofline import (
@@ -62,11 +62,11 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
     rate = effective_rate(peak, columns["achieved"], ceiling)
     processors = axis(columns, "processors")
     tiles = columns["tiles"]
-    slowness = columns.get("weight_bandwidth")
+    slowness, vector = columns.get("weight_bandwidth"), columns.get("vector_peak")
     return Machine(
         rate,
         attention_rate(rate, peak, columns["attention_ceiling"]),
-        attention_rate(rate, columns["vector_peak"], ceiling),
+        rate if vector is None else minimum(rate, effective_rate(vector, 1.0, ceiling)),
         effective_bandwidth(bandwidth, columns["memory_ceiling"]),
         axis(columns, "overhead"),
         processors,
@@ -95,9 +95,7 @@ def common_answers(columns: Mapping[str, Any], totals: Totals, latency: Any) -> 
         longest, and by what factor longer than the next.
     """
     compute, memory, waiting = totals.compute_demand, totals.memory_demand, totals.overhead
-    bound = where(
-        memory > compute, where(waiting > memory, 2.0, 1.0), where(waiting > compute, 2.0, 0.0)
-    )
+    bound = where(memory > compute, where(waiting > memory, 2.0, 1.0), where(waiting > compute, 2.0, 0.0))
     return {
         "performance.utilisation": utilisation(totals.flops, latency, axis(columns, "peak")),
         "performance.bandwidth_utilisation": bandwidth_utilisation(totals.traffic, latency, axis(columns, "bandwidth")),

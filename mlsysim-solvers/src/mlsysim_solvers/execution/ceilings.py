@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlsysim.errors import SolverError
-from mlsysim.records.device import Device, Peak
+from mlsysim.records.device import Device
 from mlsysim.records.stack import Calibration, Stack
 
 from ..formulas.constants import (
@@ -23,8 +23,6 @@ from ..formulas.roofline import achieved_share
 from ..formulas.uncertainty import between_stack_variance, log_sd_of_range
 
 __all__ = ["ceiling_columns", "ceiling_notes", "spread_columns"]
-
-
 
 
 def ceiling_columns(
@@ -48,7 +46,8 @@ def ceiling_columns(
     Returns
     -------
     dict of str to float
-        peak, achieved, vector_peak, bandwidth, compute_ceiling, memory_ceiling, overhead, reserve, processors.
+        peak, achieved, bandwidth, compute_ceiling, memory_ceiling, overhead, reserve, processors, and
+        vector_peak where the device has matrix units and another arithmetic beside them.
 
     Raises
     ------
@@ -68,7 +67,6 @@ def ceiling_columns(
     columns = {
         "peak": peak.dense,
         "achieved": 1.0 if peak.achieved is None else achieved_share(peak.achieved, peak.dense),
-        "vector_peak": _vector_peak(device, peak),
         "bandwidth": device.memory.bandwidth,
         "compute_ceiling": settings.get("compute_ceiling") or _calibrated(found, stack, "compute"),
         "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),
@@ -76,6 +74,10 @@ def ceiling_columns(
         "reserve": _calibrated(found, stack, "reserve"),
         "processors": device.compute.processors or 1.0,
     }
+    vector = device.compute.peak.get("fp32")
+    if peak.engine == "matrix" and vector is not None and vector.engine == "vector" and vector.dense is not None:
+        # What has no matrix product in it runs beside the matrix units.
+        columns["vector_peak"] = vector.dense
     _check_roof(columns["compute_ceiling"] * columns["achieved"], "compute_ceiling", stack)
     _check_roof(columns["memory_ceiling"], "memory_ceiling", stack)
     return columns
@@ -95,17 +97,7 @@ def _check_roof(value: Any, name: str, stack: Stack) -> None:
         )
 
 
-def _vector_peak(device: Device, peak: Peak) -> Any:
-    """Return the rate of arithmetic outside matrix units: that of fp32 where it is a vector rate."""
-    single = device.compute.peak.get("fp32")
-    if peak.engine == "matrix" and single is not None and single.engine == "vector" and single.dense is not None:
-        return single.dense if single.dense < peak.dense else peak.dense
-    return peak.dense
-
-
-def ceiling_notes(
-    device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
-) -> list[str]:
+def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]) -> list[str]:
     """Say what is assumed about device and stack.
 
     Parameters
@@ -131,7 +123,9 @@ def ceiling_notes(
         if settings.get(name)
     ]
     if stack.calibration_for(key, precision) is None:
-        notes.append(f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: its general ceilings hold")
+        notes.append(
+            f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: its general ceilings hold"
+        )
     if stack.tiles and device.compute.processors is None:
         notes.append(f"the number of processors of {device.name} is not known: waves of tiles are not counted")
     if device.memory.usable is None:
@@ -149,9 +143,7 @@ def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, defa
     return spread * spread
 
 
-def spread_columns(
-    claims: Mapping[tuple[str, str], Any], stack: Stack, key: str, precision: str
-) -> dict[str, Any]:
+def spread_columns(claims: Mapping[tuple[str, str], Any], stack: Stack, key: str, precision: str) -> dict[str, Any]:
     """Return the variances of the ceilings' logarithms as columns.
 
     Parameters

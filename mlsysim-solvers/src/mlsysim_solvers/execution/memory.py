@@ -20,7 +20,15 @@ from ..formulas.memory import (
 from ..lowering.network import NetworkShape
 from ..lowering.shape import TransformerShape
 
-__all__ = ["Demand", "Widths", "fit", "live_elements", "serving_demand", "training_activations", "transformer_activations"]
+__all__ = [
+    "Demand",
+    "Widths",
+    "fit",
+    "live_elements",
+    "serving_demand",
+    "training_activations",
+    "transformer_activations",
+]
 
 
 class Widths(NamedTuple):
@@ -218,9 +226,7 @@ def training_activations(
     return layers + tail + (logits_bytes(rows, shape.vocab, widths.statistic) if shape.head else 0.0)
 
 
-def fit(
-    demand: Demand, capacity: Any, utilisation: Any, stored: Any, storage: Any, within: Any
-) -> dict[str, Any]:
+def fit(demand: Demand, capacity: Any, utilisation: Any, stored: Any, storage: Any, within: Any) -> dict[str, Any]:
     """Return the feasibility outputs.
 
     Parameters

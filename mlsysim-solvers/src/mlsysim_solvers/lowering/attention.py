@@ -187,8 +187,20 @@ def attention_over_cache(
                 repeated = reread_bytes(cache, group, abilities.reread_ratio) - cache
             table.append(
                 Operator(
-                    "attention over cache", "attention", count, batch, 1.0, 1.0, 1.0, flops, 0.0, own, cache,
-                    1.0, flops, repeated,
+                    "attention over cache",
+                    "attention",
+                    count,
+                    batch,
+                    1.0,
+                    1.0,
+                    1.0,
+                    flops,
+                    0.0,
+                    own,
+                    cache,
+                    1.0,
+                    flops,
+                    repeated,
                 )  # fmt: skip
             )
     return table

@@ -155,9 +155,19 @@ def lower_network(
         flops = conv_flops(batch, macs, flop_per_mac)
         table.append(
             Operator(
-                name, kind, count, conv_rows(batch, height, width), n, k, groups, flops,
-                matmul_weight_bytes(n, k, groups, formats.weight), conv_bytes(batch, elements, activation),
-                0.0, 1.0, flops,
+                name,
+                kind,
+                count,
+                conv_rows(batch, height, width),
+                n,
+                k,
+                groups,
+                flops,
+                matmul_weight_bytes(n, k, groups, formats.weight),
+                conv_bytes(batch, elements, activation),
+                0.0,
+                1.0,
+                flops,
             )  # fmt: skip
         )
     # An activation reads and writes; a batch norm reads twice, for statistics and values, and writes.

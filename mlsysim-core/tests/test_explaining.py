@@ -1,0 +1,105 @@
+"""From an answer back to documents, and to the reason for each estimate."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from core_toys import LIFETIME, PERFORMANCE, SUSTAINABILITY, ToyPlugin, scenario
+
+import mlsysim
+from mlsysim.errors import ConfigError
+from mlsysim.evaluation import SystemEvaluation, evaluate
+from mlsysim.explaining import evidence, explain, traced_answers
+
+
+def nodes(tree):
+    yield tree
+    for child in tree.children:
+        yield from nodes(child)
+
+
+def test_the_tree_reaches_documents_through_formulas(world):
+    tree = explain(evaluate(scenario()), "latency")
+    assert tree.name == "performance.latency"
+    assert tree.value == str(evaluate(scenario())["latency"])
+    assert tree.equation == "t = max(W / P, Q / B)."
+    assert "Williams" in tree.reference
+    found = {node.name.partition(" of ")[0]: node for node in tree.inputs()}
+    assert found["device.memory.bandwidth"].source == "Data sheet of toys"
+    assert found["device.memory.bandwidth"].badge == "measured"
+    assert found["device.memory.bandwidth"].as_stated == "1 TB/s"
+    assert found["device.memory.bandwidth"].at == "table 2"
+    assert found["device.memory.bandwidth"].retrieved == "2026-01-01"
+    assert found["model.work"].badge == "stated"
+    assert {"device.compute.peak.bf16.dense", "model.parameters"} <= set(found)
+
+
+def test_the_choices_of_the_user_are_settings(world):
+    names = {node.name: node for node in nodes(explain(evaluate(scenario()), "throughput"))}
+    assert names["workload.batch"].how == "setting"
+    assert names["workload.batch"].badge == ""
+
+
+def test_an_estimate_shows_its_reason(world):
+    (tdp,) = [n for n in explain(evaluate(scenario()), "energy").inputs() if n.name.startswith("device.power.tdp")]
+    assert tdp.badge == "estimate"
+    assert tdp.as_stated == "typical of the class"
+    assert tdp.source == ""
+
+
+def test_outputs_of_other_solvers_are_explained_through(world):
+    tree = explain(evaluate(scenario()), "macro.carbon")
+    assert {"grid.carbon", "device.power.tdp", "device.memory.bandwidth"} <= {
+        n.name.partition(" of ")[0] for n in tree.inputs()
+    }
+    assert any(node.equation for node in nodes(tree))
+
+
+def test_settings_of_solvers_are_named(world):
+    card = evaluate(scenario(settings={"toy-lifetime": {"horizon": "1 h"}}))
+    assert any(node.name == "settings.toy-lifetime.horizon" for node in nodes(explain(card, "batches")))
+
+
+def test_every_number_can_be_explained(world):
+    card = evaluate(scenario(settings={"toy-lifetime": {"horizon": "1 h"}}))
+    for name in card.answers:
+        tree = explain(card, name)
+        assert tree.name == name
+        assert "\n".join(tree.lines())
+
+
+def test_traced_answers_are_the_answers(world):
+    card = evaluate(scenario())
+    answers, units = traced_answers(card.config)
+    for name, answer in card.answers.items():
+        if answer.unit not in ("bool",) and not answer.unit.startswith("choice"):
+            assert answers[name] == answer.value
+        assert units[name] == answer.unit
+
+
+def test_a_card_that_was_read_back_can_be_explained(world):
+    card = evaluate(scenario())
+    again = SystemEvaluation.from_dict(json.loads(json.dumps(card.to_dict())))
+    assert explain(again, "latency") == explain(card, "latency")
+    assert evidence(again) == evidence(card)
+
+
+def test_lines_can_be_cut_at_a_depth(world):
+    tree = explain(evaluate(scenario()), "latency")
+    everything, short = list(tree.lines()), list(tree.lines(depth=1))
+    assert len(short) < len(everything)
+    assert "more below" in short[-1]
+    assert everything[0] == short[0]
+
+
+def test_an_unknown_output_is_refused(world):
+    with pytest.raises(ConfigError, match="latency"):
+        explain(evaluate(scenario()), "latncy")
+
+
+def test_solvers_that_were_not_asked_are_left_out(isolated_plugins):
+    isolated_plugins(ToyPlugin(specs=(PERFORMANCE, SUSTAINABILITY, LIFETIME)))
+    card = evaluate(scenario())
+    assert "macro.batches" not in card.evidence()
+    assert mlsysim.explain(card, "energy").children

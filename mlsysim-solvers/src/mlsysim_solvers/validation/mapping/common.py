@@ -1,0 +1,213 @@
+"""What the mappings of all tables share."""
+
+from __future__ import annotations
+
+from mlsysim.plugins import plugins
+from mlsysim.records import Parallelism, Place, Scenario, Stack, System, Workload
+from mlsysim.records.measurement import Measurement
+
+from ..names import Names
+from ..questions import Assumed, Refused
+
+__all__ = ["Subject", "cell", "device_of", "format_for", "scenario", "subject", "unstated", "whole"]
+
+
+class Subject:
+    """Device and stack of a row.
+
+    Parameters
+    ----------
+    device, stack : str
+        Keys; the stack is empty where the row names no software that is known.
+    record : Stack or None
+        The stack.
+    """
+
+    __slots__ = ("device", "record", "stack")
+
+    def __init__(self, device: str, stack: str, record: Stack | None) -> None:
+        self.device = device
+        self.stack = stack
+        self.record = record
+
+
+def device_of(row: Measurement, known: Names) -> str:
+    """Return the key of the row's device.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    known : Names
+        Names as published.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    Refused
+        If the registry has no such device.
+    """
+    return known.device(row.device)
+
+
+def subject(row: Measurement, known: Names) -> Subject:
+    """Find device and stack of a row.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    known : Names
+        Names as published.
+
+    Returns
+    -------
+    Subject
+
+    Raises
+    ------
+    Refused
+        If the registry has no such device.
+    """
+    registry = plugins().registry
+    device = device_of(row, known)
+    tier = registry.get("devices", device).record.tier
+    key = known.stack(row.software, row.set, row.kind, tier)
+    if key is None or key not in registry.keys("stacks"):
+        return Subject(device, "", None)
+    return Subject(device, key, registry.get("stacks", key).record)
+
+
+def cell(row: Measurement, name: str) -> str:
+    """Return a published setting.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    name : str
+        Column.
+
+    Returns
+    -------
+    str
+        Empty where it was not published.
+    """
+    return row.configuration.get(name, "")
+
+
+def whole(row: Measurement, name: str) -> int | None:
+    """Return a published count.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    name : str
+        Column.
+
+    Returns
+    -------
+    int or None
+        None where it was not published, or is no count.
+    """
+    text = cell(row, name)
+    try:
+        return round(float(text)) if text else None
+    except ValueError:
+        return None
+
+
+def unstated(found: Subject, name: str, assumed: list[Assumed]) -> str:
+    """Return what the stack says about a setting that the row leaves open.
+
+    Parameters
+    ----------
+    found : Subject
+        Device and stack.
+    name : str
+        Setting.
+    assumed : list of Assumed
+        Gets the assumption.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    Refused
+        If the stack says nothing about it.
+    """
+    for entry in found.record.unstated if found.record is not None else ():
+        if entry.name == name:
+            assumed.append(Assumed(f"{name} {entry.value}, which the row does not state: {entry.reason}", entry.log_sd))
+            return entry.value
+    raise Refused(f"{name} is not published, and nothing is assumed for it")
+
+
+def format_for(device: str, precision: str) -> str:
+    """Return the number format in which a device does some arithmetic.
+
+    Parameters
+    ----------
+    device : str
+        Key of the device.
+    precision : str
+        Format as published.
+
+    Returns
+    -------
+    str
+        ``bf16`` and ``fp16`` stand for each other where the device lists only one of them.
+
+    Raises
+    ------
+    Refused
+        If the device has no rate in that format.
+    """
+    record = plugins().registry.get("devices", device).record
+    other = {"bf16": "fp16", "fp16": "bf16"}
+    for name in (precision, other.get(precision, "")):
+        peak = record.compute.peak.get(name)
+        if peak is not None and peak.dense is not None:
+            return name
+    raise Refused(f"{record.name} has no dense {precision} rate in the registry")
+
+
+def scenario(
+    row: Measurement, kind: str, workload: Workload, found: Subject, parallelism: Parallelism | None = None,
+    devices: int = 1,
+) -> Scenario:  # fmt: skip
+    """Return the scenario of a row.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    kind : str
+        serving, training or inference.
+    workload : Workload
+        The job.
+    found : Subject
+        Device and stack.
+    parallelism : Parallelism, optional
+        Division over several devices.
+    devices : int, count
+        How many.
+
+    Returns
+    -------
+    Scenario
+    """
+    return Scenario(
+        name=row.id,
+        kind=kind,  # type: ignore[arg-type]
+        workload=workload,
+        system=System(device=found.device, stack=found.stack, devices=devices),
+        parallelism=parallelism or Parallelism(),
+        place=Place(),
+    )

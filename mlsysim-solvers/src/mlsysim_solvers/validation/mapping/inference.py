@@ -1,0 +1,157 @@
+"""Rows of inference: language models with a fixed batch, and one pass per sample."""
+
+from __future__ import annotations
+
+import re
+
+from mlsysim.plugins import plugins
+from mlsysim.records import Inference, Parallelism, Serving
+from mlsysim.records.measurement import Measurement
+
+from ..names import Names
+from ..questions import Assumed, Question, Refused
+from .common import Subject, cell, format_for, scenario, subject, unstated, whole
+
+__all__ = ["inference_question"]
+
+SERVER = {"server", "max_throughput", "interactive"}
+"""Kinds of rows whose requests come and go."""
+
+DATASETS = {"bert-large": "squad-1.1"}
+"""Data set from which a benchmark draws, by model; its mean length stands in the registry."""
+
+_WEIGHT_TYPES = re.compile(r"weight_data_types=(\w+)")
+_LIMIT = re.compile(r"power_limit=(\d+) ?W")
+
+
+def inference_question(row: Measurement, known: Names) -> Question:
+    """Return what is asked for a row of the inference table.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    known : Names
+        Names as published.
+
+    Returns
+    -------
+    Question
+
+    Raises
+    ------
+    Refused
+        With the reason why nothing can be asked.
+    """
+    model = known.model(row.model, cell(row, "params"))
+    found = subject(row, known)
+    if row.kind in SERVER:
+        raise Refused(f"{row.kind} rows: requests come and go, and no installed solver expresses in-flight batching")
+    limit = _LIMIT.search(cell(row, "notes"))
+    if limit:
+        raise Refused("the device ran under a power limit below its rating, which no solver expresses")
+    record = plugins().registry.get("models", model).record
+    generates = record.transformer is not None and record.transformer.causal and record.transformer.head
+    if generates and record.transformer.vocab:
+        return _generation(row, known, model, found)
+    return _samples(row, known, model, found)
+
+
+def _layout(row: Measurement) -> tuple[int, Parallelism]:
+    devices = max(row.devices, 1)
+    tensor, pipeline = whole(row, "tp") or 1, whole(row, "pp") or 1
+    if devices > 1 and tensor * pipeline == 1:
+        tensor = devices
+    return devices, Parallelism(tensor=tensor, pipeline=pipeline, data=max(1, devices // (tensor * pipeline)))
+
+
+def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Question:
+    """Ask for a fixed batch of prompts and answers, or for one half of it."""
+    if row.kind == "offline":
+        raise Refused("offline rows of language models: the batch in flight varies, which no installed solver expresses")
+    assumed: list[Assumed] = []
+    text = cell(row, "weight_precision") or unstated(found, "precision", assumed)
+    precision, weights = known.weights(text)
+    precision = format_for(found.device, precision)
+    batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
+    input_, output = whole(row, "input_len"), whole(row, "output_len")
+    kv = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
+    if not kv and weights:
+        kv = precision
+    if row.name == "ttft_ms":
+        if input_ is None:
+            raise Refused("the prompt length is not published")
+        output = output or 1
+        reading, amount = "performance.ttft", None
+    else:
+        reading, amount, input_, output = _rate(row, found, batch, input_, output, assumed)
+    devices, layout = _layout(row)
+    if row.metric.per == "device" and amount is not None:
+        amount /= devices
+    job = Serving(
+        model=model, precision=precision, batch=batch, input=input_, output=output, weights=weights, kv_cache=kv
+    )
+    asked = scenario(row, "serving", job, found, layout, devices)
+    return Question(asked, reading, amount, tuple(assumed))
+
+
+def _rate(
+    row: Measurement, found: Subject, batch: int, input_: int | None, output: int | None, assumed: list[Assumed]
+) -> tuple[str, float | None, int, int]:
+    """Return what a token rate counts: prompts read, answers written, or both phases together."""
+    if row.metric.quantity != "rate":
+        raise Refused(f"{row.name} of a language model is not answered")
+    if output == 0 and input_:
+        return "performance.ttft", float(batch * input_), input_, 1
+    if output is None:
+        output = int(unstated(found, "output", assumed))
+    if input_ is None:
+        input_ = int(unstated(found, "input", assumed))
+    if row.kind == "latency" or input_ == 0:
+        return "performance.tpot", float(batch), max(input_, 1), output
+    return "performance.latency", float(batch * output), max(input_, 1), output
+
+
+def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Question:
+    """Ask for one pass per sample; devices that share nothing count as one of them."""
+    assumed: list[Assumed] = []
+    precision = format_for(found.device, known.weights(_sample_precision(row, found, assumed))[0])
+    batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
+    devices = max(row.devices, 1)
+    if devices > 1:
+        assumed.append(Assumed(f"{devices} devices work on samples of their own: the rate is {devices} times one's", 0.02))
+    job = Inference(model=model, precision=precision, batch=batch, sequence=_sequence(row, model, assumed))
+    asked = scenario(row, "inference", job, found)
+    if row.metric.quantity == "rate":
+        share = 1 if row.metric.per == "device" else devices
+        return Question(asked, "performance.latency", float(batch * share), tuple(assumed))
+    if row.metric.quantity == "time":
+        return Question(asked, "performance.latency", None, tuple(assumed))
+    if row.metric.quantity == "energy":
+        return Question(asked, "macro.energy_per_sample", None, tuple(assumed))
+    raise Refused(f"{row.name} of one pass per sample is not answered")
+
+
+def _sample_precision(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
+    stated = cell(row, "weight_precision")
+    noted = _WEIGHT_TYPES.search(cell(row, "notes"))
+    if stated or (noted and noted[1].lower() != "unset"):
+        return stated or (noted[1].lower() if noted else "")
+    return unstated(found, "precision", assumed)
+
+
+def _sequence(row: Measurement, model: str, assumed: list[Assumed]) -> int:
+    """Return the tokens per sample: published, or the mean of the data set that the benchmark draws from."""
+    registry = plugins().registry
+    transformer = registry.get("models", model).record.transformer
+    if transformer is None or transformer.patch:
+        return 0
+    stated = whole(row, "input_len")
+    if stated:
+        return stated
+    data = DATASETS.get(model)
+    if data is None or data not in registry.keys("datasets"):
+        raise Refused("the sequence length is not published, and no data set of the registry tells its mean")
+    record = registry.get("datasets", data).record
+    assumed.append(Assumed(f"{record.input:g} tokens per sample, the mean of {record.name}", 0.05))
+    return round(record.input)

@@ -1,0 +1,233 @@
+"""From names as published to keys of the registry. The exceptions are data, not code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import attrs
+from mlsysim.documents import load_document
+from mlsysim.plugins import plugins
+from mlsysim.units import parse_quantity
+
+from .questions import Refused
+from .tables import packaged_tables
+
+__all__ = ["Names", "StackRule", "names"]
+
+_SPLIT = re.compile(r"[^a-z0-9.+]+")
+_SIZE = re.compile(r"(\d+)(gb|gib)")
+_FAMILY = re.compile(r"([a-z]{3,})-?v?(\d.*)")
+
+
+@attrs.frozen
+class StackRule:
+    """Which stack some published software is.
+
+    Parameters
+    ----------
+    software : str
+        Beginning of the published name, lower case; empty for rows that name none.
+    stack : str
+        Key of the stack.
+    kinds : tuple of str
+        Sets (beginning of the row id) or kinds of rows it holds for; empty means all.
+    tier : str
+        Tier of device it holds for; empty means any.
+    """
+
+    software: str
+    stack: str
+    kinds: tuple[str, ...] = ()
+    tier: str = ""
+
+
+def _tokens(text: str) -> frozenset[str]:
+    """Split a name into words that do not depend on spelling."""
+    folded = text.casefold()
+    for mark in ("(r)", "(tm)", "®", "™"):
+        folded = folded.replace(mark, " ")
+    words: set[str] = set()
+    for word in _SPLIT.split(folded.replace("‑", "-")):
+        family = _FAMILY.fullmatch(word)
+        words.update(part for part in (family.groups() if family else (word,)) if part)
+    return frozenset(word.strip(".") for word in words if word.strip("."))
+
+
+class Names:
+    """Looks up devices, models, stacks and formats by the names that publications give them.
+
+    Parameters
+    ----------
+    data : mapping
+        The table of names: ``devices``, ``models``, ``noise``, ``weights``, ``stacks``.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._exact = {kind: {_spaced(k): v for k, v in data.get(kind, {}).items()} for kind in ("devices", "models")}
+        self._noise = {kind: frozenset(words) for kind, words in data.get("noise", {}).items()}
+        self._weights = {_spaced(k): v for k, v in data.get("weights", {}).items()}
+        self._rules = tuple(
+            StackRule(r["software"], r["stack"], tuple(r.get("kinds", ())), r.get("tier", ""))
+            for r in data.get("stacks", ())
+        )
+        self._index: dict[str, dict[frozenset[str], set[str]]] = {}
+
+    def device(self, name: str) -> str:
+        """Return the key of a device.
+
+        Parameters
+        ----------
+        name : str
+            As published.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        Refused
+            If no device of the registry is called so.
+        """
+        key = self._find("devices", name)
+        if key is None:
+            raise Refused(f"the registry has no device {name!r}")
+        return key
+
+    def model(self, name: str, size: str = "") -> str:
+        """Return the key of a model.
+
+        Parameters
+        ----------
+        name : str
+            As published, or a path on a hub.
+        size : str
+            Parameters as published, for names that do not tell them.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        Refused
+            If no model of the registry is called so.
+        """
+        short = name.rsplit("/", 1)[-1]
+        for candidate in (name, short, f"{short} {size}" if size else ""):
+            key = self._find("models", candidate) if candidate else None
+            if key is not None:
+                return key
+        raise Refused(f"the registry has no model {f'{name} {size}'.strip()!r}")
+
+    def weights(self, text: str) -> tuple[str, str]:
+        """Return the format of the arithmetic and that of stored weights.
+
+        Parameters
+        ----------
+        text : str
+            Precision as published.
+
+        Returns
+        -------
+        precision, weights : str
+            ``weights`` is empty where it follows the arithmetic.
+
+        Raises
+        ------
+        Refused
+            If the text names no known format, or is empty.
+        """
+        found = self._weights.get(_spaced(text))
+        if found is None:
+            exl = re.fullmatch(r"exl2 (\d+(\.\d+)?) bpw", _spaced(text))
+            if exl is None:
+                raise Refused(f"the precision {text!r} is not known" if text else "the precision is not published")
+            return "fp16", f"{exl[1]}bpw"
+        precision, _, weights = found.partition("/")
+        return precision, weights
+
+    def stack(self, software: str, set_: str, kind: str, tier: str) -> str | None:
+        """Return the key of the stack that some software is.
+
+        Parameters
+        ----------
+        software : str
+            As published.
+        set_, kind : str
+            Set and kind of the row.
+        tier : str
+            Tier of the device.
+
+        Returns
+        -------
+        str or None
+            None leaves the choice to the assumption that every scenario makes.
+        """
+        folded = software.casefold()
+        for rule in self._rules:
+            fits = folded.startswith(rule.software) if rule.software else not folded
+            of_kind = not rule.kinds or any(set_.startswith(k) or kind == k for k in rule.kinds)
+            if fits and of_kind and rule.tier in ("", tier):
+                return rule.stack
+        return None
+
+    def _find(self, kind: str, name: str) -> str | None:
+        exact = self._exact[kind].get(_spaced(name))
+        if exact is not None:
+            return exact if exact in plugins().registry.keys(kind) else None
+        wanted = _tokens(name)
+        noise = self._noise.get(kind, frozenset())
+        best: set[str] = set()
+        most = 0
+        for words, keys in self._words(kind).items():
+            extra = wanted - words
+            if words <= wanted and len(words - noise) >= most and all(w in noise or _SIZE.fullmatch(w) for w in extra):
+                longer = len(words - noise) > most
+                best, most = (set(keys) if longer else best | keys), len(words - noise)
+        best = {key for key in best if self._has_size(kind, key, wanted)}
+        return best.pop() if len(best) == 1 else None
+
+    def _words(self, kind: str) -> dict[frozenset[str], set[str]]:
+        if kind not in self._index:
+            registry = plugins().registry
+            found: dict[frozenset[str], set[str]] = {}
+            noise = self._noise.get(kind, frozenset())
+            for entry in registry.entries(kind):
+                for name in (entry.key, entry.record.name, *entry.record.aliases):
+                    words = _tokens(name)
+                    found.setdefault(words, set()).add(entry.key)
+                    found.setdefault(words - noise or words, set()).add(entry.key)
+            self._index[kind] = found
+        return self._index[kind]
+
+    @staticmethod
+    def _has_size(kind: str, key: str, wanted: frozenset[str]) -> bool:
+        """Refuse a device whose memory is not the published one."""
+        sizes = [match for word in wanted if (match := _SIZE.fullmatch(word))]
+        if kind != "devices" or not sizes:
+            return True
+        capacity: float = plugins().registry.get("devices", key).record.memory.capacity
+        printed = parse_quantity(f"{sizes[0][1]} GB", "B")
+        return 0.9 <= capacity / printed <= 1.1
+
+
+def _spaced(text: str) -> str:
+    return " ".join(re.sub(r"[^a-z0-9.+]+", " ", text.casefold()).split())
+
+
+@lru_cache(maxsize=1)
+def names() -> Names:
+    """Return the packaged table of names.
+
+    Returns
+    -------
+    Names
+        Empty where no data package offers one.
+    """
+    path: Path | None = packaged_tables().get("names")
+    return Names(load_document(path).data if path is not None else {})

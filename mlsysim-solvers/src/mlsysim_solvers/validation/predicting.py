@@ -1,0 +1,156 @@
+"""From a measurement to a prediction with its interval, or to the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+from mlsysim.config import SimulationConfig
+from mlsysim.errors import MlsysimError
+from mlsysim.evaluation import ask
+from mlsysim.plugins import plugins
+from mlsysim.records.measurement import Measurement
+from mlsysim.units import parse_unit
+
+from .kernels import predict_kernel
+from .mapping import question_for
+from .names import names
+from .questions import Assumed, Question, Refused
+
+__all__ = ["Outcome", "predict"]
+
+Z90 = 1.6448536269514722
+"""Half-width of a 90 % interval in standard deviations."""
+
+OVERFULL = 1.15
+"""By what factor the memory that a prediction needs may exceed what is usable before the row is refused:
+it ran, so a smaller excess is the error of the memory formula."""
+
+
+@attrs.frozen
+class Outcome:
+    """What came of one row.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    predicted, low, high : float or None
+        Prediction and 90 % interval in the unit of the metric; None when refused.
+    reason : str
+        Why it was refused.
+    stack : str
+        Key of the stack, assumed or named.
+    device, model, precision : str
+        Keys; empty when refused before they were known.
+    calibrated : bool
+        Whether constants fitted on this device and precision took part.
+    in_sample : bool
+        Whether this very row was among those the constants were fitted on.
+    assumed : tuple of str
+        What the row leaves open.
+    log_sd : float
+        Standard deviation of the logarithm of the prediction.
+    """
+
+    row: Measurement
+    predicted: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+    stack: str = ""
+    device: str = ""
+    model: str = ""
+    precision: str = ""
+    calibrated: bool = False
+    in_sample: bool = False
+    assumed: tuple[str, ...] = ()
+    log_sd: float = 0.0
+
+    @property
+    def error(self) -> float | None:
+        """Relative error: predicted over measured, less one; None when refused."""
+        return None if self.predicted is None else self.predicted / self.row.value - 1.0
+
+
+def predict(row: Measurement) -> Outcome:
+    """Predict one measurement.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Returns
+    -------
+    Outcome
+        Refused rows carry the reason.
+    """
+    try:
+        if row.table == "kernels":
+            return _kernel(row)
+        return _answer(row, question_for(row, names()))
+    except Refused as refusal:
+        return Outcome(row, reason=str(refusal))
+    except MlsysimError as error:
+        return Outcome(row, reason=f"{error.what}")
+
+
+def _kernel(row: Measurement) -> Outcome:
+    found = predict_kernel(row, names())
+    value = found.value / parse_unit(row.metric.unit).factor
+    return _outcome(row, value, found.log_sd, found.assumed, stack=found.stack, device=found.device,
+                    precision=found.precision, calibrated=found.calibrated, in_sample=found.in_sample)  # fmt: skip
+
+
+def _answer(row: Measurement, question: Question) -> Outcome:
+    config = SimulationConfig.from_scenario(question.scenario)
+    performance: dict[str, float] = {}
+    spreads: dict[str, float] = {}
+    for asked, _, result in ask(config):
+        if isinstance(result, str):
+            if asked == "performance":
+                raise Refused(result)
+            continue
+        performance.update(result.outputs)
+        spreads.update(result.log_sd)
+        if question.output in performance:
+            break
+    if question.output not in performance:
+        raise Refused(f"no installed solver answers {question.output}")
+    _check_memory(performance)
+    value = float(performance[question.output])
+    unit = parse_unit(row.metric.unit).factor
+    figure = value / unit if question.amount is None else question.amount / value
+    system, workload = config.scenario.system, config.scenario.workload
+    stack = config.entries["stack"]
+    device = config.entries["device"].key
+    fitted = stack.record.calibration_for(device, workload.precision)
+    assumed = question.assumed
+    if not system.stack:
+        assumed = (*assumed, Assumed(f"stack {stack.key}", 0.0))
+    return _outcome(
+        row, figure, spreads.get(question.output, 0.0), assumed, stack=stack.key, device=device,
+        model=config.entries["model"].key, precision=workload.precision, calibrated=fitted is not None,
+        in_sample=fitted is not None and row.id in fitted.rows,
+    )  # fmt: skip
+
+
+def _check_memory(found: dict[str, float]) -> None:
+    required, usable = found.get("feasibility.memory_required"), found.get("feasibility.memory_usable")
+    if required is not None and usable is not None and required > OVERFULL * usable:
+        raise Refused("it does not fit the memory at once: it was run in parts, which no installed solver expresses")
+
+
+def _outcome(row: Measurement, value: float, log_sd: float, assumed: tuple[Assumed, ...], **known: object) -> Outcome:
+    spread = math.sqrt(log_sd**2 + sum(one.log_sd**2 for one in assumed))
+    return Outcome(
+        row, value, value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread),
+        assumed=tuple(one.what for one in assumed), log_sd=spread, **known,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def warm_up() -> None:
+    """Load plugins and names once, before rows are timed or processes forked."""
+    plugins()
+    names()
