@@ -28,7 +28,7 @@ def test_keys_are_listed_without_reading_any_file(package: Package) -> None:
 def test_an_entry_carries_record_claims_documents_and_path(package: Package) -> None:
     registry = package()
     entry = registry.get("devices", "chip-1")
-    assert entry.record.memory.bandwidth == 2.05e12
+    assert entry.record.memory.bandwidth == pytest.approx(2.05e12)
     assert [c.source for c in entry.claims["memory.bandwidth"]] == ["acme", "other"]
     assert set(entry.sources) == {"acme", "other"}
     assert Path(entry.path) == folder(registry) / "devices/acme/chip-1.toml"

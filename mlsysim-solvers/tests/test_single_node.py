@@ -266,6 +266,16 @@ def test_traced_numbers_give_the_same_answers_and_know_their_origin():
             "model.transformer.hidden", "model.transformer.latent.kv_rank"} <= origins  # fmt: skip
 
 
+def test_a_buffer_that_is_overwritten_is_read_anew():
+    columns = columns_of("dense")
+    batch = np.array([1.0, 2.0])
+    SOLVER.compute({**columns, "batch": batch})
+    batch[:] = [300.0, 500.0]
+    again = SOLVER.compute({**columns, "batch": batch})
+    fresh = SOLVER.compute({**columns, "batch": batch.copy()})
+    assert again["performance.latency"].tolist() == fresh["performance.latency"].tolist()
+
+
 def test_context_bounds_every_row():
     columns = columns_of("one key-value head")
     found = SOLVER.compute({**columns, "input": np.array([100.0, 2000.0]), "output": np.array([100.0, 100.0])})

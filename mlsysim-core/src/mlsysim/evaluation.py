@@ -212,7 +212,8 @@ class SystemEvaluation:
             needed, missing = (format_quantity(b, "B") for b in (required.value, required.value - usable.value))
             text += f": it needs {needed}, {missing} more than the usable {format_quantity(usable.value, 'B')}"
         if most is not None:
-            text += f"; the largest batch that fits is {most.value:,.0f}" if most.value >= 1 else "; not even batch 1 fits"
+            fits = f"the largest batch that fits is {most.value:,.0f}" if most.value >= 1 else "not even batch 1 fits"
+            text += f"; {fits}"
         return text
 
     def evidence(self) -> dict[str, Standing]:

@@ -54,7 +54,7 @@ def find_renderer(name: str) -> Renderer:
     from .plugins import plugins
     from .renderers.builtin import BUILT_IN
 
-    known = {**plugins().renderers, **BUILT_IN}
+    known: dict[str, Renderer] = {**plugins().renderers, **BUILT_IN}
     if name in known:
         return known[name]
     remedy = did_you_mean(name, known) or "There are " + ", ".join(known)

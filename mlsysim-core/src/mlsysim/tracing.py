@@ -1,6 +1,6 @@
 """Numbers that remember where they came from, for ``explain``.
 
-A traced number *is* a float (or an int), so any solver runs on it unchanged; each
+A traced number *is* a float, so any solver runs on it unchanged; each
 operation leaves a node that points to its operands. Calls of formulas are noticed from
 outside, by a profile hook, so that formulas pay nothing in ordinary runs.
 """
@@ -49,9 +49,7 @@ class Node:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Traced):
-        return float(value) if isinstance(value, float) else int(value)  # type: ignore[call-overload]
-    return value
+    return value.node.value if isinstance(value, Traced) else value
 
 
 def _binary(symbol: str, function: Callable[[Any, Any], Any], *, swapped: bool = False) -> Callable[[Any, Any], Any]:
@@ -94,8 +92,24 @@ class TracedFloat(Traced, float):  # type: ignore[misc] # powers of traced numbe
     """A float with a history."""
 
 
-class TracedInt(Traced, int):  # type: ignore[misc] # powers of traced numbers are traced
-    """An int with a history."""
+class TracedInt(Traced, float):  # type: ignore[misc] # powers of traced numbers are traced
+    """An int with a history.
+
+    It is carried by a float, because ``2.0 * n`` asks the plain float first and would forget where
+    an int came from. Arithmetic, indices and ranges see the exact int.
+    """
+
+    def __index__(self) -> int:
+        return int(self.node.value)
+
+    def __int__(self) -> int:
+        return int(self.node.value)
+
+    def __repr__(self) -> str:
+        return repr(self.node.value)
+
+    def __format__(self, text: str) -> str:
+        return format(self.node.value, text)
 
 
 def trace(value: Any, op: str, parents: tuple[Any, ...] = (), origin: str = "") -> Any:

@@ -175,6 +175,7 @@ def register_units(units: Iterable[UnitDef]) -> None:
     UnitError
         If a symbol is taken or its dimension names no base unit.
     """
+    added: list[UnitDef] = []
     for row in units:
         known = _symbols().get(row.symbol)
         try:
@@ -187,9 +188,11 @@ def register_units(units: Iterable[UnitDef]) -> None:
         if known is not None and known != new:
             raise UnitError(f"unit {row.symbol!r} exists already with another meaning", remedy="Choose another symbol")
         if known is None:
-            _extra.append(row)
-            _table.clear()
-            parse_unit.cache_clear()
+            added.append(row)
+    if added:
+        _extra.extend(added)
+        _table.clear()
+        parse_unit.cache_clear()
 
 
 def unit_symbols() -> Mapping[str, tuple[float, Dimension]]:

@@ -153,6 +153,10 @@ class Backed(Set[str]):
             )
         return self._fields
 
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:  # type: ignore[override]
+        return frozenset(it)
+
     def __contains__(self, field: object) -> bool:
         return field in self.fields
 
@@ -180,7 +184,7 @@ def _read(relation: Relation, claims: Claims) -> bool:
     but not estimated, and not computed back from the result.
     """
     chosen = [claims[f][0] for f in relation.fields if f in claims]
-    if not chosen or chosen[0].kind not in ("stated", "measured"):
+    if not any(claim.kind in ("stated", "measured") for claim in claims.get(relation.fields[0], ())):
         return False
     printed = {number for claim in claims[relation.fields[0]] for number in _numbers(claim.as_stated)}
     return all(
@@ -273,7 +277,7 @@ _LABELS: tuple[tuple[str, str, _Counter, float], ...] = (
 def _model(model: Model, claims: Claims) -> Iterator[Relation]:
     shape = tuple(path for path in claims if path.startswith(("transformer.", "network.")))
     for name, label, count, tolerance in _LABELS:
-        printed = getattr(model, label)
+        printed = _finest(claims.get(label, ()))
         if printed is None or (model.transformer is None and model.network is None):
             continue
         try:
@@ -281,24 +285,26 @@ def _model(model: Model, claims: Claims) -> Iterator[Relation]:
         except MlsysimError:
             continue  # the check of shapes reports a shape that cannot be counted
         if counted:
-            nearest = min(counted, key=lambda value: abs(value - printed))
-            backs = partial(_vouched, model, claims, label, nearest, count, shape)
-            yield Relation(name, (label, *shape), printed, nearest, tolerance, "counted from the shape", backs)
+            nearest = min(counted, key=lambda value: abs(value - printed.value))
+            agrees = abs(claims[label][0].value - nearest) <= EXACT * nearest
+            backs = partial(_vouched, model, printed, nearest, count, (label,) if agrees else (), shape)
+            yield Relation(name, (label, *shape), printed.value, nearest, tolerance, "counted from the shape", backs)
+
+
+def _finest(claims: tuple[Claim, ...]) -> Claim | None:
+    """Return the claim that is printed with the most digits: "8,030,261,248" says more than "8B"."""
+    return min(claims, key=lambda claim: (claim.kind not in ("stated", "measured"), resolution(claim)), default=None)
 
 
 def _vouched(
-    model: Model, claims: Claims, label: str, counted: float, count: _Counter, shape: tuple[str, ...]
+    model: Model, claim: Claim, counted: float, count: _Counter, labels: tuple[str, ...], shape: tuple[str, ...]
 ) -> Iterator[str]:
-    """Yield the label that was counted, and the shape fields that it vouches for in turn.
+    """Yield the labels that were counted, and the shape fields that a printed count vouches for in turn.
 
     The count must match to its last printed digit, and another value of the field, one per
     cent or one unit away, must break that match.
     """
-    yield label
-    printed = [c for c in claims.get(label, ()) if c.kind in ("stated", "measured")]
-    if not printed:
-        return
-    claim = min(printed, key=resolution)
+    yield from labels
     slack = resolution(claim) * claim.value * (1 + 1e-9)
     if slack > EXACT * claim.value or abs(counted - claim.value) > slack:
         return

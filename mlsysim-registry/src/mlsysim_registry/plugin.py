@@ -9,9 +9,11 @@ from mlsysim.hookspecs import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mlsysim.entities import Entry
+
     from .catalog import Catalog
 
-__all__ = ["mlsysim_register_commands", "mlsysim_register_sources"]
+__all__ = ["mlsysim_register_commands", "mlsysim_register_sources", "mlsysim_resolve"]
 
 
 @hookimpl
@@ -39,3 +41,25 @@ def mlsysim_register_commands(commands: Any) -> None:
     from .commands import add_commands
 
     add_commands(commands)
+
+
+@hookimpl
+def mlsysim_resolve(kind: str, key: str) -> Entry | None:
+    """Find a model on a hub, or in a ``config.json`` on disk.
+
+    Parameters
+    ----------
+    kind : str
+        Plural kind.
+    key : str
+        What the user wrote.
+
+    Returns
+    -------
+    Entry or None
+    """
+    if kind != "models":
+        return None
+    from .hub import resolve_model
+
+    return resolve_model(key)

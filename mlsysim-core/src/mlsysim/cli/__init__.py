@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 good, 1 a fault of the program or of a plugin, 2 bad input, 3 does not fit, 4 a
         constraint is violated, 130 interrupted, 141 the reader of the pipe went away.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    words = [word for word in given if word != "--traceback"]
     if words[:1] == ["--version"]:
         from .. import __version__
 
@@ -56,12 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _close_pipe()
     except MlsysimError as error:
-        if "--traceback" in words:
+        if "--traceback" in given:
             raise
         print_error(error)
         return error.exit_code
     except Exception as error:
-        if "--traceback" in words:
+        if "--traceback" in given:
             raise
         print_bug(error)
         return _BUG

@@ -113,7 +113,8 @@ def read_config(args: argparse.Namespace) -> SimulationConfig:
     if args.on is None:
         if args.kind is not None:
             raise ConfigError("--kind goes with --on", where="--kind", remedy="A scenario says its kind itself")
-        document, said = _document(args.scenario), ()
+        document = _document(args.scenario)
+        said: tuple[str, ...] = ()
     else:
         document, said = _compose(args, given, overrides)
     _refuse_misplaced(given, str(document.data.get("kind")))
@@ -218,7 +219,8 @@ def _model_and_device(model: str, device: str) -> tuple[Entry, Entry]:
     registry = plugins().registry
     found: list[Entry] = []
     faults: list[Fault] = []
-    if model.lower().endswith(SUFFIXES):
+    # A config.json describes a model; other files are scenarios.
+    if model.lower().endswith(SUFFIXES) and not model.lower().endswith(".json"):
         faults.append(Fault(f"{model} is a scenario file, and --on takes a model", where="--on",
                             remedy="To change its device write --set system.device=" + device))  # fmt: skip
     for kind, name, where in (("models", model, "MODEL"), ("devices", device, "--on")):

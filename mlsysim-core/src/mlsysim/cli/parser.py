@@ -30,6 +30,21 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
 
+    def add_subparsers(self, **options: Any) -> Any:
+        """Add a collection of commands.
+
+        Parameters
+        ----------
+        **options : object
+            As for argparse.
+
+        Returns
+        -------
+        Commands
+        """
+        options.setdefault("action", Commands)
+        return super().add_subparsers(**options)
+
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments.
 
@@ -71,7 +86,7 @@ class Parser(argparse.ArgumentParser):
         if extra:
             used.refuse(extra)
         if not hasattr(args, "run"):
-            self.error("COMMAND is missing")
+            used.error("COMMAND is missing")
         return args
 
     def refuse(self, extra: Sequence[str]) -> NoReturn:
@@ -137,7 +152,6 @@ class Commands(argparse._SubParsersAction):  # type: ignore[type-arg]
             raise PluginError(f"there is a command {name!r} already")
         parser = super().add_parser(name, **options)
         parser.set_defaults(parser=parser)
-        parser.add_argument("--traceback", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         return parser
 
     def forget(self, names: Sequence[str]) -> None:
@@ -177,7 +191,7 @@ def make_parser() -> tuple[Parser, Commands]:
     parser = Parser(prog="mlsysim", description=_ABOUT, epilog=_EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version")
     parser.add_argument("--traceback", action="store_true", help="show where in the program an error arose")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", action=Commands, parser_class=Parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     return parser, commands
 
 
@@ -231,7 +245,7 @@ def add_plugin_commands(commands: Commands, loaded: Plugins) -> None:
         try:
             manager.subset_hook_caller("mlsysim_register_commands", others)(commands=commands)
             _check_run(commands, set(commands.choices) - before)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; it is then listed as broken
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
             commands.forget(sorted(set(commands.choices) - before))
             what = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             loaded.infos[position] = attrs.evolve(info, status="broken", reason=f"its commands are left out: {what}")

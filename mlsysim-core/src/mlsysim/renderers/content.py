@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ..provenance import Standing
 
 __all__ = [
-    "Check", "Row", "checks", "evidence_counts", "headroom", "interval", "levels", "open_questions", "rows", "setup", "times", "too_large", "verdict", "weak_points",
+    "Check", "Row", "checks", "evidence_counts", "headroom", "interval", "levels", "open_questions", "rows",
+    "setup", "times", "too_large", "verdict", "weak_points",
 ]  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         effective_bandwidth(bandwidth, columns["memory_ceiling"]),
         axis(columns, "overhead"),
         processors,
-        tile_menu(tiles, processors) if type(processors) is float else TileMenu(tiles, processors),
+        tile_menu(tiles, processors).start() if type(processors) is float else TileMenu(tiles, processors),
         columns["flop_per_mac"],
         None if slowness is None else bandwidth / slowness,
     )

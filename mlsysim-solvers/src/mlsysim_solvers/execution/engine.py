@@ -8,7 +8,7 @@ from mlsysim.tracing import Traced, named
 
 from ..formulas.gemm import padded_flops
 from ..formulas.roofline import compute_bound_time, compute_time, kernel_time, memory_time, operator_time
-from ..lowering.operators import MATRIX_KINDS, STREAM_KINDS, Table
+from ..lowering.operators import STREAM_KINDS, Table
 from .quantisation import TileMenu
 
 __all__ = ["Machine", "Totals", "run", "together"]
@@ -114,28 +114,28 @@ def run(table: Table, machine: Machine) -> Totals:
     groups: list[tuple[Any, ...]] = []
     count = table[0].count
     time = bound = work_time = move_time = flops = traffic = kernels = 0.0
-    for name, kind, times, m, n, k, batch, model_flops, weights, moved, cache, launched, work, repeated in table:
+    for name, kind, times, m, n, k, batch, model_flops, weights, own_bytes, cache, launched, work, repeated in table:
         if times is not count:
             groups.append((count, time, bound, work_time, move_time, flops, traffic, kernels))
             time = bound = work_time = move_time = flops = traffic = kernels = 0.0
             count = times
         if kind in STREAM_KINDS:
+            moved = own_bytes
             own = own_move = memory_time(moved, bandwidth)
         else:
-            if kind in MATRIX_KINDS:
-                padded = padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac)
-                own_work = compute_time(padded, matrix_rate)
-            else:
-                own_work = compute_time(work, attention if kind == "attention" else vector)
             if kind == "attention":
-                moved = moved + cache
+                own_work = compute_time(work, attention)
+                moved = own_bytes + cache
                 own_move = memory_time(moved + repeated, bandwidth)
-            elif slowness is None:
-                moved = weights + moved
-                own_move = memory_time(moved, bandwidth)
             else:
-                own_move = memory_time(moved + weights * slowness, bandwidth)
-                moved = weights + moved
+                if kind == "depthwise":
+                    own_work = compute_time(work, vector)
+                else:
+                    padded = padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac)
+                    own_work = compute_time(padded, matrix_rate)
+                moved = own_bytes + weights
+                waited = moved if slowness is None else own_bytes + weights * slowness
+                own_move = memory_time(waited, bandwidth)
             own = operator_time(own_work, own_move)
             bound = bound + compute_bound_time(own_work, own_move)
             work_time = work_time + own_work

@@ -123,6 +123,17 @@ class TileMenu:
             return self._from_table(m, n, k, batch)
         return menu_area(m, n, k, batch, self.processors, self.tiles, SPLITS)
 
+    def start(self) -> TileMenu:
+        """Forget the rows of the last call, which their owner may have overwritten since.
+
+        Returns
+        -------
+        TileMenu
+            Itself, with all its tables.
+        """
+        self._codes = (None,)
+        return self
+
     def _remember(self, key: tuple[float, float, float, float]) -> float:
         if len(self._areas) >= _MEMORY:
             self._areas.clear()
@@ -166,10 +177,11 @@ class TileMenu:
         import numpy as np
 
         # Every product of a pass has the same rows: their codes are worth keeping for the next call.
-        if self._codes[0] is not m:
+        kept = self._codes
+        if kept[0] is not m:
             codes = np.ceil(m / self.step)
-            self._codes = (m, codes, codes.astype(np.intp), codes.min(), codes.max())
-        _, codes, indices, low, high = self._codes
+            kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), codes.max())
+        _, codes, indices, low, high = kept
         deep = float(sum(k >= split * SPLIT_DEPTH for split in SPLITS))
         table = self._tables.get((n, deep, batch))
         if table is None:

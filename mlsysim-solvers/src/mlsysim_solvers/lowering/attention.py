@@ -185,22 +185,6 @@ def attention_over_cache(
             repeated: Any = 0.0
             if not (abilities.shared_kv or shape.latent):
                 repeated = reread_bytes(cache, group, abilities.reread_ratio) - cache
-            table.append(
-                Operator(
-                    "attention over cache",
-                    "attention",
-                    count,
-                    batch,
-                    1.0,
-                    1.0,
-                    1.0,
-                    flops,
-                    0.0,
-                    own,
-                    cache,
-                    1.0,
-                    flops,
-                    repeated,
-                )  # fmt: skip
-            )
+            row = Operator("attention over cache", "attention", count, batch, 1.0, 1.0, 1.0, flops, 0.0, own)
+            table.append(row._replace(cache_bytes=cache, work=flops, repeated_bytes=repeated))
     return table

@@ -83,8 +83,8 @@ def _matrix_row(op: Op) -> NetworkRow:
     kind = "gemm" if op.kind == "dense" else op.kind
     columns = op.out_channels // op.groups
     return NetworkRow(
-        f"{op.kind} {depth}x{columns}", kind, 1.0, number(op.out_height), number(op.out_width), number(columns), number(depth),
-        number(op.groups), number(op.macs), number(op.inputs + op.outputs),
+        f"{op.kind} {depth}x{columns}", kind, 1.0, number(op.out_height), number(op.out_width), number(columns),
+        number(depth), number(op.groups), number(op.macs), number(op.inputs + op.outputs),
     )  # fmt: skip
 
 
@@ -153,23 +153,9 @@ def lower_network(
     _, _, activation, _, flop_per_mac = formats
     for name, kind, count, height, width, n, k, groups, macs, elements in shape.rows:
         flops = conv_flops(batch, macs, flop_per_mac)
-        table.append(
-            Operator(
-                name,
-                kind,
-                count,
-                conv_rows(batch, height, width),
-                n,
-                k,
-                groups,
-                flops,
-                matmul_weight_bytes(n, k, groups, formats.weight),
-                conv_bytes(batch, elements, activation),
-                0.0,
-                1.0,
-                flops,
-            )  # fmt: skip
-        )
+        rows, weights = conv_rows(batch, height, width), matmul_weight_bytes(n, k, groups, formats.weight)
+        moved = conv_bytes(batch, elements, activation)
+        table.append(Operator(name, kind, count, rows, n, k, groups, flops, weights, moved, 0.0, 1.0, flops))
     # An activation reads and writes; a batch norm reads twice, for statistics and values, and writes.
     elements, kernels = shape.moved, shape.moving_kernels
     if not fused:

@@ -138,4 +138,5 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}
-    return TransformerShape(*(same.setdefault(v, float(v)) if type(v) in (int, float) else v for v in values))
+    shared: list[Any] = [same.setdefault(v, float(v)) if type(v) in (int, float) else v for v in values]
+    return TransformerShape._make(shared)

@@ -51,6 +51,8 @@ class Outcome:
         What the row leaves open.
     log_sd : float
         Standard deviation of the logarithm of the prediction.
+    ideal : float or None
+        The same figure at the full peak and bandwidth of the device, for the baseline.
     """
 
     row: Measurement
@@ -66,6 +68,7 @@ class Outcome:
     in_sample: bool = False
     assumed: tuple[str, ...] = ()
     log_sd: float = 0.0
+    ideal: float | None = None
 
     @property
     def error(self) -> float | None:

@@ -1,0 +1,168 @@
+"""From a transformers ``config.json`` to the shape of a model.
+
+Only what changes parameters, work or memory is read. An architecture that is not in
+:data:`FAMILIES` is refused by name: a shape is never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.errors import RegistryError
+from mlsysim.names import did_you_mean
+
+__all__ = ["FAMILIES", "transformer_table"]
+
+_NUMBERS: Mapping[str, tuple[str, ...]] = {
+    "layers": ("num_hidden_layers", "n_layer", "num_layers"),
+    "hidden": ("hidden_size", "n_embd"),
+    "heads": ("num_attention_heads", "n_head"),
+    "kv_heads": ("num_key_value_heads", "num_kv_heads"),
+    "head_dim": ("head_dim",),
+    "ffn": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
+    "vocab": ("vocab_size",),
+    "context": ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length"),
+}
+"""Field of the record to the names that configurations use for it."""
+
+_GATED: Mapping[str, Any] = {"gated": True, "norm": "rms"}
+_PLAIN: Mapping[str, Any] = {"gated": False, "norm": "layer", "bias": True, "qkv_bias": True}
+
+FAMILIES: Mapping[str, Mapping[str, Any]] = {
+    "llama": _GATED,
+    "mistral": _GATED,
+    "mixtral": _GATED,
+    "qwen2": {**_GATED, "qkv_bias": True},
+    "qwen2_moe": {**_GATED, "qkv_bias": True},
+    "qwen3": {**_GATED, "qk_norm": True},
+    "qwen3_moe": {**_GATED, "qk_norm": True},
+    "gemma": {**_GATED, "tied": True},
+    "gemma2": {**_GATED, "tied": True, "sandwich_norm": True, "window_every": 2},
+    "phi3": _GATED,
+    "deepseek_v2": _GATED,
+    "deepseek_v3": {**_GATED, "router_bias": True},
+    "gpt2": {**_PLAIN, "tied": True, "learned": True},
+    "opt": {**_PLAIN, "tied": True, "learned": True, "offset": 2},
+    "gpt_neox": _PLAIN,
+    "bloom": {**_PLAIN, "tied": True, "embedding_norm": True},
+    "bert": {**_PLAIN, "causal": False, "head": False, "learned": True, "pooler": True, "embedding_norm": True,
+             "final_norm": False},  # fmt: skip
+}
+"""``model_type`` to what the architecture fixes and the configuration does not say."""
+
+_IMPLIED = ("learned", "offset", "router_bias")
+
+
+def transformer_table(config: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Translate a configuration into the ``[transformer]`` table of a model file.
+
+    Parameters
+    ----------
+    config : mapping
+        Parsed ``config.json``.
+    where : str
+        What messages call it.
+
+    Returns
+    -------
+    dict
+        Plain numbers and flags, as in a registry file.
+
+    Raises
+    ------
+    RegistryError
+        If the architecture is unknown, or a number is missing or no whole number.
+    """
+    family = config.get("model_type")
+    if not isinstance(family, str) or family not in FAMILIES:
+        names = config.get("architectures")
+        known = did_you_mean(str(family), FAMILIES) or "Known: " + ", ".join(sorted(FAMILIES))
+        raise RegistryError(
+            f"the architecture {family!r} ({names}) is not one that can be read", where=where, remedy=known
+        )
+    traits = FAMILIES[family]
+    table: dict[str, Any] = {key: value for key, value in traits.items() if key not in _IMPLIED}
+    numbers = {field: _number(config, names, where, field) for field, names in _NUMBERS.items()}
+    _fill_in(numbers, config, family, where)
+    table.update(numbers)
+    if "tie_word_embeddings" in config and table.get("head", True):
+        table["tied"] = bool(config["tie_word_embeddings"])
+    if isinstance(config.get("attention_bias"), bool):
+        table["qkv_bias"] = config["attention_bias"] or traits.get("qkv_bias", False)
+    if traits.get("learned"):
+        table["positions"] = numbers["context"] + traits.get("offset", 0)
+    if config.get("type_vocab_size"):
+        table["token_types"] = _whole(config["type_vocab_size"], where, "type_vocab_size")
+    _window(table, config, where)
+    _latent(table, config, where)
+    _mixture(table, config, traits, where)
+    return table
+
+
+def _whole(value: Any, where: str, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise RegistryError(f"{value!r} is not a count", where=f"{where}: {name}")
+    return value
+
+
+def _number(config: Mapping[str, Any], names: tuple[str, ...], where: str, field: str) -> int | None:
+    for name in names:
+        if config.get(name) is not None:
+            return _whole(config[name], where, name)
+    return None
+
+
+def _fill_in(numbers: dict[str, int | None], config: Mapping[str, Any], family: str, where: str) -> None:
+    """Add what the architecture derives from other numbers; refuse what stays open."""
+    heads, hidden = numbers["heads"], numbers["hidden"]
+    if numbers["kv_heads"] is None:
+        numbers["kv_heads"] = heads
+    if numbers["head_dim"] is None and heads and hidden:
+        numbers["head_dim"] = hidden // heads
+    if numbers["ffn"] is None and family in ("gpt2", "bloom", "gpt_neox") and hidden:
+        numbers["ffn"] = 4 * hidden
+    for field, value in numbers.items():
+        if not value:
+            raise RegistryError(
+                f"the configuration does not say {field}", where=where, remedy="It would be " + _NUMBERS[field][0]
+            )
+
+
+def _window(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
+    window = config.get("sliding_window")
+    used = config.get("use_sliding_window", True)
+    if window and used:
+        table["window"] = _whole(window, where, "sliding_window")
+    else:
+        table.pop("window_every", None)
+
+
+def _latent(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
+    if not config.get("kv_lora_rank"):
+        return
+    names = {"kv_rank": "kv_lora_rank", "rope_dim": "qk_rope_head_dim", "nope_dim": "qk_nope_head_dim",
+             "v_dim": "v_head_dim"}  # fmt: skip
+    latent = {field: _whole(config.get(name), where, name) for field, name in names.items()}
+    latent["q_rank"] = _whole(config.get("q_lora_rank") or 0, where, "q_lora_rank")
+    table["latent"] = latent
+    table["head_dim"] = latent["nope_dim"] + latent["rope_dim"]
+
+
+def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[str, Any], where: str) -> None:
+    experts = config.get("num_local_experts") or config.get("n_routed_experts") or config.get("num_experts")
+    if not experts:
+        return
+    width = config.get("moe_intermediate_size") or table["ffn"]
+    shared = config.get("n_shared_experts") or 0
+    if config.get("shared_expert_intermediate_size"):
+        shared = config["shared_expert_intermediate_size"] // width
+    table["mixture"] = {
+        "experts": _whole(experts, where, "experts"),
+        "active": _whole(config.get("num_experts_per_tok"), where, "num_experts_per_tok"),
+        "ffn": _whole(width, where, "moe_intermediate_size"),
+        "shared": _whole(shared, where, "n_shared_experts"),
+        "dense_layers": _whole(config.get("first_k_dense_replace") or 0, where, "first_k_dense_replace"),
+        "router_bias": bool(traits.get("router_bias", False)),
+        "shared_gate": bool(config.get("shared_expert_intermediate_size")),
+    }

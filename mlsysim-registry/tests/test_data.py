@@ -1,0 +1,75 @@
+"""The packaged data: every file loads, every check passes, every file is in canonical form."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+from mlsysim.entities import Registry
+from mlsysim.provenance import Level
+from mlsysim.records import KINDS
+from mlsysim_registry.canonical import canonical
+from mlsysim_registry.catalog import DATA, Catalog
+from mlsysim_registry.checks import Finding, run
+from mlsysim_registry.provenance_map import ProvenanceMap
+
+CATALOG = Catalog("packaged", DATA)
+REGISTRY = Registry([CATALOG])
+FILES = [(kind, path) for kind in KINDS for paths in CATALOG.files(kind).values() for path in paths]
+FILES += [("sources", path) for path in CATALOG.sources.files.values()]
+NAMES = [str(Path(path).relative_to(DATA)) for _, path in FILES]
+
+
+@lru_cache(maxsize=1)
+def findings() -> dict[str, list[Finding]]:
+    """Faults and disputes by file."""
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for finding in run(REGISTRY):
+        found[finding.place[: finding.place.rfind(".toml") + len(".toml")]].append(finding)
+    return found
+
+
+@pytest.mark.parametrize(("kind", "path"), FILES, ids=NAMES)
+def test_a_file_has_no_fault(kind: str, path: str) -> None:
+    key = Path(path).stem
+    if kind == "sources":
+        CATALOG.sources.read(key)
+    else:
+        CATALOG.entry(kind, key)
+    assert [str(f) for f in findings()[path] if f.severity == "fault"] == []
+
+
+def test_every_finding_belongs_to_a_file() -> None:
+    assert set(findings()) <= {path for _, path in FILES}
+
+
+@pytest.mark.parametrize(("kind", "path"), FILES, ids=NAMES)
+def test_the_canonical_form_loses_nothing_and_is_stable(kind: str, path: str) -> None:
+    once = canonical(Path(path).read_text(encoding="utf-8"), kind, path)  # refuses to lose data or comments
+    assert canonical(once, kind, path) == once
+
+
+def test_every_number_has_a_document_and_a_place_or_says_that_it_is_an_estimate() -> None:
+    known = ProvenanceMap.of(REGISTRY)
+    assert len(known) > 500
+    for item in known.values():
+        for claim in item.claims:
+            if claim.kind == "estimate":
+                assert claim.reason and claim.low is not None and claim.high is not None
+                assert claim.low <= claim.value <= claim.high
+            else:
+                assert claim.at and item.sources[claim.source].url.startswith("http")
+
+
+def test_no_document_corroborates_itself() -> None:
+    for item in ProvenanceMap.of(REGISTRY).values():
+        backed = item.field in REGISTRY.get(*item.entity.split("/", 1)).cross_checked
+        publishers = {item.sources[c.source].publisher for c in item.claims if c.source}
+        if item.level >= Level.CORROBORATED and not backed:
+            assert len(publishers) > 1, item
+
+
+def test_measurements_are_tables_outside_the_kinds() -> None:
+    assert not set(CATALOG.tables("measurements")) & set(CATALOG.kinds())

@@ -1,0 +1,138 @@
+"""Rows as a function of the constants of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from mlsysim.config import SimulationConfig
+from mlsysim.errors import MlsysimError
+from mlsysim.evaluation import build_request, choose_solvers
+from mlsysim.plugins import plugins
+from mlsysim.records.measurement import Measurement
+from mlsysim.solving import Solver, load_solver
+from mlsysim.units import parse_unit
+from numpy.typing import NDArray
+
+from ..validation.mapping import question_for
+from ..validation.names import names
+from ..validation.questions import Question, Refused
+
+__all__ = ["Point", "predictions", "prepare"]
+
+_COLUMNS = {"compute": "compute_ceiling", "memory": "memory_ceiling", "overhead": "overhead"}
+
+
+@attrs.frozen
+class Point:
+    """One row, ready to be predicted for any constants.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    question : Question
+        What is asked.
+    columns : dict
+        Columns of the performance solver.
+    solver : Solver
+        The solver.
+    stack, device, precision, model : str
+        Keys.
+    achieved : float, ratio
+        Share of the peak that the device reaches: the ceiling on ``compute`` is its inverse.
+    """
+
+    row: Measurement
+    question: Question
+    columns: dict[str, Any]
+    solver: Solver
+    stack: str
+    device: str
+    precision: str
+    model: str
+    achieved: float
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """Set, model and device."""
+        return self.row.set, self.model, self.device
+
+    def at(self, constants: dict[str, float]) -> float:
+        """Predict the row.
+
+        Parameters
+        ----------
+        constants : dict of str to float, SI
+            compute, memory, overhead; those that are missing keep what the stack says.
+
+        Returns
+        -------
+        float
+            In the unit of the metric.
+        """
+        changed = dict(self.columns)
+        for name, value in constants.items():
+            limit = 1.0 / self.achieved if name == "compute" else 1.0 if name == "memory" else np.inf
+            changed[_COLUMNS[name]] = min(value, limit)
+        value = float(self.solver.compute(changed)[self.question.output])
+        if self.question.amount is not None:
+            return self.question.amount / value
+        return value / parse_unit(self.row.metric.unit).factor
+
+
+def prepare(rows: Sequence[Measurement]) -> list[Point]:
+    """Make rows ready; those that cannot be expressed are left out.
+
+    Parameters
+    ----------
+    rows : sequence of Measurement
+        The rows.
+
+    Returns
+    -------
+    list of Point
+    """
+    found = []
+    for row in rows:
+        try:
+            found.append(_point(row))
+        except (Refused, MlsysimError):
+            continue
+    return found
+
+
+def _point(row: Measurement) -> Point:
+    question = question_for(row, names())
+    config = SimulationConfig.from_scenario(question.scenario)
+    chosen, _ = choose_solvers(config, plugins())
+    spec = next(spec for spec in chosen if spec.question == "performance")
+    if question.output not in spec.outputs:
+        raise Refused(f"{spec.name} does not answer {question.output}")
+    solver = load_solver(spec)
+    columns = solver.prepare(build_request(config, spec, {}))
+    entries = config.entries
+    return Point(
+        row, question, columns, solver, entries["stack"].key, entries["device"].key,
+        config.scenario.workload.precision, entries["model"].key, float(columns["achieved"]),
+    )  # fmt: skip
+
+
+def predictions(points: Sequence[Point], constants: dict[str, float]) -> NDArray[np.float64]:
+    """Predict all rows with one set of constants.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        The rows.
+    constants : dict of str to float, SI
+        Constants.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In the units of their metrics.
+    """
+    return np.array([point.at(constants) for point in points])
