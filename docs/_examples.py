@@ -120,10 +120,12 @@ def _console(body: str, stack: contextlib.ExitStack) -> str:
 def _mlsysim(words: list[str]) -> str:
     from mlsysim.cli import main
 
-    out = io.StringIO()
+    # A stream that says it is UTF-8, as terminals are: the tree is drawn with lines.
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         main(words)
-    lines = [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
+    lines = [line.rstrip() for line in raw.getvalue().decode("utf-8").rstrip().splitlines()]
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -135,7 +137,8 @@ def _matches(shown: str, printed: str) -> bool:
 
 def _python(body: str, names: dict[str, Any]) -> None:
     if ">>>" not in body:
-        exec(compile(body, "<example>", "exec"), names)
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(body, "<example>", "exec"), names)
         return
     test = doctest.DocTestParser().get_doctest(body, names, "example", None, 0)
     out = io.StringIO()

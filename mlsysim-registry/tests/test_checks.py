@@ -89,7 +89,9 @@ def test_a_sound_package_passes(package: Package, check: str) -> None:
     assert found(package, check, {}) == []
 
 
-@pytest.mark.parametrize(("check", "severity", "changes", "said"), FIRES, ids=[f"{c}-{i}" for i, (c, *_) in enumerate(FIRES)])
+@pytest.mark.parametrize(
+    ("check", "severity", "changes", "said"), FIRES, ids=[f"{c}-{i}" for i, (c, *_) in enumerate(FIRES)]
+)
 def test_a_fault_is_found(package: Package, check: str, severity: str, changes: dict[str, str], said: str) -> None:
     hits = [f for f in found(package, check, changes) if said in str(f)]
     assert [f.severity for f in hits[:1]] == [severity]
@@ -130,7 +132,12 @@ def test_a_coarsely_printed_number_may_differ_by_its_last_digit(package: Package
 
 
 def test_lines_of_products_are_compared_in_order(package: Package) -> None:
-    newer = FILES[DEVICE].replace('"80 GB"', '"64 GB"').replace("Acme Chip 1", "Acme Chip 2").replace('"chip one", "chip1"', "")
+    newer = (
+        FILES[DEVICE]
+        .replace('"80 GB"', '"64 GB"')
+        .replace("Acme Chip 1", "Acme Chip 2")
+        .replace('"chip one", "chip1"', "")
+    )
     line = {"kind": "devices", "fields": ["memory.capacity"], "keys": ["chip-1", "chip-2", "unknown"]}
     (finding,) = generations(package({"devices/acme/chip-2.toml": newer}), [line])
     assert "64 GB is less than the 80 GB" in finding.what

@@ -15,7 +15,9 @@ def test_a_sound_installation_has_no_findings() -> None:
     assert doctor.main() == 0
 
 
-def test_the_other_project_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_other_project_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     info = tmp_path / "mlsysim-0.3.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: MLSysim\nVersion: 0.3.0\n", encoding="utf-8")

@@ -113,10 +113,30 @@ words = st.one_of(
 )  # fmt: skip
 
 
+GOOD = (
+    ("eval", "llama-3.1-8b-h100"),
+    ("eval", "llama-3.1-8b", "--on", "h100-sxm", "--batch", "8"),
+    ("eval", "smart-doorbell", "--format", "json"),
+    ("explain", "resnet-50-training", "step_time"),
+    ("sweep", "llama-3.1-8b-h100", "--vary", "batch=1,2,4"),
+    ("show", "devices/h100-sxm", "--field", "memory"),
+    ("list", "models"),
+    ("solvers", "economics"),
+)
+
+
 @WORKABLE
 @given(argv=st.lists(words, max_size=7))
 def test_any_arguments_are_answered_or_refused(argv: list[str], mlsysim: Callable[..., Any]) -> None:
     behaves(mlsysim(*argv))
+
+
+@WORKABLE
+@given(good=st.sampled_from(GOOD), extra=st.lists(words, max_size=2), at=st.integers(1, 6), drop=st.booleans())
+def test_good_arguments_with_odd_ones_are_answered_or_refused(
+    good: tuple[str, ...], extra: list[str], at: int, drop: bool, mlsysim: Callable[..., Any]
+) -> None:
+    behaves(mlsysim(*good[:at], *extra, *good[at + drop :]))
 
 
 @WORKABLE

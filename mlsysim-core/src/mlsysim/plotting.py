@@ -226,7 +226,8 @@ def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
     axes.plot([roof.intensity], [roof.rate], "o", color=_ACCENT, markersize=9, markeredgecolor="white", zorder=5)
     axes.annotate(
         f"{quantity(roof.rate, 'FLOP/s', 3)}\n{100 * roof.rate / ceiling:.3g} % of this roof",
-        (roof.intensity, roof.rate), xytext=(11, -4), textcoords="offset points", fontsize=9, color=_ACCENT, va="top", fontweight="bold",
+        (roof.intensity, roof.rate), xytext=(11, -4), textcoords="offset points", fontsize=9, color=_ACCENT, va="top",
+        fontweight="bold",
     )  # fmt: skip
     peak = f"{quantity(roof.peak, 'FLOP/s')} {evaluation.scenario.workload.precision}"
     axes.text(right, roof.peak * 1.15, peak + "  ", fontsize=8.5, color=_INK, ha="right", va="bottom")

@@ -178,6 +178,8 @@ def sweep(
     """
     from .evaluation import _as_config
 
+    if chunk < 1:
+        raise ConfigError(f"a chunk of {chunk} rows", where="chunk", remedy="Give 1 or more")
     config = _as_config(scenario, overrides)
     specs = _answering(config)
     units = {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
@@ -215,13 +217,7 @@ def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -
     for name, values in vary.items():
         if name not in units:
             raise ConfigError(f"there is no column {name!r} to vary", where="vary", remedy=did_you_mean(name, units))
-        # int64 would overflow silently in 6 N D: everything is float64 from here on.
-        axis = np.array(
-            [parse_quantity(v, units[name]) if isinstance(v, str) else float(v) for v in values]
-            if not isinstance(values, np.ndarray)
-            else values,
-            dtype=np.float64,
-        )
+        axis = _axis(name, values, units[name])
         if axis.ndim != 1 or axis.size == 0:
             raise ConfigError(f"{name} has no list of values", where="vary", remedy="Give at least one value")
         if not np.all(np.isfinite(axis)) or np.any(axis < 0):
@@ -240,6 +236,18 @@ def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -
     return axes
 
 
+def _axis(name: str, values: Any, unit: str) -> Column:
+    """Return values in SI; int64 would overflow silently in 6 N D, so everything is float64 from here on."""
+    if isinstance(values, (str, bytes)):
+        values = [values]
+    try:
+        if not isinstance(values, np.ndarray):
+            values = [parse_quantity(v, unit) if isinstance(v, str) else float(v) for v in values]
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(f"{name} has values that are no numbers", where="vary", remedy=f"Give numbers or text in {unit}") from None
+
+
 @attrs.frozen
 class _Chunk:
     """The work on one chunk; picklable, so that other processes can do it."""
@@ -256,8 +264,22 @@ class _Chunk:
             prepared = solver.prepare(build_request(self.config, spec, known))
             answers = solver.compute({**prepared, **{k: v for k, v in columns.items() if k in spec.columns}})
             known.update(answers)
-            outputs.update({k: np.broadcast_to(np.asarray(v, dtype=np.float64), (size,)) for k, v in answers.items()})
+            outputs.update({k: _answer(spec, k, v, size) for k, v in answers.items()})
         return outputs
+
+
+def _answer(spec: SolverSpec, name: str, value: Any, rows: int) -> Column:
+    """Return one output as a column, or refuse what a scalar solve refuses too."""
+    if name.removesuffix(".log_sd") not in spec.outputs:
+        raise SolverError(f"the solver {spec.name} answered {name!r}, which it does not declare")
+    column = np.broadcast_to(np.asarray(value, dtype=np.float64), (rows,))
+    if not np.isfinite(column).all():
+        row = int(np.flatnonzero(~np.isfinite(column))[0])
+        raise SolverError(
+            f"the solver {spec.name} found {name} = {column[row]} in row {row} of a chunk",
+            remedy="Please report this to its authors",
+        )
+    return column
 
 
 def _map(executor: str, work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[str, Column]]:

@@ -129,8 +129,9 @@ def _walk(
         if isinstance(item, Comment):
             pending.append(item.as_string().strip())
         elif key is None or isinstance(item, (Whitespace, Null)):
-            if section.header == "" and not section.keys and pending and pending[-1] != "":
-                pending.append("")  # a heading of the file stays apart from its first key
+            if not section.path and not section.keys and len(sections) == 1:
+                section.comments += pending  # a heading of the file, set apart by an empty line
+                pending.clear()
         elif isinstance(item, AoT):
             for position, table in enumerate(item.body):
                 _enter(table, (*section.path, key.key, position), "[[{}]]", sections, pending)
@@ -141,9 +142,7 @@ def _walk(
             pending.clear()
 
 
-def _enter(
-    table: Table, path: tuple[str | int, ...], form: str, sections: list[_Section], pending: list[str]
-) -> None:
+def _enter(table: Table, path: tuple[str | int, ...], form: str, sections: list[_Section], pending: list[str]) -> None:
     header = form.format(".".join(tomlkit.key([str(p)]).as_string() for p in path if isinstance(p, str)))
     section = _Section(path, "" if table.is_super_table() else header)
     if not table.is_super_table():
@@ -204,9 +203,9 @@ def _record_at(cls: type, path: tuple[str | int, ...]) -> type | None:
 def _write(sections: Sequence[_Section], rest: list[str], cls: type) -> str:
     blocks = []
     for section in sections:
-        if not section.header and not section.keys:
+        if not section.header and section.path and not section.keys:
             continue
-        lines = list(section.comments)
+        lines = [*section.comments, *([""] if section.comments and not section.path else [])]
         if section.header:
             lines.append(_with_tail(section.header, section.tail))
         record = _record_at(cls, section.path)
@@ -215,6 +214,7 @@ def _write(sections: Sequence[_Section], rest: list[str], cls: type) -> str:
             lines += before
             lines.append(_with_tail(f"{name} = {_value(item)}", tail))
         blocks.append("\n".join(lines).strip("\n"))
+    blocks = [block for block in blocks if block]
     left = [line for line in rest if line]
     return "\n\n".join([*blocks, *(["\n".join(left)] if left else [])]) + "\n"
 

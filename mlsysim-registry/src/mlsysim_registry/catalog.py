@@ -126,9 +126,7 @@ class Catalog:
         """
         paths = self.files(kind).get(key, ())
         if not paths:
-            raise RegistryError(
-                f"{self.name} has no {kind}/{key}", remedy=did_you_mean(key, self.files(kind))
-            )
+            raise RegistryError(f"{self.name} has no {kind}/{key}", remedy=did_you_mean(key, self.files(kind)))
         if len(paths) > 1:
             raise RegistryError(
                 f"the key {key!r} stands in two files", where=paths[1], remedy=f"Rename it; the other is {paths[0]}"

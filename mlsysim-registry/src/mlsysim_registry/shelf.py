@@ -40,6 +40,7 @@ class Shelf(Mapping[str, Source]):
         self._shared: Mapping[str, Source] = {} if shared is None else shared
         self._files: dict[str, str] | None = None
         self._read: dict[str, Source | RegistryError] = {}
+        self._overlay: Mapping[str, Any] | None = None
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -83,9 +84,22 @@ class Shelf(Mapping[str, Source]):
                 remedy=did_you_mean(key, known) or f"Describe it in {self._folder / (key + '.toml')}",
             )
         try:
-            return _source(key, load_document(Path(path), error=RegistryError))
+            source = _source(key, load_document(Path(path), error=RegistryError))
+            return self._verified(key, source)
         except RegistryError as error:
             return error
+
+    def _verified(self, key: str, source: Source) -> Source:
+        """Add what ``mlsysim verify`` found on this machine; most machines have nothing to add."""
+        if self._overlay is None:
+            from .refresh.overlay import load, overlay_file
+
+            self._overlay = load() if overlay_file().exists() else {}
+        if key not in self._overlay:
+            return source
+        from .refresh.overlay import apply
+
+        return apply(key, source, self._overlay)
 
     def __getitem__(self, key: str) -> Source:
         found = self._read.get(key)

@@ -85,7 +85,9 @@ def _inner(field: attrs.Attribute[Any]) -> type | None:
         first: type = next(iter(field.metadata["choices"].values()))
         return first
     origin, arguments = parts(field.type)
-    candidates = (arguments[-1] if origin is dict else arguments[0],) if arguments and origin in (dict, tuple) else (origin,)
+    candidates = (
+        (arguments[-1] if origin is dict else arguments[0],) if arguments and origin in (dict, tuple) else (origin,)
+    )
     return next((c for c in candidates if isinstance(c, type) and attrs.has(c)), None)
 
 

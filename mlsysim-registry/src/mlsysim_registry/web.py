@@ -121,7 +121,9 @@ def get(url: str, *, headers: Mapping[str, str] | None = None, limit: int = 5_00
                     if answer.is_redirect:
                         url = _redirected(url, answer.headers.get("Location", ""), host)
                         continue
-                    return Reply(answer.status_code, _body(answer.iter_content(CHUNK), url, limit, until), safe_url(url))
+                    return Reply(
+                        answer.status_code, _body(answer.iter_content(CHUNK), url, limit, until), safe_url(url)
+                    )
             except requests.RequestException as error:
                 # The text of the exception may hold the query string: its type says enough.
                 raise RegistryError(

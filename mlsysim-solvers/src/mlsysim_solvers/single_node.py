@@ -89,8 +89,14 @@ def _formats(c: Columns) -> Formats:
 
 
 def _abilities(c: Columns) -> Abilities:
-    features = c["features"]
-    return Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"])
+    features, shape = c["features"], c["shape"]
+    shared = features.shared_kv
+    if shared and features.shared_kv_groups:
+        shared = round(shape.heads / shape.kv_heads) in features.shared_kv_groups
+    expands = features.expands_weights and c["weight_width"] < c["operand_width"]
+    return Abilities(
+        features.fused_attention, shared, features.fused_elementwise, c["reread_ratio"], c.get("pass_tokens"), expands
+    )
 
 
 def _feasibility(c: Columns, demand: Demand, weights: Any, *, within: Any = True) -> dict[str, Any]:

@@ -243,6 +243,8 @@ class Site:
         Water used on site per IT energy.
     grid : str
         Key of the grid that feeds it; empty for a fleet average.
+    year : str
+        Year of the figures.
     """
 
     name: str

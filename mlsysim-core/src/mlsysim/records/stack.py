@@ -29,6 +29,13 @@ class Features:
         Weights are read from storage (flash), not copied to memory.
     paged_kv : bool
         The key-value cache grows block by block.
+    shared_kv_groups : tuple of int
+        Query heads per key-value head for which ``shared_kv`` holds; empty means all.
+    expands_weights : bool
+        Weights stored in fewer bits than the arithmetic are expanded in memory before products with
+        many rows.
+    activations : str
+        Number format of what is kept between operators; empty follows the arithmetic.
     """
 
     fused_attention: bool = False
@@ -37,6 +44,9 @@ class Features:
     graphs: bool = False
     in_place_weights: bool = False
     paged_kv: bool = False
+    shared_kv_groups: tuple[int, ...] = ()
+    expands_weights: bool = False
+    activations: str = ""
 
 
 @attrs.frozen
@@ -54,12 +64,15 @@ class Ceilings:
         Time per kernel that nothing hides.
     reserve : float, B
         Device memory that the runtime keeps for itself.
+    issue : float, B
+        Bytes of weights that a processor takes in per clock, where the kernels limit it.
     """
 
     compute: float = fact("1", tolerance=0.2)
     memory: float = fact("1", tolerance=0.2)
     overhead: float = fact("s", tolerance=0.5, zero=True)
     reserve: float = fact("B", tolerance=0.5, zero=True)
+    issue: float | None = fact("B", default=None, tolerance=0.5)
 
 
 @attrs.frozen
@@ -69,7 +82,7 @@ class Calibration:
     Parameters
     ----------
     device, precision : str
-        What it was fitted for.
+        What it was fitted for; ``*`` stands for all devices or formats together.
     compute, memory : float, ratio
         As in :class:`Ceilings`.
     overhead : float, s
@@ -153,6 +166,8 @@ class Stack:
         Prior for any device.
     utilisation : float, ratio
         Documented setting: share of device memory that it may use.
+    pass_tokens : float, token
+        Documented setting: most tokens of one pass over prompts; longer ones take several passes.
     tiles : tuple of Tile
         Menu of output tiles; empty means that no tile quantisation is modelled.
     calibrations : tuple of Calibration
@@ -172,6 +187,7 @@ class Stack:
     features: Features
     ceilings: Ceilings
     utilisation: float = fact("1", default=1.0, tolerance=0.0)
+    pass_tokens: float | None = fact("token", default=None, tolerance=0.0)
     vendor: str = ""
     tiles: tuple[Tile, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
@@ -181,7 +197,7 @@ class Stack:
     note: str = ""
 
     def calibration_for(self, device: str, precision: str) -> Calibration | None:
-        """Return the fitted constants for a device and precision, if there are any.
+        """Return the fitted constants for a device and precision, else those fitted on several devices together.
 
         Parameters
         ----------
@@ -192,7 +208,8 @@ class Stack:
         -------
         Calibration or None
         """
-        for found in self.calibrations:
-            if (found.device, found.precision) == (device, precision):
-                return found
+        by_key = {(found.device, found.precision): found for found in self.calibrations}
+        for key in ((device, precision), ("*", precision), ("*", "*")):
+            if key in by_key:
+                return by_key[key]
         return None

@@ -100,7 +100,11 @@ def shape_work(registry: Registry) -> Iterator[Finding]:
 def _failing(registry: Registry, kind: str, name: str, remedy: str) -> Iterator[Finding]:
     for entry in entities(registry, kind):
         for relation in relations(kind, entry.record, entry.claims):
-            if relation.name == name and not relation.holds and not within(entry, relation.fields[0], relation.computed):
+            if (
+                relation.name == name
+                and not relation.holds
+                and not within(entry, relation.fields[0], relation.computed)
+            ):
                 yield _gap(entry, relation, remedy)
 
 
@@ -115,10 +119,19 @@ def _gap(entry: Entry, relation: Relation, remedy: str) -> Finding:
     )
     others = [c for c in entry.claims[field][1:] if abs(c.value - relation.computed) <= EXACT * relation.computed]
     if others:
-        return about(entry, field, "dispute", relation.name, f"{what}; {others[0].source or 'an estimate'} agrees with that")
+        return about(
+            entry, field, "dispute", relation.name, f"{what}; {others[0].source or 'an estimate'} agrees with that"
+        )
     if note:
         return about(entry, field, "dispute", relation.name, f"{what}. Note: {note}")
-    return about(entry, field, "fault", relation.name, what, f"{remedy} Correct a number, or explain the difference in a note on one of them")
+    return about(
+        entry,
+        field,
+        "fault",
+        relation.name,
+        what,
+        f"{remedy} Correct a number, or explain the difference in a note on one of them",
+    )
 
 
 def kv_cache(registry: Registry) -> Iterator[Finding]:

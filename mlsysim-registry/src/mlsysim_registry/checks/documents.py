@@ -81,8 +81,13 @@ def lineage(registry: Registry) -> Iterator[Finding]:
             for field, claims in entry.claims.items():
                 first, *rest = [entry.sources[c.source] for c in claims if c.source in entry.sources] or [None]
                 if first and rest and not any(independent(first, other, entry.sources) for other in rest if other):
-                    yield about(entry, field, "note", "lineage",
-                                f"{len(rest) + 1} claims, but all of one origin ({first.publisher}): they count once")
+                    yield about(
+                        entry,
+                        field,
+                        "note",
+                        "lineage",
+                        f"{len(rest) + 1} claims, but all of one origin ({first.publisher}): they count once",
+                    )
 
 
 def _copies_itself(source: Source, shelf: Mapping[str, Source]) -> bool:
@@ -142,5 +147,10 @@ def disputes(registry: Registry) -> Iterator[Finding]:
                     if standing is not None and standing.disputed:
                         shown = ", ".join(f"{c.as_stated} ({c.source or 'estimate'})" for c in claims)
                         tolerance = field_tolerance(entry.record, field)
-                        yield about(entry, field, "dispute", "disputes",
-                                    f"claims are more than {tolerance:.3g} apart: {shown}; the first is used")
+                        yield about(
+                            entry,
+                            field,
+                            "dispute",
+                            "disputes",
+                            f"claims are more than {tolerance:.3g} apart: {shown}; the first is used",
+                        )

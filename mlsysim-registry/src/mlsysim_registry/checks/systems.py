@@ -157,14 +157,25 @@ def link_totals(registry: Registry) -> Iterator[Finding]:
     for entry in entities(registry, "links"):
         for claim in entry.claims.get("bandwidth", ()):
             if claim.kind == "stated" and _BOTH.search(claim.at) and not claim.note:
-                yield about(entry, "bandwidth", "fault", "link-totals",
-                            f"{claim.as_stated} stands where both directions are added: {claim.at!r}",
-                            'Give the rate per direction, with derived = "... over N links, both directions added"')
+                yield about(
+                    entry,
+                    "bandwidth",
+                    "fault",
+                    "link-totals",
+                    f"{claim.as_stated} stands where both directions are added: {claim.at!r}",
+                    'Give the rate per direction, with derived = "... over N links, both directions added"',
+                )
             computed = _from_total(claim)
             if computed and abs(computed - claim.value) > TOTAL_TOLERANCE * claim.value:
-                yield about(entry, "bandwidth", "fault", "link-totals",
-                            f"{claim.as_stated} does not follow from {claim.reason!r}, which gives "
-                            f"{format_quantity(computed, 'B/s')}", "Links x 2 directions x rate is the printed total")
+                yield about(
+                    entry,
+                    "bandwidth",
+                    "fault",
+                    "link-totals",
+                    f"{claim.as_stated} does not follow from {claim.reason!r}, which gives "
+                    f"{format_quantity(computed, 'B/s')}",
+                    "Links x 2 directions x rate is the printed total",
+                )
 
 
 def _from_total(claim: Claim) -> float | None:
@@ -198,7 +209,9 @@ def prices(registry: Registry) -> Iterator[Finding]:
         wanted = "amount" if price.term == "purchase" else "rate"
         other = "rate" if wanted == "amount" else "amount"
         if getattr(price, wanted) is None:
-            yield about(entry, wanted, "fault", "prices", f"the term {price.term!r} needs the {wanted}", f"Add {wanted}")
+            yield about(
+                entry, wanted, "fault", "prices", f"the term {price.term!r} needs the {wanted}", f"Add {wanted}"
+            )
         if getattr(price, other) is not None:
             yield about(entry, other, "fault", "prices", f"the term {price.term!r} has no {other}", "Remove it")
         if not re.fullmatch(r"\d{4}(-\d{2}){0,2}", price.date):

@@ -46,8 +46,15 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "opt": {**_PLAIN, "tied": True, "learned": True, "offset": 2},
     "gpt_neox": _PLAIN,
     "bloom": {**_PLAIN, "tied": True, "embedding_norm": True},
-    "bert": {**_PLAIN, "causal": False, "head": False, "learned": True, "pooler": True, "embedding_norm": True,
-             "final_norm": False},  # fmt: skip
+    "bert": {
+        **_PLAIN,
+        "causal": False,
+        "head": False,
+        "learned": True,
+        "pooler": True,
+        "embedding_norm": True,
+        "final_norm": False,
+    },  # fmt: skip
 }
 """``model_type`` to what the architecture fixes and the configuration does not say."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlsysim.numeric import minimum, where
+from mlsysim.numeric import maximum, minimum, where
 
 from ..formulas.attention import attention_rate
 from ..formulas.roofline import (
@@ -62,7 +62,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
     rate = effective_rate(peak, columns["achieved"], ceiling)
     processors = axis(columns, "processors")
     tiles = columns["tiles"]
-    slowness, vector = columns.get("weight_bandwidth"), columns.get("vector_peak")
+    vector = columns.get("vector_peak")
     return Machine(
         rate,
         attention_rate(rate, peak, columns["attention_ceiling"]),
@@ -72,8 +72,18 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         processors,
         tile_menu(tiles, processors).start() if type(processors) is float else TileMenu(tiles, processors),
         columns["flop_per_mac"],
-        None if slowness is None else bandwidth / slowness,
+        _slowness(columns, bandwidth),
     )
+
+
+def _slowness(columns: Mapping[str, Any], bandwidth: Any) -> Any:
+    """Return how much more slowly weights arrive than the rest, or None where they do not."""
+    storage, issue = columns.get("weight_bandwidth"), columns.get("issue_rate")
+    if storage is not None:
+        return bandwidth / storage
+    if issue is not None:
+        return maximum(1.0, effective_bandwidth(bandwidth, columns["memory_ceiling"]) / issue)
+    return None
 
 
 def common_answers(columns: Mapping[str, Any], totals: Totals, latency: Any) -> dict[str, Any]:

@@ -13,13 +13,16 @@ from ..formulas.constants import (
     BETWEEN_STACK_LOG_SD,
     COMPUTE_LOG_SD,
     INTERVAL_QUANTILE,
+    MATRIX_SHARE,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
+    SHARE_LOG_SD,
     STACK_SETS,
+    VECTOR_SHARE,
     WITHIN_STACK_LOG_SD,
 )
-from ..formulas.roofline import achieved_share
+from ..formulas.roofline import achieved_share, issue_rate
 from ..formulas.uncertainty import between_stack_variance, log_sd_of_range
 
 __all__ = ["ceiling_columns", "ceiling_notes", "spread_columns"]
@@ -66,7 +69,7 @@ def ceiling_columns(
     found = stack.calibration_for(key, precision)
     columns = {
         "peak": peak.dense,
-        "achieved": 1.0 if peak.achieved is None else achieved_share(peak.achieved, peak.dense),
+        "achieved": _achieved(device, precision)[0],
         "bandwidth": device.memory.bandwidth,
         "compute_ceiling": settings.get("compute_ceiling") or _calibrated(found, stack, "compute"),
         "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),
@@ -80,7 +83,34 @@ def ceiling_columns(
         columns["vector_peak"] = vector.dense
     _check_roof(columns["compute_ceiling"] * columns["achieved"], "compute_ceiling", stack)
     _check_roof(columns["memory_ceiling"], "memory_ceiling", stack)
+    issue, clock, processors = stack.ceilings.issue, device.compute.clock, device.compute.processors
+    if issue is not None and clock is not None and processors is not None:
+        columns["issue_rate"] = issue_rate(issue, processors, clock)
     return columns
+
+
+def _achieved(device: Device, precision: str) -> tuple[Any, str]:
+    """Return the share of the peak that matrix products reach on the device, and how it is known.
+
+    Formats that run on one engine at one rate reach the same share. A device on which nobody measured
+    takes the prior of its kind of engine.
+    """
+    peak = device.peak_of(precision)
+    if peak.achieved is not None:
+        return achieved_share(peak.achieved, peak.dense), ""
+    for name, other in device.compute.peak.items():
+        alike = other.engine == peak.engine and other.dense == peak.dense and other.achieved is not None
+        if alike and other.dense is not None:
+            return achieved_share(
+                other.achieved, other.dense
+            ), f"{precision} products reach the share measured in {name}"
+    if peak.engine == "scalar":
+        return 1.0, ""
+    share = VECTOR_SHARE if peak.engine == "vector" else MATRIX_SHARE
+    return (
+        share,
+        f"products in {precision} reach {share:.0%} of the peak, as on devices of this kind that were measured",
+    )
 
 
 def _calibrated(found: Calibration | None, stack: Stack, name: str) -> Any:
@@ -122,6 +152,9 @@ def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settin
         for name in ("compute_ceiling", "memory_ceiling", "kernel_overhead")
         if settings.get(name)
     ]
+    achieved = _achieved(device, precision)[1]
+    if achieved:
+        notes.append(achieved)
     if stack.calibration_for(key, precision) is None:
         notes.append(
             f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: its general ceilings hold"
@@ -143,13 +176,17 @@ def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, defa
     return spread * spread
 
 
-def spread_columns(claims: Mapping[tuple[str, str], Any], stack: Stack, key: str, precision: str) -> dict[str, Any]:
+def spread_columns(
+    claims: Mapping[tuple[str, str], Any], device: Device, stack: Stack, key: str, precision: str
+) -> dict[str, Any]:
     """Return the variances of the ceilings' logarithms as columns.
 
     Parameters
     ----------
     claims : mapping of (role, field) to Standing
         How well each number is supported.
+    device : Device
+        The device.
     stack : Stack
         The stack.
     key : str
@@ -186,5 +223,7 @@ def spread_columns(claims: Mapping[tuple[str, str], Any], stack: Stack, key: str
         scatter = float(found.sigma) * float(found.sigma)
     else:
         scatter = between_stack_variance(BETWEEN_STACK_LOG_SD, WITHIN_STACK_LOG_SD, STACK_SETS)
+    if _achieved(device, precision)[1] and (found is None or found.device == "*"):
+        peak += SHARE_LOG_SD * SHARE_LOG_SD
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter)
     return {**dict(zip(names, values, strict=True)), "var_reserve": reserve}

@@ -110,15 +110,16 @@ def run(table: Table, machine: Machine) -> Totals:
     """
     matrix_rate, attention, vector, bandwidth, overhead, processors, menu, flop_per_mac, slowness = machine
     area_of = menu.area
+    # For an explanation each row is a group of its own, so that the tree shows operators by name.
     labelled = isinstance(bandwidth, Traced)
     groups: list[tuple[Any, ...]] = []
-    count = table[0].count
+    count, group = table[0].count, table[0].name
     time = bound = work_time = move_time = flops = traffic = kernels = 0.0
     for name, kind, times, m, n, k, batch, model_flops, weights, own_bytes, cache, launched, work, repeated in table:
-        if times is not count:
-            groups.append((count, time, bound, work_time, move_time, flops, traffic, kernels))
+        if times is not count or (labelled and name is not group):
+            groups.append((group, count, time, bound, work_time, move_time, flops, traffic, kernels))
             time = bound = work_time = move_time = flops = traffic = kernels = 0.0
-            count = times
+            count, group = times, name
         if kind in STREAM_KINDS:
             moved = own_bytes
             own = own_move = memory_time(moved, bandwidth)
@@ -140,21 +141,19 @@ def run(table: Table, machine: Machine) -> Totals:
             bound = bound + compute_bound_time(own_work, own_move)
             work_time = work_time + own_work
             flops = flops + model_flops
-        if labelled:
-            named(own, name)
         time = time + own
         move_time = move_time + own_move
         traffic = traffic + moved
         kernels = kernels + launched
-    groups.append((count, time, bound, work_time, move_time, flops, traffic, kernels))
+    groups.append((group, count, time, bound, work_time, move_time, flops, traffic, kernels))
     return _multiplied(groups, overhead)
 
 
 def _multiplied(groups: list[tuple[Any, ...]], overhead: Any) -> Totals:
     """Add the groups of a table, each as often as its layers occur."""
     time = bound = work_time = move_time = flops = traffic = kernels = 0.0
-    for count, own, own_bound, own_work, own_move, own_flops, own_traffic, own_kernels in groups:
-        time = time + count * own
+    for name, count, own, own_bound, own_work, own_move, own_flops, own_traffic, own_kernels in groups:
+        time = time + named(count * own, name)
         bound = bound + count * own_bound
         work_time = work_time + count * own_work
         move_time = move_time + count * own_move

@@ -56,10 +56,14 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
-    columns |= spread_columns(request.claims, stack, key, precision)
+    columns |= spread_columns(request.claims, device, stack, key, precision)
     columns |= _formats(workload, shape, precision)
     columns |= _memory(device, stack)
     columns |= _workload(workload, shape)
+    if stack.features.activations:
+        columns["activation_width"] = bytes_per_element(stack.features.activations)
+    if stack.pass_tokens is not None:
+        columns["pass_tokens"] = number(stack.pass_tokens)
     columns |= {
         "attention_ceiling": _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING),
         "reread_ratio": _setting(settings, "kv_reread_ratio", constants.KV_REREAD_RATIO),

@@ -38,10 +38,6 @@ def causal_pairs(sequence: Any, window: Any) -> Any:
     Notes
     -----
     s w - w^2 / 2 with w = min(s, window); s^2 / 2 without a window.
-
-    References
-    ----------
-    Dao 2023, FlashAttention-2, arXiv:2307.08691, section 4.1: causal work is half of the full work.
     """
     seen = minimum(sequence, window)
     return seen * sequence - 0.5 * seen * seen
@@ -91,10 +87,6 @@ def attention_flops(pairs: Any, heads: Any, qk_dim: Any, v_dim: Any, flop_per_ma
     Notes
     -----
     F = 2 a (d_qk + d_v) pairs: 4 b s^2 a d for full attention with equal widths, half of it causal.
-
-    References
-    ----------
-    Dao 2023, FlashAttention-2, arXiv:2307.08691, section 4.1.
     """
     return flop_per_mac * heads * (qk_dim + v_dim) * pairs
 
@@ -119,10 +111,6 @@ def attention_bytes(rows: Any, elements: Any, width: Any) -> Any:
     Notes
     -----
     Q = n (a d_qk + n_kv (d_qk + d_v) + a d_v) w.
-
-    References
-    ----------
-    Dao et al. 2022, FlashAttention, arXiv:2205.14135.
     """
     return width * elements * rows
 

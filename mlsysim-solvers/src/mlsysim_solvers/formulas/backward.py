@@ -29,10 +29,6 @@ def attention_backward_flops(forward: Any, backward_products: Any, forward_produ
     Notes
     -----
     F_b = F n_b / n_f: 2.5 times the forward pass for fused attention.
-
-    References
-    ----------
-    Dao 2023, FlashAttention-2, arXiv:2307.08691, section 4.1.
     """
     return forward * (backward_products / forward_products)
 

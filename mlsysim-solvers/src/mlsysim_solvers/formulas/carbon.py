@@ -58,7 +58,7 @@ def logic_carbon(area: Any, intensity: Any, energy: Any, gas: Any, material: Any
 
     References
     ----------
-    Gupta et al. 2022, ACT, ISCA, equation 5.
+    Gupta et al. 2022, ACT, ISCA; repository facebookresearch/ACT.
     """
     return area * (intensity * energy + gas + material) / fab_yield
 
@@ -84,6 +84,6 @@ def embodied_share(embodied: Any, time: Any, lifetime: Any) -> Any:
 
     References
     ----------
-    Gupta et al. 2022, ACT, ISCA, equation 1.
+    Gupta et al. 2022, ACT, ISCA; repository facebookresearch/ACT.
     """
     return embodied * time / lifetime

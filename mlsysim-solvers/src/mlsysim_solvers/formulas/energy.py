@@ -27,10 +27,6 @@ def device_power(idle: Any, full: Any, load: Any) -> Any:
     Notes
     -----
     P = P_idle + (P_full - P_idle) u.
-
-    References
-    ----------
-    Fan, Weber, Barroso 2007, Power provisioning for a warehouse-sized computer, ISCA, section 4.
     """
     return idle + (full - idle) * load
 
@@ -77,10 +73,6 @@ def facility_energy(energy: Any, pue: Any) -> Any:
     Notes
     -----
     E_total = PUE E_IT.
-
-    References
-    ----------
-    ISO/IEC 30134-2:2016, Power usage effectiveness.
     """
     return energy * pue
 

@@ -113,7 +113,9 @@ def output_tiles(m: Any, n: Any, batch: Any, tile_m: Any, tile_n: Any) -> Any:
 
     Notes
     -----
-    n_t = b ceil(m / t_m) ceil(n / t_n): each product is padded to whole tiles (tile quantisation).
+    n_t = b ceil(m / t_m) ceil(n / t_n)
+
+    Each product is padded to whole tiles (tile quantisation).
     """
     return batch * ceil(n / tile_n) * ceil(m / tile_m)
 
@@ -145,8 +147,10 @@ def tile_area(
 
     Notes
     -----
-    A = ceil(n_t s / S) t_m t_n / (s r (1 - penalty)): processors work in waves, and the last wave
-    takes as long as a full one (wave quantisation). It depends on shape and processor count only.
+    A = ceil(n_t s / S) t_m t_n / (s r (1 - penalty))
+
+    Processors work in waves, and the last wave takes as long as a full one (wave quantisation). The
+    area depends on shape and processor count only.
 
     References
     ----------

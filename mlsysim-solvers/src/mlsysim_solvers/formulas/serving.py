@@ -28,7 +28,9 @@ def request_latency(prefill: Any, step: Any, output: Any) -> Any:
 
     Notes
     -----
-    t = t_prefill + (O - 1) t_decode: the prefill yields the first token.
+    t = t_prefill + (O - 1) t_decode
+
+    The prefill yields the first token.
     """
     return prefill + (output - 1.0) * step
 

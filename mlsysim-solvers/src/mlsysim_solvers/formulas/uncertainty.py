@@ -63,10 +63,6 @@ def time_log_sd(
 
     d ln t = - s_c d ln e_c - s_m d ln e_m + s_o d ln t_k, so the variance is the quadratic form of
     the shares with the covariance V of the logarithms, plus the scatter.
-
-    References
-    ----------
-    BIPM, JCGM 100:2008, Guide to the expression of uncertainty in measurement, equation 13.
     """
     own = compute * compute * var_c + memory * memory * var_m + overhead * overhead * var_o
     mixed = compute * memory * cov_cm - overhead * (compute * cov_co + memory * cov_mo)

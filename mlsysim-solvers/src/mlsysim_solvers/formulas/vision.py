@@ -25,10 +25,6 @@ def image_patches(image: Any, patch: Any) -> Any:
     Notes
     -----
     (H / P)^2; the class token is one more.
-
-    References
-    ----------
-    Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1.
     """
     side = image / patch
     return side * side
@@ -52,10 +48,6 @@ def conv_rows(batch: Any, height: Any, width: Any) -> Any:
     Notes
     -----
     m = b H W; n = C_out / g; k = K^2 C_in / g.
-
-    References
-    ----------
-    Chetlur et al. 2014, cuDNN, arXiv:1410.0759, section 3: convolution lowered onto matrix products.
     """
     return batch * (height * width)
 

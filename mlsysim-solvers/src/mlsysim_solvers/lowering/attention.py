@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from mlsysim.numeric import minimum
+
 from ..formulas.attention import (
     attention_bytes,
     attention_flops,
@@ -35,12 +37,18 @@ class Abilities(NamedTuple):
         As in the stack's features.
     reread_ratio : float, ratio
         Bandwidth of the last-level cache over that of memory, for kernels that do not share keys and values.
+    pass_tokens : float, token, or None
+        Most tokens of one pass over prompts; None for one pass whatever their number.
+    expands_weights : bool
+        As in the stack's features.
     """
 
     fused_attention: bool
     shared_kv: bool
     fused_elementwise: bool
     reread_ratio: Any
+    pass_tokens: Any = None
+    expands_weights: bool = False
 
 
 def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
@@ -64,7 +72,7 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
 
     References
     ----------
-    DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, section 2.1.2.
+    DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, appendix C.
     """
     layers, hidden, heads = shape.layers, shape.hidden, shape.heads
     if not shape.latent:
@@ -121,7 +129,7 @@ def attention_over_sequence(
             if abilities.fused_attention:
                 table.append(_fused(shape, formats, count, batch * sequence, flops))
             else:
-                table += _unfused(shape, formats, count, batch, sequence, flops)
+                table += _unfused(shape, formats, count, batch, sequence, flops, abilities.pass_tokens)
     return table
 
 
@@ -134,19 +142,26 @@ def _fused(shape: TransformerShape, formats: Formats, count: Any, rows: Any, flo
     )  # fmt: skip
 
 
-def _unfused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, sequence: Any, flops: Any) -> Table:
-    """Scores are computed in full, written, normalised and read again."""
+def _unfused(
+    shape: TransformerShape, formats: Formats, count: Any, batch: Any, sequence: Any, flops: Any, pass_tokens: Any
+) -> Table:  # fmt: skip
+    """Scores are computed in full, written, normalised and read again; a pass sees what came before it."""
     products = batch * shape.heads
     width = formats.activation
+    rows = seen = sequence
+    if pass_tokens is not None:
+        rows = minimum(sequence, pass_tokens)
+        products = products * (sequence / rows)
+        seen = 0.5 * (sequence + rows)
     scores = Operator(
-        "attention scores", "gemm", count, sequence, sequence, shape.head_dim, products, 0.5 * flops,
-        0.0, matmul_activation_bytes(sequence, sequence + shape.head_dim, shape.head_dim, products, width, width),
+        "attention scores", "gemm", count, rows, seen, shape.head_dim, products, 0.5 * flops,
+        0.0, matmul_activation_bytes(rows, seen + shape.head_dim, shape.head_dim, products, width, width),
     )  # fmt: skip
     values = Operator(
-        "attention values", "gemm", count, sequence, shape.v_dim, sequence, products, 0.5 * flops,
-        0.0, matmul_activation_bytes(sequence, 2.0 * shape.v_dim, sequence, products, width, width),
+        "attention values", "gemm", count, rows, shape.v_dim, seen, products, 0.5 * flops,
+        0.0, matmul_activation_bytes(rows, 2.0 * shape.v_dim, seen, products, width, width),
     )  # fmt: skip
-    softmax = stream("softmax", count, stream_bytes(products * sequence, 2.0 * sequence, width))
+    softmax = stream("softmax", count, stream_bytes(products * rows, 2.0 * seen, width))
     return [scores, softmax, values]
 
 

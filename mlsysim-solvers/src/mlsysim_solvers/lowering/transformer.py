@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlsysim.numeric import minimum
+
 from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities, attention_over_cache, attention_over_sequence, projections
-from .operators import ONCE, Formats, Table, gemm, stream
+from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 
 __all__ = ["decode", "decoder_tail", "embedding", "forward_layers", "prefill"]
@@ -34,9 +36,34 @@ def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, bat
     list of Operator
     """
     rows = batch * input
-    table = forward_layers(shape, formats, abilities, batch, input, rows)
+    if abilities.expands_weights:
+        stored, formats = formats.weight, formats._replace(weight=formats.operand)
+    passes: Any = 1.0
+    if abilities.pass_tokens is None:
+        table = forward_layers(shape, formats, abilities, batch, input, rows)
+    else:
+        each = minimum(rows, abilities.pass_tokens)
+        passes = rows / each
+        table = _repeated(_without_attention(shape, formats, abilities, each), passes)
+        table += attention_over_sequence(shape, formats, abilities, batch, input)
+    if abilities.expands_weights:
+        table.append(_expansion(table, formats, stored))
     table += embedding(shape, formats, batch, rows)
     return table + decoder_tail(shape, formats, batch, batch)
+
+
+def _repeated(table: Table, passes: Any) -> Table:
+    """Return a table run several times; rows of one layer keep one count object, as summing expects."""
+    counts: dict[int, Any] = {}
+    return [row._replace(count=counts.setdefault(id(row.count), row.count * passes)) for row in table]
+
+
+def _expansion(table: Table, formats: Formats, stored: Any) -> Any:
+    """Return how weights are read in their stored format and written in that of the arithmetic."""
+    rows = [row for row in table if row.kind in MATRIX_KINDS]
+    expanded = sum(row.count * row.weight_bytes for row in rows)
+    kernels = sum(row.count for row in rows)
+    return stream("expansion of weights", ONCE, expanded * ((stored + formats.operand) / formats.operand), kernels)
 
 
 def decode(
@@ -93,10 +120,15 @@ def forward_layers(
     -------
     list of Operator
     """
+    table = _without_attention(shape, formats, abilities, rows)
+    return table + attention_over_sequence(shape, formats, abilities, batch, sequence)
+
+
+def _without_attention(shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:
     table = projections(shape, formats, rows, absorbed=False)
     table += _mlp(shape, formats, rows, fused=abilities.fused_elementwise)
     table.append(_elementwise(shape, formats, rows, fused=abilities.fused_elementwise))
-    return table + attention_over_sequence(shape, formats, abilities, batch, sequence)
+    return table
 
 
 def _mlp(shape: TransformerShape, formats: Formats, rows: Any, *, fused: bool) -> Table:

@@ -1,0 +1,94 @@
+"""How long one answer takes, how many a sweep gives, and how much faster that is than a loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlsysim.config import SimulationConfig
+from mlsysim.evaluation import build_request, evaluate
+from mlsysim.plugins import load_plugins, plugins
+from mlsysim.solving import load_solver
+from mlsysim.sweeping import CHUNK
+
+ROWS = 20 * CHUNK
+SOLVER = "single-node"
+SCENARIOS = ("llama-3.1-8b-h100", "resnet-50-training", "smart-doorbell")
+
+
+def columns_of(scenario: str) -> tuple[Any, dict[str, Any]]:
+    """Return the single-device solver with the columns of a scenario."""
+    spec = plugins().solvers[SOLVER]
+    solver = load_solver(spec)
+    return solver, solver.prepare(build_request(SimulationConfig.load(scenario), spec, {}))
+
+
+def varied(columns: dict[str, Any], rows: int) -> dict[str, Any]:
+    """Vary batch, lengths and rates at random: nothing can be shared between rows."""
+    dice = np.random.default_rng(0)
+    wanted = {
+        "batch": lambda: dice.integers(1, 257, rows).astype(np.float64),
+        "input": lambda: dice.integers(64, 8193, rows).astype(np.float64),
+        "output": lambda: dice.integers(16, 1025, rows).astype(np.float64),
+        "bandwidth": lambda: dice.uniform(0.5, 2.0, rows) * columns["bandwidth"],
+        "peak": lambda: dice.uniform(0.5, 2.0, rows) * columns["peak"],
+    }
+    return {name: draw() for name, draw in wanted.items() if name in columns}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scalar_solve(scenario: str, benchmark: Any, report: Callable[[str], None]) -> None:
+    solver, columns = columns_of(scenario)
+    benchmark(solver.compute, columns)
+    report(f"{scenario}: compute, scalar: {1e6 * benchmark.stats.stats.median:.0f} us [50 us central value]")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_warm_evaluation(scenario: str, benchmark: Any, report: Callable[[str], None]) -> None:
+    config = SimulationConfig.load(scenario)
+    benchmark(evaluate, config)
+    report(f"{scenario}: evaluate, all solvers, warm: {1e3 * benchmark.stats.stats.median:.2f} ms")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_sweep(scenario: str, benchmark: Any, report: Callable[[str], None]) -> None:
+    """One core, chunk by chunk; the loop beside it runs the same compute on the same rows."""
+    solver, columns = columns_of(scenario)
+    arrays = varied(columns, ROWS)
+    chunks = [{n: a[i : i + CHUNK] for n, a in arrays.items()} for i in range(0, ROWS, CHUNK)]
+
+    def sweep() -> None:
+        for chunk in chunks:
+            solver.compute({**columns, **chunk})
+
+    benchmark.pedantic(sweep, rounds=5, warmup_rounds=1)
+    rate = ROWS / benchmark.stats.stats.median
+    some = 300
+    rows = [{n: float(a[i]) for n, a in arrays.items()} for i in range(some)]
+    begin = time.perf_counter()
+    for row in rows:
+        solver.compute({**columns, **row})
+    loop = some / (time.perf_counter() - begin)
+    names = ", ".join(arrays)
+    report(
+        f"{scenario}: sweep over {names}: {rate:,.0f} rows/s [1,000,000/s], {rate / loop:,.0f} x a Python loop "
+        f"({loop:,.0f}/s) [20 x]"
+    )
+
+
+def test_registry(benchmark: Any, report: Callable[[str], None]) -> None:
+    counts: list[int] = []
+
+    def load() -> None:
+        fresh = load_plugins().registry
+        counts.append(sum(len(fresh.entries(kind)) for kind in fresh.kinds()))
+
+    benchmark.pedantic(load, rounds=5, warmup_rounds=1)
+    took = 1000 * benchmark.stats.stats.median
+    report(
+        f"registry: {counts[-1]} entities loaded and checked in {took:.0f} ms, {took / counts[-1]:.2f} ms each [150 ms for 300]"
+    )

@@ -1,0 +1,88 @@
+"""``mlsysim sweep``: ranges, aims, files."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from mlsysim.evaluation import evaluate
+
+
+def test_columns_are_listed_with_units(run, toy_file):
+    out = run("sweep", toy_file(), "--columns").out
+    assert ["bandwidth", "B/s"] in [line.split() for line in out.splitlines()]
+
+
+def test_csv_holds_every_variation_in_si(run, toy_file):
+    code, out, err = run(
+        "sweep", toy_file(), "--vary", "batch=1,2,4", "--vary", "bandwidth=1 TB/s,2 TB/s", "--csv", "-"
+    )
+    assert (code, err) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert len(rows) == 6
+    assert {row["performance.bound"] for row in rows} <= {"compute", "memory"}
+    for row in rows:
+        if float(row["bandwidth [B/s]"]) == 1e12:
+            batch = row["batch [sample]"]
+            one = evaluate(toy_file(), {"batch": f"{float(batch):g}"})
+            assert float(row["performance.latency [s]"]) == pytest.approx(one["latency"].value, rel=1e-12)
+
+
+def test_best_comes_first_and_top_limits(run, toy_file):
+    words = ("sweep", toy_file(), "--vary", "bandwidth=1 TB/s:4 TB/s:4")
+    lines = run(*words, "--minimise", "latency", "--top", "2").out.splitlines()
+    assert lines[0] == "4 variations, 4 fit, best 2 first"
+    assert lines[3].split()[:2] == ["4", "TB/s"]
+    assert len(lines) == 5
+    worst = run(*words, "--maximise", "latency", "--top", "1").out.splitlines()
+    assert worst[3].split()[:2] == ["1", "TB/s"]
+
+
+def test_two_aims_give_the_frontier(run, toy_file):
+    words = ("sweep", toy_file(), "--vary", "batch=1:512:10:log", "--minimise", "latency", "--maximise", "throughput")
+    assert "on the frontier" in run(*words).out
+
+
+def test_log_ranges_have_even_ratios(run, toy_file):
+    out = run("sweep", toy_file(), "--vary", "batch=1:100:3:log", "--csv", "-").out
+    assert [float(row.split(",")[0]) for row in out.splitlines()[1:]] == pytest.approx([1, 10, 100])
+
+
+def test_csv_file_is_written_and_said(run, toy_file, tmp_path):
+    file = tmp_path / "all.csv"
+    _, out, err = run("sweep", toy_file(), "--vary", "batch=1,2", "--csv", str(file))
+    assert "2 variations" in out
+    assert f"wrote {file}" in err
+    assert file.read_text().count("\n") == 3
+
+
+def test_none_fits_is_exit_3(run, toy_file):
+    code, out, _ = run("sweep", toy_file(), "--vary", "capacity=1 GB,1.5 GB")
+    assert code == 3
+    assert "2 variations, 0 fit" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "remedy"),
+    [
+        ((), "nothing varies", "--vary batch=1,2,4"),
+        (("--vary", "batch"), "'batch' is no COLUMN=VALUES", "batch=1,2,4"),
+        (("--vary", "bacth=1"), "no column 'bacth'", "'batch'"),
+        (("--vary", "batch=1", "--vary", "batch=2"), "batch varies twice", "at once"),
+        (("--vary", "batch=1:2"), "is no range", "low:high:count"),
+        (("--vary", "batch=1:2:3:lin"), "is no range", "low:high:count"),
+        (("--vary", "batch=4:2:3"), "does not rise", "lower end first"),
+        (("--vary", "bandwidth=1,2"), "'1' has no unit", "B/s"),
+        (("--vary", "bandwidth=1 s:2 s:3"), "is s, but", "B/s"),
+        (("--vary", "batch=1", "--minimise", "latancy"), "no solver answers 'latancy'", "'latency'"),
+        (("--vary", "batch=1", "--top", "0"), "'0' is no number of rows", "from 1"),
+        (("--vary", "batch=1", "--executor", "serail"), "there is no executor 'serail'", "'serial'"),
+    ],
+)
+def test_refusals(run, toy_file, words, what, remedy):
+    code, out, err = run("sweep", toy_file(), *words)
+    assert (code, out) == (2, "")
+    assert what in err
+    assert remedy in err

@@ -1,0 +1,133 @@
+"""Records: frozen, documented, whole; every one of them survives JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+import typing
+
+import attrs
+import pytest
+from core_toys import ToySource, scenario
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlsysim import records
+from mlsysim.documents import Document
+from mlsysim.errors import ConfigError
+from mlsysim.records import KINDS, Scenario, singular
+from mlsysim.records.precision import BITS, bytes_per_element, check_precision
+from mlsysim.records.scenario import KINDS as WORKLOADS
+from mlsysim.structure import converter, read_settings, to_plain
+from mlsysim.units import parse_unit
+
+CLASSES = [getattr(records, name) for name in records.__all__ if attrs.has(getattr(records, name))]
+finite = st.floats(allow_nan=False, allow_infinity=False)
+words = st.text(max_size=8)
+plain = st.recursive(st.none() | st.booleans() | st.integers() | finite | words,
+                     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2), max_leaves=4)  # fmt: skip
+
+
+def values(annotation):
+    """A strategy for whatever a field may hold."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    simple = {float: finite, int: st.integers(), bool: st.booleans(), str: words, object: plain, type(None): st.none()}
+    if annotation in simple:
+        return simple[annotation]
+    if attrs.has(annotation):
+        return instances(annotation)
+    if origin is typing.Literal:
+        return st.sampled_from(arguments)
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of([values(a) for a in arguments])
+    if origin is dict:
+        return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=2)
+    assert origin is tuple, annotation
+    if arguments[-1] is Ellipsis:
+        return st.lists(values(arguments[0]), max_size=2).map(tuple)
+    return st.tuples(*map(values, arguments))
+
+
+def instances(cls):
+    fields = {a.name: values(a.type) for a in attrs.fields(attrs.resolve_types(cls))}
+    return st.builds(cls, **fields)
+
+
+@pytest.mark.parametrize("cls", [c for c in CLASSES if c is not Scenario], ids=lambda c: c.__name__)
+@settings(max_examples=20)
+@given(st.data())
+def test_any_record_round_trips_through_json(cls, data):
+    record = data.draw(instances(cls))
+    text = json.dumps(to_plain(record), allow_nan=False)
+    assert converter.structure(json.loads(text), cls) == record
+
+
+@given(st.data())
+def test_any_scenario_round_trips_through_json(data):
+    kind = data.draw(st.sampled_from(sorted(WORKLOADS)))
+    made = attrs.evolve(data.draw(instances(Scenario)), kind=kind, workload=data.draw(instances(WORKLOADS[kind])))
+    assert converter.structure(json.loads(json.dumps(to_plain(made))), Scenario) == made
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
+def test_records_are_frozen_slotted_and_documented(cls):
+    assert cls.__setattr__ is not object.__setattr__
+    assert "__slots__" in vars(cls)
+    for field in attrs.fields(attrs.resolve_types(cls)):
+        assert field.name in cls.__doc__ or field.name in ("aliases", "note"), field.name
+        unit = field.metadata.get("unit")
+        if unit is not None:
+            parse_unit(unit)
+            assert field.metadata["minimum"] >= 0
+        else:
+            assert field.type is not float, f"{cls.__name__}.{field.name} declares no unit"
+            assert float not in typing.get_args(field.type), f"{cls.__name__}.{field.name} declares no unit"
+
+
+def test_a_record_cannot_be_changed():
+    device = ToySource().entry("devices", "toy-one").record
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        device.name = "x"
+    with pytest.raises(ConfigError, match="It has bf16, int8; no format is ever derived from another"):
+        device.peak_of("fp8")
+    assert device.peak_of("int8").dense == 200e12
+
+
+def test_kinds_and_their_singulars():
+    assert singular("batteries") == "battery"
+    assert singular("switches") == "switch"
+    assert singular("devices") == "device"
+    assert len({singular(kind) for kind in KINDS}) == len(KINDS)
+    assert set(WORKLOADS) == {"serving", "training", "inference"}
+
+
+def test_defaults_of_a_minimal_scenario():
+    data = {"name": "x", "kind": "serving", "workload": {"model": "m"}, "system": {"device": "d"}}
+    read = read_settings(Scenario, Document("", data))
+    assert (read.workload.batch, read.workload.input, read.workload.output) == (1, 1024, 256)
+    assert read.parallelism == records.Parallelism()
+    assert read_settings(Scenario, Document("", scenario())).workload.batch == 4
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_every_number_format_has_a_width(name):
+    assert check_precision(name.upper()) == name
+    assert bytes_per_element(name) == BITS[name] / 8
+    assert math.isfinite(bytes_per_element(name))
+
+
+@pytest.mark.parametrize("name", ["bf61", "", "float", "int", "fp8 "])
+def test_an_unknown_number_format_is_refused(name):
+    with pytest.raises(ConfigError) as caught:
+        bytes_per_element(name)
+    assert repr(name) in str(caught.value)
+
+
+def test_calibrations_are_found_by_device_and_precision():
+    fitted = records.Calibration("toy-one", "bf16", ("row",), "fit", "1", "2026-01-01", 0.1, compute=0.7)
+    stack = ToySource().entry("stacks", "toy-stack").record
+    stack = attrs.evolve(stack, calibrations=(fitted,))
+    assert stack.calibration_for("toy-one", "bf16") is fitted
+    assert stack.calibration_for("toy-one", "int8") is None
+    assert stack.calibration_for("toy-two", "bf16") is None

@@ -1,0 +1,3 @@
+"""Reading documents again over the network: only commands that say so do it, never a simulation."""
+
+from __future__ import annotations

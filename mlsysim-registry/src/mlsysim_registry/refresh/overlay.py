@@ -1,0 +1,185 @@
+"""What this user's machine has verified: kept apart from the package, which is read-only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+from mlsysim.errors import RegistryError
+from mlsysim.provenance import Source
+
+__all__ = ["Verified", "apply", "load", "overlay_file", "record"]
+
+_MAX_BYTES = 4_000_000
+_LOCK_SECONDS = 10.0
+
+
+@attrs.frozen
+class Verified:
+    """The result of reading one document again.
+
+    Parameters
+    ----------
+    url : str
+        Address that was read.
+    sha256 : str
+        Hash of its bytes.
+    date : str
+        ISO date.
+    found, missing : tuple of str
+        Numbers as ``kind/key field``, found again or not.
+    """
+
+    url: str
+    sha256: str
+    date: str
+    found: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def overlay_file() -> Path:
+    """Return the file that holds what was verified.
+
+    Returns
+    -------
+    Path
+        In ``MLSYSIM_DATA_DIR`` when set, else where the platform keeps a user's data.
+    """
+    folder = os.environ.get("MLSYSIM_DATA_DIR")
+    if folder:
+        return Path(folder) / "verified.json"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Application Support")
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "mlsysim" / "verified.json"
+
+
+def load(file: Path | None = None) -> dict[str, Verified]:
+    """Read what was verified; a damaged file counts as empty, since it can be made again.
+
+    Parameters
+    ----------
+    file : Path, optional
+        The file.
+
+    Returns
+    -------
+    dict of str to Verified
+        By id of the document.
+    """
+    path = overlay_file() if file is None else file
+    try:
+        raw = path.read_bytes()
+        data = json.loads(raw) if len(raw) <= _MAX_BYTES else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    found: dict[str, Verified] = {}
+    for key, row in data.items() if isinstance(data, dict) else ():
+        verified = _row(row)
+        if verified is not None:
+            found[key] = verified
+    return found
+
+
+def _row(row: Any) -> Verified | None:
+    names = {a.name for a in attrs.fields(Verified)}
+    if not isinstance(row, dict) or set(row) != names:
+        return None
+    lists = all(isinstance(row[n], list) and all(isinstance(i, str) for i in row[n]) for n in ("found", "missing"))
+    texts = all(isinstance(row[n], str) for n in ("url", "sha256", "date"))
+    if not (lists and texts):
+        return None
+    return Verified(row["url"], row["sha256"], row["date"], tuple(row["found"]), tuple(row["missing"]))
+
+
+def apply(key: str, source: Source, known: Mapping[str, Verified]) -> Source:
+    """Add the hash to a document all of whose numbers were found again.
+
+    Parameters
+    ----------
+    key : str
+        Id of the document.
+    source : Source
+        Its packaged description.
+    known : mapping of str to Verified
+        What was verified.
+
+    Returns
+    -------
+    Source
+    """
+    seen = known.get(key)
+    if seen is None or seen.missing or not seen.found or seen.url != source.url:
+        return source
+    return attrs.evolve(source, sha256=seen.sha256)
+
+
+def record(key: str, verified: Verified, file: Path | None = None) -> None:
+    """Store a result; the file is replaced whole, never written in place.
+
+    Parameters
+    ----------
+    key : str
+        Id of the document.
+    verified : Verified
+        The result.
+    file : Path, optional
+        The file.
+
+    Raises
+    ------
+    RegistryError
+        If it cannot be written, or another process holds it for too long.
+    """
+    path = overlay_file() if file is None else file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            data = {**load(path), key: verified}
+            text = json.dumps({k: attrs.asdict(v) for k, v in sorted(data.items())}, indent=1)
+            _replace(path, text.encode())
+    except OSError as error:
+        raise RegistryError(f"cannot be written: {error.strerror}", where=str(path)) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".verified-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process write at a time; a lock left behind by a killed one is taken over."""
+    lock = path.with_suffix(".lock")
+    until = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            break
+        except FileExistsError:
+            if time.monotonic() > until:
+                lock.unlink(missing_ok=True)
+            time.sleep(0.02)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
