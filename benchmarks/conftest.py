@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -10,9 +10,9 @@ _LINES: list[str] = []
 
 
 @pytest.fixture
-def report() -> Iterator[Callable[[str], None]]:
+def report() -> Callable[[str], None]:
     """Add a line to the summary."""
-    yield _LINES.append
+    return _LINES.append
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

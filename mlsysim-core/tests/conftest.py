@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,6 @@ def _fixed_day(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def world(isolated_plugins: Callable[..., Plugins]) -> Iterator[Plugins]:  # noqa: F811
+def world(isolated_plugins: Callable[..., Plugins]) -> Plugins:  # noqa: F811
     """The toy plugin alone: one device, one model, three questions."""
-    yield isolated_plugins(core_toys.ToyPlugin())
+    return isolated_plugins(core_toys.ToyPlugin())

@@ -9,13 +9,13 @@ from typing import Any
 import attrs
 
 from mlsysim.documents import Document, parse_text
+from mlsysim.entities import Entry
 from mlsysim.errors import SolverError
 from mlsysim.formula import formula
 from mlsysim.hookspecs import hookimpl
 from mlsysim.numeric import maximum, where
 from mlsysim.provenance import Source
 from mlsysim.records import KINDS
-from mlsysim.entities import Entry
 from mlsysim.solving import Request, Setting, SolverSpec
 from mlsysim.structure import read_facts
 
@@ -96,6 +96,22 @@ reserve = { value = "1 GB", source = "sheet", at = "page 1" }
 name = "Toy Box"
 device = "toy-one"
 devices = { value = 8, source = "sheet", at = "page 4" }
+inner = "toy-wire"
+"""
+    },
+    "links": {
+        "toy-wire": """
+name = "Toy wire"
+bandwidth = { value = "50 GB/s", source = "sheet", at = "page 5" }
+"""
+    },
+    "fabrics": {"toy-mesh": 'name = "Toy mesh"\ntopology = "torus"\nlink = "toy-wire"\n'},
+    "clusters": {
+        "toy-hall": """
+name = "Toy hall"
+node = "toy-box"
+nodes = { value = 4, source = "sheet", at = "page 6" }
+fabric = "toy-mesh"
 """
     },
     "grids": {
@@ -150,6 +166,7 @@ class ToySource:
     def entry(self, kind: str, key: str) -> Entry:
         name = f"{kind}/{key}.toml"
         text = self.texts[kind][key]
+        record: Any
         record, claims = read_facts(KINDS[kind], Document(name, parse_text(text, ".toml", name), text), SOURCES)
         return Entry(kind, key, record, claims, SOURCES, name, self.name)
 

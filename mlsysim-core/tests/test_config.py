@@ -28,7 +28,9 @@ def lm(**tables):
 
 
 def test_names_become_entries(world):
-    config = load(workload={"model": "TOY-NET"}, system={"device": "one"}, place={"grid": "World", "price": "toy-rental"})
+    config = load(
+        workload={"model": "TOY-NET"}, system={"device": "one"}, place={"grid": "World", "price": "toy-rental"}
+    )
     assert {role: entry.key for role, entry in config.entries.items()} == {
         "model": "toy-net", "device": "toy-one", "stack": "toy-stack", "grid": "world", "price": "toy-rental",
     }  # fmt: skip
@@ -134,10 +136,26 @@ def test_possible_parallelism_is_accepted(world, layout):
     assert config.entries["node"].key == "toy-box"
 
 
+def test_a_cluster_brings_its_nodes_fabric_and_links(world):
+    config = load(system={"cluster": "toy-hall", "devices": 32}, parallelism={"data": 32})
+    roles = {role: config.entries[role].key for role in ("cluster", "node", "fabric", "inner")}
+    assert roles == {"cluster": "toy-hall", "node": "toy-box", "fabric": "toy-mesh", "inner": "toy-wire"}
+    assert "outer" not in config.entries
+    faults = refused(system={"cluster": "toy-hall", "devices": 33})
+    assert any("33 devices do not fit Toy hall. It holds 32" in fault for fault in faults)
+
+
+def test_a_node_is_assumed_for_several_devices_and_said(world):
+    config = load(system={"devices": 2})
+    assert config.entries["node"].key == "toy-box"
+    assert any("Toy Box" in text and "system.node" in text for text in config.assumptions)
+    assert "node" not in load().entries
+
+
 def test_without_a_stack_for_the_device_the_choices_are_named(isolated_plugins):
     stack = CLASSES["stacks"]["toy-stack"].replace('["inference/Toymaker", "serving"]', "[]")
     isolated_plugins(ToyPlugin(sources=(ToySource({**CLASSES, "stacks": {"toy-stack": stack}}),)))
-    with pytest.raises(ConfigError, match="no software stack is known.*Name one: toy-stack"):
+    with pytest.raises(ConfigError, match=r"no software stack is known.*Name one: toy-stack"):
         load()
     assert load(system={"stack": "toy-stack"}).entries["stack"].key == "toy-stack"
 
@@ -174,7 +192,9 @@ def test_overrides_take_dotted_and_short_keys():
 
 
 def test_an_override_reaches_the_checked_scenario(world):
-    config = SimulationConfig.from_dict(scenario(), {"batch": "8", "performance.latency": "<= 1 s", "precision": "int8"})
+    config = SimulationConfig.from_dict(
+        scenario(), {"batch": "8", "performance.latency": "<= 1 s", "precision": "int8"}
+    )
     assert config.scenario.workload.batch == 8
     assert config.constraints[0].bound == 1.0
     assert config.scenario.workload.precision == "int8"

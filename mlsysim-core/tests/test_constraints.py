@@ -39,7 +39,14 @@ def test_bounds_are_inclusive():
 
 
 def test_every_fault_at_once():
-    texts = {"latency": "5 s", "throughput": "<= fast", "fits": "<= 1", "bound": "<= 1", "nothing": "<= 1", "energy": "<="}
+    texts = {
+        "latency": "5 s",
+        "throughput": "<= fast",
+        "fits": "<= 1",
+        "bound": "<= 1",
+        "nothing": "<= 1",
+        "energy": "<=",
+    }
     with pytest.raises(ConfigError) as caught:
         parse_constraints(texts, [PERFORMANCE, SUSTAINABILITY])
     faults = {fault.where: str(fault) for fault in caught.value.faults}

@@ -57,7 +57,10 @@ def test_lines_of_toml_keys(path, line):
 )
 def test_lines_of_nested_keys(text):
     lines = text.splitlines()
-    assert '"batch"' in lines[find_line(text, "workload.batch") - 1] or "batch:" in lines[find_line(text, "workload.batch") - 1]
+    assert (
+        '"batch"' in lines[find_line(text, "workload.batch") - 1]
+        or "batch:" in lines[find_line(text, "workload.batch") - 1]
+    )
     assert find_line(text, "workload.missing") == find_line(text, "workload")
     assert find_line(text, "nothing") == 0
 

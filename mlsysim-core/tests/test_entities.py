@@ -13,7 +13,9 @@ from mlsysim.errors import RegistryError, UnknownNameError
 from mlsysim.hookspecs import hookimpl
 from mlsysim.records import KINDS, singular
 
-OTHER = ToySource({"devices": {"odd-one": DEVICE.replace("Toy One", "Odd One").replace('["one", "Toy 1"]', '["odd"]')}}, "odd")
+OTHER = ToySource(
+    {"devices": {"odd-one": DEVICE.replace("Toy One", "Odd One").replace('["one", "Toy 1"]', '["odd"]')}}, "odd"
+)
 
 
 @pytest.fixture
@@ -69,6 +71,12 @@ def test_an_unknown_name_gets_suggestions(registry, kind, name, words):
     assert caught.value.where == "system.device"
 
 
+def test_a_name_is_found_in_every_kind(registry):
+    assert registry.find("Toy-One") == [("devices", "toy-one")]
+    assert registry.find("world") == [("grids", "world")]
+    assert registry.find("nothing") == []
+
+
 def test_an_unknown_kind_gets_suggestions(registry):
     with pytest.raises(UnknownNameError, match="Did you mean 'devices'"):
         registry.get("devces", "toy-one")
@@ -117,7 +125,7 @@ class Hub:
     """Knows one model that no package lists."""
 
     @hookimpl
-    def mlsysim_resolve(self, kind: str, key: str):
+    def mlsysim_resolve(self, kind, key):
         return ToySource().entry("models", "toy-net") if (kind, key) == ("models", "hub:net") else None
 
 

@@ -12,7 +12,7 @@ from core_toys import ECONOMICS, LIFETIME, PERFORMANCE, SUSTAINABILITY, ToyPlugi
 
 import mlsysim
 from mlsysim.errors import ConfigError, OOMError, SLAViolation, SolverError
-from mlsysim.evaluation import LEVELS, QUESTIONS, SystemEvaluation, choose_solvers, evaluate
+from mlsysim.evaluation import LEVELS, QUESTIONS, Answer, SystemEvaluation, choose_solvers, evaluate
 
 WEIGHTS = 1e9 * 2
 LATENCY = max(2e9 * 4 / 100e12, WEIGHTS / 1e12)
@@ -88,6 +88,18 @@ def test_what_does_not_fit_is_a_typed_result(world, isolated_plugins):
         card.raise_for_status()
 
 
+def test_a_shortfall_names_the_largest_batch_that_fits(world):
+    card = evaluate(scenario())
+
+    def lacking(batch):
+        return attrs.evolve(card, answers={**card.answers, "feasibility.max_batch": Answer(
+            "feasibility.max_batch", batch, "sample", "", "")}).shortfall()  # fmt: skip
+
+    assert lacking(3.0).endswith("the largest batch that fits is 3")
+    assert lacking(0.0).endswith("not even batch 1 fits")
+    assert attrs.evolve(card, answers={}).shortfall() == "toys does not fit"
+
+
 def test_a_missed_constraint_is_a_violation(world):
     card = evaluate(scenario(constraints={"latency": "<= 1 ms", "throughput": ">= 1 sample/s"}))
     assert card.exit_code == 4
@@ -152,6 +164,16 @@ def test_two_candidates_are_refused_unless_the_scenario_names_one(isolated_plugi
     card = evaluate(scenario(solvers={"economics": "toy-rival"}))
     assert card.solvers["economics"] == "toy-rival"
     assert card["macro.cost"].solver == "toy-rival"
+
+
+def test_the_number_of_devices_decides_between_solvers_for_one_and_for_many(isolated_plugins):
+    one = attrs.evolve(PERFORMANCE, devices="one")
+    many = attrs.evolve(PERFORMANCE, name="toy-many", devices="many")
+    isolated_plugins(ToyPlugin(specs=(one, many)))
+    assert evaluate(scenario()).solvers["performance"] == "toy-performance"
+    assert evaluate(scenario(system={"devices": 2})).solvers["performance"] == "toy-many"
+    assert [spec.answers_for(1) for spec in (one, many, PERFORMANCE)] == [True, False, True]
+    assert [spec.answers_for(8) for spec in (one, many, PERFORMANCE)] == [False, True, True]
 
 
 def test_solvers_run_in_the_order_of_outputs_to_inputs(isolated_plugins):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 
+import attrs
+import core_toys
 import pytest
-from core_toys import LIFETIME, PERFORMANCE, SUSTAINABILITY, ToyPlugin, scenario
+from core_toys import LIFETIME, PERFORMANCE, SUSTAINABILITY, ToyPerformance, ToyPlugin, roofline, scenario
 
 import mlsysim
 from mlsysim.errors import ConfigError
 from mlsysim.evaluation import SystemEvaluation, evaluate
 from mlsysim.explaining import evidence, explain, traced_answers
+from mlsysim.numeric import total
+from mlsysim.tracing import named
 
 
 def nodes(tree):
@@ -73,7 +77,7 @@ def test_traced_answers_are_the_answers(world):
     card = evaluate(scenario())
     answers, units = traced_answers(card.config)
     for name, answer in card.answers.items():
-        if answer.unit not in ("bool",) and not answer.unit.startswith("choice"):
+        if answer.unit != "bool" and not answer.unit.startswith("choice"):
             assert answers[name] == answer.value
         assert units[name] == answer.unit
 
@@ -103,3 +107,38 @@ def test_solvers_that_were_not_asked_are_left_out(isolated_plugins):
     card = evaluate(scenario())
     assert "macro.batches" not in card.evidence()
     assert mlsysim.explain(card, "energy").children
+
+
+class Layered(ToyPerformance):
+    """Twelve equal layers, a head, and what overlaps taken off."""
+
+    def compute(self, columns):
+        once = roofline(columns["work"] * columns["batch"], columns["peak"], columns["weights"], columns["bandwidth"])
+        layer = named(once, "layer")
+        head = named(layer * 0.5, "head")
+        time = total([0.0, 12 * layer, head]) - 0.25 * layer**1
+        return {**super().compute(columns), "performance.latency": time + 0.0 * head}
+
+
+@pytest.fixture
+def layered(isolated_plugins, monkeypatch):
+    monkeypatch.setattr(core_toys, "ToyOdd", Layered, raising=False)
+    isolated_plugins(ToyPlugin(specs=(attrs.evolve(PERFORMANCE, target="core_toys:ToyOdd"),)))
+    return explain(evaluate(scenario()), "latency")
+
+
+def test_multiples_shares_and_repetitions_are_told(layered):
+    found = list(nodes(layered))
+    assert any(node.name.startswith("12 x layer") for node in found)
+    assert any(node.how == "see above" for node in found)
+    assert len([node for node in found if node.equation]) == 1
+    sums = [node for node in found if node.how == "sum" and all(c.share is not None for c in node.children)]
+    assert sums
+    for node in sums:
+        assert sum(child.share for child in node.children) == pytest.approx(1.0)
+    assert any(node.how == "difference" for node in found)
+
+
+def test_a_tree_of_parts_reaches_the_same_documents(layered):
+    assert {"device.memory.bandwidth", "model.work"} <= {n.name.partition(" of ")[0] for n in layered.inputs()}
+    assert "\n".join(layered.lines(depth=2))

@@ -59,5 +59,8 @@ def test_only_formulas_have_a_declaration():
 
 
 def test_equation_and_reference_come_from_the_docstring():
-    assert equation_of(core_toys.roofline) == ("t = max(W / P, Q / B).", "Williams, Waterman, Patterson 2009, Roofline.")
+    assert equation_of(core_toys.roofline) == (
+        "t = max(W / P, Q / B).",
+        "Williams, Waterman, Patterson 2009, Roofline.",
+    )
     assert equation_of(lambda: 0) == ("", "")

@@ -34,9 +34,15 @@ def test_importing_mlsysim_loads_nothing_else():
     [
         ("from mlsysim import hookimpl", {"numpy", "pint", "requests", "cattrs", "attr", "yaml", "tomli"}),
         ("from mlsysim import MlsysimError, Request, SolverSpec", {"numpy", "pint", "requests", "cattrs"}),
-        ("from mlsysim.plugins import load_plugins; load_plugins([])", {"numpy", "pint", "requests", "yaml", "matplotlib"}),
+        (
+            "from mlsysim.plugins import load_plugins; load_plugins([])",
+            {"numpy", "pint", "requests", "yaml", "matplotlib"},
+        ),
         ("import mlsysim.formula, mlsysim.numeric, mlsysim.units", {"numpy", "pint", "pluggy", "attr"}),
-        ("import mlsysim; mlsysim.SimulationConfig, mlsysim.evaluate", {"numpy", "pint", "requests", "yaml", "matplotlib"}),
+        (
+            "import mlsysim; mlsysim.SimulationConfig, mlsysim.evaluate",
+            {"numpy", "pint", "requests", "yaml", "matplotlib"},
+        ),
         ("import mlsysim; mlsysim.registry", {"numpy", "pint", "requests", "matplotlib"}),
     ],
 )
@@ -49,7 +55,7 @@ def test_every_name_of_the_front_door_can_be_imported():
         if name == "plot_scorecard":
             pytest.importorskip("matplotlib")
         assert getattr(mlsysim, name) is not None
-    assert set(dir(mlsysim)) == set(mlsysim.__all__)
+    assert set(dir(mlsysim)) == set(mlsysim.__all__) == {*mlsysim._WHERE, "__version__"}
     assert mlsysim.MlsysimError is mlsysim.errors.MlsysimError
 
 

@@ -91,4 +91,15 @@ def test_an_array_is_told_without_importing_numpy():
     assert is_array(np.ones(1))
     assert not is_array([1.0])
     assert not is_array(1.0)
-    assert set(numeric.__all__) == {"is_array", "maximum", "minimum", "where", "ceil", "floor", "sqrt", "log", "exp", "total"}
+    assert set(numeric.__all__) == {
+        "is_array",
+        "maximum",
+        "minimum",
+        "where",
+        "ceil",
+        "floor",
+        "sqrt",
+        "log",
+        "exp",
+        "total",
+    }

@@ -166,14 +166,21 @@ def test_built_in_plugins_load_first(isolated_plugins):
         def load(self):
             return Silent()
 
-    points = [Given("a-fancy", "fancy"), Given("solvers", "mlsysim_solvers.plugin"), Given("data", "mlsysim_registry.plugin")]
+    points = [
+        Given("a-fancy", "fancy"),
+        Given("solvers", "mlsysim_solvers.plugin"),
+        Given("data", "mlsysim_registry.plugin"),
+    ]
     loaded = load_plugins(points)
     assert [info.name for info in loaded.infos] == ["data", "solvers", "a-fancy"]
 
 
 def test_the_order_of_plugins_changes_no_answer(isolated_plugins):
     parts = [ToyPlugin(specs=(spec,), sources=()) for spec in ToyPlugin().specs]
-    named = [type(f"P{i}", (), {"mlsysim_register_solvers": hookimpl(lambda self, p=p: list(p.specs))})() for i, p in enumerate(parts)]
+    named = [
+        type(f"P{i}", (), {"mlsysim_register_solvers": hookimpl(lambda self, p=p: list(p.specs))})()
+        for i, p in enumerate(parts)
+    ]
     cards = []
     for order in (named, named[::-1]):
         isolated_plugins(*order, ToyPlugin(specs=()))

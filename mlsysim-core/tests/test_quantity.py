@@ -21,14 +21,17 @@ def test_text_and_numbers():
 
 
 @pytest.mark.parametrize(
-    ("left", "right"), [("1 GB/s", "1 Hz"), ("1 USD", "1"), ("1 FLOP", "1 FLOP/s"), ("1 token", "1 sample"), ("1 B", "1 FLOP")]
+    ("left", "right"),
+    [("1 GB/s", "1 Hz"), ("1 USD", "1"), ("1 FLOP", "1 FLOP/s"), ("1 token", "1 sample"), ("1 B", "1 FLOP")],
 )
 def test_unlike_things_do_not_add(left, right):
     with pytest.raises(pint.DimensionalityError):
         Quantity(left) + Quantity(right)
 
 
-@pytest.mark.parametrize(("text", "unit"), [("80 GB", "s"), ("fast", ""), ("5 parsec", ""), ("5", "W"), ("", ""), ("1.2.3 s", "")])
+@pytest.mark.parametrize(
+    ("text", "unit"), [("80 GB", "s"), ("fast", ""), ("5 parsec", ""), ("5", "W"), ("", ""), ("1.2.3 s", "")]
+)
 def test_what_is_no_quantity_is_refused(text, unit):
     with pytest.raises(UnitError):
         Quantity(text, unit)

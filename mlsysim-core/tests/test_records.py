@@ -17,6 +17,7 @@ from mlsysim import records
 from mlsysim.documents import Document
 from mlsysim.errors import ConfigError
 from mlsysim.records import KINDS, Scenario, singular
+from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import BITS, bytes_per_element, check_precision
 from mlsysim.records.scenario import KINDS as WORKLOADS
 from mlsysim.structure import converter, read_settings, to_plain
@@ -54,7 +55,7 @@ def instances(cls):
     return st.builds(cls, **fields)
 
 
-@pytest.mark.parametrize("cls", [c for c in CLASSES if c is not Scenario], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("cls", [*(c for c in CLASSES if c is not Scenario), Measurement], ids=lambda c: c.__name__)
 @settings(max_examples=20)
 @given(st.data())
 def test_any_record_round_trips_through_json(cls, data):

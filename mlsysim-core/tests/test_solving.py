@@ -66,7 +66,7 @@ def test_solving_through_the_hook(world, request_):
         ({"performance.latency": "fast"}, "performance.latency = 'fast'"),
         ({"performance.latency": 1j}, "performance.latency = 1j"),
         (lambda: 1 / 0, "failed: ZeroDivisionError"),
-        (lambda: {}["x"], "failed: KeyError: 'x'"),
+        (lambda: int("x"), "failed: ValueError"),
     ],
 )
 def test_an_answer_that_is_no_number_is_refused(answers, words):
@@ -80,7 +80,7 @@ def test_an_error_of_the_input_passes_unchanged():
     def refuse():
         raise ConfigError("too long", where="workload.input")
 
-    with pytest.raises(ConfigError, match="workload.input: too long"):
+    with pytest.raises(ConfigError, match="too long"):
         run_solver(PERFORMANCE, Answering(refuse), Request(None, {}))
 
 
@@ -160,7 +160,7 @@ def test_specs_are_data():
 
 def test_a_scenario_without_what_a_solver_needs_is_told(isolated_plugins):
     isolated_plugins(ToyPlugin(specs=(PERFORMANCE,)))
-    with pytest.raises(ConfigError, match="toy-lifetime needs macro.cost"):
+    with pytest.raises(ConfigError, match=r"toy-lifetime needs macro\.cost"):
         request_for(attrs.evolve(LIFETIME, inputs=("macro.cost",), settings={}), scenario())
     with pytest.raises(ConfigError, match="needs a battery"):
         request_for(attrs.evolve(PERFORMANCE, inputs=("battery",)), scenario())

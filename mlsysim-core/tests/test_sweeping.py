@@ -115,9 +115,7 @@ def test_the_frontier_is_what_no_feasible_row_beats(rows):
     front = result.pareto(minimise=["x"], maximise=["y"])
 
     def beaten(i):
-        return any(
-            fits[j] and x[j] <= x[i] and y[j] >= y[i] and (x[j] < x[i] or y[j] > y[i]) for j in range(len(rows))
-        )
+        return any(fits[j] and x[j] <= x[i] and y[j] >= y[i] and (x[j] < x[i] or y[j] > y[i]) for j in range(len(rows)))
 
     wanted = {(x[i], y[i]) for i in range(len(rows)) if fits[i] and not beaten(i)}
     assert {(x[i], y[i]) for i in front} == wanted

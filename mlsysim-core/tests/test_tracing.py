@@ -122,7 +122,10 @@ def test_records_are_traced_to_their_fields():
     assert history(record.tiles[0].n) == {"stack.tiles.0.n"}
     lm = trace_record(ToySource().entry("models", "toy-lm").record, "model")
     assert isinstance(lm.transformer.layers, TracedInt)
-    assert history(lm.transformer.layers * lm.transformer.hidden) == {"model.transformer.layers", "model.transformer.hidden"}
+    assert history(lm.transformer.layers * lm.transformer.hidden) == {
+        "model.transformer.layers",
+        "model.transformer.hidden",
+    }
 
 
 def test_a_whole_solver_gives_the_same_answers_traced(world):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -117,6 +118,10 @@ def test_a_byte_is_not_a_bit_nor_a_gigabyte_a_gibibyte():
         (float("nan"), "1", "not a finite number"),
         (float("inf"), "token", "not a finite number"),
         ("1e400 s", "s", "not a finite number"),
+        (10**400, "1", "not a finite number"),
+        (-(10**400), "token", "not a finite number"),
+        ("3 Qs^9 Qs^9", "s", "too large or too small"),
+        ("3 1/Qs^9 Qs^9/Qs^9/Qs^9", "s", "too large or too small"),
         ("3 s/", "s", "unknown unit"),
         ("3 s^", "s", "unknown unit"),
         ("3 parsec", "m", "unknown unit"),
@@ -128,7 +133,9 @@ def test_what_is_no_such_quantity_is_refused_with_a_reason(text, unit, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(("typo", "meant"), [("w", "W"), ("gb", "GB"), ("tflops", "TFLOPS"), ("usd", "USD"), ("HZ", "Hz")])
+@pytest.mark.parametrize(
+    ("typo", "meant"), [("w", "W"), ("gb", "GB"), ("tflops", "TFLOPS"), ("usd", "USD"), ("HZ", "Hz")]
+)
 def test_suggestions_ignore_case_first(typo, meant):
     with pytest.raises(UnitError) as caught:
         parse_unit(typo)
@@ -136,7 +143,9 @@ def test_suggestions_ignore_case_first(typo, meant):
 
 
 def test_currency_and_number_and_rate_and_frequency_stay_apart():
-    dimensions = {text: parse_unit(text).dimension for text in ("USD", "1", "B/s", "Hz", "token/s", "sample/s", "FLOP/s")}
+    dimensions = {
+        text: parse_unit(text).dimension for text in ("USD", "1", "B/s", "Hz", "token/s", "sample/s", "FLOP/s")
+    }
     assert len(set(dimensions.values())) == len(dimensions)
 
 
@@ -163,7 +172,7 @@ def test_every_symbol_reads_back_through_its_dimension():
         assert factor > 0
         assert len(dimension) == len(BASE_DIMENSIONS)
         assert parse_unit(symbol)[1:] == (factor, dimension)
-        assert parse_unit(dimension_text(dimension)) [1:] == (1.0, dimension)
+        assert parse_unit(dimension_text(dimension))[1:] == (1.0, dimension)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +203,9 @@ def test_people_read_the_prefix_that_they_would_choose(value, unit, text):
 
 @given(
     st.floats(min_value=1e-15, max_value=1e20) | st.floats(min_value=-1e20, max_value=-1e-15),
-    st.sampled_from(["B", "B/s", "FLOP/s", "W", "J", "s", "USD", "1", "token", "token/s", "sample/s", "kg", "USD/h", "m", "%"]),
+    st.sampled_from(
+        ["B", "B/s", "FLOP/s", "W", "J", "s", "USD", "1", "token", "token/s", "sample/s", "kg", "USD/h", "m", "%"]
+    ),
 )
 @example(999.99999, "B")
 @example(0.99999999, "s")
@@ -204,7 +215,10 @@ def test_what_is_written_reads_back(value, unit):
     assert parse_quantity(format_quantity(value, unit, 12), unit) == pytest.approx(value, rel=1e-9)
 
 
-@given(st.text(max_size=40) | st.from_regex(r"[0-9.,_ e+-]{0,8}[a-zA-Z/*^² 0-9-]{0,12}", fullmatch=True), st.sampled_from(["B", "s", "1", "USD", "token"]))
+@given(
+    st.text(max_size=40) | st.from_regex(r"[0-9.,_ e+-]{0,8}[a-zA-Z/*^² 0-9-]{0,12}", fullmatch=True),
+    st.sampled_from(["B", "s", "1", "USD", "token"]),
+)
 @example("1" * 400, "1")
 @example("1e999999999", "1")
 @example("1 s^99999999", "s")
@@ -213,20 +227,14 @@ def test_what_is_written_reads_back(value, unit):
 @example("٣ s", "s")
 @example("1 \x00", "s")
 def test_any_text_is_a_finite_number_or_a_unit_error(text, unit):
-    try:
-        value = parse_quantity(text, unit)
-    except UnitError as error:
-        assert str(error)
-    else:
-        assert math.isfinite(value)
+    with contextlib.suppress(UnitError):
+        assert math.isfinite(parse_quantity(text, unit))
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[a-zA-Zµ%$1/*^ 0-9-]{0,16}", fullmatch=True))
 def test_any_text_is_a_unit_or_a_unit_error(text):
-    try:
+    with contextlib.suppress(UnitError):
         assert math.isfinite(parse_unit(text).factor)
-    except UnitError as error:
-        assert str(error)
 
 
 def test_units_can_be_added_but_not_redefined(clean_table):

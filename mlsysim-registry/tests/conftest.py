@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from mlsysim.entities import Registry
 from mlsysim_registry.catalog import Catalog
 

@@ -6,6 +6,7 @@ import pytest
 import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mlsysim.errors import RegistryError
 from mlsysim_registry.canonical import canonical
 
@@ -63,7 +64,7 @@ def test_a_messy_file_becomes_tidy_and_keeps_its_comments() -> None:
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_the_form_is_stable(name: str) -> None:
-    kind = name.split("/")[0]
+    kind = name.split("/", maxsplit=1)[0]
     once = canonical(FILES[name], kind)
     assert canonical(once, kind) == once
     assert tomli.loads(once) == tomli.loads(FILES[name])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from mlsysim.entities import Registry
 from mlsysim.errors import MlsysimError, RegistryError
 from mlsysim_registry.catalog import Catalog
@@ -62,7 +63,8 @@ def test_a_key_in_two_files_is_refused_and_both_are_named(package: Package) -> N
     registry = package({"devices/rival/chip-1.toml": FILES["devices/acme/chip-1.toml"]})
     with pytest.raises(RegistryError, match="two files") as caught:
         registry.get("devices", "chip-1")
-    assert "rival" in str(caught.value) and "acme" in str(caught.value)
+    assert "rival" in str(caught.value)
+    assert "acme" in str(caught.value)
 
 
 def test_an_unknown_document_is_refused_with_its_line(package: Package) -> None:
@@ -125,7 +127,9 @@ def test_a_package_may_name_the_documents_of_another(package: Package, tmp_path:
 
 def test_a_missing_folder_is_an_empty_package(tmp_path: Path) -> None:
     empty = Catalog("empty", tmp_path / "nothing")
-    assert empty.kinds() == () and empty.keys("devices") == [] and empty.aliases("devices") == {}
+    assert empty.kinds() == ()
+    assert empty.keys("devices") == []
+    assert empty.aliases("devices") == {}
     with pytest.raises(RegistryError, match="has no devices/x"):
         empty.entry("devices", "x")
 
@@ -211,3 +215,16 @@ def test_a_damaged_file_raises_registry_errors_only(package: Package, data: st.D
                     assert standing is not None
                     assert standing.chosen.value == standing.chosen.value  # no NaN
         registry._sources[0].aliases(kind)
+
+
+def test_an_alias_goes_before_a_full_name(package: Package) -> None:
+    extra = FILES["links/acme/fastlink-1.toml"]
+    registry = package({"links/old.toml": extra, "links/new.toml": extra + 'aliases = ["fastlink 1"]\n'})
+    assert registry.get("links", "new").key == "new"
+    assert registry._sources[0].aliases("links") == {"fastlink 1": "new", "Fastlink 2": "fastlink-2"}
+
+
+def test_an_empty_list_of_claims_is_no_number(package: Package) -> None:
+    registry = package(chip_1=('{ value = "80 GB", source = "acme", at = "table 1" }', "[]"))
+    with pytest.raises(RegistryError, match="list of claims is empty"):
+        registry.get("devices", "chip-1")

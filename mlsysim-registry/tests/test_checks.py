@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+
 from mlsysim_registry.checks import Finding, all_checks, run
 from mlsysim_registry.checks.generations import generations
 from mlsysim_registry.checks.ranges import ranges
@@ -35,7 +36,8 @@ FIRES: list[tuple[str, str, dict[str, str], str]] = [
     ("schema", "fault", changed(DEVICE, 'source = "other", at = "row 3"', 'source = "other"'), "no place"),
     ("names", "fault", {"devices/rival/chip-1.toml": FILES[DEVICE]}, "is taken by"),
     ("names", "fault", {"devices/rival/Chip_3.toml": FILES[DEVICE]}, "is not allowed"),
-    ("names", "fault", {"links/twin.toml": FILES["links/acme/fastlink-1.toml"]}, "'fastlink-1' means the link"),
+    ("names", "fault", {"links/twin.toml": FILES["links/acme/fastlink-1.toml"] + 'aliases = ["Fastlink_1"]\n'}, "'fastlink-1' means the link"),
+    ("names", "note", {"nodes/box-9.toml": FILES["nodes/acme/box-8.toml"]}, "'Acme Box' means the node box-8 and"),
     ("documents", "fault", changed("sources/acme.toml", "2026-11-20", "2026-12-24"), "in the future"),
     ("documents", "fault", changed("sources/acme.toml", "https://", "ftp://"), "no public address"),
     ("documents", "fault", {"sources/bad.toml": "title = 1"}, "is missing"),
@@ -113,7 +115,8 @@ def test_a_second_claim_that_agrees_makes_a_failing_relation_a_dispute(package: 
     changes = changed(DEVICE, '"4 GT/s"', '"5 GT/s"')
     changes[DEVICE] = changes[DEVICE].replace('"2050 GB/s"', '"2560 GB/s"')
     (finding,) = found(package, "bus-rate-bandwidth", changes)
-    assert finding.severity == "dispute" and "other agrees" in finding.what
+    assert finding.severity == "dispute"
+    assert "other agrees" in finding.what
 
 
 def test_an_estimate_whose_range_holds_the_computed_value_is_no_fault(package: Package) -> None:

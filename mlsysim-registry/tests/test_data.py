@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
 from mlsysim.entities import Registry
 from mlsysim.provenance import Level
 from mlsysim.records import KINDS
@@ -59,10 +60,13 @@ def test_every_number_has_a_document_and_a_place_or_says_that_it_is_an_estimate(
     for item in known.values():
         for claim in item.claims:
             if claim.kind == "estimate":
-                assert claim.reason and claim.low is not None and claim.high is not None
+                assert claim.reason
+                assert claim.low is not None
+                assert claim.high is not None
                 assert claim.low <= claim.value <= claim.high
             else:
-                assert claim.at and item.sources[claim.source].url.startswith("http")
+                assert claim.at
+                assert item.sources[claim.source].url.startswith("http")
 
 
 def test_no_document_corroborates_itself() -> None:

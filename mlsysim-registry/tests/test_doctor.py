@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mlsysim_registry import doctor
 
 
@@ -23,7 +24,8 @@ def test_the_other_project_is_reported(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: MLSysim\nVersion: 0.3.0\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     (sentence,) = doctor.findings()
-    assert "0.3.0" in sentence and "pip uninstall mlsysim" in sentence
+    assert "0.3.0" in sentence
+    assert "pip uninstall mlsysim" in sentence
     assert doctor.main() == 1
     assert "another project" in capsys.readouterr().out
 
@@ -33,7 +35,8 @@ def test_a_folder_in_the_way_is_reported(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mlsysim" / "__init__.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     (sentence,) = doctor.findings()
-    assert str(tmp_path) in sentence and "not a file of mlsysim-core" in sentence
+    assert str(tmp_path) in sentence
+    assert "not a file of mlsysim-core" in sentence
 
 
 def test_a_missing_core_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import mlsysim_registry
 import pytest
+
+import mlsysim_registry
 from mlsysim.errors import UnknownNameError
 from mlsysim.provenance import Level
 from mlsysim_registry import ProvenanceMap
@@ -16,8 +17,11 @@ ENTITY = "devices/chip-1"
 def test_a_number_has_claims_choice_level_and_document(package: Package) -> None:
     item = ProvenanceMap.of(package())[ENTITY, "memory.bandwidth"]
     assert [c.as_stated for c in item.claims] == ["2.05 TB/s", "2050 GB/s"]
-    assert item.chosen.source == "acme" and item.source is not None and item.source.publisher == "Acme"
-    assert item.level is Level.CORROBORATED and item.status == "verified"
+    assert item.chosen.source == "acme"
+    assert item.source is not None
+    assert item.source.publisher == "Acme"
+    assert item.level is Level.CORROBORATED
+    assert item.status == "verified"
     assert item.why == "stated by a primary source, first of 2 claims; agrees with Other Press"
 
 
@@ -64,8 +68,10 @@ def test_totals_add_up(package: Package) -> None:
     totals = {t.kind: t for t in known.totals()}
     assert sum(t.numbers for t in totals.values()) == len(known)
     assert all(sum(t.levels.values()) == t.numbers for t in totals.values())
-    assert totals["devices"].entities == 1 and totals["scenarios"].numbers == 0
-    assert 0 < totals["devices"].corroborated < 1 and totals["scenarios"].corroborated == 0
+    assert totals["devices"].entities == 1
+    assert totals["scenarios"].numbers == 0
+    assert 0 < totals["devices"].corroborated < 1
+    assert totals["scenarios"].corroborated == 0
 
 
 def test_a_faulty_entity_is_left_out(package: Package) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 LARGEST = 12
 """Whole numbers up to here follow from an equation (three matrices, twelve bytes of Adam)."""
 
+STATISTICS = ("calibration", "validation")
+
 
 def numbers(tree: ast.Module) -> Iterator[ast.Constant]:
     """Yield the numbers in a module, without those of documented constants and of cache sizes."""
@@ -17,12 +19,12 @@ def numbers(tree: ast.Module) -> Iterator[ast.Constant]:
         documented = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and documented:
             exempt |= {id(inner) for inner in ast.walk(node)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("cache"):
-            exempt |= {id(inner) for inner in ast.walk(node)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float) and id(node) not in exempt:
-            yield node
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("cache"):
+            exempt |= {id(inner) for inner in ast.walk(call)}
+    for number in ast.walk(tree):
+        if isinstance(number, ast.Constant) and type(number.value) in (int, float) and id(number) not in exempt:
+            yield number
 
 
 def is_small(value: float) -> bool:
@@ -31,10 +33,11 @@ def is_small(value: float) -> bool:
 
 
 def test_solver_code_holds_no_uncited_number(modules: list[Any]) -> None:
+    """Fitting and judging are statistics; what they find stands in the stacks, with its source."""
     found = [
-        f"{module.path}:{node.lineno}: {node.value}"
+        f"{module.path}:{node.lineno}: {node.value!r}"
         for module in modules
-        if module.package == "mlsysim_solvers"
+        if module.package == "mlsysim_solvers" and not any(f"/{part}/" in module.path for part in STATISTICS)
         for node in numbers(module.tree)
         if not is_small(node.value)  # type: ignore[arg-type]
     ]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import tomli
 
 OURS = {"mlsysim", "mlsysim_registry", "mlsysim_solvers"}
 MAY_IMPORT = {
@@ -15,12 +19,17 @@ MAY_IMPORT = {
 }
 """Distributions that each one may import; a plugin may import the core and the registry's catalog."""
 
-THIRD_PARTY = {
-    "mlsysim": {"attr", "attrs", "cattrs", "matplotlib", "numpy", "pint", "pluggy", "shtab", "tomli", "yaml"},
-    "mlsysim_registry": {"attrs", "requests"},
-    "mlsysim_solvers": {"attrs", "numpy"},
-}
-"""What each distribution declares and may import; pytest only inside the kit for plugin authors."""
+IMPORT_NAMES = {"pyyaml": {"yaml"}, "attrs": {"attr", "attrs"}}
+"""Distributions whose import package has another name."""
+
+
+def declared(project: Path) -> set[str]:
+    """Return the packages that a distribution may import by what its pyproject.toml declares."""
+    table = tomli.loads(project.read_text(encoding="utf-8"))["project"]
+    wanted = [*table.get("dependencies", []), *(r for e in table.get("optional-dependencies", {}).values() for r in e)]
+    names = {re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower() for requirement in wanted}  # type: ignore[index]
+    return {package for name in names for package in IMPORT_NAMES.get(name, {name.replace("-", "_")})}
+
 
 DOCTOR = ("mlsysim-core/src/mlsysim/cli/doctor_command.py", "mlsysim_registry.doctor")
 
@@ -63,16 +72,18 @@ def test_the_core_names_no_solver_and_no_data(modules: list[Any]) -> None:
     assert named == []
 
 
-def test_third_parties_are_the_declared_ones(modules: list[Any]) -> None:
+def test_third_parties_are_the_declared_ones(modules: list[Any], root: Path) -> None:
+    """pytest is imported only inside the kit for plugin authors, which have it."""
+    allowed = {folder.parent.name: declared(folder) for folder in root.glob("mlsysim-*/pyproject.toml")}
+    allowed |= {f"plugins/{folder.parent.name}": declared(folder) for folder in root.glob("plugins/*/pyproject.toml")}
     strangers = [
         f"{module.path} imports {name}"
         for module in modules
-        if module.package in THIRD_PARTY
         for name in imported(module.tree)
         if (top := name.partition(".")[0])
         and top not in sys.stdlib_module_names
-        and top not in OURS
-        and top not in THIRD_PARTY[module.package]
+        and top not in OURS | {module.package}
+        and top not in allowed[module.path.partition("/src/")[0]]
         and not (top == "pytest" and "/testing/" in module.path)
     ]
     assert strangers == []

@@ -70,7 +70,7 @@ def test_a_broken_plugin_is_listed_and_everything_else_runs(tmp_path: Path) -> N
 
 
 def test_python_and_command_agree() -> None:
-    from mlsysim import evaluate
+    from mlsysim.evaluation import evaluate
 
     printed = json.loads(command("eval", "llama-3.1-8b-h100", "--format", "json").stdout)
     computed = json.loads(json.dumps(evaluate("llama-3.1-8b-h100").to_dict()))

@@ -21,27 +21,28 @@ _WHERE = {
 __all__ = [*_WHERE, "__version__"]  # noqa: PLE0604 - the table above lists them once
 
 if TYPE_CHECKING:
-    from .config import SimulationConfig
+    # isort: off
+    from .config import SimulationConfig as SimulationConfig
     from .errors import (
-        ConfigError,
-        MlsysimError,
-        OOMError,
-        PluginError,
-        RegistryError,
-        SLAViolation,
-        SolverError,
-        UnitError,
-        UnknownNameError,
+        ConfigError as ConfigError,
+        MlsysimError as MlsysimError,
+        OOMError as OOMError,
+        PluginError as PluginError,
+        RegistryError as RegistryError,
+        SLAViolation as SLAViolation,
+        SolverError as SolverError,
+        UnitError as UnitError,
+        UnknownNameError as UnknownNameError,
     )  # fmt: skip
-    from .evaluation import SystemEvaluation, evaluate
-    from .explaining import explain
-    from .front import registry, solver
-    from .hookspecs import hookimpl
-    from .plotting import plot_scorecard
-    from .quantity import Quantity
-    from .records import Scenario
-    from .solving import Request, Result, Setting, SolverSpec
-    from .sweeping import sweep
+    from .evaluation import SystemEvaluation as SystemEvaluation, evaluate as evaluate
+    from .explaining import explain as explain
+    from .front import registry as registry, solver as solver
+    from .hookspecs import hookimpl as hookimpl
+    from .plotting import plot_scorecard as plot_scorecard
+    from .quantity import Quantity as Quantity
+    from .records import Scenario as Scenario
+    from .solving import Request as Request, Result as Result, Setting as Setting, SolverSpec as SolverSpec
+    from .sweeping import sweep as sweep
 
 
 def __getattr__(name: str) -> Any:

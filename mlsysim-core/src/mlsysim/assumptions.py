@@ -9,8 +9,8 @@ from .errors import ConfigError
 from .units import format_quantity
 
 if TYPE_CHECKING:
-    from .records import Scenario
     from .entities import Entry, Registry
+    from .records import Scenario
 
 __all__ = ["assume"]
 
@@ -48,6 +48,11 @@ def assume(
     if "stack" not in filled:
         filled["stack"] = _stack_for(scenario.kind, filled["device"], registry)
         said.append(f"stack: {filled['stack'].key}, the usual one for {filled['device'].key} (set system.stack)")
+    if scenario.system.devices > 1 and "node" not in filled:
+        node = _node_for(filled["device"].key, registry)
+        if node is not None:
+            filled["node"] = node
+            said.append(f"node: {node.record.name} (set system.node or system.cluster)")
     if "grid" not in filled:
         grid = _grid_for(filled, registry)
         if grid is not None:
@@ -79,6 +84,13 @@ def _stack_for(kind: str, device: Entry, registry: Registry) -> Entry:
         where="system.stack",
         remedy="Name one: " + (", ".join(e.key for e in stacks) or "none is registered"),
     )
+
+
+def _node_for(device: str, registry: Registry) -> Entry | None:
+    """Return the node of a device: the maker's own before others, then the first by name."""
+    nodes = [entry for entry in registry.entries("nodes") if entry.record.device == device]
+    maker = registry.get("devices", device).record.vendor
+    return min(nodes, key=lambda e: (e.record.vendor != maker, e.key), default=None)
 
 
 def _grid_for(entries: Mapping[str, Entry], registry: Registry) -> Entry | None:

@@ -12,17 +12,17 @@ import attrs
 from .assumptions import assume
 from .constraints import Constraint, parse_constraints
 from .documents import SUFFIXES, Document, load_document
+from .entities import Entry
 from .errors import ConfigError, Fault, MlsysimError
 from .names import did_you_mean
 from .plugins import plugins
 from .records import Model, Parallelism, Scenario, Transformer
 from .records.precision import check_precision
-from .entities import Entry
 from .structure import read_settings
 
 __all__ = ["SimulationConfig", "apply_overrides"]
 
-_ROLES = {"device": "devices", "stack": "stacks", "node": "nodes", "battery": "batteries"}
+_ROLES = {"device": "devices", "stack": "stacks", "node": "nodes", "cluster": "clusters", "battery": "batteries"}
 _PLACES = {"grid": "grids", "site": "sites", "price": "prices"}
 
 
@@ -35,7 +35,8 @@ class SimulationConfig:
     scenario : Scenario
         The scenario; keys and precisions in canonical form.
     entries : mapping of str to Entry
-        By role: model, device, stack, node, battery, grid, site, price.
+        By role: model, device, stack, node, cluster, fabric, inner and outer (links of the node), battery, grid, site,
+        price.
     constraints : tuple of Constraint
         Parsed limits on outputs.
     assumptions : tuple of str
@@ -225,8 +226,10 @@ class _Check:
         for role, kind in _PLACES.items():
             self.look_up(role, kind, getattr(scenario.place, role), f"place.{role}")
         self.stop()
+        self.check(self.network)
+        self.stop()
         self.entries, assumptions = assume(scenario, self.entries, plugins().registry)
-        self.check(self.precisions, self.stack, self.devices, self.layout, self.solvers)
+        self.check(self.network, self.precisions, self.stack, self.devices, self.layout, self.solvers)
         constraints = self.constraints()
         self.stop()
         return SimulationConfig(scenario, self.entries, constraints, assumptions)
@@ -285,15 +288,39 @@ class _Check:
 
     def devices(self) -> None:
         system = self.scenario.system
-        node = self.entries.get("node")
+        node, cluster = self.entries.get("node"), self.entries.get("cluster")
         if node is None:
             return
+        place = "system.node" if system.node else "system.cluster"
         if plugins().registry.get("devices", node.record.device).key != self.entries["device"].key:
-            self.fault(f"{node.record.name} holds {node.record.device}, not {system.device}", "system.node",
+            self.fault(f"{node.record.name} holds {node.record.device}, not {system.device}", place,
                        "Name a node of that device, or its device")  # fmt: skip
-        if system.devices > node.record.devices:
-            self.fault(f"{system.devices} devices do not fit {node.record.name}", "system.devices",
-                       f"It holds {node.record.devices:g}")  # fmt: skip
+        if cluster is not None:
+            if plugins().registry.get("nodes", cluster.record.node).key != node.key:
+                self.fault(f"{cluster.record.name} consists of {cluster.record.node}, not {node.key}", "system.node",
+                           "Name one of the two")  # fmt: skip
+            most, what = node.record.devices * cluster.record.nodes, cluster.record.name
+        elif "outer" in self.entries:
+            return
+        else:
+            most, what = max(node.record.devices, node.record.domain or 0.0), node.record.name
+        if system.devices > most:
+            self.fault(f"{system.devices} devices do not fit {what}", "system.devices", f"It holds {most:g}")
+
+    def network(self) -> None:
+        """Follow a cluster to its nodes and fabric, and a node to its links."""
+        registry = plugins().registry
+        cluster = self.entries.get("cluster")
+        if cluster is not None:
+            self.entries.setdefault("node", registry.get("nodes", cluster.record.node, where="system.cluster"))
+            if cluster.record.fabric:
+                self.entries["fabric"] = registry.get("fabrics", cluster.record.fabric, where="system.cluster")
+        node = self.entries.get("node")
+        if node is not None:
+            for role in ("inner", "outer"):
+                link = getattr(node.record, role)
+                if link:
+                    self.entries[role] = registry.get("links", link, where="system.node")
 
     def layout(self) -> None:
         layout, devices = self.scenario.parallelism, self.scenario.system.devices

@@ -395,7 +395,9 @@ def choose_solvers(config: SimulationConfig, loaded: Plugins) -> tuple[list[Solv
     chosen: dict[str, SolverSpec] = {}
     for question, specs in candidates.items():
         named = scenario.solvers.get(question)
-        fitting = [spec for spec in specs if spec.name == named] if named else specs
+        able = [spec for spec in specs if spec.answers_for(scenario.system.devices)]
+        # Where every candidate is for another number of devices, one of them says why it cannot answer.
+        fitting = [spec for spec in specs if spec.name == named] if named else able or specs
         if len(fitting) > 1:
             names = " and ".join(sorted(spec.name for spec in fitting))
             raise ConfigError(

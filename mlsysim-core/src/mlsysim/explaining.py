@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .errors import ConfigError
+from .errors import ConfigError, MlsysimError
 from .formula import equation_of, formula_of
 from .provenance import Standing
 from .tracing import Node, Traced, formula_calls, node_of, trace, trace_record
@@ -125,7 +125,10 @@ def traced_answers(config: SimulationConfig) -> tuple[dict[str, Any], dict[str, 
                 },
             )
             solver = load_solver(spec)
-            answers = solver.compute(solver.prepare(traced))
+            try:
+                answers = solver.compute(solver.prepare(traced))
+            except MlsysimError:  # the evaluation says "not evaluated" with this reason
+                continue
             known.update(answers)
             units.update(spec.outputs)
     return {name: value for name, value in known.items() if name in units}, units

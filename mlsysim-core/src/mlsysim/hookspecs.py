@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from .entities import Entry, RegistrySource
     from .executors import ExecutorSpec
     from .plugins import PluginInfo
     from .refreshing import Refresher
-    from .entities import Entry, RegistrySource
     from .rendering import Renderer
     from .solving import Request, Result, SolverSpec
     from .units import UnitDef

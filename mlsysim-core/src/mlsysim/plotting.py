@@ -33,7 +33,7 @@ _LEVEL_COLOURS = {
 }  # fmt: skip
 _MOST_ROWS = 13
 _MOST_LIMITS = 3
-_LINE_LENGTH = 135
+_LINE_LENGTH = 160
 _EDGE = 0.065
 """Left edge of everything, in widths of the figure."""
 
@@ -94,7 +94,7 @@ def plot_scorecard(evaluation: SystemEvaluation, path: str | Path | None = None)
         check_plot_path(path)
     figure = _figure_class()(figsize=(11.5, 6.6), dpi=150, facecolor="white")
     grid = figure.add_gridspec(
-        2, 2, left=_EDGE, right=0.975, top=0.765, bottom=0.205, width_ratios=(1, 1.12), height_ratios=(0.62, 3),
+        2, 2, left=_EDGE, right=0.975, top=0.752, bottom=0.205, width_ratios=(1, 1.12), height_ratios=(0.62, 3),
         wspace=0.11, hspace=0.5,
     )  # fmt: skip
     _head(figure, evaluation)

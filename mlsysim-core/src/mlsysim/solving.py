@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
@@ -78,6 +78,9 @@ class SolverSpec:
         Layer it belongs to, A to E.
     references : tuple of str
         What it builds on.
+    devices : str
+        How many devices it answers for: ``one``, ``many`` or ``any``. Two solvers of one question that
+        answer for different numbers are no conflict: the scenario's number decides.
     """
 
     name: str
@@ -92,6 +95,21 @@ class SolverSpec:
     columns: dict[str, str] = attrs.field(factory=dict)
     layer: str = "E"
     references: tuple[str, ...] = ()
+    devices: Literal["one", "many", "any"] = "any"
+
+    def answers_for(self, devices: int) -> bool:
+        """Tell whether it answers for so many devices.
+
+        Parameters
+        ----------
+        devices : int, count
+            Devices of a scenario.
+
+        Returns
+        -------
+        bool
+        """
+        return self.devices == "any" or (self.devices == "many") == (devices > 1)
 
     @property
     def roles(self) -> tuple[tuple[str, bool], ...]:

@@ -105,7 +105,8 @@ class _Reader:
         own = {key: raw[key] for key in ("source", "at") if key in raw and key not in fields}
         if not self.sourced:
             own = {}
-        inherited = {**inherited, **{k: v for k, v in raw.items() if k in ("source", "at") and isinstance(v, str)}}
+        if "source" in raw or "at" in raw:
+            inherited = {**inherited, **{k: raw[k] for k in ("source", "at") if isinstance(raw.get(k), str)}}
         result: dict[str, Any] = {}
         for key, value in raw.items():
             if key in own:
@@ -139,11 +140,12 @@ class _Reader:
         if "unit" in field.metadata:
             return self.quantity(field, raw, path, inherited)
         # A text is iterable too: aliases = "h100" must not become five aliases of one letter.
-        for wanted, accepted, name in ((tuple, (list, tuple), "a list"), (dict, (dict,), "a table")):
-            if typing.get_origin(field.type) is wanted and not isinstance(raw, accepted):
-                self.fault(f"expected {name}, got {raw!r}", path)
-                return raw
-        inner, container = _record_inside(field.type)
+        annotation: Any = field.type
+        wanted = _container(annotation)
+        if wanted is not None and not isinstance(raw, wanted):
+            self.fault(f"expected {'a table' if wanted is dict else 'a list'}, got {raw!r}", path)
+            return raw
+        inner, container = _record_inside(annotation)
         if inner is None:
             return raw
         if container is dict and isinstance(raw, dict):
@@ -153,14 +155,14 @@ class _Reader:
         return self.table(inner, raw, path, inherited)
 
     def quantity(self, field: attrs.Attribute[Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
-        unit = field.metadata["unit"]
+        unit, annotation = field.metadata["unit"], typing.cast("Any", field.type)
         try:
             if not (self.sourced and field.metadata["fact"]):
                 value = parse_quantity(raw, unit)
             else:
                 claims = self.read_claims(raw, unit, path, inherited)
                 if not claims:
-                    return field.default if field.default is not attrs.NOTHING else 1.0
+                    raise RegistryError("the list of claims is empty", remedy="Add a claim, or remove the field")
                 self.claims[path] = claims
                 value = claims[0].value
         except MlsysimError as error:
@@ -168,7 +170,7 @@ class _Reader:
                 self.fault(fault.what, path, fault.remedy)
             return 1.0
         self.check_bound(field, value, path)
-        if _is_int(field.type):
+        if _is_int(annotation):
             if value != int(value):
                 self.fault(f"{raw!r} is not a whole number", path)
             return int(value)
@@ -182,7 +184,8 @@ class _Reader:
 
     def read_claims(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> tuple[Claim, ...]:
         items = raw if isinstance(raw, list) else [raw]
-        return preferred_first([self.read_claim(item, unit, path, inherited) for item in items], self.sources)
+        claims = [self.read_claim(item, unit, path, inherited) for item in items]
+        return preferred_first(claims, self.sources) if len(claims) > 1 else tuple(claims)
 
     def read_claim(self, given: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
         raw: Any = given
@@ -196,16 +199,16 @@ class _Reader:
                 remedy='A number ships with its source: write { value = "...", source = "<id in data/sources>", '
                 'at = "page, table" }',
             )
-        for key in raw:
-            if key not in _CLAIM_KEYS:
-                raise RegistryError(f"a claim has no key {key!r}", remedy=did_you_mean(key, _CLAIM_KEYS))
+        if not raw.keys() <= _CLAIM_KEYS:
+            key = next(key for key in raw if key not in _CLAIM_KEYS)
+            raise RegistryError(f"a claim has no key {key!r}", remedy=did_you_mean(key, _CLAIM_KEYS))
         if "value" not in raw:
             raise RegistryError("the claim has no value", remedy='Write value = "..." exactly as printed')
         kind: Any = "estimate" if "estimate" in raw else "derived" if "derived" in raw else raw.get("kind", "stated")
         if kind not in ("stated", "measured", "derived", "estimate"):
             raise RegistryError(f"no claim is of kind {kind!r}", remedy="Use stated or measured")
         for key, item in raw.items():
-            if key not in ("value", "low", "high") and not isinstance(item, str):
+            if not isinstance(item, str) and key not in ("value", "low", "high"):
                 raise RegistryError(f"{key} = {item!r} is not text", remedy="Put it in quotes")
         return Claim(
             field=path,
@@ -223,6 +226,7 @@ class _Reader:
         )
 
 
+@lru_cache(maxsize=1024)
 def _is_int(annotation: Any) -> bool:
     return annotation is int or int in typing.get_args(annotation)
 
@@ -231,6 +235,12 @@ def _is_int(annotation: Any) -> bool:
 def _fields_of(cls: type) -> dict[str, attrs.Attribute[Any]]:
     """Return the fields of a record class with their annotations resolved, once for each class."""
     return attrs.fields_dict(attrs.resolve_types(cls))
+
+
+@lru_cache(maxsize=1024)
+def _container(annotation: Any) -> Any:
+    """Return what raw data must be for a list or a dictionary; None for anything else."""
+    return {tuple: (list, tuple), dict: dict}.get(typing.get_origin(annotation))
 
 
 @lru_cache(maxsize=1024)

@@ -245,7 +245,9 @@ def _axis(name: str, values: Any, unit: str) -> Column:
             values = [parse_quantity(v, unit) if isinstance(v, str) else float(v) for v in values]
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ConfigError(f"{name} has values that are no numbers", where="vary", remedy=f"Give numbers or text in {unit}") from None
+        raise ConfigError(
+            f"{name} has values that are no numbers", where="vary", remedy=f"Give numbers or text in {unit}"
+        ) from None
 
 
 @attrs.frozen

@@ -69,6 +69,16 @@ def test_unanswered_question_is_said_and_violates_its_constraint(run, toy_file, 
     assert "What energy, carbon and water does it take? not evaluated: no installed solver answers it" in out
 
 
+def test_a_solver_that_refuses_leaves_the_rest_standing(run, isolated_plugins, toy_file):
+    purchase = core_toys.CLASSES["prices"]["toy-rental"].replace("rate = ", "amount = ").replace("7.2 USD/h", "900 USD")
+    texts = {**core_toys.CLASSES, "prices": {"toy-rental": purchase.replace("on-demand", "purchase")}}
+    isolated_plugins(core_toys.ToyPlugin(sources=(core_toys.ToySource(texts),)))
+    code, out, _ = run("eval", toy_file())
+    assert code == 0
+    assert "What does it cost? not evaluated: place.price: Toy rental is a purchase" in " ".join(out.split())
+    assert "Evidence" in out
+
+
 def test_json_round_trips(run, toy_file):
     file = toy_file(constraints={"latency": "<= 1 s"})
     code, out, _ = run("eval", file, "--json")

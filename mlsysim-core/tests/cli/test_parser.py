@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import core_toys
 import pytest
 from hypothesis import given
@@ -169,14 +171,12 @@ WORDS = st.one_of(
 
 @given(st.lists(WORDS, max_size=8))
 def test_no_arguments_ever_show_a_traceback(world, capsys, words):
-    import os
-
     writes = {"--csv", "--plot"}
     words = ["x" if writes & {word.partition("=")[0]} else word for word in words]
-    before = set(os.listdir())
+    before = set(Path.cwd().iterdir())
     code = main(words)
     err = capsys.readouterr().err
     assert code in (0, 2, 3, 4), err
     assert "Traceback" not in err
     assert "this is a bug" not in err
-    assert set(os.listdir()) == before
+    assert set(Path.cwd().iterdir()) == before

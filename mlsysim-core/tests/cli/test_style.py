@@ -5,6 +5,7 @@ from __future__ import annotations
 import core_toys
 import pytest
 
+from mlsysim.cli.printing import table
 from mlsysim.evaluation import evaluate
 from mlsysim.renderers.style import ASCII, BOXES, Style
 from mlsysim.renderers.text import render_text
@@ -86,3 +87,15 @@ def test_bar_is_clipped():
     assert style.bar(0.5, 10) == "#####....."
     assert style.bar(7.0, 10) == "#" * 10
     assert style.bar(-1.0, 10) == "." * 10
+
+
+def test_tables_cut_words_but_never_numbers():
+    rows = [["key", "a very long name that nobody reads to its end", "123,456,789 TFLOP/s"]]
+    wide = table(["key", "name", "rate"], rows, Style(width=40), right=[2])
+    assert "reads to its end" in wide[1]  # a pipe gets everything
+    cut = table(["key", "name", "rate"], rows, Style(width=40, terminal=True), right=[2])
+    assert len(cut[1]) <= 40
+    assert "a very long.." in cut[1]
+    assert cut[1].endswith("123,456,789 TFLOP/s")
+    numbers = table(["rate"], [["1" * 60]], Style(width=40, terminal=True), right=[0])
+    assert numbers[1] == "1" * 60

@@ -50,6 +50,11 @@ def test_log_ranges_have_even_ratios(run, toy_file):
     assert [float(row.split(",")[0]) for row in out.splitlines()[1:]] == pytest.approx([1, 10, 100])
 
 
+def test_counts_stay_whole(run, toy_file):
+    out = run("sweep", toy_file(), "--vary", "batch=1:4:9", "--csv", "-").out
+    assert [float(row.split(",")[0]) for row in out.splitlines()[1:]] == [1, 2, 3, 4]
+
+
 def test_csv_file_is_written_and_said(run, toy_file, tmp_path):
     file = tmp_path / "all.csv"
     _, out, err = run("sweep", toy_file(), "--vary", "batch=1,2", "--csv", str(file))

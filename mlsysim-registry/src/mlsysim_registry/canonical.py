@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import attrs
 import tomlkit
+from tomlkit.container import Container
+from tomlkit.items import AoT, Array, Comment, InlineTable, Item, Key, Null, String, Table, Whitespace
+
 from mlsysim.documents import parse_text
 from mlsysim.errors import RegistryError
 from mlsysim.provenance import Source
 from mlsysim.records import KINDS
-from tomlkit.container import Container
-from tomlkit.items import AoT, Array, Comment, InlineTable, Item, Key, Null, String, Table, Whitespace
 
 from .describe import fields_of, parts
 
@@ -77,10 +78,10 @@ def canonical(text: str, kind: str, name: str = "") -> str:
     try:
         before = parse_text(text, ".toml", name)
         document = tomlkit.parse(text)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - two parsers, many errors: all of them mean that this is no TOML
         raise RegistryError.from_faults(_faults(error, name)) from None
     top = _Section((), "")
-    sections, rest = [top], []
+    sections, rest = [top], list[str]()
     _walk(document.body, top, sections, rest)
     cls: type = Source if kind == "sources" else KINDS[kind]
     ordered = [top, *sorted(sections[1:], key=lambda section: _rank(cls, section.path))]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import attrs
 from mlsysim.documents import Document, load_document, parse_text
+from mlsysim.entities import Entry
 from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Claim, Source
 from mlsysim.records import KINDS, Scenario
-from mlsysim.entities import Entry
 from mlsysim.structure import read_facts, read_settings
 
 from .crosscheck import Backed
@@ -48,7 +47,7 @@ class Catalog:
         self.sources = Shelf(self.folder / "sources", shared)
         self._files: dict[str, dict[str, list[str]]] = {}
         self._entries: dict[tuple[str, str], Entry] = {}
-        self._names: dict[str, dict[str, set[str]]] = {}
+        self._names: dict[str, tuple[dict[str, set[str]], dict[str, set[str]]]] = {}
 
     def __repr__(self) -> str:
         return f"Catalog({self.name!r}, {str(self.folder)!r})"
@@ -188,12 +187,15 @@ class Catalog:
         Returns
         -------
         mapping of str to str
-            Alias to key. A name that two entities claim leads to neither: ``mlsysim registry check`` reports it.
+            Alias to key, aliases first. What two entities claim leads to neither;
+            ``mlsysim registry check`` reports it.
         """
-        return {alias: next(iter(keys)) for alias, keys in self.names(kind).items() if len(keys) == 1}
+        aliases, titles = self.names(kind)
+        listed = (*aliases.items(), *((title, keys) for title, keys in titles.items() if title not in aliases))
+        return {name: next(iter(keys)) for name, keys in listed if len(keys) == 1}
 
-    def names(self, kind: str) -> Mapping[str, set[str]]:
-        """Return every alias and full name with the keys that claim it.
+    def names(self, kind: str) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
+        """Return every alias and every full name with the keys that claim it.
 
         Parameters
         ----------
@@ -202,15 +204,19 @@ class Catalog:
 
         Returns
         -------
-        mapping of str to set of str
+        aliases, titles : mapping of str to set of str
             Faulty files are left out.
         """
         if kind not in self._names:
-            found: dict[str, set[str]] = {}
+            aliases: dict[str, set[str]] = {}
+            titles: dict[str, set[str]] = {}
             for key, paths in self.files(kind).items():
-                for alias in _names_in(paths[0]):
-                    found.setdefault(alias, set()).add(key)
-            self._names[kind] = found
+                title, others = _names_in(paths[0])
+                if title:
+                    titles.setdefault(title, set()).add(key)
+                for alias in others:
+                    aliases.setdefault(alias, set()).add(key)
+            self._names[kind] = (aliases, titles)
         return self._names[kind]
 
     def tables(self, kind: str) -> Mapping[str, Path]:
@@ -274,7 +280,7 @@ def _with_lineage(used: dict[str, Source], shelf: Mapping[str, Source]) -> dict[
 _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 
 
-def _names_in(path: str) -> Iterable[str]:
+def _names_in(path: str) -> tuple[str, list[str]]:
     """Read the name and the aliases of a file, parsing no more than what stands before its first table."""
     try:
         text = Path(path).read_bytes().decode("utf-8")
@@ -284,10 +290,10 @@ def _names_in(path: str) -> Iterable[str]:
         except MlsysimError:
             data = parse_text(text, ".toml", path)
     except (OSError, UnicodeDecodeError, MlsysimError):
-        return ()
-    listed = data.get("aliases", [])
-    names = [data.get("name"), *(listed if isinstance(listed, list) else [])]
-    return [name for name in names if isinstance(name, str) and name]
+        return "", []
+    title, listed = data.get("name"), data.get("aliases")
+    aliases = [name for name in listed if isinstance(name, str) and name] if isinstance(listed, list) else []
+    return title if isinstance(title, str) else "", aliases
 
 
 @lru_cache(maxsize=1)

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any
 
 import attrs
+
+from mlsysim.entities import Entry
 from mlsysim.errors import MlsysimError
 from mlsysim.layers import network_work
 from mlsysim.provenance import Claim
 from mlsysim.records import Device, Memory, Model, Transformer
 from mlsysim.shapes import matmul_parameters, parameters
 
-__all__ = ["Backed", "Relation", "relations", "resolution"]
+__all__ = ["Backed", "Relation", "relations", "relations_of", "resolution"]
 
 Claims = Mapping[str, tuple[Claim, ...]]
 
@@ -120,7 +123,7 @@ def relations(kind: str, record: Any, claims: Claims) -> Iterator[Relation]:
         yield from _model(record, claims)
 
 
-class Backed(Set[str]):
+class Backed(AbstractSet[str]):
     """The fields that other numbers of the same entity corroborate, computed when somebody asks.
 
     What was estimated, or computed back from the result, vouches for nothing.
@@ -137,16 +140,27 @@ class Backed(Set[str]):
 
     def __init__(self, kind: str, record: Any, claims: Claims) -> None:
         self._of = (kind, record, claims)
+        self._relations: tuple[Relation, ...] | None = None
         self._fields: frozenset[str] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Backed, self._of
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """What can be computed inside the entity."""
+        if self._relations is None:
+            self._relations = tuple(relations(*self._of))
+        return self._relations
 
     @property
     def fields(self) -> frozenset[str]:
         """The fields."""
         if self._fields is None:
-            kind, record, claims = self._of
+            claims = self._of[2]
             self._fields = frozenset(
                 field
-                for relation in relations(kind, record, claims)
+                for relation in self.relations
                 if relation.holds and relation.gap <= max(EXACT, min(CLOCK_TOLERANCE, _coarsest(relation, claims)))
                 if _read(relation, claims)
                 for field in relation.backs()
@@ -154,7 +168,7 @@ class Backed(Set[str]):
         return self._fields
 
     @classmethod
-    def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:  # type: ignore[override]
+    def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
         return frozenset(it)
 
     def __contains__(self, field: object) -> bool:
@@ -175,6 +189,22 @@ class Backed(Set[str]):
 
 def _all(fields: tuple[str, ...]) -> Callable[[], Iterable[str]]:
     return lambda: fields
+
+
+def relations_of(entry: Entry) -> tuple[Relation, ...]:
+    """Return what can be computed inside an entity, computed once where a data package keeps it.
+
+    Parameters
+    ----------
+    entry : Entry
+        Any entity.
+
+    Returns
+    -------
+    tuple of Relation
+    """
+    kept: object = entry.cross_checked
+    return kept.relations if isinstance(kept, Backed) else tuple(relations(entry.kind, entry.record, entry.claims))
 
 
 def _read(relation: Relation, claims: Claims) -> bool:

@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import attrs
+
 from mlsysim.errors import UnknownNameError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Source

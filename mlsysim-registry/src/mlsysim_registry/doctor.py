@@ -1,4 +1,4 @@
-"""``python -m mlsysim_registry.doctor``: is the mlsysim that Python finds really this one?
+"""``python -m mlsysim_registry.doctor``: whether the mlsysim that Python finds is this one.
 
 The name ``mlsysim`` belongs to another project on the package index, whose import package is
 called the same. Nothing here imports ``mlsysim``, so the answer does not depend on which wins.

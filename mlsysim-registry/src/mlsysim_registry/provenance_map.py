@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
+
 from mlsysim.errors import MlsysimError
 from mlsysim.provenance import Claim, Level, Source, Standing
 

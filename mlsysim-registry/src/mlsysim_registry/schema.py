@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Union
 
 import attrs
+
 from mlsysim.provenance import Source
 from mlsysim.records import KINDS
 

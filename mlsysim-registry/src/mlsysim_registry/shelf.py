@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+
 from mlsysim.documents import Document, load_document
 from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
@@ -133,7 +134,7 @@ def _source(key: str, document: Document) -> Source:
         raise RegistryError.from_faults(faults)
     try:
         return converter.structure({**data, "id": key}, Source)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever its hooks raise
         raise RegistryError.from_faults(_explain(error, document)) from None
 
 

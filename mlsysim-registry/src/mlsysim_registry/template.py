@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, Union
 
 import attrs
+
 from mlsysim.provenance import Source
 from mlsysim.records import KINDS, singular
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mlsysim.hookspecs import hookimpl
 from mlsysim.solving import Setting, SolverSpec
 
 from .declarations import COLUMNS, OUTPUTS, SETTINGS
 
-__all__ = ["mlsysim_register_solvers"]
+__all__ = ["mlsysim_register_commands", "mlsysim_register_solvers"]
 
 PERFORMANCE = (
     "performance.throughput",
@@ -216,3 +217,19 @@ def mlsysim_register_solvers() -> Iterable[SolverSpec]:
     iterable of SolverSpec
     """
     return [SINGLE_NODE, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING]
+
+
+@hookimpl
+def mlsysim_register_commands(commands: Any) -> None:
+    """Add ``mlsysim validate`` and ``mlsysim calibrate``.
+
+    Parameters
+    ----------
+    commands : argparse subparsers action
+        Where to add them.
+    """
+    from .calibration.command import add_calibrate_command
+    from .validation.command import add_validate_command
+
+    add_validate_command(commands)
+    add_calibrate_command(commands)

@@ -67,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
     evaluation = evaluate(read_config(args))
     render = renderer.render
     text = render(evaluation, evidence=not args.no_evidence) if built_in else render(evaluation)  # type: ignore[call-arg]
-    print(text)
-    if args.plot:
+    if args.plot:  # before the text: whoever reads that may close the pipe
         from ..plotting import plot_scorecard
 
         plot_scorecard(evaluation, args.plot)
         print(f"wrote {args.plot}", file=sys.stderr)
+    print(text)
     return evaluation.exit_code
 
 

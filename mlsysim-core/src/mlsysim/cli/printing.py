@@ -66,7 +66,7 @@ def print_json(data: Any) -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], style: Style, *, right: Sequence[int] = ()) -> list[str]:
-    """Lay out a table; on a terminal the widest column is cut to what the screen can show.
+    """Lay out a table; on a terminal the widest column of words is cut to what the screen can show.
 
     Parameters
     ----------
@@ -86,12 +86,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], style: Style, *, r
     columns = list(zip(head, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     excess = sum(widths) + 2 * (len(widths) - 1) - style.width
-    if style.terminal and excess > 0:
-        widest = widths.index(max(widths))
+    words = [column for column in range(len(widths)) if column not in right]
+    if style.terminal and excess > 0 and words:
+        widest = max(words, key=widths.__getitem__)
         widths[widest] = max(_CUT, widths[widest] - excess)
 
     def line(cells: Sequence[str]) -> str:
-        cut = [c if len(c) <= w else c[: w - 2] + ".." for c, w in zip(cells, widths, strict=True)]
+        cut = [c if len(c) <= w else c[: w - 2].rstrip() + ".." for c, w in zip(cells, widths, strict=True)]
         parts = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(cut, widths, strict=True))]
         return "  ".join(parts).rstrip()
 

@@ -14,6 +14,7 @@ from .printing import Progress, table, write_text
 
 if TYPE_CHECKING:
     from ..config import SimulationConfig
+    from ..renderers.style import Style
     from ..sweeping import SweepResult
 
 __all__ = ["add", "run"]
@@ -25,6 +26,12 @@ mlsysim sweep my-scenario.toml --vary batch=1:512:10:log --maximise throughput -
 mlsysim sweep my-scenario.toml --vary batch=1:64:64 --vary "bandwidth=2 TB/s:8 TB/s:7" --csv all.csv
 """
 _TOP = 10
+_USUAL = ("feasibility.memory_required", "performance.latency", "performance.step_time", "performance.throughput",
+          "performance.bound", "macro.cost_per_token", "macro.cost_per_sample", "macro.energy_per_token",
+          "macro.energy_per_sample")  # fmt: skip
+"""Answers to print beside what varies and what is aimed at; the last go first where room is short."""
+_COUNTED = ("sample", "token")
+"""Units whose ranges hold whole numbers only: there is no half request."""
 
 
 def add(commands: Commands) -> None:
@@ -132,7 +139,8 @@ def _range(text: str, unit: str) -> Any:
         raise ConfigError(
             f"{text!r} does not rise{' from above 0' if log else ''}", where="--vary", remedy="Put the lower end first"
         )
-    return np.geomspace(low, high, steps) if log else np.linspace(low, high, steps)
+    values = np.geomspace(low, high, steps) if log else np.linspace(low, high, steps)
+    return np.unique(np.round(values)) if unit in _COUNTED else values
 
 
 def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> list[int]:
@@ -154,6 +162,7 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
 
 
 def _print(result: SweepResult, order: list[int], shown: int, aims: list[str]) -> None:
+    from ..constraints import full_output_name
     from ..renderers.style import Style
 
     style = Style.of(sys.stdout)
@@ -163,19 +172,19 @@ def _print(result: SweepResult, order: list[int], shown: int, aims: list[str]) -
     if not order:
         return
     texts = [result.row(row) for row in order]
-    names = [name for name in texts[0] if _worth_showing(name, result, aims)]
+    full = [full_output_name(aim, result.outputs) for aim in aims]
+    names = [name for name in texts[0] if name in result.varied or name in _USUAL or name in full]
     print()
+    lines = _table(names, texts, style)
+    while style.terminal and max(map(len, lines[1:])) > style.width and names[-1] in _USUAL and names[-1] not in full:
+        names.pop()
+        lines = _table(names, texts, style)
+    print("\n".join(lines))
+
+
+def _table(names: list[str], texts: list[dict[str, str]], style: Style) -> list[str]:
     head = [name.partition(".")[2] or name for name in names]
-    print("\n".join(table(head, [[text[name] for name in names] for text in texts], style, right=range(len(names)))))
-
-
-_USUAL = ("feasibility.memory_required", "performance.latency", "performance.step_time", "performance.throughput",
-          "performance.bound", "macro.cost_per_token", "macro.cost_per_sample", "macro.energy_per_token",
-          "macro.energy_per_sample")  # fmt: skip
-
-
-def _worth_showing(name: str, result: SweepResult, aims: list[str]) -> bool:
-    return name in result.varied or name in _USUAL or name in aims or name.rpartition(".")[2] in aims
+    return table(head, [[text[name] for name in names] for text in texts], style, right=range(len(names)))
 
 
 def _write_csv(result: SweepResult, file: Any) -> None:

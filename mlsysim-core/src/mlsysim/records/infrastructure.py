@@ -8,7 +8,31 @@ import attrs
 
 from .fields import fact
 
-__all__ = ["Battery", "Cluster", "Fabric", "Fleet", "Grid", "Link", "Node", "Price", "Rack", "Site", "Switch"]
+__all__ = [
+    "Battery", "Cluster", "Fabric", "Fleet", "Grid", "Link", "Node", "Price", "Protocol", "Rack", "Site", "Switch",
+]  # fmt: skip
+
+
+@attrs.frozen
+class Protocol:
+    """One way in which a collective library moves data over a link: short messages take one, long ones another.
+
+    Parameters
+    ----------
+    name : str
+        What the library calls it.
+    base : float, s
+        Start of a collective, whatever its size.
+    step : float, s
+        Time of one hop of a ring.
+    share : float, ratio
+        Payload rate over the highest rate of the link in a collective.
+    """
+
+    name: str
+    base: float = fact("s", tolerance=0.5, zero=True)
+    step: float = fact("s", tolerance=0.5, zero=True)
+    share: float = fact("1", tolerance=0.2)
 
 
 @attrs.frozen
@@ -25,6 +49,12 @@ class Link:
         One way, when published.
     achieved : float, B/s
         Highest rate measured in a collective, per direction and link.
+    reduced : float, B/s
+        The same in an all-reduce that the switches add up themselves; None where they cannot.
+    occupancy : float, ratio
+        Share of the device's processors that a collective over the link keeps busy.
+    protocols : tuple of Protocol
+        Ways in which the collective library uses it.
     aliases : tuple of str
         What people type.
     """
@@ -33,6 +63,9 @@ class Link:
     bandwidth: float = fact("B/s")
     latency: float | None = fact("s", default=None, tolerance=0.2)
     achieved: float | None = fact("B/s", default=None, tolerance=0.05)
+    reduced: float | None = fact("B/s", default=None, tolerance=0.05)
+    occupancy: float | None = fact("1", default=None, tolerance=0.5, zero=True)
+    protocols: tuple[Protocol, ...] = ()
     generation: str = ""
     aliases: tuple[str, ...] = ()
     note: str = ""

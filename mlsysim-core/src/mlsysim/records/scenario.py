@@ -109,12 +109,32 @@ KINDS: dict[str, type[Serving | Training | Inference]] = {
 
 @attrs.frozen
 class Parallelism:
-    """How the work is divided; the product of all degrees is the number of devices.
+    """How the work is divided; data x tensor x pipeline x context is the number of devices.
 
     Parameters
     ----------
     data, tensor, pipeline, context, expert : int, count
-        Degrees. Expert parallelism lives inside the data-parallel group.
+        Degrees. Expert parallelism lives inside the data- and context-parallel group.
+    micro_batch : int, sample
+        Samples that pass a pipeline stage together; 0 takes all samples of a data-parallel rank.
+    virtual : int, count
+        Model chunks per pipeline stage; more than 1 interleaves them.
+    schedule : str
+        Order of micro-batches: 1f1b, gpipe, zero-bubble-h1 or zero-bubble-h2.
+    sequence : bool
+        Divide norms and their activations over the tensor-parallel group as well.
+    zero : int, stage
+        What the data-parallel group divides: 0 nothing, 1 optimizer states, 2 gradients too, 3 parameters too
+        (fully sharded data parallelism).
+    shard : int, count
+        Devices of a group over which stages 1 to 3 divide; the groups are copies of each other (hybrid
+        sharding). 0 takes the whole data-parallel group.
+    reshard : bool
+        Whether stage 3 drops a layer's parameters after its forward pass and gathers them again.
+    context_kind : str
+        How context parallelism works: ring passes keys and values on, all-to-all trades tokens for heads.
+    placement : str
+        Dimensions from the nearest devices to the farthest.
     """
 
     data: int = setting("1", default=1)
@@ -122,6 +142,15 @@ class Parallelism:
     pipeline: int = setting("1", default=1)
     context: int = setting("1", default=1)
     expert: int = setting("1", default=1)
+    micro_batch: int = setting("sample", default=0, zero=True)
+    virtual: int = setting("1", default=1)
+    schedule: Literal["1f1b", "gpipe", "zero-bubble-h1", "zero-bubble-h2"] = "1f1b"
+    sequence: bool = False
+    zero: Literal[0, 1, 2, 3] = 0
+    shard: int = setting("1", default=0, zero=True)
+    reshard: bool = True
+    context_kind: Literal["ring", "all-to-all"] = "ring"
+    placement: str = "tensor, context, data, pipeline"
 
 
 @attrs.frozen
@@ -138,6 +167,8 @@ class System:
         How many.
     node : str
         Key of the node that holds them.
+    cluster : str
+        Key of the cluster that holds the nodes.
     battery : str
         Key of the battery that feeds it.
     """
@@ -146,6 +177,7 @@ class System:
     stack: str = ""
     devices: int = setting("1", default=1)
     node: str = ""
+    cluster: str = ""
     battery: str = ""
 
 

@@ -31,11 +31,27 @@ class Features:
         The key-value cache grows block by block.
     shared_kv_groups : tuple of int
         Query heads per key-value head for which ``shared_kv`` holds; empty means all.
+    asynchronous : bool
+        The host issues kernels ahead of the device: its time per kernel overlaps with the device's.
     expands_weights : bool
         Weights stored in fewer bits than the arithmetic are expanded in memory before products with
         many rows.
     activations : str
         Number format of what is kept between operators; empty follows the arithmetic.
+    overlap_tensor, overlap_data, overlap_pipeline, overlap_context, overlap_expert : bool
+        Communication of that kind of parallelism runs beside computation.
+    sharded_optimizer : bool
+        Data parallelism divides the optimizer states unless a layout says otherwise.
+    wide_gradients : bool
+        Gradients are accumulated in 32 bits.
+    wide_weights : bool
+        The stored working copy of sharded parameters is the 32-bit one, cast when it is gathered.
+    wide_reduction : bool
+        Gradients are exchanged in 32 bits.
+    local_accumulation : bool
+        Fully sharded training keeps gradients of several micro-batches before it exchanges them.
+    ends_as_layers : bool
+        A pipeline counts embedding and output projection as a layer each when it divides the model.
     """
 
     fused_attention: bool = False
@@ -44,7 +60,19 @@ class Features:
     graphs: bool = False
     in_place_weights: bool = False
     paged_kv: bool = False
+    overlap_tensor: bool = False
+    overlap_data: bool = False
+    overlap_pipeline: bool = False
+    overlap_context: bool = False
+    overlap_expert: bool = False
+    sharded_optimizer: bool = False
+    wide_gradients: bool = False
+    wide_weights: bool = False
+    wide_reduction: bool = False
+    local_accumulation: bool = True
+    ends_as_layers: bool = False
     shared_kv_groups: tuple[int, ...] = ()
+    asynchronous: bool = False
     expands_weights: bool = False
     activations: str = ""
 

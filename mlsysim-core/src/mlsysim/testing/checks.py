@@ -190,9 +190,10 @@ def check_limits(case: SolverCase) -> None:
 def check_errors(case: SolverCase) -> None:
     """Check that bad inputs are refused with an error that names the field."""
     spec = case.spec
+    right = {name: f"1 {setting.unit}" for name, setting in spec.settings.items()}
     for name, setting in spec.settings.items():
         for wrong in (f"-1 {setting.unit}", f"1 {setting.unit} s^7", "nan", "many", None, True):
-            _refuses(spec.read_settings, {name: wrong}, name, f"{name} = {wrong!r}")
+            _refuses(spec.read_settings, {**right, name: wrong}, name, f"{name} = {wrong!r}")
     for bad in case.bad_inputs:
         if bad.change is not None:
             changed = bad.change(case.all_requests()[0])

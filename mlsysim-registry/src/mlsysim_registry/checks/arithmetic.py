@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlsysim.errors import MlsysimError
 from mlsysim.entities import Entry, Registry
+from mlsysim.errors import MlsysimError
 from mlsysim.shapes import kv_bytes_per_token, parameters
 from mlsysim.units import format_quantity
 
-from ..crosscheck import EXACT, Relation, relations
+from ..crosscheck import EXACT, Relation, relations_of
 from .finding import Finding, about, acknowledged, entities, within
 
 __all__ = ["bus_rate_bandwidth", "kv_cache", "shape_active", "shape_parameters", "shape_work", "units_clock_peak"]
@@ -58,6 +58,8 @@ def shape_parameters(registry: Registry) -> Iterator[Finding]:
     Finding
     """
     for entry in entities(registry, "models"):
+        if entry.record.parameters is not None and any(r.name == "shape-parameters" for r in relations_of(entry)):
+            continue  # it was counted already
         try:
             if entry.record.transformer is not None or entry.record.network is not None:
                 parameters(entry.record)
@@ -99,7 +101,7 @@ def shape_work(registry: Registry) -> Iterator[Finding]:
 
 def _failing(registry: Registry, kind: str, name: str, remedy: str) -> Iterator[Finding]:
     for entry in entities(registry, kind):
-        for relation in relations(kind, entry.record, entry.claims):
+        for relation in relations_of(entry):
             if (
                 relation.name == name
                 and not relation.holds

@@ -1,14 +1,14 @@
-"""Are the documents described well, and who copies whom?"""
+"""Whether documents are described well, who copies whom, and which claims disagree."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
 
+from mlsysim.entities import Registry, field_tolerance, today
 from mlsysim.errors import RegistryError
 from mlsysim.provenance import TIME_TO_LIVE, Source, independent
 from mlsysim.records import KINDS
-from mlsysim.entities import Registry, field_tolerance, today
 
 from ..catalog import Catalog
 from .finding import Finding, about, catalogs, entities, place
@@ -79,14 +79,14 @@ def lineage(registry: Registry) -> Iterator[Finding]:
     for kind in KINDS:
         for entry in entities(registry, kind):
             for field, claims in entry.claims.items():
-                first, *rest = [entry.sources[c.source] for c in claims if c.source in entry.sources] or [None]
-                if first and rest and not any(independent(first, other, entry.sources) for other in rest if other):
+                named = [entry.sources[c.source] for c in claims if c.source in entry.sources]
+                if len(named) > 1 and not any(independent(named[0], other, entry.sources) for other in named[1:]):
                     yield about(
                         entry,
                         field,
                         "note",
                         "lineage",
-                        f"{len(rest) + 1} claims, but all of one origin ({first.publisher}): they count once",
+                        f"{len(named)} claims, but all of one origin ({named[0].publisher}): they count once",
                     )
 
 

@@ -1,15 +1,16 @@
-"""Can every file be read, and is every name unique?"""
+"""Whether every file can be read, and every name is unique."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from mlsysim.entities import Registry
 from mlsysim.errors import Fault, MlsysimError
 from mlsysim.records import KINDS, singular
-from mlsysim.entities import Registry
 
-from .finding import Finding, catalogs, place
+from ..catalog import Catalog
+from .finding import Finding, Severity, catalogs, place
 
 __all__ = ["names", "schema"]
 
@@ -62,22 +63,31 @@ def names(registry: Registry) -> Iterator[Finding]:
                         yield Finding("fault", "names", path, f"the key {key!r} is taken by {seen[key]}",
                                       "Rename one of them")  # fmt: skip
                     seen.setdefault(key, path)
-            yield from _aliases(catalog.files(kind), catalog.names(kind), kind)
+            yield from _aliases(catalog, kind)
 
 
-def _aliases(files: object, claimed: object, kind: str) -> Iterator[Finding]:
-    """Compare names as users type them: case, spaces and underscores do not count."""
-    assert isinstance(files, dict)
-    assert isinstance(claimed, dict)
-    owners: dict[str, set[str]] = {_fold(key): {key} for key in files}
-    for alias, keys in claimed.items():
-        owners.setdefault(_fold(alias), set()).update(keys)
-    for alias, keys in sorted(owners.items()):
+def _aliases(catalog: Catalog, kind: str) -> Iterator[Finding]:
+    """Compare names as users type them: case, spaces and underscores do not count.
+
+    Two versions of one thing may share their full name: it then leads to neither, unless it is an
+    alias of one of them.
+    """
+    aliases, titles = catalog.names(kind)
+    claimed: dict[str, set[str]] = {_fold(key): {key} for key in catalog.files(kind)}
+    for alias, keys in aliases.items():
+        claimed.setdefault(_fold(alias), set()).update(keys)
+    for alias, keys in sorted(claimed.items()):
         if len(keys) > 1:
-            path = files[sorted(keys)[-1]][0]
-            yield Finding("fault", "names", place(path, "aliases"),
-                          f"{alias!r} means the {singular(kind)} {' and the '.join(sorted(keys))}",
-                          "Keep the name in one of them")  # fmt: skip
+            yield _shared("fault", catalog, kind, alias, keys)
+    for title, keys in sorted(titles.items()):
+        if len(keys) > 1 and _fold(title) not in claimed:
+            yield _shared("note", catalog, kind, title, keys)
+
+
+def _shared(severity: Severity, catalog: Catalog, kind: str, name: str, keys: set[str]) -> Finding:
+    path = catalog.files(kind)[max(keys)][0]
+    what = f"{name!r} means the {singular(kind)} {' and the '.join(sorted(keys))}"
+    return Finding(severity, "names", place(path, "aliases"), what, "Make it an alias of one of them")
 
 
 def _fold(name: str) -> str:

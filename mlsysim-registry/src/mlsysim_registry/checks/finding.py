@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
+
 from mlsysim.documents import find_line
-from mlsysim.errors import MlsysimError
 from mlsysim.entities import Entry, Registry
+from mlsysim.errors import MlsysimError
 
 from ..catalog import Catalog
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mlsysim.documents import load_document
-from mlsysim.errors import MlsysimError
 from mlsysim.entities import Entry, Registry
+from mlsysim.errors import MlsysimError
 
 from .finding import Finding, about, acknowledged, entities
 
@@ -50,8 +51,8 @@ def generations(registry: Registry, lines: Sequence[Mapping[str, Any]] | None = 
     for family in families.values():
         yield from _ordered([entry for _, entry in sorted(family, key=lambda item: item[0])], ["bandwidth"])
     for line in _lines() if lines is None else lines:
-        known = [entry for key in line["keys"] if (entry := _read(registry, line["kind"], key)) is not None]
-        yield from _ordered(known, line["fields"])
+        read = (_read(registry, line["kind"], key) for key in line["keys"])
+        yield from _ordered([known for known in read if known is not None], line["fields"])
 
 
 def _read(registry: Registry, kind: str, key: str) -> Entry | None:
@@ -64,7 +65,7 @@ def _read(registry: Registry, kind: str, key: str) -> Entry | None:
 
 
 def _ordered(line: Sequence[Entry], fields: Sequence[str]) -> Iterator[Finding]:
-    for older, newer in zip(line, line[1:], strict=False):
+    for older, newer in itertools.pairwise(line):
         for field in fields:
             old, new = older.claims.get(field), newer.claims.get(field)
             if old and new and new[0].value < old[0].value and not acknowledged(newer, [field]):

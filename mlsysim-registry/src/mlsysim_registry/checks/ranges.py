@@ -1,4 +1,4 @@
-"""Is each number of a size that such a thing can have?"""
+"""Whether each number is of a size that such a thing can have."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Entities that name each other: do the others exist, and do the numbers on both sides agree?"""
+"""Entities that name each other: the others must exist, and the numbers on both sides agree."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from mlsysim.entities import Entry, Registry
 from mlsysim.errors import MlsysimError, UnitError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Claim
 from mlsysim.records import singular
-from mlsysim.entities import Entry, Registry
 from mlsysim.units import format_quantity, parse_quantity
 
 from .finding import Finding, about, acknowledged, entities

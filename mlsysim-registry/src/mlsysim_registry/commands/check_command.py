@@ -85,9 +85,9 @@ def _file(finding: Finding) -> str:
 
 def _registry(files: Sequence[str]) -> Registry:
     """Return all installed data, and the folders of files that belong to no installed package."""
+    from mlsysim.entities import Registry
     from mlsysim.front import registry as installed
     from mlsysim.records import KINDS
-    from mlsysim.entities import Registry
 
     from ..catalog import Catalog, packaged
     from ..checks.finding import catalogs

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import attrs
+
 from mlsysim.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def shown(url: str) -> str:
     str
     """
     parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", ""))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def fetch(url: str, policy: Policy | None = None) -> Fetched:
@@ -187,5 +188,5 @@ def _public_peer(answer: Any, url: str, limits: Policy) -> None:
 
 
 def _refuse_private(address: str, url: str) -> None:
-    if not ipaddress.ip_address(address.split("%")[0]).is_global:
+    if not ipaddress.ip_address(address.split("%", maxsplit=1)[0]).is_global:
         raise RegistryError("the host is inside a private network", where=shown(url))

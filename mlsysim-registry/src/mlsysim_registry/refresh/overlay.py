@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+
 from mlsysim.errors import RegistryError
 from mlsysim.provenance import Source
 

@@ -73,6 +73,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         tile_menu(tiles, processors).start() if type(processors) is float else TileMenu(tiles, processors),
         columns["flop_per_mac"],
         _slowness(columns, bandwidth),
+        columns["features"].asynchronous,
     )
 
 

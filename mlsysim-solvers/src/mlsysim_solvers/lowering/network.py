@@ -141,9 +141,9 @@ def lower_network(
     batch : float or array, count
         Samples.
     fused : bool
-        Whether activations happen inside their neighbours.
+        Whether activations happen inside their neighbours, and norms are folded into the weights.
     training : bool
-        Whether norms take the statistics of the batch; otherwise they are folded into the weights.
+        Whether norms take the statistics of the batch; otherwise those that are not folded scale and shift.
 
     Returns
     -------
@@ -160,6 +160,8 @@ def lower_network(
     elements, kernels = shape.moved, shape.moving_kernels
     if not fused:
         elements, kernels = elements + 2.0 * shape.outputs, kernels + shape.weighted
+        if not training:
+            elements, kernels = elements + 2.0 * shape.normed_outputs, kernels + shape.weighted
     if training:
         elements, kernels = elements + 3.0 * shape.normed_outputs, kernels + 2.0 * shape.weighted
     table.append(stream("norms, activations and pools", ONCE, conv_bytes(batch, elements, activation), kernels))

@@ -125,6 +125,9 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     value = float(performance[question.output])
     unit = parse_unit(row.metric.unit).factor
     figure = value / unit if question.amount is None else question.amount / value
+    ideal = _ideal(config, performance, value)
+    if ideal is not None:
+        ideal = ideal / unit if question.amount is None else question.amount / ideal
     system, workload = config.scenario.system, config.scenario.workload
     stack = config.entries["stack"]
     device = config.entries["device"].key
@@ -135,8 +138,19 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     return _outcome(
         row, figure, spreads.get(question.output, 0.0), assumed, stack=stack.key, device=device,
         model=config.entries["model"].key, precision=workload.precision, calibrated=fitted is not None,
-        in_sample=fitted is not None and row.id in fitted.rows,
+        in_sample=fitted is not None and row.id in fitted.rows, ideal=ideal,
     )  # fmt: skip
+
+
+def _ideal(config: SimulationConfig, found: dict[str, float], value: float) -> float | None:
+    """Return the time at the full peak and bandwidth, for the part of the answer that is asked for."""
+    device = config.entries["device"].record
+    flops, traffic, latency = (found.get(f"performance.{name}") for name in ("flops", "bytes", "latency"))
+    bandwidth = device.memory.bandwidth
+    if flops is None or traffic is None or not latency or bandwidth is None:
+        return None
+    peak = device.peak_of(config.scenario.workload.precision).dense
+    return max(flops / peak, traffic / bandwidth) * (value / latency)
 
 
 def _check_memory(found: dict[str, float]) -> None:

@@ -35,6 +35,8 @@ class Score:
         The same error for the best constant: one ratio of the ideal time for all rows of a set.
     calibrated, in_sample : float
         Shares of rows predicted with fitted constants, and of rows that those were fitted on.
+    group_median_ape : float or None
+        Median over (set, model, device, metric) groups of their median errors.
     """
 
     name: tuple[str, ...]
@@ -50,6 +52,7 @@ class Score:
     baseline_median_ape: float | None = None
     calibrated: float = 0.0
     in_sample: float = 0.0
+    group_median_ape: float | None = None
 
     @property
     def skill(self) -> float | None:

@@ -73,8 +73,8 @@ class BuyOrRent:
         """Say on which terms the machine is owned."""
         years = settings["lifetime"] / parse_quantity("1 year", "s")
         return (
-            f"buy-or-rent: {years:.3g} years of use, {settings['discount']:.3g} interest and {settings['upkeep']:.3g} of "
-            f"the price for upkeep per year, electricity at {format_quantity(settings['electricity'], 'USD/kWh')} "
+            f"buy-or-rent: {years:.3g} years of use, {settings['discount']:.3g} interest and {settings['upkeep']:.3g} "
+            f"of the price for upkeep per year, electricity at {format_quantity(settings['electricity'], 'USD/kWh')} "
             "(set settings.buy-or-rent.lifetime, .discount, .upkeep, .electricity)"
         )
 

@@ -81,7 +81,7 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
     if row.name == "ttft_ms":
         if input_ is None:
             raise Refused("the prompt length is not published")
-        output = output or 1
+        output = 1
         reading, amount = "performance.ttft", None
     else:
         reading, amount, input_, output = _rate(row, found, batch, input_, output, assumed)

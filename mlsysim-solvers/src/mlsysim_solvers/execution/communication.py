@@ -1,0 +1,135 @@
+"""Collectives on a placed group: the fastest protocol and algorithm for each message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.numeric import maximum, minimum, where
+
+from ..formulas.collectives import (
+    exchange_time,
+    gathered_bytes,
+    hop_latency,
+    point_to_point_time,
+    ring_hops,
+    ring_time,
+    transfer_time,
+    tree_latency,
+)
+from .topology import Group, Network
+
+__all__ = ["all_gather", "all_reduce", "all_to_all", "message"]
+
+TREE_SHARE = 0.9
+"""Bandwidth of a double binary tree over that of a ring (NVIDIA NCCL, src/graph/tuning.cc)."""
+
+
+def _silent(size: Any, time: Any) -> Any:
+    """A group of one says nothing."""
+    return where(size > 1.0, time, 0.0 * time)
+
+
+def all_gather(network: Network, group: Group, volume: Any) -> Any:
+    """Return the time of an all-gather or a reduce-scatter.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    group : Group
+        Who takes part.
+    volume : float or array, B
+        The whole vector.
+
+    Returns
+    -------
+    float or array, s
+    """
+    sent = gathered_bytes(volume, group.size)
+    inside = ring_hops(group.size, group.nodes)
+    best: Any = None
+    for base, inner_step, outer_step, share in network.ways:
+        hops = hop_latency(inside, group.nodes, inner_step, outer_step)
+        time = ring_time(base, hops, transfer_time(sent, group.rate, share))
+        best = time if best is None else minimum(best, time)
+    return _silent(group.size, best)
+
+
+def all_reduce(network: Network, group: Group, volume: Any) -> Any:
+    """Return the time of an all-reduce: by ring, by tree, or by the switches of one domain.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    group : Group
+        Who takes part.
+    volume : float or array, B
+        The vector.
+
+    Returns
+    -------
+    float or array, s
+    """
+    sent = 2.0 * gathered_bytes(volume, group.size)
+    inside = 2.0 * ring_hops(group.size, group.nodes)
+    best: Any = None
+    for base, inner_step, outer_step, share in network.ways:
+        hops = hop_latency(inside, 2.0 * group.nodes - 1.0, inner_step, outer_step)
+        time = ring_time(base, hops, transfer_time(sent, group.rate, share))
+        climb = tree_latency(group.members, group.nodes, inner_step, outer_step, 2.0)
+        tree = ring_time(base, climb, transfer_time(2.0 * volume, group.rate, TREE_SHARE * share))
+        time = minimum(time, tree)
+        best = time if best is None else minimum(best, time)
+    if network.reduced is not None:
+        base, inner_step, _, _ = network.ways[-1]
+        # In-switch reduction needs more than half of the usual eight members to pay, and one domain.
+        switched = ring_time(base, 2.0 * inner_step, transfer_time(sent, network.reduced, 1.0))
+        able = (group.nodes <= 1.0) & (group.size > 4.0)
+        best = where(able, minimum(best, switched), best)
+    return _silent(group.size, best)
+
+
+def all_to_all(network: Network, group: Group, volume: Any) -> Any:
+    """Return the time of an all-to-all.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    group : Group
+        Who takes part.
+    volume : float or array, B
+        What each member holds before.
+
+    Returns
+    -------
+    float or array, s
+    """
+    base, inner_step, outer_step, _ = network.ways[-1]
+    hops = where(group.nodes > 1.0, inner_step + outer_step, inner_step)
+    time = ring_time(base, hops, exchange_time(volume, group.size, group.members, group.inner, group.outer))
+    return _silent(group.size, time)
+
+
+def message(network: Network, group: Group, volume: Any) -> Any:
+    """Return the time of a message from one member of a group to the next.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    group : Group
+        Who takes part; the slowest pair counts.
+    volume : float or array, B
+        The message.
+
+    Returns
+    -------
+    float or array, s
+    """
+    base, inner_step, outer_step, _ = network.ways[-1]
+    far = group.nodes > 1.0
+    rate = where(far, minimum(group.outer, group.inner), group.inner)
+    time = point_to_point_time(volume, rate, base + where(far, outer_step, inner_step))
+    return _silent(group.size, maximum(time, 0.0 * time))

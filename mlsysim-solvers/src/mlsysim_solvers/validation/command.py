@@ -1,0 +1,100 @@
+"""``mlsysim validate``: predictions against published measurements."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_validate_command"]
+
+_EXAMPLES = """\
+examples:
+  mlsysim validate
+  mlsysim validate --kind static_batch --device H100
+  mlsysim validate --source llamacpp --format json
+  mlsysim validate --file my-measurements.csv --plot fit.png
+  mlsysim validate --ablation"""
+
+
+def add_validate_command(commands: Any) -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers action
+        Where to add it.
+    """
+    parser = commands.add_parser(
+        "validate",
+        help="predict published measurements, and say how far off the predictions are",
+        description="Predict published measurements, and say how far off the predictions are.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("--file", metavar="CSV", help="a table of your own; its header says which of the four shapes it is")
+    parser.add_argument("--kind", default="", help="a table (training, inference, serving_silicon, kernels) or a kind in it")
+    parser.add_argument("--device", default="", help="part of the published name of the device")
+    parser.add_argument("--model", default="", help="part of the published name of the model")
+    parser.add_argument("--source", default="", help="part of the document's id, of the set or of the row's id")
+    parser.add_argument("--format", default="text", choices=("text", "json", "markdown", "html"), help="how to print")
+    parser.add_argument("--plot", metavar="FILE", help="draw predicted against measured into FILE (.png, .svg, .pdf)")
+    parser.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as help")
+    parser.add_argument("--ablation", action="store_true", help="drop one term of the physics at a time")
+    parser.set_defaults(run=run_validate)
+
+
+def run_validate(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        0; a poor prediction is no error.
+
+    Raises
+    ------
+    ConfigError
+        If a table cannot be read, nothing matches, or a file cannot be written.
+    """
+    from mlsysim.cli.printing import Progress
+    from mlsysim.errors import ConfigError
+
+    from .reports import FORMATS, summarise
+    from .running import run_rows, select
+    from .tables import SHAPES, packaged_tables, read_table
+
+    if args.jobs < 0:
+        raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
+    if args.file:
+        rows = read_table(Path(args.file))
+    else:
+        tables = packaged_tables()
+        rows = [row for name in SHAPES if name in tables for row in read_table(tables[name])]
+    chosen = select(rows, kind=args.kind, device=args.device, model=args.model, source=args.source)
+    if not chosen:
+        raise ConfigError(
+            f"none of {len(rows)} measurements matches", where="validate", remedy="Leave out --kind, --device, --model or --source"
+        )
+    progress = Progress()
+    if args.ablation:
+        from .ablation import ablation_table
+
+        print(ablation_table(chosen, progress=progress))
+        progress.close()
+        return 0
+    outcomes = run_rows(chosen, jobs=args.jobs, progress=progress)
+    progress.close()
+    report = summarise(outcomes)
+    sys.stdout.write(FORMATS[args.format](report) + "\n")
+    if args.plot:
+        from .reports.figure import save_figure
+
+        save_figure(report, args.plot)
+        print(f"wrote {args.plot}", file=sys.stderr)
+    return 0

@@ -1,0 +1,103 @@
+"""The report as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..predicting import Outcome
+from ..scoring import Score
+from .summary import Report
+
+__all__ = ["json_report", "row_of", "score_of"]
+
+
+def row_of(outcome: Outcome) -> dict[str, Any]:
+    """Return one row as plain data.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What came of the row.
+
+    Returns
+    -------
+    dict
+        Figures in the unit of the metric; ``error`` is predicted over measured, less one.
+    """
+    row = outcome.row
+    return {
+        "id": row.id,
+        "kind": row.table,
+        "group": "/".join((*row.group, row.name)),
+        "status": "refused" if outcome.predicted is None else "predicted",
+        "reason": outcome.reason,
+        "metric": row.name,
+        "unit": row.metric.unit,
+        "measured": row.value,
+        "predicted": outcome.predicted,
+        "low": outcome.low,
+        "high": outcome.high,
+        "error": outcome.error,
+        "device": outcome.device,
+        "model": outcome.model,
+        "stack": outcome.stack,
+        "precision": outcome.precision,
+        "calibrated": outcome.calibrated,
+        "in_sample": outcome.in_sample,
+        "assumed": list(outcome.assumed),
+        "source": row.source,
+    }
+
+
+def score_of(found: Score) -> dict[str, Any]:
+    """Return a score as plain data.
+
+    Parameters
+    ----------
+    found : Score
+        The score.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "name": "/".join(found.name),
+        "n": found.n,
+        "predicted": found.predicted,
+        "refused": found.refused,
+        "median_ape": found.median_ape,
+        "group_median_ape": found.group_median_ape,
+        "p90_ape": found.p90_ape,
+        "bias": found.bias,
+        "spearman": found.spearman,
+        "coverage90": found.coverage90,
+        "half_width": found.half_width,
+        "baseline_median_ape": found.baseline_median_ape,
+        "skill": found.skill,
+        "calibrated": found.calibrated,
+        "in_sample": found.in_sample,
+    }
+
+
+def json_report(report: Report) -> str:
+    """Write a report as JSON.
+
+    Parameters
+    ----------
+    report : Report
+        The validation.
+
+    Returns
+    -------
+    str
+        One object with ``rows`` and ``summary``.
+    """
+    summary = score_of(report.overall)
+    del summary["name"]
+    summary["sets"] = [score_of(found) for found in report.sets]
+    summary["groups"] = [score_of(found) for found in report.groups]
+    summary["reasons"] = [{"reason": reason, "rows": count} for reason, count in report.reasons]
+    rows = [row_of(outcome) for outcome in report.outcomes]
+    return json.dumps({"rows": rows, "summary": summary}, indent=1, allow_nan=False)

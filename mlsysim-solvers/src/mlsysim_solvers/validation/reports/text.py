@@ -1,0 +1,148 @@
+"""The report for people: text for a terminal, and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..scoring import Score
+from .summary import Report
+
+__all__ = ["COLUMNS", "cells", "markdown_report", "percent", "text_report"]
+
+COLUMNS = (
+    "set", "metric", "rows", "predicted", "group median", "median", "p90", "bias", "rank", "coverage", "half-width",
+    "constant", "calibrated", "in sample",
+)  # fmt: skip
+"""Columns of the table of sets."""
+
+_REASONS = 25
+
+
+def percent(value: float | None, *, signed: bool = False) -> str:
+    """Write a share.
+
+    Parameters
+    ----------
+    value : float or None
+        The share.
+    signed : bool
+        Whether a plus sign is written.
+
+    Returns
+    -------
+    str
+        Per cent; a dash for None.
+    """
+    if value is None:
+        return "-"
+    return f"{100.0 * value:+.1f} %" if signed else f"{100.0 * value:.1f} %"
+
+
+def cells(found: Score) -> tuple[str, ...]:
+    """Write the score of a set under :data:`COLUMNS`.
+
+    Parameters
+    ----------
+    found : Score
+        Score of a set.
+
+    Returns
+    -------
+    tuple of str
+    """
+    name = (*found.name, "")[:2]
+    rank = "-" if found.spearman is None else f"{found.spearman:.2f}"
+    return (
+        *name, str(found.n), str(found.predicted), percent(found.group_median_ape), percent(found.median_ape),
+        percent(found.p90_ape), percent(found.bias, signed=True), rank, percent(found.coverage90),
+        percent(found.half_width), percent(found.baseline_median_ape),
+        percent(found.calibrated) if found.predicted else "-", percent(found.in_sample) if found.predicted else "-",
+    )  # fmt: skip
+
+
+def _headline(report: Report) -> list[str]:
+    all_, shown = report.overall, percent
+    lines = [
+        f"{all_.n} rows: {all_.predicted} predicted, {all_.refused} refused",
+        f"median error {shown(all_.median_ape)} of the predicted rows"
+        f" ({shown(all_.group_median_ape)} over groups of source, model and device),"
+        f" 90 % of them below {shown(all_.p90_ape)}, bias {shown(all_.bias, signed=True)}",
+    ]
+    if all_.predicted:
+        lines.append(
+            f"90 % intervals hold {shown(all_.coverage90)} of the measurements; median half-width "
+            f"{shown(all_.half_width)}; the best constant per set errs by {shown(all_.baseline_median_ape)}"
+        )
+        lines.append(
+            f"{shown(all_.calibrated)} of the predictions use fitted constants;"
+            f" {shown(all_.in_sample)} are rows that they were fitted on"
+        )
+    return lines
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        parts = [c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(parts).rstrip())
+    return lines
+
+
+def text_report(report: Report) -> str:
+    """Write a report for a terminal.
+
+    Parameters
+    ----------
+    report : Report
+        The validation.
+
+    Returns
+    -------
+    str
+    """
+    known = [found for found in report.sets if found.predicted]
+    lines = _headline(report)
+    if known:
+        lines += ["", *_columns([COLUMNS, *map(cells, known)])]
+    worst = sorted(
+        (group for group in report.groups if group.median_ape is not None), key=lambda g: -(g.median_ape or 0.0)
+    )[:8]
+    if worst:
+        lines += ["", "Groups that are furthest off:"]
+        lines += [f"  {percent(g.median_ape):>9}  {g.predicted:3d} rows  {' / '.join(g.name)}" for g in worst]
+    if report.reasons:
+        lines += ["", f"Refused: {report.overall.refused} rows"]
+        lines += [f"  {count:5d}  {reason}" for reason, count in report.reasons[:_REASONS]]
+        rest = report.reasons[_REASONS:]
+        if rest:
+            lines.append(f"  {sum(count for _, count in rest):5d}  for {len(rest)} other reasons (--format json has them)")
+    return "\n".join(lines)
+
+
+def markdown_report(report: Report) -> str:
+    """Write a report as Markdown.
+
+    Parameters
+    ----------
+    report : Report
+        The validation.
+
+    Returns
+    -------
+    str
+    """
+
+    def row(items: Sequence[str]) -> str:
+        return "| " + " | ".join(item.replace("|", "\\|") for item in items) + " |"
+
+    known = [found for found in report.sets if found.predicted]
+    lines = [*_headline(report)]
+    lines = [f"- {line}" for line in lines]
+    if known:
+        lines += ["", row(COLUMNS), row(["---"] * 2 + ["---:"] * (len(COLUMNS) - 2))]
+        lines += [row(cells(found)) for found in known]
+    if report.reasons:
+        lines += ["", f"Refused: {report.overall.refused} rows.", "", row(["rows", "reason"]), row(["---:", "---"])]
+        lines += [row([str(count), reason]) for reason, count in report.reasons]
+    return "\n".join(lines)
