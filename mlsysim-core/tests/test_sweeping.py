@@ -190,7 +190,24 @@ class Chatty(ToyPerformance):
         return {**super().compute(columns), "performance.mood": 1.0}
 
 
-@pytest.mark.parametrize(("solver", "words"), [(Faulty, "performance.latency = nan in row 2"), (Chatty, "not declare")])
+class Scalar(ToyPerformance):
+    """Branches on a number, which an array cannot do."""
+
+    def compute(self, columns):
+        return super().compute(columns) if columns["batch"] else {}
+
+
+class Refusing(ToyPerformance):
+    """Refuses by itself."""
+
+    def compute(self, columns):
+        raise ConfigError("too many", where="batch")
+
+
+@pytest.mark.parametrize(
+    ("solver", "words"),
+    [(Faulty, "performance.latency = nan in row 2"), (Chatty, "not declare"), (Scalar, "failed on arrays of batch")],
+)
 def test_arrays_are_held_to_the_same_promises(isolated_plugins, monkeypatch, solver, words):
     monkeypatch.setattr(core_toys, "ToyOdd", solver, raising=False)
     isolated_plugins(ToyPlugin(specs=(attrs.evolve(PERFORMANCE, target="core_toys:ToyOdd"),)))
@@ -204,3 +221,10 @@ def test_what_a_scenario_lacks_is_left_out(isolated_plugins):
     result = mlsysim.sweep(scenario(), {"batch": [1, 2]}, overrides={"precision": "int8"})
     assert "macro.cost" not in result.outputs
     assert result.outputs["feasibility.memory_required"].tolist() == [1e9, 1e9]
+
+
+def test_a_refusal_of_the_solver_passes_unchanged(isolated_plugins, monkeypatch):
+    monkeypatch.setattr(core_toys, "ToyOdd", Refusing, raising=False)
+    isolated_plugins(ToyPlugin(specs=(attrs.evolve(PERFORMANCE, target="core_toys:ToyOdd"),)))
+    with pytest.raises(ConfigError, match="batch: too many"):
+        sweep(scenario(), {"batch": [1]})

@@ -14,7 +14,11 @@ from mlsysim.records import KINDS
 from mlsysim_registry.canonical import canonical
 from mlsysim_registry.catalog import DATA, Catalog
 from mlsysim_registry.checks import Finding, run
+from mlsysim_registry.checks.generations import _lines
+from mlsysim_registry.checks.ranges import _bounds, _table
+from mlsysim_registry.describe import fields_of, parts
 from mlsysim_registry.provenance_map import ProvenanceMap
+from mlsysim_registry.template import _inner
 
 CATALOG = Catalog("packaged", DATA)
 REGISTRY = Registry([CATALOG])
@@ -79,3 +83,31 @@ def test_no_document_corroborates_itself() -> None:
 
 def test_measurements_are_tables_outside_the_kinds() -> None:
     assert not set(CATALOG.tables("measurements")) & set(CATALOG.kinds())
+
+
+def test_the_lines_of_products_name_devices_that_exist_and_fields_that_they_have() -> None:
+    for line in _lines():
+        assert len(line["keys"]) > 1
+        for key in line["keys"]:
+            claims = REGISTRY.get(line["kind"], key).claims
+            assert any(field in claims for field in line["fields"]), key
+
+
+def test_every_range_has_a_reason_and_names_a_number_of_its_kind() -> None:
+    for row in _table():
+        assert row["reason"]
+        low, high = _bounds(row["low"], row["high"], _numbers(KINDS[row["kind"]])[row["field"]])
+        assert low < high
+
+
+def _numbers(cls: type) -> dict[str, str]:
+    """Units of all facts of a record by field, with ``*`` for the keys of a dictionary."""
+    found: dict[str, str] = {}
+    for name, field in fields_of(cls).items():
+        inner = _inner(field)
+        if "unit" in field.metadata:
+            found[name] = field.metadata["unit"]
+        elif inner is not None:
+            step = f"{name}.*" if parts(field.type)[0] in (dict, tuple) else name
+            found |= {f"{step}.{path}": unit for path, unit in _numbers(inner).items()}
+    return found

@@ -227,7 +227,10 @@ def _collect(loaded: Plugins, plugin: Any, info: PluginInfo) -> PluginInfo:
     executors = offered("mlsysim_register_executors", ExecutorSpec)
     units = offered("mlsysim_register_units", UnitDef, lambda unit: str(unit.symbol))
     _refuse_taken("solver", [s.name for s in solvers], {n: _owner(loaded, n) for n in loaded.solvers})
-    _refuse_taken("renderer", [r.name for r in renderers], dict.fromkeys(loaded.renderers, "another plugin"))
+    built_in = dict.fromkeys(("text", "json", "markdown"), "mlsysim-core")
+    _refuse_taken(
+        "renderer", [r.name for r in renderers], {**dict.fromkeys(loaded.renderers, "another plugin"), **built_in}
+    )
     _refuse_taken("executor", [e.name for e in executors], dict.fromkeys(loaded.executors, "another plugin"))
     _refuse_taken_keys(loaded, sources)
     register_units(units)
@@ -279,6 +282,8 @@ def _refuse_taken(kind: str, names: list[str], taken: dict[str, str]) -> None:
 
 
 def _refuse_taken_keys(loaded: Plugins, sources: list[RegistrySource]) -> None:
+    if not (loaded.sources and sources):
+        return
     from .records import KINDS
 
     for source in sources:

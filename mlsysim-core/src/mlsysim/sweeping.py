@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from .config import SimulationConfig
 from .constraints import full_output_name
-from .errors import ConfigError, SolverError
+from .errors import ConfigError, MlsysimError, SolverError
 from .evaluation import build_request, choose_solvers
 from .names import did_you_mean
 from .plugins import plugins
 from .solving import SolverSpec, load_solver
 from .units import format_quantity, parse_quantity
 
-__all__ = ["CHUNK", "SweepResult", "sweep"]
+__all__ = ["CHUNK", "SweepResult", "answering_solvers", "sweep"]
 
 CHUNK = 8192
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
@@ -181,7 +181,7 @@ def sweep(
     if chunk < 1:
         raise ConfigError(f"a chunk of {chunk} rows", where="chunk", remedy="Give 1 or more")
     config = _as_config(scenario, overrides)
-    specs = _answering(config)
+    specs = answering_solvers(config)
     units = {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
     columns = _columns(vary, units, grid=grid)
     rows = len(next(iter(columns.values())))
@@ -200,7 +200,18 @@ def sweep(
     return SweepResult(columns, outputs, units)
 
 
-def _answering(config: SimulationConfig) -> list[SolverSpec]:
+def answering_solvers(config: SimulationConfig) -> list[SolverSpec]:
+    """Return the solvers that answer a scenario, in order; their columns can be varied.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+        The checked scenario.
+
+    Returns
+    -------
+    list of SolverSpec
+    """
     chosen, _ = choose_solvers(config, plugins())
     able: list[SolverSpec] = []
     known: set[str] = set()
@@ -264,7 +275,16 @@ class _Chunk:
         for spec in self.specs:
             solver = load_solver(spec)
             prepared = solver.prepare(build_request(self.config, spec, known))
-            answers = solver.compute({**prepared, **{k: v for k, v in columns.items() if k in spec.columns}})
+            varied = {k: v for k, v in columns.items() if k in spec.columns}
+            try:
+                answers = solver.compute({**prepared, **varied})
+            except MlsysimError:
+                raise
+            except Exception as error:
+                raise SolverError(
+                    f"the solver {spec.name} failed on arrays of {', '.join(varied)}: {type(error).__name__}: {error}",
+                    remedy="Please report this to its authors",
+                ) from error
             known.update(answers)
             outputs.update({k: _answer(spec, k, v, size) for k, v in answers.items()})
         return outputs

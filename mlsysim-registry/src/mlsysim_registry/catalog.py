@@ -6,19 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlsysim.documents import Document, load_document, parse_text
-from mlsysim.entities import Entry
 from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
-from mlsysim.provenance import Claim, Source
-from mlsysim.records import KINDS, Scenario
-from mlsysim.structure import read_facts, read_settings
 
-from .crosscheck import Backed
 from .files import toml_files
-from .shelf import Shelf
+
+# Listing keys must stay cheap, so what reading needs is imported where a file is read.
+if TYPE_CHECKING:
+    from mlsysim.documents import Document
+    from mlsysim.entities import Entry
+    from mlsysim.provenance import Claim, Source
+
+    from .shelf import Shelf
 
 __all__ = ["Catalog", "packaged"]
 
@@ -44,13 +45,23 @@ class Catalog:
     def __init__(self, name: str, folder: Path | str, *, shared: Mapping[str, Source] | None = None) -> None:
         self.name = name
         self.folder = Path(folder)
-        self.sources = Shelf(self.folder / "sources", shared)
+        self._shared = shared
+        self._shelf: Shelf | None = None
         self._files: dict[str, dict[str, list[str]]] = {}
         self._entries: dict[tuple[str, str], Entry] = {}
         self._names: dict[str, tuple[dict[str, set[str]], dict[str, set[str]]]] = {}
 
     def __repr__(self) -> str:
         return f"Catalog({self.name!r}, {str(self.folder)!r})"
+
+    @property
+    def sources(self) -> Shelf:
+        """The documents that claims here may name."""
+        if self._shelf is None:
+            from .shelf import Shelf
+
+            self._shelf = Shelf(self.folder / "sources", self._shared)
+        return self._shelf
 
     def files(self, kind: str) -> Mapping[str, Sequence[str]]:
         """Return the files of a kind, without reading them.
@@ -130,9 +141,17 @@ class Catalog:
             raise RegistryError(
                 f"the key {key!r} stands in two files", where=paths[1], remedy=f"Rename it; the other is {paths[0]}"
             )
+        from mlsysim.documents import load_document
+
         return load_document(Path(paths[0]), error=RegistryError)
 
     def _load(self, kind: str, key: str) -> Entry:
+        from mlsysim.entities import Entry
+        from mlsysim.records import KINDS, Scenario
+        from mlsysim.structure import read_facts, read_settings
+
+        from .crosscheck import Backed
+
         document = self.document(kind, key)
         cls: type[Any] = KINDS[kind]
         claims: dict[str, tuple[Claim, ...]] = {}
@@ -211,13 +230,17 @@ class Catalog:
             aliases: dict[str, set[str]] = {}
             titles: dict[str, set[str]] = {}
             for key, paths in self.files(kind).items():
-                title, others = _names_in(paths[0])
+                title, others = self._names_of(kind, key, paths[0])
                 if title:
                     titles.setdefault(title, set()).add(key)
                 for alias in others:
                     aliases.setdefault(alias, set()).add(key)
             self._names[kind] = (aliases, titles)
         return self._names[kind]
+
+    def _names_of(self, kind: str, key: str, path: str) -> tuple[str, Sequence[str]]:
+        entry = self._entries.get((kind, key))
+        return _names_in(path) if entry is None else (entry.record.name, entry.record.aliases)
 
     def tables(self, kind: str) -> Mapping[str, Path]:
         """Return the tables of a kind, without reading them: they are read on demand.
@@ -242,6 +265,8 @@ class Catalog:
         -------
         tuple of str
         """
+        from mlsysim.records import KINDS
+
         return tuple(kind for kind in KINDS if self.files(kind))
 
     def where(self, path: str | Path) -> tuple[str, str] | None:
@@ -257,6 +282,8 @@ class Catalog:
         tuple of str or None
             Kind and key; None when the file does not belong to this package. A document is ``("sources", id)``.
         """
+        from mlsysim.records import KINDS
+
         try:
             parts = Path(path).resolve().relative_to(self.folder.resolve()).parts
         except ValueError:
@@ -282,6 +309,8 @@ _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 
 def _names_in(path: str) -> tuple[str, list[str]]:
     """Read the name and the aliases of a file, parsing no more than what stands before its first table."""
+    from mlsysim.documents import parse_text
+
     try:
         text = Path(path).read_bytes().decode("utf-8")
         table = _TABLE.search(text)

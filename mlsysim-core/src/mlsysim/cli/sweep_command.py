@@ -93,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _column_units(config: SimulationConfig) -> dict[str, str]:
-    from ..sweeping import _answering
+    from ..sweeping import answering_solvers
 
-    return {name: unit for spec in reversed(_answering(config)) for name, unit in spec.columns.items()}
+    return {name: unit for spec in reversed(answering_solvers(config)) for name, unit in spec.columns.items()}
 
 
 def _top(text: str | None) -> int:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from .device import Compute, Device, Die, Memory, Peak, Port, Power
 from .infrastructure import Battery, Cluster, Fabric, Fleet, Grid, Link, Node, Price, Rack, Site, Switch
-from .model import Latent, Layer, Mixture, Model, Network, Transformer
+from .model import EncoderDecoder, Latent, Layer, Mixture, Model, Network, StateSpace, Transformer
 from .scenario import Inference, Parallelism, Place, Scenario, Serving, System, Training, Workload
 from .stack import Calibration, Ceilings, Features, Stack, Tile
 
 __all__ = [
-    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Device", "Die", "Fabric", "Features",
+    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Device", "Die", "EncoderDecoder",
+    "Fabric", "Features",
     "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model", "Network", "Node",
-    "Parallelism", "Peak", "Place", "Port", "Power", "Price", "Rack", "Scenario", "Serving", "Site", "Stack",
+    "Parallelism", "Peak", "Place", "Port", "Power", "Price", "Rack", "Scenario", "Serving", "Site", "Stack", "StateSpace",
     "Switch", "System", "Tile", "Training", "Transformer", "Workload", "singular",
 ]  # fmt: skip
 

@@ -62,6 +62,8 @@ class Training:
         Samples of the whole run; 0 reports the step only.
     tokens : int, token
         Tokens of the whole run; 0 reports the step only.
+    adapter : int, count
+        Rank of low-rank adapters that are trained instead of the model, which then stays frozen; 0 trains all.
     """
 
     model: str
@@ -73,6 +75,7 @@ class Training:
     recompute: Literal["none", "selective", "full"] = "none"
     samples: float = setting("sample", default=0.0, zero=True)
     tokens: float = setting("token", default=0.0, zero=True)
+    adapter: int = setting("1", default=0, zero=True)
 
 
 @attrs.frozen

@@ -114,7 +114,8 @@ def _gap(entry: Entry, relation: Relation, remedy: str) -> Finding:
     """Report a relation that fails; a note on one of its numbers makes it a visible dispute."""
     field = relation.fields[0]
     unit = entry.claims[field][0].unit
-    note = acknowledged(entry, relation.fields)
+    counted = relation.name.startswith("shape-")  # then only a note on the label itself explains it
+    note = acknowledged(entry, relation.fields[:1] if counted else relation.fields)
     what = (
         f"{format_quantity(relation.printed, unit)} is printed, {format_quantity(relation.computed, unit)} follows "
         f"({relation.how}): {relation.gap:.1%} apart, {relation.tolerance:.1%} allowed"

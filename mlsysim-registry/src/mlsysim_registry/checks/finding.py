@@ -77,9 +77,9 @@ def entities(registry: Registry, kind: str) -> Iterator[Entry]:
     ------
     Entry
     """
-    for key in registry.keys(kind):
+    for key, package in sorted(registry._owned(kind).items()):
         try:
-            yield registry.get(kind, key)
+            yield package.entry(kind, key)
         except MlsysimError:
             continue
 

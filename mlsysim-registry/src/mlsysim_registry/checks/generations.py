@@ -17,6 +17,8 @@ from .finding import Finding, about, acknowledged, entities
 
 __all__ = ["generations"]
 
+ROUNDING = 0.01
+"""One document prints 989.4, another 989: that is no step back."""
 _NUMBERED = re.compile(r"(?P<head>.*?)-(?P<number>\d+)(?P<tail>-x\d+)?$")
 
 
@@ -68,7 +70,7 @@ def _ordered(line: Sequence[Entry], fields: Sequence[str]) -> Iterator[Finding]:
     for older, newer in itertools.pairwise(line):
         for field in fields:
             old, new = older.claims.get(field), newer.claims.get(field)
-            if old and new and new[0].value < old[0].value and not acknowledged(newer, [field]):
+            if old and new and new[0].value < (1 - ROUNDING) * old[0].value and not acknowledged(newer, [field]):
                 yield about(newer, field, "fault", "generations",
                             f"{new[0].as_stated} is less than the {old[0].as_stated} of its predecessor {older.key}",
                             "One of them is wrong; if it is true, add a note that says so")  # fmt: skip

@@ -103,8 +103,11 @@ def fit(predict: Callable[[Sequence[float]], Array], measured: Array, priors: Se
     x = np.minimum(centre, high)
     scatter = max(sigma, _SIGMA_FLOOR)
     hessian = np.eye(len(x))
-    for _ in range(_SIGMA_ROUNDS):
-        x, hessian = _descend(residuals, x, centre, spread, high, scatter)
+    for turn in range(_SIGMA_ROUNDS):
+        # Where one term hides another its slope is nought: several starts find the best valley.
+        starts = [x] if turn else [np.minimum(centre + shift * spread, high) for shift in _starts(len(x))]
+        ends = [_descend(residuals, start, centre, spread, high, scatter) for start in starts]
+        x, hessian, _ = min(ends, key=lambda end: end[2])
         found = residuals(x)
         scatter = max(_SIGMA_FLOOR, float(np.sqrt(np.mean(np.minimum(np.abs(found), _HUBER * 1.5 * scatter) ** 2))))
     covariance = np.linalg.inv(hessian)
@@ -116,9 +119,16 @@ def fit(predict: Callable[[Sequence[float]], Array], measured: Array, priors: Se
     )
 
 
+def _starts(size: int) -> list[Array]:
+    """Return shifts in units of the prior spread: the centre, and the last constant high and low."""
+    shifts = [np.zeros(size) for _ in range(3)]
+    shifts[1][-1], shifts[2][-1] = 1.0, -1.0
+    return shifts
+
+
 def _descend(
     residuals: Callable[[Array], Array], x: Array, centre: Array, spread: Array, high: Array, scatter: float
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, float]:
     damping = 1e-3
 
     def cost(at: Array) -> float:
@@ -151,4 +161,4 @@ def _descend(
             damping *= 5.0
             if damping > 1e8:
                 break
-    return x, hessian
+    return x, hessian, best

@@ -1,0 +1,82 @@
+"""Layer A: layer lists, the shape of convolutional and dense networks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from .fields import fact
+
+__all__ = ["Layer", "Network"]
+
+
+@attrs.frozen
+class Layer:
+    """One row of a layer list.
+
+    Parameters
+    ----------
+    op : str
+        conv, depthwise, separable (depthwise, then 1x1), dense, pool, global_pool, basic (two
+        convolutions with a shortcut), bottleneck (1x1, kernel, 1x1 with a shortcut) or
+        inverted_residual (1x1 expansion, depthwise, 1x1 projection).
+    out : int, count
+        Output channels or features; 0 keeps the number that came in.
+    kernel : int or tuple of int, pixel
+        Side of the window, or (height, width).
+    stride : int or tuple of int, pixel
+        Stride of the first repetition, or (height, width).
+    mid : int, count
+        Inner channels of a bottleneck, or of an inverted residual whose expansion is no whole number.
+    expand : int, count
+        Expansion of an inverted residual.
+    squeeze : int, count
+        Inner channels of the squeeze-and-excitation of an inverted residual; 0 for none.
+    groups : int, count
+        Groups of a convolution, or of the middle convolution of a bottleneck.
+    repeat : int, count
+        How often; only the first repetition strides.
+    bias, norm, shortcut_norm : bool
+        Bias vector; batch norm; batch norm on the shortcut's projection.
+    same : bool
+        Whether the output covers the whole input (padding); otherwise only full windows count.
+    """
+
+    op: Literal[
+        "conv", "depthwise", "separable", "dense", "pool", "global_pool", "basic", "bottleneck", "inverted_residual"
+    ]
+    out: int = 0
+    kernel: int | tuple[int, int] = 1
+    stride: int | tuple[int, int] = 1
+    mid: int = 0
+    expand: int = 1
+    squeeze: int = 0
+    groups: int = 1
+    repeat: int = 1
+    bias: bool = False
+    norm: bool = True
+    shortcut_norm: bool = True
+    same: bool = True
+
+
+@attrs.frozen
+class Network:
+    """A layer list: convolutional and dense networks.
+
+    Parameters
+    ----------
+    source, at : str
+        Document from which the whole list was taken, and the place in it.
+    layers : tuple of Layer
+        From input to output.
+    height, width, channels : int
+        Input of one sample.
+    """
+
+    source: str
+    at: str
+    layers: tuple[Layer, ...]
+    height: int = fact("1", tolerance=0.0)
+    width: int = fact("1", tolerance=0.0)
+    channels: int = fact("1", tolerance=0.0)

@@ -1,0 +1,160 @@
+"""Layer A: transformers, the shape of a stack of attention blocks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from .fields import fact
+
+__all__ = ["Latent", "Mixture", "Transformer"]
+
+
+@attrs.frozen
+class Mixture:
+    """Mixture of experts in the MLP.
+
+    Parameters
+    ----------
+    experts : int, count
+        Routed experts per layer.
+    active : int, count
+        Routed experts per token.
+    ffn : int, count
+        Inner width of one expert.
+    shared : int, count
+        Experts that every token passes, each ``ffn`` wide.
+    dense_layers : int, count
+        Layers without experts, wherever they stand, which use the model's own ``ffn``.
+    router_bias : bool
+        One bias per routed expert in the router.
+    shared_gate : bool
+        A learned gate, as wide as the model, on the shared experts.
+    """
+
+    experts: int = fact("1", tolerance=0.0)
+    active: int = fact("1", tolerance=0.0)
+    ffn: int = fact("1", tolerance=0.0)
+    shared: int = fact("1", default=0, tolerance=0.0, zero=True)
+    dense_layers: int = fact("1", default=0, tolerance=0.0, zero=True)
+    router_bias: bool = False
+    shared_gate: bool = False
+
+
+@attrs.frozen
+class Latent:
+    """Multi-head latent attention: keys and values are kept compressed.
+
+    Parameters
+    ----------
+    kv_rank : int, count
+        Width of the compressed key-value vector.
+    rope_dim, nope_dim, v_dim : int, count
+        Head widths: rotary part and plain part of queries and keys, and values.
+    q_rank : int, count
+        Width of the compressed query; 0 when queries are projected directly.
+    """
+
+    kv_rank: int = fact("1", tolerance=0.0)
+    rope_dim: int = fact("1", tolerance=0.0)
+    nope_dim: int = fact("1", tolerance=0.0)
+    v_dim: int = fact("1", tolerance=0.0)
+    q_rank: int = fact("1", default=0, tolerance=0.0, zero=True)
+
+
+@attrs.frozen
+class Transformer:
+    """A stack of equal attention blocks: decoder, encoder or vision transformer.
+
+    Parameters
+    ----------
+    layers, hidden, heads, kv_heads, head_dim, ffn : int, count
+        Blocks, width, query heads, key-value heads, width of a query and key head, inner width of the MLP.
+        With latent attention ``latent`` says how wide the parts of a head are.
+    vocab : int, count
+        Rows of the token embedding; 0 for a vision transformer.
+    context : int, token
+        Longest sequence.
+    causal : bool
+        Whether a token sees only what came before it.
+    gated : bool
+        Whether the MLP has a gate (three matrices instead of two).
+    tied : bool
+        Whether input and output embedding are one matrix.
+    head : bool
+        Whether there is an output projection to the vocabulary.
+    norm : str
+        ``rms`` (one vector; also a layer norm without bias) or ``layer`` (weight and bias).
+    qkv_bias, bias, head_bias : bool
+        Bias on the query-key-value projection; bias on every linear layer of a block; bias on the
+        output projection to the vocabulary.
+    key_bias : bool
+        Whether the keys take part in the bias of the query-key-value projection.
+    parallel : bool
+        Attention and MLP both read the input of the block, and their outputs are added together.
+    shared_norm : bool
+        One norm serves attention and MLP of a parallel block.
+    sinks : bool
+        One learned attention sink per query head.
+    qk_norm : bool
+        RMS norm on each query and key head.
+    sandwich_norm : bool
+        A second norm after attention and after the MLP.
+    positions : int, count
+        Stored position embeddings.
+    relative : int, count
+        Buckets of a learned relative position bias, one number per bucket and head, shared by all layers.
+    token_types : int, count
+        Segment embeddings of an encoder.
+    final_norm, embedding_norm, pooler : bool
+        Norm before the head; norm after the embedding; dense layer on the first position.
+    window : int, token
+        Sliding attention window; 0 for none.
+    window_every : int, count
+        One layer in so many attends to everything; 0 means all layers use the window.
+    patch, image, channels, classes : int
+        Vision transformer: patch side, image side, colour channels, classes of the head. One class
+        token stands before the patches.
+    mixture : Mixture or None
+        Experts.
+    latent : Latent or None
+        Latent attention.
+    """
+
+    layers: int = fact("1", tolerance=0.0)
+    hidden: int = fact("1", tolerance=0.0)
+    heads: int = fact("1", tolerance=0.0)
+    ffn: int = fact("1", tolerance=0.0)
+    context: int = fact("token", tolerance=0.0)
+    kv_heads: int = fact("1", tolerance=0.0)
+    head_dim: int = fact("1", tolerance=0.0)
+    vocab: int = fact("1", default=0, tolerance=0.0, zero=True)
+    causal: bool = True
+    gated: bool = True
+    tied: bool = False
+    head: bool = True
+    norm: Literal["rms", "layer"] = "rms"
+    qkv_bias: bool = False
+    bias: bool = False
+    head_bias: bool = False
+    key_bias: bool = True
+    parallel: bool = False
+    shared_norm: bool = False
+    sinks: bool = False
+    qk_norm: bool = False
+    sandwich_norm: bool = False
+    final_norm: bool = True
+    embedding_norm: bool = False
+    pooler: bool = False
+    positions: int = fact("1", default=0, tolerance=0.0, zero=True)
+    relative: int = fact("1", default=0, tolerance=0.0, zero=True)
+    token_types: int = fact("1", default=0, tolerance=0.0, zero=True)
+    window: int = fact("token", default=0, tolerance=0.0, zero=True)
+    window_every: int = fact("1", default=0, tolerance=0.0, zero=True)
+    patch: int = fact("1", default=0, tolerance=0.0, zero=True)
+    image: int = fact("1", default=0, tolerance=0.0, zero=True)
+    channels: int = fact("1", default=3, tolerance=0.0)
+    classes: int = fact("1", default=0, tolerance=0.0, zero=True)
+    mixture: Mixture | None = None
+    latent: Latent | None = None

@@ -1,0 +1,70 @@
+"""A stack's file with its calibrations, byte for byte reproducible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+from mlsysim.records.stack import Calibration
+from mlsysim.entities import Entry
+
+__all__ = ["calibration_text", "write_stack"]
+
+_MARK = "\n[[calibrations]]\n"
+
+
+def _number(value: float) -> str:
+    return repr(float(value))
+
+
+def calibration_text(found: Calibration) -> str:
+    """Write one calibration.
+
+    Parameters
+    ----------
+    found : Calibration
+        The calibration.
+
+    Returns
+    -------
+    str
+        A TOML table of the array ``calibrations``.
+    """
+    lines = [f'device = "{found.device}"', f'precision = "{found.precision}"']
+    for name, unit in (("compute", ""), ("memory", ""), ("overhead", " s"), ("reserve", " B")):
+        value = getattr(found, name)
+        if value is not None:
+            lines.append(f'{name} = "{_number(value)}{unit}"')
+    lines.append(f'sigma = "{_number(found.sigma)}"')
+    rows = ", ".join("[" + ", ".join(map(_number, row)) + "]" for row in found.covariance)
+    lines.append(f"covariance = [{rows}]")
+    lines.append("rows = [")
+    lines += [f'    "{row}",' for row in found.rows]
+    lines.append("]")
+    lines += [f'command = "{found.command}"', f'version = "{found.version}"', f'date = "{found.date}"']
+    return _MARK + "\n".join(lines) + "\n"
+
+
+def _same(first: Calibration, second: Calibration) -> bool:
+    return attrs.evolve(first, date="", version="") == attrs.evolve(second, date="", version="")
+
+
+def write_stack(entry: Entry, new: Calibration) -> str:
+    """Return the text of a stack's file with one calibration replaced or added.
+
+    Parameters
+    ----------
+    entry : Entry
+        The stack.
+    new : Calibration
+        The calibration; where it repeats what stands there, date and version stay.
+
+    Returns
+    -------
+    str
+    """
+    head = Path(entry.path).read_text(encoding="utf-8").partition(_MARK)[0].rstrip("\n") + "\n"
+    kept: dict[tuple[str, str], Calibration] = {(c.device, c.precision): c for c in entry.record.calibrations}
+    old = kept.get((new.device, new.precision))
+    kept[new.device, new.precision] = old if old is not None and _same(old, new) else new
+    return head + "".join(calibration_text(kept[key]) for key in sorted(kept))

@@ -1,0 +1,289 @@
+"""From a request for many devices to columns: checks, network, layout and what is assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from mlsysim.errors import ConfigError, SolverError
+from mlsysim.names import did_you_mean
+from mlsysim.records.infrastructure import Link
+from mlsysim.records.model import Model
+from mlsysim.records.scenario import Parallelism, Scenario, Training
+from mlsysim.shapes import parameters
+
+from ..formulas import parallel_constants as constants
+from ..formulas.collectives import oversubscribed_rate
+from ..lowering.shape import TransformerShape, number
+from .preparation import prepare_columns
+from .topology import DIMENSIONS
+
+__all__ = ["distributed_columns"]
+
+
+def distributed_columns(request: Any) -> dict[str, Any]:
+    """Flatten a request for many devices.
+
+    Parameters
+    ----------
+    request : Request
+        Scenario, records (model, device, stack, node, links), claims and settings.
+
+    Returns
+    -------
+    dict of str to number or object
+
+    Raises
+    ------
+    ConfigError
+        If the layout does not suit model, batch or devices; the message names the nearest legal values.
+    SolverError
+        If a link is missing or unknown.
+    """
+    scenario, records = request.scenario, request.records
+    if not isinstance(scenario.workload, Training):
+        raise SolverError(
+            f"the distributed solver answers training, and the scenario is {scenario.kind}",
+            where="system.devices", remedy="Set it to 1",
+        )  # fmt: skip
+    layout, assumed = settled(scenario)
+    single = attrs.evolve(scenario.system, devices=1)
+    columns = prepare_columns(
+        attrs.evolve(request, scenario=attrs.evolve(scenario, system=single, parallelism=Parallelism()))
+    )
+    shape = columns["shape"]
+    if not isinstance(shape, TransformerShape):
+        raise SolverError(
+            f"{records['model'].name} is a layer list, and the distributed solver answers transformers",
+            where="workload.model", remedy="Set system.devices to 1",
+        )  # fmt: skip
+    _check(layout, shape, scenario, columns)
+    settings = request.settings
+    columns |= {name: number(getattr(layout, name)) for name in ("data", "tensor", "pipeline", "context", "expert", "virtual")}
+    features, stage = columns["features"], layout.zero
+    if features.sharded_optimizer and stage == 0:
+        stage = 1
+    columns |= {
+        "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
+        "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
+        "context_kind": layout.context_kind, "placement": _placement(layout.placement),
+        "adapter": number(scenario.workload.adapter), "imbalance": settings.get("imbalance", constants.IMBALANCE),
+        "full_attention": settings.get("full_attention", 0.0), "layer_memo": {}, "layer_key": (),
+    }  # fmt: skip
+    columns |= _parameters(records["model"])
+    columns |= _network(records, scenario, number(scenario.system.devices))
+    columns |= _wide_columns(columns, features)
+    columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape, columns))
+    return columns
+
+
+def settled(scenario: Scenario) -> tuple[Parallelism, list[str]]:
+    """Return the layout, and what is assumed where the scenario gives none."""
+    layout, devices = scenario.parallelism, scenario.system.devices
+    if layout == Parallelism():
+        return attrs.evolve(layout, data=int(devices), zero=3), [
+            f"layout: fully sharded data parallelism over {devices} devices (set [parallelism])"
+        ]
+    return layout, []
+
+
+def _placement(text: str) -> tuple[str, ...]:
+    order = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in order:
+        if name not in DIMENSIONS:
+            raise ConfigError(
+                f"{name!r} is no dimension of a layout", where="parallelism.placement",
+                remedy=did_you_mean(name, DIMENSIONS) or f"Order {', '.join(DIMENSIONS)}",
+            )  # fmt: skip
+    if sorted(order) != sorted(DIMENSIONS):
+        raise ConfigError(
+            f"{text!r} does not name each dimension once", where="parallelism.placement",
+            remedy=f"Order {', '.join(DIMENSIONS)}",
+        )  # fmt: skip
+    return order
+
+
+def _legal(limit: int, *, up_to: int = 10**9) -> str:
+    return ", ".join(str(d) for d in range(1, min(limit, up_to) + 1) if limit % d == 0)
+
+
+def _nearest(value: int, limit: int) -> str:
+    legal = [d for d in range(1, limit + 1) if limit % d == 0]
+    below, above = max((d for d in legal if d <= value), default=1), min((d for d in legal if d >= value), default=limit)
+    return f"Nearest legal values: {below}" + (f" and {above}" if above != below else "")
+
+
+def _check(layout: Parallelism, shape: TransformerShape, scenario: Scenario, columns: Mapping[str, Any]) -> None:
+    batch = int(scenario.workload.batch)
+    sequence = int(columns["sequence"])
+    if batch < layout.data:
+        raise ConfigError(
+            f"a batch of {batch} leaves some of {layout.data} data-parallel ranks without a sample",
+            where="parallelism.data", remedy=_nearest(layout.data, batch),
+        )  # fmt: skip
+    if layout.micro_batch > -(-batch // layout.data):
+        raise ConfigError(
+            f"a micro-batch of {layout.micro_batch} is more than the {-(-batch // layout.data)} samples of a rank",
+            where="parallelism.micro_batch", remedy=f"At most {-(-batch // layout.data)}",
+        )  # fmt: skip
+    if layout.context > 1 and sequence % layout.context:
+        raise ConfigError(
+            f"context = {layout.context} does not divide a sequence of {sequence} tokens",
+            where="parallelism.context", remedy=_nearest(layout.context, sequence),
+        )  # fmt: skip
+    if layout.context_kind == "all-to-all" and layout.context > shape.kv_heads / min(layout.tensor, shape.kv_heads):
+        raise ConfigError(
+            f"all-to-all context = {layout.context} exceeds the key-value heads of a tensor-parallel rank",
+            where="parallelism.context", remedy='Use context_kind = "ring", or a smaller degree',
+        )  # fmt: skip
+    group = layout.data * layout.context * (layout.tensor if layout.expert > 1 else 1)
+    if group % layout.expert:
+        raise ConfigError(
+            f"expert = {layout.expert} does not divide the {group} devices that share a stage",
+            where="parallelism.expert", remedy=_nearest(layout.expert, group),
+        )  # fmt: skip
+    if layout.expert > 1 and not shape.experts:
+        raise ConfigError("the model has no experts", where="parallelism.expert", remedy="Set it to 1")
+    if layout.virtual > 1 and layout.pipeline == 1:
+        raise ConfigError(
+            "one stage has nothing to interleave", where="parallelism.virtual", remedy="Set it to 1, or pipeline > 1"
+        )
+    if layout.pipeline * layout.virtual > shape.layers + 2:
+        raise ConfigError(
+            f"{layout.pipeline} stages of {layout.virtual} chunks are more than {shape.layers:g} layers",
+            where="parallelism.virtual", remedy=f"At most {int(shape.layers // layout.pipeline)}",
+        )  # fmt: skip
+    if layout.zero == 3 and layout.pipeline > 1:
+        raise ConfigError(
+            "fully sharded parameters would be gathered for every micro-batch of every stage",
+            where="parallelism.zero", remedy="Use zero = 1 with a pipeline",
+        )  # fmt: skip
+    if layout.shard and (layout.data * layout.context) % layout.shard:
+        raise ConfigError(
+            f"shard = {layout.shard} does not divide {layout.data * layout.context} data-parallel ranks",
+            where="parallelism.shard", remedy=_nearest(layout.shard, layout.data * layout.context),
+        )  # fmt: skip
+    if layout.virtual > 1 and layout.schedule != "1f1b":
+        raise ConfigError(
+            f"{layout.schedule} does not interleave", where="parallelism.schedule", remedy='Use "1f1b", or virtual = 1'
+        )
+    if layout.sequence and layout.tensor == 1:
+        raise ConfigError("sequence parallelism divides over a tensor-parallel group, and there is none",
+                          where="parallelism.sequence", remedy="Leave it out")  # fmt: skip
+
+
+def _parameters(model: Model) -> dict[str, Any]:
+    found = parameters(model)
+    assert model.transformer is not None
+    mixture = model.transformer.mixture
+    experts = 0.0
+    if mixture is not None:
+        matrices = 3.0 if model.transformer.gated else 2.0
+        experts = (model.transformer.layers - mixture.dense_layers) * mixture.experts * matrices
+        experts = experts * model.transformer.hidden * mixture.ffn
+    total = number(found.total)
+    ends = number(found.embedding + found.head)
+    head = number(found.head) or number(found.embedding)
+    return {
+        "layer_parameters": (total - ends - experts) / number(model.transformer.layers),
+        "expert_parameters": experts / number(model.transformer.layers),
+        "first_parameters": number(found.embedding), "last_parameters": head, "tied": not found.head,
+    }  # fmt: skip
+
+
+def _rate(link: Link, share: float) -> Any:
+    return link.bandwidth * share if link.achieved is None else link.achieved
+
+
+def _network(records: Mapping[str, Any], scenario: Scenario, devices: Any) -> dict[str, Any]:
+    node, inner, outer, fabric = (records.get(role) for role in ("node", "inner", "outer", "fabric"))
+    if node is None or inner is None:
+        raise SolverError(
+            f"no node of the registry says how {scenario.system.device} devices are joined",
+            where="system.node", remedy="Name a node or a cluster that holds this device",
+        )  # fmt: skip
+    links = node.inner_links if node.inner_links is not None else 1.0
+    domain = number(node.domain if node.domain is not None else node.devices)
+    torus = 3.0 if links >= 6.0 else 2.0
+    is_torus = inner.name.lower().find("inter-chip") >= 0 or (fabric is not None and fabric.topology == "torus")
+    if devices > domain and outer is None:
+        raise SolverError(
+            f"{devices:g} devices need a network, and {node.name} has no link that leaves its domain of {domain:g}",
+            where="system.devices", remedy=f"At most {domain:g}, or name a node with an outer link",
+        )  # fmt: skip
+    rate = _rate(inner, constants.INNER_SHARE)
+    columns: dict[str, Any] = {"domain": domain, "inner_rate": rate if is_torus else rate * links}
+    if is_torus:
+        columns |= {"torus_links": number(links), "torus_dimensions": torus}
+    if inner.reduced is not None:
+        columns["reduced_rate"] = inner.reduced * links
+    if outer is None:
+        columns["outer_rate"] = columns["inner_rate"]
+    else:
+        share = _rate(outer, constants.OUTER_SHARE) * (node.outer_links or 1.0) / node.devices
+        loss = 1.0
+        if fabric is not None and fabric.oversubscription is not None and fabric.topology != "rail-optimised":
+            loss = fabric.oversubscription
+        if fabric is not None and fabric.topology == "dragonfly":
+            loss = loss / constants.DRAGONFLY_SHARE
+        columns["outer_rate"] = oversubscribed_rate(share, loss)
+    columns |= _ways(inner, outer)
+    columns["inner_occupancy"] = constants.INNER_OCCUPANCY if inner.occupancy is None else inner.occupancy
+    columns["outer_occupancy"] = constants.OUTER_OCCUPANCY
+    if outer is not None and outer.occupancy is not None:
+        columns["outer_occupancy"] = outer.occupancy
+    return columns
+
+
+def _ways(inner: Link, outer: Link | None) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for i, (name, default) in enumerate((("short", constants.SHORT_WAY), ("long", constants.LONG_WAY))):
+        base, step, far, share = default
+        if len(inner.protocols) > i:
+            base, step, share = inner.protocols[i].base, inner.protocols[i].step, inner.protocols[i].share
+        if outer is not None and len(outer.protocols) > i:
+            far = outer.protocols[i].step
+        columns |= {f"{name}_base": base, f"{name}_inner_step": step, f"{name}_outer_step": far, f"{name}_share": share}
+    return columns
+
+
+def _wide_columns(columns: Mapping[str, Any], features: Any) -> dict[str, Any]:
+    """Bytes of stored parameters, gradients and states, as the stack keeps them."""
+    half, full = columns["weight_width"], columns["full_width"]
+    found = {
+        "stored_width": full if features.wide_weights else half,
+        "gradient_width": full if features.wide_gradients or features.wide_weights else columns["gradient_width"],
+        "sent_width": full if features.wide_reduction else half,
+        "gathered_width": half,
+    }
+    if features.wide_weights:
+        found["master_width"] = 0.0
+        found["weight_passes"] = 2.0
+        found["optimizer_width"] = full
+    else:
+        found["optimizer_width"] = half
+    return found
+
+
+def _notes(layout: Parallelism, shape: TransformerShape, columns: Mapping[str, Any]) -> list[str]:
+    notes: list[str] = []
+    features = columns["features"]
+    chunks = layout.pipeline * layout.virtual
+    if shape.layers % chunks:
+        ends = 2 if features.ends_as_layers else 0
+        most = -(-(int(shape.layers) + ends) // chunks) * layout.virtual
+        what = " with embedding and output projection as a layer each" if ends else ""
+        notes.append(f"{shape.layers:g} layers on {layout.pipeline} stages{what}: at most {most} a stage, the first and last have fewer")
+    batch, data = int(columns["batch"]), layout.data
+    micro = layout.micro_batch or -(-batch // data)
+    rounds = -(-batch // (data * micro))
+    padded = rounds if layout.virtual == 1 else -(-rounds // layout.pipeline) * layout.pipeline
+    if padded * data * micro != batch:
+        notes.append(f"a batch of {batch} is padded to {padded * data * micro}: {padded} micro-batches of {micro} on {data} ranks")
+    if layout.tensor > shape.kv_heads and not shape.latent:
+        notes.append(f"{layout.tensor} tensor-parallel ranks keep copies of {shape.kv_heads:g} key-value heads")
+    if columns["zero"] != layout.zero:
+        notes.append(f"the optimizer is sharded over the data-parallel group, as the stack does by default")
+    return notes

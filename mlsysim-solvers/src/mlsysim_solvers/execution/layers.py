@@ -1,0 +1,199 @@
+"""Times of one layer and of both ends of a transformer on one device, for one micro-batch.
+
+They depend on few numbers of a layout (tensor, context and expert degree, micro-batch), so arrays of
+layouts are answered from a small table of distinct combinations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mlsysim.numeric import is_array
+from mlsysim.tracing import named
+
+from ..lowering.attention import SCORE_ROWS, Abilities
+from ..lowering.operators import Formats, Table
+from ..lowering.parallel import Division, forward, head, lookup
+from ..lowering.shape import TransformerShape
+from ..lowering.training import backward, loss, recomputed
+from .engine import Machine, Totals, run
+
+__all__ = ["Layer", "Setup", "layer_times"]
+
+
+class Layer(NamedTuple):
+    """Times of one micro-batch on one device; layers are averaged over dense and expert ones.
+
+    Parameters
+    ----------
+    forward, inputs, weights, again : float or array, s
+        Forward pass, gradients of inputs, gradients of weights and recomputation of one layer.
+    embedding, head : float or array, s
+        Both passes of either end.
+    head_forward : float or array, s
+        Forward part of the head.
+    compute, overhead : float or array, s
+        Parts of a layer's time that arithmetic and kernels set.
+    expert : float or array, s
+        Part of forward and backward that the experts' products take.
+    """
+
+    forward: Any
+    inputs: Any
+    weights: Any
+    again: Any
+    embedding: Any
+    head: Any
+    head_forward: Any
+    compute: Any
+    overhead: Any
+    expert: Any
+
+
+class Setup(NamedTuple):
+    """What is common to all layouts of one question.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats, plain : Formats
+        Number formats of layers, and of what stays in 16 bits.
+    abilities : Abilities
+        What the stack can do.
+    machine, plain_machine : Machine
+        Rates in either.
+    recompute : str
+        none, selective or full.
+    full_width : float, B
+        Bytes of a logit.
+    frozen : bool
+        Whether the model's own weights stay as they are.
+    """
+
+    shape: TransformerShape
+    formats: Formats
+    plain: Formats
+    abilities: Abilities
+    machine: Machine
+    plain_machine: Machine
+    recompute: str
+    full_width: Any
+    frozen: bool
+
+
+def _split(table: Table) -> tuple[Table, Table]:
+    """Part a backward pass into gradients of inputs and of weights."""
+    weights = [row for row in table if row.name.endswith(": weight gradient")]
+    return [row for row in table if not row.name.endswith(": weight gradient")], weights
+
+
+def _again(table: Table, setup: Setup) -> Table:
+    if setup.recompute == "full":
+        return recomputed(table)
+    if setup.recompute == "selective" and not setup.abilities.fused_attention:
+        return recomputed([row for row in table if row.name in SCORE_ROWS])
+    return []
+
+
+def _time(table: Table, machine: Machine) -> Totals:
+    return run(table, machine) if table else Totals(*(0.0,) * 7)
+
+
+def _direct(setup: Setup, division: Division, batch: Any, sequence: Any) -> Layer:
+    """Run the tables as they are."""
+    shape, machine = setup.shape, setup.machine
+    table = forward(shape, setup.formats, setup.abilities, division, batch, sequence)
+    fused = setup.abilities.fused_attention
+    inputs, weights = _split(backward(table, fused_attention=fused))
+    if setup.frozen:
+        weights = []
+    ahead, back, own, again = (_time(part, machine) for part in (table, inputs, weights, _again(table, setup)))
+    n = shape.layers
+    first = lookup(shape, setup.plain, division, batch, sequence)
+    first = first + backward(first, fused_attention=fused)
+    last = head(shape, setup.plain, division, batch, sequence)
+    rows = batch / division.context * sequence
+    tail = [loss(rows, shape.vocab / division.tensor, setup.full_width)] if shape.head else []
+    ends = run(first, setup.plain_machine).time
+    out = run(last, setup.plain_machine).time
+    behind = run(backward(last, fused_attention=fused) + tail, setup.plain_machine).time
+    mixed = [row for row in (*table, *inputs, *weights) if row.kind == "grouped_gemm"]
+    return Layer(
+        named(ahead.time / n, "layer, forward"), named(back.time / n, "layer, gradients of inputs"),
+        named(own.time / n, "layer, gradients of weights"), named(again.time / n, "layer, recomputed"), named(ends, "embedding"),
+        named(out + behind, "output projection and loss"), out,
+        (ahead.compute + back.compute + own.compute + again.compute) / n,
+        (ahead.overhead + back.overhead + own.overhead + again.overhead) / n,
+        _time(mixed, machine).time / n if mixed else 0.0,
+    )  # fmt: skip
+
+
+def _slice(setup: Setup, rows: Any) -> Setup:
+    """Return the setup for some rows of a sweep."""
+    def part(record: Any) -> Any:
+        return type(record)(*(v[rows] if is_array(v) else v for v in record))
+
+    return setup._replace(machine=part(setup.machine), plain_machine=part(setup.plain_machine))
+
+
+def layer_times(setup: Setup, division: Division, batch: Any, sequence: Any, known: dict[Any, Layer]) -> Layer:
+    """Return the times of one layer.
+
+    Parameters
+    ----------
+    setup : Setup
+        What is common.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences of a micro-batch, and tokens of each.
+    known : dict
+        Times already found for single combinations; filled.
+
+    Returns
+    -------
+    Layer
+    """
+    keys = (division.tensor, division.context, division.expert, batch, sequence)
+    rates = [v for m in (setup.machine, setup.plain_machine) for v in m if is_array(v)]
+    if not rates and not any(map(is_array, keys)):
+        if all(type(k) is float for k in keys) and type(setup.machine.bandwidth) is float:
+            key = (*keys, division.sequence, setup.recompute)
+            if key not in known:
+                known[key] = _direct(setup, division, batch, sequence)
+            return known[key]
+        return _direct(setup, division, batch, sequence)
+    if is_array(sequence):
+        return _direct(setup, division, batch, sequence)
+    return _gathered(setup, division, batch, sequence, known, rates)
+
+
+def _gathered(
+    setup: Setup, division: Division, batch: Any, sequence: Any, known: dict[Any, Layer], rates: list[Any]
+) -> Layer:
+    import numpy as np
+
+    size = max(v.size for v in (*division[:3], batch, *rates) if is_array(v))
+    packed = np.zeros(size, dtype=np.int64)
+    for value in (division.tensor, division.context, division.expert, batch):
+        packed = packed * 65536 + (value.astype(np.int64) if is_array(value) else int(value))
+    if not is_array(division.tensor) and not any(is_array(v) for v in (*division[:3], batch)):
+        combinations, codes = packed[:1], np.zeros(size, dtype=np.intp)
+    else:
+        combinations, codes = np.unique(packed, return_inverse=True)
+    found: list[Any] = []
+    out = None if not rates else [np.empty(size) for _ in Layer._fields]
+    for i, code in enumerate(combinations.tolist()):
+        b, e, c, t = (float((code >> shift) & 65535) for shift in (0, 16, 32, 48))
+        one = Division(t, c, e, division.sequence)
+        if out is None:
+            found.append(layer_times(setup, one, b, sequence, known))
+            continue
+        rows = np.flatnonzero(codes == i)
+        for column, value in zip(out, _direct(_slice(setup, rows), one, b, sequence), strict=True):
+            column[rows] = value
+    if out is not None:
+        return Layer._make(out)
+    table = np.array(found)
+    return Layer._make(table.T.take(codes, axis=1)) if len(combinations) > 1 else Layer._make(np.broadcast_to(found[0][j], size) for j in range(len(Layer._fields)))

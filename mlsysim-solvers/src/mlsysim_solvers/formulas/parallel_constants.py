@@ -1,0 +1,68 @@
+"""Constants of distributed training: each with its reference, or an estimate with its range."""
+
+from __future__ import annotations
+
+__all__ = [
+    "COMMUNICATION_LOG_SD", "HIDDEN_CONTEXT", "HIDDEN_DATA", "HIDDEN_EXPERT", "HIDDEN_PIPELINE", "HIDDEN_TENSOR",
+    "IMBALANCE", "LONG_WAY", "OUTER_SHARE", "INNER_SHARE", "SHORT_WAY", "BUCKET_ELEMENTS", "BUCKET_PER_RANK",
+    "INNER_OCCUPANCY", "OUTER_OCCUPANCY", "LIVE_LAYERS", "DRAGONFLY_SHARE",
+]  # fmt: skip
+
+HIDDEN_TENSOR = 0.7
+"""Share of tensor-parallel communication that a stack hides which splits products to overlap it. Estimate,
+range 0.5 to 0.9."""
+
+HIDDEN_DATA = 0.9
+"""Share of gradient and parameter exchange that a stack hides beside backward and forward passes. Estimate,
+range 0.75 to 1: the last bucket and the first gather have nothing to hide behind."""
+
+HIDDEN_PIPELINE = 0.9
+"""Share of messages between stages that an interleaved schedule with asynchronous messages hides. Estimate,
+range 0.7 to 1."""
+
+HIDDEN_CONTEXT = 0.9
+"""Share of the ring exchange of keys and values that hides behind attention blocks. Estimate, range 0.7 to 1."""
+
+HIDDEN_EXPERT = 0.5
+"""Share of expert exchange that a stack hides which overlaps it with other work. Estimate, range 0.2 to 0.9."""
+
+IMBALANCE = 1.0
+"""Tokens of the busiest expert-parallel device over the mean. 1 for routers that balance by force, as
+benchmarks do; trained routers reach 1.1 to 2."""
+
+INNER_SHARE = 0.8
+"""Rate of a ring over the line rate of the inner link where no collective was measured. Estimate, range 0.7 to
+0.9: 0.78 and 0.82 were measured on two generations of one maker."""
+
+OUTER_SHARE = 0.9
+"""Rate of a ring over the line rate of a network interface. Estimate, range 0.75 to 0.96."""
+
+SHORT_WAY = (3.6e-6, 0.47e-6, 2.7e-6, 0.25)
+"""Base, hop inside, hop between domains (s) and payload share of the protocol for short messages where a link
+states none: NVIDIA NCCL, src/graph/tuning.cc, ring, LL."""
+
+LONG_WAY = (8.4e-6, 3.4e-6, 9.6e-6, 1.0)
+"""The same for long messages: ring, Simple."""
+
+BUCKET_ELEMENTS = 40e6
+"""Elements of a gradient bucket. Estimate, range 10e6 to 100e6."""
+
+BUCKET_PER_RANK = 1e6
+"""Elements by which a bucket grows with each data-parallel rank, so that hops stay a small part. Estimate."""
+
+INNER_OCCUPANCY = 0.15
+"""Share of the processors that a collective over the inner link takes where the link states none (Isaev et al.
+2023, Calculon, SC 23, systems/a100_80g.json: processor_usage of the first network)."""
+
+OUTER_OCCUPANCY = 0.02
+"""The same through network interfaces."""
+
+LIVE_LAYERS = 2.0
+"""Layers whose gathered parameters are alive at once in fully sharded training: the one that computes and the
+one that is fetched. Estimate, range 1 to 3."""
+
+DRAGONFLY_SHARE = 0.7
+"""Share of the interface rate that traffic across groups of a dragonfly keeps. Estimate, range 0.5 to 1."""
+
+COMMUNICATION_LOG_SD = 0.2
+"""Spread of collective times, natural-log units. Estimate, range 0.1 to 0.3."""

@@ -1,0 +1,188 @@
+"""One device's share of a transformer: the same operators on divided shapes, and the messages between them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mlsysim.numeric import maximum, where
+
+from ..formulas.elementwise import stream_bytes
+from ..formulas.mixture import distinct_experts, rows_per_expert
+from .attention import Abilities
+from .operators import ONCE, Formats, Operator, Table, gemm, stream
+from .shape import TransformerShape
+from .transformer import decoder_tail, embedding, forward_layers
+
+__all__ = ["Division", "casts", "divided", "forward", "head", "lookup"]
+
+
+class Division(NamedTuple):
+    """How one micro-batch is divided over devices.
+
+    Parameters
+    ----------
+    tensor, context, expert : float or array, count
+        Degrees.
+    sequence : bool
+        Whether norms are divided over the tensor-parallel group too.
+    """
+
+    tensor: Any
+    context: Any
+    expert: Any
+    sequence: bool
+
+    @property
+    def shards(self) -> Any:
+        """Devices over which norms and their activations are divided."""
+        return self.tensor if self.sequence else 1.0
+
+
+def divided(shape: TransformerShape, division: Division) -> TransformerShape:
+    """Return the part of each layer that one device of a tensor-parallel group computes.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    division : Division
+        Degrees.
+
+    Returns
+    -------
+    TransformerShape
+        Query heads and MLP columns divided; at least one key-value head each, so that more devices than
+        key-value heads keep copies. Experts are divided like an MLP unless expert parallelism spreads them.
+
+    References
+    ----------
+    Shoeybi et al. 2019, Megatron-LM, arXiv:1909.08053, section 3.
+    """
+    t = division.tensor
+    return shape._replace(
+        heads=shape.heads / t,
+        kv_heads=maximum(shape.kv_heads / t, 1.0 * (t / t)),
+        ffn=shape.ffn / t,
+        shared_ffn=shape.shared_ffn / t,
+        expert_ffn=where(division.expert > 1.0, shape.expert_ffn + 0.0 * t, shape.expert_ffn / t),
+        vocab=shape.vocab / t,
+    )
+
+
+def forward(
+    shape: TransformerShape, formats: Formats, abilities: Abilities, division: Division, batch: Any, sequence: Any
+) -> Table:
+    """Return the forward pass of all layers on one device.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The whole model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences of a micro-batch, and tokens of each before they are divided.
+
+    Returns
+    -------
+    list of Operator
+    """
+    own = divided(shape, division)
+    # Context parallelism balances causal work: a device does its share of every sequence.
+    part = batch / division.context
+    rows = part * sequence
+    table = forward_layers(own, formats, abilities, part, sequence, rows)
+    if division.sequence:
+        table = [_spread(row, division.tensor) for row in table]
+    if shape.expert_layers:
+        table = _local_experts(table, own, formats, division, rows, fused=abilities.fused_elementwise)
+    if formats.operand < formats.activation:
+        table = table + casts(table, formats)
+    return table
+
+
+def _spread(row: Operator, shards: Any) -> Operator:
+    """Divide norms and residuals over the tensor-parallel group."""
+    if row.name.startswith(("norms", "routing")):
+        return row._replace(activation_bytes=row.activation_bytes / shards)
+    return row
+
+
+def _local_experts(
+    table: Table, shape: TransformerShape, formats: Formats, division: Division, rows: Any, *, fused: bool
+) -> Table:
+    """Replace the experts by those of one device, which receive tokens from the whole expert-parallel group."""
+    e = division.expert
+    tokens = where(e > 1.0, rows / division.tensor, rows + 0.0 * e)
+    reached = distinct_experts(shape.experts, shape.active, tokens * e) / e
+    each = rows_per_expert(tokens, shape.active, reached)
+    count, width, up = shape.expert_layers, shape.expert_ffn, shape.matrices * shape.expert_ffn
+    own = {
+        "experts up": gemm("experts up", count, each, up, shape.hidden, formats, reached, out=width if fused else up,
+                           kind="grouped_gemm"),
+        "experts down": gemm("experts down", count, each, shape.hidden, width, formats, reached, kind="grouped_gemm"),
+    }  # fmt: skip
+    return [own.get(row.name, row) for row in table]
+
+
+def casts(table: Table, formats: Formats) -> Table:
+    """Return the quantisation of what enters matrix products in fewer bits than activations are kept in.
+
+    Parameters
+    ----------
+    table : list of Operator
+        Forward pass.
+    formats : Formats
+        Number formats.
+
+    Returns
+    -------
+    list of Operator
+        Each left operand is read once and written in two layouts, one for each pass that uses it.
+    """
+    width = formats.activation + 2.0 * formats.operand
+    found: Table = []
+    for row in table:
+        if row.kind in ("gemm", "grouped_gemm") and row.weight_bytes is not None and row.name != "router":
+            traffic = stream_bytes(row.m * row.batch, row.k, width)
+            found.append(stream(f"{row.name}: cast", row.count, traffic))
+    return found
+
+
+def lookup(shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any) -> Table:
+    """Return the embedding on the first stage.
+
+    Parameters
+    ----------
+    shape, formats, division, batch, sequence
+        As in :func:`forward`.
+
+    Returns
+    -------
+    list of Operator
+    """
+    part = batch / division.context
+    return embedding(shape, formats, part, part * sequence)
+
+
+def head(shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any) -> Table:
+    """Return final norm and output projection on the last stage.
+
+    Parameters
+    ----------
+    shape, formats, division, batch, sequence
+        As in :func:`forward`; the vocabulary is divided over the tensor-parallel group.
+
+    Returns
+    -------
+    list of Operator
+    """
+    part = batch / division.context
+    rows = part * sequence
+    table = [row if row.kind != "elementwise" else row._replace(activation_bytes=row.activation_bytes / division.shards)
+             for row in decoder_tail(divided(shape, division), formats, part, rows)]  # fmt: skip
+    return table or [stream("nothing", ONCE, 0.0, 0.0)]
