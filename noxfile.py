@@ -16,7 +16,7 @@ DISTRIBUTIONS = (CORE, REGISTRY, SOLVERS)
 PLUGINS = tuple(sorted(f"plugins/{path.parent.name}" for path in ROOT.glob("plugins/*/pyproject.toml")))
 CHECKOUT = (f"./{CORE}[plot]", f"./{REGISTRY}", f"./{SOLVERS}", *(f"./{plugin}" for plugin in PLUGINS))
 TEST_TOOLS = ("hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.5", "sybil>=8")
-DOCS_TOOLS = ("furo", "myst-parser>=3", "sphinx>=7.4", "sphinx-copybutton", "sphinx-design")
+DOCS_TOOLS = ("furo", "myst-parser>=3", "pytest>=8", "sphinx>=7.4", "sphinx-copybutton", "sphinx-design")
 SOURCES = (*(f"{name}/src" for name in (*DISTRIBUTIONS, *PLUGINS)),)
 # Unit tests hand over wrong things on purpose, know what is not None, and need no annotations of their own.
 TEST_TYPES = (

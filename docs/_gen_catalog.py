@@ -12,6 +12,9 @@ from mlsysim.units import format_quantity
 
 __all__ = ["pages"]
 
+FEW = 5
+"""Kinds whose entities have no more numbers than this on average share one page."""
+
 _COLOURS = {
     Level.ESTIMATE: "warning",
     Level.STATED: "secondary",
@@ -88,11 +91,14 @@ def pages() -> dict[str, str]:
     documents: dict[str, Any] = {}
     for kind in registry().kinds():
         entries = registry().entries(kind)
-        found[f"{kind}/index.md"] = _kind_page(kind, entries)
-        for entry in entries:
-            found[f"{kind}/{entry.key}.md"] = _entity_page(entry)
-            documents.update(entry.sources)
         claims = [s for entry in entries for s in _standings(entry).values()]
+        if len(claims) <= FEW * len(entries):
+            found[f"{kind}/index.md"] = _flat_page(kind, entries)
+        else:
+            found[f"{kind}/index.md"] = _kind_page(kind, entries)
+            found.update({f"{kind}/{entry.key}.md": _entity_page(entry) for entry in entries})
+        for entry in entries:
+            documents.update(entry.sources)
         verified = sum(s.verified for s in claims)
         overview.append([f"[{kind}]({kind}/index.md)", str(len(entries)), str(len(claims)), str(verified)])
     kinds = "\n".join(f"{kind}/index" for kind in registry().kinds())
@@ -128,6 +134,18 @@ def _kind_page(kind: str, entries: list[Entry]) -> str:
             ]
         )
     head = ["key", "name", "numbers", "verified", "weakest", "package"]
+    return f"# {kind.capitalize()}\n\n{table(head, rows)}"
+
+
+def _flat_page(kind: str, entries: list[Entry]) -> str:
+    rows = [
+        [f"`{entry.key}`", cell(entry.record.name), *_number(entry, field, standing)]
+        for entry in entries
+        for field, standing in _standings(entry).items()
+    ]
+    if not rows:
+        rows = [[f"`{entry.key}`", cell(entry.record.name), "", "", "", "", ""] for entry in entries]
+    head = ["key", "name", "field", "value", "as printed", "support", "document"]
     return f"# {kind.capitalize()}\n\n{table(head, rows)}"
 
 

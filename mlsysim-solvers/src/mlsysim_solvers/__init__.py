@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .distributed import DistributedSolver
     from .single_node import SingleNodeSolver
 
-__all__ = ["SingleNodeSolver"]
+__all__ = ["DistributedSolver", "SingleNodeSolver"]
 
-_WHERE = {"SingleNodeSolver": "single_node"}
+_WHERE = {"DistributedSolver": "distributed", "SingleNodeSolver": "single_node"}
 
 
 def __getattr__(name: str) -> object:

@@ -62,7 +62,7 @@ class EconomicsSolver:
             "amount": price.amount if price.amount is not None else 0.0,
             "price_devices": price.devices,
             "devices": request.scenario.system.devices,
-            "lifetime": lifetime,
+            **({"lifetime": lifetime} if lifetime else {}),
             **{name.removeprefix("performance."): value for name, value in request.inputs.items()},
         }
 
@@ -85,7 +85,7 @@ class EconomicsSolver:
             rate = named(hourly_rate(columns["rate"], columns["price_devices"], devices), "rent")
         else:
             outputs["macro.capital"] = purchase_share(columns["amount"], columns["price_devices"], devices)
-            if not columns["lifetime"]:
+            if "lifetime" not in columns:
                 return outputs
             rate = named(straight_line_rate(outputs["macro.capital"], columns["lifetime"]), "depreciation")
         work, priced = PRICED[columns["kind"]]

@@ -8,6 +8,7 @@ from typing import Any
 from mlsysim.hookspecs import hookimpl
 from mlsysim.solving import Setting, SolverSpec
 
+from . import training_declarations as training
 from .declarations import COLUMNS, OUTPUTS, SETTINGS
 
 __all__ = ["mlsysim_register_commands", "mlsysim_register_solvers"]
@@ -24,6 +25,7 @@ SINGLE_NODE = SolverSpec(
     name="single-node",
     title="Does it fit one device, how long does it take, and what binds?",
     question="performance",
+    devices="one",
     scenarios=("serving", "training", "inference"),
     target="mlsysim_solvers.single_node:SingleNodeSolver",
     inputs=("model", "device", "stack"),
@@ -49,6 +51,26 @@ SINGLE_NODE = SolverSpec(
     references=(
         "Williams, Waterman, Patterson 2009, Roofline, CACM 52(4)",
         "Korthikanti et al. 2022, arXiv:2205.05198",
+    ),
+)
+
+DISTRIBUTED = SolverSpec(
+    name="distributed",
+    title="Does a training layout fit its devices, how long is a step, and where does it go?",
+    question="performance",
+    scenarios=("training",),
+    devices="many",
+    target="mlsysim_solvers.distributed:DistributedSolver",
+    inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?"),
+    outputs=training.OUTPUTS,
+    columns=training.COLUMNS,
+    settings={name: Setting(unit, help, default) for name, (unit, help, default) in training.SETTINGS.items()},
+    labels=training.LABELS,
+    references=(
+        "Narayanan et al. 2021, arXiv:2104.04473",
+        "Korthikanti et al. 2022, arXiv:2205.05198",
+        "Rajbhandari et al. 2019, ZeRO, arXiv:1910.02054",
+        "NVIDIA NCCL, src/graph/tuning.cc",
     ),
 )
 
@@ -216,7 +238,7 @@ def mlsysim_register_solvers() -> Iterable[SolverSpec]:
     -------
     iterable of SolverSpec
     """
-    return [SINGLE_NODE, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING]
+    return [SINGLE_NODE, DISTRIBUTED, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING]
 
 
 @hookimpl

@@ -169,8 +169,8 @@ def _inference(c: Columns) -> dict[str, Any]:
     demand = Demand(fixed + batch * each, fitting_batch(usable - fixed, each))
     answers = _feasibility(c, demand, weights, within=within)
     answers |= _rates(c, totals, batch)
-    if c["rate"]:
-        answers["performance.duty"] = busy_share(c["rate"], answers["performance.throughput"])
+    if "rate" in c:
+        answers["performance.duty"] = busy_share(axis(c, "rate"), answers["performance.throughput"])
         answers["performance.duty.log_sd"] = answers["performance.latency.log_sd"]
     return answers
 
@@ -237,9 +237,10 @@ def _training(c: Columns) -> dict[str, Any]:
     if c["is_text"]:
         answers["performance.token_throughput"] = training_token_rate(batch, sequence, totals.time)
         answers["performance.token_throughput.log_sd"] = spread
-    amount, per_step = (c["tokens"], batch * sequence) if c["tokens"] else (c["samples"], batch)
-    if amount:
-        answers["performance.run_time"] = run_time(run_steps(amount, per_step), totals.time)
+    amount = "tokens" if "tokens" in c else "samples"
+    if amount in c:
+        per_step = batch * sequence if amount == "tokens" else batch
+        answers["performance.run_time"] = run_time(run_steps(axis(c, amount), per_step), totals.time)
         answers["performance.run_time.log_sd"] = spread
     return answers
 

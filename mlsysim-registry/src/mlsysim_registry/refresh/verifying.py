@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlsysim.entities import today
 from mlsysim.errors import MlsysimError, RegistryError
 
-from .http import Policy, fetch
+from ..web import get
 from .overlay import Verified
 from .reading import appears, text_of
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["citations", "verify"]
 
+MAX_BYTES = 20_000_000
+_OK = 200
 _BLOB = re.compile(r"https://github\.com/([^/]+/[^/]+)/blob/(.+)")
 
 
@@ -55,7 +57,7 @@ def _claims(registry: Registry) -> Iterator[tuple[str, Claim]]:
                 yield from ((f"{entry.name} {field}", claim) for claim in claims)
 
 
-def verify(source: Source, cited: list[tuple[str, Claim]], policy: Policy | None = None) -> Verified:
+def verify(source: Source, cited: list[tuple[str, Claim]], *, public: bool = True) -> Verified:
     """Read a document again and look for each number that it is cited for.
 
     Parameters
@@ -64,8 +66,8 @@ def verify(source: Source, cited: list[tuple[str, Claim]], policy: Policy | None
         The document.
     cited : list of (str, Claim)
         What it is cited for.
-    policy : Policy, optional
-        Limits of the connection.
+    public : bool
+        Refuse addresses of this machine and of private networks.
 
     Returns
     -------
@@ -76,7 +78,9 @@ def verify(source: Source, cited: list[tuple[str, Claim]], policy: Policy | None
     RegistryError
         If the document cannot be read, or holds no plain text.
     """
-    answer = fetch(_address(source.url), policy)
+    answer = get(_address(source.url), limit=MAX_BYTES, public=public)
+    if answer.status != _OK:
+        raise RegistryError(f"{answer.url} answers with status {answer.status}")
     text = text_of(answer.body, answer.kind)
     if text is None:
         raise RegistryError("holds no plain text (a PDF or an archive)", where=source.url,

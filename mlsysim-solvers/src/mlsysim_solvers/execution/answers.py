@@ -63,9 +63,10 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
     processors = axis(columns, "processors")
     tiles = columns["tiles"]
     vector = columns.get("vector_peak")
+    wide, share = columns.get("attention_peak", peak), columns.get("attention_achieved", columns["achieved"])
     return Machine(
         rate,
-        attention_rate(rate, peak, columns["attention_ceiling"]),
+        attention_rate(effective_rate(wide, share, ceiling), wide, columns["attention_ceiling"]),
         rate if vector is None else minimum(rate, effective_rate(vector, 1.0, ceiling)),
         effective_bandwidth(bandwidth, columns["memory_ceiling"]),
         axis(columns, "overhead"),
@@ -73,6 +74,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         tile_menu(tiles, processors).start() if type(processors) is float else TileMenu(tiles, processors),
         columns["flop_per_mac"],
         _slowness(columns, bandwidth),
+        columns.get("special_rate"),
         columns["features"].asynchronous,
     )
 

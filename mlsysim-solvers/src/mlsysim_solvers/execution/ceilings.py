@@ -7,25 +7,30 @@ from typing import Any
 
 from mlsysim.errors import SolverError
 from mlsysim.records.device import Device
+from mlsysim.records.precision import bytes_per_element
 from mlsysim.records.stack import Calibration, Stack
 
 from ..formulas.constants import (
     BETWEEN_STACK_LOG_SD,
+    CACHE_PER_CLOCK,
     COMPUTE_LOG_SD,
     INTERVAL_QUANTILE,
+    KV_REREAD_RATIO,
+    HALF_WIDTH,
     MATRIX_SHARE,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
     SHARE_LOG_SD,
+    SPECIAL_PER_CLOCK,
     STACK_SETS,
     VECTOR_SHARE,
     WITHIN_STACK_LOG_SD,
 )
-from ..formulas.roofline import achieved_share, issue_rate
+from ..formulas.roofline import achieved_share, issue_rate, special_rate
 from ..formulas.uncertainty import between_stack_variance, log_sd_of_range
 
-__all__ = ["ceiling_columns", "ceiling_notes", "spread_columns"]
+__all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "spread_columns"]
 
 
 def ceiling_columns(
@@ -86,7 +91,43 @@ def ceiling_columns(
     issue, clock, processors = stack.ceilings.issue, device.compute.clock, device.compute.processors
     if issue is not None and clock is not None and processors is not None:
         columns["issue_rate"] = issue_rate(issue, processors, clock)
+    if clock is not None and processors is not None and peak.engine == "matrix":
+        columns["special_rate"] = special_rate(SPECIAL_PER_CLOCK, processors, clock)
+    wide = _attention_format(device, precision)
+    if wide != precision:
+        columns["attention_peak"] = device.peak_of(wide).dense
+        columns["attention_achieved"] = _achieved(device, wide)[0]
     return columns
+
+
+def cache_ratio(device: Device) -> Any:
+    """Return how many times faster the last-level cache is read than memory.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+
+    Returns
+    -------
+    float, ratio
+        From the number of processors and their clock; a general ratio where they are not known.
+    """
+    clock, processors, bandwidth = device.compute.clock, device.compute.processors, device.memory.bandwidth
+    if clock is None or processors is None or bandwidth is None:
+        return KV_REREAD_RATIO
+    return issue_rate(CACHE_PER_CLOCK, processors, clock) / bandwidth
+
+
+def _attention_format(device: Device, precision: str) -> str:
+    """Return the format of attention: 16 bits also where matrix products run in fewer."""
+    if bytes_per_element(precision) >= HALF_WIDTH:
+        return precision
+    for name in ("bf16", "fp16"):
+        peak = device.compute.peak.get(name)
+        if peak is not None and peak.dense is not None and peak.engine == device.peak_of(precision).engine:
+            return name
+    return precision
 
 
 def _achieved(device: Device, precision: str) -> tuple[Any, str]:
@@ -221,6 +262,8 @@ def spread_columns(
         )  # fmt: skip
     if found is not None:
         scatter = float(found.sigma) * float(found.sigma)
+        if found.device == "*":
+            scatter += BETWEEN_STACK_LOG_SD * BETWEEN_STACK_LOG_SD
     else:
         scatter = between_stack_variance(BETWEEN_STACK_LOG_SD, WITHIN_STACK_LOG_SD, STACK_SETS)
     if _achieved(device, precision)[1] and (found is None or found.device == "*"):

@@ -16,6 +16,7 @@ from mlsysim.shapes import parameters
 
 from ..formulas import parallel_constants as constants
 from ..formulas.collectives import oversubscribed_rate
+from ..formulas.roofline import achieved_share
 from ..lowering.shape import TransformerShape, number
 from .preparation import prepare_columns
 from .topology import DIMENSIONS
@@ -75,6 +76,7 @@ def distributed_columns(request: Any) -> dict[str, Any]:
     columns |= _parameters(records["model"])
     columns |= _network(records, scenario, number(scenario.system.devices))
     columns |= _wide_columns(columns, features)
+    columns |= _plain(records["device"], columns)
     columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape, columns))
     return columns
 
@@ -265,6 +267,16 @@ def _wide_columns(columns: Mapping[str, Any], features: Any) -> dict[str, Any]:
     else:
         found["optimizer_width"] = half
     return found
+
+
+def _plain(device: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Rates of what stays in 16 bits where layers run in fewer."""
+    if columns["operand_width"] >= columns["activation_width"]:
+        return {}
+    peak = device.compute.peak.get("bf16") or device.compute.peak.get("fp16")
+    if peak is None or peak.dense is None:
+        return {}
+    return {"plain_peak": peak.dense, "achieved_plain": 1.0 if peak.achieved is None else achieved_share(peak.achieved, peak.dense)}
 
 
 def _notes(layout: Parallelism, shape: TransformerShape, columns: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,14 @@ from mlsysim.numeric import maximum, minimum, where
 from mlsysim.tracing import Traced, named
 
 from ..formulas.gemm import matmul_flops, padded_flops
-from ..formulas.roofline import compute_bound_time, compute_time, kernel_time, memory_time, operator_time
+from ..formulas.roofline import (
+    compute_bound_time,
+    compute_time,
+    kernel_time,
+    memory_time,
+    operator_time,
+    special_time,
+)
 from ..lowering.operators import STREAM_KINDS, Table
 from .quantisation import TileMenu
 
@@ -35,6 +42,8 @@ class Machine(NamedTuple):
     weight_slowness : float or array, ratio, or None
         Memory bandwidth over that of the storage from which weights are read in place; None when they
         lie in memory.
+    special_rate : float, 1/s, or None
+        Exponentials per time; None where nobody knows the units.
     asynchronous : bool
         Whether the host's time per kernel overlaps with the device's, so that the longer of both counts.
     """
@@ -48,6 +57,7 @@ class Machine(NamedTuple):
     menu: TileMenu
     flop_per_mac: Any
     weight_slowness: Any = None
+    special_rate: Any = None
     asynchronous: bool = False
 
 
@@ -112,7 +122,7 @@ def run(table: Table, machine: Machine) -> Totals:
     -----
     t = sum over operators of count (max(F / (P q), Q / B) + n t_k).
     """
-    matrix_rate, attention, vector, bandwidth, overhead, processors, menu, flop_per_mac, slowness, ahead = machine
+    matrix_rate, attention, vector, bandwidth, overhead, processors, menu, flop_per_mac, slowness, special, ahead = machine
     area_of = menu.area
     # For an explanation each row is a group of its own, so that the tree shows operators by name.
     labelled = isinstance(bandwidth, Traced)
@@ -130,6 +140,8 @@ def run(table: Table, machine: Machine) -> Totals:
         else:
             if kind == "attention":
                 own_work = compute_time(work, attention)
+                if special is not None:
+                    own_work = own_work + special_time(batch, special)
                 moved = own_bytes + cache
                 own_move = memory_time(moved + repeated, bandwidth)
             else:

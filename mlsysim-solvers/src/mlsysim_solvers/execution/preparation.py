@@ -15,7 +15,7 @@ from mlsysim.records.stack import Stack
 from ..formulas import constants
 from ..lowering.network import network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
-from .ceilings import ceiling_columns, ceiling_notes, spread_columns
+from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
 
 __all__ = ["prepare_columns"]
 
@@ -66,7 +66,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         columns["pass_tokens"] = number(stack.pass_tokens)
     columns |= {
         "attention_ceiling": _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING),
-        "reread_ratio": _setting(settings, "kv_reread_ratio", constants.KV_REREAD_RATIO),
+        "reread_ratio": _setting(settings, "kv_reread_ratio", 0.0) or cache_ratio(device),
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
@@ -217,10 +217,12 @@ def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
     columns["sequence"] = shape.patches + 1.0 if images else number(workload.sequence)
     columns["is_text"] = text and not images
     if isinstance(workload, Inference):
-        return columns | {"rate": number(workload.rate)}
+        return columns | ({"rate": number(workload.rate)} if workload.rate else {})
+    columns["recompute"] = workload.recompute
+    # The amount of a run is a column only where there is one, so that compute() never asks an array for its truth.
     return columns | {
-        "tokens": number(workload.tokens), "samples": number(workload.samples), "recompute": workload.recompute,
-    }  # fmt: skip
+        name: number(amount) for name, amount in (("tokens", workload.tokens), ("samples", workload.samples)) if amount
+    }
 
 
 def _notes(

@@ -49,8 +49,6 @@ class Network(NamedTuple):
         Links of a device and dimensions of a torus; None for switches.
     ways : tuple of Way
         Protocols, of which each collective takes the fastest.
-    occupancy : float, ratio
-        Share of the processors that a collective keeps busy.
     """
 
     domain: Any
@@ -60,7 +58,6 @@ class Network(NamedTuple):
     inner_links: Any
     dimensions: Any
     ways: tuple[Way, ...]
-    occupancy: Any
 
 
 class Group(NamedTuple):
@@ -103,7 +100,7 @@ def network_of(columns: Mapping[str, Any]) -> Network:
     )
     return Network(
         c["domain"], c["inner_rate"], c["outer_rate"], c.get("reduced_rate"), c.get("torus_links"),
-        c.get("torus_dimensions"), ways, c["occupancy"],
+        c.get("torus_dimensions"), ways,
     )  # fmt: skip
 
 

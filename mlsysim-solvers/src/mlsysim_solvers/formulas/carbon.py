@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["embodied_share", "logic_carbon", "operational_carbon"]
+__all__ = ["logic_carbon", "operational_carbon"]
 
 
 @formula("kg", energy="J", intensity="kg/J")
@@ -61,29 +61,3 @@ def logic_carbon(area: Any, intensity: Any, energy: Any, gas: Any, material: Any
     Gupta et al. 2022, ACT, ISCA; repository facebookresearch/ACT.
     """
     return area * (intensity * energy + gas + material) / fab_yield
-
-
-@formula("kg", embodied="kg", time="s", lifetime="s")
-def embodied_share(embodied: Any, time: Any, lifetime: Any) -> Any:
-    """Return the part of embodied carbon that falls on a job.
-
-    Parameters
-    ----------
-    embodied : float, kg
-        Embodied carbon of the machine.
-    time, lifetime : float or array, s
-        Time of the job, and service life of the machine.
-
-    Returns
-    -------
-    float or array, kg
-
-    Notes
-    -----
-    C t / T.
-
-    References
-    ----------
-    Gupta et al. 2022, ACT, ISCA; repository facebookresearch/ACT.
-    """
-    return embodied * time / lifetime

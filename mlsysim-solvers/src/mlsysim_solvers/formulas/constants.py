@@ -11,8 +11,10 @@ from mlsysim.units import parse_unit
 
 __all__ = [
     "ADAM_8BIT_STATE",
+    "ATTENTION_BLOCK",
     "ATTENTION_CEILING",
     "BETWEEN_STACK_LOG_SD",
+    "CACHE_PER_CLOCK",
     "COMPUTE_LOG_SD",
     "FLOP_PER_MAC",
     "FULL_WIDTH",
@@ -31,6 +33,7 @@ __all__ = [
     "SPLITS",
     "SPLIT_DEPTH",
     "SPLIT_PENALTY",
+    "SPECIAL_PER_CLOCK",
     "STACK_SETS",
     "STANDARD_GRAVITY",
     "VECTOR_SHARE",
@@ -62,6 +65,18 @@ FlashAttention-3 release text: "up to 740 TFLOPS, i.e., 75% utilization of H100 
 FLOPS" (FP16); FlashAttention-2, arXiv:2307.08691, abstract: "50-73% of the theoretical maximum
 FLOPs/s on A100". It only caps the rate of the stack's matrix products.
 """
+
+ATTENTION_BLOCK = 128.0
+"""Queries and keys of one block of fused attention: blocks on the diagonal of a causal mask are computed
+whole. Estimate, range 64 to 128."""
+
+SPECIAL_PER_CLOCK = 16.0
+"""Exponentials that a processor starts per clock: special-function units of one streaming multiprocessor.
+FlashAttention-3, arXiv:2407.08608, section 3.1 counts 3.9 T/s on the 132 processors of an H100 SXM5."""
+
+CACHE_PER_CLOCK = 22.0
+"""Bytes that a processor reads from the last-level cache per clock in decode attention which does not share
+key-value heads. Estimate, range 16 to 32, from three GPU generations."""
 
 KV_REREAD_RATIO = 1.6
 """Bandwidth of the last-level cache over that of memory when a decode kernel reads a key-value head

@@ -12,7 +12,6 @@ __all__ = [
     "braking_distance",
     "daily_energy",
     "latency_budget",
-    "mac_rate",
     "sleep_power",
     "stopping_distance",
     "wake_energy",
@@ -140,30 +139,6 @@ def battery_life(energy: Any, per_period: Any, period: Any) -> Any:
     T = E / E_period * period.
     """
     return energy / per_period * period
-
-
-@formula("FLOP/s", clock="Hz", macs_per_cycle="1", flop_per_mac="FLOP")
-def mac_rate(clock: Any, macs_per_cycle: Any, flop_per_mac: Any) -> Any:
-    """Return the arithmetic rate of a processor without matrix units.
-
-    Parameters
-    ----------
-    clock : float, Hz
-        Clock.
-    macs_per_cycle : float, count
-        Multiply-accumulates per cycle over all cores.
-    flop_per_mac : float, FLOP
-        Work of one multiply-accumulate.
-
-    Returns
-    -------
-    float, FLOP/s
-
-    Notes
-    -----
-    P = 2 f n.
-    """
-    return flop_per_mac * clock * macs_per_cycle
 
 
 @formula("m", speed="m/s", friction="1", gravity="m/s^2")

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["device_power", "energy_per_token", "energy_per_work", "energy_use", "facility_energy", "water_use"]
+__all__ = ["device_power", "energy_per_work", "energy_use", "facility_energy", "water_use"]
 
 
 @formula("W", idle="W", full="W", load="1")
@@ -75,28 +75,6 @@ def facility_energy(energy: Any, pue: Any) -> Any:
     E_total = PUE E_IT.
     """
     return energy * pue
-
-
-@formula("J/token", energy="J", tokens="token")
-def energy_per_token(energy: Any, tokens: Any) -> Any:
-    """Return the energy of one token.
-
-    Parameters
-    ----------
-    energy : float or array, J
-        Energy of a job.
-    tokens : float or array, token
-        Tokens of the job.
-
-    Returns
-    -------
-    float or array, J/token
-
-    Notes
-    -----
-    e = E / n.
-    """
-    return energy / tokens
 
 
 @formula("m^3", energy="J", site="m^3/J", pue="1", source="m^3/J")

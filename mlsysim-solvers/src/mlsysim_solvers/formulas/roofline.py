@@ -19,6 +19,8 @@ __all__ = [
     "kernel_time",
     "memory_time",
     "operator_time",
+    "special_rate",
+    "special_time",
     "utilisation",
 ]
 
@@ -117,6 +119,56 @@ def issue_rate(issue: Any, processors: Any, clock: Any) -> Any:
     R = S f c: loads in flight, not the memory, limit kernels that issue few of them.
     """
     return issue * clock * processors
+
+
+@formula("s", count="1", rate="1/s")
+def special_time(count: Any, rate: Any) -> Any:
+    """Return the time of exponentials.
+
+    Parameters
+    ----------
+    count : float or array, count
+        Exponentials.
+    rate : float or array, 1/s
+        Rate of the special-function units.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    t = n / R.
+
+    References
+    ----------
+    Shah et al. 2024, FlashAttention-3, arXiv:2407.08608, section 3.1.
+    """
+    return count / rate
+
+
+@formula("1/s", per_clock="1", processors="1", clock="1/s")
+def special_rate(per_clock: Any, processors: Any, clock: Any) -> Any:
+    """Return the rate of exponentials.
+
+    Parameters
+    ----------
+    per_clock : float, count
+        Exponentials per processor and clock.
+    processors : float, count
+        Processors.
+    clock : float, 1/s
+        Clock.
+
+    Returns
+    -------
+    float, 1/s
+
+    Notes
+    -----
+    R = S f c.
+    """
+    return per_clock * clock * processors
 
 
 @formula("s", flops="FLOP", rate="FLOP/s")

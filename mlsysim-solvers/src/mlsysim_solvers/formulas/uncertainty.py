@@ -7,7 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import exp, log, sqrt
 
-__all__ = ["between_stack_variance", "interval_high", "interval_low", "log_sd_of_range", "time_log_sd"]
+__all__ = ["between_stack_variance", "log_sd_of_range", "time_log_sd"]
 
 
 @formula("1", low="1", high="1", quantile="1")
@@ -89,51 +89,3 @@ def between_stack_variance(between: Any, within: Any, sets: Any) -> Any:
     tau^2 (1 + 1/K) + sigma^2.
     """
     return between * between * (1.0 + 1.0 / sets) + within * within
-
-
-@formula("1", centre="1", log_sd="1", quantile="1")
-def interval_low(centre: Any, log_sd: Any, quantile: Any) -> Any:
-    """Return the lower end of an interval.
-
-    Parameters
-    ----------
-    centre : float or array
-        Central value, as a pure number.
-    log_sd : float or array, natural-log units
-        Standard deviation of its logarithm.
-    quantile : float
-        Standard normal quantile.
-
-    Returns
-    -------
-    float or array
-
-    Notes
-    -----
-    y exp(-z sigma).
-    """
-    return centre * exp(0.0 - quantile * log_sd)
-
-
-@formula("1", centre="1", log_sd="1", quantile="1")
-def interval_high(centre: Any, log_sd: Any, quantile: Any) -> Any:
-    """Return the upper end of an interval.
-
-    Parameters
-    ----------
-    centre : float or array
-        Central value, as a pure number.
-    log_sd : float or array, natural-log units
-        Standard deviation of its logarithm.
-    quantile : float
-        Standard normal quantile.
-
-    Returns
-    -------
-    float or array
-
-    Notes
-    -----
-    y exp(z sigma).
-    """
-    return centre * exp(quantile * log_sd)

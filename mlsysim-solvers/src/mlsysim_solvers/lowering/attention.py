@@ -16,6 +16,7 @@ from ..formulas.attention import (
     reread_bytes,
     windowed_mean_context,
 )
+from ..formulas.constants import ATTENTION_BLOCK
 from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes
 from .operators import Formats, Operator, Table, gemm, stream
@@ -127,18 +128,23 @@ def attention_over_sequence(
             pairs = causal_pairs(sequence, window) if shape.causal else full_pairs(sequence, window)
             flops = attention_flops(batch * pairs, shape.heads, shape.head_dim, shape.v_dim, formats.flop_per_mac)
             if abilities.fused_attention:
-                table.append(_fused(shape, formats, count, batch * sequence, flops))
+                table.append(_fused(shape, formats, count, batch, sequence, pairs))
             else:
                 table += _unfused(shape, formats, count, batch, sequence, flops, abilities.pass_tokens)
     return table
 
 
-def _fused(shape: TransformerShape, formats: Formats, count: Any, rows: Any, flops: Any) -> Operator:
+def _fused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, sequence: Any, pairs: Any) -> Operator:
+    """Return fused attention: blocks on the diagonal are computed whole, and each pair takes one exponential."""
+    rows, seen = batch * sequence, batch * pairs
+    flops = attention_flops(seen, shape.heads, shape.head_dim, shape.v_dim, formats.flop_per_mac)
+    blocks = (1.0 + ATTENTION_BLOCK / sequence) if shape.causal else 1.0
     kv_heads = shape.heads if shape.latent else shape.kv_heads
     elements = (shape.heads + kv_heads) * (shape.head_dim + shape.v_dim)
     traffic = attention_bytes(rows, elements, formats.activation)
     return Operator(
-        "attention", "attention", count, rows, 1.0, 1.0, 1.0, flops, 0.0, traffic, work=flops
+        "attention", "attention", count, rows, 1.0, 1.0, shape.heads * seen * blocks, flops, 0.0, traffic,
+        work=flops * blocks,
     )  # fmt: skip
 
 

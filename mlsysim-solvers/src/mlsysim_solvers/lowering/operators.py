@@ -30,7 +30,8 @@ class Operator(NamedTuple):
     count : float, count
         Layers that have it.
     m, n, k, batch : float or array, count
-        Rows, columns and inner dimension of the matrix products, and how many there are.
+        Rows, columns and inner dimension of the matrix products, and how many there are; of attention,
+        ``batch`` counts the exponentials.
     flops : float or array, FLOP
         Work of the model: causal attention counted half, recomputation not at all.
     weight_bytes, activation_bytes, cache_bytes : float or array, B

@@ -12,7 +12,7 @@ from .attention import Abilities, attention_over_cache, attention_over_sequence,
 from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 
-__all__ = ["decode", "decoder_tail", "embedding", "forward_layers", "prefill"]
+__all__ = ["decode", "decoder_tail", "embedding", "expansion", "forward_layers", "prefill"]
 
 
 def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002
@@ -47,7 +47,7 @@ def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, bat
         table = _repeated(_without_attention(shape, formats, abilities, each), passes)
         table += attention_over_sequence(shape, formats, abilities, batch, input)
     if abilities.expands_weights:
-        table.append(_expansion(table, formats, stored))
+        table.append(expansion(table, formats, stored))
     table += embedding(shape, formats, batch, rows)
     return table + decoder_tail(shape, formats, batch, batch)
 
@@ -58,8 +58,22 @@ def _repeated(table: Table, passes: Any) -> Table:
     return [row._replace(count=counts.setdefault(id(row.count), row.count * passes)) for row in table]
 
 
-def _expansion(table: Table, formats: Formats, stored: Any) -> Any:
-    """Return how weights are read in their stored format and written in that of the arithmetic."""
+def expansion(table: Table, formats: Formats, stored: Any) -> Any:
+    """Return how weights are read in their stored format and written in that of the arithmetic.
+
+    Parameters
+    ----------
+    table : list of Operator
+        A pass over many rows, with weights in the format of the arithmetic.
+    formats : Formats
+        Its number formats.
+    stored : float, B
+        Bytes per element of the stored weights.
+
+    Returns
+    -------
+    Operator
+    """
     rows = [row for row in table if row.kind in MATRIX_KINDS]
     expanded = sum(row.count * row.weight_bytes for row in rows)
     kernels = sum(row.count for row in rows)

@@ -20,6 +20,7 @@ __all__ = ["Names", "StackRule", "names"]
 
 _SPLIT = re.compile(r"[^a-z0-9.+]+")
 _SIZE = re.compile(r"(\d+)(gb|gib)")
+_SPACED_SIZE = re.compile(r"(\d+)\s*g(?:i?b)?\b")
 _FAMILY = re.compile(r"([a-z]{3,})-?v?(\d.*)")
 
 
@@ -50,6 +51,7 @@ def _tokens(text: str) -> frozenset[str]:
     folded = text.casefold()
     for mark in ("(r)", "(tm)", "®", "™"):
         folded = folded.replace(mark, " ")
+    folded = _SPACED_SIZE.sub(r"\1gb", folded)
     words: set[str] = set()
     for word in _SPLIT.split(folded.replace("‑", "-")):
         family = _FAMILY.fullmatch(word)

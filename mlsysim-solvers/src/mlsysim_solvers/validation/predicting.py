@@ -101,9 +101,11 @@ def predict(row: Measurement) -> Outcome:
 
 def _kernel(row: Measurement) -> Outcome:
     found = predict_kernel(row, names())
-    value = found.value / parse_unit(row.metric.unit).factor
-    return _outcome(row, value, found.log_sd, found.assumed, stack=found.stack, device=found.device,
-                    precision=found.precision, calibrated=found.calibrated, in_sample=found.in_sample)  # fmt: skip
+    unit, kernel = parse_unit(row.metric.unit).factor, found.kernel
+    return _outcome(
+        row, found.value / unit, found.log_sd, kernel.assumed, stack=kernel.stack, device=kernel.device,
+        precision=kernel.precision, calibrated=kernel.calibrated, in_sample=kernel.in_sample, ideal=found.ideal / unit,
+    )  # fmt: skip
 
 
 def _answer(row: Measurement, question: Question) -> Outcome:

@@ -1,0 +1,306 @@
+"""Many devices: does a training layout fit each of them, how long does a step take, and where does it go.
+
+The story of a step: lower one device's share of a layer, run it under the rooflines, add what
+communication stays visible, let the slowest pipeline stage set the pace, and finish with gradients and
+optimizer. Memory is held against the fullest device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mlsysim.numeric import maximum, sqrt, where
+from mlsysim.tracing import named
+
+from .execution.answers import axis, machine_of
+from .execution.distribution import distributed_columns
+from .execution.engine import Machine
+from .execution.exchange import Exchange, Wire, layer_exchange, replica_exchange, stage_message, wire_of
+from .execution.layers import Layer, Setup, layer_times
+from .execution.schedule import Layout, bubble, layout_of
+from .execution.state import Held, adapter_parameters, held, stage_parameters
+from .execution.topology import network_of
+from .formulas import parallel_constants as constants
+from .formulas.attention import attention_rate
+from .formulas.memory import headroom, usable_memory
+from .formulas.optimizer import optimizer_traffic
+from .formulas.roofline import memory_time, utilisation
+from .formulas.serving import sample_rate
+from .formulas.training import run_steps, run_time, training_token_rate
+from .formulas.uncertainty import time_log_sd
+from .lowering.attention import Abilities
+from .lowering.operators import Formats
+from .lowering.parallel import Division
+from .lowering.work import model_work
+
+__all__ = ["DistributedSolver", "Step"]
+
+Columns = Mapping[str, Any]
+TERMS = (
+    "compute", "recompute", "tensor", "context", "expert", "pipeline", "bubble", "data", "optimizer",
+)  # fmt: skip
+
+
+class Step(NamedTuple):
+    """Where the time of a step goes, on the device that sets the pace; the terms sum to the step.
+
+    Parameters
+    ----------
+    compute, recompute : float or array, s
+        Forward and backward passes, and forward passes done again.
+    tensor, context, expert, pipeline, data : float or array, s
+        Communication that computation does not hide.
+    bubble : float or array, s
+        Waiting for other stages.
+    optimizer : float or array, s
+        Update of the parameters.
+    """
+
+    compute: Any
+    recompute: Any
+    tensor: Any
+    context: Any
+    expert: Any
+    pipeline: Any
+    bubble: Any
+    data: Any
+    optimizer: Any
+
+
+class DistributedSolver:
+    """The performance of a training layout on a cluster.
+
+    Examples
+    --------
+    >>> from mlsysim_solvers import DistributedSolver
+    >>> solver = DistributedSolver()
+    >>> callable(solver.prepare), callable(solver.compute)
+    (True, True)
+    """
+
+    def prepare(self, request: Any) -> dict[str, Any]:
+        """Flatten a request into columns.
+
+        Parameters
+        ----------
+        request : Request
+            Scenario, records (model, device, stack, node and links), claims and settings.
+
+        Returns
+        -------
+        dict of str to number or object
+            SI numbers under the names of :data:`mlsysim_solvers.training_declarations.COLUMNS`, and objects that
+            never vary under other names.
+
+        Raises
+        ------
+        ConfigError
+            If the layout does not suit model, batch or devices.
+        SolverError
+            If a link is missing, or a number that nobody knows is needed.
+        """
+        return distributed_columns(request)
+
+    def compute(self, columns: Columns) -> dict[str, Any]:
+        """Answer, for floats and for arrays alike.
+
+        Parameters
+        ----------
+        columns : mapping of str to number or object
+            As ``prepare`` returned; degrees, micro-batch, batch, rates and every other number may be an array,
+            shape (n,), float64.
+
+        Returns
+        -------
+        dict of str to number
+            Outputs in SI under the names of :data:`mlsysim_solvers.training_declarations.OUTPUTS`;
+            ``<output>.log_sd`` beside those that carry an interval.
+        """
+        c = columns
+        batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
+        layout = layout_of(c, batch, shape)
+        setup = setup_of(c)
+        division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"])
+        layer = layer_times(setup, division, layout.micro, sequence, c["layer_memo"])
+        step = step_of(c, layout, layer, setup.machine, sequence)
+        time = _sum(step)
+        answers = self._memory(c, layout, sequence)
+        answers |= {f"performance.breakdown_{name}": value for name, value in zip(Step._fields, step, strict=True)}
+        answers |= _rates(c, layout, batch, sequence, time)
+        spread = _log_sd(c, layout, layer, step, time)
+        for name in _SPREAD:
+            if name in answers:
+                answers[f"{name}.log_sd"] = spread
+        return answers
+
+    def _memory(self, c: Columns, layout: Layout, sequence: Any) -> dict[str, Any]:
+        fullest, largest = held(c, layout)
+        usable = usable_memory(c["capacity"], c["utilisation"])
+        left = headroom(usable, fullest.required)
+        within = layout.even & (sequence <= c["shape"].context)
+        answers = {f"feasibility.{name}_memory": value for name, value in fullest._asdict().items() if name != "required"}
+        return answers | {
+            "feasibility.fits": (left >= 0.0) & within,
+            "feasibility.memory_required": fullest.required,
+            "feasibility.memory_usable": usable + 0.0 * fullest.required,
+            "feasibility.headroom": left,
+            "feasibility.max_micro_batch": largest,
+            "feasibility.memory_required.log_sd": c["reserve"] / fullest.required * sqrt(c["var_reserve"]),
+        }
+
+
+_SPREAD = (
+    "performance.latency", "performance.step_time", "performance.throughput", "performance.token_throughput",
+    "performance.utilisation", "performance.hardware_utilisation", "performance.run_time",
+)  # fmt: skip
+
+
+def _sum(step: Step) -> Any:
+    """Add the terms in the order in which they are printed, so that they sum to the step exactly."""
+    time = step[0]
+    for term in step[1:]:
+        time = time + term
+    return named(time, "training step")
+
+
+def setup_of(c: Columns) -> Setup:
+    """Return what is common to all layouts.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+
+    Returns
+    -------
+    Setup
+    """
+    machine, features = machine_of(c), c["features"]
+    plain = machine
+    if "plain_peak" in c:
+        # Attention, the output projection and the loss stay in 16 bits where layers run in fewer.
+        share = c["achieved_plain"] * c["compute_ceiling"]
+        rate = axis(c, "plain_peak") * share
+        attention = attention_rate(rate, axis(c, "plain_peak"), c["attention_ceiling"])
+        machine = machine._replace(attention_rate=attention)
+        plain = machine._replace(matrix_rate=rate)
+    own = Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
+    half = own._replace(operand=maximum(c["operand_width"], c["activation_width"]))
+    abilities = Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"])
+    return Setup(
+        c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], bool(c["adapter"])
+    )  # fmt: skip
+
+
+def step_of(c: Columns, layout: Layout, layer: Layer, machine: Machine, sequence: Any) -> Step:
+    """Return where the time of one step goes.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        The layout.
+    layer : Layer
+        Times of one layer for one micro-batch.
+    machine : Machine
+        Rates.
+    sequence : float or array, count
+        Tokens of a sample.
+
+    Returns
+    -------
+    Step
+    """
+    wire = wire_of(network_of(c), layout, c["placement"])
+    rows = layout.micro * sequence / layout.context
+    talk = layer_exchange(c, wire, layout, layer, rows)
+    pure = layer.forward + layer.inputs + layer.weights
+    whole = pure + layer.again + talk.tensor + talk.context + talk.expert
+    several = layout.pipeline > 1.0
+    ends = layer.embedding + layer.head
+    # The stage that takes longest sets the pace: the first, a middle or the last one.
+    layers, end = _slowest(layout, layer, whole, several, ends)
+    hop = where(several, stage_message(c, wire, layout, rows, layers * pure), 0.0 * pure)
+    slowest = layers * whole + end + hop
+    total = c["shape"].layers * whole + ends + layout.pipeline * hop
+    weight = layers * layer.weights
+    waiting = where(several, bubble(c["schedule"], layout, total, slowest, weight), 0.0 * total)
+    m = layout.rounds
+    return Step(
+        named(m * (layers * pure + end), "computation"),
+        named(m * layers * layer.again, "recomputation"),
+        named(m * layers * talk.tensor, "tensor-parallel communication"),
+        named(m * layers * talk.context, "context-parallel communication"),
+        named(m * layers * talk.expert, "expert-parallel communication"),
+        named(m * hop, "messages between stages"),
+        named(waiting, "pipeline bubble"),
+        *_update(c, wire, layout, layer, machine),
+    )
+
+
+def _slowest(layout: Layout, layer: Layer, whole: Any, several: Any, ends: Any) -> tuple[Any, Any]:
+    first, last = layout.first * whole + layer.embedding, layout.last * whole + layer.head
+    middle = where(layout.pipeline > 2.0, layout.middle * whole, 0.0 * whole)
+    late = last >= first
+    layers = where(late, layout.last, layout.first)
+    end = where(late, layer.head, layer.embedding)
+    inside = middle > maximum(first, last)
+    layers, end = where(inside, layout.middle, layers), where(inside, 0.0 * end, end)
+    return where(several, layers, layout.middle), where(several, end, ends)
+
+
+def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machine) -> tuple[Any, Any]:
+    """Return the exchange of gradients, and the optimizer."""
+    if c["adapter"]:
+        dense, experts = adapter_parameters(c, layout, layout.middle), 0.0
+    else:
+        several = layout.pipeline > 1.0
+        both = c["first_parameters"] + (0.0 if c["tied"] else c["last_parameters"])
+        end = where(several, maximum(c["first_parameters"], c["last_parameters"]), both)
+        dense, experts = stage_parameters(c, layout, where(several, layout.first, layout.middle), end)
+    exchange = replica_exchange(c, wire, layout, layer, dense, experts)
+    ranks = where(c["shard"] > 0.0, c["shard"] + 0.0 * layout.data, layout.data * layout.context)
+    near = maximum(ranks * where(layout.expert > 1.0, layout.tensor, 1.0 * (ranks / ranks)) / layout.expert, 1.0 * (ranks / ranks))
+    own = dense / ranks + experts / near if c["zero"] >= 1 else dense + experts
+    traffic = optimizer_traffic(
+        own, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
+    )  # fmt: skip
+    return named(exchange, "exchange of gradients and parameters"), named(memory_time(traffic, machine.bandwidth), "optimizer")
+
+
+def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:
+    shape, devices, peak = c["shape"], layout.devices, axis(c, "peak")
+    layers, ends = model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=bool(c["adapter"]))
+    flops = batch * (layers + ends)
+    passes = 2.0 if c["adapter"] else 3.0
+    done = flops + (batch * layers / passes if c["recompute"] == "full" else 0.0 * flops)
+    answers = {
+        "performance.latency": time,
+        "performance.step_time": time,
+        "performance.throughput": sample_rate(batch, time),
+        "performance.utilisation": utilisation(flops / devices, time, peak),
+        "performance.hardware_utilisation": utilisation(done / devices, time, peak),
+        "performance.flops": flops,
+    }
+    if c["is_text"]:
+        answers["performance.token_throughput"] = training_token_rate(batch, sequence, time)
+    amount, per_step = (c["tokens"], batch * sequence) if c["tokens"] else (c["samples"], batch)
+    if amount:
+        answers["performance.run_time"] = run_time(run_steps(amount, per_step), time)
+    return answers
+
+
+def _log_sd(c: Columns, layout: Layout, layer: Layer, step: Step, time: Any) -> Any:
+    """Return the spread of a step's logarithm from the shares of its terms."""
+    talk = step.tensor + step.context + step.expert + step.pipeline + step.data
+    own = layer.forward + layer.inputs + layer.weights + layer.again
+    quiet = (time - talk) / time
+    compute, waiting = quiet * layer.compute / own, quiet * layer.overhead / own
+    rest = time_log_sd(
+        compute, quiet - compute - waiting, waiting, c["var_compute"], c["var_memory"], c["var_overhead"], c["cov_cm"],
+        c["cov_co"], c["cov_mo"], c["scatter"],
+    )  # fmt: skip
+    share = (1.0 - quiet) * constants.COMMUNICATION_LOG_SD
+    return sqrt(rest * rest + share * share)

@@ -1,0 +1,144 @@
+"""Encoder-decoder models as operator tables: one pass of the encoder, then decode with cross-attention."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mlsysim.records.model import EncoderDecoder, Model
+from mlsysim.shapes import parameters
+
+from ..formulas.attention import attention_bytes, attention_flops, kv_read_bytes
+from ..formulas.elementwise import stream_bytes
+from .attention import Abilities
+from .operators import ONCE, Formats, Operator, Table, gemm, stream
+from .shape import TransformerShape, number, transformer_shape
+from .transformer import decode, decoder_tail, embedding, expansion, forward_layers
+
+__all__ = ["PairShape", "pair_decode", "pair_prefill", "pair_shape"]
+
+_TAPS = 3.0
+_STRIDE = 2.0
+
+
+class PairShape(NamedTuple):
+    """What lowering needs to know of an encoder-decoder model.
+
+    Parameters
+    ----------
+    parameters : float, count
+        All stored parameters.
+    encoder, decoder : TransformerShape
+        The two stacks.
+    bins : float, count
+        Frequency bins of speech; 0 for text.
+    """
+
+    parameters: Any
+    encoder: TransformerShape
+    decoder: TransformerShape
+    bins: Any
+
+
+def pair_shape(model: Model, pair: EncoderDecoder) -> PairShape:
+    """Flatten an encoder-decoder model.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    pair : EncoderDecoder
+        Its shape.
+
+    Returns
+    -------
+    PairShape
+    """
+    # The count belongs to both stacks together; what lowering reads of each stack is its form.
+    stacks = [transformer_shape(model, stack) for stack in (pair.encoder, pair.decoder)]
+    return PairShape(number(parameters(model).total), stacks[0], stacks[1], number(pair.bins))
+
+
+def pair_prefill(shape: PairShape, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002
+    """Return the pass that reads the input and yields the first token of each answer.
+
+    Parameters
+    ----------
+    shape : PairShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    batch : float or array, count
+        Inputs.
+    input : float or array, count
+        Positions of each: tokens, or frames of speech.
+
+    Returns
+    -------
+    list of Operator
+        The encoder, the keys and values of its output for every layer of the decoder, and the
+        decoder on the token that begins the answer.
+    """
+    encoder, decoder = shape.encoder, shape.decoder
+    rows = batch * input
+    stored = formats.weight
+    first = formats._replace(weight=formats.operand) if abilities.expands_weights else formats
+    table = forward_layers(encoder, first, abilities, batch, input, rows)
+    keys = 2.0 * decoder.kv_heads * decoder.head_dim
+    table.append(gemm("cross-attention keys and values", decoder.layers, rows, keys, encoder.hidden, first))
+    if abilities.expands_weights:
+        table.append(expansion(table, first, stored))
+    table += _stem(shape, formats, rows) if shape.bins else embedding(encoder, formats, batch, rows)
+    table += decoder_tail(encoder, formats, batch, rows)
+    return table + pair_decode(shape, formats, abilities, batch, input, 1.0)
+
+
+def _stem(shape: PairShape, formats: Formats, rows: Any) -> Table:
+    """Return the two convolutions that turn a spectrogram into positions."""
+    hidden = shape.encoder.hidden
+    return [
+        gemm("audio convolution", ONCE, _STRIDE * rows, hidden, _TAPS * shape.bins, formats),
+        gemm("strided audio convolution", ONCE, rows, hidden, _TAPS * hidden, formats),
+    ]
+
+
+def pair_decode(
+    shape: PairShape, formats: Formats, abilities: Abilities, batch: Any, input: Any, output: Any  # noqa: A002
+) -> Table:  # fmt: skip
+    """Return the average decode step of an answer.
+
+    Parameters
+    ----------
+    shape : PairShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    batch : float or array, count
+        Answers, one new token each.
+    input, output : float or array, count
+        Positions of the input, and tokens of the answer.
+
+    Returns
+    -------
+    list of Operator
+        Self-attention sees the answer so far, cross-attention the whole input at every step.
+    """
+    d = shape.decoder
+    queries = d.heads * d.head_dim
+    table = decode(d, formats, abilities, batch, 1.0, output)
+    flops = attention_flops(batch * input, d.heads, d.head_dim, d.v_dim, formats.flop_per_mac)
+    own = attention_bytes(batch, d.heads * (d.head_dim + d.v_dim), formats.activation)
+    cache = kv_read_bytes(batch, input, d.cache_elements, formats.cache)
+    # One more norm and residual per layer; fused, they are one kernel.
+    elements, kernels = (4.0, 1.0) if abilities.fused_elementwise else (5.0, 2.0)
+    cross = Operator("cross-attention", "attention", d.layers, batch, 1.0, 1.0, 1.0, flops, 0.0, own)
+    return [
+        *table,
+        gemm("cross-attention query projection", d.layers, batch, queries, d.hidden, formats),
+        gemm("cross-attention output projection", d.layers, batch, d.hidden, queries, formats),
+        cross._replace(cache_bytes=cache, work=flops),
+        stream("cross-attention norm", d.layers, stream_bytes(batch, elements * d.hidden, formats.activation), kernels),
+    ]

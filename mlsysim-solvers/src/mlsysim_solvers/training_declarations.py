@@ -1,0 +1,83 @@
+"""What the distributed solver declares: outputs, columns and settings. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from .declarations import COLUMNS as SINGLE
+from .declarations import SETTINGS as SINGLE_SETTINGS
+
+__all__ = ["COLUMNS", "LABELS", "OUTPUTS", "SETTINGS", "TERMS"]
+
+TERMS = {
+    "compute": "computation",
+    "recompute": "recomputation",
+    "tensor": "tensor-parallel communication",
+    "context": "context-parallel communication",
+    "expert": "expert-parallel communication",
+    "pipeline": "messages between stages",
+    "bubble": "pipeline bubble",
+    "data": "gradient and parameter exchange",
+    "optimizer": "optimizer",
+}
+"""Terms of a step, in the order in which they add up, and the words for them."""
+
+_USES = {
+    "weights": "weights per device", "gradients": "gradients per device", "optimizer": "optimizer states per device",
+    "activations": "activations per device", "logits": "logits per device",
+    "gathered": "gathered parameters per device", "reserve": "runtime reserve per device",
+}  # fmt: skip
+
+OUTPUTS: dict[str, str] = {
+    "feasibility.fits": "bool",
+    "feasibility.memory_required": "B",
+    "feasibility.memory_usable": "B",
+    "feasibility.headroom": "B",
+    "feasibility.max_micro_batch": "sample",
+    **{f"feasibility.{name}_memory": "B" for name in _USES},
+    "performance.latency": "s",
+    "performance.step_time": "s",
+    **{f"performance.breakdown_{name}": "s" for name in TERMS},
+    "performance.throughput": "sample/s",
+    "performance.token_throughput": "token/s",
+    "performance.utilisation": "1",
+    "performance.hardware_utilisation": "1",
+    "performance.flops": "FLOP",
+    "performance.run_time": "s",
+}
+"""Unit of each output."""
+
+LABELS: dict[str, str] = {
+    "feasibility.fits": "fits",
+    "feasibility.memory_required": "memory required per device",
+    "feasibility.memory_usable": "memory usable per device",
+    "feasibility.max_micro_batch": "largest micro-batch that fits",
+    **{f"feasibility.{name}_memory": text for name, text in _USES.items()},
+    "performance.step_time": "step time",
+    **{f"performance.breakdown_{name}": f"of which {text}" for name, text in TERMS.items()},
+    "performance.token_throughput": "token throughput",
+    "performance.utilisation": "utilisation (MFU, causal attention halved)",
+    "performance.hardware_utilisation": "utilisation with recomputation (HFU)",
+    "performance.flops": "work of a step",
+    "performance.run_time": "time of the run",
+}
+"""Words for the outputs."""
+
+COLUMNS: dict[str, str] = {
+    **SINGLE,
+    **{name: "1" for name in ("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter")},
+    "micro_batch": "sample", "imbalance": "1", "full_attention": "1",
+    "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
+    "domain": "1", "inner_rate": "B/s", "outer_rate": "B/s", "reduced_rate": "B/s", "torus_links": "1",
+    "torus_dimensions": "1", "inner_occupancy": "1", "outer_occupancy": "1",
+    **{f"{way}_{part}": "1" if part == "share" else "s" for way in ("short", "long")
+       for part in ("base", "inner_step", "outer_step", "share")},
+    "stored_width": "B", "sent_width": "B", "gathered_width": "B", "optimizer_width": "B",
+    "plain_peak": "FLOP/s", "achieved_plain": "1",
+}  # fmt: skip
+"""Unit of every number that ``prepare`` may return."""
+
+SETTINGS: dict[str, tuple[str, str, float]] = {
+    **{name: SINGLE_SETTINGS[name] for name in SINGLE_SETTINGS if name not in ("kv_reread_ratio", "prefill_tokens")},
+    "imbalance": ("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
+    "full_attention": ("1", "1 counts all query-key pairs of a causal model as its work, 0 the half that is computed", 0.0),
+}
+"""Unit, help and default of each setting."""
