@@ -138,13 +138,11 @@ def _kind_page(kind: str, entries: list[Entry]) -> str:
 
 
 def _flat_page(kind: str, entries: list[Entry]) -> str:
-    rows = [
-        [f"`{entry.key}`", cell(entry.record.name), *_number(entry, field, standing)]
-        for entry in entries
-        for field, standing in _standings(entry).items()
-    ]
-    if not rows:
-        rows = [[f"`{entry.key}`", cell(entry.record.name), "", "", "", "", ""] for entry in entries]
+    rows = []
+    for entry in entries:
+        named = [f"`{entry.key}`", cell(entry.record.name)]
+        numbers = [_number(entry, field, standing) for field, standing in _standings(entry).items()]
+        rows += [[*named, *number] for number in numbers or [[""] * 5]]
     head = ["key", "name", "field", "value", "as printed", "support", "document"]
     return f"# {kind.capitalize()}\n\n{table(head, rows)}"
 

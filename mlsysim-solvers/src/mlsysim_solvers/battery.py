@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from mlsysim.errors import ConfigError, SolverError
+from mlsysim.numeric import is_array
 from mlsysim.solving import Columns, Request
+from mlsysim.tracing import named
 
 from .formulas.constants import SECONDS_PER_DAY
-from .formulas.edge import battery_energy, battery_life, daily_energy, wake_energy
+from .formulas.edge import battery_energy, battery_life, daily_energy, wake_energy, wake_ups
 
 __all__ = ["BatterySolver"]
 
 
 class BatterySolver:
-    """Energy of a day against the energy of the battery."""
+    """Energy of a day against the energy of the battery.
+
+    A single case that wakes more often than it can finish is refused; in a sweep such a row is
+    answered as a device that never sleeps.
+    """
 
     def prepare(self, request: Request) -> Columns:
         """Flatten battery, device and duty into columns.
@@ -41,7 +47,7 @@ class BatterySolver:
             raise ConfigError("a battery device needs a rate of wake-ups", where="workload.rate",
                               remedy='Set for example rate = "1 sample/min"')  # fmt: skip
         awake = settings["capture_time"] + latency + settings["send_time"] * settings["send_share"]
-        if rate * awake > 1:
+        if not is_array(awake) and rate * awake > 1:
             raise ConfigError(
                 f"it takes {awake:.3g} s to serve one wake-up, but they come every {1 / rate:.3g} s",
                 where="workload.rate",
@@ -91,8 +97,10 @@ class BatterySolver:
             columns["send_time"] * columns["send_share"],
         )
         day = columns["day"]
-        leak = stored * columns["self_discharge"] * day
-        daily = daily_energy(columns["rate"] * day, wake, columns["sleep_power"], day, leak)
+        awake = columns["capture_time"] + columns["latency"] + columns["send_time"] * columns["send_share"]
+        wakes = wake_ups(columns["rate"], day, awake)
+        leak = named(stored * columns["self_discharge"] * day, "self-discharge")
+        daily = daily_energy(wakes, wake, columns["sleep_power"], day, leak)
         return {
             "macro.wake_energy": wake,
             "macro.daily_energy": daily,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, sqrt, where
 from mlsysim.tracing import named
 
-from .execution.answers import axis, machine_of
+from .execution.answers import axis, machine_of, steps_of_run
 from .execution.distribution import distributed_columns
 from .execution.engine import Machine
 from .execution.exchange import Exchange, Wire, layer_exchange, replica_exchange, stage_message, wire_of
@@ -27,7 +27,7 @@ from .formulas.memory import headroom, usable_memory
 from .formulas.optimizer import optimizer_traffic
 from .formulas.roofline import memory_time, utilisation
 from .formulas.serving import sample_rate
-from .formulas.training import run_steps, run_time, training_token_rate
+from .formulas.training import run_time, training_token_rate
 from .formulas.uncertainty import time_log_sd
 from .lowering.attention import Abilities
 from .lowering.operators import Formats
@@ -286,9 +286,9 @@ def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> 
     }
     if c["is_text"]:
         answers["performance.token_throughput"] = training_token_rate(batch, sequence, time)
-    amount, per_step = (c["tokens"], batch * sequence) if c["tokens"] else (c["samples"], batch)
-    if amount:
-        answers["performance.run_time"] = run_time(run_steps(amount, per_step), time)
+    steps = steps_of_run(c, batch, sequence)
+    if steps is not None:
+        answers["performance.run_time"] = run_time(steps, time)
     return answers
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlsysim.errors import SolverError
+from mlsysim.errors import ConfigError, SolverError
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
@@ -31,7 +31,7 @@ class EconomicsSolver:
         Parameters
         ----------
         request : Request
-            With the roles ``price`` and the outputs of the performance solver.
+            With the role ``price`` and the outputs of the performance solver.
 
         Returns
         -------
@@ -42,13 +42,21 @@ class EconomicsSolver:
         ------
         SolverError
             If the price record has neither a rate nor an amount.
+        ConfigError
+            If a service life is set for a machine that is rented.
         """
         price = request.records["price"]
         lifetime = request.settings["lifetime"]
         assumptions: list[str] = []
         if price.rate is None and price.amount is None:
             raise SolverError(f"{price.name} has neither a rate nor an amount", where="place.price")
-        if price.rate is None and not lifetime:
+        if lifetime and price.amount is None:
+            raise ConfigError(
+                f"{price.name} is a rent, which is not written off",
+                where="settings.economics.lifetime", remedy="Leave it out, or choose the price of a purchase",
+            )  # fmt: skip
+        rented = price.rate is not None and not lifetime
+        if not rented and not lifetime:
             assumptions.append(
                 "no depreciation: the purchase is shown, but no cost per unit of work (set settings.economics.lifetime)"
             )
@@ -56,10 +64,8 @@ class EconomicsSolver:
             assumptions.append(f"cost: the devices' share of a machine of {price.devices:g}, as if it were sold singly")
         return {
             "kind": request.scenario.kind,
-            "rented": price.rate is not None,
             "assumptions": tuple(assumptions),
-            "rate": price.rate if price.rate is not None else 0.0,
-            "amount": price.amount if price.amount is not None else 0.0,
+            **({"rent": price.rate} if rented else {"amount": price.amount}),
             "price_devices": price.devices,
             "devices": request.scenario.system.devices,
             **({"lifetime": lifetime} if lifetime else {}),
@@ -81,8 +87,8 @@ class EconomicsSolver:
         """
         devices = columns["devices"]
         outputs: Columns = {}
-        if columns["rented"]:
-            rate = named(hourly_rate(columns["rate"], columns["price_devices"], devices), "rent")
+        if "rent" in columns:
+            rate = named(hourly_rate(columns["rent"], columns["price_devices"], devices), "rent")
         else:
             outputs["macro.capital"] = purchase_share(columns["amount"], columns["price_devices"], devices)
             if "lifetime" not in columns:

@@ -20,6 +20,7 @@ PERFORMANCE = (
     "performance.token_throughput.log_sd?",
 )
 RUN = ("performance.run_time?", "performance.run_time.log_sd?")
+SPREADS = dict.fromkeys(("throughput.log_sd", "token_throughput.log_sd", "run_time.log_sd"), "1")
 
 SINGLE_NODE = SolverSpec(
     name="single-node",
@@ -34,7 +35,12 @@ SINGLE_NODE = SolverSpec(
     settings={name: Setting(unit, help, default) for name, (unit, help, default) in SETTINGS.items()},
     labels={
         "feasibility.fits": "fits",
+        "feasibility.memory_required": "memory required",
+        "feasibility.memory_usable": "memory usable",
+        "feasibility.headroom": "headroom",
         "feasibility.max_batch": "largest batch that fits",
+        "performance.latency": "latency",
+        "performance.step_time": "step time",
         "performance.ttft": "time to first token",
         "performance.tpot": "time per output token",
         "performance.throughput": "throughput",
@@ -97,7 +103,7 @@ ECONOMICS = SolverSpec(
     },
     settings={"lifetime": Setting("year", "service life over which a purchase is written off; 0 leaves it out", 0.0)},
     columns={
-        "rate": "USD/s",
+        "rent": "USD/s",
         "amount": "USD",
         "price_devices": "1",
         "devices": "1",
@@ -105,6 +111,7 @@ ECONOMICS = SolverSpec(
         "throughput": "sample/s",
         "token_throughput": "token/s",
         "run_time": "s",
+        **SPREADS,
     },
     references=("Levelised cost: straight-line depreciation",),
 )
@@ -129,6 +136,8 @@ SUSTAINABILITY = SolverSpec(
     },
     labels={
         "macro.power": "power from the grid",
+        "macro.energy_per_token": "energy per token",
+        "macro.energy_per_sample": "energy per sample",
         "macro.carbon_per_token": "carbon per million tokens",
         "macro.carbon_per_sample": "carbon per million samples",
         "macro.water_per_token": "water per million tokens",
@@ -152,6 +161,7 @@ SUSTAINABILITY = SolverSpec(
         "throughput": "sample/s",
         "token_throughput": "token/s",
         "run_time": "s",
+        **SPREADS,
     },
     references=("ISO/IEC 30134-2:2016, PUE",),
 )
@@ -168,7 +178,11 @@ BATTERY = SolverSpec(
         "macro.wake_energy": "J",
         "macro.daily_energy": "J",
     },
-    labels={"macro.wake_energy": "energy per wake-up", "macro.daily_energy": "energy per day"},
+    labels={
+        "feasibility.battery_life": "battery life",
+        "macro.wake_energy": "energy per wake-up",
+        "macro.daily_energy": "energy per day",
+    },
     settings={
         "capture_power": Setting("W", "draw while the sensor captures", 0.0),
         "capture_time": Setting("s", "length of a capture", 0.0),
@@ -209,6 +223,11 @@ BRAKING = SolverSpec(
         "performance.stopping_distance": "m",
         "performance.latency_budget": "s",
         "performance.latency_margin": "s",
+    },
+    labels={
+        "performance.stopping_distance": "stopping distance",
+        "performance.latency_budget": "latency budget",
+        "performance.latency_margin": "latency margin",
     },
     settings={
         "speed": Setting("m/s", "speed of the vehicle"),

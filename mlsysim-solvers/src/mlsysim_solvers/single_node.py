@@ -13,19 +13,23 @@ from typing import Any
 from mlsysim.numeric import sqrt
 from mlsysim.tracing import named
 
-from .execution.answers import axis, common_answers, log_sd, machine_of
+from .execution.answers import axis, common_answers, log_sd, machine_of, steps_of_run
 from .execution.engine import Totals, run, together
-from .execution.memory import Demand, Widths, fit, live_elements, serving_demand, training_activations
+from .execution.memory import Demand, Widths, fit, live_elements, training_activations
 from .execution.preparation import prepare_columns
+from .execution.sequences import Room, generation_demand, within_context
 from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
 from .formulas.optimizer import optimizer_traffic
 from .formulas.serving import busy_share, output_rate, request_latency, sample_rate
-from .formulas.training import run_steps, run_time, training_token_rate
+from .formulas.training import run_time, training_token_rate
 from .lowering.attention import SCORE_ROWS, Abilities
 from .lowering.network import NetworkShape, lower_network
 from .lowering.operators import Formats, Table
+from .lowering.pair import PairShape
+from .lowering.serving import first_pass, next_token
+from .lowering.shape import TransformerShape
 from .lowering.training import backward, loss, optimizer_step, recomputed
-from .lowering.transformer import decode, decoder_tail, embedding, forward_layers, prefill
+from .lowering.transformer import decoder_tail, embedding, forward_layers
 
 __all__ = ["SingleNodeSolver"]
 
@@ -91,7 +95,9 @@ def _formats(c: Columns) -> Formats:
 def _abilities(c: Columns) -> Abilities:
     features, shape = c["features"], c["shape"]
     shared = features.shared_kv
-    if shared and features.shared_kv_groups:
+    if isinstance(shape, PairShape):
+        shape = shape.decoder
+    if shared and features.shared_kv_groups and isinstance(shape, TransformerShape):
         shared = round(shape.heads / shape.kv_heads) in features.shared_kv_groups
     expands = features.expands_weights and c["weight_width"] < c["operand_width"]
     return Abilities(
@@ -115,18 +121,22 @@ def _fixed(c: Columns, weights: Any) -> Any:
 def _serving(c: Columns) -> dict[str, Any]:
     batch, input_, output = axis(c, "batch"), axis(c, "input"), axis(c, "output")
     shape, formats, abilities, machine = c["shape"], _formats(c), _abilities(c), machine_of(c)
-    first = run(prefill(shape, formats, abilities, batch, input_), machine)
-    step = run(decode(shape, formats, abilities, batch, input_, output), machine)
-    latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), output)
-    whole = together(first, step, output - 1.0)
+    # Speech longer than a window is read window by window, each with its share of the answer.
+    windows = c.get("windows", 1.0)
+    each = output if windows == 1.0 else output / windows
+    first = run(first_pass(shape, formats, abilities, batch, input_), machine)
+    step = run(next_token(shape, formats, abilities, batch, input_, each), machine)
+    latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
+    whole = together(first, step, each - 1.0)
+    if windows != 1.0:
+        latency, whole = windows * latency, Totals(*(windows * part for part in whole))
     weights = weight_bytes(shape.parameters, c["weight_width"])
-    usable = c["capacity"] * c["utilisation"]
-    demand = serving_demand(
-        shape, _fixed(c, weights), usable, batch, input_, output, activation=c["activation_width"],
-        cache=c["kv_width"], logit=c["full_width"], pass_tokens=c["prefill_tokens"],
-        scores=0.0 if abilities.fused_attention else shape.heads,
+    room = Room(
+        _fixed(c, weights), c["capacity"] * c["utilisation"], c["activation_width"], c["kv_width"], c["full_width"],
+        c["prefill_tokens"], abilities.fused_attention,
     )  # fmt: skip
-    answers = _feasibility(c, demand, weights, within=input_ + output <= shape.context)
+    demand = generation_demand(shape, room, batch, input_, each)
+    answers = _feasibility(c, demand, weights, within=within_context(shape, input_, each))
     answers |= common_answers(c, whole, latency)
     spread = log_sd(c, whole)
     answers |= {
@@ -237,10 +247,9 @@ def _training(c: Columns) -> dict[str, Any]:
     if c["is_text"]:
         answers["performance.token_throughput"] = training_token_rate(batch, sequence, totals.time)
         answers["performance.token_throughput.log_sd"] = spread
-    amount = "tokens" if "tokens" in c else "samples"
-    if amount in c:
-        per_step = batch * sequence if amount == "tokens" else batch
-        answers["performance.run_time"] = run_time(run_steps(axis(c, amount), per_step), totals.time)
+    steps = steps_of_run(c, batch, sequence)
+    if steps is not None:
+        answers["performance.run_time"] = run_time(steps, totals.time)
         answers["performance.run_time.log_sd"] = spread
     return answers
 

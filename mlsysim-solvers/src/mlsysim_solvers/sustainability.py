@@ -53,10 +53,12 @@ class SustainabilitySolver:
             "busy": duty,
             "devices": request.scenario.system.devices,
             "pue": site.pue if site is not None else 1.0,
-            "wue": site.wue if site is not None else None,
-            "carbon_intensity": grid.carbon if grid is not None else None,
-            "grid_water": grid.water if grid is not None else None,
-            **{name.removeprefix("performance."): value for name, value in request.inputs.items()},
+            **_intensities(grid, site),
+            **{
+                name.removeprefix("performance."): value
+                for name, value in request.inputs.items()
+                if name != "performance.duty"
+            },
         }
 
     def compute(self, columns: Columns) -> Columns:
@@ -85,7 +87,7 @@ class SustainabilitySolver:
         if "run_time" in columns:
             run = energy_use(power, columns["run_time"], columns["devices"])
             self._energy(outputs, columns, "", run, columns.get("run_time.log_sd", 0.0))
-        if columns["wue"] is not None and columns["grid_water"] is not None:
+        if "wue" in columns and "grid_water" in columns:
             water = water_use(per_work, columns["wue"], columns["pue"], columns["grid_water"])
             outputs[f"macro.water_per_{unit}"] = water
         return outputs
@@ -97,12 +99,22 @@ class SustainabilitySolver:
         names = ("macro.energy", "macro.carbon") if suffix else ("macro.run_energy", "macro.run_carbon")
         outputs[names[0] + suffix] = total
         outputs[f"{names[0]}{suffix}.log_sd"] = spread
-        if columns["carbon_intensity"] is not None:
+        if "carbon_intensity" in columns:
             outputs[names[1] + suffix] = operational_carbon(total, columns["carbon_intensity"])
             outputs[f"{names[1]}{suffix}.log_sd"] = spread
 
 
-def _full_power(records: Any, settings: Any) -> tuple[float, str]:
+def _intensities(grid: Any, site: Any) -> Columns:
+    """Return carbon and water per energy, as far as they are known."""
+    found = {
+        "wue": site.wue if site is not None else None,
+        "carbon_intensity": grid.carbon if grid is not None else None,
+        "grid_water": grid.water if grid is not None else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _full_power(records: Any, settings: Any) -> tuple[Any, str]:
     """Return the sustained power per device, and what it includes."""
     device, node = records["device"], records.get("node")
     if settings["power"]:
@@ -118,13 +130,12 @@ def _full_power(records: Any, settings: Any) -> tuple[float, str]:
     )
 
 
-def _idle_power(device: Any, settings: Any, full: float, duty: Any) -> float:
+def _idle_power(device: Any, settings: Any, full: Any, duty: Any) -> Any:
     """Return the power between samples; needed only when the device waits."""
     if settings["idle"]:
-        return float(settings["idle"])
+        return settings["idle"]
     if device.power is not None and device.power.idle is not None:
-        idle: float = device.power.idle
-        return idle
+        return device.power.idle
     if isinstance(duty, (int, float)) and duty >= 1:
         return full
     raise SolverError(

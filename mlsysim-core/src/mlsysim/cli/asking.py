@@ -237,6 +237,8 @@ def _model_and_device(model: str, device: str) -> tuple[Entry, Entry]:
 
 
 def _generates(model: Any) -> bool:
+    if model.pair is not None or model.state_space is not None:
+        return True
     return model.transformer is not None and model.transformer.causal
 
 

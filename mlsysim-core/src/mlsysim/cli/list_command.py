@@ -151,6 +151,10 @@ def _peak(device: Any) -> str:
 
 
 def _shape(model: Any) -> str:
+    if model.pair is not None:
+        return "encoder-decoder"
+    if model.state_space is not None:
+        return "state space"
     if model.transformer is None:
         return "network"
     what = "decoder" if model.transformer.causal else "vision" if model.transformer.patch else "encoder"

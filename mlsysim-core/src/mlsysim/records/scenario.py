@@ -25,6 +25,8 @@ class Serving:
         Requests in flight.
     input, output : int, token
         Prompt and answer length of one request.
+    audio : float, s
+        Speech that one request holds, instead of a prompt; 0 for text.
     weights, kv_cache : str
         Formats of stored weights and of the key-value cache; empty follows ``precision``.
     """
@@ -34,6 +36,7 @@ class Serving:
     batch: int = setting("sample", default=1)
     input: int = setting("token", default=1024)
     output: int = setting("token", default=256)
+    audio: float = setting("s", default=0.0, zero=True)
     weights: str = ""
     kv_cache: str = ""
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 from mlsysim.config import SimulationConfig
-from mlsysim.errors import MlsysimError
+from mlsysim.errors import MlsysimError, SolverError
 from mlsysim.evaluation import build_request, choose_solvers
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
@@ -16,6 +16,7 @@ from mlsysim.solving import Solver, load_solver
 from mlsysim.units import parse_unit
 from numpy.typing import NDArray
 
+from ..validation.kernels import Kernel, kernel_of
 from ..validation.mapping import question_for
 from ..validation.names import names
 from ..validation.questions import Question, Refused
@@ -33,27 +34,30 @@ class Point:
     ----------
     row : Measurement
         The row.
-    question : Question
-        What is asked.
+    question : Question or None
+        What is asked; None for a kernel.
     columns : dict
         Columns of the performance solver.
-    solver : Solver
-        The solver.
+    solver : Solver or None
+        The solver; None for a kernel.
     stack, device, precision, model : str
         Keys.
     achieved : float, ratio
         Share of the peak that the device reaches: the ceiling on ``compute`` is its inverse.
+    kernel : Kernel or None
+        What is timed, for rows of single kernels.
     """
 
     row: Measurement
-    question: Question
+    question: Question | None
     columns: dict[str, Any]
-    solver: Solver
+    solver: Solver | None
     stack: str
     device: str
     precision: str
     model: str
     achieved: float
+    kernel: Kernel | None = None
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -77,10 +81,13 @@ class Point:
         for name, value in constants.items():
             limit = 1.0 / self.achieved if name == "compute" else 1.0 if name == "memory" else np.inf
             changed[_COLUMNS[name]] = min(value, limit)
+        unit = parse_unit(self.row.metric.unit).factor
+        if self.kernel is not None:
+            return self.kernel.rate(changed) / unit
+        if self.solver is None or self.question is None:
+            raise SolverError(f"nothing is asked for {self.row.id}")
         value = float(self.solver.compute(changed)[self.question.output])
-        if self.question.amount is not None:
-            return self.question.amount / value
-        return value / parse_unit(self.row.metric.unit).factor
+        return value / unit if self.question.amount is None else self.question.amount / value
 
 
 def prepare(rows: Sequence[Measurement]) -> list[Point]:
@@ -105,6 +112,10 @@ def prepare(rows: Sequence[Measurement]) -> list[Point]:
 
 
 def _point(row: Measurement) -> Point:
+    if row.table == "kernels":
+        kernel = kernel_of(row, names())
+        return Point(row, None, dict(kernel.columns), None, kernel.stack, kernel.device, kernel.precision, row.kind,
+                     float(kernel.columns["achieved"]), kernel)  # type: ignore[arg-type]  # fmt: skip
     question = question_for(row, names())
     config = SimulationConfig.from_scenario(question.scenario)
     chosen, _ = choose_solvers(config, plugins())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlsysim.errors import ConfigError
 from mlsysim.numeric import maximum, minimum, where
 
 from ..formulas.attention import attention_rate
@@ -15,11 +16,12 @@ from ..formulas.roofline import (
     effective_rate,
     utilisation,
 )
+from ..formulas.training import run_steps
 from ..formulas.uncertainty import time_log_sd
 from .engine import Machine, Totals
 from .quantisation import TileMenu, tile_menu
 
-__all__ = ["axis", "common_answers", "log_sd", "machine_of"]
+__all__ = ["axis", "common_answers", "log_sd", "machine_of", "steps_of_run"]
 
 
 def axis(columns: Mapping[str, Any], name: str) -> Any:
@@ -117,6 +119,34 @@ def common_answers(columns: Mapping[str, Any], totals: Totals, latency: Any) -> 
         "performance.flops": totals.flops,
         "performance.bytes": totals.traffic,
     }
+
+
+def steps_of_run(columns: Mapping[str, Any], batch: Any, sequence: Any) -> Any:
+    """Return the steps of a training run, or None where only a step is asked for.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns; ``tokens`` or ``samples`` gives the length of the run.
+    batch : float or array, sample
+        Samples per step.
+    sequence : float or array, token/sample
+        Tokens per sample.
+
+    Returns
+    -------
+    float or array, count, or None
+
+    Raises
+    ------
+    ConfigError
+        If both are given.
+    """
+    if "tokens" in columns and "samples" in columns:
+        raise ConfigError("both tokens and samples of the run are given", where="samples", remedy="Give one of them")
+    if "tokens" in columns:
+        return run_steps(axis(columns, "tokens"), batch * sequence)
+    return run_steps(axis(columns, "samples"), batch) if "samples" in columns else None
 
 
 def log_sd(columns: Mapping[str, Any], totals: Totals) -> Any:

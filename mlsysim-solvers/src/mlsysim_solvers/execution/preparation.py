@@ -13,8 +13,9 @@ from mlsysim.records.scenario import Inference, Scenario, Serving, Training, Wor
 from mlsysim.records.stack import Stack
 
 from ..formulas import constants
-from ..lowering.network import network_shape
+from ..lowering.network import NetworkShape, network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
+from .architectures import generator_shape, serving_columns
 from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
 
 __all__ = ["prepare_columns"]
@@ -95,6 +96,9 @@ def _check_single(scenario: Scenario) -> None:
 
 def _shape(model: Model, workload: Workload) -> Any:
     """Return the shape of the model, or say why this workload cannot run on it."""
+    special = generator_shape(model, workload)
+    if special is not None:
+        return special
     if model.transformer is None:
         if model.network is None:
             raise ConfigError(f"the model {model.name} has no shape", where="workload.model")
@@ -168,7 +172,7 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     """
     own = bytes_per_element(precision)
     half, full = constants.HALF_WIDTH, constants.FULL_WIDTH
-    text = isinstance(shape, TransformerShape)
+    text = not isinstance(shape, NetworkShape)
     columns: dict[str, Any] = {
         "weight_width": own, "operand_width": own, "kv_width": own, "activation_width": max(own, half if text else 1.0),
         "full_width": full, "mask_width": constants.MASK_WIDTH, "flop_per_mac": constants.FLOP_PER_MAC,
@@ -210,7 +214,7 @@ def _memory(device: Device, stack: Stack) -> dict[str, Any]:
 def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
     columns: dict[str, Any] = {"batch": number(workload.batch)}
     if isinstance(workload, Serving):
-        return columns | {"input": number(workload.input), "output": number(workload.output)}
+        return columns | serving_columns(workload, shape)
     text = isinstance(shape, TransformerShape)
     # An image has as many tokens as patches, and the class token.
     images = text and bool(shape.patches)

@@ -11,6 +11,7 @@ __all__ = [
     "attention_bytes",
     "attention_flops",
     "attention_rate",
+    "block_share",
     "causal_pairs",
     "full_pairs",
     "kv_read_bytes",
@@ -113,6 +114,32 @@ def attention_bytes(rows: Any, elements: Any, width: Any) -> Any:
     Q = n (a d_qk + n_kv (d_qk + d_v) + a d_v) w.
     """
     return width * elements * rows
+
+
+@formula("1", sequence="1", block="1", extra="1")
+def block_share(sequence: Any, block: Any, extra: Any) -> Any:
+    """Return the work of fused attention with its blocks over the work that is wanted.
+
+    Parameters
+    ----------
+    sequence : float or array, count
+        Tokens.
+    block : float, count
+        Queries and keys of a block.
+    extra : float, count
+        Blocks by which a row is longer, relative to the wanted length of a row: 1 for filling and
+        draining; under a causal mask rows are half as long and half a block of the diagonal is
+        wasted, which makes 3.
+
+    Returns
+    -------
+    float or array, ratio
+
+    Notes
+    -----
+    1 + x b / s.
+    """
+    return 1.0 + extra * (block / sequence)
 
 
 @formula("FLOP/s", rate="FLOP/s", peak="FLOP/s", ceiling="1")

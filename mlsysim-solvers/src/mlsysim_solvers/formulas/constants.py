@@ -67,8 +67,9 @@ FLOPs/s on A100". It only caps the rate of the stack's matrix products.
 """
 
 ATTENTION_BLOCK = 128.0
-"""Queries and keys of one block of fused attention: blocks on the diagonal of a causal mask are computed
-whole. Estimate, range 64 to 128."""
+"""Queries and keys of one block of fused attention. Every row of blocks takes the time of one more to fill
+and drain its pipeline, and under a causal mask half a block more on the diagonal. Estimate, range 64 to
+192, from forward and backward speed by sequence length on two GPU generations."""
 
 SPECIAL_PER_CLOCK = 16.0
 """Exponentials that a processor starts per clock: special-function units of one streaming multiprocessor.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
+from mlsysim.numeric import minimum
 
 __all__ = [
     "battery_energy",
@@ -15,6 +16,7 @@ __all__ = [
     "sleep_power",
     "stopping_distance",
     "wake_energy",
+    "wake_ups",
 ]
 
 
@@ -87,6 +89,30 @@ def wake_energy(
     E = P_cap t_cap + P_inf t_inf + P_tx t_tx.
     """
     return capture_power * capture_time + inference_power * inference_time + send_power * send_time
+
+
+@formula("1", rate="1/s", period="s", awake="s")
+def wake_ups(rate: Any, period: Any, awake: Any) -> Any:
+    """Return the wake-ups in a period, at most as many as can be finished.
+
+    Parameters
+    ----------
+    rate : float or array, 1/s
+        Wake-ups that are asked for.
+    period : float, s
+        Length of the period.
+    awake : float or array, s
+        Time that one takes.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    n = min(r T, T / t_awake).
+    """
+    return minimum(rate * period, period / awake)
 
 
 @formula("J", wakes="1", wake="J", sleep="W", period="s", leak="J")

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["chunk_macs", "scan_flops", "state_bytes"]
+__all__ = ["chunk_flops", "scan_flops", "state_bytes"]
 
 
 @formula("FLOP", rows="1", inner="1", state="1", flop_per_mac="FLOP")
@@ -39,9 +39,9 @@ def scan_flops(rows: Any, inner: Any, state: Any, flop_per_mac: Any) -> Any:
     return 3.0 * flop_per_mac * inner * state * rows
 
 
-@formula("1", rows="1", chunk="1", inner="1", state="1", groups="1")
-def chunk_macs(rows: Any, chunk: Any, inner: Any, state: Any, groups: Any) -> Any:
-    """Return the multiply-accumulates of a scan in chunks of matrix products.
+@formula("FLOP", rows="1", chunk="1", inner="1", state="1", groups="1", flop_per_mac="FLOP")
+def chunk_flops(rows: Any, chunk: Any, inner: Any, state: Any, groups: Any, flop_per_mac: Any) -> Any:
+    """Return the work of a scan in chunks of matrix products.
 
     Parameters
     ----------
@@ -51,14 +51,16 @@ def chunk_macs(rows: Any, chunk: Any, inner: Any, state: Any, groups: Any) -> An
         Tokens of a chunk.
     inner, state, groups : float, count
         Channels, states of each, groups that share input and output matrices.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
 
     Returns
     -------
-    float or array, count
+    float or array, FLOP
 
     Notes
     -----
-    n [Q (g N + d) / 2 + 2 d N]
+    F = 2 n [Q (g N + d) / 2 + 2 d N]
     Inside a chunk scores and values as in causal attention, which counts half; then the states that a
     chunk leaves, and the outputs that the state before it adds.
 
@@ -66,7 +68,7 @@ def chunk_macs(rows: Any, chunk: Any, inner: Any, state: Any, groups: Any) -> An
     ----------
     Dao, Gu 2024, Transformers are SSMs, arXiv:2405.21060, section 6.
     """
-    return rows * (0.5 * chunk * (groups * state + inner) + 2.0 * inner * state)
+    return flop_per_mac * rows * (0.5 * chunk * (groups * state + inner) + 2.0 * inner * state)
 
 
 @formula("B", sequences="1", elements="1", passes="1", width="B")

@@ -9,6 +9,7 @@ from mlsysim.numeric import minimum
 from ..formulas.attention import (
     attention_bytes,
     attention_flops,
+    block_share,
     causal_pairs,
     full_pairs,
     kv_read_bytes,
@@ -135,10 +136,10 @@ def attention_over_sequence(
 
 
 def _fused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, sequence: Any, pairs: Any) -> Operator:
-    """Return fused attention: blocks on the diagonal are computed whole, and each pair takes one exponential."""
+    """Return fused attention; each pair takes one exponential."""
     rows, seen = batch * sequence, batch * pairs
     flops = attention_flops(seen, shape.heads, shape.head_dim, shape.v_dim, formats.flop_per_mac)
-    blocks = (1.0 + ATTENTION_BLOCK / sequence) if shape.causal else 1.0
+    blocks = block_share(sequence, ATTENTION_BLOCK, 3.0 if shape.causal else 1.0)
     kv_heads = shape.heads if shape.latent else shape.kv_heads
     elements = (shape.heads + kv_heads) * (shape.head_dim + shape.v_dim)
     traffic = attention_bytes(rows, elements, formats.activation)

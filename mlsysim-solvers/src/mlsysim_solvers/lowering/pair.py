@@ -31,12 +31,15 @@ class PairShape(NamedTuple):
         The two stacks.
     bins : float, count
         Frequency bins of speech; 0 for text.
+    span : float, s
+        Speech of one encoder pass.
     """
 
     parameters: Any
     encoder: TransformerShape
     decoder: TransformerShape
     bins: Any
+    span: Any
 
 
 def pair_shape(model: Model, pair: EncoderDecoder) -> PairShape:
@@ -55,7 +58,7 @@ def pair_shape(model: Model, pair: EncoderDecoder) -> PairShape:
     """
     # The count belongs to both stacks together; what lowering reads of each stack is its form.
     stacks = [transformer_shape(model, stack) for stack in (pair.encoder, pair.decoder)]
-    return PairShape(number(parameters(model).total), stacks[0], stacks[1], number(pair.bins))
+    return PairShape(number(parameters(model).total), stacks[0], stacks[1], number(pair.bins), pair.span)
 
 
 def pair_prefill(shape: PairShape, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002

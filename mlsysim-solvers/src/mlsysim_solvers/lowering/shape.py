@@ -115,7 +115,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
     full = full_attention_layers(t)
     expert_layers = t.layers - mixture.dense_layers if mixture else 0
     norms = 1 if t.shared_norm else 4 if t.sandwich_norm else 2
-    rotary = 0 if t.positions or t.patch else 1
+    rotary = 0 if t.positions or t.patch or t.relative else 1
     projected = t.heads * head_dim + t.kv_heads * head_dim
     # A norm reads and writes; a residual reads two tensors and writes one; so do rotary embedding
     # and query-key norm on what they touch.

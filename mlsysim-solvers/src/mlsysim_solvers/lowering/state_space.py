@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from mlsysim.records.model import Model, StateSpace
 from mlsysim.shapes import parameters
 
-from ..formulas.attention import attention_flops
 from ..formulas.elementwise import lookup_bytes, stream_bytes
-from ..formulas.state_space import chunk_macs, scan_flops, state_bytes
+from ..formulas.state_space import chunk_flops, scan_flops, state_bytes
+from ..formulas.vision import conv_flops
 from .attention import Abilities
 from .operators import ONCE, Formats, Operator, Table, gemm, stream
 from .shape import number
@@ -145,10 +145,10 @@ def _projections(shape: StateShape, formats: Formats, rows: Any) -> Table:
 
 def _pointwise(shape: StateShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:
     """Return convolution, norms, residual and gate of a layer."""
-    macs = formats.flop_per_mac * shape.conv * shape.mixed * rows
+    work = conv_flops(rows, shape.conv * shape.mixed, formats.flop_per_mac)
     conv = Operator(
-        "causal convolution", "depthwise", shape.layers, rows, 1.0, 1.0, 1.0, macs,
-        shape.conv * shape.mixed * formats.weight, stream_bytes(rows, 2.0 * shape.mixed, formats.activation), work=macs,
+        "causal convolution", "depthwise", shape.layers, rows, 1.0, 1.0, 1.0, work,
+        shape.conv * shape.mixed * formats.weight, stream_bytes(rows, 2.0 * shape.mixed, formats.activation), work=work,
     )  # fmt: skip
     # Norm and residual in one kernel when fused; Mamba-2 norms and gates its output once more.
     elements = (4.0 if abilities.fused_elementwise else 5.0) * shape.hidden
@@ -170,8 +170,7 @@ def _scan(shape: StateShape, formats: Formats, abilities: Abilities, rows: Any) 
 
 def _chunks(shape: StateShape, formats: Formats, abilities: Abilities, rows: Any) -> Operator:
     """Return the chunked products of Mamba-2; between chunks only states are written and read."""
-    macs = chunk_macs(rows, shape.chunk, shape.inner, shape.state, shape.groups)
-    work = attention_flops(macs, 1.0, 1.0, 0.0, formats.flop_per_mac)
+    work = chunk_flops(rows, shape.chunk, shape.inner, shape.state, shape.groups, formats.flop_per_mac)
     elements = 2.0 * shape.mixed + shape.heads + 2.0 * shape.inner * shape.state / shape.chunk
     if not abilities.fused_attention:
         elements = elements + 2.0 * shape.heads * shape.chunk

@@ -13,7 +13,7 @@ from mlsysim.records.precision import bytes_per_element
 from ..execution.answers import log_sd, machine_of
 from ..execution.ceilings import ceiling_columns, spread_columns
 from ..execution.engine import Totals, run
-from ..formulas.attention import attention_bytes, attention_flops, causal_pairs, full_pairs
+from ..formulas.attention import attention_bytes, attention_flops, block_share, causal_pairs, full_pairs
 from ..formulas.constants import ATTENTION_BLOCK, FLOP_PER_MAC, FULL_WIDTH, HALF_WIDTH
 from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight_bytes
@@ -252,7 +252,7 @@ def _attention(row: Measurement, device: str, stack: str, known: Names) -> Kerne
 
 
 def _fused(batch: float, sequence: float, heads: float, head: float, pairs: float, *, causal: bool) -> Table:
-    blocks = 1.0 + ATTENTION_BLOCK / sequence if causal else 1.0
+    blocks = block_share(sequence, ATTENTION_BLOCK, 3.0 if causal else 1.0)
     seen = batch * pairs * blocks
     traffic = attention_bytes(batch * sequence, 4.0 * heads * head, HALF_WIDTH)
     work = attention_flops(seen, heads, head, head, FLOP_PER_MAC)

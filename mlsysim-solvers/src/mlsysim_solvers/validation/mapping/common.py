@@ -162,7 +162,7 @@ def format_for(device: str, precision: str) -> str:
     Returns
     -------
     str
-        ``bf16`` and ``fp16`` stand for each other where the device lists only one of them.
+        ``bf16`` stands for ``fp16`` where the device lists only that; units that do one do the other.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def format_for(device: str, precision: str) -> str:
         If the device has no rate in that format.
     """
     record = plugins().registry.get("devices", device).record
-    other = {"bf16": "fp16", "fp16": "bf16"}
+    other = {"fp16": "bf16"}
     for name in (precision, other.get(precision, "")):
         peak = record.compute.peak.get(name)
         if peak is not None and peak.dense is not None:

@@ -1,0 +1,104 @@
+"""Encoder-decoder and state-space models: which workloads suit them, and their columns."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mlsysim.errors import ConfigError
+from mlsysim.records.model import Model
+from mlsysim.records.scenario import Serving, Workload
+
+from ..lowering.pair import PairShape, pair_shape
+from ..lowering.shape import number
+from ..lowering.state_space import state_shape
+
+__all__ = ["generator_shape", "serving_columns"]
+
+
+def generator_shape(model: Model, workload: Workload) -> Any:
+    """Return the shape of an encoder-decoder or state-space model, or None for any other.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    workload : Serving, Training or Inference
+        The job.
+
+    Returns
+    -------
+    PairShape, StateShape or None
+
+    Raises
+    ------
+    ConfigError
+        If the workload does not suit the model.
+    """
+    if isinstance(workload, Serving):
+        _check_audio(model, workload)
+    if model.pair is None and model.state_space is None:
+        return None
+    if not isinstance(workload, Serving):
+        what = "an encoder-decoder" if model.pair is not None else "a state-space"
+        raise ConfigError(
+            f"{model.name} is {what} model, which is answered for serving only",
+            where="workload.model", remedy='Use kind = "serving"',
+        )  # fmt: skip
+    if model.state_space is not None:
+        return state_shape(model, model.state_space)
+    assert model.pair is not None
+    shape = pair_shape(model, model.pair)
+    windows = _windows(shape, workload)
+    _check_length(model, "input", 0 if shape.bins else workload.input, shape.encoder.context)
+    _check_length(model, "output", workload.output / windows, shape.decoder.context)
+    return shape
+
+
+def _check_audio(model: Model, workload: Serving) -> None:
+    hears = model.pair is not None and model.pair.bins > 0
+    if hears and not workload.audio:
+        raise ConfigError(
+            f"{model.name} hears speech, and the workload gives no length of audio",
+            where="workload.audio", remedy='Give it, for example audio = "30 s"; input is not used',
+        )  # fmt: skip
+    if workload.audio and not hears:
+        raise ConfigError(
+            f"{model.name} reads tokens, and the workload gives {workload.audio:g} s of audio",
+            where="workload.audio", remedy="Leave it out and give input in tokens",
+        )  # fmt: skip
+
+
+def _check_length(model: Model, field: str, length: float, limit: float) -> None:
+    if length > limit:
+        reads = "reads" if field == "input" else "writes at once"
+        raise ConfigError(
+            f"{length:g} tokens are more than {model.name} {reads}",
+            where=f"workload.{field}", remedy=f"Its limit is {limit:g} tokens",
+        )  # fmt: skip
+
+
+def _windows(shape: PairShape, workload: Serving) -> float:
+    """Return the encoder passes that one request takes."""
+    return float(math.ceil(workload.audio / shape.span)) if shape.bins else 1.0
+
+
+def serving_columns(workload: Serving, shape: Any) -> dict[str, Any]:
+    """Return input and output of a request.
+
+    Parameters
+    ----------
+    workload : Serving
+        The job.
+    shape : TransformerShape, PairShape or StateShape
+        The model.
+
+    Returns
+    -------
+    dict of str to number
+        Speech is padded to whole windows, each of as many positions as the encoder has.
+    """
+    columns = {"input": number(workload.input), "output": number(workload.output)}
+    if isinstance(shape, PairShape) and shape.bins:
+        columns |= {"input": shape.encoder.context, "windows": _windows(shape, workload)}
+    return columns
