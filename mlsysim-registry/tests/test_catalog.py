@@ -17,7 +17,7 @@ from .conftest import FILES, SOURCE, Package
 
 
 def folder(registry: Registry) -> Path:
-    return registry._sources[0].folder
+    return registry.packages[0].folder
 
 
 def test_keys_are_listed_without_reading_any_file(package: Package) -> None:
@@ -116,7 +116,7 @@ def test_a_scenario_is_read_as_settings(package: Package) -> None:
 
 
 def test_a_package_may_name_the_documents_of_another(package: Package, tmp_path: Path) -> None:
-    shelf = package()._sources[0].sources
+    shelf = package().packages[0].sources
     mine = tmp_path / "mine"
     (mine / "links").mkdir(parents=True)
     (mine / "links" / "own.toml").write_text(FILES["links/acme/fastlink-1.toml"], encoding="utf-8")
@@ -147,7 +147,7 @@ def test_an_entry_survives_pickling(package: Package) -> None:
 
 
 def test_where_tells_kind_and_key_of_a_file(package: Package, tmp_path: Path) -> None:
-    catalog = package()._sources[0]
+    catalog = package().packages[0]
     assert catalog.where(tmp_path / "data/devices/acme/chip-1.toml") == ("devices", "chip-1")
     assert catalog.where(tmp_path / "data/sources/acme.toml") == ("sources", "acme")
     assert catalog.where(tmp_path / "elsewhere/x.toml") is None
@@ -214,14 +214,14 @@ def test_a_damaged_file_raises_registry_errors_only(package: Package, data: st.D
                     standing = entry.standing(field)
                     assert standing is not None
                     assert standing.chosen.value == standing.chosen.value  # no NaN
-        registry._sources[0].aliases(kind)
+        registry.packages[0].aliases(kind)
 
 
 def test_an_alias_goes_before_a_full_name(package: Package) -> None:
     extra = FILES["links/acme/fastlink-1.toml"]
     registry = package({"links/old.toml": extra, "links/new.toml": extra + 'aliases = ["fastlink 1"]\n'})
     assert registry.get("links", "new").key == "new"
-    assert registry._sources[0].aliases("links") == {"fastlink 1": "new", "Fastlink 2": "fastlink-2"}
+    assert registry.packages[0].aliases("links") == {"fastlink 1": "new", "Fastlink 2": "fastlink-2"}
 
 
 def test_an_empty_list_of_claims_is_no_number(package: Package) -> None:

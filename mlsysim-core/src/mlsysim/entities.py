@@ -6,7 +6,7 @@ The files are read by the data packages themselves; the core only knows the prot
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import attrs
@@ -83,7 +83,7 @@ class Entry:
         File it came from.
     package : str
         Data package it came from.
-    cross_checked : frozenset of str
+    cross_checked : set of str
         Fields whose value a machine check derived from other sourced numbers.
     """
 
@@ -94,7 +94,7 @@ class Entry:
     sources: Mapping[str, Source] = attrs.field(factory=dict, eq=False, repr=False)
     path: str = ""
     package: str = ""
-    cross_checked: frozenset[str] = frozenset()
+    cross_checked: Set[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -178,13 +178,14 @@ class Registry:
     Parameters
     ----------
     sources : sequence of RegistrySource
-        Data packages; earlier ones win where a later one repeats a key (which loading refuses).
+        Data packages, kept as ``packages``; earlier ones win where a later one repeats a key (which
+        loading refuses).
     resolve : callable
         The ``mlsysim_resolve`` hook, asked for names that no package lists.
     """
 
     def __init__(self, sources: Sequence[RegistrySource], resolve: Any = None) -> None:
-        self._sources = tuple(sources)
+        self.packages = tuple(sources)
         self._resolve = resolve
         self._owners: dict[str, dict[str, RegistrySource]] = {}
 
@@ -214,7 +215,7 @@ class Registry:
         UnknownNameError
             If there is no such kind.
         """
-        return tuple(sorted(self._owned(self.kind(kind))))
+        return tuple(sorted(self.owners(self.kind(kind))))
 
     def kind(self, name: str) -> str:
         """Return the plural kind that a user means.
@@ -233,16 +234,29 @@ class Registry:
         UnknownNameError
             If there is no such kind.
         """
+        if name in KINDS:
+            return name
         folded = name.casefold()
         for kind in KINDS:
             if folded in (kind, singular(kind)):
                 return kind
         raise UnknownNameError(f"there is no kind {name!r}", remedy=did_you_mean(name, KINDS))
 
-    def _owned(self, kind: str) -> dict[str, RegistrySource]:
+    def owners(self, kind: str) -> Mapping[str, RegistrySource]:
+        """Return the data package that holds each key of a kind.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind.
+
+        Returns
+        -------
+        mapping of str to RegistrySource
+        """
         if kind not in self._owners:
             owned: dict[str, RegistrySource] = {}
-            for source in self._sources:
+            for source in self.packages:
                 for key in source.keys(kind):
                     owned.setdefault(key, source)
             self._owners[kind] = owned
@@ -272,7 +286,7 @@ class Registry:
             If the file of the entity is faulty.
         """
         plural = self.kind(kind)
-        owned = self._owned(plural)
+        owned = self.owners(plural)
         key = name if name in owned else self._key_of(plural, name)
         if key is not None:
             return owned[key].entry(plural, key)
@@ -304,7 +318,7 @@ class Registry:
 
     def _key_of(self, kind: str, name: str) -> str | None:
         folded = _fold(name)
-        for key in self._owned(kind):
+        for key in self.owners(kind):
             if _fold(key) == folded:
                 return key
         for alias, key in self._aliases(kind).items():
@@ -314,7 +328,7 @@ class Registry:
 
     def _aliases(self, kind: str) -> dict[str, str]:
         found: dict[str, str] = {}
-        for source in self._sources:
+        for source in self.packages:
             for alias, key in source.aliases(kind).items():
                 found.setdefault(alias, key)
         return found
@@ -333,7 +347,7 @@ class Registry:
             In the order of their keys.
         """
         plural = self.kind(kind)
-        owned = self._owned(plural)
+        owned = self.owners(plural)
         return [owned[key].entry(plural, key) for key in sorted(owned)]
 
 

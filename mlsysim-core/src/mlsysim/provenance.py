@@ -307,7 +307,7 @@ def judge(
         and _agree(chosen.value, c.value, tolerance)
     ]  # fmt: skip
     level, why = Level.STATED, "one document"
-    if own is not None and own.sha256:
+    if own is not None and own.sha256 and chosen.kind in ("stated", "measured"):
         level, why = Level.ARCHIVED, "found again in the archived document"
     if backing or cross_checked:
         level = Level.CORROBORATED

@@ -330,7 +330,23 @@ def parse_quantity(text: str | float, unit: str) -> float:
             f"{text!r} is {dimension_text(given.dimension)}, but {dimension_text(wanted.dimension)} is needed here",
             remedy=_confusion(given, wanted) or f"Give it in {unit or '1'}",
         )
-    return _finite(number * given.factor, text)
+    return _finite(_scaled(match[1].replace(",", "").replace("_", ""), given.factor), text)
+
+
+@lru_cache(maxsize=256)
+def _decimal_exponent(factor: float) -> int | None:
+    """Return n for a factor of exactly ten to the n."""
+    exponent = round(math.log10(factor))
+    return exponent if float(f"1e{exponent}") == factor else None
+
+
+def _scaled(digits: str, factor: float) -> float:
+    """Multiply printed digits by a unit's size without a rounding error for decimal prefixes."""
+    exponent = _decimal_exponent(factor)
+    if exponent is None:
+        return float(digits) * factor
+    mantissa, _, power = digits.lower().partition("e")
+    return float(f"{mantissa}e{int(power or 0) + exponent}")
 
 
 def _bare_number(number: float, wanted: Unit, text: object = None) -> float:

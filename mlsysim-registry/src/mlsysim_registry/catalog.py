@@ -175,7 +175,7 @@ class Catalog:
             sources=used,
             path=document.name,
             package=self.name,
-            cross_checked=Backed(kind, record, claims),  # type: ignore[arg-type]  # a set, filled when asked
+            cross_checked=Backed(kind, record, claims),
         )
 
     def _used(self, document: Document, record: Any, claims: Mapping[str, tuple[Claim, ...]]) -> dict[str, Source]:

@@ -12,6 +12,9 @@ from .formulas.edge import battery_energy, battery_life, daily_energy, wake_ener
 
 __all__ = ["BatterySolver"]
 
+TAKEN = ("capture_power", "capture_time", "send_power", "send_time", "send_share", "self_discharge")
+"""Settings that are columns as they stand."""
+
 
 class BatterySolver:
     """Energy of a day against the energy of the battery.
@@ -70,8 +73,7 @@ class BatterySolver:
             "inference_power": active,
             "sleep_power": sleep,
             "day": SECONDS_PER_DAY,
-            **{name: settings[name] for name in ("capture_power", "capture_time", "send_power", "send_time", "send_share")},
-            "self_discharge": settings["self_discharge"],
+            **{name: settings[name] for name in TAKEN},
         }
 
     def compute(self, columns: Columns) -> Columns:

@@ -32,7 +32,7 @@ SINGLE_NODE = SolverSpec(
     inputs=("model", "device", "stack"),
     outputs={name: unit for outputs in OUTPUTS.values() for name, unit in outputs.items()},
     columns=COLUMNS,
-    settings={name: Setting(unit, help, default) for name, (unit, help, default) in SETTINGS.items()},
+    settings={name: Setting(*setting) for name, setting in SETTINGS.items()},
     labels={
         "feasibility.fits": "fits",
         "feasibility.memory_required": "memory required",
@@ -70,7 +70,7 @@ DISTRIBUTED = SolverSpec(
     inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?"),
     outputs=training.OUTPUTS,
     columns=training.COLUMNS,
-    settings={name: Setting(unit, help, default) for name, (unit, help, default) in training.SETTINGS.items()},
+    settings={name: Setting(*setting) for name, setting in training.SETTINGS.items()},
     labels=training.LABELS,
     references=(
         "Narayanan et al. 2021, arXiv:2104.04473",

@@ -24,6 +24,8 @@ class Peak:
         Rate with structured sparsity; never derived from ``dense`` nor the reverse.
     achieved : float, FLOP/s
         Highest rate that a matrix product was measured to reach.
+    narrow : float, FLOP/s
+        Rate on dense operands when sums are kept in the format itself, where that differs.
     engine : str
         ``matrix`` (tensor cores, systolic arrays), ``vector`` or ``scalar``.
     accumulate : str
@@ -33,6 +35,7 @@ class Peak:
     dense: float | None = fact("FLOP/s", default=None)
     sparse: float | None = fact("FLOP/s", default=None)
     achieved: float | None = fact("FLOP/s", default=None, tolerance=0.05)
+    narrow: float | None = fact("FLOP/s", default=None)
     engine: Literal["matrix", "vector", "scalar"] = "matrix"
     accumulate: str = ""
 

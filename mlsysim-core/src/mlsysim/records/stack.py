@@ -33,6 +33,8 @@ class Features:
         Query heads per key-value head for which ``shared_kv`` holds; empty means all.
     asynchronous : bool
         The host issues kernels ahead of the device: its time per kernel overlaps with the device's.
+    narrow_sums : bool
+        Matrix products keep their sums in the format of the operands.
     expands_weights : bool
         Weights stored in fewer bits than the arithmetic are expanded in memory before products with
         many rows.
@@ -73,6 +75,7 @@ class Features:
     ends_as_layers: bool = False
     shared_kv_groups: tuple[int, ...] = ()
     asynchronous: bool = False
+    narrow_sums: bool = False
     expands_weights: bool = False
     activations: str = ""
 

@@ -219,6 +219,7 @@ def request_for(spec: SolverSpec, scenario: Any, overrides: Mapping[str, str] | 
     for _, other, result in ask(config) if spec.needs else ():
         if other is not None and other.name != spec.name and not isinstance(result, str):
             known.update(result.outputs)
+            known.update({f"{name}.log_sd": spread for name, spread in result.log_sd.items()})
     lacking = [f"a {role}" for role, required in spec.roles if required and role not in config.entries]
     lacking += [name for name in spec.needs if not name.endswith("?") and name not in known]
     if lacking:

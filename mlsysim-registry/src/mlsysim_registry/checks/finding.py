@@ -60,7 +60,7 @@ def catalogs(registry: Registry) -> list[Catalog]:
     -------
     list of Catalog
     """
-    return [source for source in registry._sources if isinstance(source, Catalog)]
+    return [source for source in registry.packages if isinstance(source, Catalog)]
 
 
 def entities(registry: Registry, kind: str) -> Iterator[Entry]:
@@ -77,7 +77,7 @@ def entities(registry: Registry, kind: str) -> Iterator[Entry]:
     ------
     Entry
     """
-    for key, package in sorted(registry._owned(kind).items()):
+    for key, package in sorted(registry.owners(kind).items()):
         try:
             yield package.entry(kind, key)
         except MlsysimError:

@@ -106,4 +106,4 @@ def _registry(files: Sequence[str]) -> Registry:
                               remedy="Put it at devices/<vendor>/<key>.toml, models/<lab>/<key>.toml ...")  # fmt: skip
         folders[folder.parent] = None
     extra = [Catalog(str(folder), folder, shared=packaged().sources) for folder in folders]
-    return Registry([*known._sources, *extra]) if extra else known
+    return Registry([*known.packages, *extra]) if extra else known

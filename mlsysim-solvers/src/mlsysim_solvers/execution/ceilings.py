@@ -72,9 +72,11 @@ def ceiling_columns(
             remedy="Choose another device, or add memory.bandwidth with its source to the registry",
         )
     found = stack.calibration_for(key, precision)
+    narrow = stack.features.narrow_sums and peak.narrow is not None
+    dense = peak.narrow if narrow else peak.dense
     columns = {
-        "peak": peak.dense,
-        "achieved": _achieved(device, precision)[0],
+        "peak": dense,
+        "achieved": MATRIX_SHARE if narrow else _achieved(device, precision)[0],
         "bandwidth": device.memory.bandwidth,
         "compute_ceiling": settings.get("compute_ceiling") or _calibrated(found, stack, "compute"),
         "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),

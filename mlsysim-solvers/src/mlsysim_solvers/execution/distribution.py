@@ -51,9 +51,14 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         )  # fmt: skip
     layout, assumed = settled(scenario)
     single = attrs.evolve(scenario.system, devices=1)
+    model, longer = _lengthened(records["model"], scenario.workload.sequence)
     columns = prepare_columns(
-        attrs.evolve(request, scenario=attrs.evolve(scenario, system=single, parallelism=Parallelism()))
-    )
+        attrs.evolve(
+            request, scenario=attrs.evolve(scenario, system=single, parallelism=Parallelism()),
+            records={**records, "model": model},
+        )
+    )  # fmt: skip
+    assumed = assumed + longer
     shape = columns["shape"]
     if not isinstance(shape, TransformerShape):
         raise SolverError(
@@ -79,6 +84,15 @@ def distributed_columns(request: Any) -> dict[str, Any]:
     columns |= _plain(records["device"], columns)
     columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape, columns))
     return columns
+
+
+def _lengthened(model: Model, sequence: int) -> tuple[Model, list[str]]:
+    """Let training read more than the published model does: the longest sequence is its own choice."""
+    transformer = model.transformer
+    if transformer is None or sequence <= transformer.context:
+        return model, []
+    note = f"{model.name} is trained on {sequence} tokens at once, more than the {transformer.context:g} that it was published with"
+    return attrs.evolve(model, transformer=attrs.evolve(transformer, context=sequence)), [note]
 
 
 def settled(scenario: Scenario) -> tuple[Parallelism, list[str]]:

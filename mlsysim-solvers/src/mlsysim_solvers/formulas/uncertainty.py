@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import exp, log, sqrt
+from mlsysim.numeric import log, sqrt
 
 __all__ = ["between_stack_variance", "log_sd_of_range", "time_log_sd"]
 

@@ -9,6 +9,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import cell, format_for, scenario, subject, unstated, whole
+from .distributed import distributed_question
 
 __all__ = ["training_question"]
 
@@ -35,6 +36,8 @@ def training_question(row: Measurement, known: Names) -> Question:
     Refused
         With the reason why nothing can be asked.
     """
+    if row.devices > 1:
+        return distributed_question(row, known)
     model = known.model(row.model, cell(row, "params"))
     found = subject(row, known)
     assumed: list[Assumed] = []

@@ -1,0 +1,168 @@
+"""Rows of training on several devices."""
+
+from __future__ import annotations
+
+import re
+
+from mlsysim.errors import MlsysimError
+from mlsysim.plugins import plugins
+from mlsysim.records import Model, Parallelism, Training
+from mlsysim.records.measurement import Measurement
+
+from ...formulas.constants import FLOP_PER_MAC
+from ...lowering.shape import transformer_shape
+from ...lowering.work import model_work
+from ..names import Names
+from ..questions import Assumed, Question, Refused
+from .common import Subject, cell, format_for, scenario, subject, unstated, whole
+
+__all__ = ["distributed_question"]
+
+FULL_ATTENTION = ("sc21t1", "seqsel", "mlm22", "mtv5e", "mtv5p", "mtnlg", "bloom", "nemolong", "palm")
+"""Sets whose published FLOP count every query-key pair of a causal model."""
+
+WITH_RECOMPUTATION = ("sc21t1", "bloom", "palm")
+"""Sets whose published FLOP count recomputed forward passes too."""
+
+LORA_RANK = 16
+"""Rank of the adapters of the fine-tuning benchmark (MLCommons training, llama2_70b_lora)."""
+
+_GROUP = re.compile(r"shard group (\d+)")
+_FSDP = re.compile(r"ici_fsdp=(\d+)")
+
+
+def distributed_question(row: Measurement, known: Names) -> Question:
+    """Return what is asked for a row of training on several devices.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    known : Names
+        Names as published.
+
+    Returns
+    -------
+    Question
+
+    Raises
+    ------
+    Refused
+        With the reason why nothing can be asked.
+    """
+    lora = "lora" in row.model.lower()
+    model = known.model(re.sub(r"\s*(LoRA )?\(.*\)", "", row.model).strip() or row.model, cell(row, "params"))
+    found = subject(row, known)
+    assumed: list[Assumed] = []
+    precision = _precision(row, known, found, assumed)
+    batch = whole(row, "global_batch")
+    sequence = whole(row, "seq_len")
+    if batch is None or not sequence:
+        raise Refused("batch or sequence length is not published")
+    layout = _layout(row, found, batch, assumed)
+    record: Model = plugins().registry.get("models", model).record
+    if record.transformer is None:
+        raise Refused("training of layer lists on several devices is not expressed")
+    job = Training(
+        model=model, batch=batch, precision=precision, sequence=sequence,
+        recompute=_recompute(row, found, assumed),  # type: ignore[arg-type]
+        adapter=LORA_RANK if lora else 0, master="" if "PURE" in cell(row, "zero_stage_or_fsdp") else "fp32",
+    )  # fmt: skip
+    asked = scenario(row, "training", job, found, layout, row.devices)
+    return _reading(row, asked, record, batch, sequence, found.device, precision, lora, assumed)
+
+
+def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Assumed]) -> str:
+    text = cell(row, "precision") or unstated(found, "precision", assumed)
+    for beginning, name in (("fp8", "fp8"), ("mxfp8", "fp8"), ("nvfp4", "fp4"), ("int8", "int8")):
+        if text.lower().startswith(beginning):
+            return format_for(found.device, name)
+    return format_for(found.device, known.weights(text)[0])
+
+
+def _recompute(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
+    text = cell(row, "recompute").lower()
+    if text in ("", "none", "minimal"):
+        if not text and found.record is not None and any(u.name == "recompute" for u in found.record.unstated):
+            return unstated(found, "recompute", assumed)
+        return "none"
+    if text in ("selective", "full"):
+        return text
+    if text.startswith("selective"):
+        return "selective"
+    if text.startswith("save_dot"):
+        assumed.append(Assumed(f"recomputation {text!r} saves most products: none is counted", 0.05))
+        return "none"
+    assumed.append(Assumed(f"recomputation {text!r} is counted as full", 0.08))
+    return "full"
+
+
+def _flag(text: str) -> bool | None:
+    return {"1": True, "true": True, "0": False, "false": False}.get(text.lower())
+
+
+def _layout(row: Measurement, found: Subject, batch: int, assumed: list[Assumed]) -> Parallelism:
+    devices = row.devices
+    tensor, pipeline, context = (whole(row, name) or 1 for name in ("tp", "pp", "cp"))
+    group = tensor * pipeline * context
+    if devices % group:
+        raise Refused(f"the published layout does not divide {devices} devices")
+    data = devices // group
+    if whole(row, "dp") not in (None, data):
+        assumed.append(Assumed(f"data parallelism {data}, from devices and the other degrees"))
+    text = cell(row, "zero_stage_or_fsdp").upper()
+    zero = 3 if "FSDP" in text or "SHARD" in text else 0
+    if pipeline > 1 and zero == 3:
+        zero = 1
+    micro = whole(row, "micro_batch") or 0
+    if not micro and pipeline > 1:
+        micro = 1
+        assumed.append(Assumed("micro-batch 1, which the row does not state", 0.05))
+    if "per-device batch" in cell(row, "notes") or micro * data > batch:
+        micro = 0
+    virtual = whole(row, "interleave_vp") or 1
+    sequence = _flag(cell(row, "sequence_parallel"))
+    if sequence is None:
+        sequence = found.record is not None and found.record.features.overlap_tensor
+    shard = _GROUP.search(cell(row, "zero_stage_or_fsdp")) or _FSDP.search(cell(row, "zero_stage_or_fsdp"))
+    size = int(shard[1]) if shard else 0
+    return Parallelism(
+        data=data, tensor=tensor, pipeline=pipeline, context=context, expert=whole(row, "ep") or 1,
+        micro_batch=min(micro, -(-batch // data)), virtual=virtual if pipeline > 1 else 1,
+        sequence=bool(sequence) and tensor > 1, zero=zero,  # type: ignore[arg-type]
+        reshard="SHARD_GRAD_OP" not in text, shard=size if zero == 3 and size and (data * context) % size == 0 else 0,
+    )  # fmt: skip
+
+
+def _reading(
+    row: Measurement, asked: object, model: Model, batch: int, sequence: int, device: str, precision: str, lora: bool,
+    assumed: list[Assumed],
+) -> Question:  # fmt: skip
+    given = tuple(assumed)
+    if row.name == "iteration_time_s":
+        return Question(asked, "performance.step_time", None, given)  # type: ignore[arg-type]
+    if row.name == "memory_gb":
+        if "ACTIVATIONS" in cell(row, "notes"):
+            raise Refused("the figure is a formula for activations alone, not a measurement")
+        return Question(asked, "feasibility.memory_required", None, given)  # type: ignore[arg-type]
+    if row.name == "samples_per_s":
+        return Question(asked, "performance.step_time", float(batch), given)  # type: ignore[arg-type]
+    if row.name == "tokens_per_s_per_accelerator":
+        return Question(asked, "performance.step_time", batch * sequence / row.devices, given)  # type: ignore[arg-type]
+    assert model.transformer is not None
+    shape = transformer_shape(model, model.transformer)
+    full = 1.0 if row.set in FULL_ATTENTION or row.set.startswith("seqsel") else 0.0
+    layers, ends = model_work(shape, float(sequence), FLOP_PER_MAC, full, frozen=lora)
+    if row.set in WITH_RECOMPUTATION:
+        layers = layers * 4.0 / 3.0
+    each = batch * (layers + ends) / row.devices
+    if row.name == "model_tflops_per_accelerator":
+        return Question(asked, "performance.step_time", each / 1e12, given)  # type: ignore[arg-type]
+    if row.name == "mfu":
+        try:
+            peak = plugins().registry.get("devices", device).record.peak_of(precision).dense
+        except MlsysimError as error:
+            raise Refused(error.what) from None
+        percent = 100.0 if "percent" in cell(row, "notes") or row.value > 1.0 else 1.0
+        return Question(asked, "performance.step_time", percent * each / peak, given)  # type: ignore[arg-type]
+    raise Refused(f"{row.name} of a training run is not answered by an installed solver")
