@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import types
@@ -37,7 +38,8 @@ def values(annotation):
     if annotation in simple:
         return simple[annotation]
     if attrs.has(annotation):
-        return instances(annotation)
+        # Deferred, because the rows of a block are layers again.
+        return st.deferred(lambda: instances(annotation))
     if origin is typing.Literal:
         return st.sampled_from(arguments)
     if origin in (typing.Union, types.UnionType):
@@ -46,10 +48,11 @@ def values(annotation):
         return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=2)
     assert origin is tuple, annotation
     if arguments[-1] is Ellipsis:
-        return st.lists(values(arguments[0]), max_size=2).map(tuple)
+        return st.lists(values(arguments[0]), max_size=1 if attrs.has(arguments[0]) else 2).map(tuple)
     return st.tuples(*map(values, arguments))
 
 
+@functools.cache
 def instances(cls):
     fields = {a.name: values(a.type) for a in attrs.fields(attrs.resolve_types(cls))}
     return st.builds(cls, **fields)

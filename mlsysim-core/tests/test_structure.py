@@ -178,3 +178,11 @@ def test_every_toy_record_round_trips_through_plain_data():
             plain = json.loads(json.dumps(to_plain(record), allow_nan=False))
             assert converter.structure(plain, KINDS[kind]) == record
     assert facts(MODEL, Model)[0].parameters == 1e9
+
+
+@pytest.mark.parametrize("given", [True, False, 1.0, 4, "1"])
+def test_a_stage_is_one_of_its_whole_numbers(given):
+    data = scenario(parallelism={"zero": given})
+    with pytest.raises(ConfigError, match=r"parallelism\.zero: .* is not one of the choices\. Choose 0, 1, 2, 3"):
+        read_settings(Scenario, Document("s.toml", data, ""))
+    assert read_settings(Scenario, Document("s.toml", scenario(parallelism={"zero": 3}), "")).parallelism.zero == 3

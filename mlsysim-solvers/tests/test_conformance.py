@@ -34,6 +34,13 @@ def _without(role, **fields):
     return change
 
 
+def _without_sleep(request):
+    device = request.records["device"]
+    silent = attrs.evolve(device, power=attrs.evolve(device.power, sleep=None))
+    records = {**request.records, "device": silent}
+    return attrs.evolve(request, records=records, settings={**request.settings, "sleep_power": 0.0})
+
+
 SINGLE_NODE_CASE = SolverCase(
     SINGLE_NODE,
     scenarios=[SERVING, MIXTURE, LAPTOP, IMAGES, TRAINING, ENCODER, DOORBELL, CAR],
@@ -54,7 +61,8 @@ SINGLE_NODE_CASE = SolverCase(
         or not a["feasibility.fits"],
         "the first token comes before the last": lambda c, a: a.get("performance.ttft", 0.0)
         <= a["performance.latency"] * UP,
-        "a device is busy at most all the time": lambda c, a: a.get("performance.duty", 0.0) <= UP,
+        "a device is busy at most all the time": lambda c, a: a.get("performance.duty", 0.0) <= 1
+        and ("rate" not in c or a["feasibility.keeps_up"] == (c["rate"] <= a["performance.throughput"])),
     },
     bad_inputs=(
         BadInput("workload.batch", {"batch": "0"}),
@@ -70,7 +78,6 @@ ECONOMICS_CASE = SolverCase(
         SERVING,
         IMAGES,
         ENCODER,
-        DOORBELL,
         varied(CAR, **{"settings.economics.lifetime": "4 year"}),
         varied(IMAGES, price="a100-sxm-40gb-purchase", **{"settings.economics.lifetime": "5 year"}),
     ],
@@ -97,13 +104,14 @@ SUSTAINABILITY_CASE = SolverCase(
     never_falls={
         "pue": ("macro.power",),
         "full_power": ("macro.power",),
-        "idle_power": ("macro.power",),
-        "busy": ("macro.power",),
         "devices": ("macro.power",),
     },
     never_rises={"throughput": ("macro.power",)},
-    limits={"the grid gives at least what the machines take": lambda c, a: a["macro.power"] * UP
-            >= c["devices"] * min(c["idle_power"], c["full_power"])},
+    limits={
+        "a device draws between idle and full power": lambda c, a: c["busy"] > 1
+        or min(c["idle_power"], c["full_power"]) <= a["macro.power"] / c["devices"] / c["pue"] * UP
+        and a["macro.power"] / c["devices"] / c["pue"] <= max(c["idle_power"], c["full_power"]) * UP,
+    },
     bad_inputs=(BadInput("power", change=_without("device", power=None)),),
 )  # fmt: skip
 
@@ -122,7 +130,7 @@ BATTERY_CASE = SolverCase(
     bad_inputs=(
         BadInput("workload.rate", {"rate": "0 sample/s"}),
         BadInput("workload.rate", change=lambda r: attrs.evolve(r, inputs={"performance.latency": 11.0})),
-        BadInput("sleep_power", change=lambda r: attrs.evolve(r, settings={**r.settings, "sleep_power": 0.0})),
+        BadInput("sleep_power", change=_without_sleep),
     ),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 import cattrs
@@ -57,8 +57,18 @@ def _make_converter() -> cattrs.Converter:
     made.register_structure_hook(float, _strict(float, (int, float), "a number"))
     made.register_structure_hook(int | tuple[int, int], _int_or_pair)
     made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
+    made.register_structure_hook_func(lambda kind: typing.get_origin(kind) is Literal, _choice)
     made.register_structure_hook(Workload, _workload)
     return made
+
+
+def _choice(value: Any, kind: Any) -> Any:
+    """Accept one of the choices; true is not 1, which Python takes for its equal."""
+    choices = typing.get_args(kind)
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        shown = str(value).lower() if isinstance(value, bool) else value
+        raise ConfigError(f"{shown} is not one of the choices", remedy="Choose " + ", ".join(map(str, choices)))
+    return value
 
 
 def _int_or_pair(value: Any, _: Any) -> Any:
@@ -287,16 +297,7 @@ def _explain(error: BaseException, document: Document, path: str = "") -> list[F
         ]
     if isinstance(error, MlsysimError):
         return [Fault(f.what, where=document.place(path), remedy=f.remedy) for f in error.faults]
-    what = str(error)
-    literal = "not in literal" in what
-    return [Fault(what.split(" not in literal", maxsplit=1)[0] + " is not one of the choices" if literal else what,
-                  where=document.place(path), remedy=_choices(what) if literal else "")]  # fmt: skip
-
-
-def _choices(text: str) -> str:
-    import re
-
-    return "Choose " + ", ".join(re.findall(r"'([^']+)'", text.split("literal", 1)[1]))
+    return [Fault(str(error), where=document.place(path))]
 
 
 def _structure(

@@ -60,7 +60,7 @@ def _table(cls: type, path: str, *, optional: bool) -> Iterator[str]:
         if cls is Source and name in ("id", "sha256"):
             continue
         needed = field.default is attrs.NOTHING
-        if "unit" not in field.metadata and _inner(field) is not None:
+        if "unit" not in field.metadata and _inner(field) not in (None, cls):  # rows of rows stay on one line
             later.append((name, field, optional or not needed))
             continue
         comment = _comment(about.get(name, ""), field)
@@ -112,7 +112,7 @@ def _placeholder(name: str, field: attrs.Attribute[Any]) -> str:
     if origin is bool:
         return "true"
     if origin is tuple:
-        return "[]" if name == "aliases" else '["..."]'
+        return "[]" if name == "aliases" or _inner(field) is not None else '["..."]'
     if origin is dict:
         return "{}"
     return "1" if origin in (int, float, Union) else '"..."'

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mlsysim.errors import ConfigError
 from mlsysim.solving import Columns, Request
+from mlsysim.tracing import named
 
 from .formulas.constants import STANDARD_GRAVITY
 from .formulas.edge import braking_distance, latency_budget, stopping_distance
@@ -25,7 +27,15 @@ class BrakingSolver:
         -------
         dict
             Columns in SI; see the spec in :mod:`mlsysim_solvers.plugin`.
+
+        Raises
+        ------
+        ConfigError
+            If speed, friction or reach is 0.
         """
+        for name in ("speed", "friction", "reach"):
+            if not request.settings[name]:
+                raise ConfigError(f"a {name} of 0", where=f"settings.braking.{name}", remedy="Give more than 0")
         return {
             **request.settings,
             "latency": request.inputs["performance.latency"],
@@ -46,8 +56,8 @@ class BrakingSolver:
             Outputs in SI.
         """
         braking = braking_distance(columns["speed"], columns["friction"], columns["gravity"])
-        reaction = columns["sensing"] + columns["latency"] + columns["actuation"]
-        budget = latency_budget(columns["reach"], braking, columns["speed"])
+        reaction = named(columns["sensing"] + columns["latency"] + columns["actuation"], "sense, compute and actuate")
+        budget = named(latency_budget(columns["reach"], braking, columns["speed"]), "time before braking must start")
         allowed = budget - columns["sensing"] - columns["actuation"]
         return {
             "performance.stopping_distance": stopping_distance(columns["speed"], reaction, braking),

@@ -32,6 +32,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
     },
     "inference": {
         **_FEASIBILITY, **_COMMON, "performance.throughput": "sample/s", "performance.duty": "1",
+        "feasibility.keeps_up": "bool",
     },
 }  # fmt: skip
 """Unit of each output, by scenario kind."""

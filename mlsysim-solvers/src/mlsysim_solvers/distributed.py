@@ -22,10 +22,9 @@ from .execution.schedule import Layout, bubble, layout_of
 from .execution.state import Held, adapter_parameters, held, stage_parameters
 from .execution.topology import network_of
 from .formulas import parallel_constants as constants
-from .formulas.attention import attention_rate
 from .formulas.memory import headroom, usable_memory
 from .formulas.optimizer import optimizer_traffic
-from .formulas.roofline import memory_time, utilisation
+from .formulas.roofline import effective_rate, memory_time, utilisation
 from .formulas.serving import sample_rate
 from .formulas.training import run_time, training_token_rate
 from .formulas.uncertainty import time_log_sd
@@ -179,17 +178,15 @@ def setup_of(c: Columns) -> Setup:
     machine, features = machine_of(c), c["features"]
     plain = machine
     if "plain_peak" in c:
-        # Attention, the output projection and the loss stay in 16 bits where layers run in fewer.
-        share = c["achieved_plain"] * c["compute_ceiling"]
-        rate = axis(c, "plain_peak") * share
-        attention = attention_rate(rate, axis(c, "plain_peak"), c["attention_ceiling"])
-        machine = machine._replace(attention_rate=attention)
+        # The output projection and the loss stay in 16 bits where layers run in fewer.
+        rate = effective_rate(axis(c, "plain_peak"), c["achieved_plain"], c["compute_ceiling"])
         plain = machine._replace(matrix_rate=rate)
     own = Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
     half = own._replace(operand=maximum(c["operand_width"], c["activation_width"]))
     abilities = Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"])
     return Setup(
-        c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], bool(c["adapter"])
+        c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"],
+        features.selective,
     )  # fmt: skip
 
 

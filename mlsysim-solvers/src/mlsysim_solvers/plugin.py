@@ -39,6 +39,7 @@ SINGLE_NODE = SolverSpec(
         "feasibility.memory_usable": "memory usable",
         "feasibility.headroom": "headroom",
         "feasibility.max_batch": "largest batch that fits",
+        "feasibility.keeps_up": "keeps up with the samples that arrive",
         "performance.latency": "latency",
         "performance.step_time": "step time",
         "performance.ttft": "time to first token",

@@ -99,9 +99,9 @@ def _abilities(c: Columns) -> Abilities:
         shape = shape.decoder
     if shared and features.shared_kv_groups and isinstance(shape, TransformerShape):
         shared = round(shape.heads / shape.kv_heads) in features.shared_kv_groups
-    expands = features.expands_weights and c["weight_width"] < c["operand_width"]
     return Abilities(
-        features.fused_attention, shared, features.fused_elementwise, c["reread_ratio"], c.get("pass_tokens"), expands
+        features.fused_attention, shared, features.fused_elementwise, c["reread_ratio"], c.get("pass_tokens"),
+        c["expands"],
     )
 
 
@@ -180,7 +180,9 @@ def _inference(c: Columns) -> dict[str, Any]:
     answers = _feasibility(c, demand, weights, within=within)
     answers |= _rates(c, totals, batch)
     if "rate" in c:
-        answers["performance.duty"] = busy_share(axis(c, "rate"), answers["performance.throughput"])
+        rate = axis(c, "rate")
+        answers["feasibility.keeps_up"] = rate <= answers["performance.throughput"]
+        answers["performance.duty"] = busy_share(rate, answers["performance.throughput"])
         answers["performance.duty.log_sd"] = answers["performance.latency.log_sd"]
     return answers
 

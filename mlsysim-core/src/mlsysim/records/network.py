@@ -21,6 +21,13 @@ class Layer:
         conv, depthwise, separable (depthwise, then 1x1), dense, pool, global_pool, basic (two
         convolutions with a shortcut), bottleneck (1x1, kernel, 1x1 with a shortcut) or
         inverted_residual (1x1 expansion, depthwise, 1x1 projection).
+        Between maps: concat (in channels), join (in rows), add, multiply (the first map gives the
+        shape), slice (the first ``out`` channels, and with a kernel so many rows and columns),
+        upsample (by the stride), gate (one half of the channels scales the other), norm.
+        attention (scores and values between pixels: of one map with queries, keys and values, or of
+        queries to a map with keys and values); table (``lookups`` rows of an embedding table, added up);
+        input (a further input of ``out`` channels and the size of the kernel); block (a list of rows,
+        repeated as a whole).
     out : int, count
         Output channels or features; 0 keeps the number that came in.
     kernel : int or tuple of int, pixel
@@ -41,11 +48,23 @@ class Layer:
         Bias vector; batch norm; batch norm on the shortcut's projection.
     same : bool
         Whether the output covers the whole input (padding); otherwise only full windows count.
+    name : str
+        What later rows call the output.
+    of : tuple of str
+        Names of the rows that it reads; empty reads the row before. ``in`` is the input of the list.
+    heads : int, count
+        Heads of attention.
+    entries, lookups : int, count
+        Rows of a table, and how many of them one sample reads.
+    rows : tuple of Layer
+        A block. Its names are its own, and it sees those around it.
     """
 
     op: Literal[
-        "conv", "depthwise", "separable", "dense", "pool", "global_pool", "basic", "bottleneck", "inverted_residual"
-    ]
+        "conv", "depthwise", "separable", "dense", "pool", "global_pool", "basic", "bottleneck", "inverted_residual",
+        "concat", "join", "add", "multiply", "slice", "upsample", "gate", "norm", "attention", "table", "input",
+        "block",
+    ]  # fmt: skip
     out: int = 0
     kernel: int | tuple[int, int] = 1
     stride: int | tuple[int, int] = 1
@@ -58,11 +77,17 @@ class Layer:
     norm: bool = True
     shortcut_norm: bool = True
     same: bool = True
+    name: str = ""
+    of: tuple[str, ...] = ()
+    heads: int = 1
+    entries: int = 0
+    lookups: int = 1
+    rows: tuple[Layer, ...] = ()
 
 
 @attrs.frozen
 class Network:
-    """A layer list: convolutional and dense networks.
+    """A layer list: convolutional, dense and diffusion networks, detectors and recommenders.
 
     Parameters
     ----------
@@ -72,6 +97,8 @@ class Network:
         From input to output.
     height, width, channels : int
         Input of one sample.
+    denoiser : bool
+        Whether it is run step by step, each time on its own output.
     """
 
     source: str
@@ -80,3 +107,4 @@ class Network:
     height: int = fact("1", tolerance=0.0)
     width: int = fact("1", tolerance=0.0)
     channels: int = fact("1", tolerance=0.0)
+    denoiser: bool = False

@@ -8,7 +8,7 @@ import attrs
 
 from .fields import fact, setting
 
-__all__ = ["Calibration", "Ceilings", "Features", "Stack", "Tile", "Unstated"]
+__all__ = ["AttentionRate", "Calibration", "Ceilings", "Features", "Stack", "Tile", "Unstated"]
 
 
 @attrs.frozen
@@ -52,6 +52,12 @@ class Features:
         Gradients are exchanged in 32 bits.
     local_accumulation : bool
         Fully sharded training keeps gradients of several micro-batches before it exchanges them.
+    narrow_storage : bool
+        Inputs of matrix products and of the activation function wait for the backward pass in the format of the
+        products.
+    selective : str
+        What selective recomputation does again: ``scores`` of attention, or every other one of the ``products``
+        and all element-wise operators.
     ends_as_layers : bool
         A pipeline counts embedding and output projection as a layer each when it divides the model.
     """
@@ -72,6 +78,8 @@ class Features:
     wide_weights: bool = False
     wide_reduction: bool = False
     local_accumulation: bool = True
+    narrow_storage: bool = False
+    selective: Literal["scores", "products"] = "scores"
     ends_as_layers: bool = False
     shared_kv_groups: tuple[int, ...] = ()
     asynchronous: bool = False
@@ -162,6 +170,22 @@ class Tile:
 
 
 @attrs.frozen
+class AttentionRate:
+    """How close the stack's fused attention comes to the peak of one device.
+
+    Parameters
+    ----------
+    device : str
+        Key of the device.
+    share : float, ratio
+        Rate of long sequences over the dense peak in 16 bits.
+    """
+
+    device: str
+    share: float = fact("1", tolerance=0.2)
+
+
+@attrs.frozen
 class Unstated:
     """What to assume, visibly, where a published measurement does not state a setting.
 
@@ -201,6 +225,8 @@ class Stack:
         Documented setting: most tokens of one pass over prompts; longer ones take several passes.
     tiles : tuple of Tile
         Menu of output tiles; empty means that no tile quantisation is modelled.
+    attention : tuple of AttentionRate
+        Measured rates of its attention kernels; a device that is not among them takes the general ceiling.
     calibrations : tuple of Calibration
         Fitted constants, each for one device and precision.
     assumed_for : tuple of str
@@ -221,6 +247,7 @@ class Stack:
     pass_tokens: float | None = fact("token", default=None, tolerance=0.0)
     vendor: str = ""
     tiles: tuple[Tile, ...] = ()
+    attention: tuple[AttentionRate, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     assumed_for: tuple[str, ...] = ()
     unstated: tuple[Unstated, ...] = ()

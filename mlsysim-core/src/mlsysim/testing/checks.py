@@ -6,13 +6,13 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import attrs
 
-from ..errors import MlsysimError
+from ..errors import ConfigError, MlsysimError
 from ..evaluation import LEVELS, evaluate
 from ..formula import equation_of, formula_of
 from ..records import KINDS, singular
@@ -199,8 +199,17 @@ def check_errors(case: SolverCase) -> None:
             changed = bad.change(case.all_requests()[0])
             _refuses(partial(run_solver, spec, case.solver), changed, bad.names, f"the request with a bad {bad.names}")
         else:
-            _refuses(partial(evaluate, case.scenarios[0]), bad.overrides, bad.names, str(dict(bad.overrides)))
+            _refuses(partial(_evaluated, case), bad.overrides, bad.names, str(dict(bad.overrides)))
     assert spec.settings or case.bad_inputs, f"{spec.name}: declare bad_inputs"
+
+
+def _evaluated(case: SolverCase, overrides: Mapping[str, str]) -> Any:
+    """Evaluate the first scenario; that the solver gives a reason instead of an answer is a refusal too."""
+    evaluation = evaluate(case.scenarios[0], overrides)
+    reason = evaluation.unanswered.get(case.spec.question)
+    if reason is not None:
+        raise ConfigError(reason)
+    return evaluation.answers
 
 
 def _refuses(attempt: Callable[..., Any], given: Any, names: str, what: str) -> None:

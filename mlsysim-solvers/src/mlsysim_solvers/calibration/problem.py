@@ -64,6 +64,21 @@ class Point:
         """Set, model and device."""
         return self.row.set, self.model, self.device
 
+    def substituted(self, constants: dict[str, float]) -> dict[str, float]:
+        """Return constants as columns, held below their roofs.
+
+        Parameters
+        ----------
+        constants : dict of str to float, SI
+            compute, memory, overhead.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        limits = {"compute": 1.0 / self.achieved, "memory": 1.0, "overhead": np.inf}
+        return {_COLUMNS[name]: float(min(value, limits[name])) for name, value in constants.items()}
+
     def at(self, constants: dict[str, float]) -> float:
         """Predict the row.
 
@@ -77,10 +92,7 @@ class Point:
         float
             In the unit of the metric.
         """
-        changed = dict(self.columns)
-        for name, value in constants.items():
-            limit = 1.0 / self.achieved if name == "compute" else 1.0 if name == "memory" else np.inf
-            changed[_COLUMNS[name]] = min(value, limit)
+        changed = {**self.columns, **self.substituted(constants)}
         unit = parse_unit(self.row.metric.unit).factor
         if self.kernel is not None:
             return self.kernel.rate(changed) / unit

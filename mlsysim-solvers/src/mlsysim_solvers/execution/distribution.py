@@ -15,6 +15,7 @@ from mlsysim.records.scenario import Parallelism, Scenario, Training
 from mlsysim.shapes import parameters
 
 from ..formulas import parallel_constants as constants
+from ..formulas.constants import ATTENTION_CEILING
 from ..formulas.collectives import oversubscribed_rate
 from ..formulas.roofline import achieved_share
 from ..lowering.shape import TransformerShape, number
@@ -78,12 +79,26 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         "adapter": number(scenario.workload.adapter), "imbalance": settings.get("imbalance", constants.IMBALANCE),
         "full_attention": settings.get("full_attention", 0.0), "layer_memo": {}, "layer_key": (),
     }  # fmt: skip
+    share = attention_share(records["stack"], scenario.system.device)
+    if share is not None and settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
+        columns["attention_ceiling"] = share
     columns |= _parameters(records["model"])
     columns |= _network(records, scenario, number(scenario.system.devices))
+    if columns["processors"] < 16.0:
+        # A few systolic arrays are no processors with special-function units each.
+        columns.pop("special_rate", None)
     columns |= _wide_columns(columns, features)
     columns |= _plain(records["device"], columns)
     columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape, columns))
     return columns
+
+
+def attention_share(stack: Any, device: str) -> Any:
+    """Return the share of the peak that the stack's attention was measured to reach on a device, or None."""
+    for rate in stack.attention:
+        if rate.device == device:
+            return rate.share
+    return None
 
 
 def _lengthened(model: Model, sequence: int) -> tuple[Model, list[str]]:

@@ -12,8 +12,8 @@ from mlsysim.numeric import is_array
 from mlsysim.tracing import named
 
 from ..lowering.attention import SCORE_ROWS, Abilities
-from ..lowering.operators import Formats, Table
-from ..lowering.parallel import Division, forward, head, lookup
+from ..lowering.operators import MATRIX_KINDS, Formats, Table
+from ..lowering.parallel import Division, adapters, forward, head, lookup
 from ..lowering.shape import TransformerShape
 from ..lowering.training import backward, loss, recomputed
 from .engine import Machine, Totals, run
@@ -67,8 +67,10 @@ class Setup(NamedTuple):
         none, selective or full.
     full_width : float, B
         Bytes of a logit.
-    frozen : bool
-        Whether the model's own weights stay as they are.
+    adapter : float, count
+        Rank of adapters beside a frozen model; 0 trains the model.
+    selective : str
+        What selective recomputation does again.
     """
 
     shape: TransformerShape
@@ -79,7 +81,8 @@ class Setup(NamedTuple):
     plain_machine: Machine
     recompute: str
     full_width: Any
-    frozen: bool
+    adapter: Any
+    selective: str
 
 
 def _split(table: Table) -> tuple[Table, Table]:
@@ -91,6 +94,11 @@ def _split(table: Table) -> tuple[Table, Table]:
 def _again(table: Table, setup: Setup) -> Table:
     if setup.recompute == "full":
         return recomputed(table)
+    if setup.recompute == "selective" and setup.selective == "products":
+        done = recomputed(table)
+        # Every other product is kept: half of them, attention excepted, is done again.
+        return [row._replace(count=0.5 * row.count) if row.kind in MATRIX_KINDS else row for row in done
+                if row.kind != "attention"]  # fmt: skip
     if setup.recompute == "selective" and not setup.abilities.fused_attention:
         return recomputed([row for row in table if row.name in SCORE_ROWS])
     return []
@@ -106,8 +114,11 @@ def _direct(setup: Setup, division: Division, batch: Any, sequence: Any) -> Laye
     table = forward(shape, setup.formats, setup.abilities, division, batch, sequence)
     fused = setup.abilities.fused_attention
     inputs, weights = _split(backward(table, fused_attention=fused))
-    if setup.frozen:
-        weights = []
+    if setup.adapter:
+        # The model's own weights have no gradients; the adapters' have.
+        own = adapters(shape, setup.plain, division, setup.adapter, batch / division.context * sequence)
+        more, weights = _split(backward(own, fused_attention=fused))
+        table, inputs = table + own, inputs + more
     ahead, back, own, again = (_time(part, machine) for part in (table, inputs, weights, _again(table, setup)))
     n = shape.layers
     first = lookup(shape, setup.plain, division, batch, sequence)
@@ -159,7 +170,8 @@ def layer_times(setup: Setup, division: Division, batch: Any, sequence: Any, kno
     rates = [v for m in (setup.machine, setup.plain_machine) for v in m if is_array(v)]
     if not rates and not any(map(is_array, keys)):
         if all(type(k) is float for k in keys) and type(setup.machine.bandwidth) is float:
-            key = (*keys, division.sequence, setup.recompute)
+            m, plain = setup.machine, setup.plain_machine
+            key = (*keys, m.matrix_rate, m.attention_rate, m.bandwidth, m.overhead, plain.matrix_rate)
             if key not in known:
                 known[key] = _direct(setup, division, batch, sequence)
             return known[key]

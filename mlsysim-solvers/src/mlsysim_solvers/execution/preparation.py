@@ -59,6 +59,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns = ceiling_columns(device, stack, key, precision, settings)
     columns |= spread_columns(request.claims, device, stack, key, precision)
     columns |= _formats(workload, shape, precision)
+    columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _memory(device, stack)
     columns |= _workload(workload, shape)
     if stack.features.activations:

@@ -82,11 +82,43 @@ def _activations(c: Mapping[str, Any], layout: Layout, rank: Any, layers: Any, b
         "fused_attention": features.fused_attention, "dropout": c["dropout"], "tensor": t, "sequence_shards": shards,
     }  # fmt: skip
     flight = in_flight_layers(c["schedule"], layout, rank, layers)
-    recompute = c["recompute"]
-    held_ = transformer_activations(shape, widths, batch / k, sequence, recompute, layers=flight, **kept)
+    recompute, rows = c["recompute"], batch / k * sequence
     if recompute == "full":
-        held_ = held_ + transformer_activations(shape, widths, batch / k, sequence, "none", layers=1.0, **kept)
-    return held_
+        # Each layer keeps its input; while one is done again, everything that it would keep is alive.
+        kept_inputs = transformer_activations(shape, widths, batch / k, sequence, "full", layers=flight, **kept) / shards
+        return kept_inputs + _layers_kept(c, rows, batch / k, 1.0, kept)
+    if recompute == "selective" and features.selective == "products":
+        own = shape.hidden * 2.0 + 0.5 * _products(c)
+        return flight * workspace_bytes(rows / t, own, c["activation_width"]) + _layers_kept(c, rows, batch / k, 1.0, kept)
+    return _layers_kept(c, rows, batch / k, flight, kept, "selective" if recompute == "selective" else "none")
+
+
+def _products(c: Mapping[str, Any]) -> Any:
+    """Elements per token that the matrix products of a layer write."""
+    s = c["shape"]
+    mlp = s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)
+    return s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim + 2.0 * s.hidden + s.matrices * mlp / s.layers
+
+
+def _layers_kept(
+    c: Mapping[str, Any], rows: Any, batch: Any, layers: Any, kept: Mapping[str, Any], recompute: str = "none"
+) -> Any:
+    """Return what some layers keep whose passes are not done again."""
+    shape, features = c["shape"], c["features"]
+    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
+    whole = transformer_activations(shape, widths, batch, c["sequence"], recompute, layers=layers, **kept)
+    s = shape
+    mlp = (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)) / s.layers
+    less: Any = 0.0
+    saved = c["activation_width"] - c["operand_width"] if features.narrow_storage else 0.0
+    if c["adapter"]:
+        # Frozen weights have no gradients: inputs of the MLP's products are not needed again.
+        dropped = workspace_bytes(rows, s.hidden / kept["sequence_shards"] + mlp / kept["tensor"], c["activation_width"])
+        less = dropped + saved * rows * (s.hidden / kept["sequence_shards"] + s.matrices * mlp / kept["tensor"])
+    elif saved:
+        own = s.norm_passes * s.hidden / kept["sequence_shards"] + (s.matrices + 1.0) * mlp / kept["tensor"]
+        less = workspace_bytes(rows, own, saved)
+    return whole - layers * less
 
 
 def held(c: Mapping[str, Any], layout: Layout) -> tuple[Held, Any]:
@@ -141,7 +173,8 @@ def _stage(c: Mapping[str, Any], layout: Layout, rank: Any, layers: Any, end: An
         weights, gradients, optimizer = _state(c, layout, dense, experts)
     activations = _activations(c, layout, rank, layers, layout.micro)
     rows = layout.micro * c["sequence"] / layout.context
-    width = c["full_width"] + c["activation_width"]
+    # Logits and their gradient are alive together.
+    width = 2.0 * c["full_width"]
     logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, shape.vocab if shape.head else 0.0, width)
     gathered: Any = 0.0 * activations
     if c["zero"] == 3:

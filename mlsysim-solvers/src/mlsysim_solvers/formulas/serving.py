@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
+from mlsysim.numeric import minimum
 
 __all__ = ["busy_share", "output_rate", "request_latency", "sample_rate"]
 
@@ -95,10 +96,10 @@ def busy_share(rate: Any, throughput: Any) -> Any:
     Returns
     -------
     float or array, ratio
-        Above 1 the samples arrive faster than they are done.
+        1 also where samples arrive faster than they are done.
 
     Notes
     -----
-    rho = lambda / X.
+    rho = min(1, lambda / X).
     """
-    return rate / throughput
+    return minimum(1.0, rate / throughput)

@@ -18,7 +18,7 @@ def log_sd_of_range(low: Any, high: Any, quantile: Any) -> Any:
     ----------
     low, high : float, any unit
         Ends of the range.
-    quantile : float
+    quantile : float, standard deviations
         Standard normal quantile of the upper end.
 
     Returns
@@ -46,11 +46,11 @@ def time_log_sd(
     ----------
     compute, memory, overhead : float or array, ratio
         Shares of the time that each ceiling sets; together 1.
-    var_c, var_m, var_o : float
+    var_c, var_m, var_o : float, squared natural-log units
         Variances of the logarithms of the three ceilings.
-    cov_cm, cov_co, cov_mo : float
+    cov_cm, cov_co, cov_mo : float, squared natural-log units
         Their covariances.
-    scatter : float
+    scatter : float, squared natural-log units
         Variance that does not come from the ceilings.
 
     Returns
@@ -82,7 +82,7 @@ def between_stack_variance(between: Any, within: Any, sets: Any) -> Any:
 
     Returns
     -------
-    float
+    float, squared natural-log units
 
     Notes
     -----

@@ -13,7 +13,7 @@ from .operators import ONCE, Formats, Operator, Table, gemm, stream
 from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
 
-__all__ = ["Division", "casts", "divided", "forward", "head", "lookup"]
+__all__ = ["Division", "adapters", "casts", "divided", "forward", "head", "lookup"]
 
 
 class Division(NamedTuple):
@@ -151,6 +151,45 @@ def casts(table: Table, formats: Formats) -> Table:
             traffic = stream_bytes(row.m * row.batch, row.k, width)
             found.append(stream(f"{row.name}: cast", row.count, traffic))
     return found
+
+
+def adapters(shape: TransformerShape, formats: Formats, division: Division, rank: Any, rows: Any) -> Table:
+    """Return the forward pass of low-rank adapters beside the attention projections.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The whole model.
+    formats : Formats
+        Number formats.
+    division : Division
+        Degrees.
+    rank : float, count
+        Inner width of an adapter.
+    rows : float or array, count
+        Tokens of a micro-batch on one device.
+
+    Returns
+    -------
+    list of Operator
+        Down, up and the sum with what the frozen product wrote, for each of two projections.
+
+    References
+    ----------
+    Hu et al. 2021, LoRA, arXiv:2106.09685, section 4.
+    """
+    s, t, table = shape, division.tensor, []
+    wide = s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    for name, inner, outer in (
+        ("query-key-value adapter", s.hidden, wide / t), ("output adapter", s.heads * s.v_dim / t, s.hidden)
+    ):  # fmt: skip
+        table += [
+            stream(f"{name}, dropout", s.layers, stream_bytes(rows, 2.0 * inner, formats.activation)),
+            gemm(f"{name}, down", s.layers, rows, rank, inner, formats),
+            gemm(f"{name}, up", s.layers, rows, outer, rank, formats),
+            stream(f"{name}, sum", s.layers, stream_bytes(rows, 3.0 * outer, formats.activation), 2.0),
+        ]
+    return table
 
 
 def lookup(shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any) -> Table:

@@ -21,6 +21,7 @@ __all__ = ["Names", "StackRule", "names"]
 _SPLIT = re.compile(r"[^a-z0-9.+]+")
 _SIZE = re.compile(r"(\d+)(gb|gib)")
 _SPACED_SIZE = re.compile(r"(\d+)\s*g(?:i?b)?\b")
+_VERSION = re.compile(r"^v(\d)")
 _FAMILY = re.compile(r"([a-z]{3,})-?v?(\d.*)")
 
 
@@ -46,15 +47,16 @@ class StackRule:
     tier: str = ""
 
 
-def _tokens(text: str) -> frozenset[str]:
-    """Split a name into words that do not depend on spelling."""
+def _tokens(text: str, *, families: bool = False) -> frozenset[str]:
+    """Split a name into words that do not depend on spelling; families of models from their versions."""
     folded = text.casefold()
     for mark in ("(r)", "(tm)", "®", "™"):
         folded = folded.replace(mark, " ")
     folded = _SPACED_SIZE.sub(r"\1gb", folded)
     words: set[str] = set()
     for word in _SPLIT.split(folded.replace("‑", "-")):
-        family = _FAMILY.fullmatch(word)
+        word = _VERSION.sub(r"\1", word)  # noqa: PLW2901
+        family = _FAMILY.fullmatch(word) if families else None
         words.update(part for part in (family.groups() if family else (word,)) if part)
     return frozenset(word.strip(".") for word in words if word.strip("."))
 
@@ -182,7 +184,7 @@ class Names:
         exact = self._exact[kind].get(_spaced(name))
         if exact is not None:
             return exact if exact in plugins().registry.keys(kind) else None
-        wanted = _tokens(name)
+        wanted = _tokens(name, families=kind == "models")
         noise = self._noise.get(kind, frozenset())
         best: set[str] = set()
         most = 0
@@ -201,7 +203,7 @@ class Names:
             noise = self._noise.get(kind, frozenset())
             for entry in registry.entries(kind):
                 for name in (entry.key, entry.record.name, *entry.record.aliases):
-                    words = _tokens(name)
+                    words = _tokens(name, families=kind == "models")
                     found.setdefault(words, set()).add(entry.key)
                     found.setdefault(words - noise or words, set()).add(entry.key)
             self._index[kind] = found

@@ -74,7 +74,7 @@ def distributed_question(row: Measurement, known: Names) -> Question:
 
 def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Assumed]) -> str:
     text = cell(row, "precision") or unstated(found, "precision", assumed)
-    for beginning, name in (("fp8", "fp8"), ("mxfp8", "fp8"), ("nvfp4", "fp4"), ("int8", "int8")):
+    for beginning, name in (("fp8", "fp8"), ("float8", "fp8"), ("mxfp8", "fp8"), ("nvfp4", "fp4"), ("int8", "int8")):
         if text.lower().startswith(beginning):
             return format_for(found.device, name)
     return format_for(found.device, known.weights(text)[0])

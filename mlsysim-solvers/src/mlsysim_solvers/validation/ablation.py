@@ -1,0 +1,153 @@
+"""What each term of the physics buys: errors with one term dropped at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import attrs
+from mlsysim.plugins import plugins
+from mlsysim.records.measurement import Measurement
+
+from .reports.text import percent
+
+__all__ = ["VARIANTS", "ablation_errors", "ablation_table"]
+
+Columns = dict[str, Any]
+
+
+def _without_tiles(columns: Columns) -> Columns:
+    return {**columns, "tiles": ()}
+
+
+def _without_elementwise(columns: Columns) -> Columns:
+    return {**columns, "features": attrs.evolve(columns["features"], fused_elementwise=True, activations="")}
+
+
+def _without_overhead(columns: Columns) -> Columns:
+    return {**columns, "overhead": 0.0}
+
+
+def _without_softmax(columns: Columns) -> Columns:
+    return {**columns, "special_rate": None}
+
+
+def _without_issue(columns: Columns) -> Columns:
+    return {name: value for name, value in columns.items() if name != "issue_rate"}
+
+
+def _without_rereads(columns: Columns) -> Columns:
+    return {**columns, "features": attrs.evolve(columns["features"], shared_kv=True, shared_kv_groups=())}
+
+
+def _without_passes(columns: Columns) -> Columns:
+    kept = {name: value for name, value in columns.items() if name != "pass_tokens"}
+    return {**kept, "features": attrs.evolve(columns["features"], expands_weights=False)}
+
+
+def _without_share(columns: Columns) -> Columns:
+    return {**columns, "achieved": 1.0, "attention_achieved": 1.0, "compute_ceiling": min(1.0, columns["compute_ceiling"])}
+
+
+def _roofline(columns: Columns) -> Columns:
+    for drop in (_without_tiles, _without_elementwise, _without_overhead, _without_softmax, _without_issue,
+                 _without_rereads, _without_passes):  # fmt: skip
+        columns = drop(columns)
+    return columns
+
+
+VARIANTS: dict[str, Callable[[Columns], Columns]] = {
+    "everything": dict,
+    "no tile and wave effects": _without_tiles,
+    "no element-wise traffic": _without_elementwise,
+    "no time per kernel": _without_overhead,
+    "no time of the softmax": _without_softmax,
+    "no limit on issued loads": _without_issue,
+    "no repeated reads of shared keys": _without_rereads,
+    "one pass, no expansion of weights": _without_passes,
+    "peak instead of achieved rate": _without_share,
+    "a roofline per operator alone": _roofline,
+}
+"""What is dropped, by substituting columns; the engine itself knows of no ablation."""
+
+
+def ablation_errors(
+    rows: Sequence[Measurement], *, progress: Callable[[int, int], None] | None = None
+) -> dict[str, dict[str, list[float]]]:
+    """Predict rows with one term dropped at a time, under the general ceilings of their stacks.
+
+    Parameters
+    ----------
+    rows : sequence of Measurement
+        The rows; those that cannot be expressed are left out.
+    progress : callable, optional
+        Called with the rows done and the rows in all.
+
+    Returns
+    -------
+    dict of str to dict of str to list of float
+        Variant to set to ln(predicted / measured). No fitted constant takes part, so that none
+        can make up for a term that is missing.
+    """
+    from ..calibration.problem import prepare
+
+    points = [point for point in prepare(rows) if "tiles" in point.columns]
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in VARIANTS}
+    for done, point in enumerate(points, 1):
+        ceilings = plugins().registry.get("stacks", point.stack).record.ceilings
+        constants = {name: getattr(ceilings, name) for name in ("compute", "memory", "overhead")}
+        for name, change in VARIANTS.items():
+            try:
+                changed = attrs.evolve(point, columns=change({**point.columns, **point.substituted(constants)}))
+                found[name].setdefault(point.row.set, []).append(math.log(changed.at({}) / point.row.value))
+            except (KeyError, TypeError):  # a solver whose columns have no such term
+                continue
+        if progress is not None:
+            progress(done, len(points))
+    return found
+
+
+def _spread(residuals: Mapping[str, list[float]]) -> float:
+    """Return the median error after the bias of each set is removed."""
+    left = [abs(math.expm1(r - median(rs))) for rs in residuals.values() for r in rs]
+    return median(left)
+
+
+def ablation_table(rows: Sequence[Measurement], *, progress: Callable[[int, int], None] | None = None) -> str:
+    """Write what each term buys.
+
+    Parameters
+    ----------
+    rows : sequence of Measurement
+        The rows.
+    progress : callable, optional
+        Called with the rows done and the rows in all.
+
+    Returns
+    -------
+    str
+    """
+    found = ablation_errors(rows, progress=progress)
+    everything = found["everything"]
+    if not everything:
+        return "nothing to predict"
+    lines = [
+        f"{sum(map(len, everything.values()))} rows, general ceilings of the stacks, no fitted constants",
+        f"{'':36s}{'median error':>14s}{'bias':>10s}{'without bias':>14s}   sets that it makes worse",
+    ]
+    for name, sets in found.items():
+        every = [r for rs in sets.values() for r in rs]
+        worse = sorted(
+            (s for s, rs in sets.items() if _ape(rs) > _ape(everything[s]) + 0.02),
+            key=lambda s: _ape(everything[s]) - _ape(sets[s]),
+        )
+        shown = ", ".join(f"{s} {percent(_ape(everything[s]))} to {percent(_ape(sets[s]))}" for s in worse[:3])
+        bias = percent(math.expm1(median(every)), signed=True)
+        lines.append(f"{name:36s}{percent(_ape(every)):>14s}{bias:>10s}{percent(_spread(sets)):>14s}   {shown}")
+    return "\n".join(lines)
+
+
+def _ape(residuals: Sequence[float]) -> float:
+    return median(abs(math.expm1(r)) for r in residuals)

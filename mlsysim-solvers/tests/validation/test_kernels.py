@@ -1,0 +1,63 @@
+"""Single kernels behave as their physics says."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from mlsysim_solvers.validation.ablation import VARIANTS, ablation_errors
+from mlsysim_solvers.validation.kernels import predict_kernel
+from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.questions import Refused
+from mlsysim_solvers.validation.tables import packaged_tables, read_table
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return {row.id: row for row in read_table(packaged_tables()["kernels"])}
+
+
+def _shaped(row, shape):
+    return attrs.evolve(row, configuration={**row.configuration, "shape_or_size": shape})
+
+
+def test_no_kernel_is_above_its_roof(rows):
+    from mlsysim.plugins import plugins
+
+    for row in rows.values():
+        outcome = predict(row)
+        if outcome.predicted is None:
+            continue
+        device = plugins().registry.get("devices", outcome.device).record
+        roof = device.memory.bandwidth / 1e9 if row.kind == "membw" else device.peak_of(outcome.precision).dense / 1e12
+        assert outcome.predicted <= roof, row.id
+
+
+def test_attention_gets_faster_with_length_and_head_width(rows):
+    base = rows["k-fa3_fig-0019"]
+    short, long = (
+        predict_kernel(_shaped(base, f"seqlen {s}, head dim 64, no mask"), names()).value for s in ("512", "16k")
+    )
+    wide = predict_kernel(_shaped(base, "seqlen 16k, head dim 128, no mask"), names()).value
+    causal = predict_kernel(_shaped(base, "seqlen 512, head dim 64, causal"), names()).value
+    assert causal < short < long < wide
+
+
+def test_a_product_of_few_rows_is_bound_by_memory(rows):
+    base = next(row for row in rows.values() if row.id == "k-mamf-0005")
+    few = predict_kernel(_shaped(base, "MxNxK=16x4096x4096"), names())
+    assert few.value < 0.2 * predict_kernel(base, names()).value
+
+
+def test_collectives_are_refused(rows):
+    row = next(row for row in rows.values() if row.kind == "allreduce")
+    with pytest.raises(Refused):
+        predict_kernel(row, names())
+
+
+def test_dropping_the_time_per_kernel_makes_every_prediction_faster():
+    rows = [r for r in read_table(packaged_tables()["inference"]) if r.id.startswith("trtllm_v0.5.0") and r.name == "ttft_ms"]
+    found = ablation_errors(rows)
+    assert set(found) == set(VARIANTS)
+    for name, full in found["everything"].items():
+        assert all(b < a for a, b in zip(full, found["no time per kernel"][name], strict=True))

@@ -1,0 +1,91 @@
+"""Scores and reports on outcomes whose answers are known."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+from mlsysim_solvers.validation.predicting import Outcome, predict
+from mlsysim_solvers.validation.reports import FORMATS, summarise
+from mlsysim_solvers.validation.running import run_rows, select
+from mlsysim_solvers.validation.scoring import baseline_error, quantile, score, spearman
+from mlsysim_solvers.validation.tables import packaged_tables, read_table
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return read_table(packaged_tables()["inference"])
+
+
+@pytest.fixture(scope="module")
+def outcomes(rows):
+    return run_rows(select(rows, source="trtllm_v0.5.0"))
+
+
+def test_quantile_and_rank():
+    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert quantile([0.0, 10.0], 0.9) == pytest.approx(9.0)
+    assert spearman([1.0, 2.0, 3.0], [10.0, 20.0, 15.0]) == pytest.approx(0.5)
+    assert spearman([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+
+
+def test_score_counts_coverage_and_bias(rows):
+    base = rows[0]
+    made = [
+        Outcome(attrs.evolve(base, value=100.0), predicted=110.0, low=90.0, high=130.0),
+        Outcome(attrs.evolve(base, value=100.0), predicted=80.0, low=70.0, high=90.0),
+        Outcome(base, reason="no"),
+    ]
+    found = score(("x",), made)
+    assert (found.n, found.predicted, found.refused) == (3, 2, 1)
+    assert found.coverage90 == 0.5
+    assert found.median_ape == pytest.approx(0.15)
+    assert found.bias == pytest.approx(-0.05)
+
+
+def test_the_best_constant_is_exact_where_one_ratio_explains_all(rows):
+    made = [Outcome(attrs.evolve(rows[0], value=2.0 * v), predicted=1.0, ideal=v) for v in (1.0, 5.0, 9.0)]
+    assert baseline_error(made) == pytest.approx(0.0)
+
+
+def test_rows_are_predicted_or_refused_with_a_reason(outcomes):
+    for outcome in outcomes:
+        assert (outcome.predicted is None) == bool(outcome.reason)
+        if outcome.predicted is not None:
+            assert outcome.low < outcome.predicted < outcome.high
+
+
+def test_processes_change_nothing(rows):
+    chosen = rows[:130]
+    alone, shared = run_rows(chosen, jobs=1), run_rows(chosen, jobs=2)
+    assert [o.predicted for o in alone] == [o.predicted for o in shared]
+
+
+def test_json_has_the_fields_that_are_promised(outcomes):
+    data = json.loads(FORMATS["json"](summarise(outcomes)))
+    assert {"id", "kind", "group", "status", "reason", "metric", "measured", "predicted", "low", "high", "error"} <= set(
+        data["rows"][0]
+    )
+    summary = data["summary"]
+    assert summary["n"] == len(outcomes) == summary["predicted"] + summary["refused"]
+    assert {"median_ape", "p90_ape", "bias", "spearman", "coverage90", "baseline_median_ape", "groups"} <= set(summary)
+
+
+@pytest.mark.parametrize("name", ["text", "markdown", "html"])
+def test_every_format_says_how_many_were_refused(outcomes, name):
+    report = summarise(outcomes)
+    text = FORMATS[name](report)
+    assert str(report.overall.refused) in text
+    assert report.reasons[0][0] in text
+
+
+def test_server_rows_are_refused_for_what_they_are(rows):
+    row = next(r for r in rows if r.kind == "max_throughput" and r.devices == 1)
+    assert "in-flight batching" in predict(row).reason
+
+
+def test_a_first_token_takes_longer_for_a_longer_prompt(outcomes):
+    found = {o.row.configuration["input_len"]: o.predicted for o in outcomes
+             if o.row.name == "ttft_ms" and o.row.model == "LLaMA 7B" and o.row.device == "NVIDIA H100"}  # fmt: skip
+    assert found["2048"] > 2.0 * found["128"]
