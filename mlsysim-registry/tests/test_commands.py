@@ -215,7 +215,7 @@ def test_new_writes_a_file_once(tmp_path: Path, capsys: Capture) -> None:
 
 def _accepts(schema: dict[str, object], value: object, defs: dict[str, object]) -> bool:
     """Check the few keywords that the schemas use."""
-    s: dict[str, object] = defs["claim"] if "$ref" in schema else schema  # type: ignore[assignment]
+    s: dict[str, object] = defs[str(schema["$ref"]).rsplit("/", 1)[-1]] if "$ref" in schema else schema  # type: ignore[assignment]
     if "anyOf" in s:
         return any(_accepts(option, value, defs) for option in s["anyOf"])  # type: ignore[attr-defined]
     if "enum" in s and value not in s["enum"]:  # type: ignore[operator]

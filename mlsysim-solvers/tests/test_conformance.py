@@ -16,6 +16,7 @@ IMAGES, TRAINING, ENCODER = "resnet-50-training", "llama-3.1-8b-training-h100", 
 DOORBELL, CAR = "smart-doorbell", "autonomous-vehicle"
 TIMES = ("performance.latency",)
 MORE_WORK = ("batch", "input", "output", "sequence")
+SHORTENING = ("latency", "rate", "sleep_power", "inference_power", "capture_power", "send_power", "self_discharge")
 UP = 1 + 1e-12
 
 
@@ -27,9 +28,7 @@ def _without(role, **fields):
     """Turn a request into one whose record lacks what it needs."""
 
     def change(request):
-        return attrs.evolve(
-            request, records={**request.records, role: attrs.evolve(request.records[role], **fields)}
-        )
+        return attrs.evolve(request, records={**request.records, role: attrs.evolve(request.records[role], **fields)})
 
     return change
 
@@ -46,9 +45,9 @@ SINGLE_NODE_CASE = SolverCase(
     scenarios=[SERVING, MIXTURE, LAPTOP, IMAGES, TRAINING, ENCODER, DOORBELL, CAR],
     # Tiles, context windows and passes of a prefill are counted in whole tokens and samples.
     discrete=("token", "sample"),
-    never_falls={name: TIMES for name in MORE_WORK} | {"tokens": ("performance.latency",), "overhead": TIMES,
+    never_falls=dict.fromkeys(MORE_WORK, TIMES) | {"tokens": ("performance.latency",), "overhead": TIMES,
                  "weight_width": ("feasibility.memory_required",), "capacity": ("feasibility.max_batch",)},
-    never_rises={name: TIMES for name in ("peak", "bandwidth", "vector_peak", "weight_bandwidth")}
+    never_rises=dict.fromkeys(("peak", "bandwidth", "vector_peak", "weight_bandwidth"), TIMES)
     | {"batch": ("feasibility.headroom",), "reserve": ("feasibility.max_batch",)},
     limits={
         "arithmetic is never above the peak": lambda c, a: a["performance.utilisation"] <= UP,
@@ -89,8 +88,9 @@ ECONOMICS_CASE = SolverCase(
     },
     never_rises={"price_devices": ("macro.hourly_cost",)},
     limits={
-        "a run costs its time": lambda c, a: "macro.run_cost" not in a
-        or a["macro.run_cost"] == pytest.approx(a["macro.hourly_cost"] * c["run_time"]),
+        "a run costs its time": lambda c, a: (
+            "macro.run_cost" not in a or a["macro.run_cost"] == pytest.approx(a["macro.hourly_cost"] * c["run_time"])
+        ),
     },
     bad_inputs=(
         BadInput("place.price", change=_without("price", rate=None, amount=None)),
@@ -104,13 +104,14 @@ SUSTAINABILITY_CASE = SolverCase(
     never_falls={
         "pue": ("macro.power",),
         "full_power": ("macro.power",),
+        "idle_power": ("macro.power",),
         "devices": ("macro.power",),
     },
     never_rises={"throughput": ("macro.power",)},
     limits={
-        "a device draws between idle and full power": lambda c, a: c["busy"] > 1
-        or min(c["idle_power"], c["full_power"]) <= a["macro.power"] / c["devices"] / c["pue"] * UP
-        and a["macro.power"] / c["devices"] / c["pue"] <= max(c["idle_power"], c["full_power"]) * UP,
+        "a device draws between idle and full power": lambda c, a: min(c["idle_power"], c["full_power"])
+        <= a["macro.power"] / c["devices"] / c["pue"] * UP
+        <= max(c["idle_power"], c["full_power"]) * UP * UP,
     },
     bad_inputs=(BadInput("power", change=_without("device", power=None)),),
 )  # fmt: skip
@@ -119,10 +120,7 @@ BATTERY_CASE = SolverCase(
     BATTERY,
     scenarios=[DOORBELL, varied(DOORBELL, **{"settings.battery.self_discharge": "0.02 1/month"})],
     never_falls={"charge": ("feasibility.battery_life",), "latency": ("macro.wake_energy",)},
-    never_rises={
-        name: ("feasibility.battery_life",)
-        for name in ("latency", "rate", "sleep_power", "inference_power", "capture_power", "send_power", "self_discharge")
-    },
+    never_rises=dict.fromkeys(SHORTENING, ("feasibility.battery_life",)),
     limits={
         "never longer than asleep": lambda c, a: a["feasibility.battery_life"]
         <= c["charge"] * c["voltage"] * c["usable"] / c["sleep_power"] * UP,
@@ -144,8 +142,9 @@ BRAKING_CASE = SolverCase(
         "sensing": ("performance.latency_budget",),
     },
     limits={
-        "a margin left is a stop in sight": lambda c, a: (a["performance.latency_margin"] >= 0)
-        == (a["performance.stopping_distance"] <= c["reach"] * UP),
+        "a margin left is a stop in sight": lambda c, a: (
+            (a["performance.latency_margin"] >= 0) == (a["performance.stopping_distance"] <= c["reach"] * UP)
+        ),
     },
     bad_inputs=(
         BadInput("speed", {"settings.braking.speed": "0 m/s"}),
@@ -194,5 +193,3 @@ def test_a_column_of_two_solvers_means_one_thing():
             dimension = tuple(p for i, p in enumerate(parse_unit(unit).dimension) if i not in counts)
             other, known = seen.setdefault(name, (spec.name, dimension))
             assert known == dimension, f"{name} of {spec.name} and of {other}"
-
-

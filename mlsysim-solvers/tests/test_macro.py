@@ -24,8 +24,8 @@ RENT = Price(
 )  # fmt: skip
 BOUGHT = attrs.evolve(RENT, name="8 for 320,000 USD", term="purchase", rate=None, amount=320e3)
 DEVICE = attrs.evolve(H100, power=Power(tdp=700.0, idle=100.0))
-GRID = Grid(name="Test", code="tt", carbon=0.4 / KWH, scope="generation", year="2024", water=2e-3 / KWH)
-SITE = Site(name="Test", operator="Test", pue=1.2, wue=0.3e-3 / KWH, year="2024")
+GRID = Grid(name="Test", carbon=0.4 / KWH, water=2e-3 / KWH)
+SITE = Site(name="Test", pue=1.2, wue=0.3e-3 / KWH)
 
 
 def ask(solver, spec, kind, records, inputs, settings=None, devices=1):

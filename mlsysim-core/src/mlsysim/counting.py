@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from .records.model import EncoderDecoder, StateSpace, Transformer
+from .tracing import named
 
 __all__ = [
     "MatmulParameters",
@@ -147,12 +148,16 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
     attention, norms, mlp = _attention(t), _norms(t), _mlp(t, t.ffn)
     experts = _experts(t, m.experts if m else 0)
     used = _experts(t, m.active if m else 0)
-    shared = t.layers * (attention + norms) + (t.layers - sparse) * mlp + (_norm(t) if t.final_norm else 0)
-    embedding, output = _input_tables(t), _output(t)
+    shared = (
+        named(t.layers * (attention + norms), "attention and norms of all layers")
+        + named((t.layers - sparse) * mlp, "MLP of all layers")
+        + named(_norm(t) if t.final_norm else 0, "final norm")
+    )
+    embedding, output = named(_input_tables(t), "input tables"), named(_output(t), "output projection")
     tied = t.vocab * t.hidden if t.head and t.tied else 0
     blocks = shared + sparse * used
     return Parameters(
-        total=embedding + output + shared + sparse * experts,
+        total=embedding + output + shared + named(sparse * experts, "experts of all layers"),
         active=blocks + output + tied,
         active_with_embedding=blocks + output + embedding,
         active_blocks=blocks,

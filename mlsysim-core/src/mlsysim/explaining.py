@@ -10,7 +10,7 @@ import attrs
 from .errors import ConfigError, MlsysimError
 from .formula import equation_of, formula_of
 from .provenance import Standing
-from .tracing import Node, Traced, formula_calls, node_of, trace, trace_record
+from .tracing import Node, Traced, formula_calls, named, node_of, trace, trace_record
 from .units import format_quantity
 
 if TYPE_CHECKING:
@@ -129,9 +129,15 @@ def traced_answers(config: SimulationConfig) -> tuple[dict[str, Any], dict[str, 
                 answers = solver.compute(solver.prepare(traced))
             except MlsysimError:  # the evaluation says "not evaluated" with this reason
                 continue
-            known.update(answers)
+            known.update({name: _titled(value, spec.labels.get(name, "")) for name, value in answers.items()})
             units.update(spec.outputs)
     return {name: value for name, value in known.items() if name in units}, units
+
+
+def _titled(answer: Any, label: str) -> Any:
+    """Name an answer for the solvers that take it, unless it has a name."""
+    node = node_of(answer)
+    return answer if node.label or node.formula or node.origin else named(answer, label)
 
 
 def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
@@ -221,6 +227,11 @@ _PARTS = {
 """What the operands of an operation are called where they have no name of their own."""
 
 
+def _part(name: str, operand: Any) -> str:
+    """Say what an operand is: a plain factor is how many times."""
+    return "times" if name == "factor" and not isinstance(operand, Traced) else name
+
+
 _KEEP_UNIT = ("+", "-", "maximum", "minimum", "where")
 """Operations whose operands have the unit of the result."""
 
@@ -305,8 +316,11 @@ class _Builder:
         names = _PARTS.get(node.op, ("argument",))
         if node.op == "+":
             operands.sort(key=lambda p: -abs(float(p)))
+        if node.op == "*":
+            operands = [p for p in operands if isinstance(p, Traced) or p != 1] or operands
         found = [
-            self.tree(node_of(p), same, names[min(position, len(names) - 1)]) for position, p in enumerate(operands)
+            self.tree(node_of(p), same, _part(names[min(position, len(names) - 1)], p))
+            for position, p in enumerate(operands)
         ]
         if node.op == "+" and node.value:
             found = [attrs.evolve(c, share=float(p) / float(node.value)) for c, p in zip(found, operands, strict=True)]

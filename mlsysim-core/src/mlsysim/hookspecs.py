@@ -59,11 +59,13 @@ def mlsysim_register_sources() -> Iterable[RegistrySource]:  # type: ignore[empt
 def mlsysim_register_refreshers() -> Iterable[Refresher]:  # type: ignore[empty-body]
     """Offer live sources for ``mlsysim registry refresh``.
 
-    Called only by commands that open a network connection, never while solving.
+    Called only by ``mlsysim registry refresh``, never while solving. A refresher opens no
+    connection itself: it says which addresses to read and parses what they answer.
 
     Returns
     -------
     iterable of Refresher
+        Instances of subclasses, each with a name of its own.
     """
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "Parameters",
     "expand",
     "full_attention_layers",
+    "has_shape",
     "kv_bytes",
     "kv_bytes_per_token",
     "kv_elements",
@@ -38,6 +39,21 @@ __all__ = [
     "network_work",
     "parameters",
 ]
+
+
+def has_shape(model: Model) -> bool:
+    """Return whether a model has a shape from which anything can be counted.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+
+    Returns
+    -------
+    bool
+    """
+    return any(shape is not None for shape in (model.transformer, model.network, model.pair, model.state_space))
 
 
 def parameters(model: Model) -> Parameters:
@@ -55,8 +71,12 @@ def parameters(model: Model) -> Parameters:
     Raises
     ------
     ConfigError
-        If the model has no shape.
+        If the model has no shape, or several.
     """
+    shapes = ("transformer", "network", "pair", "state_space")
+    given = [name for name in shapes if getattr(model, name) is not None]
+    if len(given) > 1:
+        raise ConfigError(f"the model {model.name!r} has several shapes: {', '.join(given)}", remedy="Keep one of them")
     if model.transformer is not None:
         return transformer_parameters(model.transformer)
     if model.pair is not None:

@@ -30,7 +30,8 @@ class Catalog:
     """A data package over a folder ``<kind>/**/<key>.toml`` with its documents in ``sources/``.
 
     Listing keys reads no file. An entity is parsed when it is asked for, once; a faulty file
-    raises then and hurts no other entity.
+    raises then and hurts no other entity. Newer numbers that this user refreshed go over the
+    packaged ones (:mod:`~.refresh.layering`).
 
     Parameters
     ----------
@@ -151,8 +152,9 @@ class Catalog:
         from mlsysim.structure import read_facts, read_settings
 
         from .crosscheck import Backed
+        from .refresh.layering import layered
 
-        document = self.document(kind, key)
+        document = layered(self.document(kind, key), kind, key, self.sources)
         cls: type[Any] = KINDS[kind]
         claims: dict[str, tuple[Claim, ...]] = {}
         try:

@@ -21,7 +21,7 @@ from mlsysim.errors import MlsysimError
 from mlsysim.layers import network_work
 from mlsysim.provenance import Claim
 from mlsysim.records import Device, Memory, Model, Transformer
-from mlsysim.shapes import matmul_parameters, parameters
+from mlsysim.shapes import has_shape, matmul_parameters, parameters
 
 __all__ = ["Backed", "Relation", "relations", "relations_of", "resolution"]
 
@@ -305,10 +305,10 @@ _LABELS: tuple[tuple[str, str, _Counter, float], ...] = (
 
 
 def _model(model: Model, claims: Claims) -> Iterator[Relation]:
-    shape = tuple(path for path in claims if path.startswith(("transformer.", "network.")))
+    shape = tuple(path for path in claims if path.startswith(("transformer.", "network.", "pair.", "state_space.")))
     for name, label, count, tolerance in _LABELS:
         printed = _finest(claims.get(label, ()))
-        if printed is None or (model.transformer is None and model.network is None):
+        if printed is None or not has_shape(model):
             continue
         try:
             counted = count(model)

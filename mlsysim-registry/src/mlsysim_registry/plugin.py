@@ -9,24 +9,32 @@ from mlsysim.hookspecs import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mlsysim.entities import Entry
+    from mlsysim.entities import Entry, RegistrySource
+    from mlsysim.refreshing import Refresher
 
-    from .catalog import Catalog
-
-__all__ = ["mlsysim_register_commands", "mlsysim_register_sources", "mlsysim_resolve"]
+__all__ = [
+    "mlsysim_register_commands",
+    "mlsysim_register_refreshers",
+    "mlsysim_register_sources",
+    "mlsysim_resolve",
+]
 
 
 @hookimpl
 def mlsysim_register_sources() -> Iterable[Catalog]:
-    """Offer the packaged data.
+    """Offer the packaged data, and the folders of the user's own that ``MLSYSIM_DATA`` names.
 
     Returns
     -------
     list of Catalog
     """
-    from .catalog import packaged
+    import os
 
-    return [packaged()]
+    from .catalog import Catalog, packaged
+
+    own = [folder for folder in os.environ.get("MLSYSIM_DATA", "").split(os.pathsep) if folder]
+    shared = packaged().sources
+    return [packaged(), *(Catalog(f"user data in {folder}", folder, shared=shared) for folder in own)]
 
 
 @hookimpl

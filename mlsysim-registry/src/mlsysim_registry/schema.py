@@ -7,7 +7,7 @@ from typing import Any, Literal, Union
 import attrs
 
 from mlsysim.provenance import Source
-from mlsysim.records import KINDS
+from mlsysim.records import KINDS, Layer
 
 from .describe import descriptions, fields_of, kind_of, parts
 
@@ -60,7 +60,8 @@ def schema_of(name: str) -> dict[str, Any]:
     if cls is Source:
         del body["properties"]["id"]
         body["required"].remove("id")
-    return {"$schema": _DIALECT, "title": f"mlsysim {kind}", **body, "$defs": {"claim": _CLAIM}}
+    defs = {"claim": _CLAIM, **({"Layer": _table(Layer)} if kind == "models" else {})}
+    return {"$schema": _DIALECT, "title": f"mlsysim {kind}", **body, "$defs": defs}
 
 
 def all_schemas() -> dict[str, Any]:
@@ -117,4 +118,5 @@ def _type(annotation: Any) -> dict[str, Any]:
         fixed = Ellipsis not in arguments
         size = {"minItems": len(arguments), "maxItems": len(arguments)} if fixed else {}
         return {"type": "array", "items": _type(arguments[0]), **size}
-    return _table(origin)
+    # A block of layers holds layers again: its definition is named instead of repeated.
+    return {"$ref": "#/$defs/Layer"} if origin is Layer else _table(origin)

@@ -79,6 +79,11 @@ class Shelf(Mapping[str, Source]):
         if path is None:
             if key in self._shared:
                 return self._shared[key]
+            from .refresh.generations import current
+
+            refreshed = current().sources.get(key)
+            if refreshed is not None:
+                return refreshed
             known = [*self.files, *self._shared]
             return RegistryError(
                 f"no document is called {key!r}",

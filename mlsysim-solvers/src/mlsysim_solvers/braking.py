@@ -58,7 +58,8 @@ class BrakingSolver:
         braking = braking_distance(columns["speed"], columns["friction"], columns["gravity"])
         reaction = named(columns["sensing"] + columns["latency"] + columns["actuation"], "sense, compute and actuate")
         budget = named(latency_budget(columns["reach"], braking, columns["speed"]), "time before braking must start")
-        allowed = budget - columns["sensing"] - columns["actuation"]
+        fixed = named(columns["sensing"] + columns["actuation"], "sensing and actuation")
+        allowed = named(budget - fixed, "latency budget")
         return {
             "performance.stopping_distance": stopping_distance(columns["speed"], reaction, braking),
             "performance.latency_budget": allowed,

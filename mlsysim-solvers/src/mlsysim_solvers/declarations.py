@@ -38,7 +38,8 @@ OUTPUTS: dict[str, dict[str, str]] = {
 """Unit of each output, by scenario kind."""
 
 COLUMNS: dict[str, str] = {
-    "batch": "sample", "input": "token", "output": "token", "windows": "1", "sequence": "token", "rate": "sample/s",
+    "batch": "sample", "input": "token", "output": "token", "windows": "1", "steps": "1",
+    "passes": "1", "sequence": "token", "rate": "sample/s",
     "tokens": "token", "samples": "sample",
     "peak": "FLOP/s", "achieved": "1", "vector_peak": "FLOP/s", "bandwidth": "B/s", "weight_bandwidth": "B/s",
     "issue_rate": "B/s", "attention_peak": "FLOP/s", "attention_achieved": "1", "special_rate": "1/s", "pass_tokens": "token",

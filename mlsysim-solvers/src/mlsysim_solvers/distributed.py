@@ -120,7 +120,7 @@ class DistributedSolver:
         batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
         layout = layout_of(c, batch, shape)
         setup = setup_of(c)
-        division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"])
+        division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
         layer = layer_times(setup, division, layout.micro, sequence, c["layer_memo"])
         step = step_of(c, layout, layer, setup.machine, sequence)
         time = _sum(step)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlsysim.numeric import sqrt
+from mlsysim.numeric import minimum, sqrt
 from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers, log_sd, machine_of, steps_of_run
@@ -100,7 +100,11 @@ def _abilities(c: Columns) -> Abilities:
     if shared and features.shared_kv_groups and isinstance(shape, TransformerShape):
         shared = round(shape.heads / shape.kv_heads) in features.shared_kv_groups
     return Abilities(
-        features.fused_attention, shared, features.fused_elementwise, c["reread_ratio"], c.get("pass_tokens"),
+        features.fused_attention,
+        shared,
+        features.fused_elementwise,
+        c["reread_ratio"],
+        c.get("pass_tokens"),
         c["expands"],
     )
 
@@ -118,18 +122,27 @@ def _fixed(c: Columns, weights: Any) -> Any:
     return c["reserve"] if "storage" in c else weights + c["reserve"]
 
 
+def _once(times: Any) -> bool:
+    return type(times) is float and times == 1.0
+
+
+def _times(totals: Totals, times: Any) -> Totals:
+    """Return a table run several times."""
+    return totals if _once(times) else Totals(*(times * part for part in totals))
+
+
 def _serving(c: Columns) -> dict[str, Any]:
     batch, input_, output = axis(c, "batch"), axis(c, "input"), axis(c, "output")
     shape, formats, abilities, machine = c["shape"], _formats(c), _abilities(c), machine_of(c)
     # Speech longer than a window is read window by window, each with its share of the answer.
     windows = c.get("windows", 1.0)
-    each = output if windows == 1.0 else output / windows
+    each = output if _once(windows) else output / windows
     first = run(first_pass(shape, formats, abilities, batch, input_), machine)
     step = run(next_token(shape, formats, abilities, batch, input_, each), machine)
     latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
     whole = together(first, step, each - 1.0)
-    if windows != 1.0:
-        latency, whole = windows * latency, Totals(*(windows * part for part in whole))
+    if not _once(windows):
+        latency, whole = windows * latency, _times(whole, windows)
     weights = weight_bytes(shape.parameters, c["weight_width"])
     room = Room(
         _fixed(c, weights), c["capacity"] * c["utilisation"], c["activation_width"], c["kv_width"], c["full_width"],
@@ -160,8 +173,12 @@ def _inference(c: Columns) -> dict[str, Any]:
     weights = weight_bytes(shape.parameters, c["weight_width"])
     within: Any = True
     if isinstance(shape, NetworkShape):
-        table = lower_network(shape, formats, batch, fused=c["features"].fused_elementwise)
-        each = workspace_bytes(1.0, shape.live, formats.activation)
+        # Guided denoising sees each sample twice, with and without its condition.
+        seen, features = batch * c["passes"], c["features"]
+        table = lower_network(
+            shape, formats, seen, fused=features.fused_elementwise, fused_attention=features.fused_attention
+        )
+        each = workspace_bytes(c["passes"], shape.live, formats.activation)
     else:
         sequence, abilities = axis(c, "sequence"), _abilities(c)
         rows = batch * sequence
@@ -174,9 +191,12 @@ def _inference(c: Columns) -> dict[str, Any]:
         each = workspace_bytes(sequence, elements, formats.activation)
         within = sequence <= shape.context if c["is_text"] else True
     totals = run(table, machine_of(c))
+    totals = _times(totals, c["steps"])
     usable = c["capacity"] * c["utilisation"]
     fixed = _fixed(c, weights)
-    demand = Demand(fixed + batch * each, fitting_batch(usable - fixed, each))
+    demand = Demand(
+        fixed + named(batch * named(each, "workspace of a sample"), "workspace"), fitting_batch(usable - fixed, each)
+    )
     answers = _feasibility(c, demand, weights, within=within)
     answers |= _rates(c, totals, batch)
     if "rate" in c:
@@ -203,7 +223,10 @@ def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
     """Return forward, backward, recomputation and optimizer."""
     shape, formats, features = c["shape"], _formats(c), c["features"]
     if isinstance(shape, NetworkShape):
-        layers = lower_network(shape, formats, batch, fused=features.fused_elementwise, training=True)
+        layers = lower_network(
+            shape, formats, batch, fused=features.fused_elementwise, training=True,
+            fused_attention=features.fused_attention,
+        )  # fmt: skip
         outer: Table = []
         tail: Table = []
     else:
@@ -217,8 +240,12 @@ def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
     elif c["recompute"] == "selective" and not features.fused_attention:
         again = recomputed([row for row in layers if row.name in SCORE_ROWS])
     forward = outer + layers
+    updated = shape.parameters
+    if isinstance(shape, NetworkShape):
+        # Of tables only the rows that a batch reads are updated.
+        updated = updated - shape.tables + minimum(shape.tables, batch * shape.gathered)
     traffic = optimizer_traffic(
-        shape.parameters, c["weight_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
+        updated, c["weight_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
         c["state_width"],
     )  # fmt: skip
     gradients = backward(forward, fused_attention=features.fused_attention)
@@ -232,13 +259,19 @@ def _training(c: Columns) -> dict[str, Any]:
     state = gradient_state_bytes(
         shape.parameters, c["weight_width"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
     )
+    if isinstance(shape, NetworkShape):
+        # Gradients of tables exist only for the rows that a batch reads.
+        state = state - c["gradient_width"] * (shape.tables - minimum(shape.tables, batch * shape.gathered))
     each = training_activations(
         shape, widths, 1.0, sequence, c["recompute"], fused_attention=c["features"].fused_attention,
         dropout=c["dropout"],
     )  # fmt: skip
     fixed = state + c["reserve"]
     usable = c["capacity"] * c["utilisation"]
-    demand = Demand(fixed + batch * each, fitting_batch(usable - fixed, each))
+    demand = Demand(
+        fixed + named(batch * named(each, "activations of a sample"), "activations"),
+        fitting_batch(usable - fixed, each),
+    )
     answers = fit(
         demand, c["capacity"], c["utilisation"], 0.0, None, sequence <= shape.context if c["is_text"] else True
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.errors import SolverError
+from mlsysim.numeric import minimum
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
@@ -74,13 +75,14 @@ class SustainabilitySolver:
         dict
             Outputs in SI.
         """
-        power = device_power(columns["idle_power"], columns["full_power"], columns["busy"])
+        busy = minimum(1.0, columns["busy"])
+        power = device_power(columns["idle_power"], columns["full_power"], busy)
         machines = named(power * columns["devices"], "power of the machines")
         outputs: Columns = {"macro.power": named(machines * columns["pue"], "power from the grid")}
         unit = "token" if columns["kind"] == "serving" else "sample"
         # At a given rate of arrivals the machine produces no faster than samples come.
         work = "token_throughput" if unit == "token" else "throughput"
-        rate = columns[work] * columns["busy"]
+        rate = columns[work] * busy
         spread = columns.get(f"{work}.log_sd", 0.0)
         per_work = energy_per_work(machines, rate)
         self._energy(outputs, columns, f"_per_{unit}", per_work, spread)

@@ -67,7 +67,7 @@ LABELS: dict[str, str] = {
 COLUMNS: dict[str, str] = {
     **SINGLE,
     **{name: "1" for name in ("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter")},
-    "micro_batch": "sample", "imbalance": "1", "full_attention": "1",
+    "micro_batch": "sample", "imbalance": "1", "grouped": "1", "full_attention": "1",
     "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
     "domain": "1", "inner_rate": "B/s", "outer_rate": "B/s", "reduced_rate": "B/s", "torus_links": "1",
     "torus_dimensions": "1", "inner_occupancy": "1", "outer_occupancy": "1",

@@ -93,3 +93,11 @@ def test_listing_imports_no_solver() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_where_it_cannot_answer_a_sweep_and_an_explanation_go_on() -> None:
+    unpriced = {"device": "h200-sxm"}
+    assert len(sweep(SCENARIO, {"batch": [1, 2]}, overrides=unpriced)) == 2
+    card = evaluate(SCENARIO, unpriced)
+    assert "buy-or-rent" in card.unanswered
+    assert explain(card, "performance.latency").children

@@ -5,6 +5,7 @@ A kind is what a user names (``devices/h100-sxm``); :data:`KINDS` maps each to i
 
 from __future__ import annotations
 
+from .dataset import Dataset
 from .device import Compute, Device, Die, Memory, Peak, Port, Power
 from .infrastructure import Battery, Cluster, Fabric, Fleet, Grid, Link, Node, Price, Rack, Site, Switch
 from .model import EncoderDecoder, Latent, Layer, Mixture, Model, Network, StateSpace, Transformer
@@ -12,7 +13,7 @@ from .scenario import Inference, Parallelism, Place, Scenario, Serving, System, 
 from .stack import Calibration, Ceilings, Features, Stack, Tile
 
 __all__ = [
-    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Device", "Die", "EncoderDecoder", "Fabric",
+    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die", "EncoderDecoder", "Fabric",
     "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model", "Network",
     "Node", "Parallelism", "Peak", "Place", "Port", "Power", "Price", "Rack", "Scenario", "Serving", "Site", "Stack",
     "StateSpace", "Switch", "System", "Tile", "Training", "Transformer", "Workload", "singular",
@@ -21,7 +22,7 @@ __all__ = [
 KINDS: dict[str, type] = {
     "devices": Device, "links": Link, "switches": Switch, "nodes": Node, "racks": Rack, "fabrics": Fabric,
     "clusters": Cluster, "fleets": Fleet, "grids": Grid, "sites": Site, "prices": Price, "batteries": Battery,
-    "models": Model, "stacks": Stack, "scenarios": Scenario,
+    "models": Model, "datasets": Dataset, "stacks": Stack, "scenarios": Scenario,
 }  # fmt: skip
 """Kinds of registry entities, by folder name."""
 

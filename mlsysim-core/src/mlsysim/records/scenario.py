@@ -97,6 +97,10 @@ class Inference:
         Tokens per sample of an encoder; 0 for image models.
     rate : float, sample/s
         Samples that arrive per time; 0 runs flat out.
+    steps : int, count
+        Denoising steps of a diffusion model; 0 for any other.
+    guidance : bool
+        Classifier-free guidance: every step sees a sample with and without its condition.
     """
 
     model: str
@@ -104,6 +108,8 @@ class Inference:
     batch: int = setting("sample", default=1)
     sequence: int = setting("token", default=0, zero=True)
     rate: float = setting("sample/s", default=0.0, zero=True)
+    steps: int = setting("1", default=0, zero=True)
+    guidance: bool = False
 
 
 Workload = Serving | Training | Inference

@@ -52,6 +52,10 @@ class Features:
         Gradients are exchanged in 32 bits.
     local_accumulation : bool
         Fully sharded training keeps gradients of several micro-batches before it exchanges them.
+    fused_loss : bool
+        The loss goes through the vocabulary piece by piece, and logits never exist as a whole in 32 bits.
+    merged_exchange : bool
+        A token goes to each node of its experts once, and is copied there.
     narrow_storage : bool
         Inputs of matrix products and of the activation function wait for the backward pass in the format of the
         products.
@@ -79,6 +83,8 @@ class Features:
     wide_reduction: bool = False
     local_accumulation: bool = True
     narrow_storage: bool = False
+    merged_exchange: bool = False
+    fused_loss: bool = False
     selective: Literal["scores", "products"] = "scores"
     ends_as_layers: bool = False
     shared_kv_groups: tuple[int, ...] = ()
@@ -105,6 +111,8 @@ class Ceilings:
         Device memory that the runtime keeps for itself.
     issue : float, B
         Bytes of weights that a processor takes in per clock, where the kernels limit it.
+    grouped : float, ratio
+        Rate of experts' products over that of single ones, where it is lower.
     """
 
     compute: float = fact("1", tolerance=0.2)
@@ -112,6 +120,7 @@ class Ceilings:
     overhead: float = fact("s", tolerance=0.5, zero=True)
     reserve: float = fact("B", tolerance=0.5, zero=True)
     issue: float | None = fact("B", default=None, tolerance=0.5)
+    grouped: float | None = fact("1", default=None, tolerance=0.5)
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mlsysim.entities import Entry, Registry
 from mlsysim.errors import MlsysimError
-from mlsysim.shapes import kv_bytes_per_token, parameters
+from mlsysim.shapes import has_shape, kv_bytes_per_token, parameters
 from mlsysim.units import format_quantity
 
 from ..crosscheck import EXACT, Relation, relations_of
@@ -61,7 +61,7 @@ def shape_parameters(registry: Registry) -> Iterator[Finding]:
         if entry.record.parameters is not None and any(r.name == "shape-parameters" for r in relations_of(entry)):
             continue  # it was counted already
         try:
-            if entry.record.transformer is not None or entry.record.network is not None:
+            if has_shape(entry.record):
                 parameters(entry.record)
         except MlsysimError as error:
             for fault in error.faults:

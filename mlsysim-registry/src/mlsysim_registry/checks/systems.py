@@ -61,6 +61,8 @@ def references(registry: Registry) -> Iterator[Finding]:
         known = set(registry.keys(target))
         for entry in entities(registry, kind):
             for field, name in _values(entry.record, path.split("."), ""):
+                if kind == "stacks" and name == "*":  # constants fitted on several devices together
+                    continue
                 if name and name not in known and not (kind == "scenarios" and _found(registry, target, name)):
                     yield about(entry, field, "fault", "references", f"there is no {singular(target)} {name!r}",
                                 did_you_mean(name, known))  # fmt: skip

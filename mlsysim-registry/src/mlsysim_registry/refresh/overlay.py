@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +12,11 @@ import attrs
 from mlsysim.errors import RegistryError
 from mlsysim.provenance import Source
 
+from .store import data_folder, locked, replace
+
 __all__ = ["Verified", "apply", "load", "overlay_file", "record"]
 
 _MAX_BYTES = 4_000_000
-_LOCK_SECONDS = 10.0
 
 
 @attrs.frozen
@@ -54,16 +50,7 @@ def overlay_file() -> Path:
     Path
         In ``MLSYSIM_DATA_DIR`` when set, else where the platform keeps a user's data.
     """
-    folder = os.environ.get("MLSYSIM_DATA_DIR")
-    if folder:
-        return Path(folder) / "verified.json"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "mlsysim" / "verified.json"
+    return data_folder() / "verified.json"
 
 
 def load(file: Path | None = None) -> dict[str, Verified]:
@@ -146,41 +133,9 @@ def record(key: str, verified: Verified, file: Path | None = None) -> None:
     path = overlay_file() if file is None else file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path):
+        with locked(path):
             data = {**load(path), key: verified}
             text = json.dumps({k: attrs.asdict(v) for k, v in sorted(data.items())}, indent=1)
-            _replace(path, text.encode())
+            replace(path, text.encode())
     except OSError as error:
         raise RegistryError(f"cannot be written: {error.strerror}", where=str(path)) from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".verified-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process write at a time; a lock left behind by a killed one is taken over."""
-    lock = path.with_suffix(".lock")
-    until = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            break
-        except FileExistsError:
-            if time.monotonic() > until:
-                lock.unlink(missing_ok=True)
-            time.sleep(0.02)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)

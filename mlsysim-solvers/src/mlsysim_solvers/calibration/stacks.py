@@ -23,7 +23,7 @@ from .fitting import Fit, Prior, fit
 from .problem import Point, predictions, prepare
 from .writing import write_stack
 
-__all__ = ["CONSTANTS", "LEAST_ROWS", "Calibrated", "calibrate_stack", "write_calibration"]
+__all__ = ["CONSTANTS", "LEAST_ROWS", "Calibrated", "calibrate_stack", "left_out_residuals", "write_calibration"]
 
 CONSTANTS = ("compute", "memory", "overhead")
 """What may be fitted for time."""
@@ -248,3 +248,37 @@ def _version() -> str:
         return version("mlsysim-solvers")
     except PackageNotFoundError:
         return "unknown"
+
+
+def left_out_residuals(points: Sequence[Point], rest: Sequence[Measurement]) -> tuple[float, ...]:
+    """Predict rows with constants fitted on other rows alone.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        The rows; all of one stack.
+    rest : sequence of Measurement
+        What may be fitted on; rows of ``points`` are taken out of it.
+
+    Returns
+    -------
+    tuple of float
+        ln(predicted / measured) of each row, under the general ceilings of the stack where fewer than
+        three rows are left of the same format.
+    """
+    own = {point.row.id for point in points}
+    entry = plugins().registry.get("stacks", points[0].stack)
+    others = [p for p in prepare([row for row in rest if row.id not in own]) if p.stack == points[0].stack]
+    priors = _priors(entry)
+    found: list[float] = []
+    fits: dict[tuple[str, str], dict[str, float]] = {}
+    for point in points:
+        key = (point.device, point.precision)
+        if key not in fits:
+            same = [p for p in others if p.precision == point.precision]
+            near = [p for p in same if p.device == point.device]
+            chosen = near if len(near) >= LEAST_ROWS else same
+            values = _fit(chosen, priors).values if len(chosen) >= LEAST_ROWS else tuple(p.centre for p in priors)
+            fits[key] = dict(zip(CONSTANTS, values, strict=True))
+        found.append(math.log(point.at(fits[key]) / point.row.value))
+    return tuple(found)

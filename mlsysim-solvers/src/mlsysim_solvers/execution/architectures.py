@@ -1,4 +1,4 @@
-"""Encoder-decoder and state-space models: which workloads suit them, and their columns."""
+"""Encoder-decoder, state-space and diffusion models: which workloads suit them, and their columns."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from mlsysim.errors import ConfigError
 from mlsysim.records.model import Model
-from mlsysim.records.scenario import Serving, Workload
+from mlsysim.records.scenario import Inference, Serving, Workload
 
 from ..lowering.pair import PairShape, pair_shape
 from ..lowering.shape import number
 from ..lowering.state_space import state_shape
 
-__all__ = ["generator_shape", "serving_columns"]
+__all__ = ["check_denoising", "denoising_columns", "generator_shape", "serving_columns"]
 
 
 def generator_shape(model: Model, workload: Workload) -> Any:
@@ -102,3 +102,50 @@ def serving_columns(workload: Serving, shape: Any) -> dict[str, Any]:
     if isinstance(shape, PairShape) and shape.bins:
         columns |= {"input": shape.encoder.context, "windows": _windows(shape, workload)}
     return columns
+
+
+def check_denoising(model: Model, workload: Workload) -> None:
+    """Refuse steps without a diffusion model, and a diffusion model without steps.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    workload : Serving, Training or Inference
+        The job.
+
+    Raises
+    ------
+    ConfigError
+        If they do not suit each other.
+    """
+    if not isinstance(workload, Inference):
+        return
+    denoiser = model.network is not None and model.network.denoiser
+    if denoiser and not workload.steps:
+        raise ConfigError(
+            f"{model.name} makes an image in denoising steps, and the workload gives none",
+            where="workload.steps", remedy="Give their number, for example steps = 20",
+        )  # fmt: skip
+    if not denoiser and (workload.steps or workload.guidance):
+        where = "steps" if workload.steps else "guidance"
+        raise ConfigError(
+            f"{model.name} answers in one pass, and the workload gives {where}",
+            where=f"workload.{where}", remedy="Leave it out; it is for diffusion models",
+        )  # fmt: skip
+
+
+def denoising_columns(workload: Inference) -> dict[str, Any]:
+    """Return how often a sample passes the network.
+
+    Parameters
+    ----------
+    workload : Inference
+        The job.
+
+    Returns
+    -------
+    dict of str to float
+        Steps one after another, and passes of one step, which share a batch.
+    """
+    return {"steps": float(max(1, workload.steps)), "passes": 2.0 if workload.guidance else 1.0}

@@ -77,6 +77,7 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
         "context_kind": layout.context_kind, "placement": _placement(layout.placement),
         "adapter": number(scenario.workload.adapter), "imbalance": settings.get("imbalance", constants.IMBALANCE),
+        "grouped": 1.0 if records["stack"].ceilings.grouped is None else records["stack"].ceilings.grouped,
         "full_attention": settings.get("full_attention", 0.0), "layer_memo": {}, "layer_key": (),
     }  # fmt: skip
     share = attention_share(records["stack"], scenario.system.device)
@@ -289,6 +290,9 @@ def _wide_columns(columns: Mapping[str, Any], features: Any) -> dict[str, Any]:
         "sent_width": full if features.wide_reduction else half,
         "gathered_width": half,
     }
+    if columns["adapter"] and features.narrow_storage:
+        # Frozen weights are only read by the products.
+        found["stored_width"] = columns["operand_width"]
     if features.wide_weights:
         found["master_width"] = 0.0
         found["weight_passes"] = 2.0

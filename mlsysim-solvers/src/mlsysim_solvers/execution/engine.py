@@ -177,7 +177,7 @@ def _multiplied(groups: list[tuple[Any, ...]], overhead: Any, *, ahead: bool) ->
         move_time = move_time + count * own_move
         flops = flops + count * own_flops
         traffic = traffic + count * own_traffic
-        kernels = kernels + count * own_kernels
+        kernels = kernels + named(count * own_kernels, name)
     waiting = kernel_time(kernels, overhead)
     if ahead:
         late = waiting > time

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import ceil, maximum, where
+from mlsysim.numeric import ceil, maximum, minimum, where
 
 from ..formulas import parallel_constants as constants
 from ..formulas.overlap import exposed_time, slowed_time
+from ..formulas.mixture import distinct_experts
 from .communication import all_gather, all_reduce, all_to_all, message
 from .layers import Layer
 from .schedule import Layout
@@ -156,7 +157,14 @@ def _expert(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, rows
     tokens = rows / layout.tensor * shape.active
     volume = tokens * shape.hidden * c["activation_width"]
     share = shape.expert_layers / shape.layers
-    one = 2.0 * all_to_all(wire.network, wire.expert, volume)
+    group = wire.expert
+    if c["features"].merged_exchange:
+        # Of the copies that leave a domain only one goes to each other domain.
+        reached = distinct_experts(group.nodes, 1.0, shape.active + 0.0 * group.nodes)
+        copies = shape.active * (group.nodes - 1.0) / group.nodes
+        fewer = where(group.nodes > 1.0, reached * (group.nodes - 1.0) / group.nodes / maximum(copies, 1e-9 + 0.0 * copies), 1.0 + 0.0 * copies)
+        group = group._replace(outer=group.outer / minimum(fewer, 1.0 * (group.nodes / group.nodes)))
+    one = 2.0 * all_to_all(wire.network, group, volume)
     hidden = constants.HIDDEN_EXPERT
     ahead = _visible(c, able, hidden, layer.forward, one, wire.expert) * (1.0 + again)
     behind = _visible(c, able, hidden, layer.inputs + layer.weights, one, wire.expert)

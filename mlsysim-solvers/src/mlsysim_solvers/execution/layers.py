@@ -198,7 +198,7 @@ def _gathered(
     out = None if not rates else [np.empty(size) for _ in Layer._fields]
     for i, code in enumerate(combinations.tolist()):
         b, e, c, t = (float((code >> shift) & 65535) for shift in (0, 16, 32, 48))
-        one = Division(t, c, e, division.sequence)
+        one = Division(t, c, e, division.sequence, division.grouped)
         if out is None:
             found.append(layer_times(setup, one, b, sequence, known))
             continue

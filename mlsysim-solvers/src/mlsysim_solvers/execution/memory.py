@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import maximum, minimum, where
+from mlsysim.tracing import named
 
 from ..formulas.memory import (
     fitting_batch,
@@ -76,11 +77,12 @@ def live_elements(shape: TransformerShape) -> Any:
     -----
     The residual and its norm beside queries, keys, values and outputs, or beside the MLP.
     """
-    attention = (shape.heads + shape.kv_heads) * (shape.head_dim + shape.v_dim)
-    mlp = (shape.matrices + 1.0) * (shape.ffn if shape.dense_layers else 0.0)
+    attention = named((shape.heads + shape.kv_heads) * (shape.head_dim + shape.v_dim), "queries, keys and values")
+    mlp = named((shape.matrices + 1.0) * (shape.ffn if shape.dense_layers else 0.0), "MLP")
     experts = shape.active * ((shape.matrices + 1.0) * shape.expert_ffn + shape.hidden)
-    experts = experts + (shape.matrices + 1.0) * shape.shared_ffn
-    return 2.0 * shape.hidden + maximum(attention, maximum(mlp, experts))
+    experts = named(experts + (shape.matrices + 1.0) * shape.shared_ffn, "experts")
+    widest = named(maximum(attention, maximum(mlp, experts)), "widest operator")
+    return named(2.0 * shape.hidden, "residual and norm") + widest
 
 
 def serving_demand(
@@ -119,11 +121,11 @@ def serving_demand(
         elements = elements + scores * input
     longest = maximum(input, pass_tokens)
     workspace = workspace_bytes(minimum(batch * input, longest), elements, activation)
-    required = fixed + batch * each + workspace
-    free = usable - fixed
+    required = fixed + named(batch * named(each, "cache and logits of a request"), "caches of all requests") + workspace
+    free = named(usable, "usable memory") - named(fixed, "weights and reserve")
     # The workspace grows with the batch until one pass is full: the better of both regimes holds.
     few = fitting_batch(free, each + workspace_bytes(input, elements, activation))
-    many = fitting_batch(free - workspace_bytes(longest, elements, activation), each)
+    many = fitting_batch(named(free, "memory for requests") - workspace_bytes(longest, elements, activation), each)
     return Demand(required, maximum(few, many))
 
 
@@ -223,7 +225,7 @@ def training_activations(
         )
     rows = batch * sequence
     tail = workspace_bytes(rows, 2.0 * shape.hidden, widths.activation)
-    return layers + tail + (logits_bytes(rows, shape.vocab, widths.statistic) if shape.head else 0.0)
+    return named(layers, "activations of all layers") + tail + (logits_bytes(rows, shape.vocab, widths.statistic) if shape.head else 0.0)
 
 
 def fit(demand: Demand, capacity: Any, utilisation: Any, stored: Any, storage: Any, within: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mlsysim.records.stack import Stack
 from ..formulas import constants
 from ..lowering.network import NetworkShape, network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
-from .architectures import generator_shape, serving_columns
+from .architectures import check_denoising, generator_shape, serving_columns
 from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
 
 __all__ = ["prepare_columns"]
@@ -97,6 +97,7 @@ def _check_single(scenario: Scenario) -> None:
 
 def _shape(model: Model, workload: Workload) -> Any:
     """Return the shape of the model, or say why this workload cannot run on it."""
+    check_denoising(model, workload)
     special = generator_shape(model, workload)
     if special is not None:
         return special

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import maximum, minimum
+from mlsysim.tracing import named
 
 from ..formulas.memory import fitting_batch, kv_cache_bytes, logits_bytes, workspace_bytes
 from ..formulas.state_space import state_bytes
@@ -86,7 +87,8 @@ def _demand(room: Room, each: Any, batch: Any, input: Any, alive: Any) -> Demand
     # The workspace grows with the batch until one pass is full: the better of both regimes holds.
     few = fitting_batch(free, each + workspace_bytes(input, alive, room.activation))
     many = fitting_batch(free - workspace_bytes(longest, alive, room.activation), each)
-    return Demand(room.fixed + batch * each + workspace, maximum(few, many))
+    caches = named(batch * named(each, "cache and logits of a request"), "caches of all requests")
+    return Demand(room.fixed + caches + workspace, maximum(few, many))
 
 
 def within_context(shape: Generator, input: Any, output: Any) -> Any:  # noqa: A002

@@ -173,8 +173,8 @@ def _stage(c: Mapping[str, Any], layout: Layout, rank: Any, layers: Any, end: An
         weights, gradients, optimizer = _state(c, layout, dense, experts)
     activations = _activations(c, layout, rank, layers, layout.micro)
     rows = layout.micro * c["sequence"] / layout.context
-    # Logits and their gradient are alive together.
-    width = 2.0 * c["full_width"]
+    # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
+    width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]
     logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, shape.vocab if shape.head else 0.0, width)
     gathered: Any = 0.0 * activations
     if c["zero"] == 3:

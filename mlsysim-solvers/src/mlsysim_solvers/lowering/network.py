@@ -1,4 +1,4 @@
-"""Layer lists as operator tables: convolutions as implicit matrix products, depthwise ones apart."""
+"""Layer lists as operator tables: convolutions as implicit matrix products, depthwise ones and attention apart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from mlsysim.records.model import Network
 from mlsysim.shapes import Op, expand
+from mlsysim.tracing import named
 
+from ..formulas.elementwise import lookup_bytes
 from ..formulas.gemm import matmul_weight_bytes
 from ..formulas.vision import conv_bytes, conv_flops, conv_rows
 from .operators import ONCE, Formats, Operator, Table, stream
@@ -23,13 +25,13 @@ class NetworkRow(NamedTuple):
     name : str
         Kind, inner dimension and columns.
     kind : str
-        conv, depthwise or gemm.
+        conv, depthwise, gemm or attention.
     count : float, count
         How many are equal.
     height, width : float, pixel
         Output map.
     n, k, groups : float, count
-        Columns and inner dimension of one product, and products.
+        Columns and inner dimension of one product, and products; exponentials of attention.
     macs : float, count
         Multiply-accumulates per sample.
     elements : float, count
@@ -65,6 +67,14 @@ class NetworkShape(NamedTuple):
         Largest number of elements alive at once.
     kept : float
         Elements that the backward pass needs.
+    scores : float
+        Query-key pairs of all heads and attention rows, which a stack without fused attention writes.
+    tables : float
+        Parameters of embedding tables.
+    gathered, gathers : float
+        Elements of tables that one sample reads, and the number of tables.
+    pooled : float
+        Elements written by look-ups.
     """
 
     parameters: Any
@@ -76,11 +86,22 @@ class NetworkShape(NamedTuple):
     weighted: Any
     live: Any
     kept: Any
+    scores: Any
+    tables: Any
+    gathered: Any
+    gathers: Any
+    pooled: Any
 
 
 def _matrix_row(op: Op) -> NetworkRow:
     depth = op.in_channels // op.groups * op.kernel[0] * op.kernel[1]
     kind = "gemm" if op.kind == "dense" else op.kind
+    if op.kind == "attention":
+        pairs = op.groups * op.in_height * op.in_width * op.out_height * op.out_width
+        return NetworkRow(
+            f"attention {op.groups}x{op.out_channels // op.groups}", "attention", 1.0, number(op.out_height),
+            number(op.out_width), 1.0, 1.0, number(pairs), number(op.macs), number(op.inputs + op.outputs),
+        )  # fmt: skip
     columns = op.out_channels // op.groups
     return NetworkRow(
         f"{op.kind} {depth}x{columns}", kind, 1.0, number(op.out_height), number(op.out_width), number(columns),
@@ -107,14 +128,16 @@ def network_shape(network: Network) -> NetworkShape:
     """
     ops = expand(network)
     weighted = [op for op in ops if op.kind in ("conv", "depthwise", "dense")]
-    moving = [op for op in ops if op.kind not in ("conv", "depthwise", "dense")]
+    attending = [op for op in ops if op.kind == "attention"]
+    tables = [op for op in ops if op.kind == "lookup"]
+    moving = [op for op in ops if op.kind in ("pool", "add", "scale", "norm", "move")]
     merged: dict[NetworkRow, float] = {}
-    for op in weighted:
+    for op in [*weighted, *attending]:
         row = _matrix_row(op)
         merged[row] = merged.get(row, 0.0) + 1.0
     normed = sum(op.outputs for op in weighted if _is_normed(op))
     return NetworkShape(
-        parameters=number(sum(op.parameters for op in ops)),
+        parameters=number(sum(named(op.parameters, f"{op.kind} to {op.out_channels} channels") for op in ops)),
         rows=tuple(row._replace(count=count) for row, count in merged.items()),
         moved=number(sum(op.inputs + op.outputs for op in moving)),
         moving_kernels=number(len(moving)),
@@ -123,12 +146,18 @@ def network_shape(network: Network) -> NetworkShape:
         weighted=number(len(weighted)),
         live=number(max(op.inputs + op.outputs + op.held for op in ops)),
         # The input of every operator, and the input of every norm.
-        kept=number(sum(op.inputs for op in ops) + normed),
+        kept=number(sum(op.inputs for op in ops if op.kind != "lookup") + normed),
+        scores=number(sum(op.groups * op.in_height * op.in_width * op.out_height * op.out_width for op in attending)),
+        tables=number(sum(op.parameters for op in tables)),
+        gathered=number(sum(op.inputs for op in tables)),
+        gathers=number(len(tables)),
+        pooled=number(sum(op.outputs for op in tables)),
     )
 
 
 def lower_network(
-    shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False
+    shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False,
+    fused_attention: bool = True,
 ) -> Table:  # fmt: skip
     """Return one pass over a batch.
 
@@ -153,8 +182,12 @@ def lower_network(
     _, _, activation, _, flop_per_mac = formats
     for name, kind, count, height, width, n, k, groups, macs, elements in shape.rows:
         flops = conv_flops(batch, macs, flop_per_mac)
-        rows, weights = conv_rows(batch, height, width), matmul_weight_bytes(n, k, groups, formats.weight)
-        moved = conv_bytes(batch, elements, activation)
+        rows, moved = conv_rows(batch, height, width), conv_bytes(batch, elements, activation)
+        if kind == "attention":
+            row = Operator(name, kind, count, rows, 1.0, 1.0, batch * groups, flops, 0.0, moved, work=flops)
+            table.append(row)
+            continue
+        weights = matmul_weight_bytes(n, k, groups, formats.weight)
         table.append(Operator(name, kind, count, rows, n, k, groups, flops, weights, moved, 0.0, 1.0, flops))
     # An activation reads and writes; a batch norm reads twice, for statistics and values, and writes.
     elements, kernels = shape.moved, shape.moving_kernels
@@ -162,7 +195,16 @@ def lower_network(
         elements, kernels = elements + 2.0 * shape.outputs, kernels + shape.weighted
         if not training:
             elements, kernels = elements + 2.0 * shape.normed_outputs, kernels + shape.weighted
+    if not fused_attention:
+        # Scores are written, read and written by the softmax, and read again.
+        elements = elements + 4.0 * shape.scores
     if training:
         elements, kernels = elements + 3.0 * shape.normed_outputs, kernels + 2.0 * shape.weighted
     table.append(stream("norms, activations and pools", ONCE, conv_bytes(batch, elements, activation), kernels))
+    if shape.gathers:
+        read, written = (
+            lookup_bytes(batch, shape.gathered, formats.weight, 0.0),
+            conv_bytes(batch, shape.pooled, activation),
+        )
+        table.append(stream("embedding tables", ONCE, read + written, shape.gathers, kind="lookup"))
     return table

@@ -25,12 +25,15 @@ class Division(NamedTuple):
         Degrees.
     sequence : bool
         Whether norms are divided over the tensor-parallel group too.
+    grouped : float, ratio
+        Rate of experts' products over that of single ones.
     """
 
     tensor: Any
     context: Any
     expert: Any
     sequence: bool
+    grouped: Any = 1.0
 
     @property
     def shards(self) -> Any:
@@ -126,6 +129,9 @@ def _local_experts(
                            kind="grouped_gemm"),
         "experts down": gemm("experts down", count, each, shape.hidden, width, formats, reached, kind="grouped_gemm"),
     }  # fmt: skip
+    # Each local expert is a product of its own, slower than one large product.
+    local = shape.experts / e
+    own = {name: row._replace(count=count / division.grouped, kernels=local) for name, row in own.items()}
     return [own.get(row.name, row) for row in table]
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from mlsysim.records.model import Model, Transformer
 from mlsysim.shapes import full_attention_layers, kv_elements, parameters
+from mlsysim.tracing import named
 
 from ..formulas.vision import image_patches
 
@@ -113,7 +114,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
     t, mixture, latent = transformer, transformer.mixture, transformer.latent
     head_dim = latent.nope_dim + latent.rope_dim if latent else t.head_dim
     full = full_attention_layers(t)
-    expert_layers = t.layers - mixture.dense_layers if mixture else 0
+    expert_layers = named(t.layers - mixture.dense_layers, "layers with experts") if mixture else 0
     norms = 1 if t.shared_norm else 4 if t.sandwich_norm else 2
     rotary = 0 if t.positions or t.patch or t.relative else 1
     projected = t.heads * head_dim + t.kv_heads * head_dim

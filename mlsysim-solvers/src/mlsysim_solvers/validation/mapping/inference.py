@@ -8,6 +8,8 @@ from mlsysim.plugins import plugins
 from mlsysim.records import Inference, Parallelism, Serving
 from mlsysim.records.measurement import Measurement
 
+from ...formulas.constants import INTERVAL_QUANTILE
+from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, unstated, whole
@@ -16,9 +18,6 @@ __all__ = ["inference_question"]
 
 SERVER = {"server", "max_throughput", "interactive"}
 """Kinds of rows whose requests come and go."""
-
-DATASETS = {"bert-large": "squad-1.1"}
-"""Data set from which a benchmark draws, by model; its mean length stands in the registry."""
 
 _WEIGHT_TYPES = re.compile(r"weight_data_types=(\w+)")
 _LIMIT = re.compile(r"power_limit=(\d+) ?W")
@@ -149,9 +148,11 @@ def _sequence(row: Measurement, model: str, assumed: list[Assumed]) -> int:
     stated = whole(row, "input_len")
     if stated:
         return stated
-    data = DATASETS.get(model)
-    if data is None or data not in registry.keys("datasets"):
-        raise Refused("the sequence length is not published, and no data set of the registry tells its mean")
-    record = registry.get("datasets", data).record
-    assumed.append(Assumed(f"{record.input:g} tokens per sample, the mean of {record.name}", 0.05))
-    return round(record.input)
+    for entry in registry.entries("datasets"):
+        if model in entry.record.models:
+            claim = entry.standing("input")
+            low, high = (claim.chosen.low, claim.chosen.high) if claim is not None else (None, None)
+            spread = log_sd_of_range(low, high, INTERVAL_QUANTILE) if low and high else 0.05
+            assumed.append(Assumed(f"{entry.record.input:g} tokens per sample, the mean of {entry.record.name}", spread))
+            return round(entry.record.input)
+    raise Refused("the sequence length is not published, and no data set of the registry tells its mean")

@@ -1,0 +1,38 @@
+"""Layer A: what is known of a data set that benchmarks draw from."""
+
+from __future__ import annotations
+
+import attrs
+
+from .fields import fact
+
+__all__ = ["Dataset"]
+
+
+@attrs.frozen
+class Dataset:
+    """Lengths of the samples of a data set.
+
+    Parameters
+    ----------
+    name, note : str
+        Name and remark.
+    input : float, token
+        Mean length of an input after tokenisation.
+    output : float, token
+        Mean length of a reference answer.
+    longest : float, token
+        Length at which inputs are cut.
+    models : tuple of str
+        Keys of models whose benchmark draws from it.
+    aliases : tuple of str
+        What people type.
+    """
+
+    name: str
+    input: float = fact("token", tolerance=0.05)
+    output: float | None = fact("token", default=None, tolerance=0.05)
+    longest: float | None = fact("token", default=None, tolerance=0.0)
+    models: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    note: str = ""

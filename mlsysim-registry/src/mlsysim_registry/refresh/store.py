@@ -1,0 +1,109 @@
+"""Where a user's own data stand, and how they are written: whole, by one process at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["data_folder", "locked", "overlay_folder", "replace"]
+
+_LOCK_SECONDS = 10.0
+
+
+def data_folder() -> Path:
+    """Return the folder of this user's data.
+
+    Returns
+    -------
+    Path
+        ``MLSYSIM_DATA_DIR`` when set, else where the platform keeps a user's data.
+    """
+    folder = os.environ.get("MLSYSIM_DATA_DIR")
+    if folder:
+        return Path(folder)
+    # The same as platformdirs.user_data_path("mlsysim", appauthor=False), whose import every evaluation would pay.
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Application Support")
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "mlsysim"
+
+
+def overlay_folder() -> Path:
+    """Return the folder of the refreshed numbers.
+
+    Returns
+    -------
+    Path
+        ``MLSYSIM_OVERLAY`` when set, else ``overlay`` in :func:`data_folder`.
+    """
+    folder = os.environ.get("MLSYSIM_OVERLAY")
+    return Path(folder) if folder else data_folder() / "overlay"
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file whole: a reader sees the old content or the new one, whatever happens between.
+
+    Parameters
+    ----------
+    path : Path
+        The file; a link in its place is replaced, not followed.
+    content : bytes
+        New content.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    import tempfile
+
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process write at a time; a lock left behind by a killed one is taken over.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is about to change; the lock stands beside it.
+
+    Yields
+    ------
+    None
+    """
+    lock = path.with_suffix(".lock")
+    until = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            mine = os.fstat(descriptor).st_ino
+            os.close(descriptor)
+            break
+        except FileExistsError:
+            if time.monotonic() > until:
+                lock.unlink(missing_ok=True)
+            time.sleep(0.02)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # somebody who waited too long may have taken it over: then it is theirs
+            if lock.stat().st_ino == mine:
+                lock.unlink()

@@ -1,0 +1,15 @@
+"""Every packaged measurement, predicted once."""
+
+from __future__ import annotations
+
+import pytest
+from mlsysim_solvers.validation.reports import Report, summarise
+from mlsysim_solvers.validation.running import run_rows
+from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table
+
+
+@pytest.fixture(scope="session")
+def report() -> Report:
+    """Return the validation over all packaged measurements."""
+    tables = packaged_tables()
+    return summarise(run_rows([row for name in SHAPES for row in read_table(tables[name])]))
