@@ -263,7 +263,7 @@ def mlsysim_register_solvers() -> Iterable[SolverSpec]:
 
 @hookimpl
 def mlsysim_register_commands(commands: Any) -> None:
-    """Add ``mlsysim validate`` and ``mlsysim calibrate``.
+    """Add ``mlsysim validate``, ``mlsysim calibrate`` and ``mlsysim optimize``.
 
     Parameters
     ----------
@@ -271,7 +271,9 @@ def mlsysim_register_commands(commands: Any) -> None:
         Where to add them.
     """
     from .calibration.command import add_calibrate_command
+    from .optimize.command import add_optimize_command
     from .validation.command import add_validate_command
 
     add_validate_command(commands)
     add_calibrate_command(commands)
+    add_optimize_command(commands)

@@ -174,11 +174,12 @@ def _inference(c: Columns) -> dict[str, Any]:
     within: Any = True
     if isinstance(shape, NetworkShape):
         # Guided denoising sees each sample twice, with and without its condition.
-        seen, features = batch * c["passes"], c["features"]
+        passes, features = c.get("passes", 1.0), c["features"]
+        seen = batch if _once(passes) else batch * passes
         table = lower_network(
             shape, formats, seen, fused=features.fused_elementwise, fused_attention=features.fused_attention
         )
-        each = workspace_bytes(c["passes"], shape.live, formats.activation)
+        each = workspace_bytes(passes, shape.live, formats.activation)
     else:
         sequence, abilities = axis(c, "sequence"), _abilities(c)
         rows = batch * sequence
@@ -191,7 +192,7 @@ def _inference(c: Columns) -> dict[str, Any]:
         each = workspace_bytes(sequence, elements, formats.activation)
         within = sequence <= shape.context if c["is_text"] else True
     totals = run(table, machine_of(c))
-    totals = _times(totals, c["steps"])
+    totals = _times(totals, c.get("steps", 1.0))
     usable = c["capacity"] * c["utilisation"]
     fixed = _fixed(c, weights)
     demand = Demand(

@@ -146,6 +146,8 @@ def denoising_columns(workload: Inference) -> dict[str, Any]:
     Returns
     -------
     dict of str to float
-        Steps one after another, and passes of one step, which share a batch.
+        Steps one after another, and passes of one step, which share a batch; nothing for other models.
     """
-    return {"steps": float(max(1, workload.steps)), "passes": 2.0 if workload.guidance else 1.0}
+    if not workload.steps:
+        return {}
+    return {"steps": float(workload.steps), "passes": 2.0 if workload.guidance else 1.0}

@@ -233,9 +233,10 @@ def replica_exchange(
     network, able = wire.network, c["features"].overlap_data
     stage = layout.middle
     exposed: Any = 0.0
-    for elements, group in ((dense, wire.replica), (experts, _expert_replicas(wire, layout))):
-        if type(elements) is float and elements == 0.0:
-            continue
+    parts = [(dense, wire.replica)]
+    if c["shape"].experts and not c["adapter"]:
+        parts.append((experts, _expert_replicas(wire, layout)))
+    for elements, group in parts:
         count = _buckets(elements, group.size)
         sent = elements * c["sent_width"] / count
         if c["zero"] == 0:

@@ -15,7 +15,7 @@ from mlsysim.records.stack import Stack
 from ..formulas import constants
 from ..lowering.network import NetworkShape, network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
-from .architectures import check_denoising, generator_shape, serving_columns
+from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns
 from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
 
 __all__ = ["prepare_columns"]
@@ -223,7 +223,7 @@ def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
     columns["sequence"] = shape.patches + 1.0 if images else number(workload.sequence)
     columns["is_text"] = text and not images
     if isinstance(workload, Inference):
-        return columns | ({"rate": number(workload.rate)} if workload.rate else {})
+        return columns | ({"rate": number(workload.rate)} if workload.rate else {}) | denoising_columns(workload)
     columns["recompute"] = workload.recompute
     # The amount of a run is a column only where there is one, so that compute() never asks an array for its truth.
     return columns | {

@@ -1,0 +1,95 @@
+"""``mlsysim optimize training``: the best layout for a goal."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+__all__ = ["add_optimize_command"]
+
+_EXAMPLES = """examples:
+  mlsysim optimize training gpt-175b-a100-1024
+  mlsysim optimize training llama-70b-h100-64 --devices 32,64,128 --goal cost
+  mlsysim optimize training gpt-175b-a100-1024 --goal devices --within "30 s" --devices 64,128,256,512,1024
+"""
+
+
+def add_optimize_command(commands: Any) -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers action
+        Where to add it.
+    """
+    parser = commands.add_parser("optimize", help="find the best layout", description="Find the best layout.")
+    inner = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    one = inner.add_parser(
+        "training", help="of a training job on many devices", epilog=_EXAMPLES,
+        description="Search all legal layouts of a training scenario, exactly.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    one.add_argument("scenario", help="a scenario file, or the name of a packaged one; its [parallelism] is ignored")
+    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
+    one.add_argument("--goal", choices=("step-time", "cost", "energy", "devices"), default="step-time",
+                     help="shortest step, least device time per sample (cost and energy), or fewest devices")  # fmt: skip
+    one.add_argument("--devices", default="", metavar="N,N", help="numbers of devices to try; the scenario's by default")
+    one.add_argument("--within", default="", metavar="TIME", help="longest step allowed, for the goals other than step-time")
+    one.add_argument("--exhaustive", action="store_true", help="evaluate every layout that fits, without bounds")
+    one.add_argument("--plot", metavar="FILE", help="draw where the step goes and the pipeline: .svg, .png or .pdf")
+    one.set_defaults(run=_run)
+
+
+def _overrides(texts: list[str]) -> dict[str, str]:
+    from mlsysim.errors import ConfigError
+
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{text!r} has no '='", where="--set", remedy="Write --set key=value")
+        found[key] = value
+    return found
+
+
+def _numbers(text: str, default: int) -> list[int]:
+    from mlsysim.errors import ConfigError
+
+    if not text:
+        return [int(default)]
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{text!r} is no list of counts", where="--devices", remedy="Write 64,128,256") from None
+    if any(number < 2 for number in found):
+        raise ConfigError("a layout needs 2 devices or more", where="--devices", remedy="Leave smaller numbers out")
+    return found
+
+
+def _run(args: argparse.Namespace) -> int:
+    from mlsysim.config import SimulationConfig
+    from mlsysim.units import parse_quantity
+
+    from .report import report
+    from .search import search, search_columns
+
+    config = SimulationConfig.load(args.scenario, _overrides(args.set))
+    limit = float(parse_quantity(args.within, "s")) if args.within else float("inf")
+    outcomes = []
+    for devices in _numbers(args.devices, config.scenario.system.devices):
+        outcomes.append(search(search_columns(config, devices), devices, exhaustive=args.exhaustive))
+    able = [o for o in outcomes if o.best is not None and o.best.step <= limit]
+    keys: dict[str, Any] = {
+        "step-time": lambda o: o.best.step, "cost": lambda o: o.best.device_time,
+        "energy": lambda o: o.best.device_time, "devices": lambda o: o.best.devices,
+    }  # fmt: skip
+    chosen = min(able, key=keys[args.goal]) if able else outcomes[-1]
+    for line in report(chosen, args.goal):
+        print(line)
+    if not able and chosen.best is not None:
+        print(f"no number of devices reaches a step of {args.within}: relax --within by {chosen.best.step / limit - 1.0:.0%}")
+    if args.plot and chosen.best is not None:
+        from ..pictures import plot_step
+
+        plot_step(chosen.best.terms, args.plot, title=config.scenario.name)
+    return 0 if able else 3

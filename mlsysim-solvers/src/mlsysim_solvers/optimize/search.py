@@ -1,0 +1,250 @@
+"""Exact search: memory first, then a bound that never exceeds the step, then the step itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from mlsysim.config import SimulationConfig
+from mlsysim.errors import ConfigError
+from mlsysim.evaluation import build_request, choose_solvers
+from mlsysim.plugins import plugins
+from mlsysim.records import Parallelism
+
+from ..distributed import DistributedSolver, setup_of
+from ..execution.distribution import distributed_columns
+from ..execution.layers import layer_times
+from ..execution.schedule import layout_of
+from ..execution.state import held
+from ..formulas.memory import usable_memory
+from ..lowering.parallel import Division
+from ..training_declarations import TERMS
+from .space import AXES, Choice, Space, layouts
+
+__all__ = ["Candidate", "Found", "GOALS", "lower_bound", "search", "search_columns"]
+
+GOALS = ("step-time", "cost", "energy", "devices")
+"""What may be optimised."""
+
+_CHUNK = 2048
+"""Layouts that are evaluated together once the bound has ordered them."""
+
+Column = NDArray[np.float64]
+
+
+class Candidate(NamedTuple):
+    """One layout with its answers.
+
+    Parameters
+    ----------
+    devices : int, count
+        How many.
+    choice : Choice
+        Settings that are no numbers.
+    axes : dict of str to float
+        Degrees, chunks and micro-batch.
+    step : float, s
+        Time of a step.
+    memory : float, B
+        Of the fullest device.
+    terms : dict of str to float, s
+        Where the step goes.
+    """
+
+    devices: int
+    choice: Choice
+    axes: dict[str, float]
+    step: float
+    memory: float
+    terms: dict[str, float]
+
+    @property
+    def device_time(self) -> float:
+        """Devices times step: what is paid for, and what draws power."""
+        return self.devices * self.step
+
+
+class Found(NamedTuple):
+    """The outcome of a search.
+
+    Parameters
+    ----------
+    best, runner_up : Candidate or None
+        Best layout, and the best of the others.
+    frontier : tuple of Candidate
+        Layouts that no other beats in both step time and memory.
+    legal, fitting, evaluated : int, count
+        Layouts that exist, that fit, and whose step was computed.
+    usable : float, B
+        Memory of a device that may be filled.
+    least : Candidate or None
+        Where nothing fits: the layout that lacks least.
+    """
+
+    best: Candidate | None
+    runner_up: Candidate | None
+    frontier: tuple[Candidate, ...]
+    legal: int
+    fitting: int
+    evaluated: int
+    usable: float
+    least: Candidate | None
+
+
+def search_columns(config: SimulationConfig, devices: int) -> dict[str, Any]:
+    """Prepare a scenario for a search over its layouts.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+        A training scenario.
+    devices : int, count
+        Devices.
+
+    Returns
+    -------
+    dict of str to number or object
+
+    Raises
+    ------
+    ConfigError
+        If the scenario trains nothing, or its model cannot be divided.
+    """
+    if config.scenario.kind != "training":
+        raise ConfigError(f"the scenario is {config.scenario.kind}", where="kind", remedy="Give a training scenario")
+    system = attrs.evolve(config.scenario.system, devices=devices)
+    scenario = attrs.evolve(config.scenario, system=system, parallelism=Parallelism())
+    checked = SimulationConfig.from_scenario(scenario)
+    specs, _ = choose_solvers(checked, plugins())
+    spec = next(spec for spec in specs if spec.question == "performance")
+    if spec.name != "distributed":
+        raise ConfigError(
+            f"{devices} device leaves nothing to divide", where="system.devices", remedy="Give --devices 2 or more"
+        )
+    request = build_request(checked, spec, {})
+    plain = attrs.evolve(scenario, parallelism=Parallelism(micro_batch=1))
+    return distributed_columns(attrs.evolve(request, scenario=plain))
+
+
+def _with(columns: Mapping[str, Any], space: Space, rows: Any) -> dict[str, Any]:
+    """Put some layouts of a space into the columns."""
+    recompute, sequence, zero = space.choice
+    chosen = {name: values[rows] for name, values in space.columns.items()}
+    return {
+        **columns, **chosen, "recompute": recompute, "sequence_parallel": sequence, "zero": zero,
+        "layer_memo": columns["layer_memo"].setdefault(space.choice, {}),
+    }  # fmt: skip
+
+
+def lower_bound(columns: Mapping[str, Any]) -> Any:
+    """Return a time that no step of these layouts undercuts: computation of the fullest stage alone.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        With arrays of layouts.
+
+    Returns
+    -------
+    float or array, s
+    """
+    c = columns
+    layout = layout_of(c, c["batch"], c["shape"])
+    setup = setup_of(c)
+    division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
+    layer = layer_times(setup, division, layout.micro, c["sequence"], c["layer_memo"])
+    # At least one stage holds the mean number of layers, and every micro-batch passes it.
+    layers = c["shape"].layers / layout.pipeline
+    return layout.rounds * layers * (layer.forward + layer.inputs + layer.weights + layer.again)
+
+
+def search(columns: dict[str, Any], devices: int, *, exhaustive: bool = False) -> Found:
+    """Find the layout with the shortest step.
+
+    Parameters
+    ----------
+    columns : dict of str to number or object
+        As :func:`search_columns` returned them.
+    devices : int, count
+        Devices.
+    exhaustive : bool
+        Evaluate every layout that fits, without bounds.
+
+    Returns
+    -------
+    Found
+    """
+    usable = float(usable_memory(columns["capacity"], columns["utilisation"]))
+    spaces = layouts(columns, devices)
+    legal = sum(space.columns["data"].size for space in spaces)
+    kept: list[tuple[int, Column, Column]] = []
+    least: tuple[float, int, int] | None = None
+    for i, space in enumerate(spaces):
+        c = _with(columns, space, slice(None))
+        layout = layout_of(c, c["batch"], c["shape"])
+        memory = np.broadcast_to(held(c, layout)[0].required, space.columns["data"].shape)
+        even = np.broadcast_to(layout.even, memory.shape)
+        fits = np.flatnonzero((memory <= usable) & even)
+        if fits.size:
+            bound = np.asarray(lower_bound(_with(columns, space, fits)))
+            kept.append((i, fits.astype(np.float64), np.broadcast_to(bound, fits.shape)))
+        lowest = int(np.argmin(np.where(even, memory, np.inf)))
+        if least is None or memory[lowest] < least[0]:
+            least = (float(memory[lowest]), i, lowest)
+    if not kept:
+        lacking = None if least is None else _candidates(columns, spaces[least[1]], np.array([least[2]]), devices)[0]
+        return Found(None, None, (), legal, 0, 0, usable, lacking)
+    order = np.argsort(np.concatenate([bound for _, _, bound in kept]), kind="stable")
+    owner = np.concatenate([np.full(rows.size, i) for i, rows, _ in kept])[order]
+    rows = np.concatenate([rows for _, rows, _ in kept])[order].astype(np.intp)
+    bounds = np.concatenate([bound for _, _, bound in kept])[order]
+    return _evaluate(columns, spaces, devices, owner, rows, bounds, legal, usable, exhaustive=exhaustive)
+
+
+def _evaluate(
+    columns: dict[str, Any], spaces: list[Space], devices: int, owner: Any, rows: Any, bounds: Column, legal: int,
+    usable: float, *, exhaustive: bool,
+) -> Found:  # fmt: skip
+    """Evaluate layouts in the order of their bounds until the second best cannot be beaten any more."""
+    found: list[Candidate] = []
+    evaluated = 0
+    for start in range(0, rows.size, _CHUNK):
+        steps = sorted(c.step for c in found)
+        if not exhaustive and len(steps) > 1 and bounds[start] >= steps[1]:
+            break
+        part = slice(start, start + _CHUNK)
+        for i in np.unique(owner[part]):
+            own = rows[part][owner[part] == i]
+            found += _candidates(columns, spaces[i], own, devices)
+            evaluated += own.size
+    found.sort(key=lambda c: (c.step, c.memory))
+    frontier: list[Candidate] = []
+    for candidate in found:
+        if not frontier or candidate.memory < frontier[-1].memory:
+            frontier.append(candidate)
+    return Found(
+        found[0], found[1] if len(found) > 1 else None, tuple(frontier), legal, int(rows.size), evaluated, usable, None
+    )  # fmt: skip
+
+
+def _candidates(columns: dict[str, Any], space: Space, rows: Any, devices: int) -> list[Candidate]:
+    answers = DistributedSolver().compute(_with(columns, space, rows))
+    size = rows.size
+
+    def column(name: str) -> Column:
+        return np.broadcast_to(np.asarray(answers[name], dtype=np.float64), (size,))
+
+    steps, memory = column("performance.step_time"), column("feasibility.memory_required")
+    terms = {name: column(f"performance.breakdown_{name}") for name in TERMS}
+    axes = {name: space.columns[name][rows] for name in AXES}
+    return [
+        Candidate(
+            devices, space.choice, {name: float(values[k]) for name, values in axes.items()}, float(steps[k]),
+            float(memory[k]), {name: float(values[k]) for name, values in terms.items()},
+        )
+        for k in range(size)
+    ]  # fmt: skip
