@@ -13,7 +13,7 @@ from mlsysim.config import SimulationConfig
 from mlsysim.entities import Registry
 from mlsysim.evaluation import build_request, evaluate
 from mlsysim.plugins import plugins
-from mlsysim.solving import load_solver
+from mlsysim.running import load_solver
 from mlsysim.sweeping import CHUNK
 
 ROWS = 20 * CHUNK

@@ -10,7 +10,8 @@ from core_toys import ECONOMICS, LIFETIME, PERFORMANCE, ToyPlugin, scenario
 
 import mlsysim
 from mlsysim.errors import ConfigError, PluginError, SolverError, UnitError, UnknownNameError
-from mlsysim.solving import Request, Result, Setting, SolverSpec, is_role, load_solver, run_solver, solve
+from mlsysim.running import load_solver, run_solver
+from mlsysim.solving import Request, Result, Setting, SolverSpec, is_role, solve
 from mlsysim.testing import request_for
 
 

@@ -13,7 +13,8 @@ from mlsysim.errors import ConfigError, SolverError
 from mlsysim.records.device import Power
 from mlsysim.records.infrastructure import Battery
 from mlsysim.records.scenario import Inference
-from mlsysim.solving import Request, run_solver
+from mlsysim.running import run_solver
+from mlsysim.solving import Request
 from mlsysim_solvers.battery import BatterySolver
 from mlsysim_solvers.braking import BrakingSolver
 from mlsysim_solvers.plugin import BATTERY, BRAKING

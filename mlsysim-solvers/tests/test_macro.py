@@ -12,7 +12,8 @@ from solver_cases import H100
 from mlsysim.errors import ConfigError, SolverError
 from mlsysim.records.device import Power
 from mlsysim.records.infrastructure import Grid, Node, Price, Site
-from mlsysim.solving import Request, Result, run_solver
+from mlsysim.running import run_solver
+from mlsysim.solving import Request, Result
 from mlsysim_solvers.economics import EconomicsSolver
 from mlsysim_solvers.plugin import ECONOMICS, SUSTAINABILITY
 from mlsysim_solvers.sustainability import SustainabilitySolver

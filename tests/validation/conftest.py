@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mlsysim_solvers.validation.reports import Report, summarise
 from mlsysim_solvers.validation.running import run_rows
 from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table

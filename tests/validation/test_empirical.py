@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import pytest
+
 from mlsysim.records.measurement import Measurement
 from mlsysim_solvers.calibration.problem import prepare
 from mlsysim_solvers.calibration.stacks import left_out_residuals
@@ -77,7 +78,9 @@ def group_error(ids: Sequence[str], rows: dict[str, Measurement]) -> float:
 
 def _cases() -> list[object]:
     return [
-        pytest.param(name, id=name, marks=[pytest.mark.xfail(reason=MISSES[name], strict=True)] if name in MISSES else [])
+        pytest.param(
+            name, id=name, marks=[pytest.mark.xfail(reason=MISSES[name], strict=True)] if name in MISSES else []
+        )
         for name in GROUPS
     ]
 

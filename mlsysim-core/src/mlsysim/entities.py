@@ -6,7 +6,8 @@ The files are read by the data packages themselves; the core only knows the prot
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 import attrs
@@ -94,7 +95,7 @@ class Entry:
     sources: Mapping[str, Source] = attrs.field(factory=dict, eq=False, repr=False)
     path: str = ""
     package: str = ""
-    cross_checked: Set[str] = frozenset()
+    cross_checked: AbstractSet[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from .units import format_quantity
 
 if TYPE_CHECKING:
     from .config import SimulationConfig
+    from .entities import Entry
     from .evaluation import SystemEvaluation
 
 __all__ = ["Explanation", "evidence", "explain"]
@@ -101,7 +102,7 @@ def traced_answers(config: SimulationConfig) -> tuple[dict[str, Any], dict[str, 
     """
     from .evaluation import build_request, choose_solvers
     from .plugins import plugins
-    from .solving import load_solver
+    from .running import load_solver
 
     known: dict[str, Any] = {}
     units: dict[str, str] = {}
@@ -212,9 +213,24 @@ def _config_of(evaluation: SystemEvaluation) -> SimulationConfig:
     return SimulationConfig.from_scenario(evaluation.scenario)
 
 
-def _standing(config: SimulationConfig, origin: str) -> Standing | None:
+def _entity(config: SimulationConfig, origin: str) -> tuple[Entry | None, str]:
+    """Find what an origin names: ``role.field``, or ``kind/key.field`` of an entity that a solver looked up itself."""
     role, _, field = origin.partition(".")
-    entry = config.entries.get(role)
+    if role in config.entries:
+        return config.entries[role], field
+    kind, slash, rest = origin.partition("/")
+    if slash:
+        from .plugins import plugins
+
+        registry = plugins().registry
+        for key in registry.keys(kind):
+            if rest.startswith(f"{key}."):
+                return registry.get(kind, key), rest[len(key) + 1 :]
+    return None, field
+
+
+def _standing(config: SimulationConfig, origin: str) -> Standing | None:
+    entry, field = _entity(config, origin)
     return entry.standing(field) if entry is not None else None
 
 
@@ -353,14 +369,13 @@ class _Builder:
         return Explanation(self.titled(node, title), shown, "formula", equation, reference, children=children)
 
     def input(self, node: Node, unit: str) -> Explanation:
-        standing = _standing(self.config, node.origin)
-        if standing is None:
+        entry, field = _entity(self.config, node.origin)
+        standing = entry.standing(field) if entry is not None else None
+        if entry is None or standing is None:
             return Explanation(node.origin, self.value(node, unit), "setting")
         claim = standing.chosen
-        role = node.origin.partition(".")[0]
-        entry = self.config.entries[role]
         source = entry.sources.get(claim.source)
-        name = f"{node.origin} of {entry.name}"
+        name = node.origin if node.origin.startswith(entry.name) else f"{node.origin} of {entry.name}"
         shown = format_quantity(float(node.value), claim.unit)
         if node.origin in self.shown:
             return Explanation(name, shown, "see above", badge=standing.badge)

@@ -40,7 +40,7 @@ def solver(name: str) -> Any:
     UnknownNameError
         If no working plugin offers it.
     """
-    from .solving import load_solver
+    from .running import load_solver
 
     return load_solver(plugins().solver(name))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pluggy
 
-from . import hookspecs, solving
+from . import hookspecs, running
 from .errors import PluginError, UnknownNameError
 from .hookspecs import PROJECT
 from .names import did_you_mean
@@ -160,7 +160,7 @@ def load_plugins(entry_points: Iterable[metadata.EntryPoint] | None = None) -> P
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
-    manager.register(solving, name="core")
+    manager.register(running, name="core")
     loaded = Plugins(manager)
     found = metadata.entry_points(group=PROJECT) if entry_points is None else entry_points
     for entry_point in sorted(found, key=_loading_order):

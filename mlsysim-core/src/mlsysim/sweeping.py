@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from .config import SimulationConfig
 from .constraints import full_output_name
 from .errors import ConfigError, MlsysimError, SolverError
-from .evaluation import build_request, choose_solvers
+from .evaluation import ask, build_request
 from .names import did_you_mean
 from .plugins import plugins
-from .solving import SolverSpec, load_solver
+from .running import load_solver
+from .solving import SolverSpec
 from .units import format_quantity, parse_quantity
 
 __all__ = ["CHUNK", "SweepResult", "answering_solvers", "sweep"]
@@ -212,15 +213,8 @@ def answering_solvers(config: SimulationConfig) -> list[SolverSpec]:
     -------
     list of SolverSpec
     """
-    chosen, _ = choose_solvers(config, plugins())
-    able: list[SolverSpec] = []
-    known: set[str] = set()
-    for spec in chosen:
-        roles = all(role in config.entries for role, required in spec.roles if required)
-        if roles and all(name in known or name.endswith("?") for name in spec.needs):
-            able.append(spec)
-            known.update(spec.outputs)
-    return able
+    # Asking the scenario itself once leaves out those that say, as its scorecard does, why they cannot answer.
+    return [spec for _, spec, result in ask(config) if spec is not None and not isinstance(result, str)]
 
 
 def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -> dict[str, Column]:

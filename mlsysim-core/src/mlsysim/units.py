@@ -1,4 +1,4 @@
-"""The unit table, and reading and writing of quantities as text, without pint.
+"""Reading and writing of quantities as text, without pint.
 
 Inside mlsysim every number is a plain SI ``float``. This module turns ``"3.35 TB/s"``
 into ``3.35e12`` and back. The base dimensions are the physical ones that occur and five
@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 from .errors import UnitError
 from .names import did_you_mean
+from .unit_table import BASE_DIMENSIONS, BASE_SYMBOLS, COUNT_SUFFIXES, PREFIXES, SUPERSCRIPTS, UNIT_TABLE, UnitDef
 
 __all__ = [
     "BASE_DIMENSIONS",
     "DIMENSIONLESS",
+    "UNIT_TABLE",
     "Unit",
     "UnitDef",
     "dimension_text",
@@ -31,37 +33,8 @@ __all__ = [
     "unit_symbols",
 ]
 
-BASE_DIMENSIONS = (
-    "time", "length", "mass", "temperature", "current",
-    "information", "computation", "currency", "token", "sample",
-)  # fmt: skip
-"""Names of the base dimensions, in the order of every exponent tuple."""
-
-_BASE_SYMBOLS = ("s", "m", "kg", "K", "A", "B", "FLOP", "USD", "token", "sample")
-
 Dimension = tuple[int, ...]
 DIMENSIONLESS: Dimension = (0,) * len(BASE_DIMENSIONS)
-
-
-class UnitDef(NamedTuple):
-    """One row of the unit table.
-
-    Parameters
-    ----------
-    symbol : str
-        How the unit is written, for example ``"Wh"``.
-    factor : float
-        Size of one unit in SI base units.
-    dimension : str
-        Product of base symbols, for example ``"kg m^2 s^-2"``; empty for a pure number.
-    prefixable : bool
-        Whether ``k``, ``M``, ``G``, ``m``, ``u`` ... may stand in front.
-    """
-
-    symbol: str
-    factor: float
-    dimension: str
-    prefixable: bool = False
 
 
 class Unit(NamedTuple):
@@ -82,60 +55,6 @@ class Unit(NamedTuple):
     dimension: Dimension
 
 
-_ENERGY = "kg m^2 s^-2"
-_POWER = "kg m^2 s^-3"
-
-UNIT_TABLE: tuple[UnitDef, ...] = (
-    # time
-    UnitDef("s", 1, "s", True), UnitDef("min", 60, "s"), UnitDef("h", 3600, "s"),
-    UnitDef("hour", 3600, "s"), UnitDef("hours", 3600, "s"), UnitDef("hr", 3600, "s"),
-    UnitDef("day", 86400, "s"), UnitDef("days", 86400, "s"), UnitDef("week", 604800, "s"),
-    UnitDef("month", 2629800, "s"), UnitDef("year", 31557600, "s"), UnitDef("years", 31557600, "s"),
-    UnitDef("Hz", 1, "s^-1", True), UnitDef("fps", 1, "sample s^-1"),
-    # length, area, volume
-    UnitDef("m", 1, "m", True), UnitDef("L", 1e-3, "m^3", True), UnitDef("l", 1e-3, "m^3"),
-    # mass; CO2e is a kind of mass, so the suffix changes nothing
-    UnitDef("g", 1e-3, "kg", True), UnitDef("t", 1e3, "kg"), UnitDef("lb", 0.45359237, "kg"),
-    UnitDef("gCO2", 1e-3, "kg", True), UnitDef("gCO2e", 1e-3, "kg", True), UnitDef("gCO2eq", 1e-3, "kg", True),
-    UnitDef("tCO2e", 1e3, "kg"),
-    # temperature, current, voltage, energy, power
-    UnitDef("K", 1, "K"), UnitDef("A", 1, "A", True), UnitDef("Ah", 3600, "A s", True),
-    UnitDef("V", 1, "kg m^2 s^-3 A^-1", True), UnitDef("J", 1, _ENERGY, True), UnitDef("Wh", 3600, _ENERGY, True),
-    UnitDef("W", 1, _POWER, True), UnitDef("Watt", 1, _POWER), UnitDef("Watts", 1, _POWER),
-    UnitDef("watts", 1, _POWER), UnitDef("N", 1, "kg m s^-2", True),
-    # information: GB is 1e9 B, GiB is 2^30 B, Gb is an eighth of a GB
-    UnitDef("B", 1, "B", True), UnitDef("byte", 1, "B"), UnitDef("bytes", 1, "B"), UnitDef("KB", 1e3, "B"),
-    UnitDef("KiB", 2**10, "B"), UnitDef("MiB", 2**20, "B"), UnitDef("GiB", 2**30, "B"), UnitDef("TiB", 2**40, "B"),
-    UnitDef("PiB", 2**50, "B"), UnitDef("b", 0.125, "B", True), UnitDef("bit", 0.125, "B", True),
-    UnitDef("bits", 0.125, "B"), UnitDef("bps", 0.125, "B s^-1", True), UnitDef("Kb", 125, "B"),
-    # transfers are counted, not measured: MT/s is a frequency
-    UnitDef("T", 1, ""), UnitDef("kT", 1e3, ""), UnitDef("MT", 1e6, ""), UnitDef("GT", 1e9, ""),
-    # computation: one multiply-accumulate is two FLOP; integer operations share the dimension
-    UnitDef("FLOP", 1, "FLOP", True), UnitDef("FLOPs", 1, "FLOP", True), UnitDef("OP", 1, "FLOP", True),
-    UnitDef("OPs", 1, "FLOP", True), UnitDef("MAC", 2, "FLOP", True), UnitDef("MACs", 2, "FLOP", True),
-    UnitDef("FLOPS", 1, "FLOP s^-1", True), UnitDef("FLOP/s", 1, "FLOP s^-1", True),
-    UnitDef("OPS", 1, "FLOP s^-1", True), UnitDef("MACS", 2, "FLOP s^-1", True),
-    UnitDef("teraFLOPS", 1e12, "FLOP s^-1"), UnitDef("petaFLOPS", 1e15, "FLOP s^-1"),
-    UnitDef("teraflops", 1e12, "FLOP s^-1"), UnitDef("TFLOPs/s", 1e12, "FLOP s^-1"),
-    # money, tokens, samples, pure numbers
-    UnitDef("USD", 1, "USD"), UnitDef("$", 1, "USD"),
-    UnitDef("token", 1, "token"), UnitDef("tokens", 1, "token"), UnitDef("tok", 1, "token"),
-    UnitDef("Mtoken", 1e6, "token"), UnitDef("Msample", 1e6, "sample"),
-    UnitDef("sample", 1, "sample"), UnitDef("samples", 1, "sample"), UnitDef("image", 1, "sample"),
-    UnitDef("images", 1, "sample"), UnitDef("frame", 1, "sample"), UnitDef("frames", 1, "sample"),
-    UnitDef("request", 1, ""), UnitDef("requests", 1, ""), UnitDef("1", 1, ""), UnitDef("%", 0.01, ""),
-    UnitDef("cycle", 1, ""), UnitDef("cycles", 1, ""),
-)  # fmt: skip
-"""The whole table, as data; plugins add rows through ``mlsysim_register_units``."""
-
-_PREFIXES = {
-    "Q": 1e30, "R": 1e27, "Y": 1e24, "Z": 1e21, "E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3,
-    "c": 1e-2, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15,
-}  # fmt: skip
-_COUNT_SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12,
-                   "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}  # fmt: skip
-_SUPERSCRIPTS = str.maketrans({"²": "^2", "³": "^3", "⁻": "^-", "¹": "1", "·": "*", "×": "*"})
-
 _table: dict[str, tuple[float, Dimension]] = {}
 _extra: list[UnitDef] = []
 
@@ -144,7 +63,7 @@ def _base_dimension(text: str) -> Dimension:
     exponents = [0] * len(BASE_DIMENSIONS)
     for factor in text.split():
         symbol, _, power = factor.partition("^")
-        exponents[_BASE_SYMBOLS.index(symbol)] += int(power or 1)
+        exponents[BASE_SYMBOLS.index(symbol)] += int(power or 1)
     return tuple(exponents)
 
 
@@ -154,7 +73,7 @@ def _symbols() -> dict[str, tuple[float, Dimension]]:
         for row in rows:
             if row.prefixable:
                 dimension = _base_dimension(row.dimension)
-                for prefix, size in _PREFIXES.items():
+                for prefix, size in PREFIXES.items():
                     _table.setdefault(prefix + row.symbol, (size * row.factor, dimension))
         # Exact symbols win over prefixed ones: "min" is a minute, "T" a transfer.
         for row in rows:
@@ -183,7 +102,7 @@ def register_units(units: Iterable[UnitDef]) -> None:
         except ValueError:
             raise UnitError(
                 f"unit {row.symbol!r} has the dimension {row.dimension!r}",
-                remedy=f"Write it as a product of {', '.join(_BASE_SYMBOLS)}, for example 'kg m^2 s^-2'",
+                remedy=f"Write it as a product of {', '.join(BASE_SYMBOLS)}, for example 'kg m^2 s^-2'",
             ) from None
         if known is not None and known != new:
             raise UnitError(f"unit {row.symbol!r} exists already with another meaning", remedy="Choose another symbol")
@@ -222,7 +141,7 @@ def dimension_text(dimension: Dimension) -> str:
     def side(sign: int) -> list[str]:
         return [
             symbol if abs(power) == 1 else f"{symbol}^{abs(power)}"
-            for symbol, power in zip(_BASE_SYMBOLS, dimension, strict=True)
+            for symbol, power in zip(BASE_SYMBOLS, dimension, strict=True)
             if power * sign > 0
         ]
 
@@ -252,7 +171,7 @@ def parse_unit(text: str) -> Unit:
         If a symbol is unknown; the message suggests near ones.
     """
     symbols = _symbols()
-    clean = text.translate(_SUPERSCRIPTS).strip()
+    clean = text.translate(SUPERSCRIPTS).strip()
     if clean in symbols:
         return Unit(text, *symbols[clean])
     if not clean:
@@ -322,8 +241,8 @@ def parse_quantity(text: str | float, unit: str) -> float:
     symbol = match[2]
     if not symbol:
         return _bare_number(number, wanted, text)
-    if wanted.dimension == DIMENSIONLESS and symbol in _COUNT_SUFFIXES:
-        return _finite(number * _COUNT_SUFFIXES[symbol], text)
+    if wanted.dimension == DIMENSIONLESS and symbol in COUNT_SUFFIXES:
+        return _finite(number * COUNT_SUFFIXES[symbol], text)
     given = parse_unit(symbol)
     if given.dimension != wanted.dimension:
         raise UnitError(

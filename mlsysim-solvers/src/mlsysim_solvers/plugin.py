@@ -263,7 +263,7 @@ def mlsysim_register_solvers() -> Iterable[SolverSpec]:
 
 @hookimpl
 def mlsysim_register_commands(commands: Any) -> None:
-    """Add ``mlsysim validate``, ``mlsysim calibrate`` and ``mlsysim optimize``.
+    """Add ``mlsysim validate``, ``mlsysim calibrate``, ``mlsysim optimize`` and ``mlsysim step``.
 
     Parameters
     ----------
@@ -272,8 +272,10 @@ def mlsysim_register_commands(commands: Any) -> None:
     """
     from .calibration.command import add_calibrate_command
     from .optimize.command import add_optimize_command
+    from .step_command import add_step_command
     from .validation.command import add_validate_command
 
     add_validate_command(commands)
     add_calibrate_command(commands)
     add_optimize_command(commands)
+    add_step_command(commands)

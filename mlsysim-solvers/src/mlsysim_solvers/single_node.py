@@ -177,8 +177,9 @@ def _inference(c: Columns) -> dict[str, Any]:
         passes, features = c.get("passes", 1.0), c["features"]
         seen = batch if _once(passes) else batch * passes
         table = lower_network(
-            shape, formats, seen, fused=features.fused_elementwise, fused_attention=features.fused_attention
-        )
+            shape, formats, seen, fused=features.fused_elementwise, fused_attention=features.fused_attention,
+            cache=c.get("cache", 0.0), reread_ratio=c["reread_ratio"],
+        )  # fmt: skip
         each = workspace_bytes(passes, shape.live, formats.activation)
     else:
         sequence, abilities = axis(c, "sequence"), _abilities(c)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+
 from mlsysim.errors import ConfigError
 from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration.fitting import Prior, fit
@@ -15,7 +17,11 @@ from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_tabl
 
 
 def test_a_fit_finds_the_constants_that_made_the_data():
-    work, moved, kernels = np.array([1.0, 5, 2, 9, 30, 0.2]), np.array([4.0, 1, 2, 3, 8, 0.3]), np.array([1.0, 1, 9, 2, 4, 7])
+    work, moved, kernels = (
+        np.array([1.0, 5, 2, 9, 30, 0.2]),
+        np.array([4.0, 1, 2, 3, 8, 0.3]),
+        np.array([1.0, 1, 9, 2, 4, 7]),
+    )
 
     def times(values):
         compute, memory, overhead = values
@@ -69,13 +75,14 @@ def test_constants_have_four_significant_digits(stacks):
                 assert float(f"{value:.4g}") == value
 
 
-@pytest.mark.parametrize(("key", "device", "precision"), [("exllamav2-0.0.1", "*", "fp16"), ("tensorrt-llm-0.5", "l40s", "fp8")])
+@pytest.mark.parametrize(
+    ("key", "device", "precision"), [("exllamav2-0.0.1", "*", "fp16"), ("tensorrt-llm-0.5", "l40s", "fp8")]
+)
 def test_a_calibration_is_reproduced_to_the_last_bit(key, device, precision):
     entry = plugins().registry.get("stacks", key)
     stored = next(c for c in entry.record.calibrations if (c.device, c.precision) == (device, precision))
     again = calibrate_stack(key, stored.command.split("--on ")[1].split(" ")[0], device=device, precision=precision)
-    with open(entry.path, encoding="utf-8") as file:
-        assert write_stack(entry, again.calibration) == file.read()
+    assert write_stack(entry, again.calibration) == Path(entry.path).read_text(encoding="utf-8")
 
 
 def test_too_few_rows_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
+
 from mlsysim_solvers.validation.ablation import VARIANTS, ablation_errors
 from mlsysim_solvers.validation.kernels import predict_kernel
 from mlsysim_solvers.validation.names import names
@@ -56,7 +57,11 @@ def test_collectives_are_refused(rows):
 
 
 def test_dropping_the_time_per_kernel_makes_every_prediction_faster():
-    rows = [r for r in read_table(packaged_tables()["inference"]) if r.id.startswith("trtllm_v0.5.0") and r.name == "ttft_ms"]
+    rows = [
+        r
+        for r in read_table(packaged_tables()["inference"])
+        if r.id.startswith("trtllm_v0.5.0") and r.name == "ttft_ms"
+    ]
     found = ablation_errors(rows)
     assert set(found) == set(VARIANTS)
     for name, full in found["everything"].items():

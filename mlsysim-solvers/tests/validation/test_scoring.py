@@ -6,6 +6,7 @@ import json
 
 import attrs
 import pytest
+
 from mlsysim_solvers.validation.predicting import Outcome, predict
 from mlsysim_solvers.validation.reports import FORMATS, summarise
 from mlsysim_solvers.validation.running import run_rows, select
@@ -64,9 +65,19 @@ def test_processes_change_nothing(rows):
 
 def test_json_has_the_fields_that_are_promised(outcomes):
     data = json.loads(FORMATS["json"](summarise(outcomes)))
-    assert {"id", "kind", "group", "status", "reason", "metric", "measured", "predicted", "low", "high", "error"} <= set(
-        data["rows"][0]
-    )
+    assert {
+        "id",
+        "kind",
+        "group",
+        "status",
+        "reason",
+        "metric",
+        "measured",
+        "predicted",
+        "low",
+        "high",
+        "error",
+    } <= set(data["rows"][0])
     summary = data["summary"]
     assert summary["n"] == len(outcomes) == summary["predicted"] + summary["refused"]
     assert {"median_ape", "p90_ape", "bias", "spearman", "coverage90", "baseline_median_ape", "groups"} <= set(summary)

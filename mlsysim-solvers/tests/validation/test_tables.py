@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mlsysim.errors import ConfigError
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.questions import Refused

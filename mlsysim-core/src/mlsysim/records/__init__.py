@@ -13,8 +13,8 @@ from .scenario import Inference, Parallelism, Place, Scenario, Serving, System, 
 from .stack import Calibration, Ceilings, Features, Stack, Tile
 
 __all__ = [
-    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die", "EncoderDecoder", "Fabric",
-    "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model", "Network",
+    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die", "EncoderDecoder",
+    "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model", "Network",
     "Node", "Parallelism", "Peak", "Place", "Port", "Power", "Price", "Rack", "Scenario", "Serving", "Site", "Stack",
     "StateSpace", "Switch", "System", "Tile", "Training", "Transformer", "Workload", "singular",
 ]  # fmt: skip

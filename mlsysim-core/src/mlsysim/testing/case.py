@@ -15,7 +15,8 @@ from ..errors import ConfigError
 from ..evaluation import ask, build_request
 from ..hookspecs import PROJECT
 from ..plugins import plugins
-from ..solving import Columns, Request, Solver, SolverSpec, load_solver
+from ..running import load_solver
+from ..solving import Columns, Request, Solver, SolverSpec
 
 __all__ = ["BadInput", "SolverCase", "request_for"]
 

@@ -17,7 +17,8 @@ from ..evaluation import LEVELS, evaluate
 from ..formula import equation_of, formula_of
 from ..records import KINDS, singular
 from ..records.scenario import KINDS as SCENARIO_KINDS
-from ..solving import Columns, Result, SolverSpec, run_solver
+from ..running import run_solver
+from ..solving import Columns, Result, SolverSpec
 from ..structure import converter, to_plain
 from ..tracing import Node, Traced, formula_calls, trace, trace_record
 from ..units import parse_unit

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlsysim.entities import Entry, RegistrySource
     from mlsysim.provenance import Source
 
-__all__ = ["Refreshed", "layered"]
+__all__ = ["Refreshed", "build", "layered"]
 
 
 def layered(document: Document, kind: str, key: str, sources: Mapping[str, Source]) -> Document:
@@ -71,7 +71,7 @@ def _newer(number: Number, known: Any, dated: str, sources: Mapping[str, Source]
     first = known[0] if isinstance(known, list) and known else known
     own = sources.get(first.get("source", "")) if isinstance(first, dict) else None
     new = sources.get(number.source)
-    return (number.dated, new.retrieved if new else "") > (dated, own.retrieved if own else "")
+    return (number.dated, new.retrieved if new else "") >= (dated, own.retrieved if own else "")
 
 
 class Refreshed:
@@ -142,21 +142,47 @@ class Refreshed:
         RegistryError
             If its fields do not make an entity of this kind.
         """
-        from mlsysim.documents import Document
-        from mlsysim.entities import Entry
-        from mlsysim.records import KINDS
-        from mlsysim.structure import read_facts
-
         generation = current()
-        data: dict[str, Any] = {}
-        for number in generation.of(kind, key):
-            data |= {**number.text, number.field: number.claim}
-            if number.dated:
-                data[DATED[kind]] = number.dated
-        cls: type[Any] = KINDS[kind]
-        try:
-            record, claims = read_facts(cls, Document(f"overlay {generation.name}: {kind}/{key}", data), generation.sources)
-        except MlsysimError as error:
-            raise RegistryError.from_faults(error.faults) from None
-        used = {c.source: generation.sources[c.source] for group in claims.values() for c in group}
-        return Entry(kind, key, record, claims, used, path=f"overlay {generation.name}", package=self.name)
+        return build(kind, key, generation.of(kind, key), generation.sources, f"overlay {generation.name}")
+
+
+def build(kind: str, key: str, numbers: Sequence[Number], sources: Mapping[str, Source], origin: str) -> Entry:
+    """Make an entity of its refreshed numbers alone.
+
+    Parameters
+    ----------
+    kind, key : str
+        The entity.
+    numbers : sequence of Number
+        Its numbers, with its text fields.
+    sources : mapping of str to Source
+        Their documents.
+    origin : str
+        Where they stand, for messages.
+
+    Returns
+    -------
+    Entry
+
+    Raises
+    ------
+    RegistryError
+        If they do not make an entity of this kind.
+    """
+    from mlsysim.documents import Document
+    from mlsysim.entities import Entry
+    from mlsysim.records import KINDS
+    from mlsysim.structure import read_facts
+
+    data: dict[str, Any] = {}
+    for number in numbers:
+        data |= {**number.text, number.field: number.claim}
+        if number.dated:
+            data[DATED[kind]] = number.dated
+    cls: type[Any] = KINDS[kind]
+    try:
+        record, claims = read_facts(cls, Document(f"{origin}: {kind}/{key}", data), sources)
+    except MlsysimError as error:
+        raise RegistryError.from_faults(error.faults) from None
+    used = {claim.source: sources[claim.source] for group in claims.values() for claim in group}
+    return Entry(kind, key, record, claims, used, path=origin, package=Refreshed.name)

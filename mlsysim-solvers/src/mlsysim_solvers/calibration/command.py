@@ -36,7 +36,9 @@ def add_calibrate_command(commands: Any) -> None:
     stack.add_argument("--device", default="*", help="key of the device; * fits all devices together")
     stack.add_argument("--precision", default="*", help="number format; * fits all formats together")
     stack.add_argument("--file", metavar="CSV", help="a table of measurements of your own")
-    stack.add_argument("--out", metavar="FILE", help="write the stack with its calibrations there; - prints only the table")
+    stack.add_argument(
+        "--out", metavar="FILE", help="write the stack with its calibrations there; - prints only the table"
+    )
     stack.set_defaults(run=_run_stack)
     device = kinds.add_parser("device", help="measure the machine that this runs on")
     device.add_argument("--out", metavar="FOLDER", default="", help="folder of the overlay that is written")

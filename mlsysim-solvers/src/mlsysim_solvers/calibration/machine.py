@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 import numpy as np
+
 from mlsysim.entities import today
 from mlsysim.errors import ConfigError
 
@@ -226,7 +227,9 @@ def calibrate_device(out: str, *, seconds: float = 20.0) -> int:
         raise ConfigError(f"{seconds:g} s is no time to measure in", where="--seconds", remedy="Give 0.1 to 3600")
     folder = Path(out or "mlsysim-machine").resolve()
     if any(part in ("site-packages", "dist-packages", "mlsysim_registry", "mlsysim_solvers") for part in folder.parts):
-        raise ConfigError(f"{folder} belongs to an installed package", where="--out", remedy="Choose a folder of your own")
+        raise ConfigError(
+            f"{folder} belongs to an installed package", where="--out", remedy="Choose a folder of your own"
+        )
     progress = Progress()
     found = measure(seconds, progress=progress)
     progress.close()
@@ -248,4 +251,3 @@ def calibrate_device(out: str, *, seconds: float = 20.0) -> int:
     print(f"wrote {', '.join(files)} in {folder}", file=sys.stderr)
     print(f"  use it with MLSYSIM_DATA={folder}")
     return 0
-

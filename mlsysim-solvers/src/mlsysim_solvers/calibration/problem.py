@@ -7,14 +7,17 @@ from typing import Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
+
+from mlsysim.choosing import choose_solvers
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError, SolverError
-from mlsysim.evaluation import build_request, choose_solvers
+from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
-from mlsysim.solving import Solver, load_solver
+from mlsysim.running import load_solver
+from mlsysim.solving import Solver
 from mlsysim.units import parse_unit
-from numpy.typing import NDArray
 
 from ..validation.kernels import Kernel, kernel_of
 from ..validation.mapping import question_for

@@ -10,12 +10,13 @@ from statistics import median
 
 import attrs
 import numpy as np
+
+from mlsysim.entities import Entry, today
 from mlsysim.errors import ConfigError
 from mlsysim.names import did_you_mean
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import Calibration
-from mlsysim.entities import Entry, today
 
 from ..formulas.constants import INTERVAL_QUANTILE, WITHIN_STACK_LOG_SD
 from ..validation.tables import SHAPES, packaged_tables, read_table
@@ -71,7 +72,9 @@ class Calibrated:
         lines = [f"{self.entry.key}, device {c.device}, precision {c.precision}: {len(c.rows)} rows"]
         for prior in self.priors:
             value = getattr(c, prior.name)
-            lines.append(f"  {prior.name:9s} {value:.4g}   (prior {prior.centre:.3g}, factor {math.exp(prior.log_sd):.2f})")
+            lines.append(
+                f"  {prior.name:9s} {value:.4g}   (prior {prior.centre:.3g}, factor {math.exp(prior.log_sd):.2f})"
+            )
         lines.append(f"  scatter   {c.sigma:.3g}")
         lines.append(f"  median error on the rows fitted     {100 * _ape(self.in_sample):.1f} %")
         if self.left_out:
@@ -122,7 +125,7 @@ def calibrate_stack(
         raise ConfigError(
             f"{len(points)} rows of {entry.key} match {on!r}" + ("" if device == "*" else f" on {device}"),
             where="--on",
-            remedy=f"A fit needs at least {LEAST_ROWS}; `mlsysim validate --source {on.split(',')[0]}` shows what can be expressed",
+            remedy=f"A fit needs at least {LEAST_ROWS}; `mlsysim validate --source {on.split(',', maxsplit=1)[0]}` shows what can be expressed",
         )
     priors = _priors(entry)
     whole = _fit(points, priors)
@@ -157,7 +160,9 @@ def write_calibration(found: Calibrated, out: str | None) -> str:
     """
     text = write_stack(found.entry, found.calibration)
     if out is None or out == "-":
-        print(text.partition("[[calibrations]]")[1] + text.partition("[[calibrations]]")[2] if out == "-" else "", end="")
+        print(
+            text.partition("[[calibrations]]")[1] + text.partition("[[calibrations]]")[2] if out == "-" else "", end=""
+        )
         return ""
     try:
         Path(out).write_text(text, encoding="utf-8")
@@ -235,7 +240,9 @@ def _shared(point: Point, values: dict[str, float], found: Fit) -> float:
     """Return the variance of a prediction that comes from the uncertainty of the constants."""
     base = math.log(point.at(values))
     step = WITHIN_STACK_LOG_SD / 100.0
-    slopes = [math.log(point.at({**values, n: values[n] * math.exp(-step)}) / math.exp(base)) / -step for n in CONSTANTS]
+    slopes = [
+        math.log(point.at({**values, n: values[n] * math.exp(-step)}) / math.exp(base)) / -step for n in CONSTANTS
+    ]
     return float(np.array(slopes) @ np.array(found.covariance) @ np.array(slopes))
 
 

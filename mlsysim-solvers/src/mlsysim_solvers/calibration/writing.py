@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import attrs
-from mlsysim.records.stack import Calibration
+
 from mlsysim.entities import Entry
+from mlsysim.records.stack import Calibration
 
 __all__ = ["calibration_text", "write_stack"]
 

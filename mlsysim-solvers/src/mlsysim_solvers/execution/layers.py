@@ -171,7 +171,10 @@ def layer_times(setup: Setup, division: Division, batch: Any, sequence: Any, kno
     if not rates and not any(map(is_array, keys)):
         if all(type(k) is float for k in keys) and type(setup.machine.bandwidth) is float:
             m, plain = setup.machine, setup.plain_machine
-            key = (*keys, m.matrix_rate, m.attention_rate, m.bandwidth, m.overhead, plain.matrix_rate)
+            key = (
+                *keys, division.grouped, setup.formats, setup.full_width, m.matrix_rate, m.attention_rate, m.vector_rate,
+                m.bandwidth, m.overhead, m.processors, plain.matrix_rate,
+            )  # fmt: skip
             if key not in known:
                 known[key] = _direct(setup, division, batch, sequence)
             return known[key]

@@ -203,6 +203,8 @@ def _memory(device: Device, stack: Stack) -> dict[str, Any]:
         "capacity": memory.capacity if memory.usable is None else memory.usable,
         "utilisation": number(stack.utilisation),
     }
+    if device.cache is not None and device.tier != "tiny":
+        columns["cache"] = device.cache.capacity
     if stack.features.in_place_weights and storage is not None:
         if storage.bandwidth is None:
             raise SolverError(

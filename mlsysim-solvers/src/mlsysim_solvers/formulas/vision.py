@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
+from mlsysim.numeric import minimum
 
-__all__ = ["conv_bytes", "conv_flops", "conv_rows", "image_patches"]
+__all__ = ["conv_bytes", "conv_flops", "conv_rows", "image_patches", "missed_bytes"]
 
 
 @formula("1", image="1", patch="1")
@@ -98,3 +99,28 @@ def conv_bytes(batch: Any, elements: Any, width: Any) -> Any:
     Q = b e w.
     """
     return width * elements * batch
+
+
+@formula("B", traffic="B", cache="B", ratio="1")
+def missed_bytes(traffic: Any, cache: Any, ratio: Any) -> Any:
+    """Return the memory traffic that takes as long as an operator's inputs and outputs, some of them in cache.
+
+    Parameters
+    ----------
+    traffic : float or array, B
+        Inputs and outputs.
+    cache : float, B
+        Last-level cache.
+    ratio : float, ratio
+        Bandwidth of the cache over that of memory.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    Q - h (1 - 1 / r) with h = min(Q, C): what fits the cache is still there when the next operator
+    reads it.
+    """
+    return traffic - minimum(traffic, cache) * (1.0 - 1.0 / ratio)

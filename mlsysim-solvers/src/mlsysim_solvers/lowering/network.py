@@ -10,7 +10,7 @@ from mlsysim.tracing import named
 
 from ..formulas.elementwise import lookup_bytes
 from ..formulas.gemm import matmul_weight_bytes
-from ..formulas.vision import conv_bytes, conv_flops, conv_rows
+from ..formulas.vision import conv_bytes, conv_flops, conv_rows, missed_bytes
 from .operators import ONCE, Formats, Operator, Table, stream
 from .shape import number
 
@@ -61,6 +61,8 @@ class NetworkShape(NamedTuple):
         Operators with weights, equal ones merged.
     moved, moving_kernels : float
         Elements moved by pools, shortcuts and scales, and their number.
+    added, additions : float
+        Outputs of additions of shortcuts, and their number.
     outputs, normed_outputs, weighted : float
         Outputs of operators with weights, those of them that are normalised, and their number.
     live : float
@@ -81,6 +83,8 @@ class NetworkShape(NamedTuple):
     rows: tuple[NetworkRow, ...]
     moved: Any
     moving_kernels: Any
+    added: Any
+    additions: Any
     outputs: Any
     normed_outputs: Any
     weighted: Any
@@ -141,6 +145,8 @@ def network_shape(network: Network) -> NetworkShape:
         rows=tuple(row._replace(count=count) for row, count in merged.items()),
         moved=number(sum(op.inputs + op.outputs for op in moving)),
         moving_kernels=number(len(moving)),
+        added=number(sum(op.outputs for op in moving if op.kind == "add")),
+        additions=number(sum(op.kind == "add" for op in moving)),
         outputs=number(sum(op.outputs for op in weighted)),
         normed_outputs=number(normed),
         weighted=number(len(weighted)),
@@ -157,7 +163,7 @@ def network_shape(network: Network) -> NetworkShape:
 
 def lower_network(
     shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False,
-    fused_attention: bool = True,
+    fused_attention: bool = True, cache: Any = 0.0, reread_ratio: Any = 1.0,
 ) -> Table:  # fmt: skip
     """Return one pass over a batch.
 
@@ -173,6 +179,10 @@ def lower_network(
         Whether activations happen inside their neighbours, and norms are folded into the weights.
     training : bool
         Whether norms take the statistics of the batch; otherwise those that are not folded scale and shift.
+    cache : float, B
+        Last-level cache: what fits it is not read from memory again.
+    reread_ratio : float, ratio
+        Bandwidth of that cache over that of memory.
 
     Returns
     -------
@@ -182,7 +192,8 @@ def lower_network(
     _, _, activation, _, flop_per_mac = formats
     for name, kind, count, height, width, n, k, groups, macs, elements in shape.rows:
         flops = conv_flops(batch, macs, flop_per_mac)
-        rows, moved = conv_rows(batch, height, width), conv_bytes(batch, elements, activation)
+        rows = conv_rows(batch, height, width)
+        moved = missed_bytes(conv_bytes(batch, elements, activation), cache, reread_ratio)
         if kind == "attention":
             row = Operator(name, kind, count, rows, 1.0, 1.0, batch * groups, flops, 0.0, moved, work=flops)
             table.append(row)
@@ -191,6 +202,9 @@ def lower_network(
         table.append(Operator(name, kind, count, rows, n, k, groups, flops, weights, moved, 0.0, 1.0, flops))
     # An activation reads and writes; a batch norm reads twice, for statistics and values, and writes.
     elements, kernels = shape.moved, shape.moving_kernels
+    if fused and not training:
+        # The convolution before an addition reads the shortcut and writes the sum.
+        elements, kernels = elements - 2.0 * shape.added, kernels - shape.additions
     if not fused:
         elements, kernels = elements + 2.0 * shape.outputs, kernels + shape.weighted
         if not training:

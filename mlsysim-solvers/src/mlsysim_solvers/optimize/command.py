@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-__all__ = ["add_optimize_command"]
+__all__ = ["add_optimize_command", "overrides"]
 
 _EXAMPLES = """examples:
   mlsysim optimize training gpt-175b-a100-1024
@@ -40,7 +40,23 @@ def add_optimize_command(commands: Any) -> None:
     one.set_defaults(run=_run)
 
 
-def _overrides(texts: list[str]) -> dict[str, str]:
+def overrides(texts: list[str]) -> dict[str, str]:
+    """Read what ``--set`` gives.
+
+    Parameters
+    ----------
+    texts : list of str
+        ``key=value``.
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    ConfigError
+        If an entry has no equals sign.
+    """
     from mlsysim.errors import ConfigError
 
     found = {}
@@ -73,7 +89,7 @@ def _run(args: argparse.Namespace) -> int:
     from .report import report
     from .search import search, search_columns
 
-    config = SimulationConfig.load(args.scenario, _overrides(args.set))
+    config = SimulationConfig.load(args.scenario, overrides(args.set))
     limit = float(parse_quantity(args.within, "s")) if args.within else float("inf")
     outcomes = []
     for devices in _numbers(args.devices, config.scenario.system.devices):

@@ -181,7 +181,7 @@ def search(columns: dict[str, Any], devices: int, *, exhaustive: bool = False) -
     usable = float(usable_memory(columns["capacity"], columns["utilisation"]))
     spaces = layouts(columns, devices)
     legal = sum(space.columns["data"].size for space in spaces)
-    kept: list[tuple[int, Column, Column]] = []
+    kept: list[tuple[int, Column, Column, Column]] = []
     least: tuple[float, int, int] | None = None
     for i, space in enumerate(spaces):
         c = _with(columns, space, slice(None))
@@ -191,44 +191,61 @@ def search(columns: dict[str, Any], devices: int, *, exhaustive: bool = False) -
         fits = np.flatnonzero((memory <= usable) & even)
         if fits.size:
             bound = np.asarray(lower_bound(_with(columns, space, fits)))
-            kept.append((i, fits.astype(np.float64), np.broadcast_to(bound, fits.shape)))
+            kept.append((i, fits.astype(np.float64), np.broadcast_to(bound, fits.shape), memory[fits]))
         lowest = int(np.argmin(np.where(even, memory, np.inf)))
         if least is None or memory[lowest] < least[0]:
             least = (float(memory[lowest]), i, lowest)
     if not kept:
         lacking = None if least is None else _candidates(columns, spaces[least[1]], np.array([least[2]]), devices)[0]
         return Found(None, None, (), legal, 0, 0, usable, lacking)
-    order = np.argsort(np.concatenate([bound for _, _, bound in kept]), kind="stable")
-    owner = np.concatenate([np.full(rows.size, i) for i, rows, _ in kept])[order]
-    rows = np.concatenate([rows for _, rows, _ in kept])[order].astype(np.intp)
-    bounds = np.concatenate([bound for _, _, bound in kept])[order]
-    return _evaluate(columns, spaces, devices, owner, rows, bounds, legal, usable, exhaustive=exhaustive)
-
-
-def _evaluate(
-    columns: dict[str, Any], spaces: list[Space], devices: int, owner: Any, rows: Any, bounds: Column, legal: int,
-    usable: float, *, exhaustive: bool,
-) -> Found:  # fmt: skip
-    """Evaluate layouts in the order of their bounds until the second best cannot be beaten any more."""
-    found: list[Candidate] = []
-    evaluated = 0
-    for start in range(0, rows.size, _CHUNK):
-        steps = sorted(c.step for c in found)
-        if not exhaustive and len(steps) > 1 and bounds[start] >= steps[1]:
-            break
-        part = slice(start, start + _CHUNK)
-        for i in np.unique(owner[part]):
-            own = rows[part][owner[part] == i]
-            found += _candidates(columns, spaces[i], own, devices)
-            evaluated += own.size
+    order = np.argsort(np.concatenate([part[2] for part in kept]), kind="stable")
+    pending = _Pending(
+        np.concatenate([np.full(part[1].size, part[0]) for part in kept])[order],
+        np.concatenate([part[1] for part in kept])[order].astype(np.intp),
+        np.concatenate([part[2] for part in kept])[order], np.concatenate([part[3] for part in kept])[order],
+    )  # fmt: skip
+    found = _evaluate(columns, spaces, devices, pending, exhaustive=exhaustive)
+    evaluated = len(found)
     found.sort(key=lambda c: (c.step, c.memory))
     frontier: list[Candidate] = []
     for candidate in found:
         if not frontier or candidate.memory < frontier[-1].memory:
             frontier.append(candidate)
-    return Found(
-        found[0], found[1] if len(found) > 1 else None, tuple(frontier), legal, int(rows.size), evaluated, usable, None
-    )  # fmt: skip
+    second = found[1] if evaluated > 1 else None
+    return Found(found[0], second, tuple(frontier), legal, int(pending.rows.size), evaluated, usable, None)
+
+
+class _Pending(NamedTuple):
+    """Layouts that fit, in the order of their bounds."""
+
+    owner: Any
+    rows: Any
+    bounds: Column
+    memory: Column
+
+
+def _evaluate(
+    columns: dict[str, Any], spaces: list[Space], devices: int, pending: _Pending, *, exhaustive: bool
+) -> list[Candidate]:
+    """Evaluate layouts unless their bound shows that they are neither among the two best nor on the frontier."""
+    found: list[Candidate] = []
+    for start in range(0, pending.rows.size, _CHUNK):
+        part = np.arange(start, min(start + _CHUNK, pending.rows.size))
+        if not exhaustive and len(found) > 1:
+            part = part[_worth(found, pending.bounds[part], pending.memory[part])]
+        for i in np.unique(pending.owner[part]):
+            found += _candidates(columns, spaces[i], pending.rows[part][pending.owner[part] == i], devices)
+    return found
+
+
+def _worth(found: list[Candidate], bounds: Column, memory: Column) -> Any:
+    """Tell which layouts may still be among the two best, or beat all that need as little memory."""
+    order = sorted(found, key=lambda c: c.memory)
+    least = np.minimum.accumulate(np.array([c.step for c in order]))
+    place = np.searchsorted(np.array([c.memory for c in order]), memory, side="right")
+    reached = np.where(place > 0, least[np.maximum(place - 1, 0)], np.inf)
+    second = sorted(c.step for c in found)[1]
+    return (bounds < second) | (bounds < reached)
 
 
 def _candidates(columns: dict[str, Any], space: Space, rows: Any, devices: int) -> list[Candidate]:

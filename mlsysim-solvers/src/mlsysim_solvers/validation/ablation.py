@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 import attrs
+
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 
@@ -48,7 +49,12 @@ def _without_passes(columns: Columns) -> Columns:
 
 
 def _without_share(columns: Columns) -> Columns:
-    return {**columns, "achieved": 1.0, "attention_achieved": 1.0, "compute_ceiling": min(1.0, columns["compute_ceiling"])}
+    return {
+        **columns,
+        "achieved": 1.0,
+        "attention_achieved": 1.0,
+        "compute_ceiling": min(1.0, columns["compute_ceiling"]),
+    }
 
 
 def _roofline(columns: Columns) -> Columns:

@@ -32,8 +32,12 @@ def add_validate_command(commands: Any) -> None:
         description="Predict published measurements, and say how far off the predictions are.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("--file", metavar="CSV", help="a table of your own; its header says which of the four shapes it is")
-    parser.add_argument("--kind", default="", help="a table (training, inference, serving_silicon, kernels) or a kind in it")
+    parser.add_argument(
+        "--file", metavar="CSV", help="a table of your own; its header says which of the four shapes it is"
+    )
+    parser.add_argument(
+        "--kind", default="", help="a table (training, inference, serving_silicon, kernels) or a kind in it"
+    )
     parser.add_argument("--device", default="", help="part of the published name of the device")
     parser.add_argument("--model", default="", help="part of the published name of the model")
     parser.add_argument("--source", default="", help="part of the document's id, of the set or of the row's id")
@@ -79,7 +83,9 @@ def run_validate(args: argparse.Namespace) -> int:
     chosen = select(rows, kind=args.kind, device=args.device, model=args.model, source=args.source)
     if not chosen:
         raise ConfigError(
-            f"none of {len(rows)} measurements matches", where="validate", remedy="Leave out --kind, --device, --model or --source"
+            f"none of {len(rows)} measurements matches",
+            where="validate",
+            remedy="Leave out --kind, --device, --model or --source",
         )
     progress = Progress()
     if args.ablation:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import attrs
+
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import bytes_per_element
@@ -251,7 +252,9 @@ def _attention(row: Measurement, device: str, stack: str, known: Names) -> Kerne
     pairs = causal_pairs(sequence, sequence) if causal else full_pairs(sequence, sequence)
     flops = attention_flops(batch * pairs, heads, head, head, FLOP_PER_MAC)
     fused = bool(plugins().registry.get("stacks", stack).record.features.fused_attention)
-    table = _fused(batch, sequence, heads, head, pairs, causal=causal) if fused else _plain(batch, sequence, heads, head)
+    table = (
+        _fused(batch, sequence, heads, head, pairs, causal=causal) if fused else _plain(batch, sequence, heads, head)
+    )
     table = [operator._replace(flops=flops / len(table)) for operator in table]
     work = flops
     if "backward" in row.configuration.get("notes", ""):
@@ -264,7 +267,9 @@ def _fused(batch: float, sequence: float, heads: float, head: float, pairs: floa
     seen = batch * pairs * blocks
     traffic = attention_bytes(batch * sequence, 4.0 * heads * head, HALF_WIDTH)
     work = attention_flops(seen, heads, head, head, FLOP_PER_MAC)
-    return [Operator("attention", "attention", 1.0, batch * sequence, 1.0, 1.0, heads * seen, work, 0.0, traffic, work=work)]
+    return [
+        Operator("attention", "attention", 1.0, batch * sequence, 1.0, 1.0, heads * seen, work, 0.0, traffic, work=work)
+    ]
 
 
 def _plain(batch: float, sequence: float, heads: float, head: float) -> Table:
@@ -272,7 +277,9 @@ def _plain(batch: float, sequence: float, heads: float, head: float) -> Table:
     products = batch * heads
     table = []
     for name, n, k in (("scores", sequence, head), ("values", head, sequence)):
-        moved = matmul_activation_bytes(sequence, n + (head if name == "scores" else head), k, products, HALF_WIDTH, HALF_WIDTH)
+        moved = matmul_activation_bytes(
+            sequence, n + head, k, products, HALF_WIDTH, HALF_WIDTH
+        )
         table.append(Operator(name, "gemm", 1.0, sequence, n, k, products, 0.0, 0.0, moved))
     table.append(stream("softmax", 1.0, stream_bytes(products * sequence, 3.0 * sequence, FULL_WIDTH), 3.0))
     return table

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+
 from mlsysim.documents import load_document
+from mlsysim.errors import MlsysimError
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 
@@ -201,7 +203,11 @@ class Names:
             registry = plugins().registry
             found: dict[frozenset[str], set[str]] = {}
             noise = self._noise.get(kind, frozenset())
-            for entry in registry.entries(kind):
+            for key in registry.keys(kind):
+                try:
+                    entry = registry.get(kind, key)
+                except MlsysimError:  # a faulty file hurts no other entity
+                    continue
                 for name in (entry.key, entry.record.name, *entry.record.aliases):
                     words = _tokens(name, families=kind == "models")
                     found.setdefault(words, set()).add(entry.key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import attrs
+
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import ask
@@ -152,7 +153,8 @@ def _ideal(config: SimulationConfig, found: dict[str, float], value: float) -> f
     if flops is None or traffic is None or not latency or bandwidth is None:
         return None
     peak = device.peak_of(config.scenario.workload.precision).dense
-    return max(flops / peak, traffic / bandwidth) * (value / latency)
+    ideal: float = max(flops / peak, traffic / bandwidth) * (value / latency)
+    return ideal
 
 
 def _check_memory(found: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+
 from mlsysim.records import Scenario
 
 __all__ = ["Assumed", "Question", "Refused"]

@@ -187,7 +187,9 @@ def score(name: tuple[str, ...], outcomes: Sequence[Outcome], *, baseline: float
     )
 
 
-def _gather(outcomes: Sequence[Outcome], key: Callable[[Outcome], tuple[str, ...]]) -> dict[tuple[str, ...], list[Outcome]]:
+def _gather(
+    outcomes: Sequence[Outcome], key: Callable[[Outcome], tuple[str, ...]]
+) -> dict[tuple[str, ...], list[Outcome]]:
     found: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in outcomes:
         found.setdefault(key(outcome), []).append(outcome)

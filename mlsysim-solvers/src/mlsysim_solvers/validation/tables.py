@@ -15,7 +15,9 @@ from mlsysim.records.measurement import METRICS, Measurement, Metric
 __all__ = ["SHAPES", "packaged_tables", "read_rows", "read_table", "shape_of"]
 
 SHAPES: dict[str, frozenset[str]] = {
-    "training": frozenset({"id", "model", "seq_len", "global_batch", "accelerator", "n_accelerators", "metric", "value"}),
+    "training": frozenset(
+        {"id", "model", "seq_len", "global_batch", "accelerator", "n_accelerators", "metric", "value"}
+    ),
     "inference": frozenset({"id", "model", "accelerator", "n_accelerators", "scenario", "metric", "value"}),
     "serving_silicon": frozenset({"id", "backend", "model_path", "system", "isl", "osl", "silicon_ttft_ms"}),
     "kernels": frozenset({"id", "kind", "accelerator", "shape_or_size", "metric", "value"}),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
+import attrs
+
+from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
+from mlsysim.evaluation import ask
 from mlsysim.plugins import plugins
-from mlsysim.records import Model, Parallelism, Training
+from mlsysim.records import Model, Parallelism, Scenario, Training
 from mlsysim.records.measurement import Measurement
 
 from ...formulas.constants import FLOP_PER_MAC
@@ -69,7 +73,22 @@ def distributed_question(row: Measurement, known: Names) -> Question:
         adapter=LORA_RANK if lora else 0, master="" if "PURE" in cell(row, "zero_stage_or_fsdp") else "fp32",
     )  # fmt: skip
     asked = scenario(row, "training", job, found, layout, row.devices)
+    if not cell(row, "recompute") and not _fits(asked):
+        # It ran, so where nothing is published and the activations do not fit, they were recomputed.
+        assumed.append(
+            Assumed("recomputation full, which the row does not state: without it the run would not fit", 0.1)
+        )
+        asked = attrs.evolve(asked, workload=attrs.evolve(job, recompute="full"))
     return _reading(row, asked, record, batch, sequence, found.device, precision, lora, assumed)
+
+
+def _fits(asked: Scenario) -> bool:
+    """Tell whether a scenario fits its devices."""
+    config = SimulationConfig.from_scenario(asked)
+    for question, _, result in ask(config):
+        if question == "performance":
+            return not isinstance(result, str) and bool(result.outputs["feasibility.fits"])
+    return True
 
 
 def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Assumed]) -> str:

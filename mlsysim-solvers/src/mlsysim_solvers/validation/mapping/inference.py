@@ -67,7 +67,9 @@ def _layout(row: Measurement) -> tuple[int, Parallelism]:
 def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Question:
     """Ask for a fixed batch of prompts and answers, or for one half of it."""
     if row.kind == "offline":
-        raise Refused("offline rows of language models: the batch in flight varies, which no installed solver expresses")
+        raise Refused(
+            "offline rows of language models: the batch in flight varies, which no installed solver expresses"
+        )
     assumed: list[Assumed] = []
     text = cell(row, "weight_precision") or unstated(found, "precision", assumed)
     precision, weights = known.weights(text)
@@ -118,7 +120,9 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     devices = max(row.devices, 1)
     if devices > 1:
-        assumed.append(Assumed(f"{devices} devices work on samples of their own: the rate is {devices} times one's", 0.02))
+        assumed.append(
+            Assumed(f"{devices} devices work on samples of their own: the rate is {devices} times one's", 0.02)
+        )
     job = Inference(model=model, precision=precision, batch=batch, sequence=_sequence(row, model, assumed))
     asked = scenario(row, "inference", job, found)
     if row.metric.quantity == "rate":
@@ -153,6 +157,8 @@ def _sequence(row: Measurement, model: str, assumed: list[Assumed]) -> int:
             claim = entry.standing("input")
             low, high = (claim.chosen.low, claim.chosen.high) if claim is not None else (None, None)
             spread = log_sd_of_range(low, high, INTERVAL_QUANTILE) if low and high else 0.05
-            assumed.append(Assumed(f"{entry.record.input:g} tokens per sample, the mean of {entry.record.name}", spread))
-            return round(entry.record.input)
+            assumed.append(
+                Assumed(f"{entry.record.input:g} tokens per sample, the mean of {entry.record.name}", spread)
+            )
+            return round(float(entry.record.input))
     raise Refused("the sequence length is not published, and no data set of the registry tells its mean")

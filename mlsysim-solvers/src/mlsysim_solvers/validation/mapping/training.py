@@ -70,7 +70,9 @@ def _layout(row: Measurement, devices: int) -> Parallelism:
     return Parallelism(data=data, tensor=tensor, pipeline=pipeline, context=context, expert=whole(row, "ep") or 1)
 
 
-def _reading(row: Measurement, asked: object, batch: int, sequence: int, devices: int, assumed: list[Assumed]) -> Question:
+def _reading(
+    row: Measurement, asked: object, batch: int, sequence: int, devices: int, assumed: list[Assumed]
+) -> Question:
     given = tuple(assumed)
     if row.name == "iteration_time_s":
         return Question(asked, "performance.step_time", None, given)  # type: ignore[arg-type]

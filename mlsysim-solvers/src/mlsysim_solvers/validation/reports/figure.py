@@ -35,7 +35,9 @@ def _draw(report: Report) -> Any:
         figures = [v for o in known if o.row.metric.unit == unit for v in (o.row.value, o.predicted or o.row.value)]
         ends = [min(figures) / 1.3, max(figures) * 1.3]
         axes.plot(ends, ends, color="0.5", lw=0.8)
-        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel=f"measured, {unit}", ylabel=f"predicted, {unit}")
+        axes.set(
+            xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel=f"measured, {unit}", ylabel=f"predicted, {unit}"
+        )
         axes.legend(fontsize=6, loc="upper left")
     return figure
 
@@ -61,7 +63,7 @@ def svg_of(report: Report) -> str | None:
         return None
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue().split("?>", 1)[-1].split("dtd\">", 1)[-1]
+    return text.getvalue().split("?>", 1)[-1].split('dtd">', 1)[-1]
 
 
 def save_figure(report: Report, path: str) -> None:
@@ -81,7 +83,9 @@ def save_figure(report: Report, path: str) -> None:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):
-        raise ConfigError(f"{suffix or 'no suffix'} is no format of figures", where=path, remedy="Use .png, .svg or .pdf")
+        raise ConfigError(
+            f"{suffix or 'no suffix'} is no format of figures", where=path, remedy="Use .png, .svg or .pdf"
+        )
     try:
         figure = _draw(report)
         figure.savefig(path, dpi=150)

@@ -74,5 +74,3 @@ def summarise(outcomes: Sequence[Outcome]) -> Report:
         reasons=tuple(reasons.most_common()),
         group_median=median(medians) if medians else None,
     )
-
-

@@ -116,7 +116,9 @@ def text_report(report: Report) -> str:
         lines += [f"  {count:5d}  {reason}" for reason, count in report.reasons[:_REASONS]]
         rest = report.reasons[_REASONS:]
         if rest:
-            lines.append(f"  {sum(count for _, count in rest):5d}  for {len(rest)} other reasons (--format json has them)")
+            lines.append(
+                f"  {sum(count for _, count in rest):5d}  for {len(rest)} other reasons (--format json has them)"
+            )
     return "\n".join(lines)
 
 

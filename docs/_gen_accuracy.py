@@ -1,0 +1,121 @@
+"""Writes docs/reference/accuracy.md from the packaged measurements: python docs/_gen_accuracy.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlsysim.records.measurement import Measurement
+from mlsysim_solvers.validation.ablation import ablation_table
+from mlsysim_solvers.validation.reports import Report, summarise
+from mlsysim_solvers.validation.reports.figure import save_figure
+from mlsysim_solvers.validation.reports.text import percent
+from mlsysim_solvers.validation.running import run_rows
+from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table
+
+__all__ = ["page", "write"]
+
+HEAD = """# Accuracy
+
+How far off the predictions are, on every published measurement that ships with the program. This page is
+written by `python docs/_gen_accuracy.py`; each line can be reproduced with the command beside it.
+
+An error is |predicted / measured - 1|. *Group median* is the median over groups of source, model and device of
+their median errors, so that a source with many rows counts no more than one with few. *Constant* is the error
+of the best constant: one ratio of the time at full peak and bandwidth for all rows of a set. *In sample* is the
+share of the predicted rows on which constants of the software stack were fitted; `mlsysim calibrate stack` prints
+the error on groups that were left out.
+"""
+
+NOT_MODELLED = """## What is not modelled
+
+These rows are refused, with this reason, and count as refused wherever an error is quoted.
+"""
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _sets(report: Report) -> list[str]:
+    head = ["set", "metric", "predicted", "refused", "group median", "90 % below", "bias", "rank", "coverage",
+            "half-width", "constant", "in sample", "reproduce with"]  # fmt: skip
+    lines = [_row(head), _row(["---", "---", *["---:"] * 10, "---"])]
+    for found in report.sets:
+        if found.predicted:
+            lines.append(_row([
+                found.name[0], found.name[1], str(found.predicted), str(found.refused), percent(found.group_median_ape),
+                percent(found.p90_ape), percent(found.bias, signed=True),
+                "-" if found.spearman is None else f"{found.spearman:.2f}", percent(found.coverage90),
+                percent(found.half_width), percent(found.baseline_median_ape), percent(found.in_sample),
+                f"`mlsysim validate --source {found.name[0]}`",
+            ]))  # fmt: skip
+    return lines
+
+
+def page(report: Report, rows: list[Measurement], figure: str) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    report : Report
+        The validation.
+    rows : list of Measurement
+        What was validated.
+    figure : str
+        File name of the figure; empty for none.
+
+    Returns
+    -------
+    str
+    """
+    all_ = report.overall
+    lines = [
+        HEAD,
+        f"Of {all_.n} published figures {all_.predicted} are predicted and {all_.refused} refused. The median error is "
+        f"{percent(all_.median_ape)}, {percent(all_.group_median_ape)} over groups; 90 % intervals hold "
+        f"{percent(all_.coverage90)} of the measurements, and their median half-width is {percent(all_.half_width)}.",
+        "",
+        *_sets(report),
+        "",
+    ]
+    if figure:
+        lines += [f"![Predicted against measured]({figure})", ""]
+    lines += [
+        "## What each term buys",
+        "",
+        "```text",
+        ablation_table(rows),
+        "```",
+        "",
+        "`mlsysim validate --ablation`",
+        "",
+    ]
+    lines += [NOT_MODELLED, _row(["rows", "reason"]), _row(["---:", "---"])]
+    lines += [_row([str(count), reason]) for reason, count in report.reasons if count > 4]
+    rest = sum(count for _, count in report.reasons if count <= 4)
+    if rest:
+        lines.append(_row([str(rest), "other reasons; `mlsysim validate --format json` lists them"]))
+    return "\n".join(lines) + "\n"
+
+
+def write(folder: Path) -> None:
+    """Write the page and its figure.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the reference pages.
+    """
+    tables = packaged_tables()
+    rows = [row for name in SHAPES for row in read_table(tables[name])]
+    report = summarise(run_rows(rows))
+    figure = "accuracy.svg"
+    try:
+        save_figure(report, str(folder / figure))
+    except Exception:  # noqa: BLE001 - the page stands without its figure where matplotlib is missing
+        figure = ""
+    (folder / "accuracy.md").write_text(page(report, rows, figure), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent / "reference")

@@ -1,0 +1,253 @@
+"""What an evaluation says: answers in three levels, what stayed open, and what was violated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from .config import SimulationConfig
+from .constraints import full_output_name
+from .errors import ConfigError, OOMError, SLAViolation
+from .provenance import Standing
+from .records import Scenario
+from .units import format_quantity
+
+__all__ = ["LEVELS", "Answer", "SystemEvaluation", "Violation"]
+
+LEVELS = {"feasibility": "Feasibility", "performance": "Performance", "macro": "Macro"}
+"""Levels of the scorecard: the first part of an output's name, and its heading."""
+
+
+@attrs.frozen
+class Answer:
+    """One line of the scorecard.
+
+    Parameters
+    ----------
+    name : str
+        Output name, for example ``performance.latency``.
+    value : float, bool or str
+        In SI.
+    unit : str
+        Unit, ``bool`` or ``choice``.
+    label : str
+        Words for people.
+    solver : str
+        Who answered.
+    low, high : float or None
+        90 % interval in SI.
+    """
+
+    name: str
+    value: Any
+    unit: str
+    label: str
+    solver: str
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def quantity(self) -> Any:
+        """The value as a pint quantity."""
+        from .quantity import Quantity
+
+        return Quantity(self.value, self.unit)
+
+    def __str__(self) -> str:
+        if isinstance(self.value, bool):
+            return "yes" if self.value else "no"
+        if isinstance(self.value, str):
+            return self.value
+        text = format_quantity(self.value, self.unit)
+        if self.low is not None and self.high is not None:
+            text += f"  [{format_quantity(self.low, self.unit, 3)} .. {format_quantity(self.high, self.unit, 3)}]"
+        return text
+
+
+@attrs.frozen
+class Violation:
+    """A declared constraint that the answers do not meet.
+
+    Parameters
+    ----------
+    constraint : str
+        The limit, as text.
+    value : str
+        What was found instead, as text; empty when nobody answered.
+    """
+
+    constraint: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.constraint}: {self.value or 'not evaluated, so not passed'}"
+
+
+@attrs.frozen
+class SystemEvaluation:
+    """The scorecard of one scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What was asked.
+    answers : dict of str to Answer
+        By output name.
+    unanswered : dict of str to str
+        Question to the reason why nobody answered it.
+    violations : tuple of Violation
+        Declared constraints that are not met.
+    assumptions : tuple of str
+        What was assumed where the scenario is silent.
+    entities : dict of str to str
+        Role to ``kind/key`` of what took part.
+    solvers : dict of str to str
+        Question to the solver that answered it.
+    """
+
+    scenario: Scenario
+    answers: dict[str, Answer]
+    unanswered: dict[str, str] = attrs.field(factory=dict)
+    violations: tuple[Violation, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    entities: dict[str, str] = attrs.field(factory=dict)
+    solvers: dict[str, str] = attrs.field(factory=dict)
+    config: SimulationConfig | None = attrs.field(default=None, eq=False, repr=False)
+
+    def __getitem__(self, name: str) -> Answer:
+        """Return an answer by full or short name.
+
+        Parameters
+        ----------
+        name : str
+            ``performance.latency`` or ``latency``.
+
+        Returns
+        -------
+        Answer
+
+        Raises
+        ------
+        ConfigError
+            If nothing is called so; near names are suggested.
+        """
+        return self.answers[full_output_name(name, self.answers, where="output")]
+
+    def level(self, name: str) -> dict[str, Answer]:
+        """Return the answers of one level.
+
+        Parameters
+        ----------
+        name : str
+            ``feasibility``, ``performance`` or ``macro``.
+
+        Returns
+        -------
+        dict of str to Answer
+        """
+        return {key: answer for key, answer in self.answers.items() if key.startswith(f"{name}.")}
+
+    @property
+    def fits(self) -> bool:
+        """Whether memory suffices; False also when nobody answered."""
+        answer = self.answers.get("feasibility.fits")
+        return answer is not None and bool(answer.value)
+
+    @property
+    def exit_code(self) -> int:
+        """0 good, 2 nothing answered, 3 does not fit, 4 a constraint is violated."""
+        if "feasibility.fits" in self.answers and not self.fits:
+            return OOMError.exit_code
+        if self.violations:
+            return SLAViolation.exit_code
+        return 0 if self.answers else ConfigError.exit_code
+
+    def raise_for_status(self) -> None:
+        """Raise what the exit code says.
+
+        Raises
+        ------
+        OOMError
+            If it does not fit.
+        SLAViolation
+            If a declared constraint is not met.
+        """
+        if self.exit_code == OOMError.exit_code:
+            raise OOMError(self.shortfall(), remedy="Use fewer bytes per weight, a smaller batch or more memory")
+        if self.violations:
+            raise SLAViolation("; ".join(map(str, self.violations)), where="constraints")
+
+    def shortfall(self) -> str:
+        """Say how much memory is missing and how much would fit.
+
+        Returns
+        -------
+        str
+        """
+        required = self.answers.get("feasibility.memory_required")
+        usable = self.answers.get("feasibility.memory_usable")
+        most = self.answers.get("feasibility.max_batch")
+        text = f"{self.scenario.name} does not fit"
+        if required is not None and usable is not None:
+            needed, missing = (format_quantity(b, "B") for b in (required.value, required.value - usable.value))
+            text += f": it needs {needed}, {missing} more than the usable {format_quantity(usable.value, 'B')}"
+        if most is not None:
+            fits = f"the largest batch that fits is {most.value:,.0f}" if most.value >= 1 else "not even batch 1 fits"
+            text += f"; {fits}"
+        return text
+
+    def evidence(self) -> dict[str, Standing]:
+        """Return the standing of every sourced number that took part.
+
+        Returns
+        -------
+        dict of str to Standing
+            By ``role.field``, for example ``device.memory.bandwidth``.
+        """
+        from .explaining import evidence
+
+        return evidence(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data that :meth:`from_dict` reads back.
+
+        Returns
+        -------
+        dict
+            Dictionaries, lists, text and SI numbers only.
+        """
+        from .structure import to_plain
+
+        plain = {
+            field.name: to_plain(getattr(self, field.name))
+            for field in attrs.fields(type(self))
+            if field.name != "config"
+        }
+        return {"exit_code": self.exit_code, **plain}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SystemEvaluation:
+        """Read what :meth:`to_dict` wrote.
+
+        Parameters
+        ----------
+        data : mapping
+            As written.
+
+        Returns
+        -------
+        SystemEvaluation
+        """
+        from .structure import converter
+
+        return cls(
+            scenario=converter.structure(data["scenario"], Scenario),
+            answers={name: Answer(**answer) for name, answer in data["answers"].items()},
+            unanswered=dict(data["unanswered"]),
+            violations=tuple(Violation(**v) for v in data["violations"]),
+            assumptions=tuple(data["assumptions"]),
+            entities=dict(data["entities"]),
+            solvers=dict(data["solvers"]),
+        )

@@ -1,0 +1,63 @@
+"""``mlsysim step``: where the time of a distributed training step goes, as bars and as a schedule."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+__all__ = ["add_step_command"]
+
+_ROUNDS = 12
+"""Micro-batches that a schedule shows at most; the steady state repeats itself."""
+
+
+def add_step_command(commands: Any) -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers action
+        Where to add it.
+    """
+    parser = commands.add_parser(
+        "step", help="where a distributed training step goes",
+        description="Show the terms of a training step as bars, and the schedule of its pipeline.",
+    )  # fmt: skip
+    parser.add_argument("scenario", help="a scenario file, or the name of a packaged one")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
+    parser.add_argument("--plot", metavar="FILE", help="draw the terms as a stacked bar: .svg, .png or .pdf")
+    parser.add_argument("--plot-pipeline", metavar="FILE", help="draw the schedule: .svg, .png or .pdf")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from mlsysim.errors import ConfigError
+    from mlsysim.evaluation import evaluate
+
+    from .optimize.command import overrides
+    from .pictures import gantt, gantt_lines, plot_gantt, plot_step, step_lines, terms_of
+
+    found = evaluate(args.scenario, overrides(args.set))
+    if found.solvers.get("performance") != "distributed":
+        raise ConfigError("the scenario trains on one device, or not at all", where="system.devices",
+                          remedy="Give a training scenario on several devices")  # fmt: skip
+    terms = terms_of(found)
+    print(f"{found.scenario.name}: step {found['step_time']}")
+    for line in step_lines(terms):
+        print(line)
+    layout = found.scenario.parallelism
+    if layout.pipeline > 1 and not layout.schedule.startswith("zero-bubble"):
+        samples = -(-int(found.scenario.workload.batch) // layout.data)
+        rounds = -(-samples // (layout.micro_batch or samples))
+        shown = min(-(-rounds // layout.pipeline), max(1, _ROUNDS // layout.pipeline)) * layout.pipeline
+        busy = sum(terms[name] for name in ("compute", "recompute", "tensor", "context", "expert", "pipeline")) / rounds
+        # A forward pass is a third of the work.
+        slots = gantt(layout.pipeline, shown, layout.virtual, busy / 3.0, 2.0 * busy / 3.0, layout.schedule)
+        print(f"schedule of {shown} of {rounds} micro-batches (digits forward, letters backward, dots waiting):")
+        for line in gantt_lines(slots):
+            print(line)
+        if args.plot_pipeline:
+            plot_gantt(slots, args.plot_pipeline, title=found.scenario.name)
+    if args.plot:
+        plot_step(terms, args.plot, title=found.scenario.name)
+    return found.exit_code

@@ -1,0 +1,50 @@
+"""The distributed solver passes the conformance kit on packaged training scenarios."""
+
+from __future__ import annotations
+
+from mlsysim.config import SimulationConfig
+from mlsysim.testing import BadInput, SolverCase, parametrize_checks
+from mlsysim_solvers.plugin import DISTRIBUTED
+from mlsysim_solvers.training_declarations import TERMS
+
+UP = 1 + 1e-12
+TIMES = ("performance.step_time",)
+
+
+def _sums(columns, answers):
+    step = answers["performance.step_time"]
+    return abs(sum(answers[f"performance.breakdown_{name}"] for name in TERMS) - step) <= 1e-12 * step
+
+
+CASE = SolverCase(
+    DISTRIBUTED,
+    scenarios=[
+        "gpt-175b-a100-1024", "llama-3.1-405b-h100-16k", "llama-70b-h100-64", "mpt-7b-h100-fsdp",
+        SimulationConfig.load("gpt-175b-a100-1024", {"recompute": "full", "schedule": "gpipe", "virtual": "1"}),
+    ],
+    discrete=("token", "sample"),
+    never_falls={name: TIMES for name in ("sequence", "overhead", "long_base", "inner_occupancy")}
+    | {"reserve": ("feasibility.memory_required",)},
+    never_rises={name: TIMES for name in ("peak", "bandwidth", "inner_rate", "outer_rate", "long_share")}
+    | {"reserve": ("feasibility.max_micro_batch",)},
+    limits={
+        "arithmetic is never above the peak": lambda c, a: a["performance.hardware_utilisation"] <= UP,
+        "recomputation is work of the hardware only": lambda c, a: a["performance.utilisation"]
+        <= a["performance.hardware_utilisation"] * UP,
+        "the terms sum to the step": _sums,
+        "it fits only when the memory does": lambda c, a: a["feasibility.headroom"] >= 0.0 or not a["feasibility.fits"],
+    },
+    bad_inputs=(
+        BadInput("parallelism.tensor", {"parallelism.tensor": "7"}),
+        BadInput("parallelism", {"parallelism.data": "17"}),
+        BadInput("parallelism.micro_batch", {"parallelism.micro_batch": "4096"}),
+        BadInput("parallelism.schedule", {"parallelism.schedule": "gpipe"}),
+        BadInput("placement", {"parallelism.placement": "tensor, data"}),
+        BadInput("precision", {"precision": "fp8"}),
+    ),
+)  # fmt: skip
+
+
+@parametrize_checks(CASE)
+def test_distributed(check):
+    check()
