@@ -22,8 +22,10 @@ GOAL = 0.25
 BATCH, SEQUENCE = 4, 256
 SHAPE = Transformer(layers=4, hidden=512, heads=8, ffn=2048, context=512, kv_heads=8, head_dim=64, vocab=2000,
                     causal=False, gated=False, head=False, norm="rms", final_norm=False)  # fmt: skip
-LAYERS = (Layer("conv", out=64, kernel=3, norm=False), Layer("conv", out=128, kernel=3, stride=2, norm=False),
-          Layer("conv", out=128, kernel=3, norm=False), Layer("conv", out=256, kernel=3, stride=2, norm=False))  # fmt: skip
+LAYERS = tuple(
+    Layer("conv", out=out, kernel=3, stride=stride, norm=False)
+    for out, stride in ((64, 1), (128, 2), (128, 1), (256, 2))
+)
 SIDE = 64
 
 

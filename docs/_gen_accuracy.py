@@ -10,6 +10,7 @@ from mlsysim_solvers.validation.reports import Report, summarise
 from mlsysim_solvers.validation.reports.figure import save_figure
 from mlsysim_solvers.validation.reports.text import percent
 from mlsysim_solvers.validation.running import run_rows
+from mlsysim_solvers.validation.scoring import Score
 from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table
 
 __all__ = ["page", "write"]
@@ -40,16 +41,16 @@ def _sets(report: Report) -> list[str]:
     head = ["set", "metric", "predicted", "refused", "group median", "90 % below", "bias", "rank", "coverage",
             "half-width", "constant", "in sample", "reproduce with"]  # fmt: skip
     lines = [_row(head), _row(["---", "---", *["---:"] * 10, "---"])]
-    for found in report.sets:
-        if found.predicted:
-            lines.append(_row([
-                found.name[0], found.name[1], str(found.predicted), str(found.refused), percent(found.group_median_ape),
-                percent(found.p90_ape), percent(found.bias, signed=True),
-                "-" if found.spearman is None else f"{found.spearman:.2f}", percent(found.coverage90),
-                percent(found.half_width), percent(found.baseline_median_ape), percent(found.in_sample),
-                f"`mlsysim validate --source {found.name[0]}`",
-            ]))  # fmt: skip
-    return lines
+    return lines + [_row(_cells(found)) for found in report.sets if found.predicted]
+
+
+def _cells(found: Score) -> list[str]:
+    return [
+        *found.name, str(found.predicted), str(found.refused), percent(found.group_median_ape), percent(found.p90_ape),
+        percent(found.bias, signed=True), "-" if found.spearman is None else f"{found.spearman:.2f}",
+        percent(found.coverage90), percent(found.half_width), percent(found.baseline_median_ape),
+        percent(found.in_sample), f"`mlsysim validate --source {found.name[0]}`",
+    ]  # fmt: skip
 
 
 def page(report: Report, rows: list[Measurement], figure: str) -> str:
@@ -69,11 +70,14 @@ def page(report: Report, rows: list[Measurement], figure: str) -> str:
     str
     """
     all_ = report.overall
-    lines = [
-        HEAD,
+    summary = (
         f"Of {all_.n} published figures {all_.predicted} are predicted and {all_.refused} refused. The median error is "
         f"{percent(all_.median_ape)}, {percent(all_.group_median_ape)} over groups; 90 % intervals hold "
-        f"{percent(all_.coverage90)} of the measurements, and their median half-width is {percent(all_.half_width)}.",
+        f"{percent(all_.coverage90)} of the measurements, and their median half-width is {percent(all_.half_width)}."
+    )
+    lines = [
+        HEAD,
+        summary,
         "",
         *_sets(report),
         "",

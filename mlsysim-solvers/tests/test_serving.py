@@ -94,7 +94,8 @@ def test_utilisation_tends_to_the_ceiling():
         LLAMA_8B, fast, serving(batch=100000, input=128, output=2), free, settings={"attention_ceiling": 1.0}
     )
     ceiling = 0.9 * 794.5 / 989.4
-    assert found["performance.utilisation"] == pytest.approx(ceiling, rel=1e-6)
+    # Attention also takes time for exponentials and for filling its blocks, which are no work of the model.
+    assert ceiling * 0.98 < found["performance.utilisation"] < ceiling
     assert found["performance.bound"] == 0.0
 
 

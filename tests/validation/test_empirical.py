@@ -48,7 +48,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "BERT, training": BERT_TRAINING,
 }
 
-MISSES: dict[str, str] = {}
+MISSES: dict[str, str] = {
+    "BERT, offline": "17.5 %: int8 and fp16 on one card share no constants, and the mean length is an estimate",
+    "Llama 2 70B, inference": "refused: no installed solver expresses in-flight batching",
+    "Llama 3.1, inference": "refused: no installed solver expresses in-flight batching",
+    "Llama 3.1 8B, training": "26.6 %: eight accelerators and more, with layouts that the logs leave open",
+    "Llama 2 70B LoRA, training": "12.9 %: adapters on a quantised base model",
+    "ResNet-50, training": "12.5 %: loading and augmenting images is not modelled",
+    "BERT, training": "24.8 %: phase 2 skips padding, whose share the tables do not state",
+}
 """Groups that miss the goal today, with their figure."""
 
 

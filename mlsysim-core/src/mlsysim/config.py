@@ -20,9 +20,11 @@ from .records import Model, Parallelism, Scenario, Transformer
 from .records.precision import check_precision
 from .structure import read_settings
 
-__all__ = ["SimulationConfig", "apply_overrides"]
+__all__ = ["LINK_ROLES", "SimulationConfig", "apply_overrides"]
 
 _ROLES = {"device": "devices", "stack": "stacks", "node": "nodes", "cluster": "clusters", "battery": "batteries"}
+LINK_ROLES = ("inner", "outer")
+"""Roles of the links that a node names: between its devices, and out of it."""
 _PLACES = {"grid": "grids", "site": "sites", "price": "prices"}
 
 
@@ -317,7 +319,7 @@ class _Check:
                 self.entries["fabric"] = registry.get("fabrics", cluster.record.fabric, where="system.cluster")
         node = self.entries.get("node")
         if node is not None:
-            for role in ("inner", "outer"):
+            for role in LINK_ROLES:
                 link = getattr(node.record, role)
                 if link:
                     self.entries[role] = registry.get("links", link, where="system.node")

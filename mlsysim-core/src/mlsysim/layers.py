@@ -206,7 +206,8 @@ def _repeated(
         if wired is None:
             found = list(_convolutions(x, row, row.stride if repetition == 0 else 1))
             wired = found, after(found[-1])
-        ops += [op._replace(held=op.held + waiting) for op in wired[0]] if waiting else wired[0]
+        found = [op._replace(parameters=0) for op in wired[0]] if row.shared else wired[0]
+        ops += [op._replace(held=op.held + waiting) for op in found] if waiting else found
         x = wired[1]
     return ops, x
 

@@ -109,6 +109,8 @@ def after(op: Op) -> FeatureMap:
 
 def _window(side: int, kernel: int, stride: int, *, same: bool) -> int:
     """Return the output side: every stride once, or only full windows."""
+    if same and stride == 1:
+        return side
     return -(-side // stride) if same else (side - kernel) // stride + 1
 
 

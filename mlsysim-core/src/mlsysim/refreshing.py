@@ -46,7 +46,7 @@ class Datum(NamedTuple):
     at: str
     means: str = ""
     asof: str = ""
-    context: Mapping[str, str | float] = {}  # noqa: RUF012 - a mapping is not changed
+    context: Mapping[str, str | float] = {}
     echo: tuple[tuple[str, str], ...] = ()
 
 

@@ -21,20 +21,39 @@ __all__ = [
 
 
 @hookimpl
-def mlsysim_register_sources() -> Iterable[Catalog]:
-    """Offer the packaged data, and the folders of the user's own that ``MLSYSIM_DATA`` names.
+def mlsysim_register_sources() -> Iterable[RegistrySource]:
+    """Offer the packaged data, the folders of the user's own that ``MLSYSIM_DATA`` names, and refreshed entities.
 
     Returns
     -------
-    list of Catalog
+    list of RegistrySource
     """
     import os
 
     from .catalog import Catalog, packaged
+    from .refresh.store import overlay_folder
 
     own = [folder for folder in os.environ.get("MLSYSIM_DATA", "").split(os.pathsep) if folder]
-    shared = packaged().sources
-    return [packaged(), *(Catalog(f"user data in {folder}", folder, shared=shared) for folder in own)]
+    found: list[RegistrySource] = [packaged()]
+    found += [Catalog(f"user data in {folder}", folder, shared=packaged().sources) for folder in own]
+    if overlay_folder().exists():
+        from .refresh.layering import Refreshed
+
+        found.append(Refreshed(tuple(found)))
+    return found
+
+
+@hookimpl
+def mlsysim_register_refreshers() -> Iterable[Refresher]:
+    """Offer the live sources of this distribution.
+
+    Returns
+    -------
+    list of Refresher
+    """
+    from .refresh.sources import built_in
+
+    return built_in()
 
 
 @hookimpl

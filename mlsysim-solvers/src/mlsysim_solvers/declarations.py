@@ -60,6 +60,7 @@ SETTINGS: dict[str, tuple[str, str, float]] = {
     "attention_ceiling": ("1", "highest share of the peak that fused attention reaches", 0.75),
     "kv_reread_ratio": ("1", "bandwidth of the last-level cache over that of memory; 0 takes the device's", 0.0),
     "prefill_tokens": ("token", "tokens of one prefill pass, which size the workspace", 8192.0),
+    "beyond_context": ("1", "1 times a sequence that is longer than the model's context; it never counts as fitting", 0.0),
     "dropout": ("1", "1 when training keeps dropout masks, else 0", 0.0),
 }
 """Unit, help and default of each setting."""

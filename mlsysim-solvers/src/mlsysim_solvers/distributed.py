@@ -185,8 +185,8 @@ def setup_of(c: Columns) -> Setup:
     half = own._replace(operand=maximum(c["operand_width"], c["activation_width"]))
     abilities = Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"])
     return Setup(
-        c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"],
-        features.selective,
+        c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"], c["frozen"],
+        features.selective, c["narrow"],
     )  # fmt: skip
 
 
@@ -219,7 +219,9 @@ def step_of(c: Columns, layout: Layout, layer: Layer, machine: Machine, sequence
     ends = layer.embedding + layer.head
     # The stage that takes longest sets the pace: the first, a middle or the last one.
     layers, end = _slowest(layout, layer, whole, several, ends)
-    hop = where(several, stage_message(c, wire, layout, rows, layers * pure), 0.0 * pure)
+    busy = layer._replace(forward=layer.forward + talk.ahead, inputs=layer.inputs + talk.behind)
+    beside = layers * (busy.forward + busy.inputs + busy.weights)
+    hop = where(several, stage_message(c, wire, layout, rows, beside), 0.0 * pure)
     slowest = layers * whole + end + hop
     total = c["shape"].layers * whole + ends + layout.pipeline * hop
     weight = layers * layer.weights
@@ -233,7 +235,7 @@ def step_of(c: Columns, layout: Layout, layer: Layer, machine: Machine, sequence
         named(m * layers * talk.expert, "expert-parallel communication"),
         named(m * hop, "messages between stages"),
         named(waiting, "pipeline bubble"),
-        *_update(c, wire, layout, layer, machine),
+        *_update(c, wire, layout, busy, machine),
     )
 
 
@@ -250,7 +252,7 @@ def _slowest(layout: Layout, layer: Layer, whole: Any, several: Any, ends: Any) 
 
 def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machine) -> tuple[Any, Any]:
     """Return the exchange of gradients, and the optimizer."""
-    if c["adapter"]:
+    if c["frozen"]:
         dense, experts = adapter_parameters(c, layout, layout.middle), 0.0
     else:
         several = layout.pipeline > 1.0
@@ -269,9 +271,9 @@ def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machi
 
 def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:
     shape, devices, peak = c["shape"], layout.devices, axis(c, "peak")
-    layers, ends = model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=bool(c["adapter"]))
+    layers, ends = model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=c["frozen"])
     flops = batch * (layers + ends)
-    passes = 2.0 if c["adapter"] else 3.0
+    passes = 2.0 if c["frozen"] else 3.0
     done = flops + (batch * layers / passes if c["recompute"] == "full" else 0.0 * flops)
     answers = {
         "performance.latency": time,

@@ -126,9 +126,11 @@ def _once(times: Any) -> bool:
     return type(times) is float and times == 1.0
 
 
-def _times(totals: Totals, times: Any) -> Totals:
-    """Return a table run several times."""
-    return totals if _once(times) else Totals(*(times * part for part in totals))
+def _times(totals: Totals, times: Any, name: str) -> Totals:
+    """Return a table run several times, one of which goes by a name."""
+    if _once(times):
+        return totals
+    return Totals(*(times * part for part in totals._replace(time=named(totals.time, name))))
 
 
 def _serving(c: Columns) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def _serving(c: Columns) -> dict[str, Any]:
     latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
     whole = together(first, step, each - 1.0)
     if not _once(windows):
-        latency, whole = windows * latency, _times(whole, windows)
+        latency, whole = windows * named(latency, "window"), _times(whole, windows, "window")
     weights = weight_bytes(shape.parameters, c["weight_width"])
     room = Room(
         _fixed(c, weights), c["capacity"] * c["utilisation"], c["activation_width"], c["kv_width"], c["full_width"],
@@ -193,7 +195,7 @@ def _inference(c: Columns) -> dict[str, Any]:
         each = workspace_bytes(sequence, elements, formats.activation)
         within = sequence <= shape.context if c["is_text"] else True
     totals = run(table, machine_of(c))
-    totals = _times(totals, c.get("steps", 1.0))
+    totals = _times(totals, c.get("steps", 1.0), "denoising step")
     usable = c["capacity"] * c["utilisation"]
     fixed = _fixed(c, weights)
     demand = Demand(

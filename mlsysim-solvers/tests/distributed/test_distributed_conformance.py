@@ -23,7 +23,7 @@ CASE = SolverCase(
         SimulationConfig.load("gpt-175b-a100-1024", {"recompute": "full", "schedule": "gpipe", "virtual": "1"}),
     ],
     discrete=("token", "sample"),
-    never_falls={name: TIMES for name in ("sequence", "overhead", "long_base", "inner_occupancy")}
+    never_falls={name: TIMES for name in ("sequence", "overhead", "long_base")}
     | {"reserve": ("feasibility.memory_required",)},
     never_rises={name: TIMES for name in ("peak", "bandwidth", "inner_rate", "outer_rate", "long_share")}
     | {"reserve": ("feasibility.max_micro_batch",)},

@@ -66,3 +66,15 @@ def test_dropping_the_time_per_kernel_makes_every_prediction_faster():
     assert set(found) == set(VARIANTS)
     for name, full in found["everything"].items():
         assert all(b < a for a, b in zip(full, found["no time per kernel"][name], strict=True))
+
+
+def test_a_run_beyond_the_context_is_timed_but_does_not_count_as_fitting():
+    from mlsysim.config import SimulationConfig
+    from mlsysim.evaluation import evaluate
+    from mlsysim_solvers.validation.mapping import question_for
+
+    row = next(r for r in read_table(packaged_tables()["inference"]) if r.id == "trtllm_v0.5.0-0004")
+    question = question_for(row, names())
+    found = evaluate(SimulationConfig.from_scenario(question.scenario))
+    assert found["latency"].value > 0.0
+    assert not found.fits

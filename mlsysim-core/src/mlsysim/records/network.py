@@ -56,6 +56,8 @@ class Layer:
         Heads of attention.
     entries, lookups : int, count
         Rows of a table, and how many of them one sample reads.
+    shared : bool
+        Whether it uses the weights of a row before, and stores none of its own.
     rows : tuple of Layer
         A block. Its names are its own, and it sees those around it.
     """
@@ -82,6 +84,7 @@ class Layer:
     heads: int = 1
     entries: int = 0
     lookups: int = 1
+    shared: bool = False
     rows: tuple[Layer, ...] = ()
 
 

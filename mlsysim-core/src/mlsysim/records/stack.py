@@ -141,6 +141,13 @@ class Calibration:
         Scatter of single measurements about the fit.
     covariance : tuple of tuple of float
         Posterior covariance of the logarithms of (compute, memory, overhead).
+    error, left_out_error : float, ratio
+        Median error on the rows fitted, and on groups of rows that a fit had not seen; None when
+        there was only one group.
+    left_out_sd : float, natural-log units
+        Spread of the errors on groups left out.
+    left_out_coverage : float, ratio
+        Share of the rows left out inside their 90 % intervals.
     rows : tuple of str
         Ids of the measurements.
     command, version, date : str
@@ -159,6 +166,10 @@ class Calibration:
     overhead: float | None = setting("s", default=None, zero=True)
     reserve: float | None = setting("B", default=None, zero=True)
     covariance: tuple[tuple[float, ...], ...] = ()
+    error: float | None = setting("1", default=None, zero=True)
+    left_out_error: float | None = setting("1", default=None, zero=True)
+    left_out_sd: float | None = setting("1", default=None, zero=True)
+    left_out_coverage: float | None = setting("1", default=None, zero=True)
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from ..errors import ConfigError, MlsysimError
+from ..config import LINK_ROLES
 from ..evaluation import LEVELS, evaluate
 from ..formula import equation_of, formula_of
 from ..records import KINDS, singular
@@ -47,7 +48,7 @@ def check_spec(case: SolverCase) -> None:
         assert getattr(spec, field), f"{spec.name or 'the spec'}: {field} is empty"
     assert spec.layer in tuple("ABCDE"), f"{spec.name}: layer {spec.layer!r} is none of A to E"
     assert set(spec.scenarios) <= set(SCENARIO_KINDS), f"{spec.name}: scenarios are {', '.join(SCENARIO_KINDS)}"
-    records = {singular(kind) for kind in KINDS}
+    records = {singular(kind) for kind in KINDS} | set(LINK_ROLES)
     for role, _ in spec.roles:
         assert role in records, (
             f"{spec.name}: there is no record {role!r} to take; there are {', '.join(sorted(records))}"

@@ -11,11 +11,15 @@ from mlsysim.errors import ConfigError
 __all__ = ["add", "apply", "plan", "rollback", "sources"]
 
 _BLOCKED = 3
+_PLAN = (
+    "Read the sources and show what would change. Exit code 0: no change; 2: changes pending; 3: some are blocked; "
+    "4: a source failed, the others were read."
+)
 _EXAMPLES = """\
 examples:
   mlsysim registry refresh sources                      what can be read, and which keys are set?
   mlsysim registry refresh plan --out plan.json         what has changed? (opens connections, writes the plan alone)
-  mlsysim registry refresh apply plan.json              write exactly this plan for this user
+  mlsysim registry refresh apply plan.json              write exactly this plan
   mlsysim registry refresh rollback                     take the last one back
 """
 
@@ -35,9 +39,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     inner = parser.add_subparsers(title="commands", metavar="COMMAND", dest="refresh_command", required=True,
                                   action=type(commands), parser_class=type(parser))  # fmt: skip
-    one = inner.add_parser("plan", help="read the sources and show what would change",
-                           description="Read the sources and show what would change. Exit code 0: no change; 2: changes "
-                           "pending; 3: some are blocked; 4: a source failed, the others were read.")  # fmt: skip
+    one = inner.add_parser("plan", help="read the sources and show what would change", description=_PLAN)
     one.add_argument("--source", action="append", metavar="NAME", help="only this source; may be repeated")
     one.add_argument("--out", metavar="FILE", help="file to write the plan to")
     one.set_defaults(run=plan)

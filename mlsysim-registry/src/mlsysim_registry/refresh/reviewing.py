@@ -87,8 +87,17 @@ class Row:
         before = f" ({self.old_dated})" if self.old_dated else ""
         note = "" if created else f"replaces {self.old} of {self.old_source or 'an estimate'}{before}"
         return Number(
-            self.entity, self.field, datum.as_stated, self.source, datum.at, datum.means, note, self.dated, datum.asof, text
-        )  # fmt: skip
+            self.entity,
+            self.field,
+            datum.as_stated,
+            self.source,
+            datum.at,
+            means=datum.means,
+            note=note,
+            dated=self.dated,
+            asof=datum.asof,
+            text=text,
+        )
 
 
 def review(
@@ -189,7 +198,7 @@ def _review_known(datum: Datum, entry: Entry, row: Row, generation: Generation, 
     if row.dated < old_dated or datum.asof < _last_asof(row, generation):
         return attrs.evolve(row, status="not newer", flags=("not newer than what is known",))
     bound = jump_bound(kind)
-    if row.delta is None or abs(row.delta) > bound:
+    if row.delta is None or abs(row.delta) > bound * (1 + 1e-9):
         return attrs.evolve(row, flags=(f"{ACCEPTABLE} of more than {bound:.0%}",))
     revised = kind == "grids" and row.dated == old_dated
     return attrs.evolve(row, status="change", flags=("revised",) if revised else ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, quote_plus, urlsplit
 
 import attrs
@@ -63,7 +63,7 @@ def installed() -> tuple[dict[str, Refresher], dict[str, str]]:
     broken: dict[str, str] = {}
     for hook in plugins().manager.hook.mlsysim_register_refreshers.get_hookimpls():
         try:
-            offered = list(hook.function())
+            offered: list[Any] = list(cast("Any", hook.function()))
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is its own fault
             broken[hook.plugin_name] = f"{type(error).__name__}: {error}"
             continue
@@ -104,7 +104,8 @@ def run(
     except MlsysimError as error:
         return Outcome(refresher.name, problem=redacted(str(error), secrets))
     except Exception as error:  # noqa: BLE001 - the answer is not what it should be, whatever the parser says
-        return Outcome(refresher.name, problem=redacted(f"the answer is not understood: {type(error).__name__}: {error}", secrets))  # fmt: skip
+        said = f"the answer is not understood: {type(error).__name__}: {error}"
+        return Outcome(refresher.name, problem=redacted(said, secrets))
 
 
 def collect(

@@ -180,7 +180,8 @@ def overlay_files(found: Measured, key: str) -> dict[str, str]:
     device = (
         f'name = "{found.name}, {found.processors} cores"\nvendor = "this machine"\ntier = "workstation"\n'
         'note = "Peaks are the best rates that were measured, not those of a data sheet."\n'
-        f'\n[compute]\nprocessors = {{ value = {found.processors}, source = "{document}", at = "cores of this process" }}\n{peaks}'
+        f'\n[compute]\nprocessors = {{ value = {found.processors}, source = "{document}", at = "usable cores" }}'
+        f"\n{peaks}"
         f'\n[memory]\nkind = "RAM"\ncapacity = {claim(found.memory, "B", "physical memory")}\n'
         f"bandwidth = {copied}\nachieved = {copied}\n"
     )
@@ -194,7 +195,8 @@ def overlay_files(found: Measured, key: str) -> dict[str, str]:
     )
     source = (
         f'title = "Measurement of {found.name} by mlsysim calibrate device"\npublisher = "this machine"\n'
-        f'url = "urn:mlsysim:measured:{key}"\nkind = "benchmark"\ntier = "primary"\nretrieved = "{today().isoformat()}"\n'
+        f'url = "urn:mlsysim:measured:{key}"\nkind = "benchmark"\ntier = "primary"\n'
+        f'retrieved = "{today().isoformat()}"\n'
         f'edition = "{found.library}"\n'
     )
     return {f"devices/{key}.toml": device, f"stacks/numpy-{key}.toml": stack, f"sources/{document}.toml": source}

@@ -34,6 +34,8 @@ LEAST_ROWS = 3
 
 _DIGITS = 4
 _FIRST_SIGMA = 0.1
+_NORMAL_MAD = 1.4826
+"""Standard deviation over median absolute deviation of a normal distribution."""
 
 
 @attrs.frozen
@@ -85,6 +87,12 @@ class Calibrated:
         return "\n".join(lines)
 
 
+def _spread(residuals: Sequence[float]) -> float:
+    """Return the root mean square, with outliers held at three robust standard deviations."""
+    limit = 3.0 * _NORMAL_MAD * median(map(abs, residuals))
+    return math.sqrt(sum(min(abs(r), limit) ** 2 for r in residuals) / len(residuals))
+
+
 def _ape(residuals: Sequence[float]) -> float:
     return median(abs(math.expm1(r)) for r in residuals)
 
@@ -125,7 +133,8 @@ def calibrate_stack(
         raise ConfigError(
             f"{len(points)} rows of {entry.key} match {on!r}" + ("" if device == "*" else f" on {device}"),
             where="--on",
-            remedy=f"A fit needs at least {LEAST_ROWS}; `mlsysim validate --source {on.split(',', maxsplit=1)[0]}` shows what can be expressed",
+            remedy=f"A fit needs at least {LEAST_ROWS}; "
+            f"`mlsysim validate --source {on.partition(',')[0]}` shows what can be expressed",
         )
     priors = _priors(entry)
     whole = _fit(points, priors)
@@ -138,6 +147,10 @@ def calibrate_stack(
         device=device, precision=precision, rows=tuple(sorted(point.row.id for point in points)),
         command=command.replace("*", "'*'"), version=_version(), date=today().isoformat(),
         sigma=_rounded(whole.sigma), covariance=tuple(tuple(_rounded(v) for v in row) for row in whole.covariance),
+        error=_rounded(_ape(in_sample)),
+        left_out_error=_rounded(_ape(left_out)) if left_out else None,
+        left_out_sd=_rounded(_spread(left_out)) if left_out else None,
+        left_out_coverage=_rounded(covered) if left_out else None,
         **values,
     )  # fmt: skip
     return Calibrated(entry, calibration, in_sample, left_out, covered, priors)

@@ -39,6 +39,10 @@ def calibration_text(found: Calibration) -> str:
     lines.append(f'sigma = "{_number(found.sigma)}"')
     rows = ", ".join("[" + ", ".join(map(_number, row)) + "]" for row in found.covariance)
     lines.append(f"covariance = [{rows}]")
+    for name in ("error", "left_out_error", "left_out_sd", "left_out_coverage"):
+        value = getattr(found, name)
+        if value is not None:
+            lines.append(f'{name} = "{_number(value)}"')
     lines.append("rows = [")
     lines += [f'    "{row}",' for row in found.rows]
     lines.append("]")

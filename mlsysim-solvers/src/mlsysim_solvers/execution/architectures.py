@@ -13,7 +13,7 @@ from ..lowering.pair import PairShape, pair_shape
 from ..lowering.shape import number
 from ..lowering.state_space import state_shape
 
-__all__ = ["check_denoising", "denoising_columns", "generator_shape", "serving_columns"]
+__all__ = ["check_denoising", "denoising_columns", "generator_shape", "serving_columns", "shape_notes"]
 
 
 def generator_shape(model: Model, workload: Workload) -> Any:
@@ -102,6 +102,31 @@ def serving_columns(workload: Serving, shape: Any) -> dict[str, Any]:
     if isinstance(shape, PairShape) and shape.bins:
         columns |= {"input": shape.encoder.context, "windows": _windows(shape, workload)}
     return columns
+
+
+def shape_notes(workload: Workload, shape: Any) -> tuple[str, ...]:
+    """Return what is taken for granted about the workload because of the model.
+
+    Parameters
+    ----------
+    workload : Serving, Training or Inference
+        The job.
+    shape : object
+        The model.
+
+    Returns
+    -------
+    tuple of str
+    """
+    if isinstance(shape, PairShape) and shape.bins and isinstance(workload, Serving):
+        windows = _windows(shape, workload)
+        return (
+            f"{workload.audio:g} s of speech are padded to {windows:g} x {shape.span:g} s, one after another, each with "
+            f"{workload.output / windows:g} tokens of the answer; input in tokens is not used",
+        )
+    if isinstance(workload, Inference) and workload.steps:
+        return ("the denoising network alone: text encoder and image decoder are not part of it",)
+    return ()
 
 
 def check_denoising(model: Model, workload: Workload) -> None:

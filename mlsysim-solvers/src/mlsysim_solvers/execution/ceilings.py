@@ -264,7 +264,11 @@ def spread_columns(
         )  # fmt: skip
     if found is not None:
         scatter = float(found.sigma) * float(found.sigma)
-        if found.device == "*":
+        # The errors on what a fit had not seen - a device, or a model on the device - are the measure.
+        unseen = found.left_out_sd
+        if unseen:
+            scatter = max(scatter, unseen * unseen)
+        elif found.device == "*":
             scatter += BETWEEN_STACK_LOG_SD * BETWEEN_STACK_LOG_SD
     else:
         scatter = between_stack_variance(BETWEEN_STACK_LOG_SD, WITHIN_STACK_LOG_SD, STACK_SETS)

@@ -76,13 +76,14 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
         "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
         "context_kind": layout.context_kind, "placement": _placement(layout.placement),
-        "adapter": number(scenario.workload.adapter), "imbalance": settings.get("imbalance", constants.IMBALANCE),
+        "adapter": number(scenario.workload.adapter), "frozen": scenario.workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
         "grouped": 1.0 if records["stack"].ceilings.grouped is None else records["stack"].ceilings.grouped,
         "full_attention": settings.get("full_attention", 0.0), "layer_memo": {}, "layer_key": (),
     }  # fmt: skip
     share = attention_share(records["stack"], scenario.system.device)
     if share is not None and settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
         columns["attention_ceiling"] = share
+    columns["narrow"] = bool(columns["operand_width"] < columns["activation_width"])
     columns |= _parameters(records["model"])
     columns |= _network(records, scenario, number(scenario.system.devices))
     if columns["processors"] < 16.0:
@@ -290,7 +291,7 @@ def _wide_columns(columns: Mapping[str, Any], features: Any) -> dict[str, Any]:
         "sent_width": full if features.wide_reduction else half,
         "gathered_width": half,
     }
-    if columns["adapter"] and features.narrow_storage:
+    if columns["frozen"] and features.narrow_storage:
         # Frozen weights are only read by the products.
         found["stored_width"] = columns["operand_width"]
     if features.wide_weights:

@@ -164,20 +164,23 @@ def run(table: Table, machine: Machine) -> Totals:
         traffic = traffic + moved
         kernels = kernels + launched
     groups.append((group, count, time, bound, work_time, move_time, flops, traffic, kernels))
-    return _multiplied(groups, overhead, ahead=ahead)
+    return _multiplied(groups, overhead, ahead=ahead, labelled=labelled)
 
 
-def _multiplied(groups: list[tuple[Any, ...]], overhead: Any, *, ahead: bool) -> Totals:
+def _multiplied(groups: list[tuple[Any, ...]], overhead: Any, *, ahead: bool, labelled: bool) -> Totals:
     """Add the groups of a table, each as often as its layers occur."""
     time = bound = work_time = move_time = flops = traffic = kernels = 0.0
     for name, count, own, own_bound, own_work, own_move, own_flops, own_traffic, own_kernels in groups:
-        time = time + named(count * own, name)
+        spent, launched = count * own, count * own_kernels
+        if labelled:
+            spent, launched = named(spent, name), named(launched, name)
+        time = time + spent
         bound = bound + count * own_bound
         work_time = work_time + count * own_work
         move_time = move_time + count * own_move
         flops = flops + count * own_flops
         traffic = traffic + count * own_traffic
-        kernels = kernels + named(count * own_kernels, name)
+        kernels = kernels + launched
     waiting = kernel_time(kernels, overhead)
     if ahead:
         late = waiting > time

@@ -44,11 +44,15 @@ class Exchange(NamedTuple):
     ----------
     tensor, context, expert : float or array, s
         By kind of parallelism.
+    ahead, behind : float or array, s
+        All of it, in the forward and in the backward pass.
     """
 
     tensor: Any
     context: Any
     expert: Any
+    ahead: Any
+    behind: Any
 
 
 def wire_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> Wire:
@@ -116,23 +120,29 @@ def layer_exchange(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Laye
     shape, features, width = c["shape"], c["features"], c["activation_width"]
     again = 1.0 if c["recompute"] == "full" else 0.0
     volume = rows * shape.hidden * width
-    back = layer.inputs + layer.weights
+    fore, back = layer.forward, layer.inputs + layer.weights
+    able, hidden, group = features.overlap_tensor, constants.HIDDEN_TENSOR, wire.tensor
     # Two sums over the group in each direction: after attention and after the MLP.
     if c["sequence_parallel"]:
-        one = all_gather(wire.network, wire.tensor, volume)
-        # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
-        ahead, behind = 4.0 * one, 4.0 * one
-        extra = exposed_time(layer.inputs, 2.0 * one, constants.HIDDEN_TENSOR) if not c["adapter"] else 0.0 * one
+        one = all_gather(wire.network, group, volume)
+        ahead, behind = _visible(c, able, hidden, fore, 4.0 * one, group), _visible(c, able, hidden, back, 4.0 * one, group)
+        if not c["frozen"]:
+            # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
+            behind = behind + exposed_time(back + behind, 2.0 * one, hidden)
     else:
-        one = all_reduce(wire.network, wire.tensor, volume)
-        ahead, behind, extra = 2.0 * one, 2.0 * one, 0.0 * one
-    hidden = constants.HIDDEN_TENSOR
-    tensor = _visible(c, features.overlap_tensor, hidden, layer.forward, ahead, wire.tensor) * (1.0 + again)
-    tensor = tensor + _visible(c, features.overlap_tensor, hidden, back, behind, wire.tensor) + extra
-    return Exchange(tensor, _context(c, wire, layout, layer, rows, again), _expert(c, wire, layout, layer, rows, again))
+        one = all_reduce(wire.network, group, volume)
+        ahead, behind = _visible(c, able, hidden, fore, 2.0 * one, group), _visible(c, able, hidden, back, 2.0 * one, group)
+    # What is exposed is time in which the next kind of communication can hide: each rides on those before it.
+    near = _context(c, wire, layout, fore + ahead, back + behind, rows)
+    far = _expert(c, wire, layout, layer, fore + ahead + near[0], back + behind + near[1], rows)
+    return Exchange(
+        ahead * (1.0 + again) + behind, near[0] * (1.0 + again) + near[1], far[0] * (1.0 + again) + far[1] + far[2],
+        ahead + near[0] + far[0], behind + near[1] + far[1],
+    )  # fmt: skip
 
 
-def _context(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, rows: Any, again: float) -> Any:
+def _context(c: Mapping[str, Any], wire: Wire, layout: Layout, fore: Any, back: Any, rows: Any) -> tuple[Any, Any]:
+    """Return what context parallelism exposes, forward and back."""
     shape, width, able = c["shape"], c["activation_width"], c["features"].overlap_context
     degree, network = layout.context, wire.network
     heads = shape.heads if shape.latent else maximum(shape.kv_heads / layout.tensor, 1.0 * (degree / degree))
@@ -140,37 +150,40 @@ def _context(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, row
         query = rows * (shape.heads / layout.tensor) * (shape.head_dim + shape.v_dim) * width
         keys = rows * heads * (shape.head_dim + shape.v_dim) * width
         one = all_to_all(network, wire.context, query) + all_to_all(network, wire.context, keys)
-        return where(degree > 1.0, one * (2.0 + again), 0.0 * one)
+        one = where(degree > 1.0, one, 0.0 * one)
+        return one, one
     block = rows * heads * (shape.head_dim + shape.v_dim) * width
     hops = (degree - 1.0) * message(network, wire.context, block)
     hidden = constants.HIDDEN_CONTEXT
-    # A third of a layer's forward pass stands for attention, beside which the ring runs; gradients pass on too.
-    ahead = _visible(c, able, hidden, layer.forward / 3.0, hops, wire.context)
-    behind = _visible(c, able, hidden, (layer.inputs + layer.weights) / 3.0, 2.0 * hops, wire.context)
-    return where(degree > 1.0, ahead * (1.0 + again) + behind, 0.0 * hops)
+    # A third of a layer's pass stands for attention, beside which the ring runs; gradients pass on too.
+    ahead = _visible(c, able, hidden, fore / 3.0, hops, wire.context)
+    behind = _visible(c, able, hidden, back / 3.0, 2.0 * hops, wire.context)
+    return where(degree > 1.0, ahead, 0.0 * hops), where(degree > 1.0, behind, 0.0 * hops)
 
 
-def _expert(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, rows: Any, again: float) -> Any:
-    shape, able = c["shape"], c["features"].overlap_expert
+def _expert(
+    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, fore: Any, back: Any, rows: Any
+) -> tuple[Any, Any, Any]:
+    """Return what the exchange of tokens exposes, forward and back, and the wait for the busiest expert."""
+    shape, able, group = c["shape"], c["features"].overlap_expert, wire.expert
+    none = 0.0 * rows * layout.expert
     if not shape.experts:
-        return 0.0 * rows
+        return none, none, none
     tokens = rows / layout.tensor * shape.active
     volume = tokens * shape.hidden * c["activation_width"]
-    share = shape.expert_layers / shape.layers
-    group = wire.expert
+    share = shape.expert_layers / shape.layers * c["imbalance"]
     if c["features"].merged_exchange:
         # Of the copies that leave a domain only one goes to each other domain.
         reached = distinct_experts(group.nodes, 1.0, shape.active + 0.0 * group.nodes)
-        copies = shape.active * (group.nodes - 1.0) / group.nodes
-        fewer = where(group.nodes > 1.0, reached * (group.nodes - 1.0) / group.nodes / maximum(copies, 1e-9 + 0.0 * copies), 1.0 + 0.0 * copies)
+        fewer = where(group.nodes > 1.0, reached / shape.active, 1.0 + 0.0 * group.nodes)
         group = group._replace(outer=group.outer / minimum(fewer, 1.0 * (group.nodes / group.nodes)))
     one = 2.0 * all_to_all(wire.network, group, volume)
     hidden = constants.HIDDEN_EXPERT
-    ahead = _visible(c, able, hidden, layer.forward, one, wire.expert) * (1.0 + again)
-    behind = _visible(c, able, hidden, layer.inputs + layer.weights, one, wire.expert)
-    # The busiest device also computes longer.
+    ahead = share * _visible(c, able, hidden, fore, one, wire.expert)
+    behind = share * _visible(c, able, hidden, back, one, wire.expert)
+    spread = layout.expert > 1.0
     late = layer.expert * (c["imbalance"] - 1.0)
-    return where(layout.expert > 1.0, share * (ahead + behind) * c["imbalance"] + late, 0.0 * one)
+    return where(spread, ahead, none), where(spread, behind, none), where(spread, late + none, none)
 
 
 def stage_message(c: Mapping[str, Any], wire: Wire, layout: Layout, rows: Any, beside: Any) -> Any:
@@ -234,7 +247,7 @@ def replica_exchange(
     stage = layout.middle
     exposed: Any = 0.0
     parts = [(dense, wire.replica)]
-    if c["shape"].experts and not c["adapter"]:
+    if c["shape"].experts and not c["frozen"]:
         parts.append((experts, _expert_replicas(wire, layout)))
     for elements, group in parts:
         count = _buckets(elements, group.size)

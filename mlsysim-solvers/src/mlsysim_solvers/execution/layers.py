@@ -68,9 +68,13 @@ class Setup(NamedTuple):
     full_width : float, B
         Bytes of a logit.
     adapter : float, count
-        Rank of adapters beside a frozen model; 0 trains the model.
+        Rank of adapters beside a frozen model.
+    frozen : bool
+        Whether the model itself stays as it is.
     selective : str
         What selective recomputation does again.
+    narrow : bool
+        Whether products run in fewer bits than activations are kept in.
     """
 
     shape: TransformerShape
@@ -82,7 +86,9 @@ class Setup(NamedTuple):
     recompute: str
     full_width: Any
     adapter: Any
+    frozen: bool
     selective: str
+    narrow: bool
 
 
 def _split(table: Table) -> tuple[Table, Table]:
@@ -111,10 +117,10 @@ def _time(table: Table, machine: Machine) -> Totals:
 def _direct(setup: Setup, division: Division, batch: Any, sequence: Any) -> Layer:
     """Run the tables as they are."""
     shape, machine = setup.shape, setup.machine
-    table = forward(shape, setup.formats, setup.abilities, division, batch, sequence)
+    table = forward(shape, setup.formats, setup.abilities, division, batch, sequence, narrow=setup.narrow)
     fused = setup.abilities.fused_attention
     inputs, weights = _split(backward(table, fused_attention=fused))
-    if setup.adapter:
+    if setup.frozen:
         # The model's own weights have no gradients; the adapters' have.
         own = adapters(shape, setup.plain, division, setup.adapter, batch / division.context * sequence)
         more, weights = _split(backward(own, fused_attention=fused))
@@ -168,18 +174,19 @@ def layer_times(setup: Setup, division: Division, batch: Any, sequence: Any, kno
     """
     keys = (division.tensor, division.context, division.expert, batch, sequence)
     rates = [v for m in (setup.machine, setup.plain_machine) for v in m if is_array(v)]
-    if not rates and not any(map(is_array, keys)):
+    fixed = not any(map(is_array, (division.grouped, setup.full_width, setup.adapter, *setup.formats, *setup.plain)))
+    if fixed and not rates and not any(map(is_array, keys)):
         if all(type(k) is float for k in keys) and type(setup.machine.bandwidth) is float:
             m, plain = setup.machine, setup.plain_machine
             key = (
-                *keys, division.grouped, setup.formats, setup.full_width, m.matrix_rate, m.attention_rate, m.vector_rate,
+                *keys, division.grouped, setup.adapter, setup.formats, setup.full_width, m.matrix_rate, m.attention_rate, m.vector_rate,
                 m.bandwidth, m.overhead, m.processors, plain.matrix_rate,
             )  # fmt: skip
             if key not in known:
                 known[key] = _direct(setup, division, batch, sequence)
             return known[key]
         return _direct(setup, division, batch, sequence)
-    if is_array(sequence):
+    if any(map(is_array, (sequence, division.grouped, setup.full_width, setup.adapter, *setup.formats, *setup.plain))):
         return _direct(setup, division, batch, sequence)
     return _gathered(setup, division, batch, sequence, known, rates)
 

@@ -15,7 +15,7 @@ from mlsysim.records.stack import Stack
 from ..formulas import constants
 from ..lowering.network import NetworkShape, network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
-from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns
+from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
 from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
 
 __all__ = ["prepare_columns"]
@@ -53,7 +53,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
             f"{stack.name} does not run {kind} scenarios", where="system.stack",
             remedy=f"It runs {', '.join(stack.serves)}; choose another stack",
         )  # fmt: skip
-    shape = _shape(model, workload)
+    shape = _shape(model, workload, beyond=bool(settings.get("beyond_context")))
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
@@ -73,7 +73,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
         "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
-        "assumptions": tuple(_notes(workload, device, stack, key, precision, settings)),
+        "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
     }  # fmt: skip
     return columns
 
@@ -95,7 +95,7 @@ def _check_single(scenario: Scenario) -> None:
         )  # fmt: skip
 
 
-def _shape(model: Model, workload: Workload) -> Any:
+def _shape(model: Model, workload: Workload, *, beyond: bool) -> Any:
     """Return the shape of the model, or say why this workload cannot run on it."""
     check_denoising(model, workload)
     special = generator_shape(model, workload)
@@ -116,14 +116,16 @@ def _shape(model: Model, workload: Workload) -> Any:
         _check_image(model, workload)
     elif isinstance(workload, Serving):
         _check_generates(model, shape)
-        _check_context(model, shape, workload.input + workload.output, "workload.input")
+        if not beyond:
+            _check_context(model, shape, workload.input + workload.output, "workload.input")
     else:
         if not workload.sequence:
             raise ConfigError(
                 f"{model.name} reads tokens, and the workload gives no sequence length",
                 where="workload.sequence", remedy=f"Give 1 to {shape.context:g} tokens",
             )  # fmt: skip
-        _check_context(model, shape, workload.sequence, "workload.sequence")
+        if not beyond:
+            _check_context(model, shape, workload.sequence, "workload.sequence")
         if isinstance(workload, Training) and workload.tokens and workload.samples:
             raise ConfigError(
                 "both tokens and samples of the run are given", where="workload.samples", remedy="Give one of them"

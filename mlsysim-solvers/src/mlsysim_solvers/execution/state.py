@@ -110,12 +110,13 @@ def _layers_kept(
     s = shape
     mlp = (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)) / s.layers
     less: Any = 0.0
-    saved = c["activation_width"] - c["operand_width"] if features.narrow_storage else 0.0
-    if c["adapter"]:
+    narrow = features.narrow_storage and c["narrow"]
+    saved = c["activation_width"] - c["operand_width"] if narrow else 0.0
+    if c["frozen"]:
         # Frozen weights have no gradients: inputs of the MLP's products are not needed again.
         dropped = workspace_bytes(rows, s.hidden / kept["sequence_shards"] + mlp / kept["tensor"], c["activation_width"])
         less = dropped + saved * rows * (s.hidden / kept["sequence_shards"] + s.matrices * mlp / kept["tensor"])
-    elif saved:
+    elif narrow:
         own = s.norm_passes * s.hidden / kept["sequence_shards"] + (s.matrices + 1.0) * mlp / kept["tensor"]
         less = workspace_bytes(rows, own, saved)
     return whole - layers * less
@@ -165,7 +166,7 @@ def _stage(c: Mapping[str, Any], layout: Layout, rank: Any, layers: Any, end: An
     """Return what one stage holds, and how much of it each sample of a micro-batch takes."""
     shape = c["shape"]
     dense, experts = stage_parameters(c, layout, layers, end)
-    if c["adapter"]:
+    if c["frozen"]:
         own = adapter_parameters(c, layout, layers)
         weights, _, _ = _state(c, layout, dense, experts)
         _, gradients, optimizer = _state(c, layout, own, 0.0 * own)

@@ -203,7 +203,7 @@ def fitting_batch(free: Any, per_sample: Any) -> Any:
     -----
     floor(M_free / m).
     """
-    return floor(maximum(free, 0.0 * per_sample) / per_sample)
+    return floor(maximum(free, 0.0 * free) / per_sample)
 
 
 @formula("B", parameters="1", weight="B", gradient="B", master="B", states="1", state="B")

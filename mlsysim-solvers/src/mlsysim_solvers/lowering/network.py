@@ -118,6 +118,13 @@ def _is_normed(op: Op) -> bool:
     return op.parameters - weights >= 2 * op.out_channels
 
 
+def _rows(merged: dict[NetworkRow, float]) -> tuple[NetworkRow, ...]:
+    """Put rows that occur equally often side by side, with one object for their count: the engine adds them first."""
+    same: dict[float, float] = {ONCE: ONCE}
+    ordered = sorted(merged.items(), key=lambda item: -item[1])
+    return tuple(row._replace(count=same.setdefault(count, count)) for row, count in ordered)
+
+
 def network_shape(network: Network) -> NetworkShape:
     """Expand and summarise a layer list.
 
@@ -142,7 +149,7 @@ def network_shape(network: Network) -> NetworkShape:
     normed = sum(op.outputs for op in weighted if _is_normed(op))
     return NetworkShape(
         parameters=number(sum(named(op.parameters, f"{op.kind} to {op.out_channels} channels") for op in ops)),
-        rows=tuple(row._replace(count=count) for row, count in merged.items()),
+        rows=_rows(merged),
         moved=number(sum(op.inputs + op.outputs for op in moving)),
         moving_kernels=number(len(moving)),
         added=number(sum(op.outputs for op in moving if op.kind == "add")),
@@ -220,5 +227,7 @@ def lower_network(
             lookup_bytes(batch, shape.gathered, formats.weight, 0.0),
             conv_bytes(batch, shape.pooled, activation),
         )
-        table.append(stream("embedding tables", ONCE, read + written, shape.gathers, kind="lookup"))
+        # One kernel reads all tables where operators are fused.
+        kernels = 1.0 if fused else shape.gathers
+        table.append(stream("embedding tables", ONCE, read + written, kernels, kind="lookup"))
     return table

@@ -73,8 +73,9 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
 
 
 def forward(
-    shape: TransformerShape, formats: Formats, abilities: Abilities, division: Division, batch: Any, sequence: Any
-) -> Table:
+    shape: TransformerShape, formats: Formats, abilities: Abilities, division: Division, batch: Any, sequence: Any, *,
+    narrow: bool,
+) -> Table:  # fmt: skip
     """Return the forward pass of all layers on one device.
 
     Parameters
@@ -89,6 +90,8 @@ def forward(
         Degrees.
     batch, sequence : float or array, count
         Sequences of a micro-batch, and tokens of each before they are divided.
+    narrow : bool
+        Whether products run in fewer bits than activations are kept in.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def forward(
         table = [_spread(row, division.tensor) for row in table]
     if shape.expert_layers:
         table = _local_experts(table, own, formats, division, rows, fused=abilities.fused_elementwise)
-    if formats.operand < formats.activation:
+    if narrow:
         table = table + casts(table, formats)
     return table
 

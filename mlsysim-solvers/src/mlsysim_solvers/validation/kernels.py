@@ -228,7 +228,7 @@ def _is_fact(device: str, precision: str, row: Measurement) -> bool:
     return standing is not None and abs(standing.chosen.value / (row.value * 1e12) - 1.0) < 1e-3
 
 
-def _copy(row: Measurement, device: str, stack: str, known: Names) -> Kernel:
+def _copy(row: Measurement, device: str, stack: str, _: Names) -> Kernel:
     record = plugins().registry.get("devices", device).record
     precision = next((p for p in ("fp32", "fp16", "bf16", "int8") if p in record.compute.peak), "")
     if not precision:
@@ -277,9 +277,7 @@ def _plain(batch: float, sequence: float, heads: float, head: float) -> Table:
     products = batch * heads
     table = []
     for name, n, k in (("scores", sequence, head), ("values", head, sequence)):
-        moved = matmul_activation_bytes(
-            sequence, n + head, k, products, HALF_WIDTH, HALF_WIDTH
-        )
+        moved = matmul_activation_bytes(sequence, n + head, k, products, HALF_WIDTH, HALF_WIDTH)
         table.append(Operator(name, "gemm", 1.0, sequence, n, k, products, 0.0, 0.0, moved))
     table.append(stream("softmax", 1.0, stream_bytes(products * sequence, 3.0 * sequence, FULL_WIDTH), 3.0))
     return table

@@ -58,7 +58,7 @@ class UkCarbon(Refresher):
             if actual is None:
                 continue
             if isinstance(actual, bool) or not isinstance(actual, (int, float)):
-                raise ValueError(f"actual is {actual!r}, no number")
+                raise TypeError(f"actual is {actual!r}, no number")
             found.append(
                 Datum(
                     "grids/gb-live",

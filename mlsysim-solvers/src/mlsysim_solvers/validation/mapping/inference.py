@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import attrs
 from mlsysim.plugins import plugins
 from mlsysim.records import Inference, Parallelism, Serving
 from mlsysim.records.measurement import Measurement
@@ -93,6 +94,10 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
         model=model, precision=precision, batch=batch, input=input_, output=output, weights=weights, kv_cache=kv
     )
     asked = scenario(row, "serving", job, found, layout, devices)
+    shape = plugins().registry.get("models", model).record.transformer
+    if shape is not None and input_ + output > shape.context and not shape.positions and devices == 1:
+        assumed.append(Assumed(f"the run goes beyond the model's context of {shape.context:g} tokens", 0.02))
+        asked = attrs.evolve(asked, settings={"single-node": {"beyond_context": 1}})
     return Question(asked, reading, amount, tuple(assumed))
 
 

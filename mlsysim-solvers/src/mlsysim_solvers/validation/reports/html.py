@@ -14,7 +14,8 @@ __all__ = ["html_report"]
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}"
-    "table{border-collapse:collapse;margin:1rem 0}td,th{border-bottom:1px solid #ddd;padding:.2rem .6rem;text-align:right}"
+    "table{border-collapse:collapse;margin:1rem 0}td,th{border-bottom:1px solid #ddd;padding:.2rem .6rem}"
+    "td,th{text-align:right}"
     "td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}pre{overflow:auto}svg{max-width:100%}"
 )
 

@@ -64,9 +64,11 @@ def _headline(report: Report) -> list[str]:
     all_, shown = report.overall, percent
     lines = [
         f"{all_.n} rows: {all_.predicted} predicted, {all_.refused} refused",
-        f"median error {shown(all_.median_ape)} of the predicted rows"
-        f" ({shown(all_.group_median_ape)} over groups of source, model and device),"
-        f" 90 % of them below {shown(all_.p90_ape)}, bias {shown(all_.bias, signed=True)}",
+        (
+            f"median error {shown(all_.median_ape)} of the predicted rows"
+            f" ({shown(all_.group_median_ape)} over groups of source, model and device),"
+            f" 90 % of them below {shown(all_.p90_ape)}, bias {shown(all_.bias, signed=True)}"
+        ),
     ]
     if all_.predicted:
         lines.append(
