@@ -107,7 +107,7 @@ def _numbers(cls: type) -> dict[str, str]:
         inner = _inner(field)
         if "unit" in field.metadata:
             found[name] = field.metadata["unit"]
-        elif inner is not None:
+        elif inner is not None and inner is not cls:
             step = f"{name}.*" if parts(field.type)[0] in (dict, tuple) else name
             found |= {f"{step}.{path}": unit for path, unit in _numbers(inner).items()}
     return found

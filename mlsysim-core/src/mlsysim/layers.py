@@ -13,7 +13,7 @@ import attrs
 
 from .errors import ConfigError
 from .names import did_you_mean
-from .primitives import FeatureMap, Op, after, attention, conv, dense, elementwise, move, pair, pool
+from .primitives import FeatureMap, Kind, Op, after, attention, conv, dense, elementwise, move, pair, pool
 from .records.model import Layer, Network
 
 __all__ = ["Op", "expand", "network_work"]
@@ -132,7 +132,7 @@ def _wired(inputs: Sequence[FeatureMap], row: Layer) -> tuple[list[Op], FeatureM
         y = FeatureMap(x.channels, x.height * high, x.width * wide)
         return [move("move", x.elements, y)], y
     if row.op in ("add", "multiply"):
-        kind = "add" if row.op == "add" else "scale"
+        kind: Kind = "add" if row.op == "add" else "scale"
         return [elementwise(kind, x, sum(second.elements for second in inputs[1:]))], x
     if row.op == "gate":
         y = x._replace(channels=x.channels // 2)

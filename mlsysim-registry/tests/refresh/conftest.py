@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mlsysim.entities import Registry
+from mlsysim.refreshing import Datum
 from mlsysim_registry.catalog import Catalog
 from mlsysim_registry.refresh.layering import Refreshed
 
@@ -162,6 +163,22 @@ France,2025,FRA,100,42.5,
 France,2026,FRA,100,,
 United Kingdom,2025,GBR,100,190.25,
 """
+
+
+# --- numbers as a source gives them ---------------------------------------------------------------------------------
+
+
+def france(value: str = "42.5", year: str = "2025") -> Datum:
+    return Datum("grids/France", "carbon", f"{value} gCO2/kWh", f"row France, {year}", asof=year,
+                 context={"boundary": "lifecycle"})  # fmt: skip
+
+
+def machine(value: str) -> Datum:
+    return Datum("prices/azure-nd-h100-v5", "rate", f"{value} USD/h", "Items", asof="2026-02-01")
+
+
+def carbon(registry: Toy, key: str = "fr") -> float:
+    return float(registry.get("grids", key).record.carbon) * 3.6e9  # kg/J to g/kWh
 
 
 # --- a server on this machine ----------------------------------------------------------------------------------------

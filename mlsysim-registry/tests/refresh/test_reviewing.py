@@ -16,7 +16,7 @@ from mlsysim_registry.refresh.sources.lambda_cloud import LambdaCloud
 from mlsysim_registry.refresh.sources.owid import OwidCarbon
 from mlsysim_registry.refresh.sources.uk_carbon import UkCarbon
 
-from .conftest import OWID, Toy, azure_page, azure_row, lambda_answer, uk_answer
+from .conftest import OWID, Toy, azure_page, azure_row, grid, lambda_answer, uk_answer
 
 DAY = "2026-11-22"
 SOURCE = attrs.evolve(OwidCarbon.source, id=f"owid-energy-{DAY}", retrieved=DAY)
@@ -82,6 +82,16 @@ def test_verdicts(known: Known, datum: Datum, status: str, flag: str) -> None:
     assert row.status == status, row
     assert flag in "; ".join(row.flags)
     assert row.status != "blocked" or row.flags
+
+
+@pytest.mark.parametrize(
+    ("value", "year", "status"),
+    [("44.179", "2024", "same"), ("44.18", "2024", "same"), ("44.17", "2024", "change"), ("44.179", "2025", "change")],
+)
+def test_fewer_printed_places_of_one_year_are_no_change(known: Known, value: str, year: str, status: str) -> None:
+    registry = known(**dict([grid("fr", "France", "44.179085")]))
+    (row,) = judged(registry, carbon(f"{value} gCO2/kWh", asof=year))
+    assert row.status == status
 
 
 def test_only_a_jump_can_be_overruled(known: Known) -> None:

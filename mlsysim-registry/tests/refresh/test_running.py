@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from mlsysim.hookspecs import hookimpl
 from mlsysim.refreshing import Datum, Refresher
+from mlsysim.testing import given_plugins
+from mlsysim_registry import plugin as builtin
 from mlsysim_registry.refresh import running
 from mlsysim_registry.refresh.sources.azure import AzureRetail
 from mlsysim_registry.refresh.sources.owid import OwidCarbon
@@ -128,6 +131,36 @@ def test_a_short_table_counts_as_cut_off(server: Server) -> None:
             return (server.put("/owid", OWID),)
 
     assert "only 2 numbers" in run(Short()).problem
+
+
+# --- plugins --------------------------------------------------------------------------------------------------------
+
+
+def _plugin(name: str, *offered: object) -> object:
+    class Plugin:
+        @hookimpl
+        def mlsysim_register_refreshers(self) -> Iterable[Any]:
+            if not offered:
+                raise RuntimeError("out of order")
+            return offered
+
+    Plugin.__name__ = name
+    return Plugin()
+
+
+def test_sources_come_from_plugins_and_a_broken_one_hurts_no_other() -> None:
+    with given_plugins(_plugin("a", Toy()), _plugin("b"), _plugin("c", "no source"), _plugin("d", Toy(), OwidCarbon())):
+        found, broken = running.installed()
+    assert set(found) == {"toy", "owid-carbon"}
+    assert len(broken) == 3
+    assert {"out of order" in why for why in broken.values()} == {True, False}
+
+
+def test_the_built_in_sources_are_offered_through_the_hook() -> None:
+    with given_plugins(builtin):
+        found, broken = running.installed()
+    assert {"azure-retail", "lambda", "owid-carbon", "uk-carbon"} == set(found)
+    assert broken == {}
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

@@ -16,10 +16,11 @@ from mlsysim.tracing import named
 from .execution.answers import axis, machine_of, steps_of_run
 from .execution.distribution import distributed_columns
 from .execution.engine import Machine
-from .execution.exchange import Exchange, Wire, layer_exchange, replica_exchange, stage_message, wire_of
-from .execution.layers import Layer, Setup, layer_times
+from .execution.exchange import Exchange, Wire, replica_exchange, stage_message, wire_of
+from .execution.layers import Layer, Setup
+from .execution.pieces import pieces_of
 from .execution.schedule import Layout, bubble, layout_of
-from .execution.state import Held, adapter_parameters, held, stage_parameters
+from .execution.state import Kept, adapter_parameters, expert_ranks, held, ranks_of, stage_parameters
 from .execution.topology import network_of
 from .formulas import parallel_constants as constants
 from .formulas.memory import headroom, usable_memory
@@ -30,7 +31,6 @@ from .formulas.training import run_time, training_token_rate
 from .formulas.uncertainty import time_log_sd
 from .lowering.attention import Abilities
 from .lowering.operators import Formats
-from .lowering.parallel import Division
 from .lowering.work import model_work
 
 __all__ = ["DistributedSolver", "Step"]
@@ -120,11 +120,10 @@ class DistributedSolver:
         batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
         layout = layout_of(c, batch, shape)
         setup = setup_of(c)
-        division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
-        layer = layer_times(setup, division, layout.micro, sequence, c["layer_memo"])
-        step = step_of(c, layout, layer, setup.machine, sequence)
+        layer, talk, kept = pieces_of(c, layout, setup, sequence)
+        step = step_of(c, layout, layer, talk, setup.machine, sequence)
         time = _sum(step)
-        answers = self._memory(c, layout, sequence)
+        answers = self._memory(c, layout, kept, sequence)
         answers |= {f"performance.breakdown_{name}": value for name, value in zip(Step._fields, step, strict=True)}
         answers |= _rates(c, layout, batch, sequence, time)
         spread = _log_sd(c, layout, layer, step, time)
@@ -133,8 +132,8 @@ class DistributedSolver:
                 answers[f"{name}.log_sd"] = spread
         return answers
 
-    def _memory(self, c: Columns, layout: Layout, sequence: Any) -> dict[str, Any]:
-        fullest, largest = held(c, layout)
+    def _memory(self, c: Columns, layout: Layout, kept: Kept, sequence: Any) -> dict[str, Any]:
+        fullest, largest = held(c, layout, kept)
         usable = usable_memory(c["capacity"], c["utilisation"])
         left = headroom(usable, fullest.required)
         within = layout.even & (sequence <= c["shape"].context)
@@ -190,7 +189,9 @@ def setup_of(c: Columns) -> Setup:
     )  # fmt: skip
 
 
-def step_of(c: Columns, layout: Layout, layer: Layer, machine: Machine, sequence: Any) -> Step:
+def step_of(
+    c: Columns, layout: Layout, layer: Layer, talk: Exchange, machine: Machine, sequence: Any
+) -> Step:
     """Return where the time of one step goes.
 
     Parameters
@@ -201,6 +202,8 @@ def step_of(c: Columns, layout: Layout, layer: Layer, machine: Machine, sequence
         The layout.
     layer : Layer
         Times of one layer for one micro-batch.
+    talk : Exchange
+        What it exposes of its communication.
     machine : Machine
         Rates.
     sequence : float or array, count
@@ -212,7 +215,6 @@ def step_of(c: Columns, layout: Layout, layer: Layer, machine: Machine, sequence
     """
     wire = wire_of(network_of(c), layout, c["placement"])
     rows = layout.micro * sequence / layout.context
-    talk = layer_exchange(c, wire, layout, layer, rows)
     pure = layer.forward + layer.inputs + layer.weights
     whole = pure + layer.again + talk.tensor + talk.context + talk.expert
     several = layout.pipeline > 1.0
@@ -260,9 +262,9 @@ def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machi
         end = where(several, maximum(c["first_parameters"], c["last_parameters"]), both)
         dense, experts = stage_parameters(c, layout, where(several, layout.first, layout.middle), end)
     exchange = replica_exchange(c, wire, layout, layer, dense, experts)
-    ranks = where(c["shard"] > 0.0, c["shard"] + 0.0 * layout.data, layout.data * layout.context)
-    near = maximum(ranks * where(layout.expert > 1.0, layout.tensor, 1.0 * (ranks / ranks)) / layout.expert, 1.0 * (ranks / ranks))
-    own = dense / ranks + experts / near if c["zero"] >= 1 else dense + experts
+    ranks, own = ranks_of(c, layout), dense + experts
+    if c["zero"] >= 1:
+        own = dense / ranks + experts / expert_ranks(layout, ranks) if c["shape"].experts else dense / ranks
     traffic = optimizer_traffic(
         own, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
     )  # fmt: skip

@@ -270,7 +270,7 @@ def _training(c: Columns) -> dict[str, Any]:
         shape, widths, 1.0, sequence, c["recompute"], fused_attention=c["features"].fused_attention,
         dropout=c["dropout"],
     )  # fmt: skip
-    fixed = state + c["reserve"]
+    fixed = named(state, "parameters, gradients and optimizer states") + c["reserve"]
     usable = c["capacity"] * c["utilisation"]
     demand = Demand(
         fixed + named(batch * named(each, "activations of a sample"), "activations"),

@@ -35,6 +35,8 @@ class Features:
         The host issues kernels ahead of the device: its time per kernel overlaps with the device's.
     narrow_sums : bool
         Matrix products keep their sums in the format of the operands.
+    serial_epilogue : bool
+        A tile's results are written after its product, not while another tile is computed.
     expands_weights : bool
         Weights stored in fewer bits than the arithmetic are expanded in memory before products with
         many rows.
@@ -90,6 +92,7 @@ class Features:
     shared_kv_groups: tuple[int, ...] = ()
     asynchronous: bool = False
     narrow_sums: bool = False
+    serial_epilogue: bool = False
     expands_weights: bool = False
     activations: str = ""
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
-from ..errors import ConfigError, MlsysimError
 from ..config import LINK_ROLES
+from ..errors import ConfigError, MlsysimError
 from ..evaluation import LEVELS, evaluate
 from ..formula import equation_of, formula_of
 from ..records import KINDS, singular

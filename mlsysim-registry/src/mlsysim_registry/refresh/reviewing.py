@@ -193,7 +193,8 @@ def _review_known(datum: Datum, entry: Entry, row: Row, generation: Generation, 
         return attrs.evolve(row, flags=tuple(problems))
     value = parse_quantity(row.new, known.unit)
     row = attrs.evolve(row, delta=value / known.value - 1 if known.value else None)
-    if math.isclose(value, known.value, rel_tol=1e-9):
+    rounding = _rounding(row.new) if kind == "grids" and row.dated == old_dated else 0.0
+    if math.isclose(value, known.value, rel_tol=max(1e-9, rounding)):
         return attrs.evolve(row, status="same")
     if row.dated < old_dated or datum.asof < _last_asof(row, generation):
         return attrs.evolve(row, status="not newer", flags=("not newer than what is known",))
@@ -202,6 +203,13 @@ def _review_known(datum: Datum, entry: Entry, row: Row, generation: Generation, 
         return attrs.evolve(row, flags=(f"{ACCEPTABLE} of more than {bound:.0%}",))
     revised = kind == "grids" and row.dated == old_dated
     return attrs.evolve(row, status="change", flags=("revised",) if revised else ())
+
+
+def _rounding(text: str) -> float:
+    """Return half a unit of the last printed place, relative: what two prints of one figure may differ by."""
+    match = re.match(r"\d+\.(\d+)", text)
+    number = float(match[0]) if match else 0.0
+    return 0.5 * 10.0 ** -len(match[1]) / number if match and number else 0.0
 
 
 def _dated(kind: str, datum: Datum, day: str) -> str:

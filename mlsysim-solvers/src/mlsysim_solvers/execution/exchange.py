@@ -15,26 +15,40 @@ from .layers import Layer
 from .schedule import Layout
 from .topology import Group, Network, group_of, strides
 
-__all__ = ["Exchange", "Wire", "layer_exchange", "replica_exchange", "stage_message", "wire_of"]
+__all__ = ["Exchange", "Near", "Wire", "layer_exchange", "near_of", "replica_exchange", "stage_message", "wire_of"]
 
 
-class Wire(NamedTuple):
-    """Groups of a layout on a network.
+class Near(NamedTuple):
+    """Groups that exchange within a layer.
 
     Parameters
     ----------
     network : Network
         The network.
-    tensor, context, replica, pipeline, expert : Group
-        Who exchanges what; replicas are all devices that hold the same part of the model.
+    tensor, context, expert : Group
+        By kind of parallelism.
     """
 
     network: Network
     tensor: Group
     context: Group
+    expert: Group
+
+
+class Wire(NamedTuple):
+    """Groups that exchange between layers.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    replica, pipeline : Group
+        All devices that hold the same part of the model, and the stages.
+    """
+
+    network: Network
     replica: Group
     pipeline: Group
-    expert: Group
 
 
 class Exchange(NamedTuple):
@@ -55,8 +69,39 @@ class Exchange(NamedTuple):
     behind: Any
 
 
+def _strides(layout: Layout, placement: tuple[str, ...]) -> dict[str, Any]:
+    return strides(
+        placement,
+        {"tensor": layout.tensor, "context": layout.context, "data": layout.data, "pipeline": layout.pipeline},
+    )
+
+
+def near_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> Near:
+    """Place the groups that exchange within a layer.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    layout : Layout
+        The layout.
+    placement : tuple of str
+        Dimensions from the nearest devices to the farthest.
+
+    Returns
+    -------
+    Near
+        Experts spread over the devices next to each other, tensor-parallel ranks included.
+    """
+    stride = _strides(layout, placement)
+    return Near(
+        network, group_of(network, layout.tensor, stride["tensor"]),
+        group_of(network, layout.context, stride["context"]), group_of(network, layout.expert, 1.0),
+    )  # fmt: skip
+
+
 def wire_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> Wire:
-    """Place all groups.
+    """Place the groups that exchange between layers.
 
     Parameters
     ----------
@@ -71,19 +116,12 @@ def wire_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> Wir
     -------
     Wire
     """
-    degrees = {"tensor": layout.tensor, "context": layout.context, "data": layout.data, "pipeline": layout.pipeline}
-    stride = strides(placement, degrees)
-    near = min(placement.index("context"), placement.index("data"))
-    replica = stride[placement[near]]
+    stride = _strides(layout, placement)
+    near = placement[min(placement.index("context"), placement.index("data"))]
     return Wire(
-        network,
-        group_of(network, layout.tensor, stride["tensor"]),
-        group_of(network, layout.context, stride["context"]),
-        group_of(network, layout.data * layout.context, replica),
+        network, group_of(network, layout.data * layout.context, stride[near]),
         group_of(network, layout.pipeline, stride["pipeline"]),
-        # Experts spread over the devices next to each other, tensor-parallel ranks included.
-        group_of(network, layout.expert, where(layout.expert > 1.0, 1.0 * (replica / replica), replica)),
-    )
+    )  # fmt: skip
 
 
 def _slowdown(c: Mapping[str, Any], group: Group) -> Any:
@@ -97,7 +135,7 @@ def _visible(c: Mapping[str, Any], able: bool, hidden: float, compute: Any, time
     return exposed_time(compute, time, hidden) + slowed_time(compute, time, hidden, _slowdown(c, group))
 
 
-def layer_exchange(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, rows: Any) -> Exchange:
+def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, rows: Any) -> Exchange:
     """Return what one layer exchanges for one micro-batch.
 
     Parameters
@@ -141,11 +179,11 @@ def layer_exchange(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Laye
     )  # fmt: skip
 
 
-def _context(c: Mapping[str, Any], wire: Wire, layout: Layout, fore: Any, back: Any, rows: Any) -> tuple[Any, Any]:
+def _context(c: Mapping[str, Any], wire: Near, layout: Layout, fore: Any, back: Any, rows: Any) -> tuple[Any, Any]:
     """Return what context parallelism exposes, forward and back."""
     shape, width, able = c["shape"], c["activation_width"], c["features"].overlap_context
     degree, network = layout.context, wire.network
-    heads = shape.heads if shape.latent else maximum(shape.kv_heads / layout.tensor, 1.0 * (degree / degree))
+    heads = shape.heads if shape.latent else maximum(shape.kv_heads / layout.tensor, 1.0)
     if c["context_kind"] == "all-to-all":
         query = rows * (shape.heads / layout.tensor) * (shape.head_dim + shape.v_dim) * width
         keys = rows * heads * (shape.head_dim + shape.v_dim) * width
@@ -162,7 +200,7 @@ def _context(c: Mapping[str, Any], wire: Wire, layout: Layout, fore: Any, back: 
 
 
 def _expert(
-    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, fore: Any, back: Any, rows: Any
+    c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, fore: Any, back: Any, rows: Any
 ) -> tuple[Any, Any, Any]:
     """Return what the exchange of tokens exposes, forward and back, and the wait for the busiest expert."""
     shape, able, group = c["shape"], c["features"].overlap_expert, wire.expert
@@ -176,7 +214,7 @@ def _expert(
         # Of the copies that leave a domain only one goes to each other domain.
         reached = distinct_experts(group.nodes, 1.0, shape.active + 0.0 * group.nodes)
         fewer = where(group.nodes > 1.0, reached / shape.active, 1.0 + 0.0 * group.nodes)
-        group = group._replace(outer=group.outer / minimum(fewer, 1.0 * (group.nodes / group.nodes)))
+        group = group._replace(outer=group.outer / minimum(fewer, 1.0))
     one = 2.0 * all_to_all(wire.network, group, volume)
     hidden = constants.HIDDEN_EXPERT
     ahead = share * _visible(c, able, hidden, fore, one, wire.expert)
@@ -264,7 +302,7 @@ def replica_exchange(
 
 
 def _expert_replicas(wire: Wire, layout: Layout) -> Group:
-    size = maximum(layout.data * layout.context * where(layout.expert > 1.0, layout.tensor, 1.0 * (layout.tensor / layout.tensor)) / layout.expert, 1.0 * (layout.data / layout.data))
+    size = maximum(layout.data * layout.context * where(layout.expert > 1.0, layout.tensor, 1.0) / layout.expert, 1.0)
     return group_of(wire.network, size, wire_stride(wire, layout))
 
 

@@ -18,7 +18,7 @@ from ..lowering.shape import TransformerShape
 from ..lowering.training import backward, loss, recomputed
 from .engine import Machine, Totals, run
 
-__all__ = ["Layer", "Setup", "layer_times"]
+__all__ = ["Layer", "Setup", "combinations", "is_common", "layer_times", "rates_of", "table_of"]
 
 
 class Layer(NamedTuple):
@@ -173,49 +173,130 @@ def layer_times(setup: Setup, division: Division, batch: Any, sequence: Any, kno
     Layer
     """
     keys = (division.tensor, division.context, division.expert, batch, sequence)
-    rates = [v for m in (setup.machine, setup.plain_machine) for v in m if is_array(v)]
-    fixed = not any(map(is_array, (division.grouped, setup.full_width, setup.adapter, *setup.formats, *setup.plain)))
-    if fixed and not rates and not any(map(is_array, keys)):
-        if all(type(k) is float for k in keys) and type(setup.machine.bandwidth) is float:
-            m, plain = setup.machine, setup.plain_machine
-            key = (
-                *keys, division.grouped, setup.adapter, setup.formats, setup.full_width, m.matrix_rate, m.attention_rate, m.vector_rate,
-                m.bandwidth, m.overhead, m.processors, plain.matrix_rate,
-            )  # fmt: skip
-            if key not in known:
-                known[key] = _direct(setup, division, batch, sequence)
-            return known[key]
-        return _direct(setup, division, batch, sequence)
-    if any(map(is_array, (sequence, division.grouped, setup.full_width, setup.adapter, *setup.formats, *setup.plain))):
-        return _direct(setup, division, batch, sequence)
-    return _gathered(setup, division, batch, sequence, known, rates)
+    if is_common(setup, division, sequence):
+        if not any(map(is_array, keys)):
+            return _single(setup, division, batch, sequence, known)
+        return _by_rates(setup, division, batch, sequence, known)
+    return _direct(setup, division, batch, sequence)
 
 
-def _gathered(
-    setup: Setup, division: Division, batch: Any, sequence: Any, known: dict[Any, Layer], rates: list[Any]
-) -> Layer:
+def is_common(setup: Setup, division: Division, sequence: Any) -> bool:
+    """Tell whether all layouts share everything but degrees, micro-batch and rates.
+
+    Parameters
+    ----------
+    setup : Setup
+        What is common.
+    division : Division
+        Degrees.
+    sequence : float or array, count
+        Tokens of a sample.
+
+    Returns
+    -------
+    bool
+    """
+    given = (sequence, division.grouped, setup.full_width, setup.adapter, *setup.formats, *setup.plain)
+    return not any(map(is_array, given))
+
+
+def rates_of(setup: Setup) -> list[Any]:
+    """Return the rates that vary.
+
+    Parameters
+    ----------
+    setup : Setup
+        What is common.
+
+    Returns
+    -------
+    list of array
+    """
+    return [v for m in (setup.machine, setup.plain_machine) for v in m if is_array(v)]
+
+
+def _single(setup: Setup, division: Division, batch: Any, sequence: Any, known: dict[Any, Layer]) -> Layer:
+    keys = (division.tensor, division.context, division.expert, batch, sequence)
+    if rates_of(setup) or type(setup.machine.bandwidth) is not float or any(type(k) is not float for k in keys):
+        return _direct(setup, division, batch, sequence)
+    m, plain = setup.machine, setup.plain_machine
+    key = (
+        *keys, division.grouped, setup.adapter, setup.formats, setup.full_width, m.matrix_rate, m.attention_rate,
+        m.vector_rate, m.bandwidth, m.overhead, m.processors, plain.matrix_rate,
+    )  # fmt: skip
+    if key not in known:
+        known[key] = _direct(setup, division, batch, sequence)
+    return known[key]
+
+
+def combinations(division: Division, batch: Any) -> tuple[list[tuple[float, float, float, float]], Any]:
+    """Return the distinct combinations of degrees and micro-batch, and which of them each layout has.
+
+    Parameters
+    ----------
+    division : Division
+        Degrees, at least one or the batch an array.
+    batch : float or array, count
+        Micro-batch.
+
+    Returns
+    -------
+    list of (tensor, context, expert, batch)
+    codes : array of int, shape (n,)
+    """
     import numpy as np
 
-    size = max(v.size for v in (*division[:3], batch, *rates) if is_array(v))
-    packed = np.zeros(size, dtype=np.int64)
+    packed: Any = 0
     for value in (division.tensor, division.context, division.expert, batch):
         packed = packed * 65536 + (value.astype(np.int64) if is_array(value) else int(value))
-    if not is_array(division.tensor) and not any(is_array(v) for v in (*division[:3], batch)):
-        combinations, codes = packed[:1], np.zeros(size, dtype=np.intp)
-    else:
-        combinations, codes = np.unique(packed, return_inverse=True)
-    found: list[Any] = []
-    out = None if not rates else [np.empty(size) for _ in Layer._fields]
-    for i, code in enumerate(combinations.tolist()):
-        b, e, c, t = (float((code >> shift) & 65535) for shift in (0, 16, 32, 48))
-        one = Division(t, c, e, division.sequence, division.grouped)
-        if out is None:
-            found.append(layer_times(setup, one, b, sequence, known))
-            continue
+    distinct, codes = np.unique(packed, return_inverse=True)
+    found = [tuple(float((code >> shift) & 65535) for shift in (48, 32, 16, 0)) for code in distinct.tolist()]
+    return found, codes  # type: ignore[return-value]
+
+
+def table_of(
+    setup: Setup, division: Division, distinct: list[tuple[float, float, float, float]], sequence: Any,
+    known: dict[Any, Layer],
+) -> Layer:  # fmt: skip
+    """Return the times of some combinations as arrays.
+
+    Parameters
+    ----------
+    setup : Setup
+        What is common.
+    division : Division
+        What does not vary of the division.
+    distinct : list of (tensor, context, expert, batch)
+        The combinations.
+    sequence : float, count
+        Tokens of a sample.
+    known : dict
+        Times already found; filled.
+
+    Returns
+    -------
+    Layer
+    """
+    import numpy as np
+
+    rows = [
+        _single(setup, division._replace(tensor=t, context=c, expert=e), b, sequence, known) for t, c, e, b in distinct
+    ]
+    return Layer._make(np.array(rows).T)
+
+
+def _by_rates(setup: Setup, division: Division, batch: Any, sequence: Any, known: dict[Any, Layer]) -> Layer:
+    """Run each combination once, on all layouts that have it."""
+    import numpy as np
+
+    distinct, codes = combinations(division, batch)
+    if not rates_of(setup):
+        return Layer._make(column.take(codes) for column in table_of(setup, division, distinct, sequence, known))
+    size = max(codes.size, *(v.size for v in rates_of(setup)))
+    out = [np.empty(size) for _ in Layer._fields]
+    for i, (t, c, e, b) in enumerate(distinct):
         rows = np.flatnonzero(codes == i)
-        for column, value in zip(out, _direct(_slice(setup, rows), one, b, sequence), strict=True):
+        own = division._replace(tensor=t, context=c, expert=e)
+        for column, value in zip(out, _direct(_slice(setup, rows), own, b, sequence), strict=True):
             column[rows] = value
-    if out is not None:
-        return Layer._make(out)
-    table = np.array(found)
-    return Layer._make(table.T.take(codes, axis=1)) if len(combinations) > 1 else Layer._make(np.broadcast_to(found[0][j], size) for j in range(len(Layer._fields)))
+    return Layer._make(out)

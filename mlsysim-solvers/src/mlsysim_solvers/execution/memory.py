@@ -225,7 +225,8 @@ def training_activations(
         )
     rows = batch * sequence
     tail = workspace_bytes(rows, 2.0 * shape.hidden, widths.activation)
-    return named(layers, "activations of all layers") + tail + (logits_bytes(rows, shape.vocab, widths.statistic) if shape.head else 0.0)
+    logits = logits_bytes(rows, shape.vocab, widths.statistic) if shape.head else 0.0
+    return named(layers, "activations of all layers") + tail + logits
 
 
 def fit(demand: Demand, capacity: Any, utilisation: Any, stored: Any, storage: Any, within: Any) -> dict[str, Any]:

@@ -21,7 +21,11 @@ __all__ = ["TileMenu", "menu_area", "tile_menu"]
 
 Tiles = tuple[tuple[float, float, float], ...]
 _LIMIT = 4096
+"""Most rows of a table of areas; it bounds memory and changes no answer."""
 _MEMORY = 65536
+"""Most shapes remembered one by one; it bounds memory and changes no answer."""
+_SAME = 1.0 + 1e-12
+"""Two areas per row count as equal within rounding."""
 
 
 def menu_area(m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles, splits: tuple[float, ...]) -> Any:
@@ -67,7 +71,7 @@ class _Table:
 
         per_row = [batch * math.ceil(n / tn) * tn / r for _, tn, r in menu.tiles]
         least = min(per_row)
-        self.tail = tuple(t for t, cost in zip(menu.tiles, per_row, strict=True) if cost <= least * (1.0 + 1e-12))
+        self.tail = tuple(t for t, cost in zip(menu.tiles, per_row, strict=True) if cost <= least * _SAME)
         needed = menu.turning_point(n, batch, per_row)
         self.end = int(min(needed, _LIMIT))
         if needed > _LIMIT:
@@ -165,9 +169,9 @@ class TileMenu:
         least = min(per_row)
         rows = 0.0
         for (tm, tn, r), cost in zip(self.tiles, per_row, strict=True):
-            if cost <= least * (1.0 + 1e-12):
+            if cost <= least * _SAME:
                 slack = tm * cost + self.processors * tm * tn / r
-                dearer = [c for c in per_row if c > least * (1.0 + 1e-12)]
+                dearer = [c for c in per_row if c > least * _SAME]
                 if dearer:
                     rows = max(rows, slack / (min(dearer) - least))
                 rows = max(rows, self.processors * tm / (batch * math.ceil(n / tn)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import floor, maximum, where
+from mlsysim.numeric import floor, is_array, maximum, where
 
 from ..formulas import parallel_constants as constants
 from ..formulas.memory import logits_bytes, workspace_bytes
 from .memory import Widths, transformer_activations
 from .schedule import Layout, in_flight_layers
 
-__all__ = ["Held", "held", "stage_parameters"]
+__all__ = ["Held", "Kept", "expert_ranks", "held", "kept_by_layer", "ranks_of", "stage_parameters"]
 
 
 class Held(NamedTuple):
@@ -54,43 +54,103 @@ def stage_parameters(c: Mapping[str, Any], layout: Layout, layers: Any, end: Any
     -------
     dense, experts : float or array, count
     """
-    t = layout.tensor
-    dense = (layers * c["layer_parameters"] + end) / t
-    experts = layers * c["expert_parameters"] / where(layout.expert > 1.0, layout.expert, t)
-    return dense, experts
+    dense = (layers * c["layer_parameters"] + end) / layout.tensor
+    if not c["shape"].experts:
+        return dense, 0.0
+    return dense, layers * c["expert_parameters"] / where(layout.expert > 1.0, layout.expert, layout.tensor)
+
+
+def ranks_of(c: Mapping[str, Any], layout: Layout) -> Any:
+    """Return the devices over which a stage's state is divided.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        The layout.
+
+    Returns
+    -------
+    float or array, count
+    """
+    every = layout.data * layout.context
+    return where(c["shard"] > 0.0, c["shard"], every) if is_array(c["shard"]) or c["shard"] else every
+
+
+def expert_ranks(layout: Layout, ranks: Any) -> Any:
+    """Return the devices that hold the same experts.
+
+    Parameters
+    ----------
+    layout : Layout
+        The layout.
+    ranks : float or array, count
+        Devices that hold the same dense parameters.
+
+    Returns
+    -------
+    float or array, count
+    """
+    return maximum(ranks * where(layout.expert > 1.0, layout.tensor, 1.0) / layout.expert, 1.0)
 
 
 def _state(c: Mapping[str, Any], layout: Layout, dense: Any, experts: Any) -> tuple[Any, Any, Any]:
     """Bytes of weights, gradients and optimizer states."""
-    zero = c["zero"]
-    ranks = where(c["shard"] > 0.0, c["shard"] + 0.0 * layout.data, layout.data * layout.context)
-    own = maximum(ranks * where(layout.expert > 1.0, layout.tensor, 1.0 * (layout.tensor / layout.tensor)) / layout.expert, 1.0 * (ranks / ranks))
+    zero, ranks = c["zero"], ranks_of(c, layout)
     states = c["master_width"] + c["states"] * c["state_width"]
-    parts = []
-    for stage, width in ((3, c["stored_width"]), (2, c["gradient_width"]), (1, states)):
-        d, e = (ranks, own) if zero >= stage else (1.0, 1.0)
-        parts.append(width * (dense / d + experts / e))
-    return parts[0], parts[1], parts[2]
+    whole, share = dense, dense / ranks
+    if c["shape"].experts:
+        whole, share = dense + experts, share + experts / expert_ranks(layout, ranks)
+    weights, gradients, optimizer = (share if zero >= stage else whole for stage in (3, 2, 1))
+    return weights * c["stored_width"], gradients * c["gradient_width"], optimizer * states
 
 
-def _activations(c: Mapping[str, Any], layout: Layout, rank: Any, layers: Any, batch: Any) -> Any:
+class Kept(NamedTuple):
+    """Activations of one micro-batch on one device.
+
+    Parameters
+    ----------
+    each : float or array, B
+        What every layer in flight keeps.
+    live : float or array, B
+        What the layer that is done again keeps meanwhile.
+    """
+
+    each: Any
+    live: Any
+
+
+def kept_by_layer(c: Mapping[str, Any], layout: Layout) -> Kept:
+    """Return the activations of one layer.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        Degrees and micro-batch.
+
+    Returns
+    -------
+    Kept
+    """
     shape, features, sequence = c["shape"], c["features"], c["sequence"]
     widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
-    t, k = layout.tensor, layout.context
-    shards = t if c["sequence_parallel"] else 1.0 * (t / t)
+    t, batch = layout.tensor, layout.micro / layout.context
+    shards = t if c["sequence_parallel"] else 1.0
     kept: dict[str, Any] = {
         "fused_attention": features.fused_attention, "dropout": c["dropout"], "tensor": t, "sequence_shards": shards,
     }  # fmt: skip
-    flight = in_flight_layers(c["schedule"], layout, rank, layers)
-    recompute, rows = c["recompute"], batch / k * sequence
-    if recompute == "full":
-        # Each layer keeps its input; while one is done again, everything that it would keep is alive.
-        kept_inputs = transformer_activations(shape, widths, batch / k, sequence, "full", layers=flight, **kept) / shards
-        return kept_inputs + _layers_kept(c, rows, batch / k, 1.0, kept)
-    if recompute == "selective" and features.selective == "products":
-        own = shape.hidden * 2.0 + 0.5 * _products(c)
-        return flight * workspace_bytes(rows / t, own, c["activation_width"]) + _layers_kept(c, rows, batch / k, 1.0, kept)
-    return _layers_kept(c, rows, batch / k, flight, kept, "selective" if recompute == "selective" else "none")
+    recompute, rows = c["recompute"], batch * sequence
+    products = recompute == "selective" and features.selective == "products"
+    if recompute != "full" and not products:
+        return Kept(_layers_kept(c, rows, batch, kept, recompute), 0.0 * rows)
+    live = _layers_kept(c, rows, batch, kept, "none")
+    if products:
+        return Kept(workspace_bytes(rows / t, shape.hidden * 2.0 + 0.5 * _products(c), c["activation_width"]), live)
+    # Each layer keeps its input; while one is done again, everything that it would keep is alive.
+    return Kept(transformer_activations(shape, widths, batch, sequence, "full", layers=1.0, **kept) / shards, live)
 
 
 def _products(c: Mapping[str, Any]) -> Any:
@@ -101,12 +161,12 @@ def _products(c: Mapping[str, Any]) -> Any:
 
 
 def _layers_kept(
-    c: Mapping[str, Any], rows: Any, batch: Any, layers: Any, kept: Mapping[str, Any], recompute: str = "none"
+    c: Mapping[str, Any], rows: Any, batch: Any, kept: Mapping[str, Any], recompute: str
 ) -> Any:
-    """Return what some layers keep whose passes are not done again."""
+    """Return what a layer keeps whose passes are not done again."""
     shape, features = c["shape"], c["features"]
     widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
-    whole = transformer_activations(shape, widths, batch, c["sequence"], recompute, layers=layers, **kept)
+    whole = transformer_activations(shape, widths, batch, c["sequence"], recompute, layers=1.0, **kept)
     s = shape
     mlp = (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)) / s.layers
     less: Any = 0.0
@@ -119,10 +179,10 @@ def _layers_kept(
     elif narrow:
         own = s.norm_passes * s.hidden / kept["sequence_shards"] + (s.matrices + 1.0) * mlp / kept["tensor"]
         less = workspace_bytes(rows, own, saved)
-    return whole - layers * less
+    return whole - less
 
 
-def held(c: Mapping[str, Any], layout: Layout) -> tuple[Held, Any]:
+def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tuple[Held, Any]:
     """Return what the fullest device holds.
 
     Parameters
@@ -131,6 +191,8 @@ def held(c: Mapping[str, Any], layout: Layout) -> tuple[Held, Any]:
         All columns.
     layout : Layout
         The layout.
+    kept : Kept, optional
+        Activations of one layer, where they are known already.
 
     Returns
     -------
@@ -138,6 +200,7 @@ def held(c: Mapping[str, Any], layout: Layout) -> tuple[Held, Any]:
     micro : float or array, sample
         Largest micro-batch that would fit.
     """
+    kept = kept_by_layer(c, layout) if kept is None else kept
     one = layout.pipeline == 1.0
     embed, tail = c["first_parameters"], c["last_parameters"]
     both = embed + (0.0 if c["tied"] else tail)
@@ -150,7 +213,7 @@ def held(c: Mapping[str, Any], layout: Layout) -> tuple[Held, Any]:
     largest: Any = None
     usable = c["capacity"] * c["utilisation"]
     for rank, layers, end, ends in stages:
-        found, each = _stage(c, layout, rank, layers, end, ends)
+        found, each = _stage(c, layout, kept, rank, layers, end, ends)
         fits = floor((usable - (found.required - each * layout.micro)) / each)
         largest = fits if largest is None else where(fits < largest, fits, largest)
         if fullest is None:
@@ -162,7 +225,9 @@ def held(c: Mapping[str, Any], layout: Layout) -> tuple[Held, Any]:
     return fullest, maximum(largest, 0.0 * largest)
 
 
-def _stage(c: Mapping[str, Any], layout: Layout, rank: Any, layers: Any, end: Any, ends: Any) -> tuple[Held, Any]:
+def _stage(
+    c: Mapping[str, Any], layout: Layout, kept: Kept, rank: Any, layers: Any, end: Any, ends: Any
+) -> tuple[Held, Any]:
     """Return what one stage holds, and how much of it each sample of a micro-batch takes."""
     shape = c["shape"]
     dense, experts = stage_parameters(c, layout, layers, end)
@@ -172,7 +237,7 @@ def _stage(c: Mapping[str, Any], layout: Layout, rank: Any, layers: Any, end: An
         _, gradients, optimizer = _state(c, layout, own, 0.0 * own)
     else:
         weights, gradients, optimizer = _state(c, layout, dense, experts)
-    activations = _activations(c, layout, rank, layers, layout.micro)
+    activations = in_flight_layers(c["schedule"], layout, rank, layers) * kept.each + kept.live
     rows = layout.micro * c["sequence"] / layout.context
     # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
     width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]

@@ -75,7 +75,7 @@ SPECIAL_PER_CLOCK = 16.0
 """Exponentials that a processor starts per clock: special-function units of one streaming multiprocessor.
 FlashAttention-3, arXiv:2407.08608, section 3.1 counts 3.9 T/s on the 132 processors of an H100 SXM5."""
 
-CACHE_PER_CLOCK = 28.0
+CACHE_PER_CLOCK = 25.0
 """Bytes that a processor reads from the last-level cache per clock in decode attention which does not share
 key-value heads. Estimate, range 16 to 32, from three GPU generations."""
 

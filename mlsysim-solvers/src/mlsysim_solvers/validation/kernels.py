@@ -217,8 +217,13 @@ def _gemm(row: Measurement, device: str, stack: str, known: Names) -> Kernel:
     sizes = [tuple(float(v) for v in shape.groups())] if shape else [(float(square[2]),) * 3 if square else (1.0,) * 3]
     m, n, k = sizes[0]
     same = _is_fact(device, precision, row)
-    operator = _product("matrix product", m, n, k, width, max(width, HALF_WIDTH))
-    return Kernel([operator], float(operator.flops), columns, stack, device, precision, calibrated,
+    out = max(width, HALF_WIDTH)
+    serial = bool(plugins().registry.get("stacks", stack).record.features.serial_epilogue)
+    operator = _product("matrix product", m, n, k, width, 0.0 if serial else out)
+    table = [operator]
+    if serial:
+        table.append(stream("results", 1.0, stream_bytes(m, n, out), 0.0))
+    return Kernel(table, float(operator.flops), columns, stack, device, precision, calibrated,
                   same or row.id in rows)  # fmt: skip
 
 

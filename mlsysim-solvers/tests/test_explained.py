@@ -1,0 +1,46 @@
+"""An explanation speaks of layers, caches and powers: its upper levels hold no nameless term or factor."""
+
+from __future__ import annotations
+
+import pytest
+
+import mlsysim
+
+NAMELESS = {"term", "factor", "numerator", "denominator", "base", "exponent", "less"}
+LEVELS = 3
+ASKED = {
+    "llama-3.1-8b-h100": (
+        "latency",
+        "ttft",
+        "tpot",
+        "cost_per_token",
+        "energy_per_token",
+        "memory_required",
+        "max_batch",
+    ),
+    "mixtral-8x7b-h200": ("latency", "memory_required"),
+    "llama-3.1-8b-training-h100": ("latency", "memory_required"),
+    "bert-large-a100": ("latency", "memory_required"),
+    "resnet-50-training": ("latency", "memory_required", "run_cost"),
+    "smart-doorbell": ("battery_life", "latency", "memory_required"),
+    "autonomous-vehicle": ("stopping_distance", "latency_margin"),
+}
+
+
+def nameless(tree, depth=0):
+    if tree.name in NAMELESS:
+        yield f"{tree.name} = {tree.value}"
+    for child in tree.children if depth < LEVELS else ():
+        yield from (f"{tree.name} > {found}" for found in nameless(child, depth + 1))
+
+
+@pytest.mark.parametrize("scenario", ASKED)
+def test_every_part_of_the_upper_levels_has_a_name(scenario):
+    evaluation = mlsysim.evaluate(scenario)
+    for output in ASKED[scenario]:
+        assert list(nameless(mlsysim.explain(evaluation, output))) == [], output
+
+
+def test_an_answer_that_feeds_another_keeps_its_name():
+    tree = mlsysim.explain(mlsysim.evaluate("autonomous-vehicle"), "latency_margin")
+    assert [child.name for child in tree.children] == ["latency budget", "latency"]
