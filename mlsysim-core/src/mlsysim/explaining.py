@@ -100,7 +100,8 @@ def traced_answers(config: SimulationConfig) -> tuple[dict[str, Any], dict[str, 
     units : dict of str to str
         Unit of each output.
     """
-    from .evaluation import build_request, choose_solvers
+    from .choosing import choose_solvers
+    from .evaluation import build_request
     from .plugins import plugins
     from .running import load_solver
 

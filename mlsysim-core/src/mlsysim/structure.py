@@ -57,9 +57,14 @@ def _make_converter() -> cattrs.Converter:
     made.register_structure_hook(float, _strict(float, (int, float), "a number"))
     made.register_structure_hook(int | tuple[int, int], _int_or_pair)
     made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-    made.register_structure_hook_func(lambda kind: typing.get_origin(kind) is Literal, _choice)
+    made.register_structure_hook_func(_is_choice, _choice)
     made.register_structure_hook(Workload, _workload)
     return made
+
+
+def _is_choice(kind: Any) -> bool:
+    origin: Any = typing.get_origin(kind)
+    return origin is Literal
 
 
 def _choice(value: Any, kind: Any) -> Any:

@@ -24,6 +24,7 @@ from .execution.state import Kept, adapter_parameters, expert_ranks, held, ranks
 from .execution.topology import network_of
 from .formulas import parallel_constants as constants
 from .formulas.memory import headroom, usable_memory
+from .formulas.overlap import exposed_time
 from .formulas.optimizer import optimizer_traffic
 from .formulas.roofline import effective_rate, memory_time, utilisation
 from .formulas.serving import sample_rate
@@ -36,10 +37,6 @@ from .lowering.work import model_work
 __all__ = ["DistributedSolver", "Step"]
 
 Columns = Mapping[str, Any]
-TERMS = (
-    "compute", "recompute", "tensor", "context", "expert", "pipeline", "bubble", "data", "optimizer",
-)  # fmt: skip
-
 
 class Step(NamedTuple):
     """Where the time of a step goes, on the device that sets the pace; the terms sum to the step.
@@ -52,6 +49,8 @@ class Step(NamedTuple):
         Communication that computation does not hide.
     bubble : float or array, s
         Waiting for other stages.
+    offload : float or array, s
+        Copies of activations to host memory and back that computation does not hide.
     optimizer : float or array, s
         Update of the parameters.
     """
@@ -64,6 +63,7 @@ class Step(NamedTuple):
     pipeline: Any
     bubble: Any
     data: Any
+    offload: Any
     optimizer: Any
 
 
@@ -121,7 +121,7 @@ class DistributedSolver:
         layout = layout_of(c, batch, shape)
         setup = setup_of(c)
         layer, talk, kept = pieces_of(c, layout, setup, sequence)
-        step = step_of(c, layout, layer, talk, setup.machine, sequence)
+        step = step_of(c, layout, layer, talk, kept, setup.machine, sequence)
         time = _sum(step)
         answers = self._memory(c, layout, kept, sequence)
         answers |= {f"performance.breakdown_{name}": value for name, value in zip(Step._fields, step, strict=True)}
@@ -190,7 +190,7 @@ def setup_of(c: Columns) -> Setup:
 
 
 def step_of(
-    c: Columns, layout: Layout, layer: Layer, talk: Exchange, machine: Machine, sequence: Any
+    c: Columns, layout: Layout, layer: Layer, talk: Exchange, kept: Kept, machine: Machine, sequence: Any
 ) -> Step:
     """Return where the time of one step goes.
 
@@ -204,6 +204,8 @@ def step_of(
         Times of one layer for one micro-batch.
     talk : Exchange
         What it exposes of its communication.
+    kept : Kept
+        What it keeps.
     machine : Machine
         Rates.
     sequence : float or array, count
@@ -229,6 +231,8 @@ def step_of(
     weight = layers * layer.weights
     waiting = where(several, bubble(c["schedule"], layout, total, slowest, weight), 0.0 * total)
     m = layout.rounds
+    exchange, update = _update(c, wire, layout, busy, machine)
+    copies = m * layers * _copies(c, busy, kept)
     return Step(
         named(m * (layers * pure + end), "computation"),
         named(m * layers * layer.again, "recomputation"),
@@ -237,7 +241,9 @@ def step_of(
         named(m * layers * talk.expert, "expert-parallel communication"),
         named(m * hop, "messages between stages"),
         named(waiting, "pipeline bubble"),
-        *_update(c, wire, layout, busy, machine),
+        named(exchange, "exchange of gradients and parameters"),
+        named(copies, "copies to host memory"),
+        named(update, "optimizer"),
     )
 
 
@@ -268,7 +274,16 @@ def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machi
     traffic = optimizer_traffic(
         own, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
     )  # fmt: skip
-    return named(exchange, "exchange of gradients and parameters"), named(memory_time(traffic, machine.bandwidth), "optimizer")
+    return exchange, memory_time(traffic, machine.bandwidth)
+
+
+def _copies(c: Columns, layer: Layer, kept: Kept) -> Any:
+    """Return what copies of one layer's activations to host memory and back take beside its computation."""
+    if not c["offload"]:
+        return 0.0 * kept.each / c["host_rate"]
+    time = memory_time(kept.each, c["host_rate"])
+    ahead = exposed_time(layer.forward, time, constants.HIDDEN_OFFLOAD)
+    return ahead + exposed_time(layer.inputs + layer.weights, time, constants.HIDDEN_OFFLOAD)
 
 
 def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlsysim.errors import ConfigError
 from mlsysim.numeric import minimum, sqrt
+from mlsysim.records.scenario import Training
 from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers, log_sd, machine_of, steps_of_run
@@ -68,6 +70,13 @@ class SingleNodeSolver:
         SolverError
             If it needs more than one device, or a number that nobody knows.
         """
+        workload = request.scenario.workload
+        if isinstance(workload, Training) and (workload.adapter or workload.offload):
+            name = "adapter" if workload.adapter else "offload"
+            raise ConfigError(
+                f"{name} is answered for several devices only", where=f"workload.{name}",
+                remedy="Leave it out, or set system.devices to 2 or more",
+            )  # fmt: skip
         return prepare_columns(request)
 
     def compute(self, columns: Columns) -> dict[str, Any]:
@@ -263,7 +272,7 @@ def _training(c: Columns) -> dict[str, Any]:
     state = gradient_state_bytes(
         shape.parameters, c["weight_width"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
     )
-    if isinstance(shape, NetworkShape):
+    if isinstance(shape, NetworkShape) and shape.tables:
         # Gradients of tables exist only for the rows that a batch reads.
         state = state - c["gradient_width"] * (shape.tables - minimum(shape.tables, batch * shape.gathered))
     each = training_activations(

@@ -16,6 +16,7 @@ TERMS = {
     "pipeline": "messages between stages",
     "bubble": "pipeline bubble",
     "data": "gradient and parameter exchange",
+    "offload": "copies to host memory",
     "optimizer": "optimizer",
 }
 """Terms of a step, in the order in which they add up, and the words for them."""
@@ -67,7 +68,7 @@ LABELS: dict[str, str] = {
 COLUMNS: dict[str, str] = {
     **SINGLE,
     **{name: "1" for name in ("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter")},
-    "micro_batch": "sample", "imbalance": "1", "grouped": "1", "full_attention": "1",
+    "micro_batch": "sample", "host_rate": "B/s", "imbalance": "1", "grouped": "1", "full_attention": "1",
     "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
     "domain": "1", "inner_rate": "B/s", "outer_rate": "B/s", "reduced_rate": "B/s", "torus_links": "1",
     "torus_dimensions": "1", "inner_occupancy": "1", "outer_occupancy": "1",

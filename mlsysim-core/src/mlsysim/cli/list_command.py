@@ -156,7 +156,7 @@ def _shape(model: Any) -> str:
     if model.state_space is not None:
         return "state space"
     if model.transformer is None:
-        return "network"
+        return "diffusion" if model.network is not None and model.network.denoiser else "network"
     what = "decoder" if model.transformer.causal else "vision" if model.transformer.patch else "encoder"
     return what + (", experts" if model.transformer.mixture else "")
 

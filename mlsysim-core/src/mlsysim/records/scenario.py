@@ -67,6 +67,8 @@ class Training:
         Tokens of the whole run; 0 reports the step only.
     adapter : int, count
         Rank of low-rank adapters that are trained instead of the model, which then stays frozen; 0 trains all.
+    offload : bool
+        Whether activations wait for the backward pass in host memory.
     """
 
     model: str
@@ -79,6 +81,7 @@ class Training:
     samples: float = setting("sample", default=0.0, zero=True)
     tokens: float = setting("token", default=0.0, zero=True)
     adapter: int = setting("1", default=0, zero=True)
+    offload: bool = False
 
 
 @attrs.frozen

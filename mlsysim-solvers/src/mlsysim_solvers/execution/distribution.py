@@ -74,7 +74,7 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         stage = 1
     columns |= {
         "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
-        "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
+        "sequence_parallel": layout.sequence, "offload": scenario.workload.offload, "host_rate": constants.HOST_RATE, "schedule": layout.schedule, "reshard": layout.reshard,
         "context_kind": layout.context_kind, "placement": _placement(layout.placement),
         "adapter": number(scenario.workload.adapter), "frozen": scenario.workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
         "grouped": 1.0 if records["stack"].ceilings.grouped is None else records["stack"].ceilings.grouped,

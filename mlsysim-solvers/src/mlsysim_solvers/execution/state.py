@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import floor, is_array, maximum, where
+from mlsysim.numeric import floor, is_array, maximum, minimum, where
 
 from ..formulas import parallel_constants as constants
 from ..formulas.memory import logits_bytes, workspace_bytes
@@ -237,7 +237,11 @@ def _stage(
         _, gradients, optimizer = _state(c, layout, own, 0.0 * own)
     else:
         weights, gradients, optimizer = _state(c, layout, dense, experts)
-    activations = in_flight_layers(c["schedule"], layout, rank, layers) * kept.each + kept.live
+    flight = in_flight_layers(c["schedule"], layout, rank, layers)
+    if c["offload"]:
+        # One layer is on its way to host memory or back, and one computes.
+        flight = minimum(flight, 2.0)
+    activations = flight * kept.each + kept.live
     rows = layout.micro * c["sequence"] / layout.context
     # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
     width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]

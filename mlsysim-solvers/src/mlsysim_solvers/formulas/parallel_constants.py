@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = [
     "COMMUNICATION_LOG_SD", "HIDDEN_CONTEXT", "HIDDEN_DATA", "HIDDEN_EXPERT", "HIDDEN_PIPELINE", "HIDDEN_TENSOR",
     "IMBALANCE", "LONG_WAY", "OUTER_SHARE", "INNER_SHARE", "SHORT_WAY", "BUCKET_ELEMENTS", "BUCKET_PER_RANK",
-    "INNER_OCCUPANCY", "OUTER_OCCUPANCY", "LIVE_LAYERS", "DRAGONFLY_SHARE",
+    "INNER_OCCUPANCY", "OUTER_OCCUPANCY", "HIDDEN_OFFLOAD", "HOST_RATE", "LIVE_LAYERS", "DRAGONFLY_SHARE",
 ]  # fmt: skip
 
 HIDDEN_TENSOR = 0.7
@@ -56,6 +56,13 @@ INNER_OCCUPANCY = 0.15
 
 OUTER_OCCUPANCY = 0.02
 """The same through network interfaces."""
+
+HOST_RATE = 25e9
+"""Rate at which a device moves activations to and from host memory, B/s. Estimate, range 15e9 to 50e9: a 16-lane
+PCIe 4 link copies at about 26 GB/s one way."""
+
+HIDDEN_OFFLOAD = 0.9
+"""Share of those copies that hides behind computation. Estimate, range 0.7 to 1."""
 
 LIVE_LAYERS = 2.0
 """Layers whose gathered parameters are alive at once in fully sharded training: the one that computes and the

@@ -13,6 +13,7 @@ from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
+from .collectives import predict_collective
 from .kernels import predict_kernel
 from .mapping import question_for
 from .names import names
@@ -101,6 +102,12 @@ def predict(row: Measurement) -> Outcome:
 
 
 def _kernel(row: Measurement) -> Outcome:
+    if row.devices > 1:
+        answer = predict_collective(row, names())
+        factor = parse_unit(row.metric.unit).factor
+        return _outcome(
+            row, answer.value / factor, answer.log_sd, answer.assumed, device=answer.device, ideal=answer.ideal / factor
+        )
     found = predict_kernel(row, names())
     unit, kernel = parse_unit(row.metric.unit).factor, found.kernel
     return _outcome(

@@ -70,6 +70,7 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     job = Training(
         model=model, batch=batch, precision=precision, sequence=sequence,
         recompute=_recompute(row, found, assumed),  # type: ignore[arg-type]
+        offload="custom" in cell(row, "recompute") or "offload" in cell(row, "recompute"),
         adapter=LORA_RANK if lora else 0, master="" if "PURE" in cell(row, "zero_stage_or_fsdp") else "fp32",
     )  # fmt: skip
     asked = scenario(row, "training", job, found, layout, row.devices)

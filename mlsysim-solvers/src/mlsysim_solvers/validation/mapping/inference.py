@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import attrs
+
 from mlsysim.plugins import plugins
 from mlsysim.records import Inference, Parallelism, Serving
 from mlsysim.records.measurement import Measurement
