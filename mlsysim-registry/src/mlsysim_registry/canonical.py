@@ -244,7 +244,7 @@ def _value(item: Item) -> str:
     if isinstance(item, Array):
         if any(group.comment for group in item._value):
             return item.as_string().strip()
-        values = [_value(value) for value in item]
+        values = [_nested(_value(value)) for value in item]
         line = f"[{', '.join(values)}]"
         tables = any(isinstance(value, InlineTable) for value in item)
         return "[\n" + "".join(f"    {value},\n" for value in values) + "]" if values and (
@@ -252,6 +252,12 @@ def _value(item: Item) -> str:
     if isinstance(item, String) and "\n" not in item.as_string():
         return _quoted(str(item))
     return item.as_string().strip()
+
+
+def _nested(text: str) -> str:
+    """Indent a value of several lines, such as a block of layers; text and comments keep their lines."""
+    kept = any(mark in text for mark in ("#", '"""', "'''"))
+    return text if kept else text.replace("\n", "\n    ")
 
 
 def _inline(table: InlineTable) -> str:

@@ -24,8 +24,8 @@ from .execution.state import Kept, adapter_parameters, expert_ranks, held, ranks
 from .execution.topology import network_of
 from .formulas import parallel_constants as constants
 from .formulas.memory import headroom, usable_memory
-from .formulas.overlap import exposed_time
 from .formulas.optimizer import optimizer_traffic
+from .formulas.overlap import exposed_time
 from .formulas.roofline import effective_rate, memory_time, utilisation
 from .formulas.serving import sample_rate
 from .formulas.training import run_time, training_token_rate
@@ -37,6 +37,7 @@ from .lowering.work import model_work
 __all__ = ["DistributedSolver", "Step"]
 
 Columns = Mapping[str, Any]
+
 
 class Step(NamedTuple):
     """Where the time of a step goes, on the device that sets the pace; the terms sum to the step.
@@ -137,7 +138,9 @@ class DistributedSolver:
         usable = usable_memory(c["capacity"], c["utilisation"])
         left = headroom(usable, fullest.required)
         within = layout.even & (sequence <= c["shape"].context)
-        answers = {f"feasibility.{name}_memory": value for name, value in fullest._asdict().items() if name != "required"}
+        answers = {
+            f"feasibility.{name}_memory": value for name, value in fullest._asdict().items() if name != "required"
+        }
         return answers | {
             "feasibility.fits": (left >= 0.0) & within,
             "feasibility.memory_required": fullest.required,

@@ -58,7 +58,9 @@ def _order(stage: int, stages: int, rounds: int, virtual: int, schedule: str) ->
     return mixed + behind[total - warm :]
 
 
-def gantt(stages: int, rounds: int, virtual: int, forward: float, backward: float, schedule: str = "1f1b") -> list[Slot]:
+def gantt(
+    stages: int, rounds: int, virtual: int, forward: float, backward: float, schedule: str = "1f1b"
+) -> list[Slot]:
     """Play a pipeline schedule through, stage by stage.
 
     Parameters

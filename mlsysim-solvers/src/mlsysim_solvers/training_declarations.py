@@ -67,7 +67,7 @@ LABELS: dict[str, str] = {
 
 COLUMNS: dict[str, str] = {
     **SINGLE,
-    **{name: "1" for name in ("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter")},
+    **dict.fromkeys(("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter"), "1"),
     "micro_batch": "sample", "host_rate": "B/s", "imbalance": "1", "grouped": "1", "full_attention": "1",
     "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
     "domain": "1", "inner_rate": "B/s", "outer_rate": "B/s", "reduced_rate": "B/s", "torus_links": "1",
@@ -82,6 +82,10 @@ COLUMNS: dict[str, str] = {
 SETTINGS: dict[str, tuple[str, str, float]] = {
     **{name: SINGLE_SETTINGS[name] for name in SINGLE_SETTINGS if name not in ("kv_reread_ratio", "prefill_tokens")},
     "imbalance": ("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
-    "full_attention": ("1", "1 counts all query-key pairs of a causal model as its work, 0 the half that is computed", 0.0),
+    "full_attention": (
+        "1",
+        "1 counts all query-key pairs of a causal model as its work, 0 the half that is computed",
+        0.0,
+    ),
 }
 """Unit, help and default of each setting."""

@@ -20,7 +20,9 @@ def points():
     tables = packaged_tables()
     if "training" not in tables or not plugins().sources:
         pytest.skip("no data package is installed")
-    rows = [r for r in read_table(tables["training"]) if r.id.startswith(SETS) and r.devices > 1 and "LoRA" not in r.model]
+    rows = [
+        r for r in read_table(tables["training"]) if r.id.startswith(SETS) and r.devices > 1 and "LoRA" not in r.model
+    ]
     return prepare(rows)
 
 

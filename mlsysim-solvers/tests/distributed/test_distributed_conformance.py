@@ -23,9 +23,9 @@ CASE = SolverCase(
         SimulationConfig.load("gpt-175b-a100-1024", {"recompute": "full", "schedule": "gpipe", "virtual": "1"}),
     ],
     discrete=("token", "sample"),
-    never_falls={name: TIMES for name in ("sequence", "overhead", "long_base")}
+    never_falls=dict.fromkeys(("sequence", "overhead", "long_base"), TIMES)
     | {"reserve": ("feasibility.memory_required",)},
-    never_rises={name: TIMES for name in ("peak", "bandwidth", "inner_rate", "outer_rate", "long_share")}
+    never_rises=dict.fromkeys(("peak", "bandwidth", "inner_rate", "outer_rate", "long_share"), TIMES)
     | {"reserve": ("feasibility.max_micro_batch",)},
     limits={
         "arithmetic is never above the peak": lambda c, a: a["performance.hardware_utilisation"] <= UP,

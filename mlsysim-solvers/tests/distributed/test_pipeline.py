@@ -52,7 +52,9 @@ def test_overlap_never_hides_more_than_the_shorter():
 def test_a_schedule_in_text_has_one_line_for_each_stage():
     lines = list(gantt_lines(gantt(4, 8, 1, 1.0, 2.0), 60))
     assert len(lines) == 4
-    assert "." in lines[0] and "a" in lines[0] and "0" in lines[0]
+    assert "." in lines[0]
+    assert "a" in lines[0]
+    assert "0" in lines[0]
 
 
 def test_bars_leave_out_terms_that_are_nothing():

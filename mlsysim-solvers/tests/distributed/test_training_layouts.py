@@ -49,7 +49,9 @@ def test_the_terms_sum_to_the_step_exactly():
 
 
 def test_a_free_network_leaves_computation_and_bubble():
-    free = {name: 0.0 for way in ("short", "long") for name in (f"{way}_base", f"{way}_inner_step", f"{way}_outer_step")}
+    free = {
+        name: 0.0 for way in ("short", "long") for name in (f"{way}_base", f"{way}_inner_step", f"{way}_outer_step")
+    }
     c = columns(tensor=8, pipeline=8, micro_batch=1) | free | {"inner_rate": 1e30, "outer_rate": 1e30}
     found = DistributedSolver().compute(c)
     for name in ("tensor", "pipeline", "data", "context", "expert"):
@@ -67,13 +69,19 @@ def test_fully_sharded_data_parallelism_sends_half_as_much_again():
     sent = {}
     for zero in (1, 3):
         c = columns(gpt(24, 8192, 64), data=64, batch=64, zero=zero)
-        c |= {name: 0.0 for name in c if name.endswith(("_base", "_step"))} | {"inner_occupancy": 0.0, "outer_occupancy": 0.0}
+        c |= {name: 0.0 for name in c if name.endswith(("_base", "_step"))} | {
+            "inner_occupancy": 0.0,
+            "outer_occupancy": 0.0,
+        }
         c |= {"short_inner_step": 0.0, "short_outer_step": 0.0, "long_inner_step": 0.0, "long_outer_step": 0.0}
         sent[zero] = term(DistributedSolver().compute(c), "data")
     assert sent[3] / sent[1] == pytest.approx(1.5, rel=0.03)
 
 
-@pytest.mark.parametrize(("zero", "parts"), [(0, ()), (1, ("optimizer",)), (2, ("optimizer", "gradients")), (3, ("optimizer", "gradients", "weights"))])
+@pytest.mark.parametrize(
+    ("zero", "parts"),
+    [(0, ()), (1, ("optimizer",)), (2, ("optimizer", "gradients")), (3, ("optimizer", "gradients", "weights"))],
+)
 def test_zero_divides_stage_by_stage(zero, parts):
     whole, found = (answers(gpt(24, 2048, 16), data=8, batch=8, zero=z) for z in (0, zero))
     for name in ("weights", "gradients", "optimizer"):
@@ -127,7 +135,8 @@ def test_uneven_pipelines_are_legal_and_shown():
     assert any("at most 16 a stage" in note for note in c["assumptions"])
     even = DistributedSolver().compute(c)
     worse = answers(model, stack=PLAIN, tensor=8, pipeline=8, micro_batch=1, batch=64)
-    assert even["performance.step_time"] > 0 and worse["performance.step_time"] > 0
+    assert even["performance.step_time"] > 0
+    assert worse["performance.step_time"] > 0
 
 
 def test_batches_that_do_not_divide_are_padded_and_shown():
@@ -155,7 +164,9 @@ def test_busy_experts_take_longer():
 
 def test_both_ways_of_context_parallelism_divide_the_sequence():
     for kind in ("ring", "all-to-all"):
-        found = answers(LLAMA_70B, device=H100, tensor=4, context=2, batch=4, sequence=8192, precision="bf16", context_kind=kind)
+        found = answers(
+            LLAMA_70B, device=H100, tensor=4, context=2, batch=4, sequence=8192, precision="bf16", context_kind=kind
+        )
         assert term(found, "context") > 0.0
 
 
@@ -185,7 +196,12 @@ def test_arrays_answer_like_floats_and_rank_alike():
             alone = DistributedSolver().compute({**base, **one, "layer_memo": {}})
             for name in ("performance.step_time", "feasibility.memory_required", "performance.utilisation"):
                 assert math.isclose(alone[name], float(together[name][i]), rel_tol=1e-12), name
-        singles = [DistributedSolver().compute({**base, **{n: float(v[i]) for n, v in {**arrays, **extra}.items()}})["performance.step_time"] for i in range(60)]
+        singles = [
+            DistributedSolver().compute({**base, **{n: float(v[i]) for n, v in {**arrays, **extra}.items()}})[
+                "performance.step_time"
+            ]
+            for i in range(60)
+        ]
         assert list(np.argsort(steps, kind="stable")) == list(np.argsort(np.array(singles), kind="stable"))
 
 
@@ -225,4 +241,5 @@ def test_a_faster_link_is_never_slower():
 
 
 def test_nodes_of_the_cases_are_those_of_the_device():
-    assert NODE.devices == 8.0 and A100.memory.capacity == 80e9
+    assert NODE.devices == 8.0
+    assert A100.memory.capacity == 80e9

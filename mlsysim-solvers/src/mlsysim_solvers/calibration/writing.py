@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import attrs
@@ -12,6 +13,7 @@ from mlsysim.records.stack import Calibration
 __all__ = ["calibration_text", "write_stack"]
 
 _MARK = "\n[[calibrations]]\n"
+_BLOCK = re.compile(r"^(?=\[)", re.MULTILINE)
 
 
 def _number(value: float) -> str:
@@ -68,8 +70,11 @@ def write_stack(entry: Entry, new: Calibration) -> str:
     -------
     str
     """
-    head = Path(entry.path).read_text(encoding="utf-8").partition(_MARK)[0].rstrip("\n") + "\n"
+    blocks = _BLOCK.split(Path(entry.path).read_text(encoding="utf-8"))
+    others = [block.rstrip("\n") for block in blocks if not block.startswith("[[calibrations]]")]
+    place = next((i for i, block in enumerate(others) if block.startswith("[[unstated]]")), len(others))
     kept: dict[tuple[str, str], Calibration] = {(c.device, c.precision): c for c in entry.record.calibrations}
     old = kept.get((new.device, new.precision))
     kept[new.device, new.precision] = old if old is not None and _same(old, new) else new
-    return head + "".join(calibration_text(kept[key]) for key in sorted(kept))
+    fitted = [calibration_text(kept[key]).strip("\n") for key in sorted(kept)]
+    return "\n\n".join([*others[:place], *fitted, *others[place:]]) + "\n"

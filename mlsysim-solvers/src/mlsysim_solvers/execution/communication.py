@@ -25,7 +25,7 @@ TREE_SHARE = 0.9
 
 
 def _silent(size: Any, time: Any) -> Any:
-    """A group of one says nothing."""
+    """Let a group of one say nothing."""
     return where(size > 1.0, time, 0.0 * time)
 
 

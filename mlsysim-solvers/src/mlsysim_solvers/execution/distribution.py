@@ -7,20 +7,19 @@ from typing import Any
 
 import attrs
 
-from mlsysim.errors import ConfigError, SolverError
-from mlsysim.names import did_you_mean
+from mlsysim.errors import SolverError
 from mlsysim.records.infrastructure import Link
 from mlsysim.records.model import Model
 from mlsysim.records.scenario import Parallelism, Scenario, Training
 from mlsysim.shapes import parameters
 
 from ..formulas import parallel_constants as constants
-from ..formulas.constants import ATTENTION_CEILING
 from ..formulas.collectives import oversubscribed_rate
+from ..formulas.constants import ATTENTION_CEILING
 from ..formulas.roofline import achieved_share
 from ..lowering.shape import TransformerShape, number
+from .layout_checks import check_layout, placement_of
 from .preparation import prepare_columns
-from .topology import DIMENSIONS
 
 __all__ = ["distributed_columns"]
 
@@ -66,19 +65,24 @@ def distributed_columns(request: Any) -> dict[str, Any]:
             f"{records['model'].name} is a layer list, and the distributed solver answers transformers",
             where="workload.model", remedy="Set system.devices to 1",
         )  # fmt: skip
-    _check(layout, shape, scenario, columns)
+    check_layout(layout, shape, int(scenario.workload.batch), int(columns["sequence"]))
     settings = request.settings
-    columns |= {name: number(getattr(layout, name)) for name in ("data", "tensor", "pipeline", "context", "expert", "virtual")}
+    columns |= {
+        name: number(getattr(layout, name)) for name in ("data", "tensor", "pipeline", "context", "expert", "virtual")
+    }
     features, stage = columns["features"], layout.zero
     if features.sharded_optimizer and stage == 0:
         stage = 1
+    workload = scenario.workload
+    grouped = records["stack"].ceilings.grouped
     columns |= {
         "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
-        "sequence_parallel": layout.sequence, "offload": scenario.workload.offload, "host_rate": constants.HOST_RATE, "schedule": layout.schedule, "reshard": layout.reshard,
-        "context_kind": layout.context_kind, "placement": _placement(layout.placement),
-        "adapter": number(scenario.workload.adapter), "frozen": scenario.workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
-        "grouped": 1.0 if records["stack"].ceilings.grouped is None else records["stack"].ceilings.grouped,
-        "full_attention": settings.get("full_attention", 0.0), "layer_memo": {}, "layer_key": (),
+        "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
+        "context_kind": layout.context_kind, "placement": placement_of(layout.placement),
+        "offload": workload.offload, "host_rate": constants.HOST_RATE, "adapter": number(workload.adapter),
+        "frozen": workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
+        "grouped": 1.0 if grouped is None else grouped, "full_attention": settings.get("full_attention", 0.0),
+        "layer_memo": {},
     }  # fmt: skip
     share = attention_share(records["stack"], scenario.system.device)
     if share is not None and settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
@@ -108,7 +112,10 @@ def _lengthened(model: Model, sequence: int) -> tuple[Model, list[str]]:
     transformer = model.transformer
     if transformer is None or sequence <= transformer.context:
         return model, []
-    note = f"{model.name} is trained on {sequence} tokens at once, more than the {transformer.context:g} that it was published with"
+    note = (
+        f"{model.name} is trained on {sequence} tokens at once, more than the {transformer.context:g} that it was "
+        "published with"
+    )
     return attrs.evolve(model, transformer=attrs.evolve(transformer, context=sequence)), [note]
 
 
@@ -120,91 +127,6 @@ def settled(scenario: Scenario) -> tuple[Parallelism, list[str]]:
             f"layout: fully sharded data parallelism over {devices} devices (set [parallelism])"
         ]
     return layout, []
-
-
-def _placement(text: str) -> tuple[str, ...]:
-    order = tuple(part.strip() for part in text.split(",") if part.strip())
-    for name in order:
-        if name not in DIMENSIONS:
-            raise ConfigError(
-                f"{name!r} is no dimension of a layout", where="parallelism.placement",
-                remedy=did_you_mean(name, DIMENSIONS) or f"Order {', '.join(DIMENSIONS)}",
-            )  # fmt: skip
-    if sorted(order) != sorted(DIMENSIONS):
-        raise ConfigError(
-            f"{text!r} does not name each dimension once", where="parallelism.placement",
-            remedy=f"Order {', '.join(DIMENSIONS)}",
-        )  # fmt: skip
-    return order
-
-
-def _legal(limit: int, *, up_to: int = 10**9) -> str:
-    return ", ".join(str(d) for d in range(1, min(limit, up_to) + 1) if limit % d == 0)
-
-
-def _nearest(value: int, limit: int) -> str:
-    legal = [d for d in range(1, limit + 1) if limit % d == 0]
-    below, above = max((d for d in legal if d <= value), default=1), min((d for d in legal if d >= value), default=limit)
-    return f"Nearest legal values: {below}" + (f" and {above}" if above != below else "")
-
-
-def _check(layout: Parallelism, shape: TransformerShape, scenario: Scenario, columns: Mapping[str, Any]) -> None:
-    batch = int(scenario.workload.batch)
-    sequence = int(columns["sequence"])
-    if batch < layout.data:
-        raise ConfigError(
-            f"a batch of {batch} leaves some of {layout.data} data-parallel ranks without a sample",
-            where="parallelism.data", remedy=_nearest(layout.data, batch),
-        )  # fmt: skip
-    if layout.micro_batch > -(-batch // layout.data):
-        raise ConfigError(
-            f"a micro-batch of {layout.micro_batch} is more than the {-(-batch // layout.data)} samples of a rank",
-            where="parallelism.micro_batch", remedy=f"At most {-(-batch // layout.data)}",
-        )  # fmt: skip
-    if layout.context > 1 and sequence % layout.context:
-        raise ConfigError(
-            f"context = {layout.context} does not divide a sequence of {sequence} tokens",
-            where="parallelism.context", remedy=_nearest(layout.context, sequence),
-        )  # fmt: skip
-    if layout.context_kind == "all-to-all" and layout.context > shape.kv_heads / min(layout.tensor, shape.kv_heads):
-        raise ConfigError(
-            f"all-to-all context = {layout.context} exceeds the key-value heads of a tensor-parallel rank",
-            where="parallelism.context", remedy='Use context_kind = "ring", or a smaller degree',
-        )  # fmt: skip
-    group = layout.data * layout.context * (layout.tensor if layout.expert > 1 else 1)
-    if group % layout.expert:
-        raise ConfigError(
-            f"expert = {layout.expert} does not divide the {group} devices that share a stage",
-            where="parallelism.expert", remedy=_nearest(layout.expert, group),
-        )  # fmt: skip
-    if layout.expert > 1 and not shape.experts:
-        raise ConfigError("the model has no experts", where="parallelism.expert", remedy="Set it to 1")
-    if layout.virtual > 1 and layout.pipeline == 1:
-        raise ConfigError(
-            "one stage has nothing to interleave", where="parallelism.virtual", remedy="Set it to 1, or pipeline > 1"
-        )
-    if layout.pipeline * layout.virtual > shape.layers + 2:
-        raise ConfigError(
-            f"{layout.pipeline} stages of {layout.virtual} chunks are more than {shape.layers:g} layers",
-            where="parallelism.virtual", remedy=f"At most {int(shape.layers // layout.pipeline)}",
-        )  # fmt: skip
-    if layout.zero == 3 and layout.pipeline > 1:
-        raise ConfigError(
-            "fully sharded parameters would be gathered for every micro-batch of every stage",
-            where="parallelism.zero", remedy="Use zero = 1 with a pipeline",
-        )  # fmt: skip
-    if layout.shard and (layout.data * layout.context) % layout.shard:
-        raise ConfigError(
-            f"shard = {layout.shard} does not divide {layout.data * layout.context} data-parallel ranks",
-            where="parallelism.shard", remedy=_nearest(layout.shard, layout.data * layout.context),
-        )  # fmt: skip
-    if layout.virtual > 1 and layout.schedule != "1f1b":
-        raise ConfigError(
-            f"{layout.schedule} does not interleave", where="parallelism.schedule", remedy='Use "1f1b", or virtual = 1'
-        )
-    if layout.sequence and layout.tensor == 1:
-        raise ConfigError("sequence parallelism divides over a tensor-parallel group, and there is none",
-                          where="parallelism.sequence", remedy="Leave it out")  # fmt: skip
 
 
 def _parameters(model: Model) -> dict[str, Any]:
@@ -310,7 +232,10 @@ def _plain(device: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
     peak = device.compute.peak.get("bf16") or device.compute.peak.get("fp16")
     if peak is None or peak.dense is None:
         return {}
-    return {"plain_peak": peak.dense, "achieved_plain": 1.0 if peak.achieved is None else achieved_share(peak.achieved, peak.dense)}
+    return {
+        "plain_peak": peak.dense,
+        "achieved_plain": 1.0 if peak.achieved is None else achieved_share(peak.achieved, peak.dense),
+    }
 
 
 def _notes(layout: Parallelism, shape: TransformerShape, columns: Mapping[str, Any]) -> list[str]:
@@ -321,15 +246,21 @@ def _notes(layout: Parallelism, shape: TransformerShape, columns: Mapping[str, A
         ends = 2 if features.ends_as_layers else 0
         most = -(-(int(shape.layers) + ends) // chunks) * layout.virtual
         what = " with embedding and output projection as a layer each" if ends else ""
-        notes.append(f"{shape.layers:g} layers on {layout.pipeline} stages{what}: at most {most} a stage, the first and last have fewer")
+        notes.append(
+            f"{shape.layers:g} layers on {layout.pipeline} stages{what}: at most {most} a stage, "
+            "the first and last have fewer"
+        )
     batch, data = int(columns["batch"]), layout.data
     micro = layout.micro_batch or -(-batch // data)
     rounds = -(-batch // (data * micro))
     padded = rounds if layout.virtual == 1 else -(-rounds // layout.pipeline) * layout.pipeline
     if padded * data * micro != batch:
-        notes.append(f"a batch of {batch} is padded to {padded * data * micro}: {padded} micro-batches of {micro} on {data} ranks")
+        notes.append(
+            f"a batch of {batch} is padded to {padded * data * micro}: {padded} micro-batches of {micro} "
+            f"on {data} ranks"
+        )
     if layout.tensor > shape.kv_heads and not shape.latent:
         notes.append(f"{layout.tensor} tensor-parallel ranks keep copies of {shape.kv_heads:g} key-value heads")
     if columns["zero"] != layout.zero:
-        notes.append(f"the optimizer is sharded over the data-parallel group, as the stack does by default")
+        notes.append("the optimizer is sharded over the data-parallel group, as the stack does by default")
     return notes

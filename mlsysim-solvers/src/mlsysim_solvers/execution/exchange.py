@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import ceil, maximum, minimum, where
 
 from ..formulas import parallel_constants as constants
-from ..formulas.overlap import exposed_time, slowed_time
 from ..formulas.mixture import distinct_experts
+from ..formulas.overlap import exposed_time, slowed_time
 from .communication import all_gather, all_reduce, all_to_all, message
 from .layers import Layer
 from .schedule import Layout
@@ -163,13 +163,19 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     # Two sums over the group in each direction: after attention and after the MLP.
     if c["sequence_parallel"]:
         one = all_gather(wire.network, group, volume)
-        ahead, behind = _visible(c, able, hidden, fore, 4.0 * one, group), _visible(c, able, hidden, back, 4.0 * one, group)
+        ahead, behind = (
+            _visible(c, able, hidden, fore, 4.0 * one, group),
+            _visible(c, able, hidden, back, 4.0 * one, group),
+        )
         if not c["frozen"]:
             # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
             behind = behind + exposed_time(back + behind, 2.0 * one, hidden)
     else:
         one = all_reduce(wire.network, group, volume)
-        ahead, behind = _visible(c, able, hidden, fore, 2.0 * one, group), _visible(c, able, hidden, back, 2.0 * one, group)
+        ahead, behind = (
+            _visible(c, able, hidden, fore, 2.0 * one, group),
+            _visible(c, able, hidden, back, 2.0 * one, group),
+        )
     # What is exposed is time in which the next kind of communication can hide: each rides on those before it.
     near = _context(c, wire, layout, fore + ahead, back + behind, rows)
     far = _expert(c, wire, layout, layer, fore + ahead + near[0], back + behind + near[1], rows)
@@ -257,9 +263,7 @@ def _buckets(elements: Any, ranks: Any) -> Any:
     return ceil(elements / maximum(constants.BUCKET_ELEMENTS + 0.0 * ranks, constants.BUCKET_PER_RANK * ranks))
 
 
-def replica_exchange(
-    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any
-) -> Any:
+def replica_exchange(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any) -> Any:
     """Return the exposed exchange of gradients and parameters of one step.
 
     Parameters
@@ -303,10 +307,10 @@ def replica_exchange(
 
 def _expert_replicas(wire: Wire, layout: Layout) -> Group:
     size = maximum(layout.data * layout.context * where(layout.expert > 1.0, layout.tensor, 1.0) / layout.expert, 1.0)
-    return group_of(wire.network, size, wire_stride(wire, layout))
+    return group_of(wire.network, size, expert_stride(layout))
 
 
-def wire_stride(wire: Wire, layout: Layout) -> Any:
+def expert_stride(layout: Layout) -> Any:
     """Return the distance of devices that hold the same experts."""
     return where(layout.expert > 1.0, layout.expert, layout.tensor)
 

@@ -122,9 +122,9 @@ def _direct(setup: Setup, division: Division, batch: Any, sequence: Any) -> Laye
     inputs, weights = _split(backward(table, fused_attention=fused))
     if setup.frozen:
         # The model's own weights have no gradients; the adapters' have.
-        own = adapters(shape, setup.plain, division, setup.adapter, batch / division.context * sequence)
-        more, weights = _split(backward(own, fused_attention=fused))
-        table, inputs = table + own, inputs + more
+        beside = adapters(shape, setup.plain, division, setup.adapter, batch / division.context * sequence)
+        more, weights = _split(backward(beside, fused_attention=fused))
+        table, inputs = table + beside, inputs + more
     ahead, back, own, again = (_time(part, machine) for part in (table, inputs, weights, _again(table, setup)))
     n = shape.layers
     first = lookup(shape, setup.plain, division, batch, sequence)
@@ -138,7 +138,8 @@ def _direct(setup: Setup, division: Division, batch: Any, sequence: Any) -> Laye
     mixed = [row for row in (*table, *inputs, *weights) if row.kind == "grouped_gemm"]
     return Layer(
         named(ahead.time / n, "layer, forward"), named(back.time / n, "layer, gradients of inputs"),
-        named(own.time / n, "layer, gradients of weights"), named(again.time / n, "layer, recomputed"), named(ends, "embedding"),
+        named(own.time / n, "layer, gradients of weights"), named(again.time / n, "layer, recomputed"),
+        named(ends, "embedding"),
         named(out + behind, "output projection and loss"), out,
         (ahead.compute + back.compute + own.compute + again.compute) / n,
         (ahead.overhead + back.overhead + own.overhead + again.overhead) / n,
@@ -148,6 +149,7 @@ def _direct(setup: Setup, division: Division, batch: Any, sequence: Any) -> Laye
 
 def _slice(setup: Setup, rows: Any) -> Setup:
     """Return the setup for some rows of a sweep."""
+
     def part(record: Any) -> Any:
         return type(record)(*(v[rows] if is_array(v) else v for v in record))
 

@@ -88,7 +88,9 @@ def layout_of(c: Mapping[str, Any], batch: Any, shape: TransformerShape) -> Layo
     first = where(several, middle - half, layers + 0.0 * middle)
     last = where(several, middle - half - minimum(missing, middle - half), layers + 0.0 * middle)
     fullest = where(several, where(p > 2.0, middle, maximum(first, last)), layers + 0.0 * middle)
-    return Layout(d, t, p, k, c["expert"], v, d * t * p * k, micro, rounds, fullest, first, last, missing <= middle * (p - 1.0))
+    return Layout(
+        d, t, p, k, c["expert"], v, d * t * p * k, micro, rounds, fullest, first, last, missing <= middle * (p - 1.0)
+    )
 
 
 def bubble(schedule: str, layout: Layout, total: Any, slowest: Any, weight: Any) -> Any:

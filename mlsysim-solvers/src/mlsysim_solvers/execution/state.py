@@ -160,9 +160,7 @@ def _products(c: Mapping[str, Any]) -> Any:
     return s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim + 2.0 * s.hidden + s.matrices * mlp / s.layers
 
 
-def _layers_kept(
-    c: Mapping[str, Any], rows: Any, batch: Any, kept: Mapping[str, Any], recompute: str
-) -> Any:
+def _layers_kept(c: Mapping[str, Any], rows: Any, batch: Any, kept: Mapping[str, Any], recompute: str) -> Any:
     """Return what a layer keeps whose passes are not done again."""
     shape, features = c["shape"], c["features"]
     widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
@@ -174,7 +172,9 @@ def _layers_kept(
     saved = c["activation_width"] - c["operand_width"] if narrow else 0.0
     if c["frozen"]:
         # Frozen weights have no gradients: inputs of the MLP's products are not needed again.
-        dropped = workspace_bytes(rows, s.hidden / kept["sequence_shards"] + mlp / kept["tensor"], c["activation_width"])
+        dropped = workspace_bytes(
+            rows, s.hidden / kept["sequence_shards"] + mlp / kept["tensor"], c["activation_width"]
+        )
         less = dropped + saved * rows * (s.hidden / kept["sequence_shards"] + s.matrices * mlp / kept["tensor"])
     elif narrow:
         own = s.norm_passes * s.hidden / kept["sequence_shards"] + (s.matrices + 1.0) * mlp / kept["tensor"]
@@ -248,7 +248,9 @@ def _stage(
     logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, shape.vocab if shape.head else 0.0, width)
     gathered: Any = 0.0 * activations
     if c["zero"] == 3:
-        each = (c["layer_parameters"] / layout.tensor + c["expert_parameters"] / where(layout.expert > 1.0, layout.expert, layout.tensor))
+        each = c["layer_parameters"] / layout.tensor + c["expert_parameters"] / where(
+            layout.expert > 1.0, layout.expert, layout.tensor
+        )
         gathered = constants.LIVE_LAYERS * workspace_bytes(1.0, each, c["gathered_width"] + c["sent_width"])
         ends_once = (c["first_parameters"] + (0.0 if c["tied"] else c["last_parameters"])) / layout.tensor
         gathered = gathered + ends_once * c["gathered_width"]
@@ -256,7 +258,9 @@ def _stage(
             gathered = gathered + dense * c["gathered_width"]
     reserve = c["reserve"] + 0.0 * activations
     required = weights + gradients + optimizer + activations + logits + gathered + reserve
-    return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), (activations + logits) / layout.micro
+    return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), (
+        activations + logits
+    ) / layout.micro
 
 
 def adapter_parameters(c: Mapping[str, Any], layout: Layout, layers: Any) -> Any:

@@ -144,6 +144,12 @@ def group_of(network: Network, size: Any, stride: Any) -> Group:
     nodes = node_count(size, members)
     inner = network.inner
     if network.dimensions is not None:
-        inner = torus_rate(network.inner_links, inner, where(members > 1.0, members, 2.0 * members / members), network.domain, network.dimensions)
+        inner = torus_rate(
+            network.inner_links,
+            inner,
+            where(members > 1.0, members, 2.0 * members / members),
+            network.domain,
+            network.dimensions,
+        )
     rate = where(nodes > 1.0, bus_rate(inner, network.outer, members), inner * (size / size))
     return Group(size, members, nodes, rate, inner, network.outer)

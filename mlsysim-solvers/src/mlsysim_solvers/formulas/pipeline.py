@@ -8,8 +8,16 @@ from mlsysim.formula import formula
 from mlsysim.numeric import ceil, maximum, minimum
 
 __all__ = [
-    "bubble_time", "bubble_fraction", "chunk_slots", "in_flight_chunks", "local_batch", "micro_batches", "padded_micro_batches", "stage_slots",
-    "steady_time", "zero_bubble_time",
+    "bubble_fraction",
+    "bubble_time",
+    "chunk_slots",
+    "in_flight_chunks",
+    "local_batch",
+    "micro_batches",
+    "padded_micro_batches",
+    "stage_slots",
+    "steady_time",
+    "zero_bubble_time",
 ]  # fmt: skip
 
 

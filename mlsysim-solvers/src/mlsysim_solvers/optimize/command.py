@@ -33,8 +33,12 @@ def add_optimize_command(commands: Any) -> None:
     one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
     one.add_argument("--goal", choices=("step-time", "cost", "energy", "devices"), default="step-time",
                      help="shortest step, least device time per sample (cost and energy), or fewest devices")  # fmt: skip
-    one.add_argument("--devices", default="", metavar="N,N", help="numbers of devices to try; the scenario's by default")
-    one.add_argument("--within", default="", metavar="TIME", help="longest step allowed, for the goals other than step-time")
+    one.add_argument(
+        "--devices", default="", metavar="N,N", help="numbers of devices to try; the scenario's by default"
+    )
+    one.add_argument(
+        "--within", default="", metavar="TIME", help="longest step allowed, for the goals other than step-time"
+    )
     one.add_argument("--exhaustive", action="store_true", help="evaluate every layout that fits, without bounds")
     one.add_argument("--plot", metavar="FILE", help="draw where the step goes and the pipeline: .svg, .png or .pdf")
     one.set_defaults(run=_run)
@@ -103,7 +107,9 @@ def _run(args: argparse.Namespace) -> int:
     for line in report(chosen, args.goal):
         print(line)
     if not able and chosen.best is not None:
-        print(f"no number of devices reaches a step of {args.within}: relax --within by {chosen.best.step / limit - 1.0:.0%}")
+        print(
+            f"no number of devices reaches a step of {args.within}: relax --within by {chosen.best.step / limit - 1.0:.0%}"
+        )
     if args.plot and chosen.best is not None:
         from ..pictures import plot_step
 

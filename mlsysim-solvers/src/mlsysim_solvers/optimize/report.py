@@ -11,7 +11,15 @@ from .search import Candidate, Found
 
 __all__ = ["describe", "reason_lost", "report", "table"]
 
-_SHORT = {"data": "d", "tensor": "t", "pipeline": "p", "context": "c", "expert": "e", "virtual": "v", "micro_batch": "b"}
+_SHORT = {
+    "data": "d",
+    "tensor": "t",
+    "pipeline": "p",
+    "context": "c",
+    "expert": "e",
+    "virtual": "v",
+    "micro_batch": "b",
+}
 
 
 def describe(candidate: Candidate) -> str:

@@ -9,9 +9,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from mlsysim.choosing import choose_solvers
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError
-from mlsysim.evaluation import build_request, choose_solvers
+from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism
 
@@ -25,7 +26,7 @@ from ..lowering.parallel import Division
 from ..training_declarations import TERMS
 from .space import AXES, Choice, Space, layouts
 
-__all__ = ["Candidate", "Found", "GOALS", "lower_bound", "search", "search_columns"]
+__all__ = ["GOALS", "Candidate", "Found", "lower_bound", "search", "search_columns"]
 
 GOALS = ("step-time", "cost", "energy", "devices")
 """What may be optimised."""

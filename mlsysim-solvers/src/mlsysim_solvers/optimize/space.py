@@ -88,10 +88,12 @@ def choices(columns: Mapping[str, Any]) -> list[Choice]:
     return [Choice(r, s, z) for r in kinds for s in (False, True) for z in (1, 3)]
 
 
-def _rows(shape: TransformerShape, devices: int, batch: int, sequence: int, ends: int, choice: Choice) -> Iterator[tuple[int, ...]]:
+def _rows(
+    shape: TransformerShape, devices: int, batch: int, sequence: int, ends: int, choice: Choice
+) -> Iterator[tuple[int, ...]]:
     layers, experts = int(shape.layers), int(shape.experts)
     for t in divisors(int(shape.heads)):
-        if devices % t or choice.sequence != (t > 1) and choice.sequence:
+        if devices % t or (choice.sequence != (t > 1) and choice.sequence):
             continue
         for p in divisors(devices // t):
             if p > layers or (choice.zero == 3 and p > 1):
@@ -103,7 +105,12 @@ def _rows(shape: TransformerShape, devices: int, batch: int, sequence: int, ends
                 if batch % d:
                     continue
                 own = batch // d
-                chunks = [1] if p == 1 else [v for v in range(1, layers // p + 1) if not layers % (p * v) or not (layers + ends) % (p * v)] or [1]
+                chunks = (
+                    [1]
+                    if p == 1
+                    else [v for v in range(1, layers // p + 1) if not layers % (p * v) or not (layers + ends) % (p * v)]
+                    or [1]
+                )
                 spread = [e for e in divisors(experts) if (d * c * t) % e == 0 and e <= d * c * t] if experts else [1]
                 for b in divisors(own):
                     for v in chunks:

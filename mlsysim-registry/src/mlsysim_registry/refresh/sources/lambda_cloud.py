@@ -11,7 +11,6 @@ from mlsysim.refreshing import Datum, Refresher
 __all__ = ["LambdaCloud"]
 
 TYPES = {
-    "gpu_1x_gh200": "lambda-1x-gh200",
     "gpu_1x_h100_pcie": "lambda-1x-h100-pcie",
     "gpu_1x_h100_sxm5": "lambda-1x-h100-sxm",
     "gpu_8x_a100": "lambda-8x-a100-40gb",
