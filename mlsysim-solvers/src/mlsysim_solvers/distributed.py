@@ -20,7 +20,7 @@ from .execution.exchange import Exchange, Wire, replica_exchange, stage_message,
 from .execution.layers import Layer, Setup
 from .execution.pieces import pieces_of
 from .execution.schedule import Layout, bubble, layout_of
-from .execution.state import Kept, adapter_parameters, expert_ranks, held, ranks_of, stage_parameters
+from .execution.state import Held, Kept, adapter_parameters, expert_ranks, held, ranks_of, stage_parameters
 from .execution.topology import network_of
 from .formulas import parallel_constants as constants
 from .formulas.memory import headroom, usable_memory
@@ -127,7 +127,7 @@ class DistributedSolver:
         answers = self._memory(c, layout, kept, sequence)
         answers |= {f"performance.breakdown_{name}": value for name, value in zip(Step._fields, step, strict=True)}
         answers |= _rates(c, layout, batch, sequence, time)
-        spread = _log_sd(c, layout, layer, step, time)
+        spread = _log_sd(c, layer, step, time)
         for name in _SPREAD:
             if name in answers:
                 answers[f"{name}.log_sd"] = spread
@@ -147,7 +147,7 @@ class DistributedSolver:
             "feasibility.memory_usable": usable + 0.0 * fullest.required,
             "feasibility.headroom": left,
             "feasibility.max_micro_batch": largest,
-            "feasibility.memory_required.log_sd": c["reserve"] / fullest.required * sqrt(c["var_reserve"]),
+            "feasibility.memory_required.log_sd": _memory_log_sd(c, fullest),
         }
 
 
@@ -275,7 +275,8 @@ def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machi
     if c["zero"] >= 1:
         own = dense / ranks + experts / expert_ranks(layout, ranks) if c["shape"].experts else dense / ranks
     traffic = optimizer_traffic(
-        own, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
+        own, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
+        c["state_width"],
     )  # fmt: skip
     return exchange, memory_time(traffic, machine.bandwidth)
 
@@ -311,7 +312,15 @@ def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> 
     return answers
 
 
-def _log_sd(c: Columns, layout: Layout, layer: Layer, step: Step, time: Any) -> Any:
+def _memory_log_sd(c: Columns, fullest: Held) -> Any:
+    """Return the spread of the memory's logarithm: model state is certain, the rest is up to the allocator."""
+    passing = fullest.activations + fullest.logits + fullest.gathered
+    loose = passing / fullest.required * constants.ACTIVATION_LOG_SD
+    kept = fullest.reserve / fullest.required
+    return sqrt(kept * kept * c["var_reserve"] + loose * loose)
+
+
+def _log_sd(c: Columns, layer: Layer, step: Step, time: Any) -> Any:
     """Return the spread of a step's logarithm from the shares of its terms."""
     talk = step.tensor + step.context + step.expert + step.pipeline + step.data
     own = layer.forward + layer.inputs + layer.weights + layer.again

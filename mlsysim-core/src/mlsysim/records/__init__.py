@@ -14,9 +14,9 @@ from .stack import Calibration, Ceilings, Features, Stack, Tile
 
 __all__ = [
     "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die", "EncoderDecoder",
-    "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model", "Network",
-    "Node", "Parallelism", "Peak", "Place", "Port", "Power", "Price", "Rack", "Scenario", "Serving", "Site", "Stack",
-    "StateSpace", "Switch", "System", "Tile", "Training", "Transformer", "Workload", "singular",
+    "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model",
+    "Network", "Node", "Parallelism", "Peak", "Place", "Port", "Power", "Price", "Rack", "Scenario", "Serving", "Site",
+    "Stack", "StateSpace", "Switch", "System", "Tile", "Training", "Transformer", "Workload", "singular",
 ]  # fmt: skip
 
 KINDS: dict[str, type] = {

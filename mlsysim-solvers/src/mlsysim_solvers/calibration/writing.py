@@ -16,6 +16,21 @@ _MARK = "\n[[calibrations]]\n"
 _BLOCK = re.compile(r"^(?=\[)", re.MULTILINE)
 
 
+_NUMBERS = {
+    "sigma": "", "compute": "", "memory": "", "overhead": " s", "reserve": " B", "error": "", "left_out_error": "",
+    "left_out_sd": "", "left_out_coverage": "",
+}  # fmt: skip
+_WIDTH = 120
+
+
+def _rows(ids: tuple[str, ...]) -> list[str]:
+    """Write ids in one line where they fit, else one a line."""
+    line = "rows = [" + ", ".join(f'"{row}"' for row in ids) + "]"
+    if len(line) <= _WIDTH:
+        return [line]
+    return ["rows = [", *(f'    "{row}",' for row in ids), "]"]
+
+
 def _number(value: float) -> str:
     return repr(float(value))
 
@@ -33,22 +48,14 @@ def calibration_text(found: Calibration) -> str:
     str
         A TOML table of the array ``calibrations``.
     """
-    lines = [f'device = "{found.device}"', f'precision = "{found.precision}"']
-    for name, unit in (("compute", ""), ("memory", ""), ("overhead", " s"), ("reserve", " B")):
+    lines = [f'device = "{found.device}"', f'precision = "{found.precision}"', *_rows(found.rows)]
+    lines += [f'command = "{found.command}"', f'version = "{found.version}"', f'date = "{found.date}"']
+    for name, unit in _NUMBERS.items():
         value = getattr(found, name)
         if value is not None:
             lines.append(f'{name} = "{_number(value)}{unit}"')
-    lines.append(f'sigma = "{_number(found.sigma)}"')
-    rows = ", ".join("[" + ", ".join(map(_number, row)) + "]" for row in found.covariance)
-    lines.append(f"covariance = [{rows}]")
-    for name in ("error", "left_out_error", "left_out_sd", "left_out_coverage"):
-        value = getattr(found, name)
-        if value is not None:
-            lines.append(f'{name} = "{_number(value)}"')
-    lines.append("rows = [")
-    lines += [f'    "{row}",' for row in found.rows]
-    lines.append("]")
-    lines += [f'command = "{found.command}"', f'version = "{found.version}"', f'date = "{found.date}"']
+    covariance = ", ".join("[" + ", ".join(map(_number, row)) + "]" for row in found.covariance)
+    lines.append(f"covariance = [{covariance}]")
     return _MARK + "\n".join(lines) + "\n"
 
 

@@ -120,10 +120,9 @@ def shape_notes(workload: Workload, shape: Any) -> tuple[str, ...]:
     """
     if isinstance(shape, PairShape) and shape.bins and isinstance(workload, Serving):
         windows = _windows(shape, workload)
-        return (
-            f"{workload.audio:g} s of speech are padded to {windows:g} x {shape.span:g} s, one after another, each with "
-            f"{workload.output / windows:g} tokens of the answer; input in tokens is not used",
-        )
+        share = workload.output / windows
+        padded = f"{workload.audio:g} s of speech are padded to {windows:g} x {shape.span:g} s, one after another"
+        return (f"{padded}, each with {share:g} tokens of the answer; input in tokens is not used",)
     if isinstance(workload, Inference) and workload.steps:
         return ("the denoising network alone: text encoder and image decoder are not part of it",)
     return ()

@@ -136,17 +136,17 @@ def _shape(model: Model, workload: Workload, *, beyond: bool) -> Any:
 def _check_image(model: Model, workload: Workload) -> None:
     if isinstance(workload, Serving):
         raise ConfigError(
-            f"{model.name} reads images and generates no text",
+            f"{model.name} generates no text",
             where="workload.model", remedy='Use kind = "inference"',
         )  # fmt: skip
     if workload.sequence:
         raise ConfigError(
-            f"{model.name} reads images, and the workload gives a sequence of {workload.sequence} tokens",
+            f"{model.name} reads no tokens, and the workload gives a sequence of {workload.sequence} tokens",
             where="workload.sequence", remedy="Leave it out",
         )  # fmt: skip
     if isinstance(workload, Training) and workload.tokens:
         raise ConfigError(
-            f"{model.name} reads images, and the run is given in tokens",
+            f"{model.name} reads no tokens, and the run is given in tokens",
             where="workload.tokens", remedy="Give samples instead",
         )  # fmt: skip
 

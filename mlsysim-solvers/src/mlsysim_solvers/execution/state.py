@@ -204,11 +204,12 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
     one = layout.pipeline == 1.0
     embed, tail = c["first_parameters"], c["last_parameters"]
     both = embed + (0.0 if c["tied"] else tail)
+    none, several = 0.0 * layout.data, layout.pipeline > 2.0
     stages = (
-        (0.0, layout.first, where(one, both + 0.0 * layout.data, embed + 0.0 * layout.data), one),
-        (layout.pipeline - 1.0, layout.last, where(one, both + 0.0 * layout.data, tail + 0.0 * layout.data), True),
-        (where(layout.pipeline > 2.0, 1.0, 0.0) + 0.0 * layout.data, where(layout.pipeline > 2.0, layout.middle, layout.first), 0.0 * layout.data, False),
-    )  # fmt: skip
+        (0.0, layout.first, where(one, both + none, embed + none), one),
+        (layout.pipeline - 1.0, layout.last, where(one, both + none, tail + none), True),
+        (where(several, 1.0 + none, none), where(several, layout.middle, layout.first), none, False),
+    )
     fullest: Held | None = None
     largest: Any = None
     usable = c["capacity"] * c["utilisation"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ACTIVATION_LOG_SD",
     "BUCKET_ELEMENTS",
     "BUCKET_PER_RANK",
     "COMMUNICATION_LOG_SD",
@@ -79,6 +80,10 @@ PCIe 4 link copies at about 26 GB/s one way."""
 
 HIDDEN_OFFLOAD = 0.9
 """Share of those copies that hides behind computation. Estimate, range 0.7 to 1."""
+
+ACTIVATION_LOG_SD = 0.12
+"""Spread of the memory for activations, natural-log units. Estimate, range 0.05 to 0.2: what a framework keeps
+beside the tensors of the formulas, and what its allocator wastes."""
 
 LIVE_LAYERS = 2.0
 """Layers whose gathered parameters are alive at once in fully sharded training: the one that computes and the

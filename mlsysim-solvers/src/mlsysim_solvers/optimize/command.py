@@ -31,8 +31,10 @@ def add_optimize_command(commands: Any) -> None:
     )  # fmt: skip
     one.add_argument("scenario", help="a scenario file, or the name of a packaged one; its [parallelism] is ignored")
     one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
-    one.add_argument("--goal", choices=("step-time", "cost", "energy", "devices"), default="step-time",
-                     help="shortest step, least device time per sample (cost and energy), or fewest devices")  # fmt: skip
+    one.add_argument(
+        "--goal", choices=("step-time", "cost", "energy", "devices"), default="step-time",
+        help="shortest step, least device time per sample (cost and energy), or fewest devices",
+    )  # fmt: skip
     one.add_argument(
         "--devices", default="", metavar="N,N", help="numbers of devices to try; the scenario's by default"
     )
@@ -95,9 +97,10 @@ def _run(args: argparse.Namespace) -> int:
 
     config = SimulationConfig.load(args.scenario, overrides(args.set))
     limit = float(parse_quantity(args.within, "s")) if args.within else float("inf")
-    outcomes = []
-    for devices in _numbers(args.devices, config.scenario.system.devices):
-        outcomes.append(search(search_columns(config, devices), devices, exhaustive=args.exhaustive))
+    outcomes = [
+        search(search_columns(config, devices), devices, exhaustive=args.exhaustive)
+        for devices in _numbers(args.devices, config.scenario.system.devices)
+    ]
     able = [o for o in outcomes if o.best is not None and o.best.step <= limit]
     keys: dict[str, Any] = {
         "step-time": lambda o: o.best.step, "cost": lambda o: o.best.device_time,
@@ -107,9 +110,8 @@ def _run(args: argparse.Namespace) -> int:
     for line in report(chosen, args.goal):
         print(line)
     if not able and chosen.best is not None:
-        print(
-            f"no number of devices reaches a step of {args.within}: relax --within by {chosen.best.step / limit - 1.0:.0%}"
-        )
+        late = chosen.best.step / limit - 1.0
+        print(f"no number of devices reaches a step of {args.within}: relax --within by {late:.0%}")
     if args.plot and chosen.best is not None:
         from ..pictures import plot_step
 

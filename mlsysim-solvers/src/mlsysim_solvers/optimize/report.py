@@ -105,10 +105,12 @@ def report(found: Found, goal: str) -> Iterator[str]:
         return
     best = found.best
     yield f"best layout ({goal}): {describe(best)} on {best.devices} devices"
-    yield f"  step {format_quantity(best.step, 's')}, memory {format_quantity(best.memory, 'B')} of {format_quantity(found.usable, 'B')}"
+    memory, usable = format_quantity(best.memory, "B"), format_quantity(found.usable, "B")
+    yield f"  step {format_quantity(best.step, 's')}, memory {memory} of {usable}"
     for name, text in TERMS.items():
         if best.terms[name]:
-            yield f"    {text:<34} {format_quantity(best.terms[name], 's', 3):>10}  {best.terms[name] / best.step:>6.1%}"
+            value = best.terms[name]
+            yield f"    {text:<34} {format_quantity(value, 's', 3):>10}  {value / best.step:>6.1%}"
     if found.runner_up is not None:
         yield f"runner-up: {describe(found.runner_up)}"
         yield f"  {reason_lost(best, found.runner_up)}"

@@ -17,6 +17,9 @@ AXES = ("data", "tensor", "pipeline", "context", "expert", "virtual", "micro_bat
 
 Column = NDArray[np.float64]
 
+_SHORTEST = 1024
+"""Fewest tokens of a sequence that one device keeps under context parallelism."""
+
 
 class Choice(NamedTuple):
     """Settings that are no numbers; one array of layouts is searched for each combination.
@@ -88,36 +91,54 @@ def choices(columns: Mapping[str, Any]) -> list[Choice]:
     return [Choice(r, s, z) for r in kinds for s in (False, True) for z in (1, 3)]
 
 
-def _rows(
-    shape: TransformerShape, devices: int, batch: int, sequence: int, ends: int, choice: Choice
-) -> Iterator[tuple[int, ...]]:
-    layers, experts = int(shape.layers), int(shape.experts)
-    for t in divisors(int(shape.heads)):
-        if devices % t or (choice.sequence != (t > 1) and choice.sequence):
+class _Job(NamedTuple):
+    """What a layout must divide."""
+
+    shape: TransformerShape
+    devices: int
+    batch: int
+    sequence: int
+    ends: int
+
+
+def _rows(job: _Job, choice: Choice) -> Iterator[tuple[int, ...]]:
+    layers = int(job.shape.layers)
+    for t in divisors(int(job.shape.heads)):
+        if job.devices % t or (choice.sequence and t == 1):
             continue
-        for p in divisors(devices // t):
-            if p > layers or (choice.zero == 3 and p > 1):
-                continue
-            for c in divisors(devices // (t * p)):
-                if c > 1 and (sequence % (2 * c) or sequence // c < 1024):
-                    continue
-                d = devices // (t * p * c)
-                if batch % d:
-                    continue
-                own = batch // d
-                chunks = (
-                    [1]
-                    if p == 1
-                    else [v for v in range(1, layers // p + 1) if not layers % (p * v) or not (layers + ends) % (p * v)]
-                    or [1]
-                )
-                spread = [e for e in divisors(experts) if (d * c * t) % e == 0 and e <= d * c * t] if experts else [1]
-                for b in divisors(own):
-                    for v in chunks:
-                        if v > 1 and (own // b) % p:
-                            continue
-                        for e in spread:
-                            yield d, t, p, c, e, v, b
+        for p in divisors(job.devices // t):
+            if p <= layers and (choice.zero < 3 or p == 1):
+                for c in divisors(job.devices // (t * p)):
+                    yield from _inner(job, t, p, c)
+
+
+def _inner(job: _Job, t: int, p: int, c: int) -> Iterator[tuple[int, ...]]:
+    """Yield the layouts of one tensor, pipeline and context degree."""
+    d = job.devices // (t * p * c)
+    # Context parallelism gives each device two pieces, to balance causal work; shorter ones are not worth it.
+    if job.batch % d or (c > 1 and (job.sequence % (2 * c) or job.sequence // c < _SHORTEST)):
+        return
+    own = job.batch // d
+    for b in divisors(own):
+        for v in _chunks(job, p):
+            if v == 1 or not (own // b) % p:
+                for e in _spreads(job, d * c * t):
+                    yield d, t, p, c, e, v, b
+
+
+def _chunks(job: _Job, p: int) -> list[int]:
+    """Return the chunks per stage that divide the layers evenly; one where none does."""
+    layers = int(job.shape.layers)
+    if p == 1:
+        return [1]
+    even = [v for v in range(1, layers // p + 1) if not layers % (p * v) or not (layers + job.ends) % (p * v)]
+    return even or [1]
+
+
+def _spreads(job: _Job, group: int) -> list[int]:
+    """Return the expert-parallel degrees of a group of devices."""
+    experts = int(job.shape.experts)
+    return [e for e in divisors(experts) if e <= group and not group % e] if experts else [1]
 
 
 def layouts(columns: Mapping[str, Any], devices: int) -> list[Space]:
@@ -136,14 +157,14 @@ def layouts(columns: Mapping[str, Any], devices: int) -> list[Space]:
         Degrees that divide heads, devices, experts and batch; stages that divide the layers, or else one chunk each;
         whole rounds of micro-batches where chunks are interleaved; micro-batches that divide a rank's samples.
     """
-    shape = columns["shape"]
     ends = 2 if columns["features"].ends_as_layers else 0
+    job = _Job(columns["shape"], devices, int(columns["batch"]), int(columns["sequence"]), ends)
     found = []
     known: dict[tuple[bool, bool], dict[str, Column]] = {}
     for choice in choices(columns):
         key = (choice.sequence, choice.zero == 3)
         if key not in known:
-            rows = list(_rows(shape, devices, int(columns["batch"]), int(columns["sequence"]), ends, choice))
+            rows = list(_rows(job, choice))
             table = np.array(rows, dtype=np.float64).reshape(-1, len(AXES)).T
             known[key] = dict(zip(AXES, (np.ascontiguousarray(axis) for axis in table), strict=True))
         if known[key]["data"].size:

@@ -157,10 +157,11 @@ def _ideal(config: SimulationConfig, found: dict[str, float], value: float) -> f
     device = config.entries["device"].record
     flops, traffic, latency = (found.get(f"performance.{name}") for name in ("flops", "bytes", "latency"))
     bandwidth = device.memory.bandwidth
-    if flops is None or traffic is None or not latency or bandwidth is None:
+    if flops is None or not latency or bandwidth is None:
         return None
     peak = device.peak_of(config.scenario.workload.precision).dense
-    ideal: float = max(flops / peak, traffic / bandwidth) * (value / latency)
+    devices = config.scenario.system.devices
+    ideal: float = max(flops / peak, (traffic or 0.0) / bandwidth) / devices * (value / latency)
     return ideal
 
 
