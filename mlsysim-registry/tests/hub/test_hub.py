@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-from pathlib import Path
+from typing import ClassVar
+
+import pytest
 
 import mlsysim
-import pytest
 from mlsysim.errors import RegistryError
 from mlsysim.shapes import parameters
 from mlsysim_registry.hub import resolve_model
@@ -27,7 +28,7 @@ MIXTRAL = {**LLAMA, "model_type": "mixtral", "num_local_experts": 8, "num_expert
 class Hub(http.server.BaseHTTPRequestHandler):
     """A hub with one open, one gated, one lying, one redirecting and one endless model."""
 
-    seen: list[tuple[str, str | None]] = []
+    seen: ClassVar[list[tuple[str, str | None]]] = []
 
     def do_GET(self) -> None:
         Hub.seen.append((self.path, self.headers.get("Authorization")))

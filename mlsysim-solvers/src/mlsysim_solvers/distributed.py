@@ -188,7 +188,7 @@ def setup_of(c: Columns) -> Setup:
     abilities = Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"])
     return Setup(
         c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"], c["frozen"],
-        features.selective, c["narrow"],
+        features.selective, c["narrow"], c["dropout"], c["drops"], c["mask_width"],
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
         "pooler": True,
         "embedding_norm": True,
         "final_norm": False,
-    },  # fmt: skip
+    },
 }
 """``model_type`` to what the architecture fixes and the configuration does not say."""
 
@@ -90,8 +90,8 @@ def transformer_table(config: Mapping[str, Any], *, where: str) -> dict[str, Any
         )
     traits = FAMILIES[family]
     table: dict[str, Any] = {key: value for key, value in traits.items() if key not in _IMPLIED}
-    numbers = {field: _number(config, names, where, field) for field, names in _NUMBERS.items()}
-    _fill_in(numbers, config, family, where)
+    numbers = {field: _number(config, names, where) for field, names in _NUMBERS.items()}
+    _fill_in(numbers, family, where)
     table.update(numbers)
     if "tie_word_embeddings" in config and table.get("head", True):
         table["tied"] = bool(config["tie_word_embeddings"])
@@ -113,14 +113,14 @@ def _whole(value: Any, where: str, name: str) -> int:
     return value
 
 
-def _number(config: Mapping[str, Any], names: tuple[str, ...], where: str, field: str) -> int | None:
+def _number(config: Mapping[str, Any], names: tuple[str, ...], where: str) -> int | None:
     for name in names:
         if config.get(name) is not None:
             return _whole(config[name], where, name)
     return None
 
 
-def _fill_in(numbers: dict[str, int | None], config: Mapping[str, Any], family: str, where: str) -> None:
+def _fill_in(numbers: dict[str, int | None], family: str, where: str) -> None:
     """Add what the architecture derives from other numbers; refuse what stays open."""
     heads, hidden = numbers["heads"], numbers["hidden"]
     if numbers["kv_heads"] is None:

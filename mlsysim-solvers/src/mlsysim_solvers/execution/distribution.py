@@ -82,7 +82,7 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         "offload": workload.offload, "host_rate": constants.HOST_RATE, "adapter": number(workload.adapter),
         "frozen": workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
         "grouped": 1.0 if grouped is None else grouped, "full_attention": settings.get("full_attention", 0.0),
-        "layer_memo": {},
+        "drops": settings.get("dropout", 0.0) > 0.0, "layer_memo": {},
     }  # fmt: skip
     share = attention_share(records["stack"], scenario.system.device)
     if share is not None and settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:

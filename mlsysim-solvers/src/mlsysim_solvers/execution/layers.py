@@ -13,12 +13,16 @@ from mlsysim.tracing import named
 
 from ..lowering.attention import SCORE_ROWS, Abilities
 from ..lowering.operators import MATRIX_KINDS, Formats, Table
-from ..lowering.parallel import Division, adapters, forward, head, lookup
+from ..lowering.parallel import Division, adapters, dropouts, forward, head, lookup
 from ..lowering.shape import TransformerShape
 from ..lowering.training import backward, loss, recomputed
 from .engine import Machine, Totals, run
 
 __all__ = ["Layer", "Setup", "combinations", "is_common", "layer_times", "rates_of", "table_of"]
+
+
+_SCORES = SCORE_ROWS | {"attention dropout"}
+"""What selective recomputation forms again where attention is not fused."""
 
 
 class Layer(NamedTuple):
@@ -75,6 +79,12 @@ class Setup(NamedTuple):
         What selective recomputation does again.
     narrow : bool
         Whether products run in fewer bits than activations are kept in.
+    dropout : float
+        1 when dropout is used.
+    drops : bool
+        Whether it may be.
+    mask_width : float, B
+        Bytes of one entry of its mask.
     """
 
     shape: TransformerShape
@@ -89,6 +99,9 @@ class Setup(NamedTuple):
     frozen: bool
     selective: str
     narrow: bool
+    dropout: Any
+    drops: bool
+    mask_width: Any
 
 
 def _split(table: Table) -> tuple[Table, Table]:
@@ -106,7 +119,7 @@ def _again(table: Table, setup: Setup) -> Table:
         return [row._replace(count=0.5 * row.count) if row.kind in MATRIX_KINDS else row for row in done
                 if row.kind != "attention"]  # fmt: skip
     if setup.recompute == "selective" and not setup.abilities.fused_attention:
-        return recomputed([row for row in table if row.name in SCORE_ROWS])
+        return recomputed([row for row in table if row.name in _SCORES])
     return []
 
 
@@ -119,6 +132,10 @@ def _direct(setup: Setup, division: Division, batch: Any, sequence: Any) -> Laye
     shape, machine = setup.shape, setup.machine
     table = forward(shape, setup.formats, setup.abilities, division, batch, sequence, narrow=setup.narrow)
     fused = setup.abilities.fused_attention
+    if setup.drops:
+        table = table + dropouts(
+            shape, setup.formats, division, batch, sequence, setup.mask_width, setup.dropout, scores=not fused
+        )
     inputs, weights = _split(backward(table, fused_attention=fused))
     if setup.frozen:
         # The model's own weights have no gradients; the adapters' have.
@@ -198,7 +215,16 @@ def is_common(setup: Setup, division: Division, sequence: Any) -> bool:
     -------
     bool
     """
-    given = (sequence, division.grouped, setup.full_width, setup.adapter, *setup.formats, *setup.plain)
+    given = (
+        sequence,
+        division.grouped,
+        setup.full_width,
+        setup.adapter,
+        setup.dropout,
+        setup.mask_width,
+        *setup.formats,
+        *setup.plain,
+    )
     return not any(map(is_array, given))
 
 

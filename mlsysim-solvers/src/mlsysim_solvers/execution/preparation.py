@@ -95,6 +95,19 @@ def _check_single(scenario: Scenario) -> None:
         )  # fmt: skip
 
 
+def _layer_list(model: Model, workload: Workload) -> Any:
+    """Return the shape of a layer list, or say why this workload cannot run on it."""
+    if model.network is None:
+        raise ConfigError(f"the model {model.name} has no shape", where="workload.model")
+    _check_image(model, workload)
+    if isinstance(workload, Training) and workload.recompute != "none":
+        raise ConfigError(
+            f"recompute = {workload.recompute!r} is for transformers, and {model.name} is a layer list",
+            where="workload.recompute", remedy='Set it to "none"',
+        )  # fmt: skip
+    return network_shape(model.network)
+
+
 def _shape(model: Model, workload: Workload, *, beyond: bool) -> Any:
     """Return the shape of the model, or say why this workload cannot run on it."""
     check_denoising(model, workload)
@@ -102,15 +115,7 @@ def _shape(model: Model, workload: Workload, *, beyond: bool) -> Any:
     if special is not None:
         return special
     if model.transformer is None:
-        if model.network is None:
-            raise ConfigError(f"the model {model.name} has no shape", where="workload.model")
-        _check_image(model, workload)
-        if isinstance(workload, Training) and workload.recompute != "none":
-            raise ConfigError(
-                f"recompute = {workload.recompute!r} is for transformers, and {model.name} is a layer list",
-                where="workload.recompute", remedy='Set it to "none"',
-            )  # fmt: skip
-        return network_shape(model.network)
+        return _layer_list(model, workload)
     shape = transformer_shape(model, model.transformer)
     if shape.patches:
         _check_image(model, workload)

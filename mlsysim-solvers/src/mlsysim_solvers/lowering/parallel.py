@@ -13,7 +13,7 @@ from .operators import ONCE, Formats, Operator, Table, gemm, stream
 from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
 
-__all__ = ["Division", "adapters", "casts", "divided", "forward", "head", "lookup"]
+__all__ = ["Division", "adapters", "casts", "divided", "dropouts", "forward", "head", "lookup"]
 
 
 class Division(NamedTuple):
@@ -198,6 +198,48 @@ def adapters(shape: TransformerShape, formats: Formats, division: Division, rank
             gemm(f"{name}, up", s.layers, rows, outer, rank, formats),
             stream(f"{name}, sum", s.layers, stream_bytes(rows, 3.0 * outer, formats.activation), 2.0),
         ]
+    return table
+
+
+def dropouts(
+    shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any, mask: Any, share: Any, *,
+    scores: bool,
+) -> Table:  # fmt: skip
+    """Return what dropout moves: masks after attention and after the MLP, and scores where they are written at all.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The whole model.
+    formats : Formats
+        Number formats.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences of a micro-batch, and tokens of each before they are divided.
+    mask : float, B
+        Bytes of one entry of a mask.
+    share : float
+        1 when dropout is used.
+    scores : bool
+        Whether attention writes its scores.
+
+    Returns
+    -------
+    list of Operator
+
+    References
+    ----------
+    Korthikanti et al. 2022, arXiv:2205.05198, section 4.1: which masks are kept.
+    """
+    rows = batch / division.context * sequence
+    table = [
+        stream("dropout masks", shape.layers, stream_bytes(rows / division.shards, 2.0 * shape.hidden, mask * share))
+    ]
+    if scores:
+        pairs = rows * sequence * (shape.heads / division.tensor)
+        traffic = stream_bytes(pairs, 1.0, (2.0 * formats.activation + mask) * share)
+        table.append(stream("attention dropout", shape.layers, traffic, share))
     return table
 
 

@@ -28,6 +28,9 @@ FULL_ATTENTION = ("sc21t1", "seqsel", "mlm22", "mtv5e", "mtv5p", "mtnlg", "bloom
 WITH_RECOMPUTATION = ("sc21t1", "bloom", "palm")
 """Sets whose published FLOP count recomputed forward passes too."""
 
+WITH_DROPOUT = ("sc21t1", "seqsel", "mlm22", "mtnlg")
+"""Sets of GPT runs, which drop out activations as GPT did."""
+
 LORA_RANK = 16
 """Rank of the adapters of the fine-tuning benchmark (MLCommons training, llama2_70b_lora)."""
 
@@ -74,6 +77,8 @@ def distributed_question(row: Measurement, known: Names) -> Question:
         adapter=LORA_RANK if lora else 0, master="" if "PURE" in cell(row, "zero_stage_or_fsdp") else "fp32",
     )  # fmt: skip
     asked = scenario(row, "training", job, found, layout, row.devices)
+    if row.set.startswith(WITH_DROPOUT):
+        asked = attrs.evolve(asked, settings={"distributed": {"dropout": "1"}})
     if not cell(row, "recompute") and not _fits(asked):
         # It ran, so where nothing is published and the activations do not fit, they were recomputed.
         assumed.append(
