@@ -122,7 +122,8 @@ def run(table: Table, machine: Machine) -> Totals:
     -----
     t = sum over operators of count (max(F / (P q), Q / B) + n t_k).
     """
-    matrix_rate, attention, vector, bandwidth, overhead, processors, menu, flop_per_mac, slowness, special, ahead = machine
+    matrix_rate, attention, vector, bandwidth, overhead, processors, menu, flop_per_mac, *rest = machine
+    slowness, special, ahead = rest
     area_of = menu.area
     # For an explanation each row is a group of its own, so that the tree shows operators by name.
     labelled = isinstance(bandwidth, Traced)

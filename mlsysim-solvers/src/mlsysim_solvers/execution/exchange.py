@@ -320,7 +320,7 @@ def _sharded(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, den
     shape, network, able = c["shape"], wire.network, c["features"].overlap_data
     shard = where(c["shard"] > 0.0, c["shard"] + 0.0 * layout.data, layout.data * layout.context)
     group = group_of(network, shard, layout.tensor)
-    layers = shape.layers
+    layers = layout.middle
     each = dense / layers
     gather = layers * all_gather(network, group, each * c["gathered_width"])
     scatter = layers * all_gather(network, group, each * c["sent_width"])

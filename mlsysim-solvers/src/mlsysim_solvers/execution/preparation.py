@@ -121,16 +121,14 @@ def _shape(model: Model, workload: Workload, *, beyond: bool) -> Any:
         _check_image(model, workload)
     elif isinstance(workload, Serving):
         _check_generates(model, shape)
-        if not beyond:
-            _check_context(model, shape, workload.input + workload.output, "workload.input")
+        _check_context(model, shape, workload.input + workload.output, "workload.input", beyond=beyond)
     else:
         if not workload.sequence:
             raise ConfigError(
                 f"{model.name} reads tokens, and the workload gives no sequence length",
                 where="workload.sequence", remedy=f"Give 1 to {shape.context:g} tokens",
             )  # fmt: skip
-        if not beyond:
-            _check_context(model, shape, workload.sequence, "workload.sequence")
+        _check_context(model, shape, workload.sequence, "workload.sequence", beyond=beyond)
         if isinstance(workload, Training) and workload.tokens and workload.samples:
             raise ConfigError(
                 "both tokens and samples of the run are given", where="workload.samples", remedy="Give one of them"
@@ -164,8 +162,8 @@ def _check_generates(model: Model, shape: TransformerShape) -> None:
         )  # fmt: skip
 
 
-def _check_context(model: Model, shape: TransformerShape, length: float, where: str) -> None:
-    if length > shape.context:
+def _check_context(model: Model, shape: TransformerShape, length: float, where: str, *, beyond: bool) -> None:
+    if length > shape.context and not beyond:
         raise ConfigError(
             f"{length:g} tokens are more than {model.name} reads",
             where=where, remedy=f"Its context is {shape.context:g} tokens",

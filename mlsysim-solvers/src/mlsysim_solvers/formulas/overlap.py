@@ -73,13 +73,13 @@ def slowed_time(compute: Any, communication: Any, hidden: Any, occupancy: Any) -
 
     Notes
     -----
-    o min(C, M) x / (1 - x) while both run.
+    o min(C, M) x: while both run, the computation loses that share of its rate; to first order.
 
     References
     ----------
     Isaev et al. 2023, Calculon, SC 23: processor usage of networks.
     """
-    return hidden * minimum(compute, communication) * (occupancy / (1.0 - occupancy))
+    return hidden * minimum(compute, communication) * occupancy
 
 
 @formula("s", balanced="s", imbalance="1")
