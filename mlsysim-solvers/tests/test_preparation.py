@@ -175,7 +175,7 @@ def _literals(path):
 
 
 PHYSICS = sorted(
-    p for room in ("formulas", "lowering") for p in (SOURCES / room).glob("*.py") if p.name != "constants.py"
+    p for room in ("formulas", "lowering") for p in (SOURCES / room).glob("*.py") if not p.name.endswith("constants.py")
 )
 
 

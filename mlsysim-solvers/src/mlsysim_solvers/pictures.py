@@ -39,7 +39,7 @@ def _order(stage: int, stages: int, rounds: int, virtual: int, schedule: str) ->
         return [(False, m, 0) for m in range(rounds)] + [(True, m, 0) for m in range(rounds)]
     total = rounds * virtual
 
-    def unit(k: int, *, back: bool) -> tuple[bool, int, int]:
+    def _unit(k: int, *, back: bool) -> tuple[bool, int, int]:
         group, inside = divmod(k, stages * virtual)
         chunk, micro = divmod(inside, stages)
         return back, group * stages + micro, virtual - 1 - chunk if back else chunk
@@ -50,8 +50,8 @@ def _order(stage: int, stages: int, rounds: int, virtual: int, schedule: str) ->
         behind = [(True, m, 0) for m in range(rounds)]
     else:
         warm = min((stages - stage - 1) * 2 + (virtual - 1) * stages, total)
-        ahead = [unit(k, back=False) for k in range(total)]
-        behind = [unit(k, back=True) for k in range(total)]
+        ahead = [_unit(k, back=False) for k in range(total)]
+        behind = [_unit(k, back=True) for k in range(total)]
     mixed: list[tuple[bool, int, int]] = list(ahead[:warm])
     for k in range(total - warm):
         mixed += [ahead[warm + k], behind[k]]

@@ -7,7 +7,7 @@ them under the rooflines of device and stack, and hold memory against what may b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlsysim.errors import ConfigError
@@ -16,9 +16,10 @@ from mlsysim.records.scenario import Training
 from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers, log_sd, machine_of, steps_of_run
-from .execution.engine import Totals, run, together
+from .execution.engine import Machine, Totals, settle, timed, together
 from .execution.memory import Demand, Widths, fit, live_elements, training_activations
 from .execution.preparation import prepare_columns
+from .execution.remembering import remembered
 from .execution.sequences import Room, generation_demand, within_context
 from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
 from .formulas.optimizer import optimizer_traffic
@@ -148,8 +149,8 @@ def _serving(c: Columns) -> dict[str, Any]:
     # Speech longer than a window is read window by window, each with its share of the answer.
     windows = c.get("windows", 1.0)
     each = output if _once(windows) else output / windows
-    first = run(first_pass(shape, formats, abilities, batch, input_), machine)
-    step = run(next_token(shape, formats, abilities, batch, input_, each), machine)
+    first = _run(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, input_), machine)
+    step = _run(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), machine)
     latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
     whole = together(first, step, each - 1.0)
     if not _once(windows):
@@ -179,31 +180,42 @@ def _serving(c: Columns) -> dict[str, Any]:
     return answers
 
 
+def _run(c: Columns, part: str, table: Callable[[], Table], machine: Machine) -> Totals:
+    """Lower and time one table of the case; the lowering is remembered, since rates do not change it."""
+    return timed(remembered(c, part, lambda: settle(table(), machine)), machine)
+
+
+def _pass_table(c: Columns, batch: Any) -> Table:
+    """Return one forward pass."""
+    shape, formats = c["shape"], _formats(c)
+    if isinstance(shape, NetworkShape):
+        # Guided denoising sees each sample twice, with and without its condition.
+        passes, features = c.get("passes", 1.0), c["features"]
+        return lower_network(
+            shape, formats, batch if _once(passes) else batch * passes, fused=features.fused_elementwise,
+            fused_attention=features.fused_attention, cache=c.get("cache", 0.0), reread_ratio=c["reread_ratio"],
+        )  # fmt: skip
+    sequence = axis(c, "sequence")
+    rows = batch * sequence
+    table = forward_layers(shape, formats, _abilities(c), batch, sequence, rows)
+    table += embedding(shape, formats, batch, rows)
+    return table + decoder_tail(shape, formats, batch, batch if shape.causal else rows)
+
+
 def _inference(c: Columns) -> dict[str, Any]:
     batch, shape, formats = axis(c, "batch"), c["shape"], _formats(c)
     weights = weight_bytes(shape.parameters, c["weight_width"])
     within: Any = True
     if isinstance(shape, NetworkShape):
-        # Guided denoising sees each sample twice, with and without its condition.
-        passes, features = c.get("passes", 1.0), c["features"]
-        seen = batch if _once(passes) else batch * passes
-        table = lower_network(
-            shape, formats, seen, fused=features.fused_elementwise, fused_attention=features.fused_attention,
-            cache=c.get("cache", 0.0), reread_ratio=c["reread_ratio"],
-        )  # fmt: skip
-        each = workspace_bytes(passes, shape.live, formats.activation)
+        each = workspace_bytes(c.get("passes", 1.0), shape.live, formats.activation)
     else:
         sequence, abilities = axis(c, "sequence"), _abilities(c)
-        rows = batch * sequence
-        table = forward_layers(shape, formats, abilities, batch, sequence, rows)
-        table += embedding(shape, formats, batch, rows)
-        table += decoder_tail(shape, formats, batch, batch if shape.causal else rows)
         elements = live_elements(shape)
         if not abilities.fused_attention:
             elements = elements + shape.heads * sequence
         each = workspace_bytes(sequence, elements, formats.activation)
         within = sequence <= shape.context if c["is_text"] else True
-    totals = run(table, machine_of(c))
+    totals = _run(c, "pass", lambda: _pass_table(c, batch), machine_of(c))
     totals = _times(totals, c.get("steps", 1.0), "denoising step")
     usable = c["capacity"] * c["utilisation"]
     fixed = _fixed(c, weights)
@@ -267,7 +279,7 @@ def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
 
 def _training(c: Columns) -> dict[str, Any]:
     batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
-    totals = run(_training_table(c, batch, sequence), machine_of(c))
+    totals = _run(c, "step", lambda: _training_table(c, batch, sequence), machine_of(c))
     widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
     state = gradient_state_bytes(
         shape.parameters, c["weight_width"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]

@@ -66,8 +66,16 @@ def distributed_columns(request: Any) -> dict[str, Any]:
             where="workload.model", remedy="Set system.devices to 1",
         )  # fmt: skip
     check_layout(layout, shape, int(scenario.workload.batch), int(columns["sequence"]))
-    settings = request.settings
-    columns |= {
+    columns |= _layout_columns(request, layout, columns)
+    _adapt(request, columns)
+    columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape, columns))
+    return columns
+
+
+def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the layout and the workload choose."""
+    settings, scenario, records = request.settings, request.scenario, request.records
+    found: dict[str, Any] = {
         name: number(getattr(layout, name)) for name in ("data", "tensor", "pipeline", "context", "expert", "virtual")
     }
     features, stage = columns["features"], layout.zero
@@ -75,7 +83,7 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         stage = 1
     workload = scenario.workload
     grouped = records["stack"].ceilings.grouped
-    columns |= {
+    return found | {
         "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
         "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
         "context_kind": layout.context_kind, "placement": placement_of(layout.placement),
@@ -84,23 +92,39 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         "grouped": 1.0 if grouped is None else grouped, "full_attention": settings.get("full_attention", 0.0),
         "drops": settings.get("dropout", 0.0) > 0.0, "layer_memo": {},
     }  # fmt: skip
+
+
+def _adapt(request: Any, columns: dict[str, Any]) -> None:
+    """Add what model, network and stack say, and what holds for many devices instead of one."""
+    scenario, records = request.scenario, request.records
     share = attention_share(records["stack"], scenario.system.device)
-    if share is not None and settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
+    if share is not None and request.settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
         columns["attention_ceiling"] = share
     columns["narrow"] = bool(columns["operand_width"] < columns["activation_width"])
     columns |= _parameters(records["model"])
     columns |= _network(records, scenario, number(scenario.system.devices))
-    if columns["processors"] < 16.0:
+    if columns["processors"] < constants.FEWEST_PROCESSORS:
         # A few systolic arrays are no processors with special-function units each.
         columns.pop("special_rate", None)
-    columns |= _wide_columns(columns, features)
+    columns |= _wide_columns(columns, columns["features"])
     columns |= _plain(records["device"], columns)
-    columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape, columns))
-    return columns
 
 
 def attention_share(stack: Any, device: str) -> Any:
-    """Return the share of the peak that the stack's attention was measured to reach on a device, or None."""
+    """Return how close the stack's attention comes to the peak of a device.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+    device : str
+        Key of the device.
+
+    Returns
+    -------
+    float or None
+        None where nobody measured.
+    """
     for rate in stack.attention:
         if rate.device == device:
             return rate.share
@@ -120,7 +144,19 @@ def _lengthened(model: Model, sequence: int) -> tuple[Model, list[str]]:
 
 
 def settled(scenario: Scenario) -> tuple[Parallelism, list[str]]:
-    """Return the layout, and what is assumed where the scenario gives none."""
+    """Return the layout of a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario.
+
+    Returns
+    -------
+    layout : Parallelism
+    assumed : list of str
+        What is assumed where the scenario gives none.
+    """
     layout, devices = scenario.parallelism, scenario.system.devices
     if layout == Parallelism():
         return attrs.evolve(layout, data=int(devices), zero=3), [

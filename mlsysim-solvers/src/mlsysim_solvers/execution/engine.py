@@ -19,7 +19,7 @@ from ..formulas.roofline import (
 from ..lowering.operators import STREAM_KINDS, Table
 from .quantisation import TileMenu
 
-__all__ = ["Machine", "Totals", "run", "together"]
+__all__ = ["Machine", "Settled", "Totals", "run", "settle", "timed", "together"]
 
 
 class Machine(NamedTuple):
@@ -104,6 +104,68 @@ def together(first: Totals, second: Totals, times: Any) -> Totals:
     return Totals(*(a + times * b for a, b in zip(first, second, strict=True)))
 
 
+class Settled(NamedTuple):
+    """One row of a table without anything that a rate changes.
+
+    Parameters
+    ----------
+    name, kind : str
+        As in the operator.
+    count, kernels : float, count
+        Layers that have it, and kernels launched in one.
+    padded, plain : float or array, FLOP
+        Work of a product in tiles with padding, and without; for other kinds both are the work itself.
+    special : float or array, count
+        Exponentials of attention.
+    weights, others, repeated : float or array, B
+        Traffic of weights, all other traffic, and reads that the last-level cache answers.
+    flops : float or array, FLOP
+        Work of the model.
+    """
+
+    name: str
+    kind: str
+    count: Any
+    kernels: Any
+    padded: Any
+    plain: Any
+    special: Any
+    weights: Any
+    others: Any
+    repeated: Any
+    flops: Any
+
+
+def settle(table: Table, machine: Machine) -> list[Settled]:
+    """Work out what of a table does not depend on rates.
+
+    Parameters
+    ----------
+    table : list of Operator
+        Rows.
+    machine : Machine
+        Its processors, tiles and work per multiply-accumulate.
+
+    Returns
+    -------
+    list of Settled
+    """
+    area_of, processors, flop_per_mac = machine.menu.area, machine.processors, machine.flop_per_mac
+    rows: list[Settled] = []
+    for name, kind, times, m, n, k, batch, flops, weights, own, cache, launched, work, repeated in table:
+        if kind in STREAM_KINDS:
+            rows.append(Settled(name, kind, times, launched, 0.0, 0.0, 0.0, 0.0, own, 0.0, 0.0))
+        elif kind == "attention":
+            rows.append(Settled(name, kind, times, launched, work, work, batch, 0.0, own + cache, repeated, flops))
+        elif kind == "depthwise":
+            rows.append(Settled(name, kind, times, launched, work, work, 0.0, weights, own, 0.0, flops))
+        else:
+            padded = padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac)
+            plain = matmul_flops(m, n, k, batch, flop_per_mac)
+            rows.append(Settled(name, kind, times, launched, padded, plain, 0.0, weights, own, 0.0, flops))
+    return rows
+
+
 def run(table: Table, machine: Machine) -> Totals:
     """Return what a table of operators takes.
 
@@ -122,39 +184,52 @@ def run(table: Table, machine: Machine) -> Totals:
     -----
     t = sum over operators of count (max(F / (P q), Q / B) + n t_k).
     """
-    matrix_rate, attention, vector, bandwidth, overhead, processors, menu, flop_per_mac, *rest = machine
-    slowness, special, ahead = rest
-    area_of = menu.area
+    return timed(settle(table, machine), machine)
+
+
+def timed(rows: list[Settled], machine: Machine) -> Totals:
+    """Return what settled rows take.
+
+    Parameters
+    ----------
+    rows : list of Settled
+        As :func:`settle` returned them.
+    machine : Machine
+        The rates.
+
+    Returns
+    -------
+    Totals
+    """
+    matrix_rate, attention, vector, bandwidth, overhead, _, _, _, slowness, special_rate, ahead = machine
     # For an explanation each row is a group of its own, so that the tree shows operators by name.
     labelled = isinstance(bandwidth, Traced)
     groups: list[tuple[Any, ...]] = []
-    count, group = table[0].count, table[0].name
+    count, group = rows[0].count, rows[0].name
     time = bound = work_time = move_time = flops = traffic = kernels = 0.0
-    for name, kind, times, m, n, k, batch, model_flops, weights, own_bytes, cache, launched, work, repeated in table:
+    for name, kind, times, launched, padded, plain, special, weights, others, repeated, model_flops in rows:
         if times is not count or (labelled and name is not group):
             groups.append((group, count, time, bound, work_time, move_time, flops, traffic, kernels))
             time = bound = work_time = move_time = flops = traffic = kernels = 0.0
             count, group = times, name
         if kind in STREAM_KINDS:
-            moved = own_bytes
+            moved = others
             own = own_move = memory_time(moved, bandwidth)
         else:
             if kind == "attention":
-                own_work = compute_time(work, attention)
-                if special is not None:
-                    own_work = own_work + special_time(batch, special)
-                moved = own_bytes + cache
+                moved = others
+                own_work = compute_time(plain, attention)
+                if special_rate is not None:
+                    own_work = own_work + special_time(special, special_rate)
                 own_move = memory_time(moved + repeated, bandwidth)
             else:
                 if kind == "depthwise":
-                    own_work = compute_time(work, vector)
+                    own_work = compute_time(plain, vector)
                 else:
-                    padded = padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac)
                     # A product with few rows runs faster as matrix-vector products, without padding.
-                    plain = matmul_flops(m, n, k, batch, flop_per_mac)
                     own_work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
-                moved = own_bytes + weights
-                waited = moved if slowness is None else own_bytes + weights * slowness
+                moved = others + weights
+                waited = moved if slowness is None else others + weights * slowness
                 own_move = memory_time(waited, bandwidth)
             own = operator_time(own_work, own_move)
             bound = bound + compute_bound_time(own_work, own_move)

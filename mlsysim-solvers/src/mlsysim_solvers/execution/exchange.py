@@ -311,7 +311,17 @@ def _expert_replicas(wire: Wire, layout: Layout) -> Group:
 
 
 def expert_stride(layout: Layout) -> Any:
-    """Return the distance of devices that hold the same experts."""
+    """Return the distance of devices that hold the same experts.
+
+    Parameters
+    ----------
+    layout : Layout
+        The layout.
+
+    Returns
+    -------
+    float or array, count
+    """
     return where(layout.expert > 1.0, layout.expert, layout.tensor)
 
 

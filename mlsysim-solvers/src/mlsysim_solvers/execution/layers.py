@@ -25,6 +25,13 @@ _SCORES = SCORE_ROWS | {"attention dropout"}
 """What selective recomputation forms again where attention is not fused."""
 
 
+_BITS = 16
+"""Bits of a packed number of a layout: degrees and micro-batches stay far below 65,536."""
+
+_MASK = 65535
+"""The largest number of so many bits."""
+
+
 class Layer(NamedTuple):
     """Times of one micro-batch on one device; layers are averaged over dense and expert ones.
 
@@ -167,10 +174,10 @@ def _direct(setup: Setup, division: Division, batch: Any, sequence: Any) -> Laye
 def _slice(setup: Setup, rows: Any) -> Setup:
     """Return the setup for some rows of a sweep."""
 
-    def part(record: Any) -> Any:
+    def _part(record: Any) -> Any:
         return type(record)(*(v[rows] if is_array(v) else v for v in record))
 
-    return setup._replace(machine=part(setup.machine), plain_machine=part(setup.plain_machine))
+    return setup._replace(machine=_part(setup.machine), plain_machine=_part(setup.plain_machine))
 
 
 def layer_times(setup: Setup, division: Division, batch: Any, sequence: Any, known: dict[Any, Layer]) -> Layer:
@@ -276,9 +283,12 @@ def combinations(division: Division, batch: Any) -> tuple[list[tuple[float, floa
 
     packed: Any = 0
     for value in (division.tensor, division.context, division.expert, batch):
-        packed = packed * 65536 + (value.astype(np.int64) if is_array(value) else int(value))
+        packed = packed * (_MASK + 1) + (value.astype(np.int64) if is_array(value) else int(value))
     distinct, codes = np.unique(packed, return_inverse=True)
-    found = [tuple(float((code >> shift) & 65535) for shift in (48, 32, 16, 0)) for code in distinct.tolist()]
+    found = [
+        tuple(float((code >> shift) & _MASK) for shift in (3 * _BITS, 2 * _BITS, _BITS, 0))
+        for code in distinct.tolist()
+    ]
     return found, codes  # type: ignore[return-value]
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "BUCKET_PER_RANK",
     "COMMUNICATION_LOG_SD",
     "DRAGONFLY_SHARE",
+    "FEWEST_PROCESSORS",
     "HIDDEN_CONTEXT",
     "HIDDEN_DATA",
     "HIDDEN_EXPERT",
@@ -84,6 +85,10 @@ HIDDEN_OFFLOAD = 0.9
 ACTIVATION_LOG_SD = 0.12
 """Spread of the memory for activations, natural-log units. Estimate, range 0.05 to 0.2: what a framework keeps
 beside the tensors of the formulas, and what its allocator wastes."""
+
+FEWEST_PROCESSORS = 16.0
+"""Fewest processors of a device whose processors each have special-function units; below are systolic arrays. Rule
+of thumb: processors of graphics chips number tens to hundreds, systolic arrays one to eight."""
 
 LIVE_LAYERS = 2.0
 """Layers whose gathered parameters are alive at once in fully sharded training: the one that computes and the

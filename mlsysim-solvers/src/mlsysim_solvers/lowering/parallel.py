@@ -248,8 +248,14 @@ def lookup(shape: TransformerShape, formats: Formats, division: Division, batch:
 
     Parameters
     ----------
-    shape, formats, division, batch, sequence
-        As in :func:`forward`.
+    shape : TransformerShape
+        The whole model.
+    formats : Formats
+        Number formats.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences of a micro-batch, and tokens of each before they are divided.
 
     Returns
     -------
@@ -264,8 +270,14 @@ def head(shape: TransformerShape, formats: Formats, division: Division, batch: A
 
     Parameters
     ----------
-    shape, formats, division, batch, sequence
-        As in :func:`forward`; the vocabulary is divided over the tensor-parallel group.
+    shape : TransformerShape
+        The whole model.
+    formats : Formats
+        Number formats.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences of a micro-batch, and tokens of each before they are divided.
 
     Returns
     -------

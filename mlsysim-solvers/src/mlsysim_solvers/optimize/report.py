@@ -9,6 +9,9 @@ from mlsysim.units import format_quantity
 from ..training_declarations import TERMS
 from .search import Candidate, Found
 
+_TIE = 1e-9
+"""Relative difference of steps below which two layouts are equally fast: rounding of sums."""
+
 __all__ = ["describe", "reason_lost", "report", "table"]
 
 _SHORT = {
@@ -60,7 +63,7 @@ def reason_lost(best: Candidate, other: Candidate) -> str:
     more = {name: other.terms[name] - best.terms[name] for name in TERMS}
     most = max(more, key=lambda name: more[name])
     gap = other.step - best.step
-    if gap <= 1e-9 * best.step:
+    if gap <= _TIE * best.step:
         return "as fast, and of equals the one that needs less memory is chosen"
     saved = min(more, key=lambda name: more[name])
     text = f"{format_quantity(gap, 's', 3)} slower: {format_quantity(more[most], 's', 3)} more {TERMS[most]}"

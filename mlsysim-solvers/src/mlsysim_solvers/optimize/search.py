@@ -253,11 +253,11 @@ def _candidates(columns: dict[str, Any], space: Space, rows: Any, devices: int) 
     answers = DistributedSolver().compute(_with(columns, space, rows))
     size = rows.size
 
-    def column(name: str) -> Column:
+    def _column(name: str) -> Column:
         return np.broadcast_to(np.asarray(answers[name], dtype=np.float64), (size,))
 
-    steps, memory = column("performance.step_time"), column("feasibility.memory_required")
-    terms = {name: column(f"performance.breakdown_{name}") for name in TERMS}
+    steps, memory = _column("performance.step_time"), _column("feasibility.memory_required")
+    terms = {name: _column(f"performance.breakdown_{name}") for name in TERMS}
     axes = {name: space.columns[name][rows] for name in AXES}
     return [
         Candidate(

@@ -1,0 +1,65 @@
+"""Settled tables, kept for the next solve of the same case at other rates.
+
+Lowering a model takes longer than timing it, and rates do not change it. Only plain numbers
+are remembered: arrays are worked out anew, and traced numbers must keep their own history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .engine import Settled
+
+__all__ = ["remembered"]
+
+_RATES = frozenset({
+    "peak", "achieved", "vector_peak", "bandwidth", "weight_bandwidth", "compute_ceiling", "memory_ceiling",
+    "attention_ceiling", "overhead", "special_rate", "capacity", "utilisation", "reserve", "storage", "rate",
+    "var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter", "var_reserve",
+})  # fmt: skip
+"""Columns that no table depends on; whatever is missing here only makes two cases look different."""
+
+_MOST = 256
+"""Most tables kept; it bounds memory and changes no answer."""
+
+_kept: dict[tuple[Any, ...], tuple[list[Settled], tuple[Any, ...]]] = {}
+
+
+def remembered(columns: Mapping[str, Any], part: str, build: Callable[[], list[Settled]]) -> list[Settled]:
+    """Return settled rows, from an earlier solve when nothing but rates differs.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        The case. Objects are the same when they are identical, numbers when they are equal.
+    part : str
+        Which table of the case.
+    build : callable
+        Works the rows out.
+
+    Returns
+    -------
+    list of Settled
+    """
+    key: list[Any] = [part]
+    objects: list[Any] = []
+    for name, value in columns.items():
+        if name in _RATES:
+            continue
+        kind = type(value)
+        if kind is float or kind is int or kind is bool:
+            key.append(value)
+        elif isinstance(value, float) or hasattr(value, "dtype"):
+            return build()
+        else:
+            key.append(id(value))
+            objects.append(value)
+    exact = tuple(key)
+    found = _kept.get(exact)
+    if found is None:
+        if len(_kept) >= _MOST:
+            _kept.clear()
+        # The objects are kept alive, so that no other one can take their identity.
+        found = _kept[exact] = (build(), tuple(objects))
+    return found[0]
