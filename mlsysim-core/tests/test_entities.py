@@ -140,3 +140,13 @@ def test_hook_mlsysim_resolve(isolated_plugins):
 def test_the_front_door_offers_the_registry(world):
     assert mlsysim.registry() is world.registry
     assert mlsysim.registry().get("device", "one").key == "toy-one"
+
+
+def test_entities_that_mention_a_text_are_found_in_any_package(isolated_plugins):
+    class Looking(ToySource):
+        def mentions(self, kind, key, text):
+            return text in self.texts[kind][key] if hasattr(self, "texts") else True
+
+    registry = isolated_plugins(ToyPlugin(sources=(Looking(),))).registry
+    keys = {entry.key for entry in registry.mentioning("prices", "toy-one") if entry.record.device == "toy-one"}
+    assert keys == {e.key for e in registry.entries("prices") if e.record.device == "toy-one"} != set()

@@ -101,7 +101,7 @@ def _grid_for(entries: Mapping[str, Entry], registry: Registry) -> Entry | None:
 
 def _cheapest(device: str, registry: Registry) -> Entry | None:
     """Return the cheapest on-demand rental of a device, else its cheapest purchase."""
-    offers = [e for e in registry.entries("prices") if e.record.device == device]
+    offers = [e for e in registry.mentioning("prices", device) if e.record.device == device]
     rented = [e for e in offers if e.record.term == "on-demand" and e.record.rate is not None]
     bought = [e for e in offers if e.record.term == "purchase" and e.record.amount is not None]
     if rented:

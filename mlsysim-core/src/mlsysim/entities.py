@@ -351,6 +351,30 @@ class Registry:
         owned = self.owners(plural)
         return [owned[key].entry(plural, key) for key in sorted(owned)]
 
+    def mentioning(self, kind: str, text: str) -> list[Entry]:
+        """Read the entities of a kind that may mention something.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind, or its singular.
+        text : str
+            For example the key of a device. A package that can look without parsing (an optional
+            method ``mentions(kind, key, text)``) spares the others; none is ever left out wrongly.
+
+        Returns
+        -------
+        list of Entry
+            In the order of their keys.
+        """
+        plural = self.kind(kind)
+        found: list[Entry] = []
+        for key, package in sorted(self.owners(plural).items()):
+            mentions = getattr(package, "mentions", None)
+            if mentions is None or mentions(plural, key, text):
+                found.append(package.entry(plural, key))
+        return found
+
 
 def _fold(name: str) -> str:
     return name.casefold().replace("_", "-").replace(" ", "-")

@@ -118,6 +118,26 @@ class Catalog:
             found = self._entries[kind, key] = self._load(kind, key)
         return found
 
+    def mentions(self, kind: str, key: str, text: str) -> bool:
+        """Tell whether the file of an entity holds a text, without parsing it.
+
+        Parameters
+        ----------
+        kind, key : str
+            A key that :meth:`keys` lists.
+        text : str
+            Any text.
+
+        Returns
+        -------
+        bool
+            True also for a file that cannot be read, so that its fault is met.
+        """
+        try:
+            return any(text.encode() in Path(path).read_bytes() for path in self.files(kind)[key])
+        except OSError:
+            return True
+
     def document(self, kind: str, key: str) -> Document:
         """Parse the file of an entity.
 

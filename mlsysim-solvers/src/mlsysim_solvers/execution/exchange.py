@@ -298,7 +298,8 @@ def replica_exchange(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: La
             back, ahead = count * all_reduce(network, group, sent), 0.0 * count
         else:
             back = count * all_gather(network, group, sent)
-            ahead = count * all_gather(network, group, elements * c["gathered_width"] / count)
+            same = c["gathered_width"] is c["sent_width"]
+            ahead = back if same else count * all_gather(network, group, elements * c["gathered_width"] / count)
         window = stage * (layer.inputs + layer.weights)
         exposed = exposed + _visible(c, able, constants.HIDDEN_DATA, window, back, group)
         exposed = exposed + _visible(c, able, constants.HIDDEN_DATA, stage * layer.forward, ahead, group)

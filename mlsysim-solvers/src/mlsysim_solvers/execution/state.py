@@ -205,11 +205,14 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
     embed, tail = c["first_parameters"], c["last_parameters"]
     both = embed + (0.0 if c["tied"] else tail)
     none, several = 0.0 * layout.data, layout.pipeline > 2.0
-    stages = (
+    stages = [
         (0.0, layout.first, where(one, both + none, embed + none), one),
         (layout.pipeline - 1.0, layout.last, where(one, both + none, tail + none), True),
-        (where(several, 1.0 + none, none), where(several, layout.middle, layout.first), none, False),
-    )
+    ]
+    fuller = several & (layout.middle > layout.first)
+    if fuller.any() if is_array(fuller) else fuller:
+        # With as many layers the first stage holds more than the second: it has more in flight, and the embedding.
+        stages.append((where(several, 1.0 + none, none), where(several, layout.middle, layout.first), none, False))
     fullest: Held | None = None
     largest: Any = None
     usable = c["capacity"] * c["utilisation"]

@@ -58,12 +58,18 @@ def distributed_question(row: Measurement, known: Names) -> Question:
         With the reason why nothing can be asked.
     """
     lora = "lora" in row.model.lower()
-    model = known.model(re.sub(r"\s*(LoRA )?\(.*\)", "", row.model).strip() or row.model, cell(row, "params"))
+    plain = re.sub(r"\s+(SFT|LoRA)\b.*|\s*\(.*\)", "", row.model).strip() or row.model
+    model = known.model(plain, cell(row, "params"))
     found = subject(row, known)
     assumed: list[Assumed] = []
     precision = _precision(row, known, found, assumed)
     batch = whole(row, "global_batch")
     sequence = whole(row, "seq_len")
+    if batch is None and whole(row, "micro_batch") and whole(row, "dp"):
+        batch = (whole(row, "micro_batch") or 1) * (whole(row, "dp") or 1)
+        assumed.append(
+            Assumed(f"a batch of {batch}, one micro-batch for each rank, which the row does not state", 0.03)
+        )
     if batch is None or not sequence:
         raise Refused("batch or sequence length is not published")
     layout = _layout(row, found, batch, assumed)
