@@ -53,7 +53,7 @@ class Step(NamedTuple):
     offload : float or array, s
         Copies of activations to host memory and back that computation does not hide.
     optimizer : float or array, s
-        Update of the parameters.
+        Update of the parameters, and what ends a step.
     """
 
     compute: Any
@@ -278,7 +278,7 @@ def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machi
         own, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
         c["state_width"],
     )  # fmt: skip
-    return exchange, memory_time(traffic, machine.bandwidth)
+    return exchange, memory_time(traffic, machine.bandwidth) + c["step_end"]
 
 
 def _copies(c: Columns, layer: Layer, kept: Kept) -> Any:

@@ -17,7 +17,7 @@ TERMS = {
     "bubble": "pipeline bubble",
     "data": "gradient and parameter exchange",
     "offload": "copies to host memory",
-    "optimizer": "optimizer",
+    "optimizer": "optimizer and end of step",
 }
 """Terms of a step, in the order in which they add up, and the words for them."""
 
@@ -68,7 +68,8 @@ LABELS: dict[str, str] = {
 COLUMNS: dict[str, str] = {
     **SINGLE,
     **dict.fromkeys(("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter"), "1"),
-    "micro_batch": "sample", "host_rate": "B/s", "imbalance": "1", "grouped": "1", "full_attention": "1",
+    "micro_batch": "sample", "host_rate": "B/s", "imbalance": "1", "grouped": "1", "step_end": "s",
+    "full_attention": "1",
     "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
     "domain": "1", "inner_rate": "B/s", "outer_rate": "B/s", "reduced_rate": "B/s", "torus_links": "1",
     "torus_dimensions": "1", "inner_occupancy": "1", "outer_occupancy": "1",

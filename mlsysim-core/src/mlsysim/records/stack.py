@@ -116,6 +116,8 @@ class Ceilings:
         Bytes of weights that a processor takes in per clock, where the kernels limit it.
     grouped : float, ratio
         Rate of experts' products over that of single ones, where it is lower.
+    step : float, s
+        Time per training step that nothing hides: norms of gradients, checks for overflow, data, logs.
     """
 
     compute: float = fact("1", tolerance=0.2)
@@ -124,6 +126,7 @@ class Ceilings:
     reserve: float = fact("B", tolerance=0.5, zero=True)
     issue: float | None = fact("B", default=None, tolerance=0.5)
     grouped: float | None = fact("1", default=None, tolerance=0.5)
+    step: float | None = fact("s", default=None, tolerance=0.5, zero=True)
 
 
 @attrs.frozen

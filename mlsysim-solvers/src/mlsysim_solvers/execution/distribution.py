@@ -82,14 +82,15 @@ def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any
     if features.sharded_optimizer and stage == 0:
         stage = 1
     workload = scenario.workload
-    grouped = records["stack"].ceilings.grouped
+    grouped, end = records["stack"].ceilings.grouped, records["stack"].ceilings.step
     return found | {
         "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
         "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
         "context_kind": layout.context_kind, "placement": placement_of(layout.placement),
         "offload": workload.offload, "host_rate": constants.HOST_RATE, "adapter": number(workload.adapter),
         "frozen": workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
-        "grouped": 1.0 if grouped is None else grouped, "full_attention": settings.get("full_attention", 0.0),
+        "grouped": 1.0 if grouped is None else grouped, "step_end": 0.0 if end is None else end,
+        "full_attention": settings.get("full_attention", 0.0),
         "drops": settings.get("dropout", 0.0) > 0.0, "layer_memo": {},
     }  # fmt: skip
 

@@ -1,0 +1,82 @@
+"""Packaged training scenarios, the choice of the solver, and the commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlsysim.cli import main
+from mlsysim.errors import MlsysimError
+from mlsysim.evaluation import evaluate
+from mlsysim.explaining import explain
+from mlsysim_solvers.plugin import DISTRIBUTED, SINGLE_NODE
+
+SCENARIOS = ("gpt-175b-a100-1024", "llama-3.1-405b-h100-16k", "llama-70b-h100-64", "mpt-7b-h100-fsdp")
+
+
+def test_the_number_of_devices_chooses_the_solver():
+    assert SINGLE_NODE.answers_for(1)
+    assert not SINGLE_NODE.answers_for(2)
+    assert DISTRIBUTED.answers_for(2)
+    assert not DISTRIBUTED.answers_for(1)
+    assert evaluate("gpt-175b-a100-1024").solvers["performance"] == "distributed"
+    assert evaluate("llama-3.1-8b-training-h100").solvers["performance"] == "single-node"
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_packaged_scenarios_fit_and_run_to_the_end(name):
+    found = evaluate(name)
+    assert found.fits
+    assert 0.2 < found["utilisation"].value < 0.65
+
+
+def test_the_largest_published_run_is_near_its_published_rate():
+    # 400 TFLOP/s per device on 16,384 H100 in 16 bits (The Llama 3 Herd of Models, table 4).
+    found = evaluate("llama-3.1-405b-h100-16k")
+    rate = found["flops"].value / found["step_time"].value / 16384
+    assert rate == pytest.approx(400e12, rel=0.15)
+    assert found["step_time"].low < found["flops"].value / (400e12 * 16384) < found["step_time"].high * 1.05
+
+
+def test_an_explanation_reaches_links_and_documents():
+    tree = explain(evaluate("llama-70b-h100-64"), "step_time")
+    sources = {leaf.source for leaf in tree.inputs()}
+    names = {leaf.name for leaf in tree.inputs()}
+    assert sources
+    assert any(name.startswith("inner") for name in names)
+
+
+def test_what_one_device_does_not_answer_is_refused():
+    for key in ("adapter=16", "offload=true"):
+        name, _, value = key.partition("=")
+        with pytest.raises(MlsysimError, match=name):
+            evaluate("llama-3.1-8b-training-h100", {f"workload.{name}": value})
+
+
+def test_copies_to_host_memory_save_memory_and_may_cost_time():
+    kept, moved = (evaluate("llama-70b-h100-64", {"workload.offload": v}) for v in ("false", "true"))
+    assert moved["activations_memory"].value < 0.2 * kept["activations_memory"].value
+    assert moved["step_time"].value >= kept["step_time"].value
+
+
+def test_optimize_prints_layout_frontier_and_runner_up(capsys):
+    assert main(["optimize", "training", "mpt-7b-h100-fsdp", "--devices", "8,16", "--goal", "devices"]) == 0
+    text = capsys.readouterr().out
+    assert "on 8 devices" in text
+    assert "runner-up" in text
+
+
+def test_optimize_says_by_how_much_a_limit_is_missed(capsys):
+    code = main(["optimize", "training", "mpt-7b-h100-fsdp", "--devices", "8", "--goal", "cost", "--within", "1 ms"])
+    assert code == 3
+    assert "relax --within by" in capsys.readouterr().out
+
+
+def test_step_draws_bars_and_a_schedule(capsys, tmp_path):
+    bar, lanes = tmp_path / "bar.svg", tmp_path / "lanes.png"
+    code = main(["step", "gpt-175b-a100-1024", "--plot", str(bar), "--plot-pipeline", str(lanes)])
+    assert code == 0
+    text = capsys.readouterr().out
+    assert "pipeline bubble" in text
+    assert "stage   7" in text
+    assert bar.stat().st_size > 0
+    assert lanes.stat().st_size > 0
