@@ -42,7 +42,8 @@ COLUMNS: dict[str, str] = {
     "passes": "1", "sequence": "token", "rate": "sample/s",
     "tokens": "token", "samples": "sample",
     "peak": "FLOP/s", "achieved": "1", "vector_peak": "FLOP/s", "bandwidth": "B/s", "weight_bandwidth": "B/s",
-    "issue_rate": "B/s", "cache": "B", "attention_peak": "FLOP/s", "attention_achieved": "1", "special_rate": "1/s", "pass_tokens": "token",
+    "issue_rate": "B/s", "cache": "B", "attention_peak": "FLOP/s", "attention_achieved": "1", "special_rate": "1/s",
+    "pass_tokens": "token",
     "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "processors": "1",
     "capacity": "B", "utilisation": "1", "reserve": "B", "storage": "B",
     "weight_width": "B", "operand_width": "B", "activation_width": "B", "kv_width": "B", "full_width": "B",
@@ -60,7 +61,11 @@ SETTINGS: dict[str, tuple[str, str, float]] = {
     "attention_ceiling": ("1", "highest share of the peak that fused attention reaches", 0.75),
     "kv_reread_ratio": ("1", "bandwidth of the last-level cache over that of memory; 0 takes the device's", 0.0),
     "prefill_tokens": ("token", "tokens of one prefill pass, which size the workspace", 8192.0),
-    "beyond_context": ("1", "1 times a sequence that is longer than the model's context; it never counts as fitting", 0.0),
+    "beyond_context": (
+        "1",
+        "1 times a sequence that is longer than the model's context; it never counts as fitting",
+        0.0,
+    ),
     "dropout": ("1", "1 when training keeps dropout masks, else 0", 0.0),
 }
 """Unit, help and default of each setting."""

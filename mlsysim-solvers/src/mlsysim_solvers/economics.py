@@ -105,5 +105,3 @@ class EconomicsSolver:
             if "run_time.log_sd" in columns:
                 outputs["macro.run_cost.log_sd"] = columns["run_time.log_sd"]
         return outputs
-
-

@@ -7,7 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import minimum
 
-__all__ = ["exposed_time", "imbalanced_time", "slowed_time", "together_time"]
+__all__ = ["exposed_time", "slowed_time", "together_time"]
 
 
 @formula("s", compute="s", communication="s", hidden="1")
@@ -80,25 +80,3 @@ def slowed_time(compute: Any, communication: Any, hidden: Any, occupancy: Any) -
     Isaev et al. 2023, Calculon, SC 23: processor usage of networks.
     """
     return hidden * minimum(compute, communication) * occupancy
-
-
-@formula("s", balanced="s", imbalance="1")
-def imbalanced_time(balanced: Any, imbalance: Any) -> Any:
-    """Return the time of the busiest expert.
-
-    Parameters
-    ----------
-    balanced : float or array, s
-        Time when all experts are chosen alike.
-    imbalance : float, ratio
-        Tokens of the busiest device over the mean.
-
-    Returns
-    -------
-    float or array, s
-
-    Notes
-    -----
-    t x.
-    """
-    return balanced * imbalance

@@ -16,7 +16,6 @@ __all__ = [
     "micro_batches",
     "padded_micro_batches",
     "stage_slots",
-    "steady_time",
     "zero_bubble_time",
 ]  # fmt: skip
 
@@ -136,28 +135,6 @@ def stage_slots(chunk: Any, virtual: Any) -> Any:
     n v.
     """
     return chunk * virtual
-
-
-@formula("s", count="1", slowest="s")
-def steady_time(count: Any, slowest: Any) -> Any:
-    """Return the time in which the slowest stage is busy.
-
-    Parameters
-    ----------
-    count : float or array, count
-        Micro-batches.
-    slowest : float or array, s
-        Time of the slowest stage for one of them.
-
-    Returns
-    -------
-    float or array, s
-
-    Notes
-    -----
-    m t_max: the bottleneck stage sets the pace.
-    """
-    return count * slowest
 
 
 @formula("s", total="s", slowest="s", virtual="1")

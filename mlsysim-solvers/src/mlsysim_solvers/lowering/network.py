@@ -186,6 +186,8 @@ def lower_network(
         Whether activations happen inside their neighbours, and norms are folded into the weights.
     training : bool
         Whether norms take the statistics of the batch; otherwise those that are not folded scale and shift.
+    fused_attention : bool
+        Whether attention blocks never write their scores to memory.
     cache : float, B
         Last-level cache: what fits it is not read from memory again.
     reread_ratio : float, ratio
