@@ -165,7 +165,9 @@ def types(session: nox.Session) -> None:
     session.install(*CHECKOUT, "mypy>=1.11", "nox", "types-PyYAML", "types-requests", "sphinx",
                     "pytest-benchmark", *TEST_TOOLS)  # fmt: skip
     session.run("mypy", *SOURCES, "noxfile.py")
-    session.run("mypy", "tests", *(f"{plugin}/tests" for plugin in PLUGINS), "benchmarks", "--scripts-are-modules")
+    crossing = [f"tests/{name}" for name in ("architecture", "docs", "integration")]
+    session.run("mypy", *crossing, *(f"{plugin}/tests" for plugin in PLUGINS), "benchmarks", "--scripts-are-modules")
+    session.run("mypy", *TEST_TYPES, "tests/validation", env={"MYPYPATH": "tests/validation"})
     session.run("mypy", *sorted(map(str, Path("docs").glob("*.py"))), env={"MYPYPATH": "docs"})
     for name in DISTRIBUTIONS:
         with session.chdir(name):

@@ -54,13 +54,15 @@ def transformer_pass() -> Callable[[], object]:
     h, f, a, d = SHAPE.hidden, SHAPE.ffn, SHAPE.heads, SHAPE.head_dim
 
     def matrix(*size: int) -> np.ndarray:
-        return rng.standard_normal(size, dtype=np.float32) * np.float32(0.02)
+        drawn: np.ndarray = rng.standard_normal(size, dtype=np.float32) * np.float32(0.02)
+        return drawn
 
     layers = [(matrix(h, 3 * h), matrix(h, h), matrix(h, f), matrix(f, h)) for _ in range(SHAPE.layers)]
     start = matrix(BATCH * SEQUENCE, h)
 
     def normed(x: np.ndarray) -> np.ndarray:
-        return x / np.sqrt(np.einsum("ij,ij->i", x, x)[:, None] / np.float32(h))
+        scaled: np.ndarray = x / np.sqrt(np.einsum("ij,ij->i", x, x)[:, None] / np.float32(h))
+        return scaled
 
     def run() -> np.ndarray:
         x = start

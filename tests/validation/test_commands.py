@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mlsysim.cli import main
-from mlsysim.plugins import plugins
+from mlsysim_registry import Catalog
 from mlsysim_solvers.calibration.machine import measure, overlay_files
 from mlsysim_solvers.validation.tables import packaged_tables
 
@@ -63,7 +63,7 @@ def test_this_machine_is_measured_into_an_overlay_that_loads(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    catalog = type(plugins().sources[0])("own", tmp_path)
+    catalog = Catalog("own", tmp_path)
     entry = catalog.entry("devices", "test-machine")
     assert entry.record.memory.bandwidth == pytest.approx(found.bandwidth, rel=1e-3)
     assert entry.standing("memory.bandwidth").chosen.kind == "measured"

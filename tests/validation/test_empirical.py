@@ -14,7 +14,7 @@ from statistics import median
 import pytest
 
 from mlsysim.records.measurement import Measurement
-from mlsysim_solvers.calibration.problem import prepare
+from mlsysim_solvers.calibration.problem import Point, prepare
 from mlsysim_solvers.calibration.stacks import left_out_residuals
 from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table
@@ -72,7 +72,7 @@ def group_error(ids: Sequence[str], rows: dict[str, Measurement]) -> float:
     refused = {i: predict(rows[i]).reason for i in ids if predict(rows[i]).predicted is None}
     assert not refused, f"refused: {refused}"
     points = prepare([rows[i] for i in ids])
-    by_stack: dict[str, list[object]] = {}
+    by_stack: dict[str, list[Point]] = {}
     for point in points:
         by_stack.setdefault(point.stack, []).append(point)
     errors: dict[tuple[str, ...], list[float]] = {}

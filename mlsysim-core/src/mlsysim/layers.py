@@ -16,7 +16,7 @@ from .names import did_you_mean
 from .primitives import FeatureMap, Kind, Op, after, attention, conv, dense, elementwise, move, pair, pool
 from .records.model import Layer, Network
 
-__all__ = ["Op", "expand", "network_work"]
+__all__ = ["expand", "network_work"]
 
 
 def _residual(x: FeatureMap, row: Layer, stride: int | tuple[int, int]) -> Iterator[Op]:

@@ -21,8 +21,9 @@ from .counting import (
     transformer_parameters,
 )
 from .errors import ConfigError
-from .layers import Op, expand, network_work
+from .layers import expand, network_work
 from .numeric import minimum
+from .primitives import Op
 from .records.model import Model, Transformer
 
 __all__ = [
