@@ -86,7 +86,7 @@ def test_places_name_file_line_and_key():
     [
         ("x.toml", b'a = "1"\nb = ', "x.toml:2"),
         ("x.toml", b"a = 1\na = 2", "not valid TOML"),
-        ("x.json", b'{"a": 1,\n}', "x.json:2"),
+        ("x.json", b'{"a": 1,\nb}', "x.json:2"),
         ("x.yaml", b"a: 1\nb: [1, 2\nc: 3", "x.yaml:3"),
         ("x.yaml", b"a: !!python/object/apply:os.system [ls]", "not valid YAML"),
         ("x.yaml", b"- 1\n- 2", "no table at its top"),
