@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import types
-from importlib import metadata
 
 import attrs
 import pytest
@@ -14,6 +13,7 @@ import mlsysim
 from mlsysim.errors import PluginError, UnknownNameError
 from mlsysim.executors import ExecutorSpec
 from mlsysim.hookspecs import hookimpl
+from mlsysim.installed import EntryPoint
 from mlsysim.plugins import load_plugins
 from mlsysim.rendering import Renderer
 from mlsysim.units import UnitDef
@@ -100,7 +100,7 @@ def entry_point(monkeypatch, source, name="fancy"):
     spec = importlib.machinery.ModuleSpec(module, loader)
     monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
-    return metadata.EntryPoint(name, module, "mlsysim")
+    return EntryPoint(name, module)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,8 @@ def test_what_works_is_listed_with_its_contributions(world):
 
 def test_built_in_plugins_load_first(isolated_plugins):
     class Given:
-        dist = None
-
         def __init__(self, name, value):
-            self.name, self.value = name, value
+            self.name, self.value, self.distribution, self.version = name, value, "", ""
 
         def load(self):
             return Silent()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -190,23 +190,28 @@ def evidence(evaluation: SystemEvaluation) -> dict[str, Standing]:
     """
     config = _config_of(evaluation)
     answers, _ = traced_answers(config, formulas=False)
-    origins: set[str] = set()
-    seen: set[int] = set()
-    pending = [value.node for value in answers.values() if isinstance(value, Traced)]
-    while pending:
-        node = pending.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if node.origin:
-            origins.add(node.origin)
-        pending += [p.node for p in (*node.parents, *node.arguments.values()) if isinstance(p, Traced)]
     found: dict[str, Standing] = {}
-    for origin in sorted(origins):
+    for origin in sorted(_origins(answers.values())):
         standing = _standing(config, origin)
         if standing is not None:
             found[origin] = standing
     return found
+
+
+def _origins(answers: Iterable[Any]) -> set[str]:
+    """Collect the inputs that some answers were computed from."""
+    origins: set[str] = set()
+    pending = [value.node for value in answers if isinstance(value, Traced)]
+    seen = set(map(id, pending))
+    while pending:
+        node = pending.pop()
+        if node.origin:
+            origins.add(node.origin)
+        for parent in node.parents:
+            if isinstance(parent, Traced) and id(parent.node) not in seen:
+                seen.add(id(parent.node))
+                pending.append(parent.node)
+    return origins
 
 
 def _config_of(evaluation: SystemEvaluation) -> SimulationConfig:

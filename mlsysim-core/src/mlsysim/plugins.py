@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,6 +13,7 @@ import pluggy
 from . import hookspecs, running
 from .errors import PluginError, UnknownNameError
 from .hookspecs import PROJECT
+from .installed import EntryPoint, entry_points
 from .names import did_you_mean
 
 if TYPE_CHECKING:
@@ -141,12 +141,12 @@ def plugins() -> Plugins:
     return load_plugins()
 
 
-def load_plugins(entry_points: Iterable[metadata.EntryPoint] | None = None) -> Plugins:
+def load_plugins(offered: Iterable[EntryPoint] | None = None) -> Plugins:
     """Load plugins, built-in ones first.
 
     Parameters
     ----------
-    entry_points : iterable of EntryPoint, optional
+    offered : iterable of EntryPoint, optional
         What to load; the installed ones of the group ``mlsysim`` by default.
 
     Returns
@@ -162,7 +162,7 @@ def load_plugins(entry_points: Iterable[metadata.EntryPoint] | None = None) -> P
     manager.add_hookspecs(hookspecs)
     manager.register(running, name="core")
     loaded = Plugins(manager)
-    found = metadata.entry_points(group=PROJECT) if entry_points is None else entry_points
+    found = entry_points(PROJECT) if offered is None else offered
     for entry_point in sorted(found, key=_loading_order):
         info = _load_one(loaded, entry_point)
         loaded.infos.append(info)
@@ -173,18 +173,13 @@ def load_plugins(entry_points: Iterable[metadata.EntryPoint] | None = None) -> P
     return loaded
 
 
-def _loading_order(entry_point: metadata.EntryPoint) -> tuple[bool, str]:
+def _loading_order(entry_point: EntryPoint) -> tuple[bool, str]:
     return not entry_point.value.startswith(("mlsysim_registry.", "mlsysim_solvers.")), entry_point.name
 
 
-def _load_one(loaded: Plugins, entry_point: metadata.EntryPoint) -> PluginInfo:
+def _load_one(loaded: Plugins, entry_point: EntryPoint) -> PluginInfo:
     """Load one plugin; on any fault take back what it contributed and say why."""
-    distribution = entry_point.dist
-    info = PluginInfo(
-        entry_point.name,
-        distribution.name if distribution else entry_point.value,
-        distribution.version if distribution else "",
-    )
+    info = PluginInfo(entry_point.name, entry_point.distribution or entry_point.value, entry_point.version)
     manager = loaded.manager
     plugin = None
     try:

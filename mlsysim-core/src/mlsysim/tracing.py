@@ -11,7 +11,7 @@ import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import attrs
@@ -45,7 +45,10 @@ class Node:
         self.origin = origin
         self.label = ""
         self.formula: Callable[..., Any] | None = None
-        self.arguments: dict[str, Any] = {}
+        self.arguments: Mapping[str, Any] = _NO_ARGUMENTS
+
+
+_NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 
 def _plain(value: Any) -> Any:
@@ -56,8 +59,9 @@ def _binary(symbol: str, function: Callable[[Any, Any], Any], *, swapped: bool =
     def method(self: Any, other: Any) -> Any:
         if not isinstance(other, (int, float)):
             return NotImplemented
-        pair = (other, self) if swapped else (self, other)
-        return trace(function(_plain(pair[0]), _plain(pair[1])), symbol, pair)
+        if swapped:
+            return _noted(function(_plain(other), self.node.value), symbol, (other, self))
+        return _noted(function(self.node.value, _plain(other)), symbol, (self, other))
 
     return method
 
@@ -65,6 +69,7 @@ def _binary(symbol: str, function: Callable[[Any, Any], Any], *, swapped: bool =
 class Traced:
     """What traced floats and ints share."""
 
+    __slots__ = ()
     node: Node
 
     __add__ = _binary("+", operator.add)
@@ -81,15 +86,16 @@ class Traced:
     __rfloordiv__ = _binary("//", operator.floordiv, swapped=True)
 
     def __neg__(self) -> Any:
-        return trace(-_plain(self), "*", (-1, self))
+        return _noted(-self.node.value, "*", (-1, self))
 
     def __mlsysim_apply__(self, name: str, args: tuple[Any, ...], scalar: Callable[..., Any]) -> Any:
-        result = scalar(*map(_plain, args))
-        return trace(result, name, args)
+        return _noted(scalar(*map(_plain, args)), name, args)
 
 
 class TracedFloat(Traced, float):  # type: ignore[misc] # powers of traced numbers are traced
     """A float with a history."""
+
+    __slots__ = ("node",)
 
 
 class TracedInt(Traced, float):  # type: ignore[misc] # powers of traced numbers are traced
@@ -98,6 +104,8 @@ class TracedInt(Traced, float):  # type: ignore[misc] # powers of traced numbers
     It is carried by a float, because ``2.0 * n`` asks the plain float first and would forget where
     an int came from. Arithmetic, indices and ranges see the exact int.
     """
+
+    __slots__ = ("node",)
 
     def __index__(self) -> int:
         return int(self.node.value)
@@ -133,7 +141,18 @@ def trace(value: Any, op: str, parents: tuple[Any, ...] = (), origin: str = "") 
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
     value = _plain(value)
-    traced: Any = TracedInt(value) if isinstance(value, int) else TracedFloat(value)
+    return _noted(int(value) if isinstance(value, int) else float(value), op, parents, origin)
+
+
+def _noted(value: Any, op: str, parents: tuple[Any, ...], origin: str = "") -> Any:
+    """Wrap the result of an operation on plain numbers."""
+    traced: Any
+    if type(value) is float:
+        traced = TracedFloat(value)
+    elif type(value) is int:
+        traced = TracedInt(value)
+    else:  # a truth value, a complex power, a number of numpy
+        return trace(value, op, parents, origin)
     traced.node = Node(value, op, parents, origin)
     return traced
 

@@ -12,6 +12,7 @@ from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
 
 from .files import toml_files
+from .refresh.store import any_refreshed
 
 # Listing keys must stay cheap, so what reading needs is imported where a file is read.
 if TYPE_CHECKING:
@@ -172,9 +173,12 @@ class Catalog:
         from mlsysim.structure import read_facts, read_settings
 
         from .crosscheck import Backed
-        from .refresh.layering import layered
 
-        document = layered(self.document(kind, key), kind, key, self.sources)
+        document = self.document(kind, key)
+        if any_refreshed():
+            from .refresh.layering import layered
+
+            document = layered(document, kind, key, self.sources)
         cls: type[Any] = KINDS[kind]
         claims: dict[str, tuple[Claim, ...]] = {}
         try:

@@ -16,6 +16,7 @@ from mlsysim.provenance import Source
 from mlsysim.structure import converter
 
 from .files import toml_files
+from .refresh.store import any_refreshed, any_verified
 
 __all__ = ["Shelf"]
 
@@ -79,11 +80,12 @@ class Shelf(Mapping[str, Source]):
         if path is None:
             if key in self._shared:
                 return self._shared[key]
-            from .refresh.generations import current
+            if any_refreshed():
+                from .refresh.generations import current
 
-            refreshed = current().sources.get(key)
-            if refreshed is not None:
-                return refreshed
+                refreshed = current().sources.get(key)
+                if refreshed is not None:
+                    return refreshed
             known = [*self.files, *self._shared]
             return RegistryError(
                 f"no document is called {key!r}",
@@ -98,9 +100,7 @@ class Shelf(Mapping[str, Source]):
     def _verified(self, key: str, source: Source) -> Source:
         """Add what ``mlsysim verify`` found on this machine; most machines have nothing to add."""
         if self._overlay is None:
-            from .refresh.overlay import load, overlay_file
-
-            self._overlay = load() if overlay_file().exists() else {}
+            self._overlay = _verified_here()
         if key not in self._overlay:
             return source
         from .refresh.overlay import apply
@@ -120,6 +120,14 @@ class Shelf(Mapping[str, Source]):
 
     def __len__(self) -> int:
         return len({*self.files, *self._shared})
+
+
+def _verified_here() -> Mapping[str, Any]:
+    if not any_verified():
+        return {}
+    from .refresh.overlay import load
+
+    return load()
 
 
 def _source(key: str, document: Document) -> Source:

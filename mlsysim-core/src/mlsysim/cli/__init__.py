@@ -18,6 +18,9 @@ __all__ = ["build_parser", "main"]
 COMMANDS = ("eval", "explain", "sweep", "show", "list", "solvers", "plugins", "doctor", "completion")
 """Built-in commands in the order of the help page; each is a module ``<name>_command``."""
 
+_ALONE = ("eval", "explain", "sweep", "show", "list", "solvers")
+"""Those that never look at the other commands, which then need not be put together."""
+
 _COLLECT_RARELY = 100_000
 _INTERRUPTED, _PIPE_CLOSED, _BUG = 130, 141, 1
 
@@ -75,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    parser = build_parser()
+    parser = build_parser([word for word in words[:1] if word in _ALONE])
     if not words:
         parser.print_help()
         return 0
@@ -83,8 +86,13 @@ def _run(words: Sequence[str]) -> int:
     return int(args.run(args))
 
 
-def build_parser() -> Parser:
-    """Put all commands together, those of plugins last.
+def build_parser(only: Sequence[str] = ()) -> Parser:
+    """Put the commands together, those of plugins last.
+
+    Parameters
+    ----------
+    only : sequence of str
+        Built-in commands that are enough; all commands when empty.
 
     Returns
     -------
@@ -96,9 +104,10 @@ def build_parser() -> Parser:
     from .parser import add_plugin_commands, make_parser
 
     parser, commands = make_parser()
-    for name in COMMANDS:
+    for name in only or COMMANDS:
         import_module(f".{name}_command", __name__).add(commands)
-    add_plugin_commands(commands, plugins())
+    if not only:
+        add_plugin_commands(commands, plugins())
     return parser
 
 

@@ -17,7 +17,7 @@ __all__ = ["given_plugins", "no_sockets"]
 class _Given:
     """Stands in for an entry point whose object is at hand."""
 
-    dist = None
+    distribution = version = ""
 
     def __init__(self, name: str, plugin: Any) -> None:
         self.name = name

@@ -12,10 +12,10 @@ import attrs
 from mlsysim.errors import ConfigError, RegistryError
 from mlsysim.provenance import Source
 
-from .generations import POINTER, Generation, Number, current, generation_file, read_generation
+from .generations import Generation, Number, current, generation_file, read_generation
 from .planning import Plan
 from .reviewing import Row
-from .store import locked, overlay_folder, replace
+from .store import POINTER, locked, overlay_folder, replace
 
 __all__ = ["apply_plan", "chosen", "rollback"]
 

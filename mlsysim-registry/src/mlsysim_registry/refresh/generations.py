@@ -19,11 +19,10 @@ import attrs
 from mlsysim.errors import MlsysimError, RegistryError
 from mlsysim.provenance import Source
 
-from .store import overlay_folder
+from .store import POINTER, overlay_folder
 
-__all__ = ["DATED", "EMPTY", "POINTER", "Generation", "Number", "current", "generation_file", "read_generation"]
+__all__ = ["DATED", "EMPTY", "Generation", "Number", "current", "generation_file", "read_generation"]
 
-POINTER = "current.toml"
 DATED: Mapping[str, str] = {"grids": "year", "prices": "date"}
 """Kinds whose numbers change with time, and the field that says when; a newer number replaces an older one."""
 

@@ -12,7 +12,7 @@ import attrs
 from mlsysim.errors import RegistryError
 from mlsysim.provenance import Source
 
-from .store import data_folder, locked, replace
+from .store import VERIFIED, data_folder, locked, replace
 
 __all__ = ["Verified", "apply", "load", "overlay_file", "record"]
 
@@ -50,7 +50,7 @@ def overlay_file() -> Path:
     Path
         In ``MLSYSIM_DATA_DIR`` when set, else where the platform keeps a user's data.
     """
-    return data_folder() / "verified.json"
+    return data_folder() / VERIFIED
 
 
 def load(file: Path | None = None) -> dict[str, Verified]:

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["data_folder", "locked", "overlay_folder", "replace"]
+__all__ = ["POINTER", "VERIFIED", "any_refreshed", "any_verified", "data_folder", "locked", "overlay_folder", "replace"]
+
+POINTER = "current.toml"
+"""File of :func:`overlay_folder` that names the generation in force."""
+
+VERIFIED = "verified.json"
+"""File of :func:`data_folder` that holds what ``mlsysim verify`` found."""
 
 _LOCK_SECONDS = 10.0
 
@@ -45,6 +51,27 @@ def overlay_folder() -> Path:
     """
     folder = os.environ.get("MLSYSIM_OVERLAY")
     return Path(folder) if folder else data_folder() / "overlay"
+
+
+def any_refreshed() -> bool:
+    """Say whether this user ever refreshed a number: most did not, and need not pay for reading the overlay.
+
+    Returns
+    -------
+    bool
+        True also for a pointer that is damaged, so that it is read and refused.
+    """
+    return os.path.lexists(overlay_folder() / POINTER)
+
+
+def any_verified() -> bool:
+    """Say whether this user ever verified a document.
+
+    Returns
+    -------
+    bool
+    """
+    return (data_folder() / VERIFIED).exists()
 
 
 def replace(path: Path, content: bytes) -> None:
