@@ -201,7 +201,8 @@ def load_document(path: str | Path | Traversable, *, error: type[MlsysimError] =
     """
     file = Path(path) if isinstance(path, str) else path
     name = str(path)
-    suffix = Path(file.name).suffix.lower()
+    stem, dot, ending = file.name.rpartition(".")
+    suffix = (dot + ending).lower() if stem else ""
     if suffix not in SUFFIXES:
         raise error(f"{suffix or 'no suffix'} is not a format I read", where=name, remedy="Use .toml, .json or .yaml")
     try:

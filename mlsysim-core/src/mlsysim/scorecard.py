@@ -218,7 +218,7 @@ class SystemEvaluation:
         dict
             Dictionaries, lists, text and SI numbers only.
         """
-        from .structure import to_plain
+        from .converting import to_plain
 
         plain = {
             field.name: to_plain(getattr(self, field.name))
@@ -240,7 +240,7 @@ class SystemEvaluation:
         -------
         SystemEvaluation
         """
-        from .structure import converter
+        from .converting import converter
 
         return cls(
             scenario=converter.structure(data["scenario"], Scenario),

@@ -12,80 +12,22 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import attrs
-import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
+from .converting import converter
 from .documents import Document
 from .errors import ConfigError, Fault, MlsysimError, RegistryError
 from .names import did_you_mean
 from .provenance import Claim, Source, preferred_first
-from .records.scenario import KINDS, Workload
 from .units import parse_quantity
 
-__all__ = ["converter", "read_facts", "read_settings", "to_plain"]
+__all__ = ["read_facts", "read_settings"]
 
 _T = TypeVar("_T")
 _CLAIM_KEYS = {"value", "source", "at", "means", "kind", "derived", "estimate", "low", "high", "note"}
-
-
-def _strict(kind: type, accepted: tuple[type, ...], name: str) -> Any:
-    def hook(value: Any, _: Any) -> Any:
-        if isinstance(value, bool) and kind is not bool:
-            raise TypeError(f"expected {name}, got {value!r}")
-        if not isinstance(value, accepted):
-            raise TypeError(f"expected {name}, got {value!r}")
-        return value if isinstance(value, kind) else kind(value)
-
-    return hook
-
-
-def _workload(value: Any, _: Any) -> Any:
-    """Choose the workload record by its fields, which differ between kinds."""
-    fields = set(value)
-    cls = next(cls for cls in KINDS.values() if fields == {a.name for a in attrs.fields(cls)})
-    return converter.structure(value, cls)
-
-
-def _make_converter() -> cattrs.Converter:
-    made = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
-    made.register_structure_hook(str, _strict(str, (str,), "text"))
-    made.register_structure_hook(bool, _strict(bool, (bool,), "true or false"))
-    made.register_structure_hook(int, _strict(int, (int,), "a whole number"))
-    made.register_structure_hook(float, _strict(float, (int, float), "a number"))
-    made.register_structure_hook(int | tuple[int, int], _int_or_pair)
-    made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-    made.register_structure_hook_func(_is_choice, _choice)
-    made.register_structure_hook(Workload, _workload)
-    return made
-
-
-def _is_choice(kind: Any) -> bool:
-    origin: Any = typing.get_origin(kind)
-    return origin is Literal
-
-
-def _choice(value: Any, kind: Any) -> Any:
-    """Accept one of the choices; true is not 1, which Python takes for its equal."""
-    choices = typing.get_args(kind)
-    if not any(value == choice and type(value) is type(choice) for choice in choices):
-        shown = str(value).lower() if isinstance(value, bool) else value
-        raise ConfigError(f"{shown} is not one of the choices", remedy="Choose " + ", ".join(map(str, choices)))
-    return value
-
-
-def _int_or_pair(value: Any, _: Any) -> Any:
-    if isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value):
-        return tuple(value)
-    if type(value) is int:
-        return value
-    raise TypeError(f"expected a whole number or a pair of them, got {value!r}")
-
-
-converter = _make_converter()
-"""The one cattrs converter."""
 
 
 class _Reader:
@@ -130,49 +72,45 @@ class _Reader:
             if key not in fields:
                 self.fault(f"there is no field {key!r} here", place, did_you_mean(key, fields))
                 continue
-            if "by" in fields[key].metadata:
-                result[key] = self.chosen(fields[key], raw, value, place)
-            else:
-                result[key] = self.value(fields[key], value, place, inherited)
+            result[key] = self.value(fields[key], raw, value, place, inherited)
         for name, field in fields.items():
-            if field.default is attrs.NOTHING and name not in raw:
+            if field.required and name not in raw:
                 place = f"{path}.{name}" if path else name
-                self.fault(f"the field {name!r} is missing", place, _wanted(field))
+                self.fault(f"the field {name!r} is missing", place, _wanted(field.unit))
         return result
 
-    def chosen(self, field: attrs.Attribute[Any], parent: dict[str, Any], raw: Any, path: str) -> Any:
+    def chosen(self, field: _Field, parent: dict[str, Any], raw: Any, path: str) -> Any:
         """Read a table whose record another key of its parent chooses."""
-        by, choices = field.metadata["by"], field.metadata["choices"]
+        by, choices = field.by, field.choices
         name = parent.get(by)
         if not isinstance(name, str) or name not in choices:
             self.fault(f"{by} = {name!r} is not one of the choices", by, "Choose " + ", ".join(choices))
             return raw
         table = self.table(choices[name], raw, path, {})
-        defaults = {a.name: a.default for a in attrs.fields(choices[name]) if a.default is not attrs.NOTHING}
+        defaults = {a.name: _plain_default(a) for a in attrs.fields(choices[name]) if a.default is not attrs.NOTHING}
         return {**defaults, **table} if isinstance(table, dict) else table
 
-    def value(self, field: attrs.Attribute[Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
-        if "unit" in field.metadata:
-            return self.quantity(field, raw, path, inherited)
+    def value(self, field: _Field, parent: dict[str, Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
+        if field.unit is not None:
+            return self.quantity(field, field.unit, raw, path, inherited)
+        if field.by:
+            return self.chosen(field, parent, raw, path)
         # A text is iterable too: aliases = "h100" must not become five aliases of one letter.
-        annotation: Any = field.type
-        wanted = _container(annotation)
+        wanted, inner = field.raw, field.record
         if wanted is not None and not isinstance(raw, wanted):
             self.fault(f"expected {'a table' if wanted is dict else 'a list'}, got {raw!r}", path)
             return raw
-        inner, container = _record_inside(annotation)
         if inner is None:
             return raw
-        if container is dict and isinstance(raw, dict):
+        if field.container is dict and isinstance(raw, dict):
             return {k: self.table(inner, v, f"{path}.{k}", inherited) for k, v in raw.items()}
-        if container is tuple and isinstance(raw, list):
+        if field.container is tuple and isinstance(raw, list):
             return [self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)]
         return self.table(inner, raw, path, inherited)
 
-    def quantity(self, field: attrs.Attribute[Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
-        unit, annotation = field.metadata["unit"], typing.cast("Any", field.type)
+    def quantity(self, field: _Field, unit: str, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
         try:
-            if not (self.sourced and field.metadata["fact"]):
+            if not (self.sourced and field.fact):
                 value = parse_quantity(raw, unit)
             else:
                 claims = self.read_claims(raw, unit, path, inherited)
@@ -184,17 +122,18 @@ class _Reader:
             for fault in error.faults:
                 self.fault(fault.what, path, fault.remedy)
             return 1.0
-        self.check_bound(field, value, path)
-        if _is_int(annotation):
+        if value <= field.minimum:
+            self.check_bound(field, value, path)
+        if field.whole:
             if value != int(value):
                 self.fault(f"{raw!r} is not a whole number", path)
             return int(value)
         return value
 
-    def check_bound(self, field: attrs.Attribute[Any], value: float, path: str) -> None:
-        low = field.metadata["minimum"]
-        if value < low or (value == low and not field.metadata["zero"]):
-            relation = "at least" if field.metadata["zero"] else "more than"
+    def check_bound(self, field: _Field, value: float, path: str) -> None:
+        low = field.minimum
+        if value < low or (value == low and not field.zero):
+            relation = "at least" if field.zero else "more than"
             self.fault(f"{value:g} is out of range", path, f"It must be {relation} {low:g}")
 
     def read_claims(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> tuple[Claim, ...]:
@@ -241,24 +180,52 @@ class _Reader:
         )
 
 
-@lru_cache(maxsize=1024)
-def _is_int(annotation: Any) -> bool:
-    return annotation is int or int in typing.get_args(annotation)
+def _plain_default(field: attrs.Attribute[Any]) -> Any:
+    """Return a field's default as it would stand in a file; records inside a record are made by a factory."""
+    default: Any = field.default
+    return converter.unstructure(default.factory()) if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+
+
+class _Field(NamedTuple):
+    """What reading one field of a record needs to know, worked out once for each class."""
+
+    required: bool
+    unit: str | None  # None for what is no quantity
+    fact: bool
+    whole: bool
+    minimum: float
+    zero: bool
+    by: str  # the key beside it that chooses its record, one of the choices
+    choices: Mapping[str, type]
+    raw: Any  # what raw data must be for a list or a dictionary
+    record: type | None
+    container: type | None
 
 
 @lru_cache(maxsize=256)
-def _fields_of(cls: type) -> dict[str, attrs.Attribute[Any]]:
-    """Return the fields of a record class with their annotations resolved, once for each class."""
-    return attrs.fields_dict(attrs.resolve_types(cls))
+def _fields_of(cls: type) -> dict[str, _Field]:
+    return {field.name: _field(field) for field in attrs.fields(attrs.resolve_types(cls))}
 
 
-@lru_cache(maxsize=1024)
-def _container(annotation: Any) -> Any:
-    """Return what raw data must be for a list or a dictionary; None for anything else."""
-    return {tuple: (list, tuple), dict: dict}.get(typing.get_origin(annotation))
+def _field(field: attrs.Attribute[Any]) -> _Field:
+    annotation: Any = field.type
+    known = field.metadata
+    record, container = _record_inside(annotation)
+    return _Field(
+        required=field.default is attrs.NOTHING,
+        unit=known.get("unit"),
+        fact=known.get("fact", False),
+        whole=annotation is int or int in typing.get_args(annotation),
+        minimum=known.get("minimum", 0.0),
+        zero=known.get("zero", False),
+        by=known.get("by", ""),
+        choices=known.get("choices", {}),
+        raw={tuple: (list, tuple), dict: dict}.get(typing.get_origin(annotation)),
+        record=record,
+        container=container,
+    )
 
 
-@lru_cache(maxsize=1024)
 def _record_inside(annotation: Any) -> tuple[type | None, type | None]:
     """Find the record class in ``X``, ``X | None``, ``dict[str, X]`` or ``tuple[X, ...]``."""
     if attrs.has(annotation):
@@ -274,8 +241,7 @@ def _record_inside(annotation: Any) -> tuple[type | None, type | None]:
     return None, None
 
 
-def _wanted(field: attrs.Attribute[Any]) -> str:
-    unit = field.metadata.get("unit")
+def _wanted(unit: str | None) -> str:
     return f"Give it in {unit}" if unit and unit != "1" else "Add it"
 
 
@@ -368,19 +334,3 @@ def read_settings(cls: type[_T], document: Document) -> _T:
         With every fault of the file.
     """
     return _structure(cls, document, ConfigError, None)[0]
-
-
-def to_plain(record: Any) -> Any:
-    """Return a record as dictionaries, lists, text and SI numbers.
-
-    Parameters
-    ----------
-    record : object
-        An attrs instance.
-
-    Returns
-    -------
-    dict
-        Ready for ``json.dumps``; :data:`converter` reads it back.
-    """
-    return converter.unstructure(record)

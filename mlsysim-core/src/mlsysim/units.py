@@ -268,10 +268,16 @@ def _scaled(digits: str, factor: float) -> float:
     return float(f"{mantissa}e{int(power or 0) + exponent}")
 
 
+@lru_cache(maxsize=256)
+def _counts(dimension: tuple[int, ...]) -> bool:
+    """Say whether a dimension is that of a plain number, or of a count of tokens or samples."""
+    counted = {BASE_DIMENSIONS.index("token"), BASE_DIMENSIONS.index("sample")}
+    return not any(power for i, power in enumerate(dimension) if i not in counted)
+
+
 def _bare_number(number: float, wanted: Unit, text: object = None) -> float:
     _finite(number, number if text is None else text)
-    counts = {BASE_DIMENSIONS.index("token"), BASE_DIMENSIONS.index("sample")}
-    if any(power for i, power in enumerate(wanted.dimension) if i not in counts):
+    if not _counts(wanted.dimension):
         shown = number if text is None else text
         raise UnitError(
             f"{shown!r} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"'

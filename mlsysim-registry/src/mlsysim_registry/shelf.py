@@ -9,11 +9,11 @@ from typing import Any
 
 import attrs
 
+from mlsysim.converting import converter
 from mlsysim.documents import Document, load_document
 from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Source
-from mlsysim.structure import converter
 
 from .files import toml_files
 from .refresh.store import any_refreshed, any_verified

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from ..config import LINK_ROLES
+from ..converting import converter, to_plain
 from ..errors import ConfigError, MlsysimError
 from ..evaluation import LEVELS, evaluate
 from ..formula import equation_of, formula_of
@@ -20,7 +21,6 @@ from ..records import KINDS, singular
 from ..records.scenario import KINDS as SCENARIO_KINDS
 from ..running import run_solver
 from ..solving import Columns, Result, SolverSpec
-from ..structure import converter, to_plain
 from ..tracing import Node, Traced, formula_calls, trace, trace_record
 from ..units import parse_unit
 from .case import SolverCase

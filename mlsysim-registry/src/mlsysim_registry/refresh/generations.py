@@ -188,7 +188,7 @@ def read_generation(name: str, sha256: str, folder: Path) -> Generation:
     RegistryError
         If it is damaged, changed by hand, or a link.
     """
-    from mlsysim.structure import converter
+    from mlsysim.converting import converter
 
     path = generation_file(name, folder)
     data = _toml(path)

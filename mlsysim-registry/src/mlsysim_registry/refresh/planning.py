@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from mlsysim.converting import converter
 from mlsysim.errors import ConfigError, RegistryError
 from mlsysim.provenance import Source
 from mlsysim.refreshing import Datum, Refresher
-from mlsysim.structure import converter
 
 from .generations import current
 from .reviewing import Row, review

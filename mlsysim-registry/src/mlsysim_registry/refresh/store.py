@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["POINTER", "VERIFIED", "any_refreshed", "any_verified", "data_folder", "locked", "overlay_folder", "replace"]
@@ -61,7 +62,16 @@ def any_refreshed() -> bool:
     bool
         True also for a pointer that is damaged, so that it is read and refused.
     """
-    return os.path.lexists(overlay_folder() / POINTER)
+    return os.path.lexists(_pointer(*map(os.environ.get, _PLACES)))
+
+
+_PLACES = ("MLSYSIM_OVERLAY", "MLSYSIM_DATA_DIR", "XDG_DATA_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE")
+
+
+@lru_cache(maxsize=4)
+def _pointer(*_places: str | None) -> str:
+    """Path of the pointer for these settings: asked once for each entity, so it is not put together anew."""
+    return str(overlay_folder() / POINTER)
 
 
 def any_verified() -> bool:
