@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlsysim import records
+from mlsysim.converting import converter, to_plain
 from mlsysim.documents import Document
 from mlsysim.errors import ConfigError
 from mlsysim.records import KINDS, Scenario, singular
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import BITS, bytes_per_element, check_precision
 from mlsysim.records.scenario import KINDS as WORKLOADS
-from mlsysim.structure import converter, read_settings, to_plain
+from mlsysim.structure import read_settings
 from mlsysim.units import parse_unit
 
 CLASSES = [getattr(records, name) for name in records.__all__ if attrs.has(getattr(records, name))]
