@@ -20,7 +20,6 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +91,10 @@ def _run_blocks(text: str) -> str:
 
 
 def _use_plugins(stack: contextlib.ExitStack, without: set[str]) -> None:
+    from mlsysim.installed import entry_points
     from mlsysim.testing import given_plugins
 
-    points = [point for point in metadata.entry_points(group="mlsysim") if point.name not in without]
+    points = [point for point in entry_points("mlsysim") if point.name not in without]
     stack.enter_context(given_plugins(entry_points=points))
 
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mlsysim.errors import MlsysimError
+from mlsysim.errors import MlsysimError, UnknownNameError
+from mlsysim.names import did_you_mean
 from mlsysim.provenance import Claim, Level, Source, Standing
 
 if TYPE_CHECKING:
     from mlsysim.entities import Entry, Registry
+
+    from .history import Event
 
 __all__ = ["FieldProvenance", "KindTotals", "ProvenanceMap"]
 
@@ -206,6 +209,35 @@ class ProvenanceMap(Mapping[tuple[str, str], FieldProvenance]):
         found = [self[entry.name, field] for field in entry.claims]
         found.sort(key=lambda item: not (item.standing.disputed or item.standing.stale))
         return {item.field: item for item in found}
+
+    def history(self, entity: str, field: str) -> tuple[Event, ...]:
+        """Return what has been said of a number, and when.
+
+        Parameters
+        ----------
+        entity : str
+            ``kind/key``; an alias will do.
+        field : str
+            Dotted path.
+
+        Returns
+        -------
+        tuple of Event
+            Oldest first: read from a document, refreshed from a live source, found again.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such entity, or no such sourced number of it.
+        """
+        from .history import history_of
+
+        kind, _, key = entity.partition("/")
+        entry = self._registry.get(kind, key)
+        if field not in entry.claims:
+            raise UnknownNameError(f"{entry.name} has no sourced number {field!r}",
+                                   remedy=did_you_mean(field, entry.claims))  # fmt: skip
+        return history_of(entry, field, self._registry.owners(entry.kind).get(entry.key))
 
     def disputed(self) -> list[FieldProvenance]:
         """Return the numbers whose claims disagree.

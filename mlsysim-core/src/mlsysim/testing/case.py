@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 import attrs
@@ -14,6 +14,7 @@ from ..config import SimulationConfig
 from ..errors import ConfigError
 from ..evaluation import ask, build_request
 from ..hookspecs import PROJECT
+from ..installed import entry_points
 from ..plugins import plugins
 from ..running import load_solver
 from ..solving import Columns, Request, Solver, SolverSpec
@@ -112,9 +113,9 @@ class SolverCase:
         if self.module:
             return self.module
         owners = {info.name for info in plugins().infos if self.spec.name in info.solvers}
-        for point in metadata.entry_points(group=PROJECT):
+        for point in entry_points(PROJECT):
             if point.name in owners:
-                return point.module
+                return point.value.partition(":")[0]
         return self.spec.target.partition(":")[0].partition(".")[0]
 
     @classmethod

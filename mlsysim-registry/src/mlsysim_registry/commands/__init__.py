@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["SUBCOMMANDS", "add_commands"]
 
-SUBCOMMANDS = ("check", "stats", "export", "new", "fmt", "schema", "refresh")
+SUBCOMMANDS = ("check", "stats", "history", "export", "new", "fmt", "schema", "refresh")
 """Modules ``<name>_command`` with ``add(commands)``, in the order of the help page."""
 
 _EXAMPLES = """\
@@ -15,6 +15,7 @@ examples:
   mlsysim registry check                     what is wrong with the data, and what is disputed?
   mlsysim registry new device my-chip        a template to fill in
   mlsysim registry stats                     how well are the numbers supported?
+  mlsysim registry history grids/fr          what has been said of its numbers, and when?
   mlsysim registry export --format csv       one row per number, with its source
   mlsysim registry refresh plan              what do live sources say now?
 """

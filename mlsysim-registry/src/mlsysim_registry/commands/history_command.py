@@ -1,0 +1,58 @@
+"""``mlsysim registry history``: what has been said of one number, and when."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Any) -> None:
+    """Add the command.
+
+    Parameters
+    ----------
+    commands : argparse subparsers action
+        Where to add it.
+    """
+    parser = commands.add_parser("history", help="show what has been said of a number, and when",
+                                 description="Show what has been said of a number, and when.")  # fmt: skip
+    parser.add_argument("entity", metavar="ENTITY", help="for example grids/fr")
+    parser.add_argument("field", metavar="FIELD", nargs="?", help="for example carbon; all numbers by default")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the history of one number, or of all numbers of an entity.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    import attrs
+
+    from ..provenance_map import ProvenanceMap
+
+    known = ProvenanceMap.of()
+    fields = [args.field] if args.field else sorted(known.entity(args.entity))
+    events = [(field, event) for field in fields for event in known.history(args.entity, field)]
+    if args.format == "json":
+        import json
+
+        print(json.dumps([{"field": field, **attrs.asdict(event)} for field, event in events], indent=2))
+        return 0
+    rows = [("field", "date", "what", "value", "document"), *((f, e.date or "-", e.what, e.value, e.source or "-")
+                                                              for f, e in events)]  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    marks = ("", *("  <- in force" if event.in_force else "" for _, event in events))
+    for row, mark in zip(rows, marks, strict=True):
+        print(("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + mark).rstrip())
+    return 0
