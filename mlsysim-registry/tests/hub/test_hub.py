@@ -13,7 +13,7 @@ import mlsysim
 from mlsysim.errors import RegistryError
 from mlsysim.shapes import parameters
 from mlsysim_registry.hub import resolve_model
-from mlsysim_registry.hub.configs import FAMILIES, transformer_table
+from mlsysim_registry.hub.configs import FAMILIES, shape_table
 from mlsysim_registry.web import get, safe_url
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -161,8 +161,60 @@ def test_other_names_are_not_the_hubs_business():
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_gives_a_shape(family):
     config = {**LLAMA, "model_type": family, "type_vocab_size": 2 if family == "bert" else 0}
-    table = transformer_table(config, where="test")
+    section, table = shape_table(config, where="test")
+    assert section == "transformer"
     assert (table["layers"], table["hidden"]) == (32, 4096)
+
+
+T5 = {"model_type": "t5", "d_model": 1024, "d_kv": 64, "d_ff": 4096, "num_layers": 24, "num_heads": 16,
+      "vocab_size": 32128, "n_positions": 512, "relative_attention_num_buckets": 32}  # fmt: skip
+OTHER = {
+    "t5-large": T5,
+    "flan-t5-large": {**T5, "d_ff": 2816, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False,
+                      "num_decoder_layers": 24},
+    "whisper-large-v3": {
+        "model_type": "whisper", "d_model": 1280, "encoder_layers": 32, "encoder_attention_heads": 20,
+        "encoder_ffn_dim": 5120, "decoder_layers": 32, "decoder_attention_heads": 20, "decoder_ffn_dim": 5120,
+        "vocab_size": 51866, "num_mel_bins": 128, "max_source_positions": 1500, "max_target_positions": 448,
+        "num_hidden_layers": 32,
+    },
+    "mamba-2.8b": {"model_type": "mamba", "hidden_size": 2560, "num_hidden_layers": 64, "state_size": 16, "expand": 2,
+                   "conv_kernel": 4, "vocab_size": 50280, "time_step_rank": 160, "intermediate_size": 5120},
+    "mamba2-130m": {"model_type": "mamba2", "hidden_size": 768, "num_hidden_layers": 24, "state_size": 128, "expand": 2,
+                    "conv_kernel": 4, "vocab_size": 50288, "num_heads": 24, "head_dim": 64, "n_groups": 1,
+                    "chunk_size": 256, "time_step_rank": 256, "tie_word_embeddings": True,
+                    "time_step_limit": [0.0, float("inf")]},
+}  # fmt: skip
+"""Models of the registry, as transformers describes them."""
+
+
+@pytest.mark.parametrize("key", sorted(OTHER))
+def test_architectures_beyond_one_stack_have_the_shape_of_the_registry(key, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(OTHER[key]))
+    found, packaged = resolve_model(str(path)).record, mlsysim.registry().get("models", key).record
+    assert (found.pair, found.state_space) == (packaged.pair, packaged.state_space)
+    assert parameters(found).total == parameters(packaged).total
+
+
+@pytest.mark.parametrize("key", sorted(OTHER))
+def test_what_such_a_configuration_leaves_open_is_refused(key, tmp_path):
+    path = tmp_path / "config.json"
+    for name in ("vocab_size", "d_model" if "d_model" in OTHER[key] else "hidden_size"):
+        path.write_text(json.dumps({k: v for k, v in OTHER[key].items() if k != name}))
+        with pytest.raises(RegistryError, match=f"does not say {name}"):
+            resolve_model(str(path))
+        path.write_text(json.dumps({**OTHER[key], name: True}))
+        with pytest.raises(RegistryError, match="is not a count"):
+            resolve_model(str(path))
+
+
+def test_the_automatic_rank_is_a_sixteenth_of_the_width(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**OTHER["mamba-2.8b"], "time_step_rank": "auto"}))
+    entry = resolve_model(str(path))
+    assert entry.record.state_space.rank == 160
+    assert entry.claims["state_space.rank"][0].kind == "derived"
 
 
 def test_addresses_are_shown_without_secrets_and_only_safe_ones_are_read():

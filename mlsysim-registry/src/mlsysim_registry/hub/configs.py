@@ -12,7 +12,10 @@ from typing import Any
 from mlsysim.errors import RegistryError
 from mlsysim.names import did_you_mean
 
-__all__ = ["FAMILIES", "transformer_table"]
+from .numbers import whole
+from .pairs_and_states import OTHERS, other_table
+
+__all__ = ["FAMILIES", "shape_table"]
 
 _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers"),
@@ -61,8 +64,8 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 _IMPLIED = ("learned", "offset", "router_bias")
 
 
-def transformer_table(config: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """Translate a configuration into the ``[transformer]`` table of a model file.
+def shape_table(config: Mapping[str, Any], *, where: str) -> tuple[str, dict[str, Any]]:
+    """Translate a configuration into the table of a model file that holds its shape.
 
     Parameters
     ----------
@@ -73,7 +76,9 @@ def transformer_table(config: Mapping[str, Any], *, where: str) -> dict[str, Any
 
     Returns
     -------
-    dict
+    section : str
+        ``transformer``, ``pair`` or ``state_space``.
+    table : dict
         Plain numbers and flags, as in a registry file.
 
     Raises
@@ -82,12 +87,19 @@ def transformer_table(config: Mapping[str, Any], *, where: str) -> dict[str, Any
         If the architecture is unknown, or a number is missing or no whole number.
     """
     family = config.get("model_type")
+    if isinstance(family, str) and family in OTHERS:
+        return other_table(config, where=where)
     if not isinstance(family, str) or family not in FAMILIES:
         names = config.get("architectures")
-        known = did_you_mean(str(family), FAMILIES) or "Known: " + ", ".join(sorted(FAMILIES))
+        all_known = [*FAMILIES, *OTHERS]
+        known = did_you_mean(str(family), all_known) or "Known: " + ", ".join(sorted(all_known))
         raise RegistryError(
             f"the architecture {family!r} ({names}) is not one that can be read", where=where, remedy=known
         )
+    return "transformer", _transformer(config, family, where)
+
+
+def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str, Any]:
     traits = FAMILIES[family]
     table: dict[str, Any] = {key: value for key, value in traits.items() if key not in _IMPLIED}
     numbers = {field: _number(config, names, where) for field, names in _NUMBERS.items()}
@@ -100,23 +112,17 @@ def transformer_table(config: Mapping[str, Any], *, where: str) -> dict[str, Any
     if traits.get("learned"):
         table["positions"] = numbers["context"] + traits.get("offset", 0)
     if config.get("type_vocab_size"):
-        table["token_types"] = _whole(config["type_vocab_size"], where, "type_vocab_size")
+        table["token_types"] = whole(config["type_vocab_size"], where, "type_vocab_size")
     _window(table, config, where)
     _latent(table, config, where)
     _mixture(table, config, traits, where)
     return table
 
 
-def _whole(value: Any, where: str, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise RegistryError(f"{value!r} is not a count", where=f"{where}: {name}")
-    return value
-
-
 def _number(config: Mapping[str, Any], names: tuple[str, ...], where: str) -> int | None:
     for name in names:
         if config.get(name) is not None:
-            return _whole(config[name], where, name)
+            return whole(config[name], where, name)
     return None
 
 
@@ -140,7 +146,7 @@ def _window(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
     window = config.get("sliding_window")
     used = config.get("use_sliding_window", True)
     if window and used:
-        table["window"] = _whole(window, where, "sliding_window")
+        table["window"] = whole(window, where, "sliding_window")
     else:
         table.pop("window_every", None)
 
@@ -150,8 +156,8 @@ def _latent(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
         return
     names = {"kv_rank": "kv_lora_rank", "rope_dim": "qk_rope_head_dim", "nope_dim": "qk_nope_head_dim",
              "v_dim": "v_head_dim"}  # fmt: skip
-    latent = {field: _whole(config.get(name), where, name) for field, name in names.items()}
-    latent["q_rank"] = _whole(config.get("q_lora_rank") or 0, where, "q_lora_rank")
+    latent = {field: whole(config.get(name), where, name) for field, name in names.items()}
+    latent["q_rank"] = whole(config.get("q_lora_rank") or 0, where, "q_lora_rank")
     table["latent"] = latent
     table["head_dim"] = latent["nope_dim"] + latent["rope_dim"]
 
@@ -165,11 +171,11 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
     if config.get("shared_expert_intermediate_size"):
         shared = config["shared_expert_intermediate_size"] // width
     table["mixture"] = {
-        "experts": _whole(experts, where, "experts"),
-        "active": _whole(config.get("num_experts_per_tok"), where, "num_experts_per_tok"),
-        "ffn": _whole(width, where, "moe_intermediate_size"),
-        "shared": _whole(shared, where, "n_shared_experts"),
-        "dense_layers": _whole(config.get("first_k_dense_replace") or 0, where, "first_k_dense_replace"),
+        "experts": whole(experts, where, "experts"),
+        "active": whole(config.get("num_experts_per_tok"), where, "num_experts_per_tok"),
+        "ffn": whole(width, where, "moe_intermediate_size"),
+        "shared": whole(shared, where, "n_shared_experts"),
+        "dense_layers": whole(config.get("first_k_dense_replace") or 0, where, "first_k_dense_replace"),
         "router_bias": bool(traits.get("router_bias", False)),
         "shared_gate": bool(config.get("shared_expert_intermediate_size")),
     }

@@ -18,7 +18,7 @@ from mlsysim.shapes import parameters
 from mlsysim.structure import read_facts
 
 from ..web import Reply, get
-from .configs import transformer_table
+from .configs import shape_table
 
 __all__ = ["resolve_model"]
 
@@ -141,8 +141,9 @@ def _entry(raw: bytes, source: Source, *, name: str, total: Any, path: str) -> E
         raise RegistryError("not UTF-8 text", where=where) from None
     # Multimodal configurations keep the language model in a table of its own.
     config = config["text_config"] if isinstance(config.get("text_config"), dict) else config
-    shape = {"source": source.id, "at": "config.json", **transformer_table(config, where=where)}
-    data: dict[str, Any] = {"name": name, "lab": source.publisher, "transformer": shape}
+    section, table = shape_table(config, where=where)
+    shape = {"source": source.id, "at": "config.json", **table}
+    data: dict[str, Any] = {"name": name, "lab": source.publisher, section: shape}
     if isinstance(total, int) and not isinstance(total, bool) and total > 0:
         data["parameters"] = {"value": total, "source": source.id, "at": "safetensors index, total"}
     record, claims = read_facts(Model, Document(where, data), {source.id: source})
