@@ -1,136 +1,135 @@
-"""Closing the loop: measure this machine, predict two forward passes written in numpy, run them, compare.
+"""Closing the loop: measure this machine, predict small models on it, run them, compare.
 
-``python benchmarks/closed_loop.py`` exits with 1 when a prediction is more than a quarter off.
+``nox -s loop`` or ``python benchmarks/closed_loop.py`` does so in numpy, and in PyTorch where it is installed, on the
+processor and on the first CUDA device; it exits with 1 when a prediction is more than a quarter off. What is predicted
+goes the way of every user: the measurement becomes a device and a stack of a registry folder, which are read back.
+
+One thread works unless ``OMP_NUM_THREADS`` and ``OPENBLAS_NUM_THREADS`` say otherwise: then what other programs
+take of the processor does not count.
 """
 
 from __future__ import annotations
 
+import os
+import statistics
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+# The libraries of linear algebra read these when they are loaded.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
-from mlsysim.records import Inference, Model, Scenario, System
-from mlsysim.records.device import Compute, Device, Memory, Peak
-from mlsysim.records.model import Layer, Network, Transformer
-from mlsysim.records.stack import Ceilings, Features, Stack
-from mlsysim.solving import Request, solve
-from mlsysim_solvers.calibration.machine import Measured, measure
+import attrs  # noqa: E402
+import forward_passes as passes  # noqa: E402
+import kernel_predictions  # noqa: E402
+
+from mlsysim.records import Inference, Model, Scenario, Serving, System  # noqa: E402
+from mlsysim.records.device import Device  # noqa: E402
+from mlsysim.records.stack import Stack  # noqa: E402
+from mlsysim.solving import Request, solve  # noqa: E402
+from mlsysim_registry.catalog import Catalog, packaged  # noqa: E402
+from mlsysim_solvers.calibration.machine_card import overlay_files, write_overlay  # noqa: E402
+from mlsysim_solvers.calibration.probes.backend import Backend  # noqa: E402
+from mlsysim_solvers.calibration.probes.numpy_backend import numpy_backend  # noqa: E402
+from mlsysim_solvers.calibration.probes.plan import run_probes  # noqa: E402
+from mlsysim_solvers.calibration.probes.readings import Measured  # noqa: E402
+from mlsysim_solvers.calibration.probes.timing import summarise, time_action  # noqa: E402
+from mlsysim_solvers.calibration.probes.torch_backend import find_torch, torch_backend  # noqa: E402
 
 GOAL = 0.25
-BATCH, SEQUENCE = 4, 256
-SHAPE = Transformer(layers=4, hidden=512, heads=8, ffn=2048, context=512, kv_heads=8, head_dim=64, vocab=2000,
-                    causal=False, gated=False, head=False, norm="rms", final_norm=False)  # fmt: skip
-LAYERS = tuple(
-    Layer("conv", out=out, kernel=3, stride=stride, norm=False)
-    for out, stride in ((64, 1), (128, 2), (128, 1), (256, 2))
-)
-SIDE = 64
+SECONDS = 30.0
 
 
-def machine(found: Measured) -> tuple[Device, Stack]:
-    """Return the device and the stack that were measured."""
-    peak = Peak(dense=found.best("fp32"), achieved=found.best("fp32"), engine="vector")
-    device = Device("this machine", "this machine", "workstation",
-                    Compute({"fp32": peak}, processors=float(found.processors)),
-                    Memory(capacity=found.memory, bandwidth=found.bandwidth))  # fmt: skip
-    typical = float(np.median(list(found.products["fp32"].values()))) / found.best("fp32")
-    ceilings = Ceilings(compute=min(1.0, max(typical, 0.5)), memory=1.0, overhead=found.launch, reserve=1e8)
-    return device, Stack("numpy", found.library, ("inference",), Features(), ceilings)
+@attrs.frozen
+class Case:
+    """One model: how it runs, and how it is asked for."""
+
+    name: str
+    model: Model
+    action: passes.Action
+    workload: Any
+    output: str
 
 
-def predict(model: Model, sequence: int, device: Device, stack: Stack) -> float:
-    """Return the predicted time of one pass, in seconds."""
-    job = Inference(model="m", precision="fp32", batch=BATCH, sequence=sequence)
-    scenario = Scenario("closed loop", "inference", job, System(device="d", stack="s"))
-    request = Request(scenario, {"model": model, "device": device, "stack": stack})
-    return float(solve("single-node", request).outputs["performance.latency"])
+def cases(actions: dict[str, passes.Action], precision: str) -> list[Case]:
+    """Return what is compared."""
+    encoder = Model("encoder", "", transformer=passes.ENCODER)
+    network = Model("convolutions", "", network=passes.NETWORK)
+    decoder = Model("decoder", "", transformer=passes.DECODER)
+    pass_of = "performance.latency"
+    return [
+        Case("encoder", encoder, actions["encoder"],
+             Inference(model="m", precision=precision, batch=passes.BATCH, sequence=passes.SEQUENCE), pass_of),
+        Case("convolutions", network, actions["convolutions"],
+             Inference(model="m", precision=precision, batch=passes.BATCH), pass_of),
+        Case("decode step", decoder, actions["decoder"],
+             Serving(model="m", precision=precision, batch=1, input=passes.CONTEXT - 1, output=2), "performance.tpot"),
+    ]  # fmt: skip
 
 
-def transformer_pass() -> Callable[[], object]:
-    """Return a forward pass of the transformer."""
-    rng = np.random.default_rng(0)
-    h, f, a, d = SHAPE.hidden, SHAPE.ffn, SHAPE.heads, SHAPE.head_dim
-
-    def matrix(*size: int) -> np.ndarray:
-        drawn: np.ndarray = rng.standard_normal(size, dtype=np.float32) * np.float32(0.02)
-        return drawn
-
-    layers = [(matrix(h, 3 * h), matrix(h, h), matrix(h, f), matrix(f, h)) for _ in range(SHAPE.layers)]
-    start = matrix(BATCH * SEQUENCE, h)
-
-    def normed(x: np.ndarray) -> np.ndarray:
-        scaled: np.ndarray = x / np.sqrt(np.einsum("ij,ij->i", x, x)[:, None] / np.float32(h))
-        return scaled
-
-    def run() -> np.ndarray:
-        x = start
-        for qkv, out, up, down in layers:
-            parts = (normed(x) @ qkv).reshape(BATCH, SEQUENCE, 3, a, d).transpose(2, 0, 3, 1, 4)
-            scores = parts[0] @ parts[1].transpose(0, 1, 3, 2)
-            np.exp(scores, out=scores)
-            scores /= scores.sum(-1, keepdims=True)
-            mixed = (scores @ parts[2]).transpose(0, 2, 1, 3).reshape(BATCH * SEQUENCE, h)
-            x = x + mixed @ out
-            x = x + np.maximum(normed(x) @ up, 0) @ down
-        return x
-
-    return run
+def written(found: Measured, folder: Path) -> tuple[Device, Stack]:
+    """Write a measurement as cards, and read device and stack back from them."""
+    write_overlay(folder, overlay_files(found, "machine"))
+    catalog = Catalog("measured", folder, shared=packaged().sources)
+    device, stack = (catalog.entry(kind, *catalog.keys(kind)).record for kind in ("devices", "stacks"))
+    return device, stack
 
 
-def convolution_pass() -> Callable[[], object]:
-    """Return a forward pass of the convolutional network, as products over gathered windows."""
-    rng = np.random.default_rng(0)
-    channels, weights = 3, []
-    for layer in LAYERS:
-        weights.append(rng.standard_normal((9 * channels, layer.out), dtype=np.float32) * np.float32(0.05))
-        channels = layer.out
-    start = rng.standard_normal((BATCH, SIDE, SIDE, 3), dtype=np.float32)
-
-    def run() -> np.ndarray:
-        x = start
-        for layer, weight in zip(LAYERS, weights, strict=True):
-            stride = layer.stride if isinstance(layer.stride, int) else layer.stride[0]
-            padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-            windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::stride, ::stride]
-            n, height, width = windows.shape[:3]
-            x = np.maximum(windows.transpose(0, 1, 2, 4, 5, 3).reshape(n * height * width, -1) @ weight, 0)
-            x = x.reshape(n, height, width, -1)
-        return x
-
-    return run
+def predict(case: Case, device: Device, stack: Stack) -> float:
+    """Return the predicted time of a case, in seconds."""
+    kind: Any = "serving" if isinstance(case.workload, Serving) else "inference"
+    scenario = Scenario(case.name, kind, case.workload, System(device="d", stack="s"))
+    request = Request(scenario, {"model": case.model, "device": device, "stack": stack})
+    return float(solve("single-node", request).outputs[case.output])
 
 
-def fastest(action: Callable[[], object], times: int = 15) -> float:
-    """Return the least time of a repeated action, in seconds."""
-    action()
-    found = []
-    for _ in range(times):
-        start = time.perf_counter()
-        action()
-        found.append(time.perf_counter() - start)
-    return min(found)
+def compare(backend: Backend, actions: dict[str, passes.Action], precision: str) -> float:
+    """Measure, predict, run; return the largest error."""
+    asked = cases(actions, precision)
+    who = f"{backend.name:6s} {backend.device:7s} {precision:5s}"
+    # Before and after: what disturbs the machine for a while disturbs one of them.
+    timed = [time_action(case.action, 4.0, stopwatch=backend.stopwatch) for case in asked]
+    found = run_probes(backend, SECONDS)
+    with tempfile.TemporaryDirectory() as folder:
+        device, stack = written(found, Path(folder))
+    errors = []
+    for case, before in zip(asked, timed, strict=True):
+        predicted = predict(case, device, stack)
+        after = time_action(case.action, 4.0, stopwatch=backend.stopwatch)
+        timing = summarise((*before.samples, *after.samples))
+        errors.append(predicted / timing.best - 1.0)
+        print(f"{who} {case.name:13s} predicted {1e3 * predicted:8.3f} ms  measured {1e3 * timing.best:8.3f} ms "
+              f"(median {1e3 * timing.median:8.3f})  {100 * errors[-1]:+.0f} %")  # fmt: skip
+    for probe, each in kernel_predictions.kernel_errors(found, device, stack).items():
+        errors.append(statistics.median(map(abs, each)))
+        shown = " ".join(f"{100 * error:+.0f}" for error in each)
+        print(f"{who} {probe:13s} {shown} %, median {100 * errors[-1]:.0f} %")
+    return max(map(abs, errors))
 
 
 def main() -> int:
-    """Compare both passes."""
-    found = measure(15.0)
-    device, stack = machine(found)
-    network = Network("benchmark", "this file", LAYERS, height=SIDE, width=SIDE, channels=3)
-    cases = (
-        ("transformer", Model("transformer", "", transformer=SHAPE), SEQUENCE, transformer_pass()),
-        ("convolutions", Model("convolutions", "", network=network), 0, convolution_pass()),
-    )
-    worst = 0.0
-    for name, model, sequence, action in cases:
-        predicted, measured = predict(model, sequence, device, stack), fastest(action)
-        error = predicted / measured - 1.0
-        worst = max(worst, abs(error))
-        print(
-            f"{name:14s} predicted {1e3 * predicted:8.2f} ms  measured {1e3 * measured:8.2f} ms  {100 * error:+.0f} %"
-        )
-    return 0 if worst <= GOAL else 1
+    """Compare on everything there is."""
+    numpy_actions = {
+        "encoder": passes.encoder_in_numpy(), "convolutions": passes.convolutions_in_numpy(),
+        "decoder": passes.decoder_in_numpy(),
+    }  # fmt: skip
+    worst = compare(numpy_backend(), numpy_actions, "fp32")
+    torch, why = find_torch()
+    if torch is None:
+        print(f"{why}: nothing is compared in it")
+        return int(worst > GOAL)
+    torch.set_grad_enabled(False)
+    devices = [("cpu", "fp32"), *([("cuda:0", "bf16")] if torch.cuda.is_available() else [])]
+    for device, precision in devices:
+        actions = {
+            "encoder": passes.encoder_in_torch(torch, device, precision),
+            "convolutions": passes.convolutions_in_torch(torch, device, precision),
+            "decoder": passes.decoder_in_torch(torch, device, precision),
+        }
+        worst = max(worst, compare(torch_backend(torch, device), actions, precision))
+    return int(worst > GOAL)
 
 
 if __name__ == "__main__":

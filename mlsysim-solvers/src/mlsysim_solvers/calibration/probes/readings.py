@@ -1,0 +1,201 @@
+"""What was measured, and on what."""
+
+from __future__ import annotations
+
+import statistics
+
+import attrs
+
+from .timing import Timing
+
+__all__ = ["Host", "Measured", "Reading"]
+
+
+@attrs.frozen
+class Host:
+    """A device and the software that measured it.
+
+    Parameters
+    ----------
+    host : str
+        Name of the machine.
+    name : str
+        Processor or accelerator.
+    backend, version : str
+        Library that ran the probes, and its version.
+    device : str
+        ``cpu``, or ``cuda:0`` and the like.
+    processors : int, count
+        Cores, or multiprocessors.
+    threads : int, count
+        Threads that the library uses on the host.
+    memory : float, B
+        Main memory of the device.
+    reserve : float, B
+        Memory that the library took before anything was measured.
+    usable : float or None, B
+        What software may allocate, where it is less than the memory.
+    cache : float or None, B
+        Last-level cache.
+    clock : float or None, Hz
+        Clock that the system reports.
+    software : str
+        Versions of everything that took part.
+    """
+
+    host: str
+    name: str
+    backend: str
+    version: str
+    device: str
+    processors: int
+    threads: int
+    memory: float
+    reserve: float
+    usable: float | None = None
+    cache: float | None = None
+    clock: float | None = None
+    software: str = ""
+
+    @property
+    def is_accelerator(self) -> bool:
+        """Whether the device is not the processor of the host."""
+        return self.device != "cpu"
+
+
+@attrs.frozen
+class Reading:
+    """One measurement.
+
+    Parameters
+    ----------
+    probe : str
+        copy, stream, launch, gemm, attention, decode or link.
+    precision : str
+        Number format; empty where bytes are moved.
+    size : str
+        Shape, as printed.
+    unit : str
+        ``B/s``, ``FLOP/s``, ``OP/s`` or ``s``.
+    amount : float
+        Bytes, FLOP or operations of one run; 1 where the time itself is wanted.
+    timing : Timing
+        How long one run took.
+    note : str
+        Anything a reader must know.
+    """
+
+    probe: str
+    precision: str
+    size: str
+    unit: str
+    amount: float
+    timing: Timing
+    note: str = ""
+
+    @property
+    def value(self) -> float:
+        """Best rate, or least time."""
+        return self.timing.best if self.unit == "s" else self.amount / self.timing.best
+
+    @property
+    def median(self) -> float:
+        """Median rate, or median time."""
+        return self.timing.median if self.unit == "s" else self.amount / self.timing.median
+
+
+@attrs.frozen
+class Measured:
+    """Everything that was measured.
+
+    Parameters
+    ----------
+    host : Host
+        On what, with what.
+    readings : tuple of Reading
+        In the order of measuring.
+    notes : tuple of str
+        What could not be measured, and why.
+    """
+
+    host: Host
+    readings: tuple[Reading, ...]
+    notes: tuple[str, ...] = ()
+
+    def of(self, probe: str, precision: str = "") -> tuple[Reading, ...]:
+        """Return the readings of a probe.
+
+        Parameters
+        ----------
+        probe : str
+            Which one.
+        precision : str
+            Number format; empty takes all.
+
+        Returns
+        -------
+        tuple of Reading
+        """
+        return tuple(r for r in self.readings if r.probe == probe and precision in ("", r.precision))
+
+    def best_of(self, probe: str, precision: str = "") -> Reading | None:
+        """Return the reading with the highest rate.
+
+        Parameters
+        ----------
+        probe : str
+            Which one.
+        precision : str
+            Number format; empty takes all.
+
+        Returns
+        -------
+        Reading or None
+            None where nothing was read.
+        """
+        return max(self.of(probe, precision), key=lambda reading: reading.value, default=None)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Number formats of the matrix products."""
+        return tuple(dict.fromkeys(reading.precision for reading in self.of("gemm")))
+
+    def best(self, precision: str) -> float:
+        """Return the best rate of matrix products in a format.
+
+        Parameters
+        ----------
+        precision : str
+            One of ``precisions``.
+
+        Returns
+        -------
+        float, FLOP/s
+        """
+        return max(reading.value for reading in self.of("gemm", precision))
+
+    def shares(self, precision: str) -> tuple[float, float, float]:
+        """Return least, median and greatest rate of the products in a format over the best of them.
+
+        Parameters
+        ----------
+        precision : str
+            One of ``precisions``.
+
+        Returns
+        -------
+        tuple of float, ratio
+        """
+        best = self.best(precision)
+        found = sorted(reading.value / best for reading in self.of("gemm", precision))
+        return found[0], statistics.median(found), found[-1]
+
+    @property
+    def bandwidth(self) -> float:
+        """Rate of a copy, bytes read plus bytes written, in B/s."""
+        return self.of("copy")[0].value
+
+    @property
+    def launch(self) -> float:
+        """Time of an operation on one element, in s."""
+        return self.of("launch")[0].value
