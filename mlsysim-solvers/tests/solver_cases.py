@@ -22,7 +22,7 @@ TILES = tuple(
         (64, 64, 0.65),
     )
 )
-FUSED = Features(fused_attention=True, shared_kv=True, fused_elementwise=True, graphs=True, paged_kv=True)
+FUSED = Features(fused_attention=True, shared_kv=True, fused_elementwise=True, graphs=True)
 KINDS = ("serving", "training", "inference")
 STACK = Stack(
     name="Test stack",

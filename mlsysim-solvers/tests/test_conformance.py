@@ -100,7 +100,7 @@ ECONOMICS_CASE = SolverCase(
 
 SUSTAINABILITY_CASE = SolverCase(
     SUSTAINABILITY,
-    scenarios=[varied(SERVING, site="hyperscale-us"), IMAGES, ENCODER, DOORBELL, CAR],
+    scenarios=[varied(SERVING, site="hyperscale-us"), IMAGES, ENCODER, DOORBELL, CAR, "llama-70b-h100-64"],
     never_falls={
         "pue": ("macro.power",),
         "full_power": ("macro.power",),
@@ -111,7 +111,9 @@ SUSTAINABILITY_CASE = SolverCase(
     limits={
         "a device draws between idle and full power": lambda c, a: min(c["idle_power"], c["full_power"])
         <= a["macro.power"] / c["devices"] / c["pue"] * UP
-        <= max(c["idle_power"], c["full_power"]) * UP * UP,
+        <= max(c["idle_power"], c["full_power"]) * UP * UP
+        or c.get("waiting_power", 0.0) > c["full_power"]
+        or c.get("active_share", 0.0) > 1.0,
     },
     bad_inputs=(BadInput("power", change=_without("device", power=None)),),
 )  # fmt: skip

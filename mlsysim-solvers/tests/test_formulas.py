@@ -39,6 +39,8 @@ DRAWS = {
     "uncertainty.time_log_sd": dict.fromkeys(("cov_cm", "cov_co", "cov_mo"), (0.001, 0.02))
     | dict.fromkeys(("compute", "memory", "overhead"), SHARE),
     "uncertainty.log_sd_of_range": {"low": (1.0, 2.0), "high": (3.0, 9.0)},
+    "reliability.failures_per_interval": {"length": (1.0, 100.0), "mtbf": (10.0, 1e4)},
+    "reliability.rework_per_interval": {"length": (1.0, 100.0), "mtbf": (10.0, 1e4)},
     "memory.headroom": {"usable": (1e10, 1e11), "required": (1e8, 1e9)},
     "edge.latency_budget": {"reach": (100.0, 200.0), "braking": (1.0, 50.0)},
 }

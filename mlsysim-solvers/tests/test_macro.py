@@ -161,3 +161,28 @@ def test_missing_powers_are_refused():
     with pytest.raises(SolverError, match=r"settings\.sustainability\.idle: the idle power"):
         energy("inference", duty=0.2, records={"device": silent})
     assert energy("inference", records={"device": silent})["macro.power"] == 700.0
+
+
+def test_a_training_device_that_waits_for_others_draws_its_idle_power():
+    half = energy("training", active_share=0.5)
+    assert half["macro.power"] == pytest.approx(0.5 * 700.0 + 0.5 * 100.0)
+    assert half["macro.energy_per_sample"] == pytest.approx(half["macro.power"] / 10.0)
+    assert energy("training", active_share=1.0)["macro.power"] == energy("training")["macro.power"] == 700.0
+    assert energy("training", active_share=0.5, settings={"waiting": "300 W"})["macro.power"] == pytest.approx(500.0)
+    # Its share of the host stays: of 1,275 W the device saves its own 600 W.
+    node = Node(name="Test", device="h100", devices=8.0, power=10.2e3)
+    assert energy("training", active_share=0.5, records={"node": node})["macro.power"] == pytest.approx(975.0)
+    silent = attrs.evolve(DEVICE, power=Power(tdp=700.0))
+    assert energy("training", active_share=0.5, records={"device": silent})["macro.power"] == 700.0
+
+
+def test_the_wall_clock_of_a_run_is_what_is_paid_and_work_done_again_counts_once():
+    run = {"run_time": 1000 * HOUR, "time_to_train": 1250 * HOUR, "goodput": 0.8}
+    found = cost(RENT, "training", **run)
+    assert found.outputs["macro.run_cost"] == pytest.approx(5000.0)
+    assert found.outputs["macro.cost_per_sample"] == pytest.approx(4.0 / HOUR / 8.0)
+    assert not any("steps alone" in text for text in found.assumptions)
+    assert any("steps alone" in text for text in cost(RENT, "training", run_time=HOUR).assumptions)
+    calm, rough = energy("training", run_time=1000 * HOUR), energy("training", **run)
+    for name in ("macro.run_energy", "macro.energy_per_sample"):
+        assert rough[name] == pytest.approx(1.25 * calm[name])

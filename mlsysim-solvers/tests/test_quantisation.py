@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from solver_cases import TILES
 
+from mlsysim_solvers.execution.factored import Factored, factored
 from mlsysim_solvers.execution.quantisation import SPLITS, TileMenu, menu_area, tile_menu
 from mlsysim_solvers.formulas.gemm import matmul_activation_bytes, matmul_weight_bytes, padded_flops
 from mlsysim_solvers.formulas.roofline import compute_time, memory_time, operator_time
@@ -87,3 +88,28 @@ def test_menu_of_odd_tiles():
     assert menu.step == 48.0
     expected = [menu_area(m, 333.0, 2048.0, 3.0, 20.0, odd, SPLITS) for m in rows.tolist()]
     np.testing.assert_allclose(menu.area(rows, 333.0, 2048.0, 3.0), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("m", "n"), [(64.0, 64.0), (64.0, 4096.0), (4096.0, 4096.0)])
+def test_products_of_any_depth_equal_the_whole_menu(m, n):
+    depths = np.random.default_rng(0).integers(1, 4096, 300).astype(np.float64)
+    found = TileMenu(MENU, 108.0).area(m, n, depths, 1.0)
+    expected = [menu_area(m, n, k, 1.0, 108.0, MENU, SPLITS) for k in depths.tolist()]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_arrays_of_every_size_equal_the_whole_menu():
+    dice = np.random.default_rng(1)
+    m, n, k, batch = (dice.integers(1, top, 400).astype(np.float64) for top in (2048, 2048, 4096, 64))
+    found = TileMenu(MENU, 108.0).area(m, n, k, batch)
+    expected = [menu_area(*(float(v[i]) for v in (m, n, k, batch)), 108.0, MENU, SPLITS) for i in range(400)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_areas_are_found_once_per_combination():
+    dice = np.random.default_rng(2)
+    rows = {"rows": 64.0 * dice.integers(1, 9, 1024)}
+    few = factored(rows, ("rows",))["rows"]
+    found = TileMenu(MENU, 108.0).area(few, 512.0, 1024.0, 1.0)
+    assert type(found) is Factored
+    np.testing.assert_array_equal(found.rows(), TileMenu(MENU, 108.0).area(rows["rows"], 512.0, 1024.0, 1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mlsysim.config import SimulationConfig
@@ -31,6 +32,27 @@ def test_a_changed_column_answers_as_if_nothing_were_remembered(name, column):
     wanted = fresh(changed)
     fresh(case)
     assert SingleNodeSolver().compute(changed) == wanted
+
+
+@pytest.mark.parametrize("name", ["resnet-50-training", "bert-large-a100", "smart-doorbell"])
+def test_chunks_of_a_sweep_answer_and_rank_as_single_solves_do(name):
+    case = columns(name)
+    for seed in range(3):
+        # The third chunk has other batches than the second, whose tables are those of the first.
+        dice = np.random.default_rng(seed)
+        batches = np.array([1.0, 3.0, 64.0, 200.0]) if seed < 2 else np.array([2.0, 7.0])
+        arrays = {"batch": dice.choice(batches, 2048)}
+        arrays |= {rate: case[rate] * dice.uniform(0.1, 10.0, 2048) for rate in ("peak", "bandwidth")}
+        found = SingleNodeSolver().compute({**case, **arrays})
+        single = [
+            SingleNodeSolver().compute({**case, **{n: float(a[i]) for n, a in arrays.items()}}) for i in range(30)
+        ]
+        for output in single[0]:
+            wanted = np.array([one[output] for one in single], dtype=np.float64)
+            mine = np.broadcast_to(np.asarray(found[output], dtype=np.float64), (2048,))[:30]
+            np.testing.assert_allclose(mine, wanted, rtol=1e-12, err_msg=output)
+        times = [one["performance.latency"] for one in single]
+        np.testing.assert_array_equal(np.argsort(found["performance.latency"][:30]), np.argsort(times))
 
 
 def test_the_second_solve_of_a_case_finds_its_tables():

@@ -83,8 +83,35 @@ def test_batch_1_decode_is_weights_over_bandwidth_and_overhead():
     found = answers(LLAMA_8B, H100, serving(batch=1, input=1, output=2))
     read = (8_030_261_248 - 128_256 * 4096 - 65 * 4096) * 2
     kernels = 32 * 7 + 3
-    assert found["performance.tpot"] == pytest.approx(read / (3.35e12 * 0.88) + kernels * 3e-6, rel=2e-3)
+    replayed = kernels * 0.5 * 3e-6
+    assert found["performance.tpot"] == pytest.approx(read / (3.35e12 * 0.88) + replayed, rel=2e-3)
     assert found["performance.bound"] == 1.0
+
+
+def test_a_captured_graph_halves_what_kernels_of_a_decode_step_cost():
+    eager = attrs.evolve(STACK, features=attrs.evolve(STACK.features, graphs=False))
+    graphs, launched = (answers(LLAMA_8B, H100, serving(batch=1, input=1, output=2), s) for s in (STACK, eager))
+    kernels = 32 * 7 + 3
+    saved = launched["performance.tpot"] - graphs["performance.tpot"]
+    assert saved == pytest.approx(kernels * 0.5 * 3e-6, rel=1e-6)
+    assert graphs["performance.ttft"] == launched["performance.ttft"]
+
+
+def test_a_first_token_may_take_a_decode_step_of_its_own():
+    behind = attrs.evolve(STACK, features=attrs.evolve(STACK.features, decoded_first=True))
+    for prompt in (1, 128):
+        job = serving(batch=1, input=prompt, output=2)
+        usual, late = answers(LLAMA_8B, H100, job), answers(LLAMA_8B, H100, job, behind)
+        read = usual["performance.ttft"] if prompt > 1 else 0.0
+        assert late["performance.ttft"] == pytest.approx(read + usual["performance.tpot"])
+
+
+def test_narrow_weights_take_a_kernel_more_per_product_in_decode():
+    narrow = attrs.evolve(STACK, features=attrs.evolve(STACK.features, expands_weights=True))
+    job = serving(batch=1, input=1, output=2, weights="int4")
+    plain, quantised = answers(LLAMA_8B, H100, job), answers(LLAMA_8B, H100, job, narrow)
+    products = 32 * 4 + 1
+    assert quantised["performance.tpot"] - plain["performance.tpot"] == pytest.approx(products * 0.5 * 3e-6)
 
 
 def test_utilisation_tends_to_the_ceiling():

@@ -30,6 +30,7 @@ from solver_cases import (
     serving,
 )  # fmt: skip
 
+from mlsysim.records.device import Peak
 from mlsysim.records.scenario import Inference, Training
 from mlsysim.testing import prove_rescaling
 from mlsysim.tracing import TracedFloat, formula_calls, trace_record
@@ -78,7 +79,10 @@ def test_every_answer_is_declared_finite_and_of_its_type(name):
         assert type(value) is (bool if declared.get(key) == "bool" else float), key
         assert math.isfinite(value)
         assert key == "feasibility.headroom" or value >= 0
-    optional = {"performance.run_time", "performance.duty", "feasibility.keeps_up", "performance.token_throughput"}
+    optional = {
+        "performance.run_time", "performance.forward_time", "performance.duty", "feasibility.keeps_up",
+        "performance.token_throughput",
+    }  # fmt: skip
     assert set(declared) - set(found) <= optional
 
 
@@ -285,3 +289,27 @@ def test_context_bounds_every_row():
 def test_same_inputs_same_answers():
     for name in itertools.chain(CASES, reversed(CASES)):
         assert SOLVER.compute(columns_of(name)) == SOLVER.compute(columns_of(name))
+
+
+def _share(device, precision="bf16"):
+    from mlsysim_solvers.execution.ceilings import ceiling_columns
+
+    return ceiling_columns(device, STACK, "d", precision, {})["achieved"]
+
+
+def _peaks(**peaks):
+    return attrs.evolve(H100, compute=attrs.evolve(H100.compute, peak=peaks))
+
+
+def test_units_slowed_for_wide_sums_reach_their_peak():
+    usual = _share(_peaks(bf16=Peak(dense=1e14)))
+    assert 0.5 < usual < 0.9
+    assert _share(_peaks(bf16=Peak(dense=1e14), fp16=Peak(dense=1e14, narrow=2e14))) == 1.0
+    assert _share(_peaks(bf16=Peak(dense=1e14), fp16=Peak(dense=1e14, narrow=1.1e14))) == pytest.approx(1.1 * usual)
+
+
+def test_what_limits_one_format_limits_another():
+    usual = _share(_peaks(bf16=Peak(dense=1e14)))
+    slow, fast = (_peaks(fp16=Peak(dense=1e14, achieved=a), fp8=Peak(dense=2e14)) for a in (3e13, 9e13))
+    assert _share(slow, "fp8") == pytest.approx(0.3)
+    assert _share(fast, "fp8") == usual

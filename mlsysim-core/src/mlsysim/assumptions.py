@@ -49,7 +49,7 @@ def assume(
         filled["stack"] = _stack_for(scenario.kind, filled["device"], registry)
         said.append(f"stack: {filled['stack'].key}, the usual one for {filled['device'].key} (set system.stack)")
     if scenario.system.devices > 1 and "node" not in filled:
-        node = _node_for(filled["device"].key, registry)
+        node = _node_for(filled["device"].key, scenario.system.devices, registry)
         if node is not None:
             filled["node"] = node
             said.append(f"node: {node.record.name} (set system.node or system.cluster)")
@@ -86,11 +86,11 @@ def _stack_for(kind: str, device: Entry, registry: Registry) -> Entry:
     )
 
 
-def _node_for(device: str, registry: Registry) -> Entry | None:
-    """Return the node of a device: the maker's own before others, then the first by name."""
+def _node_for(device: str, devices: int, registry: Registry) -> Entry | None:
+    """Return the node of a device: one with several cards for several, the maker's own first, then by name."""
     nodes = [entry for entry in registry.entries("nodes") if entry.record.device == device]
     maker = registry.get("devices", device).record.vendor
-    return min(nodes, key=lambda e: (e.record.vendor != maker, e.key), default=None)
+    return min(nodes, key=lambda e: (devices > 1 >= e.record.devices, e.record.vendor != maker, e.key), default=None)
 
 
 def _grid_for(entries: Mapping[str, Entry], registry: Registry) -> Entry | None:

@@ -16,15 +16,17 @@ from .entities import Entry
 from .errors import ConfigError, Fault, MlsysimError
 from .names import did_you_mean
 from .plugins import plugins
-from .records import Model, Parallelism, Scenario, Transformer
+from .records import Model, Parallelism, Run, Scenario, Training, Transformer
 from .records.precision import check_precision
+from .run_checks import run_faults
 from .structure import read_settings
 
 __all__ = ["LINK_ROLES", "SimulationConfig", "apply_overrides"]
 
 _ROLES = {"device": "devices", "stack": "stacks", "node": "nodes", "cluster": "clusters", "battery": "batteries"}
-LINK_ROLES = ("inner", "outer")
-"""Roles of the links that a node names: between its devices, and out of it."""
+_NODE_LINKS = ("inner", "outer", "host")
+LINK_ROLES = (*_NODE_LINKS, "far")
+"""Roles of links: between the devices of a node, out of it, to host memory, and between the sites of a cluster."""
 _PLACES = {"grid": "grids", "site": "sites", "price": "prices"}
 
 
@@ -37,8 +39,8 @@ class SimulationConfig:
     scenario : Scenario
         The scenario; keys and precisions in canonical form.
     entries : mapping of str to Entry
-        By role: model, device, stack, node, cluster, fabric, inner and outer (links of the node), battery, grid, site,
-        price.
+        By role: model, device, stack, node, cluster, fabric, far (link between its sites), inner, outer and host
+        (links of the node), battery, grid, site, price.
     constraints : tuple of Constraint
         Parsed limits on outputs.
     assumptions : tuple of str
@@ -231,7 +233,7 @@ class _Check:
         self.check(self.network)
         self.stop()
         self.entries, assumptions = assume(scenario, self.entries, plugins().registry)
-        self.check(self.network, self.precisions, self.stack, self.devices, self.layout, self.solvers)
+        self.check(self.network, self.precisions, self.stack, self.devices, self.layout, self.run_inputs, self.solvers)
         constraints = self.constraints()
         self.stop()
         return SimulationConfig(scenario, self.entries, constraints, assumptions)
@@ -317,12 +319,21 @@ class _Check:
             self.entries.setdefault("node", registry.get("nodes", cluster.record.node, where="system.cluster"))
             if cluster.record.fabric:
                 self.entries["fabric"] = registry.get("fabrics", cluster.record.fabric, where="system.cluster")
+            if cluster.record.far:
+                self.entries["far"] = registry.get("links", cluster.record.far, where="system.cluster")
         node = self.entries.get("node")
         if node is not None:
-            for role in LINK_ROLES:
+            for role in _NODE_LINKS:
                 link = getattr(node.record, role)
                 if link:
                     self.entries[role] = registry.get("links", link, where="system.node")
+
+    def run_inputs(self) -> None:
+        workload, cluster = self.scenario.workload, self.entries.get("cluster")
+        if isinstance(workload, Training) and workload.run != Run():
+            answered = {name for spec in plugins().solvers.values() for name in spec.outputs}
+            found = run_faults(workload.run, None if cluster is None else cluster.record, answered)
+            self.faults += [self.located(fault) for fault in found]
 
     def layout(self) -> None:
         layout, devices = self.scenario.parallelism, self.scenario.system.devices

@@ -352,13 +352,13 @@ class _Builder:
         return tuple(found)
 
     def operands(self, node: Node) -> list[Any]:
-        """Flatten chains of one operation, except through named or formula nodes."""
+        """Flatten chains of one operation, except through named or formula nodes; zeros stay where all are zero."""
         flat: list[Any] = []
         for parent in node.parents:
             inner = node_of(parent)
             chain = inner.op == node.op and node.op in ("+", "*") and not (inner.label or inner.formula or inner.origin)
             flat += self.operands(inner) if chain else [parent]
-        return [p for p in flat if not (node.op == "+" and p == 0)]
+        return [p for p in flat if not (node.op == "+" and p == 0)] or flat
 
     def titled(self, node: Node, title: str) -> str:
         """Add the formula's name to a label."""

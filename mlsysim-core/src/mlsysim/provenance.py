@@ -17,7 +17,17 @@ import attrs
 
 from .errors import RegistryError
 
-__all__ = ["Claim", "ClaimKind", "Level", "Source", "Standing", "independent", "judge", "preferred_first"]
+__all__ = [
+    "MEASURED_HERE",
+    "Claim",
+    "ClaimKind",
+    "Level",
+    "Source",
+    "Standing",
+    "independent",
+    "judge",
+    "preferred_first",
+]
 
 ClaimKind = Literal["stated", "measured", "derived", "estimate"]
 SourceKind = Literal["datasheet", "standard", "paper", "api", "dataset", "benchmark", "filing", "code", "page"]
@@ -28,6 +38,9 @@ TIME_TO_LIVE: Mapping[str, int] = {
     "api": 30, "dataset": 400, "filing": 548, "page": 365,
 }  # fmt: skip
 """Days after which a claim from each kind of document is shown as stale."""
+
+MEASURED_HERE = "urn:mlsysim:measured:"
+"""Beginning of the address of a document that is a measurement of one's own: nobody else has printed it."""
 
 
 class Level(IntEnum):
@@ -275,7 +288,8 @@ def judge(
     """Choose among the claims on one field and compute its level.
 
     The rule: stated and measured claims before derived ones before estimates; then
-    primary before secondary before tertiary documents; then the order in the file.
+    primary before secondary before tertiary documents; then the order in the file. What the user's
+    own machine was measured to do needs no second publisher.
 
     Parameters
     ----------
@@ -318,4 +332,6 @@ def judge(
         )
         if any(c.kind == "measured" for c in (chosen, *backing)):
             level, why = Level.MEASURED, why + ", and measured"
+    if own is not None and chosen.kind == "measured" and own.url.startswith(MEASURED_HERE):
+        level, why = Level.MEASURED, f"measured on {own.publisher}"
     return Standing(chosen, level, stale, disputed, why)

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .distributed import DistributedSolver
+    from .parallel_serving import ParallelServingSolver
     from .single_node import SingleNodeSolver
 
-__all__ = ["DistributedSolver", "SingleNodeSolver"]
+__all__ = ["DistributedSolver", "ParallelServingSolver", "SingleNodeSolver"]
 
-_WHERE = {"DistributedSolver": "distributed", "SingleNodeSolver": "single_node"}
+_WHERE = {
+    "DistributedSolver": "distributed",
+    "ParallelServingSolver": "parallel_serving",
+    "SingleNodeSolver": "single_node",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -28,7 +28,8 @@ OUTPUTS: dict[str, dict[str, str]] = {
     },
     "training": {
         **_FEASIBILITY, **_COMMON, "performance.throughput": "sample/s", "performance.token_throughput": "token/s",
-        "performance.step_time": "s", "performance.run_time": "s",
+        "performance.step_time": "s", "performance.run_time": "s", "performance.forward_time": "s",
+        "performance.checkpoint_size": "B",
     },
     "inference": {
         **_FEASIBILITY, **_COMMON, "performance.throughput": "sample/s", "performance.duty": "1",

@@ -10,25 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, sqrt, where
+from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from .execution.answers import axis, machine_of, steps_of_run
 from .execution.distribution import distributed_columns
 from .execution.engine import Machine
-from .execution.exchange import Exchange, Wire, replica_exchange, stage_message, wire_of
+from .execution.exchange import Exchange, Load, Wire, replica_exchange, stage_message, wire_of
 from .execution.layers import Layer, Setup
 from .execution.pieces import pieces_of
 from .execution.schedule import Layout, bubble, layout_of
-from .execution.state import Held, Kept, adapter_parameters, expert_ranks, held, ranks_of, stage_parameters
+from .execution.sharing import answered
+from .execution.state import Held, Kept, adapter_parameters, expert_ranks, held, ranks_of, share_again, stage_parameters
 from .execution.topology import network_of
+from .execution.training_run import run_answers
 from .formulas import parallel_constants as constants
 from .formulas.memory import headroom, usable_memory
 from .formulas.optimizer import optimizer_traffic
 from .formulas.overlap import exposed_time
 from .formulas.roofline import effective_rate, memory_time, utilisation
 from .formulas.serving import sample_rate
-from .formulas.training import run_time, training_token_rate
+from .formulas.training import active_share, run_time, training_token_rate
 from .formulas.uncertainty import time_log_sd
 from .lowering.attention import Abilities
 from .lowering.operators import Formats
@@ -51,7 +53,7 @@ class Step(NamedTuple):
     bubble : float or array, s
         Waiting for other stages.
     offload : float or array, s
-        Copies of activations to host memory and back that computation does not hide.
+        Copies of activations and optimizer states to host memory and back that computation does not hide.
     optimizer : float or array, s
         Update of the parameters, and what ends a step.
     """
@@ -117,20 +119,25 @@ class DistributedSolver:
             Outputs in SI under the names of :data:`mlsysim_solvers.training_declarations.OUTPUTS`;
             ``<output>.log_sd`` beside those that carry an interval.
         """
-        c = columns
+        return answered(self._answers, columns, _LAYOUT)
+
+    def _answers(self, c: Columns) -> dict[str, Any]:
         batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
         layout = layout_of(c, batch, shape)
         setup = setup_of(c)
-        layer, talk, kept = pieces_of(c, layout, setup, sequence)
-        step = step_of(c, layout, layer, talk, kept, setup.machine, sequence)
+        network = network_of(c)
+        layer, talk, kept = pieces_of(c, layout, setup, network, sequence)
+        step = step_of(c, layout, wire_of(network, layout, c["placement"]), layer, talk, kept, setup.machine, sequence)
         time = _sum(step)
         answers = self._memory(c, layout, kept, sequence)
-        answers |= {f"performance.breakdown_{name}": value for name, value in zip(Step._fields, step, strict=True)}
+        answers |= zip(_TERMS, step, strict=True)
         answers |= _rates(c, layout, batch, sequence, time)
+        answers |= run_answers(c, layout, layer, talk, step)
+        answers["performance.active_share"] = active_share(step.compute + step.recompute + step.optimizer, time)
         spread = _log_sd(c, layer, step, time)
-        for name in _SPREAD:
+        for name, its_spread in _SPREAD:
             if name in answers:
-                answers[f"{name}.log_sd"] = spread
+                answers[its_spread] = spread
         return answers
 
     def _memory(self, c: Columns, layout: Layout, kept: Kept, sequence: Any) -> dict[str, Any]:
@@ -138,9 +145,7 @@ class DistributedSolver:
         usable = usable_memory(c["capacity"], c["utilisation"])
         left = headroom(usable, fullest.required)
         within = layout.even & (sequence <= c["shape"].context)
-        answers = {
-            f"feasibility.{name}_memory": value for name, value in fullest._asdict().items() if name != "required"
-        }
+        answers = dict(zip(_HELD, fullest, strict=False))
         return answers | {
             "feasibility.fits": (left >= 0.0) & within,
             "feasibility.memory_required": fullest.required,
@@ -151,10 +156,21 @@ class DistributedSolver:
         }
 
 
-_SPREAD = (
+_LAYOUT = ("tensor", "micro_batch", "context", "expert", "pipeline", "virtual", "data")
+"""What says how a model is divided: columns that take few values in a sweep, those on which most depends first."""
+
+_TERMS = tuple(f"performance.breakdown_{name}" for name in Step._fields)
+"""Names of the terms of a step."""
+
+_HELD = tuple(f"feasibility.{name}_memory" for name in Held._fields[:-1])
+"""Names of what a device holds; the last field is all of it."""
+
+_SPREAD = tuple((name, f"{name}.log_sd") for name in (
     "performance.latency", "performance.step_time", "performance.throughput", "performance.token_throughput",
     "performance.utilisation", "performance.hardware_utilisation", "performance.run_time",
-)  # fmt: skip
+    "performance.forward_time",
+))  # fmt: skip
+"""Names of the answers that carry an interval, and of their spreads."""
 
 
 def _sum(step: Step) -> Any:
@@ -185,15 +201,16 @@ def setup_of(c: Columns) -> Setup:
         plain = machine._replace(matrix_rate=rate)
     own = Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
     half = own._replace(operand=maximum(c["operand_width"], c["activation_width"]))
-    abilities = Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"])
+    abilities = Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"],
+                          staged_softmax=features.staged_softmax)  # fmt: skip
     return Setup(
         c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"], c["frozen"],
-        features.selective, c["narrow"], c["dropout"], c["drops"], c["mask_width"],
+        features.selective, c["narrow"], c["dropout"], c["drops"], c["mask_width"], c["again"], features.wide_loss,
     )  # fmt: skip
 
 
 def step_of(
-    c: Columns, layout: Layout, layer: Layer, talk: Exchange, kept: Kept, machine: Machine, sequence: Any
+    c: Columns, layout: Layout, wire: Wire, layer: Layer, talk: Exchange, kept: Kept, machine: Machine, sequence: Any
 ) -> Step:
     """Return where the time of one step goes.
 
@@ -203,6 +220,8 @@ def step_of(
         All columns.
     layout : Layout
         The layout.
+    wire : Wire
+        Groups that exchange between layers.
     layer : Layer
         Times of one layer for one micro-batch.
     talk : Exchange
@@ -218,30 +237,42 @@ def step_of(
     -------
     Step
     """
-    wire = wire_of(network_of(c), layout, c["placement"])
     rows = layout.micro * sequence / layout.context
     pure = layer.forward + layer.inputs + layer.weights
-    whole = pure + layer.again + talk.tensor + talk.context + talk.expert
+    share = share_again(c, layout.middle)
+    layer = layer._replace(again=share * layer.again)
+    tensor, context = talk.tensor + share * talk.tensor_again, talk.context + share * talk.context_again
+    expert = talk.expert + share * talk.expert_again
+    whole = pure + layer.again + tensor + context + expert
     several = layout.pipeline > 1.0
     ends = layer.embedding + layer.head
     # The stage that takes longest sets the pace: the first, a middle or the last one.
     layers, end = _slowest(layout, layer, whole, several, ends)
     busy = layer._replace(forward=layer.forward + talk.ahead, inputs=layer.inputs + talk.behind)
-    beside = layers * (busy.forward + busy.inputs + busy.weights)
-    hop = where(several, stage_message(c, wire, layout, rows, beside), 0.0 * pure)
+    # Messages hide behind a middle stage whichever sets the pace: a stage without layers hides none but waits for none.
+    beside = layout.middle * (busy.forward + busy.inputs + busy.weights)
+    ahead, behind = (load.times(layout.middle) for load in talk.loads)
+    both = Load(ahead.inner + behind.inner, ahead.outer + behind.outer)
+    exposed, whole_message = stage_message(c, wire, layout, rows, beside, both)
+    hop = where(several, exposed, 0.0 * pure)
+    loads = ahead, behind
+    if c["features"].overlap_data:
+        # Messages between stages hold links that the exchange of gradients needs.
+        sent = where(several, whole_message, 0.0 * pure)
+        loads = ahead.plus(wire.pipeline, 0.5 * sent), behind.plus(wire.pipeline, 0.5 * sent)
     slowest = layers * whole + end + hop
     total = c["shape"].layers * whole + ends + layout.pipeline * hop
     weight = layers * layer.weights
     waiting = where(several, bubble(c["schedule"], layout, total, slowest, weight), 0.0 * total)
-    m = layout.rounds
-    exchange, update = _update(c, wire, layout, busy, machine)
-    copies = m * layers * _copies(c, busy, kept)
+    m, passes = layout.rounds, layout.rounds * layers
+    exchange, update, visit = _update(c, wire, layout, busy, machine, loads)
+    copies = m * minimum(layers, c["offload_layers"]) * _copies(c, busy, kept) + visit
     return Step(
         named(m * (layers * pure + end), "computation"),
-        named(m * layers * layer.again, "recomputation"),
-        named(m * layers * talk.tensor, "tensor-parallel communication"),
-        named(m * layers * talk.context, "context-parallel communication"),
-        named(m * layers * talk.expert, "expert-parallel communication"),
+        named(passes * layer.again, "recomputation"),
+        named(passes * tensor, "tensor-parallel communication"),
+        named(passes * context, "context-parallel communication"),
+        named(passes * expert, "expert-parallel communication"),
         named(m * hop, "messages between stages"),
         named(waiting, "pipeline bubble"),
         named(exchange, "exchange of gradients and parameters"),
@@ -261,8 +292,10 @@ def _slowest(layout: Layout, layer: Layer, whole: Any, several: Any, ends: Any) 
     return where(several, layers, layout.middle), where(several, end, ends)
 
 
-def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machine) -> tuple[Any, Any]:
-    """Return the exchange of gradients, and the optimizer."""
+def _update(
+    c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machine, loads: tuple[Load, Load]
+) -> tuple[Any, Any, Any]:
+    """Return the exchange of gradients, the optimizer, and the visit of states that wait in host memory."""
     if c["frozen"]:
         dense, experts = adapter_parameters(c, layout, layout.middle), 0.0
     else:
@@ -270,7 +303,7 @@ def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machi
         both = c["first_parameters"] + (0.0 if c["tied"] else c["last_parameters"])
         end = where(several, maximum(c["first_parameters"], c["last_parameters"]), both)
         dense, experts = stage_parameters(c, layout, where(several, layout.first, layout.middle), end)
-    exchange = replica_exchange(c, wire, layout, layer, dense, experts)
+    exchange = replica_exchange(c, wire, layout, layer, dense, experts, loads)
     ranks, own = ranks_of(c, layout), dense + experts
     if c["zero"] >= 1:
         own = dense / ranks + experts / expert_ranks(layout, ranks) if c["shape"].experts else dense / ranks
@@ -278,7 +311,10 @@ def _update(c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machi
         own, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
         c["state_width"],
     )  # fmt: skip
-    return exchange, memory_time(traffic, machine.bandwidth) + c["step_end"]
+    # States come and go at the same time, over both directions of the link.
+    each = c["master_width"] + c["states"] * c["state_width"]
+    visit = memory_time(c["offload_optimizer"] * own * each, c["host_rate"])
+    return exchange, memory_time(traffic, machine.bandwidth) + c["step_end"], visit
 
 
 def _copies(c: Columns, layer: Layer, kept: Kept) -> Any:
@@ -295,7 +331,8 @@ def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> 
     layers, ends = model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=c["frozen"])
     flops = batch * (layers + ends)
     passes = 2.0 if c["frozen"] else 3.0
-    done = flops + (batch * layers / passes if c["recompute"] == "full" else 0.0 * flops)
+    again = share_again(c, layout.middle) if c["recompute"] == "full" else 0.0
+    done = flops + again * (batch * layers / passes)
     answers = {
         "performance.latency": time,
         "performance.step_time": time,
@@ -324,11 +361,12 @@ def _log_sd(c: Columns, layer: Layer, step: Step, time: Any) -> Any:
     """Return the spread of a step's logarithm from the shares of its terms."""
     talk = step.tensor + step.context + step.expert + step.pipeline + step.data
     own = layer.forward + layer.inputs + layer.weights + layer.again
-    quiet = (time - talk) / time
-    compute, waiting = quiet * layer.compute / own, quiet * layer.overhead / own
-    rest = time_log_sd(
-        compute, quiet - compute - waiting, waiting, c["var_compute"], c["var_memory"], c["var_overhead"], c["cov_cm"],
-        c["cov_co"], c["cov_mo"], c["scatter"],
+    compute, waiting = layer.compute / own, layer.overhead / own
+    # A step that exchanges nothing; the quadratic form of the shares falls with the square of what is left of it.
+    alone = time_log_sd(
+        compute, 1.0 - compute - waiting, waiting, c["var_compute"], c["var_memory"], c["var_overhead"], c["cov_cm"],
+        c["cov_co"], c["cov_mo"], 0.0,
     )  # fmt: skip
+    quiet = (time - talk) / time
     share = (1.0 - quiet) * constants.COMMUNICATION_LOG_SD
-    return sqrt(rest * rest + share * share)
+    return sqrt(quiet * quiet * (alone * alone) + c["scatter"] + share * share)

@@ -7,6 +7,7 @@ from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
 from .formulas.cost import cost_of_run, cost_per_work, hourly_rate, purchase_share, straight_line_rate
+from .run_declarations import whole_run
 
 __all__ = ["EconomicsSolver"]
 
@@ -47,7 +48,8 @@ class EconomicsSolver:
         """
         price = request.records["price"]
         lifetime = request.settings["lifetime"]
-        assumptions: list[str] = []
+        performance, alone = whole_run(request.inputs)
+        assumptions = [*alone]
         if price.rate is None and price.amount is None:
             raise SolverError(f"{price.name} has neither a rate nor an amount", where="place.price")
         if lifetime and price.amount is None:
@@ -69,7 +71,7 @@ class EconomicsSolver:
             "price_devices": price.devices,
             "devices": request.scenario.system.devices,
             **({"lifetime": lifetime} if lifetime else {}),
-            **{name.removeprefix("performance."): value for name, value in request.inputs.items()},
+            **performance,
         }
 
     def compute(self, columns: Columns) -> Columns:

@@ -8,6 +8,8 @@ from typing import Any
 from mlsysim.hookspecs import hookimpl
 from mlsysim.solving import Setting, SolverSpec
 
+from . import run_declarations as run
+from . import serving_declarations as serving
 from . import training_declarations as training
 from .declarations import COLUMNS, OUTPUTS, SETTINGS
 
@@ -19,7 +21,13 @@ PERFORMANCE = (
     "performance.token_throughput?",
     "performance.token_throughput.log_sd?",
 )
-RUN = ("performance.run_time?", "performance.run_time.log_sd?")
+RUN = (
+    "performance.run_time?",
+    "performance.run_time.log_sd?",
+    "performance.time_to_train?",
+    "performance.time_to_train.log_sd?",
+    "performance.goodput?",
+)
 SPREADS = dict.fromkeys(("throughput.log_sd", "token_throughput.log_sd", "run_time.log_sd"), "1")
 
 SINGLE_NODE = SolverSpec(
@@ -46,7 +54,9 @@ SINGLE_NODE = SolverSpec(
         "performance.tpot": "time per output token",
         "performance.throughput": "throughput",
         "performance.token_throughput": "token throughput",
-        "performance.run_time": "time of the run",
+        "performance.run_time": "time of the run's steps, undisturbed",
+        "performance.forward_time": "forward pass of a batch, to evaluate",
+        "performance.checkpoint_size": "size of a checkpoint",
         "performance.utilisation": "utilisation (MFU)",
         "performance.bandwidth_utilisation": "bandwidth utilisation",
         "performance.bound": "bound by",
@@ -68,7 +78,7 @@ DISTRIBUTED = SolverSpec(
     scenarios=("training",),
     devices="many",
     target="mlsysim_solvers.distributed:DistributedSolver",
-    inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?"),
+    inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "far?", "inner?", "outer?", "host?"),
     outputs=training.OUTPUTS,
     columns=training.COLUMNS,
     settings={name: Setting(*setting) for name, setting in training.SETTINGS.items()},
@@ -78,6 +88,41 @@ DISTRIBUTED = SolverSpec(
         "Korthikanti et al. 2022, arXiv:2205.05198",
         "Rajbhandari et al. 2019, ZeRO, arXiv:1910.02054",
         "NVIDIA NCCL, src/graph/tuning.cc",
+    ),
+)
+
+PARALLEL_SERVING = SolverSpec(
+    name="parallel-serving",
+    title="Does a model fit several devices, how fast does it answer there, and what binds?",
+    question="performance",
+    scenarios=("serving", "inference"),
+    devices="many",
+    target="mlsysim_solvers.parallel_serving:ParallelServingSolver",
+    inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?"),
+    outputs=serving.OUTPUTS,
+    columns=serving.COLUMNS,
+    settings={name: Setting(*setting) for name, setting in serving.SETTINGS.items()},
+    labels={name: text for name, text in SINGLE_NODE.labels.items() if name in serving.OUTPUTS} | serving.LABELS,
+    references=(
+        "Shoeybi et al. 2019, Megatron-LM, arXiv:1909.08053",
+        "Huang et al. 2019, GPipe, arXiv:1811.06965",
+        "NVIDIA NCCL, src/graph/tuning.cc",
+    ),
+)
+
+WHOLE_RUN = SolverSpec(
+    name="run",
+    title="How long does a whole training run take, with evaluation, checkpoints, stragglers and failures?",
+    question="run",
+    scenarios=("training",),
+    target="mlsysim_solvers.run:RunSolver",
+    inputs=run.INPUTS,
+    outputs=run.OUTPUTS,
+    columns=run.COLUMNS,
+    labels=run.LABELS,
+    references=(
+        "Young 1974, CACM 17(9)",
+        "Daly 2006, FGCS 22(3), doi:10.1016/j.future.2004.11.016",
     ),
 )
 
@@ -123,7 +168,7 @@ SUSTAINABILITY = SolverSpec(
     question="sustainability",
     scenarios=("serving", "training", "inference"),
     target="mlsysim_solvers.sustainability:SustainabilitySolver",
-    inputs=("device", "node?", "grid?", "site?", *PERFORMANCE, *RUN, "performance.duty?"),
+    inputs=("device", "node?", "grid?", "site?", *PERFORMANCE, *RUN, "performance.duty?", "performance.active_share?"),
     outputs={
         "macro.power": "W",
         "macro.energy_per_token": "J/token",
@@ -149,10 +194,15 @@ SUSTAINABILITY = SolverSpec(
     settings={
         "power": Setting("W", "sustained power per device; 0 takes the published one", 0.0),
         "idle": Setting("W", "power per device between samples; 0 takes the published one", 0.0),
+        "waiting": Setting(
+            "W", "power per training device while it waits for others; 0 takes the published idle power", 0.0
+        ),
     },
     columns={
         "full_power": "W",
         "idle_power": "W",
+        "waiting_power": "W",
+        "active_share": "1",
         "busy": "1",
         "devices": "1",
         "pue": "1",
@@ -258,7 +308,7 @@ def mlsysim_register_solvers() -> Iterable[SolverSpec]:
     -------
     iterable of SolverSpec
     """
-    return [SINGLE_NODE, DISTRIBUTED, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING]
+    return [SINGLE_NODE, DISTRIBUTED, PARALLEL_SERVING, WHOLE_RUN, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING]
 
 
 @hookimpl

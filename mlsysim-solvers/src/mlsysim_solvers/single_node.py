@@ -7,36 +7,54 @@ them under the rooflines of device and stack, and hold memory against what may b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import minimum, sqrt
+from mlsysim.numeric import is_array, minimum, sqrt
 from mlsysim.records.scenario import Training
 from mlsysim.tracing import named
 
-from .execution.answers import axis, common_answers, log_sd, machine_of, steps_of_run
-from .execution.engine import Machine, Totals, settle, timed, together
+from .execution.answers import axis, common_answers, decoding, log_sd, machine_of, steps_of_run
+from .execution.cases import (
+    abilities_of,
+    feasibility,
+    fixed_bytes,
+    formats_of,
+    is_once,
+    read_before,
+    repeated,
+    room_of,
+    run_part,
+)
+from .execution.engine import Totals, together
 from .execution.memory import Demand, Widths, fit, live_elements, training_activations
 from .execution.preparation import prepare_columns
-from .execution.remembering import remembered
-from .execution.sequences import Room, generation_demand, within_context
+from .execution.sequences import generation_demand, within_context
+from .execution.sharing import answered
 from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
 from .formulas.optimizer import optimizer_traffic
+from .formulas.reliability import checkpoint_bytes
 from .formulas.serving import busy_share, output_rate, request_latency, sample_rate
 from .formulas.training import run_time, training_token_rate
-from .lowering.attention import SCORE_ROWS, Abilities
+from .lowering.attention import SCORE_ROWS
 from .lowering.network import NetworkShape, lower_network
-from .lowering.operators import Formats, Table
-from .lowering.pair import PairShape
+from .lowering.operators import Table
+from .lowering.parallel import Division, dropouts
 from .lowering.serving import first_pass, next_token
-from .lowering.shape import TransformerShape
 from .lowering.training import backward, loss, optimizer_step, recomputed
 from .lowering.transformer import decoder_tail, embedding, forward_layers
 
 __all__ = ["SingleNodeSolver"]
 
 Columns = Mapping[str, Any]
+
+
+_WIDE = (
+    "adapter", "weights", "offload", "offload_layers", "offload_optimizer", "recompute_layers",
+    "recompute_method", "recompute_modules",
+)  # fmt: skip
+"""Options of training that only the solver for several devices answers."""
 
 
 class SingleNodeSolver:
@@ -72,8 +90,8 @@ class SingleNodeSolver:
             If it needs more than one device, or a number that nobody knows.
         """
         workload = request.scenario.workload
-        if isinstance(workload, Training) and (workload.adapter or workload.offload):
-            name = "adapter" if workload.adapter else "offload"
+        name = next((n for n in _WIDE if getattr(workload, n)), "") if isinstance(workload, Training) else ""
+        if name:
             raise ConfigError(
                 f"{name} is answered for several devices only", where=f"workload.{name}",
                 remedy="Leave it out, or set system.devices to 2 or more",
@@ -95,73 +113,29 @@ class SingleNodeSolver:
             Outputs in SI under the names of :data:`mlsysim_solvers.declarations.OUTPUTS`;
             ``<output>.log_sd`` beside those that carry an interval.
         """
-        return _ANSWERS[columns["kind"]](columns)
-
-
-def _formats(c: Columns) -> Formats:
-    return Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
-
-
-def _abilities(c: Columns) -> Abilities:
-    features, shape = c["features"], c["shape"]
-    shared = features.shared_kv
-    if isinstance(shape, PairShape):
-        shape = shape.decoder
-    if shared and features.shared_kv_groups and isinstance(shape, TransformerShape):
-        shared = round(shape.heads / shape.kv_heads) in features.shared_kv_groups
-    return Abilities(
-        features.fused_attention,
-        shared,
-        features.fused_elementwise,
-        c["reread_ratio"],
-        c.get("pass_tokens"),
-        c["expands"],
-    )
-
-
-def _feasibility(c: Columns, demand: Demand, weights: Any, *, within: Any = True) -> dict[str, Any]:
-    """Hold the demand against memory, and weights read in place against storage."""
-    answers = fit(demand, c["capacity"], c["utilisation"], weights, c.get("storage"), within)
-    share = c["reserve"] / demand.required
-    answers["feasibility.memory_required.log_sd"] = share * sqrt(c["var_reserve"])
-    return answers
-
-
-def _fixed(c: Columns, weights: Any) -> Any:
-    """Return the memory that does not depend on the batch."""
-    return c["reserve"] if "storage" in c else weights + c["reserve"]
-
-
-def _once(times: Any) -> bool:
-    return type(times) is float and times == 1.0
-
-
-def _times(totals: Totals, times: Any, name: str) -> Totals:
-    """Return a table run several times, one of which goes by a name."""
-    if _once(times):
-        return totals
-    return Totals(*(times * part for part in totals._replace(time=named(totals.time, name))))
+        answer = _ANSWERS[columns["kind"]]
+        # Prompts and answers vary from row to row; what else a model reads depends on the batch only.
+        return answer(columns) if columns["kind"] == "serving" else answered(answer, columns, ("batch",))
 
 
 def _serving(c: Columns) -> dict[str, Any]:
     batch, input_, output = axis(c, "batch"), axis(c, "input"), axis(c, "output")
-    shape, formats, abilities, machine = c["shape"], _formats(c), _abilities(c), machine_of(c)
+    shape, formats, abilities, machine = c["shape"], formats_of(c), abilities_of(c), machine_of(c)
     # Speech longer than a window is read window by window, each with its share of the answer.
     windows = c.get("windows", 1.0)
-    each = output if _once(windows) else output / windows
-    first = _run(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, input_), machine)
-    step = _run(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), machine)
+    each = output if is_once(windows) else output / windows
+    first = run_part(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, input_), machine)
+    replay = decoding(c, machine)
+    step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), replay)
+    if c["features"].decoded_first:
+        first = together(read_before(first, input_), step, 1.0)
     latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
     whole = together(first, step, each - 1.0)
-    if not _once(windows):
-        latency, whole = windows * named(latency, "window"), _times(whole, windows, "window")
+    if not is_once(windows):
+        latency, whole = windows * named(latency, "window"), repeated(whole, windows, "window")
     weights = weight_bytes(shape.parameters, c["weight_width"])
-    room = Room(
-        _fixed(c, weights), c["capacity"] * c["utilisation"], c["activation_width"], c["kv_width"], c["full_width"],
-        c["prefill_tokens"], abilities.fused_attention,
-    )  # fmt: skip
-    demand = generation_demand(shape, room, batch, input_, each)
-    answers = _feasibility(c, demand, weights, within=within_context(shape, input_, each))
+    demand = generation_demand(shape, room_of(c, weights), batch, input_, each)
+    answers = feasibility(c, demand, weights, within=within_context(shape, input_, each))
     answers |= common_answers(c, whole, latency)
     spread = log_sd(c, whole)
     answers |= {
@@ -180,49 +154,45 @@ def _serving(c: Columns) -> dict[str, Any]:
     return answers
 
 
-def _run(c: Columns, part: str, table: Callable[[], Table], machine: Machine) -> Totals:
-    """Lower and time one table of the case; the lowering is remembered, since rates do not change it."""
-    return timed(remembered(c, part, lambda: settle(table(), machine)), machine)
-
-
 def _pass_table(c: Columns, batch: Any) -> Table:
     """Return one forward pass."""
-    shape, formats = c["shape"], _formats(c)
+    shape, formats = c["shape"], formats_of(c)
     if isinstance(shape, NetworkShape):
         # Guided denoising sees each sample twice, with and without its condition.
         passes, features = c.get("passes", 1.0), c["features"]
         return lower_network(
-            shape, formats, batch if _once(passes) else batch * passes, fused=features.fused_elementwise,
+            shape, formats, batch if is_once(passes) else batch * passes, fused=features.fused_elementwise,
             fused_attention=features.fused_attention, cache=c.get("cache", 0.0), reread_ratio=c["reread_ratio"],
+            gathers=features.gathers_windows,
         )  # fmt: skip
     sequence = axis(c, "sequence")
     rows = batch * sequence
-    table = forward_layers(shape, formats, _abilities(c), batch, sequence, rows)
+    table = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
     table += embedding(shape, formats, batch, rows)
     return table + decoder_tail(shape, formats, batch, batch if shape.causal else rows)
 
 
 def _inference(c: Columns) -> dict[str, Any]:
-    batch, shape, formats = axis(c, "batch"), c["shape"], _formats(c)
+    batch, shape, formats = axis(c, "batch"), c["shape"], formats_of(c)
     weights = weight_bytes(shape.parameters, c["weight_width"])
     within: Any = True
     if isinstance(shape, NetworkShape):
         each = workspace_bytes(c.get("passes", 1.0), shape.live, formats.activation)
     else:
-        sequence, abilities = axis(c, "sequence"), _abilities(c)
+        sequence, abilities = axis(c, "sequence"), abilities_of(c)
         elements = live_elements(shape)
         if not abilities.fused_attention:
             elements = elements + shape.heads * sequence
         each = workspace_bytes(sequence, elements, formats.activation)
         within = sequence <= shape.context if c["is_text"] else True
-    totals = _run(c, "pass", lambda: _pass_table(c, batch), machine_of(c))
-    totals = _times(totals, c.get("steps", 1.0), "denoising step")
+    totals = run_part(c, "pass", lambda: _pass_table(c, batch), machine_of(c))
+    totals = repeated(totals, c.get("steps", 1.0), "denoising step")
     usable = c["capacity"] * c["utilisation"]
-    fixed = _fixed(c, weights)
+    fixed = fixed_bytes(c, weights)
     demand = Demand(
         fixed + named(batch * named(each, "workspace of a sample"), "workspace"), fitting_batch(usable - fixed, each)
     )
-    answers = _feasibility(c, demand, weights, within=within)
+    answers = feasibility(c, demand, weights, within=within)
     answers |= _rates(c, totals, batch)
     if "rate" in c:
         rate = axis(c, "rate")
@@ -244,21 +214,37 @@ def _rates(c: Columns, totals: Totals, batch: Any) -> dict[str, Any]:
     }
 
 
+def _forward_tables(c: Columns, batch: Any, sequence: Any) -> tuple[Table, Table]:
+    """Return the forward pass of training: what stands around the layers, and the layers."""
+    shape, formats, features = c["shape"], formats_of(c), c["features"]
+    if isinstance(shape, NetworkShape):
+        return [], lower_network(
+            shape, formats, batch, fused=features.fused_elementwise, training=True,
+            fused_attention=features.fused_attention, gathers=features.gathers_windows,
+        )  # fmt: skip
+    rows = batch * sequence
+    outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)
+    layers = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
+    if is_array(c["dropout"]) or c["dropout"]:
+        alone = Division(1.0, 1.0, 1.0, sequence=False)
+        scores = not features.fused_attention
+        layers = layers + dropouts(shape, formats, alone, batch, sequence, c["mask_width"], c["dropout"], scores=scores)
+    return outer, layers
+
+
+def _forward_table(c: Columns, batch: Any, sequence: Any) -> Table:
+    """Return the forward pass of training alone."""
+    outer, layers = _forward_tables(c, batch, sequence)
+    return outer + layers
+
+
 def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
     """Return forward, backward, recomputation and optimizer."""
-    shape, formats, features = c["shape"], _formats(c), c["features"]
-    if isinstance(shape, NetworkShape):
-        layers = lower_network(
-            shape, formats, batch, fused=features.fused_elementwise, training=True,
-            fused_attention=features.fused_attention,
-        )  # fmt: skip
-        outer: Table = []
-        tail: Table = []
-    else:
-        rows = batch * sequence
-        layers = forward_layers(shape, formats, _abilities(c), batch, sequence, rows)
-        outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)
-        tail = [loss(rows, shape.vocab, c["full_width"])] if shape.head else []
+    shape, features = c["shape"], c["features"]
+    outer, layers = _forward_tables(c, batch, sequence)
+    tail: Table = []
+    if not isinstance(shape, NetworkShape) and shape.head:
+        tail = [loss(batch * sequence, shape.vocab, c["full_width"])]
     again: Table = []
     if c["recompute"] == "full":
         again = recomputed(layers)
@@ -279,7 +265,7 @@ def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
 
 def _training(c: Columns) -> dict[str, Any]:
     batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
-    totals = _run(c, "step", lambda: _training_table(c, batch, sequence), machine_of(c))
+    totals = run_part(c, "step", lambda: _training_table(c, batch, sequence), machine_of(c))
     widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
     state = gradient_state_bytes(
         shape.parameters, c["weight_width"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
@@ -307,6 +293,12 @@ def _training(c: Columns) -> dict[str, Any]:
     if c["is_text"]:
         answers["performance.token_throughput"] = training_token_rate(batch, sequence, totals.time)
         answers["performance.token_throughput.log_sd"] = spread
+    answers["performance.checkpoint_size"] = checkpoint_bytes(
+        shape.parameters, c["weight_width"], c["master_width"], c["states"], c["state_width"]
+    )
+    if c["evaluates"]:
+        forward = run_part(c, "forward pass", lambda: _forward_table(c, batch, sequence), machine_of(c))
+        answers |= {"performance.forward_time": forward.time, "performance.forward_time.log_sd": spread}
     steps = steps_of_run(c, batch, sequence)
     if steps is not None:
         answers["performance.run_time"] = run_time(steps, totals.time)

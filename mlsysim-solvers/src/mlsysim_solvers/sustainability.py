@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.errors import SolverError
-from mlsysim.numeric import minimum
+from mlsysim.numeric import maximum, minimum
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
 from .formulas.carbon import operational_carbon
 from .formulas.energy import device_power, energy_per_work, energy_use, facility_energy, water_use
+from .run_declarations import whole_run
 
 __all__ = ["SustainabilitySolver"]
 
@@ -19,8 +20,9 @@ class SustainabilitySolver:
     """Sustained power times time, times the building's overhead, times the grid's intensity.
 
     A busy device is taken to draw its sustained maximum: an upper figure, since few
-    workloads reach it. Overhead of the building enters once; water counts the site and
-    the power stations.
+    workloads reach it. A training device that waits for others within a step draws its
+    idle power meanwhile: a lower figure, since it polls. Overhead of the building enters
+    once; water counts the site and the power stations.
     """
 
     def prepare(self, request: Request) -> Columns:
@@ -46,20 +48,20 @@ class SustainabilitySolver:
         duty = request.inputs.get("performance.duty", 1.0)
         idle = _idle_power(records["device"], settings, full, duty)
         grid, site = records.get("grid"), records.get("site")
+        performance, alone = whole_run(request.inputs)
+        performance.pop("duty", None)
+        waiting, said = _waiting_power(records["device"], settings, full, performance.pop("active_share", None))
         return {
             "kind": request.scenario.kind,
-            "assumptions": (note, "energy: a busy device draws its sustained maximum"),
+            "assumptions": (note, *said, *alone),
+            **waiting,
             "full_power": full,
             "idle_power": idle,
             "busy": duty,
             "devices": request.scenario.system.devices,
             "pue": site.pue if site is not None else 1.0,
             **_intensities(grid, site),
-            **{
-                name.removeprefix("performance."): value
-                for name, value in request.inputs.items()
-                if name != "performance.duty"
-            },
+            **performance,
         }
 
     def compute(self, columns: Columns) -> Columns:
@@ -76,7 +78,10 @@ class SustainabilitySolver:
             Outputs in SI.
         """
         busy = minimum(1.0, columns["busy"])
-        power = device_power(columns["idle_power"], columns["full_power"], busy)
+        full = columns["full_power"]
+        if "active_share" in columns:
+            full = named(device_power(columns["waiting_power"], full, columns["active_share"]), "power while training")
+        power = device_power(columns["idle_power"], full, busy)
         machines = named(power * columns["devices"], "power of the machines")
         outputs: Columns = {"macro.power": named(machines * columns["pue"], "power from the grid")}
         unit = "token" if columns["kind"] == "serving" else "sample"
@@ -130,6 +135,25 @@ def _full_power(records: Any, settings: Any) -> tuple[Any, str]:
         where="settings.sustainability.power",
         remedy='Set it: [settings.sustainability] power = "... W"',
     )
+
+
+def _waiting_power(device: Any, settings: Any, full: Any, active: Any) -> tuple[Columns, tuple[str, ...]]:
+    """Return the power while a device waits for others within a step, and what is assumed.
+
+    A waiting device saves what lies between its own maximum and its idle power; its share of the host stays.
+    """
+    upper = "energy: a busy device draws its sustained maximum"
+    if active is None:
+        return {}, (upper,)
+    power = device.power
+    if settings["waiting"]:
+        waiting = settings["waiting"]
+    elif power is not None and power.idle is not None:
+        waiting = maximum(power.idle, full - (power.tdp - power.idle))
+    else:
+        return {}, (f"{upper}, also while it waits for others: its idle power is not known",)
+    said = f"{upper} while it computes, and idles while it waits for others (set settings.sustainability.waiting)"
+    return {"waiting_power": waiting, "active_share": active}, (said,)
 
 
 def _idle_power(device: Any, settings: Any, full: Any, duty: Any) -> Any:

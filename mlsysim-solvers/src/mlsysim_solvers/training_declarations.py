@@ -41,8 +41,11 @@ OUTPUTS: dict[str, str] = {
     "performance.token_throughput": "token/s",
     "performance.utilisation": "1",
     "performance.hardware_utilisation": "1",
+    "performance.active_share": "1",
     "performance.flops": "FLOP",
     "performance.run_time": "s",
+    "performance.forward_time": "s",
+    "performance.checkpoint_size": "B",
 }
 """Unit of each output."""
 
@@ -60,19 +63,25 @@ LABELS: dict[str, str] = {
     "performance.token_throughput": "token throughput",
     "performance.utilisation": "utilisation (MFU, causal attention halved)",
     "performance.hardware_utilisation": "utilisation with recomputation (HFU)",
+    "performance.active_share": "share of a step in which devices compute",
     "performance.flops": "work of a step",
-    "performance.run_time": "time of the run",
+    "performance.run_time": "time of the run's steps, undisturbed",
+    "performance.forward_time": "forward pass of a batch, to evaluate",
+    "performance.checkpoint_size": "size of a checkpoint",
 }
 """Words for the outputs."""
 
 COLUMNS: dict[str, str] = {
     **SINGLE,
     **dict.fromkeys(("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter"), "1"),
+    "recompute_layers": "1", "offload_layers": "1", "offload_optimizer": "1",
     "micro_batch": "sample", "host_rate": "B/s", "imbalance": "1", "grouped": "1", "step_end": "s",
+    "launches": "1", "host": "s",
     "full_attention": "1",
     "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
-    "domain": "1", "inner_rate": "B/s", "outer_rate": "B/s", "reduced_rate": "B/s", "torus_links": "1",
-    "torus_dimensions": "1", "inner_occupancy": "1", "outer_occupancy": "1",
+    "domain": "1", "pod": "1", "inner_rate": "B/s", "outer_rate": "B/s", "crossing_rate": "B/s", "far_step": "s",
+    "reduced_rate": "B/s", "torus_links": "1", "torus_dimensions": "1", "torus_members": "1",
+    "torus_wrap": "1", "inner_occupancy": "1", "outer_occupancy": "1",
     **{f"{way}_{part}": "1" if part == "share" else "s" for way in ("short", "long")
        for part in ("base", "inner_step", "outer_step", "share")},
     "stored_width": "B", "sent_width": "B", "gathered_width": "B", "optimizer_width": "B",
@@ -82,6 +91,7 @@ COLUMNS: dict[str, str] = {
 
 SETTINGS: dict[str, tuple[str, str, float]] = {
     **{name: SINGLE_SETTINGS[name] for name in SINGLE_SETTINGS if name not in ("kv_reread_ratio", "prefill_tokens")},
+    "host_rate": ("B/s", "rate of copies to host memory, one way; 0 takes the link of the node", 0.0),
     "imbalance": ("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
     "full_attention": (
         "1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 
+import attrs
 import pytest
 
 from mlsysim.plugins import plugins
@@ -59,3 +60,82 @@ def test_the_full_physics_is_better_than_one_constant_utilisation(points):
 )
 def test_a_term_earns_its_place(points, name, change):
     assert spread(points, lambda c: {}) < spread(points, change), name
+
+
+def _features(**changed):
+    return lambda c: {"features": attrs.evolve(c["features"], **changed)}
+
+
+@pytest.fixture(scope="module")
+def every():
+    return prepare([r for r in read_table(packaged_tables()["training"]) if r.devices > 1])
+
+
+def fitted_error(points, change):
+    """Return the mean error that three constants per stack, device and format leave, natural-log units."""
+    import numpy as np
+
+    from mlsysim_solvers.calibration.scatter import Sample, fit_sample
+    from mlsysim_solvers.calibration.stacks import sample_of
+
+    by: dict[tuple[str, str, str], list] = {}
+    for point in points:
+        columns = {**point.columns, "layer_memo": {}, **change(point.columns)}
+        by.setdefault((point.stack, point.device, point.precision), []).append(attrs.evolve(point, columns=columns))
+    errors: list[float] = []
+    for (stack, device, precision), own in by.items():
+        if len(own) >= 3:
+            entry = plugins().registry.get("stacks", stack)
+            priors = sample_of(entry, own[:3], device, precision).priors
+            sample = Sample(tuple(own), priors, np.zeros(len(own)), across=False)
+            errors += np.abs(fit_sample(sample)[0].fit.residuals).tolist()
+    return statistics.fmean(errors)
+
+
+@pytest.mark.parametrize(
+    ("name", "sets", "change"),
+    [
+        ("launches of experts that wait for the router", ("mbridge",), lambda c: {"launches": 1.0}),
+        ("the host of a stack without graphs", ("mbridge",), lambda c: {"host": 0.0}),
+        ("a loss that passes over a wide copy of the logits", ("mosaic",), _features(wide_loss=False)),
+    ],
+)
+def test_a_term_of_a_stack_earns_its_place(every, name, sets, change):
+    # One device is enough where a set has many rows on it.
+    own = [p for p in every if p.row.id.startswith(sets) and (p.row.set != "mosaic" or p.device == "a100-sxm-40gb")]
+    assert fitted_error(own, lambda c: {}) < fitted_error(own, change), name
+
+
+def test_sums_beside_gradients_of_weights_bring_two_papers_together(every):
+    # Two papers of one laboratory, a year apart: the later software hides sums of gradients of inputs.
+    early = [p for p in every if p.row.id.startswith("sc21t1")]
+    late = [p for p in every if p.row.id.startswith("seqsel-t5")]
+    constants = {"compute_ceiling": 0.84, "memory_ceiling": 0.75, "overhead": 3.2e-6}
+
+    def bias(points, change):
+        residuals = []
+        for point in points:
+            columns = {**point.columns, **constants, "layer_memo": {}, **change(point.columns)}
+            value = float(point.solver.compute(columns)[point.question.output])
+            unit = parse_unit(point.row.metric.unit).factor
+            figure = value / unit if point.question.amount is None else point.question.amount / value
+            residuals.append(math.log(figure / point.row.value) * (1.0 if point.row.metric.larger_is_faster else -1.0))
+        return statistics.median(residuals)
+
+    apart = bias(early, lambda c: {}) - bias(late, _features(overlap_backward=False))
+    assert abs(bias(early, lambda c: {}) - bias(late, lambda c: {})) < abs(apart)
+
+
+def test_two_papers_are_within_six_per_cent_with_constants_fitted_on_the_other(every):
+    import numpy as np
+
+    from mlsysim_solvers.calibration.scatter import fit_sample
+    from mlsysim_solvers.calibration.stacks import sample_of
+
+    entry = plugins().registry.get("stacks", "megatron-lm-2021")
+    parts = [tuple(p for p in every if p.row.id.startswith(s)) for s in ("sc21t1", "seqsel-t5")]
+    for known, other in (parts, parts[::-1]):
+        fit = fit_sample(sample_of(entry, known, "a100-sxm-80gb", "fp16"))[0].fit
+        constants = dict(zip(("compute", "memory", "overhead"), fit.values, strict=True))
+        errors = [abs(p.at(constants) / p.row.value - 1.0) for p in other]
+        assert np.median(errors) <= 0.06

@@ -8,7 +8,8 @@ import pytest
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim_solvers.distributed import DistributedSolver
-from mlsysim_solvers.optimize.report import reason_lost, report
+from mlsysim_solvers.optimize.goals import GOALS, goal_of
+from mlsysim_solvers.optimize.report import compared, reason_lost, report
 from mlsysim_solvers.optimize.search import _with, lower_bound, search, search_columns
 from mlsysim_solvers.optimize.space import AXES, divisors, layouts
 
@@ -18,6 +19,8 @@ CASES = [
     ("llama-70b-h100-64", {}, 64),
     ("mpt-7b-h100-fsdp", {}, 16),
     ("llama-70b-h100-64", {"model": "mixtral-8x7b", "precision": "bf16"}, 16),
+    ("llama-70b-h100-64", {"recompute": "selective", "recompute_modules": "norm, mlp"}, 32),
+    ("gpt-175b-a100-1024", {"recompute": "full", "recompute_layers": "2"}, 96),
 ]
 
 
@@ -36,12 +39,99 @@ def test_the_search_finds_what_exhaustive_search_finds(prepared):
     assert quick.evaluated <= whole.evaluated == whole.fitting
 
 
-def test_the_bound_never_exceeds_the_step(prepared):
+def test_the_bound_never_exceeds_the_step_nor_the_time_in_which_devices_compute(prepared):
     columns, devices = prepared
     for space in layouts(columns, devices):
         c = _with(columns, space, slice(None))
-        step = np.asarray(DistributedSolver().compute(c)["performance.step_time"])
-        assert np.all(np.asarray(lower_bound(c)) <= step * (1 + 1e-12))
+        answers = DistributedSolver().compute(c)
+        step, bound = np.asarray(answers["performance.step_time"]), np.asarray(lower_bound(c))
+        assert np.all(bound <= step * (1 + 1e-12))
+        assert np.all(bound <= step * np.asarray(answers["performance.active_share"]) * (1 + 1e-12))
+
+
+GOAL_CASES = [
+    ("llama-70b-h100-64", {}, 64),
+    ("llama-70b-h100-64", {"settings.sustainability.waiting": '"300 W"'}, 32),
+    ("gpt-175b-a100-1024", {"settings.sustainability.waiting": '"90 W"'}, 128),
+    ("llama-70b-h100-64", {"model": "mixtral-8x7b", "precision": "bf16"}, 16),
+]
+
+
+@pytest.mark.parametrize("name", GOALS)
+@pytest.mark.parametrize("case", GOAL_CASES, ids=lambda case: f"{case[0]}-{case[2]}")
+def test_each_goal_finds_what_exhaustive_search_finds(case, name):
+    scenario, overrides, devices = case
+    config = SimulationConfig.load(scenario, overrides)
+    columns, goal = search_columns(config, devices), goal_of(config, devices, name)
+    whole = search(columns, devices, goal, exhaustive=True)
+    steps = sorted({whole.best.step, whole.runner_up.step, *(c.step for c in whole.frontier)})
+    for limit in (float("inf"), steps[len(steps) // 2]):
+        quick = search(columns, devices, goal, limit=limit)
+        slow = search(columns, devices, goal, limit=limit, exhaustive=True)
+        assert quick.best == slow.best
+        assert quick.runner_up == slow.runner_up
+        assert quick.frontier == slow.frontier
+        assert quick.best.step <= limit
+
+
+def test_energy_prefers_waiting_to_computing():
+    # Where waiting draws nothing and computing everything, the layout that computes least is best, not the fastest.
+    config = SimulationConfig.load("gpt-175b-a100-1024", {"settings.sustainability.waiting": '"1 mW"'})
+    columns = search_columns(config, 128)
+    goal = goal_of(config, 128, "energy")
+    fast, frugal = search(columns, 128), search(columns, 128, goal)
+    active = [sum(one.terms[t] for t in ("compute", "recompute", "optimizer")) for one in (fast.best, frugal.best)]
+    assert frugal.best.step > fast.best.step
+    assert frugal.best.value < goal.value(fast.best.step, active[0])
+    assert active[1] <= active[0] * (1 + 1e-9)
+    assert frugal.best.value == pytest.approx(goal.value(frugal.best.step, active[1]))
+
+
+def test_cost_and_energy_are_those_of_the_scorecard():
+    from mlsysim.evaluation import evaluate
+
+    run = {
+        "workload.run.device_mtbf": "2000 h", "workload.run.restart_time": "20 min",
+        "workload.run.storage_bandwidth": "20 GB/s",
+    }  # fmt: skip
+    config = SimulationConfig.load("llama-70b-h100-64", run)
+    for name, output in (("cost", "cost_per_sample"), ("energy", "energy_per_sample")):
+        columns = search_columns(config, 64)
+        best = search(columns, 64, goal_of(config, 64, name, columns)).best
+        recompute, sequence, zero = best.choice
+        layout = {f"parallelism.{key}": str(int(value)) for key, value in best.axes.items()}
+        found = evaluate(
+            "llama-70b-h100-64",
+            {**run, **layout, "recompute": recompute, "parallelism.sequence": str(sequence).lower(),
+             "parallelism.zero": str(zero)},
+        )  # fmt: skip
+        assert found["goodput"].value < 0.99
+        assert found[output].value == pytest.approx(best.value, rel=1e-9)
+
+
+def test_a_goal_without_its_number_says_so_and_takes_device_time():
+    config = SimulationConfig.load("llama-70b-h100-64", {"price": "a100-sxm-40gb-purchase"})
+    goal = goal_of(config, 64, "cost")
+    assert "device time stands for it" in goal.note
+    assert goal.value(2.0, 1.0) == 128.0
+    assert "it ranks as the step" in goal_of(SimulationConfig.load("llama-70b-h100-64"), 64, "cost").note
+
+
+def test_numbers_of_devices_are_compared_and_the_fewest_need_not_be_the_cheapest(capsys):
+    from mlsysim.cli import main
+
+    devices = {}
+    for name in ("cost", "devices", "step-time"):
+        assert main(["optimize", "training", "mpt-7b-h100-fsdp", "--devices", "8,16,64", "--goal", name]) == 0
+        text = capsys.readouterr().out
+        assert "by number of devices" in text
+        devices[name] = int(text.split(" on ")[1].split()[0])
+    assert devices["devices"] == 8
+    assert devices["step-time"] == 64
+    config = SimulationConfig.load("mpt-7b-h100-fsdp")
+    best = {n: search(search_columns(config, n), n, goal_of(config, n, "cost")) for n in (8, 16, 64)}
+    assert devices["cost"] == min(best, key=lambda n: best[n].best.value)
+    assert list(compared([best[8]], goal_of(config, 8, "cost"))) == []
 
 
 def test_every_layout_of_the_space_is_legal(prepared):
@@ -66,8 +156,9 @@ def test_the_frontier_trades_time_for_memory(prepared):
 def test_the_runner_up_is_told_why_it_lost():
     columns = search_columns(SimulationConfig.load("gpt-175b-a100-1024"), 128)
     found = search(columns, 128)
-    assert "slower" in reason_lost(found.best, found.runner_up) or "as fast" in reason_lost(found.best, found.runner_up)
-    text = "\n".join(report(found, "step-time"))
+    reason = reason_lost(found.best, found.runner_up)
+    assert "slower" in reason or "as good" in reason
+    text = "\n".join(report(found))
     assert "runner-up" in text
     assert "frontier" in text
     assert "evaluated" in text
@@ -79,7 +170,7 @@ def test_what_cannot_fit_says_what_to_relax_and_by_how_much():
     found = search(columns, 8)
     assert found.best is None
     assert found.least is not None
-    text = "\n".join(report(found, "step-time"))
+    text = "\n".join(report(found))
     assert "relax memory" in text
     assert "per device" in text
 

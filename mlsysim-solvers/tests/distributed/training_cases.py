@@ -49,14 +49,14 @@ GPT_175B = gpt(96, 12288, 96)
 
 
 def request(model=GPT_175B, *, device=A100, stack=PLAIN, node=NODE, inner=NVLINK, outer=NETWORK, batch=64,
-            sequence=2048, spread=False, precision="fp16", recompute="none", devices=None, settings=None, adapter=0, **layout):  # fmt: skip
+            sequence=2048, spread=False, precision="fp16", recompute="none", devices=None, settings=None, adapter=0, job=None, **layout):  # fmt: skip
     parallelism = Parallelism(sequence=spread, **layout)
     p = parallelism
     count = devices or p.data * p.tensor * p.pipeline * p.context
     scenario = Scenario(
         name="case", kind="training",
         workload=Training(model="m", batch=batch, precision=precision, sequence=sequence, recompute=recompute,
-                          adapter=adapter),
+                          adapter=adapter, **(job or {})),
         system=System(device="d", stack="s", devices=count), parallelism=parallelism,
     )  # fmt: skip
     records = {"model": model, "device": device, "stack": stack, "node": node, "inner": inner, "outer": outer}

@@ -5,44 +5,66 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
 from mlsysim.errors import ConfigError
 from mlsysim.plugins import plugins
-from mlsysim_solvers.calibration.fitting import Prior, fit
+from mlsysim_solvers.calibration.again import fit_again
+from mlsysim_solvers.calibration.fitting import Prior, fit, fit_many
 from mlsysim_solvers.calibration.stacks import LEAST_ROWS, calibrate_stack
+from mlsysim_solvers.calibration.standing_in import standing_in
 from mlsysim_solvers.calibration.writing import write_stack
-from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table
+from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.tables import SHAPES, packaged_rows, packaged_tables, read_table
+
+WORK, MOVED, KERNELS = (
+    np.array([1.0, 5, 2, 9, 30, 0.2]),
+    np.array([4.0, 1, 2, 3, 8, 0.3]),
+    np.array([1.0, 1, 9, 2, 4, 7]),
+)
+PRIORS = [Prior("compute", 0.9, 1.0), Prior("memory", 0.6, 1.0), Prior("overhead", 0.05, 1.5)]
+
+
+def times(values):
+    """Return times of six rows for sets of constants, shape (k, 6)."""
+    compute, memory, overhead = (values[:, j, None] for j in range(3))
+    return np.maximum(WORK / compute, MOVED / memory) + KERNELS * overhead
+
+
+TRUE = np.array([[0.7, 0.8, 0.1]])
 
 
 def test_a_fit_finds_the_constants_that_made_the_data():
-    work, moved, kernels = (
-        np.array([1.0, 5, 2, 9, 30, 0.2]),
-        np.array([4.0, 1, 2, 3, 8, 0.3]),
-        np.array([1.0, 1, 9, 2, 4, 7]),
-    )
-
-    def times(values):
-        compute, memory, overhead = values
-        return np.maximum(work / compute, moved / memory) + kernels * overhead
-
-    priors = [Prior("compute", 0.9, 1.0), Prior("memory", 0.6, 1.0), Prior("overhead", 0.05, 1.5)]
-    found = fit(times, times((0.7, 0.8, 0.1)), priors, 0.1)
+    found = fit(times, times(TRUE)[0], PRIORS, 0.1)
     assert found.values == pytest.approx((0.7, 0.8, 0.1), rel=0.02)
     assert max(map(abs, found.residuals)) < 0.01
 
 
+def test_fits_in_step_are_the_fits_of_each_selection():
+    """Rows that a selection leaves out, however wrong, do not touch it."""
+    measured = times(TRUE)[0] * np.array([1.1, 0.9, 1.05, 0.95, 1.0, 1.02])
+    used = np.array([[True] * 6, [True, True, True, True, True, False], [False, True, True, True, True, True]])
+    together = fit_many(times, measured, PRIORS, 0.1, used)
+    for kept, found in zip(used, together, strict=True):
+        alone = fit(lambda x, kept=kept: times(x)[:, kept], measured[kept], PRIORS, 0.1)
+        assert found.values == pytest.approx(alone.values, rel=1e-4)
+        assert found.sigma == pytest.approx(alone.sigma, rel=1e-3)
+        assert found.covariance == pytest.approx(alone.covariance, rel=1e-2)
+        assert len(found.residuals) == 6
+
+
 def test_without_data_that_speaks_the_prior_stays():
     priors = [Prior("compute", 0.8, 0.1), Prior("memory", 0.9, 0.1)]
-    found = fit(lambda v: np.array([1.0 / v[0]] * 4), np.array([1.25] * 4), priors, 0.1)
+    found = fit(lambda v: np.repeat(1.0 / v[:, :1], 4, axis=1), np.array([1.25] * 4), priors, 0.1)
     assert found.values[1] == pytest.approx(0.9)
     assert math.sqrt(found.covariance[1][1]) == pytest.approx(0.1, rel=0.01)
 
 
 def test_an_outlier_does_not_carry_the_fit_away():
     measured = np.array([1.0] * 9 + [30.0])
-    found = fit(lambda v: np.array([1.0 / v[0]] * 10), measured, [Prior("compute", 1.2, 1.0)], 0.1)
+    found = fit(lambda v: np.repeat(1.0 / v[:, :1], 10, axis=1), measured, [Prior("compute", 1.2, 1.0)], 0.1)
     assert found.values[0] == pytest.approx(1.0, abs=0.08)
 
 
@@ -75,14 +97,34 @@ def test_constants_have_four_significant_digits(stacks):
                 assert float(f"{value:.4g}") == value
 
 
-@pytest.mark.parametrize(
-    ("key", "device", "precision"), [("exllamav2-0.0.1", "*", "fp16"), ("tensorrt-llm-0.5", "l40s", "fp8")]
-)
-def test_a_calibration_is_reproduced_to_the_last_bit(key, device, precision):
+@pytest.mark.parametrize("key", ["exllamav2-0.0.1", "tensorrt-llm-0.5"])
+def test_a_stack_is_reproduced_to_the_last_bit(key):
+    """The recorded commands give the file that is there; also one at a time."""
     entry = plugins().registry.get("stacks", key)
-    stored = next(c for c in entry.record.calibrations if (c.device, c.precision) == (device, precision))
-    again = calibrate_stack(key, stored.command.split("--on ")[1].split(" ")[0], device=device, precision=precision)
-    assert write_stack(entry, again.calibration) == Path(entry.path).read_text(encoding="utf-8")
+    text = Path(entry.path).read_text(encoding="utf-8")
+    (again,) = fit_again([key], jobs=1)
+    assert (again.failed, again.text, again.changed) == ("", text, False)
+    stored = entry.record.calibrations[-1]
+    on = stored.command.split("--on ")[1].split(" ")[0]
+    found = calibrate_stack(key, on, device=stored.device, precision=stored.precision)
+    assert write_stack(entry, found.calibration) == text
+
+
+def test_what_cannot_be_fitted_again_spoils_no_other_stack(monkeypatch):
+    def fail(*_, **__):
+        raise ConfigError("no rows")
+
+    monkeypatch.setattr("mlsysim_solvers.calibration.again.calibrate_stack", fail)
+    found = fit_again(["exllamav2-0.0.1", "tensorrt-llm-0.5"], jobs=1)
+    assert [again.failed for again in found] == ["no rows", "no rows"]
+
+
+def test_constants_of_one_device_hold_for_that_device_alone():
+    found = calibrate_stack("tensorrt-llm-0.5", "trtllm_v0.5.0", device="*", precision="fp16").calibration
+    devices = {row.rsplit("-", 1)[0] for row in found.rows}
+    assert devices == {"trtllm_v0.5.0"}
+    assert found.device == "a100-sxm-80gb"
+    assert "--device a100-sxm-80gb" in found.command
 
 
 def test_too_few_rows_are_refused():
@@ -94,3 +136,26 @@ def test_a_misspelt_set_is_refused_with_a_suggestion():
     with pytest.raises(ConfigError) as caught:
         calibrate_stack("tensorrt-llm-0.5", "trtlm_v0.5.0")
     assert "trtllm_v0.5.0" in str(caught.value)
+
+
+def test_constants_for_all_devices_name_those_they_were_fitted_on(stacks):
+    known = {entry.key for entry in plugins().registry.entries("devices")}
+    for entry in stacks:
+        for found in entry.record.calibrations:
+            assert set(found.devices) <= known
+            assert (len(found.devices) > 1) == (found.device == "*"), (entry.key, found.device)
+
+
+def test_what_is_uncertain_in_a_device_counts_where_nothing_was_fitted_on_it():
+    """A device whose peak is known within a range widens the interval, unless the constants make up for it."""
+    row = next(r for r in packaged_rows() if r.id == "tiny_v1.1-0005")
+    entry = plugins().registry.get("stacks", predict(row).stack)
+    found = entry.record.calibration_for(predict(row).device, "int8")
+    spreads = {}
+    for devices in ((predict(row).device, "another"), ("another", "a third")):
+        held = attrs.evolve(found, device="*", devices=devices)
+        record = attrs.evolve(entry.record, calibrations=(held,))
+        with standing_in(attrs.evolve(entry, record=record)):
+            spreads[devices] = predict(row).log_sd
+    known, unknown = spreads.values()
+    assert known < unknown

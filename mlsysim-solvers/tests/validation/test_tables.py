@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+
 import pytest
 
+from mlsysim.cli import main
 from mlsysim.errors import ConfigError
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.questions import Refused
@@ -36,16 +41,124 @@ def test_unchecked_rows_are_left_out(tmp_path):
     assert [row.id for row in read_table(file)] == ["a-2"]
 
 
-@pytest.mark.parametrize(
-    ("row", "where"),
-    [("a-1,m,d,1,latency,ttft_ms,fast,source", "value"), ("a-1,m,d,1,latency,ttft_hours,5,source", "ttft_ms")],
+HEAD = (
+    "id,model,accelerator,n_accelerators,weight_precision,framework,scenario,batch_or_concurrency,input_len,"
+    "output_len,metric,value"
 )
-def test_a_bad_cell_is_named_with_its_line(tmp_path, row, where):
-    file = tmp_path / "t.csv"
-    file.write_text("id,model,accelerator,n_accelerators,scenario,metric,value,evidence\n" + row + "\n")
-    with pytest.raises(ConfigError, match=where) as caught:
-        read_table(file)
-    assert caught.value.where.endswith(":2")
+GOOD = "own-1,Llama 3.1 8B,NVIDIA H100 80GB HBM3,1,fp8,TensorRT-LLM v0.9.0,latency,1,1024,,ttft_ms,25"
+
+
+def _validated(tmp_path, capsys, content: bytes) -> list[dict]:
+    """Validate a file, which must come out as rows with all the keys that are promised."""
+    file = tmp_path / "own.csv"
+    file.write_bytes(content)
+    assert main(["validate", "--file", str(file), "--format", "json", "--jobs", "1"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    promised = {"id", "kind", "group", "status", "reason", "metric", "measured", "predicted", "low", "high", "error"}
+    assert all(promised <= set(row) for row in rows)
+    assert all((row["status"] == "refused") == bool(row["reason"]) for row in rows)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("ttft_ms,25", "ttft_ms,fast"), "value = 'fast' is no positive number"),
+        (("ttft_ms,25", "ttft_ms,-5"), "no positive number"),
+        (("ttft_ms,25", "ttft_ms,"), "no positive number"),
+        (("ttft_ms,25", "ttft_ms,inf"), "no positive number"),
+        (("ttft_ms,25", "ttft_hours,25"), "Did you mean"),
+        (("ttft_ms,25", ",25"), "it has no metric"),
+        (("HBM3,1,", "HBM3,some,"), "n_accelerators = 'some' is no count"),
+        (("HBM3,1,", "HBM3,,"), "number of accelerators is not published"),
+        (("latency,1,", "latency,many,"), "batch_or_concurrency = 'many' is no count"),
+        (("latency,1,", "latency,-4,"), "batch_or_concurrency = '-4' is no count"),
+        (("latency,1,", "latency,1.5,"), "is no count"),
+        (("latency,1,", "latency,0,"), "is no count"),
+        (("1024,,", "1e400,,"), "input_len = '1e400' is no count"),
+        (("Llama 3.1 8B", "Llama 9 3B"), "no model 'Llama 9 3B'"),
+        (("NVIDIA H100 80GB HBM3", "NVIDIA H999"), "no device 'NVIDIA H999'"),
+        (("fp8", "fp3"), "precision 'fp3'"),
+        (("ttft_ms,25", "ttft_ms,25,more"), "more cells than the header"),
+        (("Llama 3.1 8B,NVIDIA H100 80GB HBM3,1,fp8", "Llama 3.1 8B"), "it has no metric"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_refused_and_the_others_stand(tmp_path, capsys, change, words):
+    assert change[0] in GOOD
+    text = "\n".join([HEAD, GOOD.replace(*change), GOOD.replace("own-1", "own-2")])
+    bad, good = _validated(tmp_path, capsys, text.encode())
+    assert bad["status"] == "refused"
+    assert words in bad["reason"]
+    assert good["status"] == "predicted"
+
+
+def _reordered(text: str) -> str:
+    return "\n".join(",".join(reversed(line.split(","))) for line in text.split("\n"))
+
+
+PLAIN = f"{HEAD}\n{GOOD}\n"
+WRITTEN = {
+    "as it is": PLAIN.encode(),
+    "reordered": _reordered(PLAIN.rstrip()).encode(),
+    "with a byte order mark": b"\xef\xbb\xbf" + PLAIN.encode(),
+    "with blank lines": ("\n\n" + PLAIN.replace("\n", "\n\n") + ",,,\n").encode(),
+    "with the line ends of Windows": PLAIN.replace("\n", "\r\n").encode(),
+    "with other columns": f"{HEAD},mine\n{GOOD},x\n".encode(),
+    "with commas at the ends": f"{HEAD},,\n{GOOD},,\n".encode(),
+    "with a header in capitals": f"{HEAD.upper()}\n{GOOD}\n".encode(),
+    "with blanks around cells": PLAIN.replace(",", " , ").encode(),
+    "with semicolons": PLAIN.replace(",", ";").encode(),
+    "with tabs": PLAIN.replace(",", "\t").encode(),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_table_is_read_however_it_was_written(tmp_path, capsys, name):
+    (plain,) = _validated(tmp_path, capsys, WRITTEN["as it is"])
+    (found,) = _validated(tmp_path, capsys, WRITTEN[name])
+    assert plain["status"] == "predicted"
+    assert found == plain
+
+
+@pytest.mark.parametrize("table", SHAPES)
+def test_each_shape_is_found_with_its_columns_in_any_order_and_others_beside(tmp_path, capsys, table):
+    with packaged_tables()[table].open(encoding="utf-8", newline="") as file:
+        lines = [line for _, line in zip(range(4), csv.reader(file), strict=False)]
+    text = io.StringIO()
+    csv.writer(text).writerows([*reversed(line), "mine"] for line in lines)
+    assert {row["kind"] for row in _validated(tmp_path, capsys, text.getvalue().encode())} == {table}
+
+
+@pytest.mark.parametrize("table", SHAPES)
+def test_a_missing_column_that_the_shape_needs_is_named(tmp_path, table):
+    with packaged_tables()[table].open(encoding="utf-8", newline="") as file:
+        head = next(csv.reader(file))
+    for column in SHAPES[table]:
+        file_ = tmp_path / "t.csv"
+        file_.write_text(",".join(name for name in head if name != column) + "\n1\n")
+        with pytest.raises(ConfigError) as caught:
+            read_table(file_)
+        assert column in str(caught.value) or "nearest is" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the table is empty"),
+        (b"\n\n , \n", "the table is empty"),
+        (HEAD.encode(), "the table has no rows"),
+        (PLAIN.encode("utf-16"), "UTF-8"),
+        ("caf\u00e9,b\n".encode("latin-1"), "UTF-8"),
+        (bytes(range(256)), "UTF-8"),
+        (f"{HEAD},id\n{GOOD},zz\n".encode(), "names id twice"),
+        (b"a,b\n1,2\n", "nearest is"),
+    ],
+)
+def test_a_file_that_is_no_such_table_is_refused_without_a_traceback(tmp_path, capsys, content, words):
+    file = tmp_path / "own.csv"
+    file.write_bytes(content)
+    assert main(["validate", "--file", str(file)]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_foreign_header_is_refused_with_what_is_missing():

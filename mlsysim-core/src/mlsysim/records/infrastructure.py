@@ -53,6 +53,8 @@ class Link:
         The same in an all-reduce that the switches add up themselves; None where they cannot.
     occupancy : float, ratio
         Share of the device's processors that a collective over the link keeps busy.
+    wrap : float, count
+        Of a torus: fewest devices along a dimension whose first and last are joined. None where they always are.
     protocols : tuple of Protocol
         Ways in which the collective library uses it.
     aliases : tuple of str
@@ -65,6 +67,7 @@ class Link:
     achieved: float | None = fact("B/s", default=None, tolerance=0.05)
     reduced: float | None = fact("B/s", default=None, tolerance=0.05)
     occupancy: float | None = fact("1", default=None, tolerance=0.5, zero=True)
+    wrap: float | None = fact("1", default=None, tolerance=0.0)
     protocols: tuple[Protocol, ...] = ()
     generation: str = ""
     aliases: tuple[str, ...] = ()
@@ -119,6 +122,8 @@ class Node:
         Key of the link that leaves the node.
     outer_links : float, count
         Links per node.
+    host : str
+        Key of the link from each device to host memory.
     memory : float, B
         Host memory.
     power : float, W
@@ -135,6 +140,7 @@ class Node:
     domain: float | None = fact("1", default=None, tolerance=0.0)
     outer: str = ""
     outer_links: float | None = fact("1", default=None, tolerance=0.0)
+    host: str = ""
     memory: float | None = fact("B", default=None, tolerance=0.0)
     power: float | None = fact("W", default=None)
     vendor: str = ""
@@ -181,12 +187,16 @@ class Fabric:
         Key of the link.
     oversubscription : float, ratio
         Traffic offered to traffic carried at the narrowest tier; 1 is non-blocking.
+    pod : float, count
+        Devices below the narrowest tier, which nothing limits among each other: a pod, or a group of a dragonfly.
+        None stands for a single node.
     """
 
     name: str
     topology: Literal["fat-tree", "rail-optimised", "dragonfly", "torus", "switch"]
     link: str
     oversubscription: float | None = fact("1", default=None)
+    pod: float | None = fact("1", default=None, tolerance=0.0)
     aliases: tuple[str, ...] = ()
     note: str = ""
 
@@ -203,6 +213,18 @@ class Cluster:
         Keys.
     nodes : float, count
         Number of nodes.
+    far : str
+        Key of the link between the sites of a cluster that is spread over several; empty for one site.
+    far_links : float, count
+        Such links that leave each site.
+    sites : float, count
+        Sites, of equally many nodes.
+    storage : float, B/s
+        Sustained write rate of the storage that checkpoints go to, for the whole cluster.
+    device_mtbf : float, s
+        Device time between failures that stop a job.
+    restart : float, s
+        From a failure until the job trains again: detection, replacement, start and loading.
     """
 
     name: str
@@ -210,6 +232,12 @@ class Cluster:
     nodes: float = fact("1", tolerance=0.0)
     fabric: str = ""
     site: str = ""
+    far: str = ""
+    far_links: float | None = fact("1", default=None, tolerance=0.0)
+    sites: float | None = fact("1", default=None, tolerance=0.0)
+    storage: float | None = fact("B/s", default=None, tolerance=0.2)
+    device_mtbf: float | None = fact("s", default=None, tolerance=0.2)
+    restart: float | None = fact("s", default=None, tolerance=0.5)
     aliases: tuple[str, ...] = ()
     note: str = ""
 

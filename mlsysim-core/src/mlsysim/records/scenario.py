@@ -8,7 +8,9 @@ import attrs
 
 from .fields import setting
 
-__all__ = ["KINDS", "Inference", "Parallelism", "Place", "Scenario", "Serving", "System", "Training", "Workload"]
+__all__ = [
+    "KINDS", "Inference", "Parallelism", "Place", "Run", "Scenario", "Serving", "System", "Training", "Workload",
+]  # fmt: skip
 
 
 @attrs.frozen
@@ -42,6 +44,46 @@ class Serving:
 
 
 @attrs.frozen
+class Run:
+    """What a training run meets beside its steps; what is left out is not counted, and the answer says so.
+
+    Parameters
+    ----------
+    evaluation_interval : float, sample
+        Samples trained between two evaluations.
+    evaluation_steps : float, count
+        The same in steps.
+    evaluation_samples : float, sample
+        Samples that each evaluation reads, forward only.
+    checkpoint_interval : float, s
+        Time between checkpoints; 0 takes the optimum where failures are known, else none are written.
+    checkpoint_blocking : float, ratio
+        Share of a checkpoint's writing for which training stands still; the rest goes on beside it.
+    storage_bandwidth : float, B/s
+        Sustained write rate of the storage for the whole job; 0 takes the cluster's.
+    device_mtbf : float, s
+        Device time between failures that stop the job; 0 takes the cluster's.
+    restart_time : float, s
+        From a failure until the job trains again; 0 takes the cluster's.
+    straggler_variation : float, ratio
+        Standard deviation of a device's step time over its mean; every step waits for the slowest device.
+    straggler_slowdown : float, ratio
+        What stragglers make of a step, where it is known: 1.05 is five percent longer.
+    """
+
+    evaluation_interval: float = setting("sample", default=0.0, zero=True)
+    evaluation_steps: float = setting("1", default=0.0, zero=True)
+    evaluation_samples: float = setting("sample", default=0.0, zero=True)
+    checkpoint_interval: float = setting("s", default=0.0, zero=True)
+    checkpoint_blocking: float = setting("1", default=1.0, zero=True)
+    storage_bandwidth: float = setting("B/s", default=0.0, zero=True)
+    device_mtbf: float = setting("s", default=0.0, zero=True)
+    restart_time: float = setting("s", default=0.0, zero=True)
+    straggler_variation: float = setting("1", default=0.0, zero=True)
+    straggler_slowdown: float = setting("1", default=0.0, zero=True)
+
+
+@attrs.frozen
 class Training:
     """Train: forward, backward and optimizer, step by step.
 
@@ -61,14 +103,31 @@ class Training:
         Format of the master weights kept beside 16-bit ones; empty for none.
     recompute : str
         none, selective or full.
+    recompute_layers : int, count
+        With full recomputation, what ``recompute_method`` counts; 0 recomputes every layer, one by one.
+    recompute_method : str
+        block: so many layers of each pipeline stage are recomputed, the others keep everything. uniform: layers
+        are recomputed together in groups of so many, and only the input of a group is kept. Empty is block.
+    recompute_modules : str
+        With selective recomputation, the parts of a layer that are done again, with commas: attention, norm,
+        activation, mlp. Empty follows the stack.
     samples : int, sample
         Samples of the whole run; 0 reports the step only.
     tokens : int, token
         Tokens of the whole run; 0 reports the step only.
     adapter : int, count
         Rank of low-rank adapters that are trained instead of the model, which then stays frozen; 0 trains all.
+    weights : str
+        Format of the stored weights of a frozen model; empty follows the stack.
     offload : bool
         Whether activations wait for the backward pass in host memory.
+    offload_layers : int, count
+        Layers of each pipeline stage whose activations do; 0 takes all.
+    offload_optimizer : float, ratio
+        Share of the optimizer states and master weights that stays in host memory and visits the device in each
+        step.
+    run : Run
+        Evaluation, checkpoints, failures and stragglers of the whole run.
     """
 
     model: str
@@ -78,10 +137,17 @@ class Training:
     optimizer: Literal["adam", "sgd", "adam8bit"] = "adam"
     master: str = "fp32"
     recompute: Literal["none", "selective", "full"] = "none"
+    recompute_layers: int = setting("1", default=0, zero=True)
+    recompute_method: Literal["", "block", "uniform"] = ""
+    recompute_modules: str = ""
     samples: float = setting("sample", default=0.0, zero=True)
     tokens: float = setting("token", default=0.0, zero=True)
     adapter: int = setting("1", default=0, zero=True)
+    weights: str = ""
     offload: bool = False
+    offload_layers: int = setting("1", default=0, zero=True)
+    offload_optimizer: float = setting("1", default=0.0, zero=True)
+    run: Run = attrs.field(factory=Run)
 
 
 @attrs.frozen

@@ -24,11 +24,10 @@ class Features:
     fused_elementwise : bool
         Norms, activations and residuals are fused with their neighbours.
     graphs : bool
-        Kernels are replayed from a captured graph.
+        Decode steps and training steps are replayed from a captured graph; passes over prompts, whose shapes vary,
+        are launched by the host, kernel by kernel.
     in_place_weights : bool
         Weights are read from storage (flash), not copied to memory.
-    paged_kv : bool
-        The key-value cache grows block by block.
     shared_kv_groups : tuple of int
         Query heads per key-value head for which ``shared_kv`` holds; empty means all.
     asynchronous : bool
@@ -39,11 +38,25 @@ class Features:
         A tile's results are written after its product, not while another tile is computed.
     expands_weights : bool
         Weights stored in fewer bits than the arithmetic are expanded in memory before products with
-        many rows.
+        many rows; before products with few rows a kernel of its own narrows their input instead.
+    decoded_first : bool
+        The pass over a prompt leaves out its last token and yields none: the first token of the answer takes a
+        decode step of its own.
+    layer_split : bool
+        Over several devices it divides a model by layers unless a layout says otherwise: each device computes
+        after the one before it.
+    staged_softmax : bool
+        Softmax takes one kernel for each of its steps, which all pass over the scores: greatest score, difference,
+        exponential, sum and quotient.
+    gathers_windows : bool
+        Convolutions copy the windows of their input into a matrix before they multiply (im2col).
     activations : str
         Number format of what is kept between operators; empty follows the arithmetic.
     overlap_tensor, overlap_data, overlap_pipeline, overlap_context, overlap_expert : bool
         Communication of that kind of parallelism runs beside computation.
+    overlap_backward : bool
+        Of tensor-parallel communication only what follows gradients of inputs runs beside computation: products
+        for gradients of weights.
     sharded_optimizer : bool
         Data parallelism divides the optimizer states unless a layout says otherwise.
     wide_gradients : bool
@@ -56,6 +69,11 @@ class Features:
         Fully sharded training keeps gradients of several micro-batches before it exchanges them.
     fused_loss : bool
         The loss goes through the vocabulary piece by piece, and logits never exist as a whole in 32 bits.
+    planned_memory : bool
+        A compiler plans the memory of a whole step: the loss and the layers share what only one of them needs, and
+        sharded weights are gathered one at a time, just before use.
+    wide_loss : bool
+        Logits are copied to 32 bits, and the loss and its gradient pass over the copy kernel by kernel.
     merged_exchange : bool
         A token goes to each node of its experts once, and is copied there.
     narrow_storage : bool
@@ -73,20 +91,22 @@ class Features:
     fused_elementwise: bool = False
     graphs: bool = False
     in_place_weights: bool = False
-    paged_kv: bool = False
     overlap_tensor: bool = False
     overlap_data: bool = False
     overlap_pipeline: bool = False
     overlap_context: bool = False
     overlap_expert: bool = False
+    overlap_backward: bool = False
     sharded_optimizer: bool = False
     wide_gradients: bool = False
     wide_weights: bool = False
     wide_reduction: bool = False
     local_accumulation: bool = True
     narrow_storage: bool = False
+    planned_memory: bool = False
     merged_exchange: bool = False
     fused_loss: bool = False
+    wide_loss: bool = False
     selective: Literal["scores", "products"] = "scores"
     ends_as_layers: bool = False
     shared_kv_groups: tuple[int, ...] = ()
@@ -94,6 +114,10 @@ class Features:
     narrow_sums: bool = False
     serial_epilogue: bool = False
     expands_weights: bool = False
+    staged_softmax: bool = False
+    gathers_windows: bool = False
+    decoded_first: bool = False
+    layer_split: bool = False
     activations: str = ""
 
 
@@ -113,11 +137,18 @@ class Ceilings:
     reserve : float, B
         Device memory that the runtime keeps for itself.
     issue : float, B
-        Bytes of weights that a processor takes in per clock, where the kernels limit it.
+        Bytes of weights, and of keys and values read again, that a processor takes in per clock, where the
+        kernels limit it.
     grouped : float, ratio
         Rate of experts' products over that of single ones, where it is lower.
+    handover : float, s
+        Time per hand-over from one stage of a pipeline to the next that nothing hides: the host waits for one
+        device before it starts the next.
     step : float, s
         Time per training step that nothing hides: norms of gradients, checks for overflow, data, logs.
+    host : float, s
+        Time in which the host issues one pass of one layer in training; the device waits for it where it is faster,
+        unless graphs are replayed. A layer has three passes: forward, gradients of inputs and of weights.
     """
 
     compute: float = fact("1", tolerance=0.2)
@@ -126,7 +157,9 @@ class Ceilings:
     reserve: float = fact("B", tolerance=0.5, zero=True)
     issue: float | None = fact("B", default=None, tolerance=0.5)
     grouped: float | None = fact("1", default=None, tolerance=0.5)
+    handover: float | None = fact("s", default=None, tolerance=0.5, zero=True)
     step: float | None = fact("s", default=None, tolerance=0.5, zero=True)
+    host: float | None = fact("s", default=None, tolerance=0.5, zero=True)
 
 
 @attrs.frozen
@@ -144,18 +177,21 @@ class Calibration:
     reserve : float, B
         As in :class:`Ceilings`.
     sigma : float, natural-log units
-        Scatter of single measurements about the fit.
+        Scatter of a measurement of another group (source, model and device; another device where the constants hold
+        for all) about its prediction.
     covariance : tuple of tuple of float
         Posterior covariance of the logarithms of (compute, memory, overhead).
     error, left_out_error : float, ratio
         Median error on the rows fitted, and on groups of rows that a fit had not seen; None when
         there was only one group.
     left_out_sd : float, natural-log units
-        Spread of the errors on groups left out.
+        Root mean square of the errors on groups left out.
     left_out_coverage : float, ratio
         Share of the rows left out inside their 90 % intervals.
     rows : tuple of str
         Ids of the measurements.
+    devices : tuple of str
+        Keys of their devices, where the constants hold for all.
     command, version, date : str
         What reproduces the numbers.
     """
@@ -176,6 +212,7 @@ class Calibration:
     left_out_error: float | None = setting("1", default=None, zero=True)
     left_out_sd: float | None = setting("1", default=None, zero=True)
     left_out_coverage: float | None = setting("1", default=None, zero=True)
+    devices: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -249,6 +286,8 @@ class Stack:
         Documented setting: share of device memory that it may use.
     pass_tokens : float, token
         Documented setting: most tokens of one pass over prompts; longer ones take several passes.
+    batch_tokens : float, token
+        Documented setting: most tokens of the passes that a pipeline of devices works on at once; None for all.
     tiles : tuple of Tile
         Menu of output tiles; empty means that no tile quantisation is modelled.
     attention : tuple of AttentionRate
@@ -271,6 +310,7 @@ class Stack:
     ceilings: Ceilings
     utilisation: float = fact("1", default=1.0, tolerance=0.0)
     pass_tokens: float | None = fact("token", default=None, tolerance=0.0)
+    batch_tokens: float | None = fact("token", default=None, tolerance=0.0)
     vendor: str = ""
     tiles: tuple[Tile, ...] = ()
     attention: tuple[AttentionRate, ...] = ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
@@ -78,6 +78,19 @@ def verdict(evaluation: SystemEvaluation) -> tuple[str, str]:
     return ("FITS", "green") if evaluation.fits else ("FIT UNKNOWN", "yellow")
 
 
+def _given(record: Any, said: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the fields of a workload that say something; of a record inside it, those that are not as by default."""
+    for field in attrs.fields(type(record)):
+        value = getattr(record, field.name)
+        if attrs.has(type(value)):
+            usual = tuple(f.name for f in attrs.fields(type(value)) if getattr(value, f.name) == f.default)
+            yield from _given(value, usual)
+        elif value and field.name not in said:
+            unit = field.metadata.get("unit", "")
+            shown = f"{value:g}" if unit == "sample" else quantity(value, unit) if unit else str(value)
+            yield f"{field.name.replace('_', ' ')} {shown}"
+
+
 def setup(evaluation: SystemEvaluation) -> tuple[str, ...]:
     """Say what was asked: the workload, the machine and the place.
 
@@ -93,13 +106,7 @@ def setup(evaluation: SystemEvaluation) -> tuple[str, ...]:
     scenario = evaluation.scenario
     workload = scenario.workload
     parts = [scenario.kind, evaluation.entities.get("model", workload.model).rpartition("/")[2], workload.precision]
-    for field in attrs.fields(type(workload)):
-        value = getattr(workload, field.name)
-        if field.name in ("model", "precision") or not value:
-            continue
-        unit = field.metadata.get("unit", "")
-        shown = f"{value:g}" if unit == "sample" else quantity(value, unit) if unit else str(value)
-        parts.append(f"{field.name.replace('_', ' ')} {shown}")
+    parts += _given(workload, ("model", "precision"))
     parts.append(f"{scenario.system.devices} x {evaluation.entities.get('device', '').rpartition('/')[2]}")
     roles = [role for role in evaluation.entities if role not in ("model", "device")]
     return (*parts, *(evaluation.entities[role].rpartition("/")[2] for role in roles))

@@ -12,7 +12,14 @@ _EXAMPLES = """\
 examples:
   mlsysim calibrate stack tensorrt-llm-0.9 --on trtllm_v0.9.0 --precision fp8
   mlsysim calibrate stack llama.cpp-b3000 --on llamacpp --device rtx-4090 --precision fp16
+  mlsysim calibrate stacks
   mlsysim calibrate device --out my-machine"""
+
+_DEVICE_EXAMPLES = """\
+examples:
+  mlsysim calibrate device
+  mlsysim calibrate device --backend numpy --seconds 60 --out my-machine
+  mlsysim calibrate device --backend torch --device cuda:0"""
 
 
 def add_calibrate_command(commands: Any) -> None:
@@ -40,9 +47,30 @@ def add_calibrate_command(commands: Any) -> None:
         "--out", metavar="FILE", help="write the stack with its calibrations there; - prints only the table"
     )
     stack.set_defaults(run=_run_stack)
-    device = kinds.add_parser("device", help="measure the machine that this runs on")
-    device.add_argument("--out", metavar="FOLDER", default="", help="folder of the overlay that is written")
+    stacks = kinds.add_parser("stacks", help="run the recorded commands of stacks again")
+    stacks.add_argument("keys", nargs="*", metavar="KEY", help="which stacks; all that hold a calibration otherwise")
+    stacks.add_argument("--out", metavar="FOLDER", default="", help="write the files of the stacks there")
+    stacks.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as there are cores")
+    stacks.set_defaults(run=_run_stacks)
+    _add_device(kinds)
+
+
+def _add_device(kinds: Any) -> None:
+    device = kinds.add_parser(
+        "device",
+        help="measure the machine that this runs on",
+        description="Measure the machine that this runs on: copies, matrix products, attention, a decode step, "
+        "what an operation costs, and links.",
+        epilog=_DEVICE_EXAMPLES,
+    )
+    device.add_argument("--out", metavar="FOLDER", default="", help="folder of the overlay; mlsysim-machine without it")
     device.add_argument("--seconds", type=float, default=20.0, help="about how long to measure")
+    device.add_argument("--backend", default="auto", metavar="NAME", help="auto, numpy, or torch; auto takes torch "
+                        "where it is installed")  # fmt: skip
+    device.add_argument("--device", default="", metavar="NAME", help="cpu, cuda, or cuda:1 for the second one")
+    device.add_argument("--key", default="", help="key of the device; the machine's name without it")
+    device.add_argument("--ranks", type=int, default=0, metavar="N", help="also time all-reduce over N processes: on "
+                        "as many CUDA devices, or on the loopback interface of the host")  # fmt: skip
     device.set_defaults(run=_run_device)
 
 
@@ -57,7 +85,36 @@ def _run_stack(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_stacks(args: argparse.Namespace) -> int:
+    from functools import partial
+    from pathlib import Path
+
+    from mlsysim.cli.printing import Progress, write_text
+    from mlsysim.errors import ConfigError
+
+    from .again import fit_again
+
+    if args.out and not Path(args.out).is_dir():
+        raise ConfigError("there is no such folder", where="--out", remedy="Make it first")
+    progress = Progress()
+    found = fit_again(args.keys, jobs=max(0, args.jobs), progress=progress)
+    progress.close()
+    for stack in found:
+        print(f"{stack.key}: {stack.failed or ('changed' if stack.changed else 'as recorded')}")
+        for line in stack.lines:
+            print(f"  {line}")
+        if args.out and not stack.failed:
+            write_text(str(Path(args.out) / stack.file), partial(_copy, stack.text))
+    return 1 if any(stack.failed for stack in found) else 0
+
+
+def _copy(text: str, file: Any) -> None:
+    file.write(text)
+
+
 def _run_device(args: argparse.Namespace) -> int:
     from .machine import calibrate_device
 
-    return calibrate_device(args.out, seconds=args.seconds)
+    return calibrate_device(
+        args.out, seconds=args.seconds, backend=args.backend, device=args.device, key=args.key, ranks=args.ranks
+    )

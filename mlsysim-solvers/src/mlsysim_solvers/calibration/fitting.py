@@ -1,22 +1,28 @@
-"""Maximum a posteriori in the logarithms of at most three constants."""
+"""Maximum a posteriori in the logarithms of at most three constants, for many selections of rows at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Fit", "Prior", "fit"]
+__all__ = ["Array", "Fit", "Predict", "Prior", "fit", "fit_many"]
 
 Array = NDArray[np.float64]
+Predict = Callable[[Array], Array]
+"""Constants in SI, shape (k, number of constants), to the predictions of all rows, shape (k, n)."""
 
 _STEP = 1e-4
 _ROUNDS = 60
 _SIGMA_ROUNDS = 4
 _SIGMA_FLOOR = 0.03
 _HUBER = 2.0
+_WORST_DAMPING = 1e8
+_SHORT = 1e-6
+"""A step that changes no constant by more than this share has arrived: constants are written with four digits."""
 
 
 @attrs.frozen
@@ -41,7 +47,7 @@ class Prior:
     high: float = np.inf
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Fit:
     """What a fit found.
 
@@ -49,27 +55,80 @@ class Fit:
     ----------
     values : tuple of float, SI
         In the order of the priors.
-    covariance : tuple of tuple of float
+    covariance : ndarray, shape (q, q)
         Of their logarithms.
     sigma : float, natural-log units
         Scatter of single rows about the fit.
-    residuals : tuple of float, natural-log units
-        ln(predicted / measured) of each row.
+    residuals : ndarray, shape (n,), natural-log units
+        ln(predicted / measured) of each row, also of those that were not fitted on.
+    slopes : ndarray, shape (n, q), dimensionless
+        Derivative of each residual by the logarithm of each constant.
+    used : ndarray of bool, shape (n,)
+        Which rows were fitted on.
     """
 
     values: tuple[float, ...]
-    covariance: tuple[tuple[float, ...], ...]
+    covariance: Array
     sigma: float
-    residuals: tuple[float, ...]
+    residuals: Array
+    slopes: Array
+    used: NDArray[np.bool_]
+
+    @property
+    def variances(self) -> Array:
+        """Variance of each row's logarithm that comes from the uncertainty of the constants, shape (n,)."""
+        found: Array = np.einsum("ij,jk,ik->i", self.slopes, self.covariance, self.slopes)
+        return found
 
 
-def fit(predict: Callable[[Sequence[float]], Array], measured: Array, priors: Sequence[Prior], sigma: float) -> Fit:
-    """Fit constants.
+class _State(NamedTuple):
+    """Where all fits stand: ``k`` of them, in step."""
+
+    x: Array
+    residuals: Array
+    slopes: Array
+    cost: Array
+
+
+class _Problem(NamedTuple):
+    predict: Predict
+    target: Array
+    centre: Array
+    spread: Array
+    high: Array
+
+    def look(self, x: Array) -> tuple[Array, Array]:
+        """Return residuals (k, n) and slopes (k, n, q) at logarithms of constants (k, q)."""
+        k, q = x.shape
+        moved = np.repeat(x[:, None, :], q + 1, axis=1)
+        for j in range(q):
+            moved[:, j + 1, j] -= _STEP
+        found = np.log(self.predict(np.exp(moved.reshape(-1, q)))).reshape(k, q + 1, -1) - self.target
+        return found[:, 0], np.moveaxis((found[:, :1] - found[:, 1:]) / _STEP, 1, 2)
+
+    def cost(self, x: Array, residuals: Array, used: NDArray[np.bool_], scatter: Array) -> Array:
+        """Return Huber's loss of the rows used, and the distance from the priors."""
+        scaled = np.abs(residuals) / scatter[:, None]
+        robust = np.where(scaled <= _HUBER, scaled**2, 2.0 * _HUBER * scaled - _HUBER**2)
+        found: Array = (robust * used).sum(axis=1) + (((x - self.centre) / self.spread) ** 2).sum(axis=1)
+        return found
+
+    def normal(self, state: _State, used: NDArray[np.bool_], scatter: Array) -> tuple[Array, Array]:
+        """Return Hessians (k, q, q) and gradients (k, q)."""
+        scaled = np.abs(state.residuals) / scatter[:, None]
+        weight = used * np.where(scaled <= _HUBER, 1.0, _HUBER / np.maximum(scaled, _HUBER)) / scatter[:, None] ** 2
+        hessian = np.einsum("knq,kn,knp->kqp", state.slopes, weight, state.slopes) + np.diag(1.0 / self.spread**2)
+        gradient = np.einsum("knq,kn->kq", state.slopes, weight * state.residuals)
+        return hessian, gradient + (state.x - self.centre) / self.spread**2
+
+
+def fit(predict: Predict, measured: Array, priors: Sequence[Prior], sigma: float) -> Fit:
+    """Fit constants on all rows.
 
     Parameters
     ----------
     predict : callable
-        Constants in SI to the predictions of all rows, shape (n,).
+        Constants in SI, shape (k, q), to the predictions of all rows, shape (k, n).
     measured : ndarray, shape (n,)
         Measured figures in the same unit.
     priors : sequence of Prior
@@ -92,31 +151,60 @@ def fit(predict: Callable[[Sequence[float]], Array], measured: Array, priors: Se
     ----------
     Huber 1964, Robust Estimation of a Location Parameter, Annals of Mathematical Statistics 35(1).
     """
+    return fit_many(predict, measured, priors, sigma, np.ones((1, len(measured)), dtype=bool))[0]
+
+
+def fit_many(
+    predict: Predict, measured: Array, priors: Sequence[Prior], sigma: float, used: NDArray[np.bool_]
+) -> list[Fit]:
+    """Fit constants on many selections of the same rows, all in step.
+
+    Parameters
+    ----------
+    predict : callable
+        Constants in SI, shape (k, q), to the predictions of all rows, shape (k, n).
+    measured : ndarray, shape (n,)
+        Measured figures in the same unit.
+    priors : sequence of Prior
+        At most three.
+    sigma : float, natural-log units
+        First guess of the scatter of single rows.
+    used : ndarray of bool, shape (m, n)
+        The rows of each fit.
+
+    Returns
+    -------
+    list of Fit
+        One for each selection; as :func:`fit` finds it on those rows alone.
+    """
     centre = np.log([prior.centre for prior in priors])
-    spread = np.array([prior.log_sd for prior in priors])
     high = np.log([prior.high for prior in priors])
-    target = np.log(measured)
-
-    def residuals(x: Array) -> Array:
-        return np.log(predict(np.exp(x).tolist())) - target
-
-    x = np.minimum(centre, high)
-    scatter = max(sigma, _SIGMA_FLOOR)
-    hessian = np.eye(len(x))
-    for turn in range(_SIGMA_ROUNDS):
-        # Where one term hides another its slope is nought: several starts find the best valley.
-        starts = [x] if turn else [np.minimum(centre + shift * spread, high) for shift in _starts(len(x))]
-        ends = [_descend(residuals, start, centre, spread, high, scatter) for start in starts]
-        x, hessian, _ = min(ends, key=lambda end: end[2])
-        found = residuals(x)
-        scatter = max(_SIGMA_FLOOR, float(np.sqrt(np.mean(np.minimum(np.abs(found), _HUBER * 1.5 * scatter) ** 2))))
-    covariance = np.linalg.inv(hessian)
-    return Fit(
-        tuple(float(v) for v in np.exp(x)),
-        tuple(tuple(float(v) for v in row) for row in covariance),
-        scatter,
-        tuple(float(v) for v in residuals(x)),
+    problem = _Problem(predict, np.log(measured), centre, np.array([prior.log_sd for prior in priors]), high)
+    scatter = np.full(len(used), max(sigma, _SIGMA_FLOOR))
+    # Where one term hides another its slope is nought: several starts find the best valley.
+    starts = np.array([np.minimum(centre + shift * problem.spread, high) for shift in _starts(len(priors))])
+    first = _descend(
+        problem, np.tile(starts, (len(used), 1)), np.repeat(used, len(starts), axis=0), scatter.repeat(len(starts))
     )
+    best = first.cost.reshape(len(used), -1).argmin(axis=1) + np.arange(len(used)) * len(starts)
+    state = _State(*(part[best] for part in first))
+    for _ in range(_SIGMA_ROUNDS - 1):
+        scatter = _scatter(state.residuals, used, scatter)
+        state = _descend(problem, state.x, used, scatter)
+    hessian, _ = problem.normal(state, used, scatter)
+    sigma_found = _scatter(state.residuals, used, scatter)
+    return [
+        Fit(tuple(float(v) for v in np.exp(state.x[i])), np.linalg.inv(hessian[i]), float(sigma_found[i]),
+            state.residuals[i], state.slopes[i], used[i])
+        for i in range(len(used))
+    ]  # fmt: skip
+
+
+def _scatter(residuals: Array, used: NDArray[np.bool_], before: Array) -> Array:
+    """Return the root mean square of the residuals used; outliers count as far as Huber's bound."""
+    held = np.minimum(np.abs(residuals), _HUBER * 1.5 * before[:, None]) ** 2
+    found: Array = np.maximum(_SIGMA_FLOOR, np.sqrt((held * used).sum(axis=1) / used.sum(axis=1)))
+    return found
 
 
 def _starts(size: int) -> list[Array]:
@@ -126,39 +214,27 @@ def _starts(size: int) -> list[Array]:
     return shifts
 
 
-def _descend(
-    residuals: Callable[[Array], Array], x: Array, centre: Array, spread: Array, high: Array, scatter: float
-) -> tuple[Array, Array, float]:
-    damping = 1e-3
-
-    def cost(at: Array) -> float:
-        scaled = np.abs(residuals(at)) / scatter
-        robust = np.where(scaled <= _HUBER, scaled**2, 2.0 * _HUBER * scaled - _HUBER**2)
-        return float(robust.sum() + (((at - centre) / spread) ** 2).sum())
-
-    best = cost(x)
-    hessian = np.eye(len(x))
+def _descend(problem: _Problem, x: Array, used: NDArray[np.bool_], scatter: Array) -> _State:
+    """Walk down to the optimum of each fit; those that have arrived stay."""
+    residuals, slopes = problem.look(x)
+    state = _State(x, residuals, slopes, problem.cost(x, residuals, used, scatter))
+    damping = np.full(len(x), 1e-3)
+    going = np.ones(len(x), dtype=bool)
     for _ in range(_ROUNDS):
-        r = residuals(x)
-        jacobian = np.empty((len(r), len(x)))
-        for j in range(len(x)):
-            moved = x.copy()
-            moved[j] -= _STEP
-            jacobian[:, j] = (r - residuals(moved)) / _STEP
-        scaled = np.abs(r) / scatter
-        weight = np.where(scaled <= _HUBER, 1.0, _HUBER / np.maximum(scaled, _HUBER)) / scatter**2
-        hessian = jacobian.T @ (jacobian * weight[:, None]) + np.diag(1.0 / spread**2)
-        gradient = jacobian.T @ (r * weight) + (x - centre) / spread**2
-        step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), -gradient)
-        trial = np.minimum(x + step, high)
-        value = cost(trial)
-        if value < best:
-            done = best - value < 1e-9 * (1.0 + best)
-            x, best, damping = trial, value, damping / 5.0
-            if done:
-                break
-        else:
-            damping *= 5.0
-            if damping > 1e8:
-                break
-    return x, hessian, best
+        here = np.flatnonzero(going)
+        if not len(here):
+            break
+        now = _State(*(part[here] for part in state))
+        hessian, gradient = problem.normal(now, used[here], scatter[here])
+        diagonal = damping[here, None, None] * hessian * np.eye(x.shape[1])
+        step = np.linalg.solve(hessian + diagonal, -gradient[..., None])[..., 0]
+        trial = np.minimum(now.x + step, problem.high)
+        residuals, slopes = problem.look(trial)
+        cost = problem.cost(trial, residuals, used[here], scatter[here])
+        better = cost < now.cost
+        for part, new in zip(state, (trial, residuals, slopes, cost), strict=True):
+            part[here[better]] = new[better]
+        damping[here] *= np.where(better, 0.2, 5.0)
+        arrived = (better & (now.cost - cost < 1e-9 * (1.0 + now.cost))) | (np.abs(step).max(axis=1) < _SHORT)
+        going[here[arrived | (damping[here] > _WORST_DAMPING)]] = False
+    return state

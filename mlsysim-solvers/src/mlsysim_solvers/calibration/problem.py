@@ -22,9 +22,13 @@ from mlsysim.units import parse_unit
 from ..validation.kernels import Kernel, kernel_of
 from ..validation.mapping import question_for
 from ..validation.names import names
+from ..validation.predicting import check_row
 from ..validation.questions import Question, Refused
 
-__all__ = ["Point", "predictions", "prepare"]
+__all__ = ["CONSTANTS", "Point", "predictions", "prepare"]
+
+CONSTANTS = ("compute", "memory", "overhead")
+"""What may be fitted for time."""
 
 _COLUMNS = {"compute": "compute_ceiling", "memory": "memory_ceiling", "overhead": "overhead"}
 
@@ -95,13 +99,32 @@ class Point:
         float
             In the unit of the metric.
         """
-        changed = {**self.columns, **self.substituted(constants)}
+        return float(self._figure({**self.columns, **self.substituted(constants)}))
+
+    def under(self, constants: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Predict the row for many sets of constants.
+
+        Parameters
+        ----------
+        constants : ndarray, shape (k, 3), SI
+            compute, memory and overhead of each set; held below their roofs.
+
+        Returns
+        -------
+        ndarray, shape (k,)
+            In the unit of the metric.
+        """
+        limits = (1.0 / self.achieved, 1.0, np.inf)
+        held = {_COLUMNS[name]: np.minimum(constants[:, j], limits[j]) for j, name in enumerate(CONSTANTS)}
+        return np.broadcast_to(np.asarray(self._figure({**self.columns, **held}), dtype=np.float64), len(constants))
+
+    def _figure(self, columns: dict[str, Any]) -> Any:
         unit = parse_unit(self.row.metric.unit).factor
         if self.kernel is not None:
-            return self.kernel.rate(changed) / unit
+            return self.kernel.work / self.kernel.totals(columns).time / unit
         if self.solver is None or self.question is None:
             raise SolverError(f"nothing is asked for {self.row.id}")
-        value = float(self.solver.compute(changed)[self.question.output])
+        value = self.solver.compute(columns)[self.question.output]
         return value / unit if self.question.amount is None else self.question.amount / value
 
 
@@ -127,12 +150,15 @@ def prepare(rows: Sequence[Measurement]) -> list[Point]:
 
 
 def _point(row: Measurement) -> Point:
+    check_row(row)
     if row.table == "kernels":
         kernel = kernel_of(row, names())
         return Point(row, None, dict(kernel.columns), None, kernel.stack, kernel.device, kernel.precision, row.kind,
                      float(kernel.columns["achieved"]), kernel)  # type: ignore[arg-type]  # fmt: skip
     question = question_for(row, names())
     config = SimulationConfig.from_scenario(question.scenario)
+    if config.scenario.kind == "serving" and config.scenario.system.devices > 1:
+        raise Refused("constants are fitted on one device; what several do with them is for judging")
     chosen, _ = choose_solvers(config, plugins())
     spec = next(spec for spec in chosen if spec.question == "performance")
     if question.output not in spec.outputs:
@@ -146,19 +172,19 @@ def _point(row: Measurement) -> Point:
     )  # fmt: skip
 
 
-def predictions(points: Sequence[Point], constants: dict[str, float]) -> NDArray[np.float64]:
-    """Predict all rows with one set of constants.
+def predictions(points: Sequence[Point], constants: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Predict all rows with many sets of constants.
 
     Parameters
     ----------
     points : sequence of Point
         The rows.
-    constants : dict of str to float, SI
-        Constants.
+    constants : ndarray, shape (k, 3), SI
+        Constants in the order of :data:`CONSTANTS`.
 
     Returns
     -------
-    ndarray, shape (n,)
+    ndarray, shape (k, n)
         In the units of their metrics.
     """
-    return np.array([point.at(constants) for point in points])
+    return np.stack([point.under(constants) for point in points], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -18,24 +18,21 @@ from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import Calibration
 
-from ..formulas.constants import INTERVAL_QUANTILE, WITHIN_STACK_LOG_SD
-from ..validation.tables import SHAPES, packaged_tables, read_table
-from .fitting import Fit, Prior, fit
-from .problem import Point, predictions, prepare
+from ..formulas.constants import INTERVAL_QUANTILE
+from ..validation.predicting import predict
+from ..validation.tables import packaged_rows, read_table
+from .fitting import Array, Prior
+from .problem import CONSTANTS, Point, predictions, prepare
+from .scatter import LEAST_ROWS, Fitted, Sample, fit_sample
+from .standing_in import standing_in
 from .writing import write_stack
 
-__all__ = ["CONSTANTS", "LEAST_ROWS", "Calibrated", "calibrate_stack", "left_out_residuals", "write_calibration"]
-
-CONSTANTS = ("compute", "memory", "overhead")
-"""What may be fitted for time."""
-
-LEAST_ROWS = 3
-"""Fewest rows on which constants are fitted."""
+__all__ = [
+    "CONSTANTS", "LEAST_ROWS", "Calibrated", "calibrate_stack", "calibration_of", "left_out_residuals", "sample_of",
+    "write_calibration",
+]  # fmt: skip
 
 _DIGITS = 4
-_FIRST_SIGMA = 0.1
-_NORMAL_MAD = 1.4826
-"""Standard deviation over median absolute deviation of a normal distribution."""
 
 
 @attrs.frozen
@@ -77,7 +74,7 @@ class Calibrated:
             lines.append(
                 f"  {prior.name:9s} {value:.4g}   (prior {prior.centre:.3g}, factor {math.exp(prior.log_sd):.2f})"
             )
-        lines.append(f"  scatter   {c.sigma:.3g}")
+        lines.append(f"  scatter   {c.sigma:.3g}   (of a row of another group about its prediction)")
         lines.append(f"  median error on the rows fitted     {100 * _ape(self.in_sample):.1f} %")
         if self.left_out:
             lines.append(f"  median error on groups left out     {100 * _ape(self.left_out):.1f} %")
@@ -85,12 +82,6 @@ class Calibrated:
         else:
             lines.append("  one group only: nothing can be left out")
         return "\n".join(lines)
-
-
-def _spread(residuals: Sequence[float]) -> float:
-    """Return the root mean square, with outliers held at three robust standard deviations."""
-    limit = 3.0 * _NORMAL_MAD * median(map(abs, residuals))
-    return math.sqrt(sum(min(abs(r), limit) ** 2 for r in residuals) / len(residuals))
 
 
 def _ape(residuals: Sequence[float]) -> float:
@@ -109,7 +100,8 @@ def calibrate_stack(
     on : str
         Ids of rows, or beginnings of ids, with commas.
     device, precision : str
-        What the constants hold for; ``*`` fits all devices or formats together.
+        What the constants hold for; ``*`` fits all devices or formats together. Where all rows are of one device
+        they hold for that one alone.
     file : str, optional
         A table of the user's own; the packaged ones otherwise.
 
@@ -136,24 +128,92 @@ def calibrate_stack(
             remedy=f"A fit needs at least {LEAST_ROWS}; "
             f"`mlsysim validate --source {on.partition(',')[0]}` shows what can be expressed",
         )
-    priors = _priors(entry)
-    whole = _fit(points, priors)
-    values = {name: _rounded(value) for name, value in zip(CONSTANTS, whole.values, strict=True)}
-    rounded = predictions(points, values)
-    in_sample = tuple(float(np.log(p / q.row.value)) for p, q in zip(rounded, points, strict=True))
-    left_out, covered = _leave_out(points, priors, _group_of(device))
+    if len({point.device for point in points}) == 1:
+        device = points[0].device  # one device says nothing about others
+    sample = sample_of(entry, points, device, precision)
+    all_ = np.ones(len(points), dtype=bool)
+    fitted, *others = fit_sample(sample, [all_, *(~out for out in sample.holes(all_))])
+    left_out, covered = _left_out(sample, others)
     command = f"mlsysim calibrate stack {entry.key} --on {on} --device {device} --precision {precision}"
-    calibration = Calibration(
-        device=device, precision=precision, rows=tuple(sorted(point.row.id for point in points)),
+    found = calibration_of(sample, fitted, device, precision)
+    rounded = predictions(points, np.array([[getattr(found, name) for name in CONSTANTS]]))[0]
+    in_sample = tuple(float(np.log(p / q.row.value)) for p, q in zip(rounded, points, strict=True))
+    calibration = attrs.evolve(
+        found,
         command=command.replace("*", "'*'"), version=_version(), date=today().isoformat(),
-        sigma=_rounded(whole.sigma), covariance=tuple(tuple(_rounded(v) for v in row) for row in whole.covariance),
         error=_rounded(_ape(in_sample)),
         left_out_error=_rounded(_ape(left_out)) if left_out else None,
-        left_out_sd=_rounded(_spread(left_out)) if left_out else None,
+        left_out_sd=_rounded(math.sqrt(sum(r * r for r in left_out) / len(left_out))) if left_out else None,
         left_out_coverage=_rounded(covered) if left_out else None,
-        **values,
     )  # fmt: skip
-    return Calibrated(entry, calibration, in_sample, left_out, covered, priors)
+    return Calibrated(entry, calibration, in_sample, left_out, covered, sample.priors)
+
+
+def sample_of(entry: Entry, points: Sequence[Point], device: str, precision: str) -> Sample:
+    """Gather rows that are fitted together.
+
+    Parameters
+    ----------
+    entry : Entry
+        The stack.
+    points : sequence of Point
+        The rows.
+    device, precision : str
+        What the constants hold for.
+
+    Returns
+    -------
+    Sample
+    """
+    priors = _priors(entry)
+    bare = Calibration(
+        device=device, precision=precision, rows=(), command="", version="", date="", sigma=0.0,
+        devices=tuple({point.device for point in points}),
+        covariance=((0.0,) * len(priors),) * len(priors), **{prior.name: prior.centre for prior in priors},
+    )  # fmt: skip
+    # What remains when neither constants nor stack are in doubt: open choices, the device's numbers, links.
+    with standing_in(attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(bare,)))):
+        loose = np.array([predict(point.row).log_sd ** 2 for point in points])
+    return Sample(tuple(points), priors, loose, device == "*")
+
+
+def calibration_of(sample: Sample, fitted: Fitted, device: str, precision: str) -> Calibration:
+    """Return fitted constants as a calibration without its scores.
+
+    Parameters
+    ----------
+    sample : Sample
+        What was fitted on.
+    fitted : Fitted
+        The fit.
+    device, precision : str
+        What the constants hold for.
+
+    Returns
+    -------
+    Calibration
+    """
+    points = [point for point, used in zip(sample.points, fitted.fit.used, strict=True) if used]
+    return Calibration(
+        device=device, precision=precision, rows=tuple(sorted(point.row.id for point in points)),
+        command="", version="", date="",
+        devices=tuple(sorted({point.device for point in points})) if device == "*" else (),
+        sigma=_rounded(fitted.sigma),
+        covariance=tuple(tuple(_rounded(v) for v in row) for row in fitted.fit.covariance),
+        **{name: _rounded(value) for name, value in zip(CONSTANTS, fitted.fit.values, strict=True)},
+    )  # fmt: skip
+
+
+def _left_out(sample: Sample, others: Sequence[Fitted]) -> tuple[tuple[float, ...], float]:
+    """Return the residuals of groups left out, and the share inside the intervals of the fits without them."""
+    residuals: list[float] = []
+    inside = 0
+    for fitted in others:
+        rows, fit = ~fitted.fit.used, fitted.fit
+        spread: Array = np.sqrt(fit.variances + sample.loose + fitted.sigma**2)[rows]
+        residuals += fit.residuals[rows].tolist()
+        inside += int((np.abs(fit.residuals[rows]) <= INTERVAL_QUANTILE * spread).sum())
+    return tuple(residuals), inside / max(1, len(residuals))
 
 
 def write_calibration(found: Calibrated, out: str | None) -> str:
@@ -185,11 +245,7 @@ def write_calibration(found: Calibrated, out: str | None) -> str:
 
 
 def _rows(on: str, file: str | None) -> list[Measurement]:
-    if file:
-        rows = read_table(Path(file))
-    else:
-        tables = packaged_tables()
-        rows = [row for name in SHAPES if name in tables for row in read_table(tables[name])]
+    rows = read_table(Path(file)) if file else packaged_rows()
     wanted = tuple(part.strip() for part in on.split(",") if part.strip())
     chosen = [row for row in rows if row.id.startswith(wanted)]
     if not chosen:
@@ -209,54 +265,6 @@ def _priors(entry: Entry) -> tuple[Prior, ...]:
         spread = math.log(high / low) / (2.0 * INTERVAL_QUANTILE) if low and high else 0.3
         found.append(Prior(name, centre, spread, math.inf if name == "overhead" else 1.0 if name == "memory" else 3.0))
     return tuple(found)
-
-
-def _fit(points: Sequence[Point], priors: Sequence[Prior]) -> Fit:
-    measured = np.array([point.row.value for point in points])
-
-    def predicted(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return predictions(points, dict(zip(CONSTANTS, values, strict=True)))
-
-    return fit(predicted, measured, priors, _FIRST_SIGMA)
-
-
-def _group_of(device: str) -> Callable[[Point], tuple[str, ...]]:
-    """Tell what is left out: a device where the constants are for all, else a model on the device."""
-    if device == "*":
-        return lambda point: (point.device,)
-    return lambda point: point.group
-
-
-def _leave_out(
-    points: Sequence[Point], priors: Sequence[Prior], group: Callable[[Point], tuple[str, ...]]
-) -> tuple[tuple[float, ...], float]:
-    groups = sorted({group(point) for point in points})
-    if len(groups) < 2:
-        return (), 0.0
-    residuals: list[float] = []
-    inside = 0
-    for name in groups:
-        rest = [point for point in points if group(point) != name]
-        if len(rest) < LEAST_ROWS:
-            continue
-        found = _fit(rest, priors)
-        values = dict(zip(CONSTANTS, found.values, strict=True))
-        for point in (p for p in points if group(p) == name):
-            residual = math.log(point.at(values) / point.row.value)
-            spread = math.sqrt(found.sigma**2 + _shared(point, values, found))
-            residuals.append(residual)
-            inside += abs(residual) <= INTERVAL_QUANTILE * spread
-    return tuple(residuals), inside / max(1, len(residuals))
-
-
-def _shared(point: Point, values: dict[str, float], found: Fit) -> float:
-    """Return the variance of a prediction that comes from the uncertainty of the constants."""
-    base = math.log(point.at(values))
-    step = WITHIN_STACK_LOG_SD / 100.0
-    slopes = [
-        math.log(point.at({**values, n: values[n] * math.exp(-step)}) / math.exp(base)) / -step for n in CONSTANTS
-    ]
-    return float(np.array(slopes) @ np.array(found.covariance) @ np.array(slopes))
 
 
 def _rounded(value: float) -> float:
@@ -289,7 +297,6 @@ def left_out_residuals(points: Sequence[Point], rest: Sequence[Measurement]) -> 
     own = {point.row.id for point in points}
     entry = plugins().registry.get("stacks", points[0].stack)
     others = [p for p in prepare([row for row in rest if row.id not in own]) if p.stack == points[0].stack]
-    priors = _priors(entry)
     found: list[float] = []
     fits: dict[tuple[str, str], dict[str, float]] = {}
     for point in points:
@@ -298,7 +305,13 @@ def left_out_residuals(points: Sequence[Point], rest: Sequence[Measurement]) -> 
             same = [p for p in others if p.precision == point.precision]
             near = [p for p in same if p.device == point.device]
             chosen = near if len(near) >= LEAST_ROWS else same
-            values = _fit(chosen, priors).values if len(chosen) >= LEAST_ROWS else tuple(p.centre for p in priors)
-            fits[key] = dict(zip(CONSTANTS, values, strict=True))
+            fits[key] = _constants(entry, chosen, key)
         found.append(math.log(point.at(fits[key]) / point.row.value))
     return tuple(found)
+
+
+def _constants(entry: Entry, points: Sequence[Point], key: tuple[str, str]) -> dict[str, float]:
+    sample = sample_of(entry, points, *key)
+    if len(points) < LEAST_ROWS:
+        return {prior.name: prior.centre for prior in sample.priors}
+    return dict(zip(CONSTANTS, fit_sample(sample)[0].fit.values, strict=True))

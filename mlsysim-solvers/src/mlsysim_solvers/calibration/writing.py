@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -10,7 +11,7 @@ import attrs
 from mlsysim.entities import Entry
 from mlsysim.records.stack import Calibration
 
-__all__ = ["calibration_text", "write_stack"]
+__all__ = ["calibration_text", "write_calibrations", "write_stack"]
 
 _MARK = "\n[[calibrations]]\n"
 _BLOCK = re.compile(r"^(?=\[)", re.MULTILINE)
@@ -23,12 +24,12 @@ _NUMBERS = {
 _WIDTH = 120
 
 
-def _rows(ids: tuple[str, ...]) -> list[str]:
-    """Write ids in one line where they fit, else one a line."""
-    line = "rows = [" + ", ".join(f'"{row}"' for row in ids) + "]"
+def _list(name: str, ids: tuple[str, ...]) -> list[str]:
+    """Write ids in one line where they fit, else one a line: the canonical form of registry files."""
+    line = "[" + ", ".join(f'"{one}"' for one in ids) + "]"
     if len(line) <= _WIDTH:
-        return [line]
-    return ["rows = [", *(f'    "{row}",' for row in ids), "]"]
+        return [f"{name} = {line}"]
+    return [f"{name} = [", *(f'    "{one}",' for one in ids), "]"]
 
 
 def _number(value: float) -> str:
@@ -48,7 +49,8 @@ def calibration_text(found: Calibration) -> str:
     str
         A TOML table of the array ``calibrations``.
     """
-    lines = [f'device = "{found.device}"', f'precision = "{found.precision}"', *_rows(found.rows)]
+    lines = [f'device = "{found.device}"', f'precision = "{found.precision}"']
+    lines += _list("rows", found.rows)
     lines += [f'command = "{found.command}"', f'version = "{found.version}"', f'date = "{found.date}"']
     for name, unit in _NUMBERS.items():
         value = getattr(found, name)
@@ -56,6 +58,8 @@ def calibration_text(found: Calibration) -> str:
             lines.append(f'{name} = "{_number(value)}{unit}"')
     covariance = ", ".join("[" + ", ".join(map(_number, row)) + "]" for row in found.covariance)
     lines.append(f"covariance = [{covariance}]")
+    if found.devices:
+        lines += _list("devices", found.devices)
     return _MARK + "\n".join(lines) + "\n"
 
 
@@ -77,11 +81,31 @@ def write_stack(entry: Entry, new: Calibration) -> str:
     -------
     str
     """
+    others = [c for c in entry.record.calibrations if (c.device, c.precision) != (new.device, new.precision)]
+    return write_calibrations(entry, [*others, new])
+
+
+def write_calibrations(entry: Entry, all_: Sequence[Calibration]) -> str:
+    """Return the text of a stack's file with these calibrations and no others.
+
+    Parameters
+    ----------
+    entry : Entry
+        The stack.
+    all_ : sequence of Calibration
+        At most one for each device and format; where one repeats what stands there, date and version stay.
+
+    Returns
+    -------
+    str
+    """
     blocks = _BLOCK.split(Path(entry.path).read_text(encoding="utf-8"))
     others = [block.rstrip("\n") for block in blocks if not block.startswith("[[calibrations]]")]
     place = next((i for i, block in enumerate(others) if block.startswith("[[unstated]]")), len(others))
-    kept: dict[tuple[str, str], Calibration] = {(c.device, c.precision): c for c in entry.record.calibrations}
-    old = kept.get((new.device, new.precision))
-    kept[new.device, new.precision] = old if old is not None and _same(old, new) else new
+    before = {(c.device, c.precision): c for c in entry.record.calibrations}
+    kept: dict[tuple[str, str], Calibration] = {}
+    for new in all_:
+        old = before.get((new.device, new.precision))
+        kept[new.device, new.precision] = old if old is not None and _same(old, new) else new
     fitted = [calibration_text(kept[key]).strip("\n") for key in sorted(kept)]
     return "\n\n".join([*others[:place], *fitted, *others[place:]]) + "\n"

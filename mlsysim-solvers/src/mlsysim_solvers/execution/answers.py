@@ -9,11 +9,13 @@ from mlsysim.errors import ConfigError
 from mlsysim.numeric import maximum, minimum, where
 
 from ..formulas.attention import attention_rate
+from ..formulas.constants import GRAPH_SHARE
 from ..formulas.roofline import (
     bandwidth_utilisation,
     bound_factor,
     effective_bandwidth,
     effective_rate,
+    replayed_time,
     utilisation,
 )
 from ..formulas.training import run_steps
@@ -21,7 +23,7 @@ from ..formulas.uncertainty import time_log_sd
 from .engine import Machine, Totals
 from .quantisation import TileMenu, tile_menu
 
-__all__ = ["axis", "common_answers", "log_sd", "machine_of", "steps_of_run"]
+__all__ = ["axis", "common_answers", "decoding", "log_sd", "machine_of", "steps_of_run"]
 
 
 def axis(columns: Mapping[str, Any], name: str) -> Any:
@@ -79,6 +81,25 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         columns.get("special_rate"),
         columns["features"].asynchronous,
     )
+
+
+def decoding(columns: Mapping[str, Any], machine: Machine) -> Machine:
+    """Return the rates of decode steps, whose kernels a stack may replay from a captured graph.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns.
+    machine : Machine
+        The rates of a pass.
+
+    Returns
+    -------
+    Machine
+    """
+    if not columns["features"].graphs:
+        return machine
+    return machine._replace(overhead=replayed_time(machine.overhead, GRAPH_SHARE))
 
 
 def _slowness(columns: Mapping[str, Any], bandwidth: Any) -> Any:

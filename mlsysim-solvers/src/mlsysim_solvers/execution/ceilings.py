@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlsysim.errors import SolverError
+from mlsysim.numeric import minimum
 from mlsysim.records.device import Device
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.records.stack import Calibration, Stack
@@ -102,13 +103,15 @@ def ceiling_columns(
     return columns
 
 
-def cache_ratio(device: Device) -> Any:
+def cache_ratio(device: Device, stack: Stack) -> Any:
     """Return how many times faster the last-level cache is read than memory.
 
     Parameters
     ----------
     device : Device
         The device.
+    stack : Stack
+        The stack, whose kernels may keep few loads in flight.
 
     Returns
     -------
@@ -118,7 +121,8 @@ def cache_ratio(device: Device) -> Any:
     clock, processors, bandwidth = device.compute.clock, device.compute.processors, device.memory.bandwidth
     if clock is None or processors is None or bandwidth is None:
         return KV_REREAD_RATIO
-    return issue_rate(CACHE_PER_CLOCK, processors, clock) / bandwidth
+    most = CACHE_PER_CLOCK if stack.ceilings.issue is None else minimum(stack.ceilings.issue, CACHE_PER_CLOCK)
+    return issue_rate(most, processors, clock) / bandwidth
 
 
 def _attention_format(device: Device, precision: str) -> str:
@@ -136,20 +140,32 @@ def _achieved(device: Device, precision: str) -> tuple[Any, str]:
     """Return the share of the peak that matrix products reach on the device, and how it is known.
 
     Formats that run on one engine at one rate reach the same share. A device on which nobody measured
-    takes the prior of its kind of engine.
+    takes the prior of its kind of engine; what keeps another format of it below that, like its power,
+    keeps this one. Units whose rate is halved for wide sums are fed for the whole
+    rate: they reach the same rate as at narrow sums, up to the halved peak.
     """
     peak = device.peak_of(precision)
     if peak.achieved is not None:
         return achieved_share(peak.achieved, peak.dense), ""
+    least: Any = None
     for name, other in device.compute.peak.items():
-        alike = other.engine == peak.engine and other.dense == peak.dense and other.achieved is not None
-        if alike and other.dense is not None:
-            return achieved_share(
-                other.achieved, other.dense
-            ), f"{precision} products reach the share measured in {name}"
+        if other.engine != peak.engine or other.achieved is None or other.dense is None:
+            continue
+        share = achieved_share(other.achieved, other.dense)
+        if other.dense == peak.dense:
+            return share, f"{precision} products reach the share measured in {name}"
+        least = share if least is None else minimum(least, share)
     if peak.engine == "scalar":
         return 1.0, ""
     share = VECTOR_SHARE if peak.engine == "vector" else MATRIX_SHARE
+    halved = [
+        other.narrow for other in device.compute.peak.values()
+        if other.engine == peak.engine and other.dense == peak.dense and other.narrow is not None
+    ]  # fmt: skip
+    if halved and peak.dense is not None:
+        share = minimum(1.0, share * (halved[0] / peak.dense))
+    if least is not None:
+        share = minimum(least, share)
     return (
         share,
         f"products in {precision} reach {share:.0%} of the peak, as on devices of this kind that were measured",
@@ -252,6 +268,9 @@ def spread_columns(
     reserve = _variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
     names = ("var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter")
     found = stack.calibration_for(key, precision)
+    own = found is not None and key in (found.device, *found.devices)
+    if own:
+        peak = bandwidth = 0.0  # constants fitted on the device make up for what is uncertain in its numbers
     if found is not None and found.covariance:
         c = [[float(value) for value in row] for row in found.covariance]
         spreads = (c[0][0], c[1][1], c[2][2], c[0][1], c[0][2], c[1][2])
@@ -263,16 +282,11 @@ def spread_columns(
             0.0, 0.0, 0.0,
         )  # fmt: skip
     if found is not None:
+        # What a calibration states holds for rows that it has not seen.
         scatter = float(found.sigma) * float(found.sigma)
-        # The errors on what a fit had not seen - a device, or a model on the device - are the measure.
-        unseen = found.left_out_sd
-        if unseen:
-            scatter = max(scatter, unseen * unseen)
-        elif found.device == "*":
-            scatter += BETWEEN_STACK_LOG_SD * BETWEEN_STACK_LOG_SD
     else:
         scatter = between_stack_variance(BETWEEN_STACK_LOG_SD, WITHIN_STACK_LOG_SD, STACK_SETS)
-    if _achieved(device, precision)[1] and (found is None or found.device == "*"):
+    if _achieved(device, precision)[1] and not own:
         peak += SHARE_LOG_SD * SHARE_LOG_SD
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter)
     return {**dict(zip(names, values, strict=True)), "var_reserve": reserve}

@@ -7,12 +7,14 @@ from typing import Any
 from mlsysim.numeric import maximum, minimum, where
 
 from ..formulas.collectives import (
+    crossing_time,
     exchange_time,
     gathered_bytes,
     hop_latency,
     point_to_point_time,
     ring_hops,
     ring_time,
+    torus_exchange_time,
     transfer_time,
     tree_latency,
 )
@@ -22,6 +24,13 @@ __all__ = ["all_gather", "all_reduce", "all_to_all", "message"]
 
 TREE_SHARE = 0.9
 """Bandwidth of a double binary tree over that of a ring (NVIDIA NCCL, src/graph/tuning.cc)."""
+
+
+def _distance(network: Network, group: Group, rounds: float) -> Any:
+    """Return the time of hops from site to site: a collective passes all sites of its group once a round."""
+    if network.far_step is None or group.within is None:
+        return 0.0
+    return rounds * (group.size / group.within - 1.0) * network.far_step
 
 
 def _silent(size: Any, time: Any) -> Any:
@@ -52,7 +61,7 @@ def all_gather(network: Network, group: Group, volume: Any) -> Any:
         hops = hop_latency(inside, group.nodes, inner_step, outer_step)
         time = ring_time(base, hops, transfer_time(sent, group.rate, share))
         best = time if best is None else minimum(best, time)
-    return _silent(group.size, best)
+    return _silent(group.size, best + _distance(network, group, 1.0))
 
 
 def all_reduce(network: Network, group: Group, volume: Any) -> Any:
@@ -87,7 +96,7 @@ def all_reduce(network: Network, group: Group, volume: Any) -> Any:
         switched = ring_time(base, 2.0 * inner_step, transfer_time(sent, network.reduced, 1.0))
         able = (group.nodes <= 1.0) & (group.size > 4.0)
         best = where(able, minimum(best, switched), best)
-    return _silent(group.size, best)
+    return _silent(group.size, best + _distance(network, group, 2.0))
 
 
 def all_to_all(network: Network, group: Group, volume: Any) -> Any:
@@ -108,7 +117,13 @@ def all_to_all(network: Network, group: Group, volume: Any) -> Any:
     """
     base, inner_step, outer_step, _ = network.ways[-1]
     hops = where(group.nodes > 1.0, inner_step + outer_step, inner_step)
-    time = ring_time(base, hops, exchange_time(volume, group.size, group.members, group.inner, group.outer))
+    bytes_ = exchange_time(volume, group.size, group.members, group.inner, group.outer)
+    if network.dimensions is not None:
+        # A torus has no path of its own for every pair: its bisection carries what they exchange.
+        bytes_ = maximum(bytes_, torus_exchange_time(volume, group.side, network.inner * group.closed))
+    if group.within is not None:
+        bytes_ = maximum(bytes_, crossing_time(volume, group.size, group.within, group.crossing))
+    time = ring_time(base, hops, bytes_) + _distance(network, group, 1.0)
     return _silent(group.size, time)
 
 
@@ -131,5 +146,8 @@ def message(network: Network, group: Group, volume: Any) -> Any:
     base, inner_step, outer_step, _ = network.ways[-1]
     far = group.nodes > 1.0
     rate = where(far, minimum(group.outer, group.inner), group.inner)
-    time = point_to_point_time(volume, rate, base + where(far, outer_step, inner_step))
+    latency = base + where(far, outer_step, inner_step)
+    if network.far_step is not None and group.within is not None:
+        latency = latency + where(group.size > group.within, network.far_step + 0.0 * latency, 0.0 * latency)
+    time = point_to_point_time(volume, rate, latency)
     return _silent(group.size, maximum(time, 0.0 * time))

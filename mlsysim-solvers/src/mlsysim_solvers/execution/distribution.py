@@ -8,8 +8,9 @@ from typing import Any
 import attrs
 
 from mlsysim.errors import SolverError
-from mlsysim.records.infrastructure import Link
+from mlsysim.records.infrastructure import Fabric, Link
 from mlsysim.records.model import Model
+from mlsysim.records.precision import bytes_per_element, check_precision
 from mlsysim.records.scenario import Parallelism, Scenario, Training
 from mlsysim.shapes import parameters
 
@@ -18,10 +19,11 @@ from ..formulas.collectives import oversubscribed_rate
 from ..formulas.constants import ATTENTION_CEILING
 from ..formulas.roofline import achieved_share
 from ..lowering.shape import TransformerShape, number
-from .layout_checks import check_layout, placement_of
+from .layout_checks import again_of, check_layout, check_lean, placement_of
+from .layout_notes import layout_notes
 from .preparation import prepare_columns
 
-__all__ = ["distributed_columns"]
+__all__ = ["distributed_columns", "network_columns"]
 
 
 def distributed_columns(request: Any) -> dict[str, Any]:
@@ -66,9 +68,10 @@ def distributed_columns(request: Any) -> dict[str, Any]:
             where="workload.model", remedy="Set system.devices to 1",
         )  # fmt: skip
     check_layout(layout, shape, int(scenario.workload.batch), int(columns["sequence"]))
+    check_lean(scenario.workload, layout, shape)
     columns |= _layout_columns(request, layout, columns)
     _adapt(request, columns)
-    columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape, columns))
+    columns["assumptions"] = (*columns["assumptions"], *assumed, *layout_notes(layout, shape, columns, records))
     return columns
 
 
@@ -82,17 +85,31 @@ def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any
     if features.sharded_optimizer and stage == 0:
         stage = 1
     workload = scenario.workload
-    grouped, end = records["stack"].ceilings.grouped, records["stack"].ceilings.step
+    ceilings = records["stack"].ceilings
+    grouped, end, host = ceilings.grouped, ceilings.step, None if features.graphs else ceilings.host
     return found | {
         "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
         "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
         "context_kind": layout.context_kind, "placement": placement_of(layout.placement),
-        "offload": workload.offload, "host_rate": constants.HOST_RATE, "adapter": number(workload.adapter),
+        "offload": workload.offload, "offload_layers": number(workload.offload_layers or columns["shape"].layers),
+        "host_rate": _host_rate(records, settings),
+        "offload_optimizer": number(workload.offload_optimizer), "adapter": number(workload.adapter),
+        "recompute_layers": number(workload.recompute_layers or columns["shape"].layers),
+        "recompute_method": workload.recompute_method or "block",
+        "again": again_of(workload),
         "frozen": workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
         "grouped": 1.0 if grouped is None else grouped, "step_end": 0.0 if end is None else end,
+        "launches": 1.0 if features.graphs else constants.EXPERT_LAUNCHES, "host": 0.0 if host is None else host,
         "full_attention": settings.get("full_attention", 0.0),
         "drops": settings.get("dropout", 0.0) > 0.0, "layer_memo": {},
     }  # fmt: skip
+
+
+def _host_rate(records: Mapping[str, Any], settings: Mapping[str, float]) -> float:
+    """Return the rate of copies to host memory: as set, or of the node's link."""
+    link = records.get("host")
+    given = settings.get("host_rate", 0.0)
+    return given or (constants.HOST_RATE if link is None else _rate(link, constants.HOST_SHARE))
 
 
 def _adapt(request: Any, columns: dict[str, Any]) -> None:
@@ -103,11 +120,16 @@ def _adapt(request: Any, columns: dict[str, Any]) -> None:
         columns["attention_ceiling"] = share
     columns["narrow"] = bool(columns["operand_width"] < columns["activation_width"])
     columns |= _parameters(records["model"])
-    columns |= _network(records, scenario, number(scenario.system.devices))
+    columns |= network_columns(records, scenario, number(scenario.system.devices))
     if columns["processors"] < constants.FEWEST_PROCESSORS:
         # A few systolic arrays are no processors with special-function units each.
         columns.pop("special_rate", None)
     columns |= _wide_columns(columns, columns["features"])
+    stored = scenario.workload.weights
+    if stored:
+        # Frozen weights lie, and are gathered, as they are stored.
+        width = bytes_per_element(check_precision(stored, where="workload.weights"))
+        columns |= {"stored_width": width, "gathered_width": width}
     columns |= _plain(records["device"], columns)
 
 
@@ -189,7 +211,27 @@ def _rate(link: Link, share: float) -> Any:
     return link.bandwidth * share if link.achieved is None else link.achieved
 
 
-def _network(records: Mapping[str, Any], scenario: Scenario, devices: Any) -> dict[str, Any]:
+def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any) -> dict[str, Any]:
+    """Return what joins the devices, as columns.
+
+    Parameters
+    ----------
+    records : mapping of str to record
+        By role: ``node``, ``inner``, ``outer``, ``fabric``.
+    scenario : Scenario
+        The scenario, for the message.
+    devices : float, count
+        How many.
+
+    Returns
+    -------
+    dict of str to float
+
+    Raises
+    ------
+    SolverError
+        If a link is missing.
+    """
     node, inner, outer, fabric = (records.get(role) for role in ("node", "inner", "outer", "fabric"))
     if node is None or inner is None:
         raise SolverError(
@@ -208,25 +250,58 @@ def _network(records: Mapping[str, Any], scenario: Scenario, devices: Any) -> di
     rate = _rate(inner, constants.INNER_SHARE)
     columns: dict[str, Any] = {"domain": domain, "inner_rate": rate if is_torus else rate * links}
     if is_torus:
-        columns |= {"torus_links": number(links), "torus_dimensions": torus}
+        columns |= {"torus_links": number(links), "torus_dimensions": torus, "torus_members": min(domain, devices)}
+        if inner.wrap is not None:
+            columns["torus_wrap"] = inner.wrap
     if inner.reduced is not None:
         columns["reduced_rate"] = inner.reduced * links
     if outer is None:
         columns["outer_rate"] = columns["inner_rate"]
     else:
-        share = _rate(outer, constants.OUTER_SHARE) * (node.outer_links or 1.0) / node.devices
-        loss = 1.0
-        if fabric is not None and fabric.oversubscription is not None and fabric.topology != "rail-optimised":
-            loss = fabric.oversubscription
-        if fabric is not None and fabric.topology == "dragonfly":
-            loss = loss / constants.DRAGONFLY_SHARE
-        columns["outer_rate"] = oversubscribed_rate(share, loss)
+        columns["outer_rate"] = _rate(outer, constants.OUTER_SHARE) * (node.outer_links or 1.0) / node.devices
+        columns |= _narrowest(fabric, columns["outer_rate"], domain, devices)
+    columns |= _between_sites(records, devices)
     columns |= _ways(inner, outer)
     columns["inner_occupancy"] = constants.INNER_OCCUPANCY if inner.occupancy is None else inner.occupancy
     columns["outer_occupancy"] = constants.OUTER_OCCUPANCY
     if outer is not None and outer.occupancy is not None:
         columns["outer_occupancy"] = outer.occupancy
     return columns
+
+
+def _narrowest(fabric: Fabric | None, rate: Any, domain: Any, devices: Any) -> dict[str, Any]:
+    """Return the tier of a fabric that carries less than the interfaces offer, if it has one."""
+    if fabric is None:
+        return {}
+    loss = fabric.oversubscription or 1.0
+    if fabric.topology == "dragonfly":
+        loss = loss / constants.DRAGONFLY_SHARE
+    # Where the n-th interfaces of all nodes meet, no traffic of a collective leaves the switch that joins them.
+    lone = devices if fabric.topology == "rail-optimised" else domain
+    pod = number(lone if fabric.pod is None else fabric.pod)
+    if loss <= 1.0 or pod >= devices:
+        return {}
+    return {"pod": pod, "crossing_rate": oversubscribed_rate(rate, loss)}
+
+
+def _between_sites(records: Mapping[str, Any], devices: Any) -> dict[str, Any]:
+    """Return the link between the sites of a cluster as the tier that is narrower than all others."""
+    cluster, far = records.get("cluster"), records.get("far")
+    if cluster is None or (cluster.sites is None and far is None):
+        return {}
+    lacking = [name for name in ("sites", "far_links") if getattr(cluster, name) is None]
+    lacking += ["far"] if far is None else [] if far.latency is not None else [f"the latency of {far.name}"]
+    if lacking:
+        raise SolverError(
+            f"{cluster.name} is spread over several sites, and nothing says {' or '.join(lacking)}",
+            where="system.cluster", remedy="Add it to the registry, or name a cluster of one site",
+        )  # fmt: skip
+    site = number(cluster.nodes * records["node"].devices / cluster.sites)
+    if devices <= site:
+        return {}
+    assert far is not None
+    rate = _rate(far, constants.OUTER_SHARE) * cluster.far_links / site
+    return {"pod": site, "crossing_rate": rate, "far_step": far.latency}
 
 
 def _ways(inner: Link, outer: Link | None) -> dict[str, Any]:
@@ -244,16 +319,18 @@ def _ways(inner: Link, outer: Link | None) -> dict[str, Any]:
 def _wide_columns(columns: Mapping[str, Any], features: Any) -> dict[str, Any]:
     """Bytes of stored parameters, gradients and states, as the stack keeps them."""
     half, full = columns["weight_width"], columns["full_width"]
+    # Without a master copy in 32 bits, the one copy that is kept is in 16.
+    wide = features.wide_weights and columns["master_width"] > half
     found = {
-        "stored_width": full if features.wide_weights else half,
-        "gradient_width": full if features.wide_gradients or features.wide_weights else columns["gradient_width"],
+        "stored_width": full if wide else half,
+        "gradient_width": full if features.wide_gradients or wide else columns["gradient_width"],
         "sent_width": full if features.wide_reduction else half,
         "gathered_width": half,
     }
     if columns["frozen"] and features.narrow_storage:
         # Frozen weights are only read by the products.
         found["stored_width"] = columns["operand_width"]
-    if features.wide_weights:
+    if wide:
         found["master_width"] = 0.0
         found["weight_passes"] = 2.0
         found["optimizer_width"] = full
@@ -273,31 +350,3 @@ def _plain(device: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
         "plain_peak": peak.dense,
         "achieved_plain": 1.0 if peak.achieved is None else achieved_share(peak.achieved, peak.dense),
     }
-
-
-def _notes(layout: Parallelism, shape: TransformerShape, columns: Mapping[str, Any]) -> list[str]:
-    notes: list[str] = []
-    features = columns["features"]
-    chunks = layout.pipeline * layout.virtual
-    if shape.layers % chunks:
-        ends = 2 if features.ends_as_layers else 0
-        most = -(-(int(shape.layers) + ends) // chunks) * layout.virtual
-        what = " with embedding and output projection as a layer each" if ends else ""
-        notes.append(
-            f"{shape.layers:g} layers on {layout.pipeline} stages{what}: at most {most} a stage, "
-            "the first and last have fewer"
-        )
-    batch, data = int(columns["batch"]), layout.data
-    micro = layout.micro_batch or -(-batch // data)
-    rounds = -(-batch // (data * micro))
-    padded = rounds if layout.virtual == 1 else -(-rounds // layout.pipeline) * layout.pipeline
-    if padded * data * micro != batch:
-        notes.append(
-            f"a batch of {batch} is padded to {padded * data * micro}: {padded} micro-batches of {micro} "
-            f"on {data} ranks"
-        )
-    if layout.tensor > shape.kv_heads and not shape.latent:
-        notes.append(f"{layout.tensor} tensor-parallel ranks keep copies of {shape.kv_heads:g} key-value heads")
-    if columns["zero"] != layout.zero:
-        notes.append("the optimizer is sharded over the data-parallel group, as the stack does by default")
-    return notes

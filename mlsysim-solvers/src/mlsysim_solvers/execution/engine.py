@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, minimum, where
+from mlsysim.numeric import is_array, maximum, minimum, where
 from mlsysim.tracing import Traced, named
 
 from ..formulas.gemm import matmul_flops, padded_flops
@@ -19,7 +19,7 @@ from ..formulas.roofline import (
 from ..lowering.operators import STREAM_KINDS, Table
 from .quantisation import TileMenu
 
-__all__ = ["Machine", "Settled", "Totals", "run", "settle", "timed", "together"]
+__all__ = ["Machine", "Product", "Scores", "Settled", "Settlement", "Totals", "run", "settle", "timed", "together"]
 
 
 class Machine(NamedTuple):
@@ -104,39 +104,62 @@ def together(first: Totals, second: Totals, times: Any) -> Totals:
     return Totals(*(a + times * b for a, b in zip(first, second, strict=True)))
 
 
+Product = tuple[Any, Any, Any, Any, Any]
+"""A matrix product without anything that a rate changes: its work in tiles with padding, and without (FLOP), and its
+traffic (B): all of it, without weights, and of weights. Beside the matrix units nothing is padded."""
+
+Scores = tuple[Any, Any, Any]
+"""Fused attention without anything that a rate changes: its arithmetic (FLOP), its exponentials (count) and its
+traffic (B), with what takes as long: reads that the last-level cache answers."""
+
+
 class Settled(NamedTuple):
-    """One row of a table without anything that a rate changes.
+    """Neighbouring rows of a table that equally many layers have, without anything that a rate changes.
 
     Parameters
     ----------
-    name, kind : str
-        As in the operator.
+    name : str
+        Of the first row.
     count, kernels : float, count
-        Layers that have it, and kernels launched in one.
-    padded, plain : float or array, FLOP
-        Work of a product in tiles with padding, and without; for other kinds both are the work itself.
-    special : float or array, count
-        Exponentials of attention.
-    weights, others, repeated : float or array, B
-        Traffic of weights, all other traffic, and reads that the last-level cache answers.
+        Layers that have them, and kernels launched in one.
+    products, beside : list of Product
+        Products in tiles, and arithmetic that runs beside the matrix units.
+    scores : list of Scores
+        Fused attention.
+    streamed, others, weights : float or array, B
+        Traffic of rows that only move data; traffic and reads of all rows, without weights, and of weights.
+    traffic : float or array, B
+        Memory traffic of all rows.
     flops : float or array, FLOP
         Work of the model.
     """
 
     name: str
-    kind: str
     count: Any
     kernels: Any
-    padded: Any
-    plain: Any
-    special: Any
-    weights: Any
+    products: list[Product]
+    beside: list[Product]
+    scores: list[Scores]
+    streamed: Any
     others: Any
-    repeated: Any
+    weights: Any
+    traffic: Any
     flops: Any
 
 
-def settle(table: Table, machine: Machine) -> list[Settled]:
+class Settlement(list[Settled]):
+    """A settled table.
+
+    Attributes
+    ----------
+    ranking : tuple, or None
+        Its products sorted by intensity, once a sweep asked for it.
+    """
+
+    ranking: tuple[Any, ...] | None = None
+
+
+def settle(table: Table, machine: Machine) -> Settlement:
     """Work out what of a table does not depend on rates.
 
     Parameters
@@ -148,22 +171,51 @@ def settle(table: Table, machine: Machine) -> list[Settled]:
 
     Returns
     -------
-    list of Settled
+    Settlement
     """
+    # For an explanation each row stands for itself, so that the tree shows operators by name.
+    alone = isinstance(machine.bandwidth, Traced)
+    found = Settlement()
+    begin, count = 0, None
+    for i, row in enumerate(table):
+        if row.count is count and not alone:
+            continue
+        if i:
+            found.append(_settled(table[begin:i], machine))
+        begin, count = i, row.count
+    if table:
+        found.append(_settled(table[begin:], machine))
+    return found
+
+
+def _settled(rows: Table, machine: Machine) -> Settled:
     area_of, processors, flop_per_mac = machine.menu.area, machine.processors, machine.flop_per_mac
-    rows: list[Settled] = []
-    for name, kind, times, m, n, k, batch, flops, weights, own, cache, launched, work, repeated in table:
+    products: list[Product] = []
+    beside: list[Product] = []
+    scores: list[Scores] = []
+    kernels = streamed = others = weights = traffic = flops = 0.0
+    for _, kind, _, m, n, k, batch, model_flops, weight_bytes, own, cache, launched, work, repeated in rows:
+        kernels = kernels + launched
         if kind in STREAM_KINDS:
-            rows.append(Settled(name, kind, times, launched, 0.0, 0.0, 0.0, 0.0, own, 0.0, 0.0))
-        elif kind == "attention":
-            rows.append(Settled(name, kind, times, launched, work, work, batch, 0.0, own + cache, repeated, flops))
-        elif kind == "depthwise":
-            rows.append(Settled(name, kind, times, launched, work, work, 0.0, weights, own, 0.0, flops))
+            streamed = streamed + own
+            continue
+        flops = flops + model_flops
+        if kind == "attention":
+            scores.append((work, batch, own + cache + repeated))
+            others, traffic = others + (own + cache + repeated), traffic + (own + cache)
+            continue
+        moved = own + weight_bytes
+        others, weights, traffic = others + own, weights + weight_bytes, traffic + moved
+        if kind == "depthwise":
+            beside.append((work, work, moved, own, weight_bytes))
         else:
             padded = padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac)
             plain = matmul_flops(m, n, k, batch, flop_per_mac)
-            rows.append(Settled(name, kind, times, launched, padded, plain, 0.0, weights, own, 0.0, flops))
-    return rows
+            products.append((padded, plain, moved, own, weight_bytes))
+    return Settled(
+        rows[0].name, rows[0].count, kernels, products, beside, scores, streamed, others + streamed, weights,
+        traffic + streamed, flops,
+    )  # fmt: skip
 
 
 def run(table: Table, machine: Machine) -> Totals:
@@ -187,13 +239,13 @@ def run(table: Table, machine: Machine) -> Totals:
     return timed(settle(table, machine), machine)
 
 
-def timed(rows: list[Settled], machine: Machine) -> Totals:
+def timed(table: Settlement, machine: Machine) -> Totals:
     """Return what settled rows take.
 
     Parameters
     ----------
-    rows : list of Settled
-        As :func:`settle` returned them.
+    table : Settlement
+        As :func:`settle` returned it.
     machine : Machine
         The rates.
 
@@ -201,65 +253,70 @@ def timed(rows: list[Settled], machine: Machine) -> Totals:
     -------
     Totals
     """
-    matrix_rate, attention, vector, bandwidth, overhead, _, _, _, slowness, special_rate, ahead = machine
-    # For an explanation each row is a group of its own, so that the tree shows operators by name.
-    labelled = isinstance(bandwidth, Traced)
-    groups: list[tuple[Any, ...]] = []
-    count, group = rows[0].count, rows[0].name
-    time = bound = work_time = move_time = flops = traffic = kernels = 0.0
-    for name, kind, times, launched, padded, plain, special, weights, others, repeated, model_flops in rows:
-        if times is not count or (labelled and name is not group):
-            groups.append((group, count, time, bound, work_time, move_time, flops, traffic, kernels))
-            time = bound = work_time = move_time = flops = traffic = kernels = 0.0
-            count, group = times, name
-        if kind in STREAM_KINDS:
-            moved = others
-            own = own_move = memory_time(moved, bandwidth)
-        else:
-            if kind == "attention":
-                moved = others
-                own_work = compute_time(plain, attention)
-                if special_rate is not None:
-                    own_work = own_work + special_time(special, special_rate)
-                own_move = memory_time(moved + repeated, bandwidth)
-            else:
-                if kind == "depthwise":
-                    own_work = compute_time(plain, vector)
-                else:
-                    # A product with few rows runs faster as matrix-vector products, without padding.
-                    own_work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
-                moved = others + weights
-                waited = moved if slowness is None else others + weights * slowness
-                own_move = memory_time(waited, bandwidth)
-            own = operator_time(own_work, own_move)
-            bound = bound + compute_bound_time(own_work, own_move)
-            work_time = work_time + own_work
-            flops = flops + model_flops
-        time = time + own
-        move_time = move_time + own_move
-        traffic = traffic + moved
-        kernels = kernels + launched
-    groups.append((group, count, time, bound, work_time, move_time, flops, traffic, kernels))
-    return _multiplied(groups, overhead, ahead=ahead, labelled=labelled)
+    labelled = isinstance(machine.bandwidth, Traced)
+    time = bound = work = move = flops = traffic = kernels = 0.0
+    groups: list[Settled] = table
+    if _varies(machine):
+        from .ranking import sorted_out
 
-
-def _multiplied(groups: list[tuple[Any, ...]], overhead: Any, *, ahead: bool, labelled: bool) -> Totals:
-    """Add the groups of a table, each as often as its layers occur."""
-    time = bound = work_time = move_time = flops = traffic = kernels = 0.0
-    for name, count, own, own_bound, own_work, own_move, own_flops, own_traffic, own_kernels in groups:
-        spent, launched = count * own, count * own_kernels
+        groups, sums = sorted_out(table, machine)
+        if sums is not None:
+            time, bound, work = sums
+    for group in groups:
+        count = group.count
+        own, own_bound, own_work, own_move = _timed(group, machine)
+        spent, launched = count * own, count * group.kernels
         if labelled:
-            spent, launched = named(spent, name), named(launched, name)
+            spent, launched = named(spent, group.name), named(launched, group.name)
         time = time + spent
         bound = bound + count * own_bound
-        work_time = work_time + count * own_work
-        move_time = move_time + count * own_move
-        flops = flops + count * own_flops
-        traffic = traffic + count * own_traffic
+        work = work + count * own_work
+        move = move + count * own_move
+        flops = flops + count * group.flops
+        traffic = traffic + count * group.traffic
         kernels = kernels + launched
-    waiting = kernel_time(kernels, overhead)
-    if ahead:
+    waiting = kernel_time(kernels, machine.overhead)
+    if machine.asynchronous:
         late = waiting > time
         bound, shown = where(late, 0.0 * bound, bound), where(late, waiting, 0.0 * waiting)
-        return Totals(maximum(time, waiting), bound, shown, work_time, move_time, flops, traffic)
-    return Totals(time + waiting, bound, waiting, work_time, move_time, flops, traffic)
+        return Totals(maximum(time, waiting), bound, shown, work, move, flops, traffic)
+    return Totals(time + waiting, bound, waiting, work, move, flops, traffic)
+
+
+def _varies(machine: Machine) -> bool:
+    """Tell whether the rates of products are those of many machines, which all wait alike for weights."""
+    rate, bandwidth = machine.matrix_rate, machine.bandwidth
+    if type(rate) is type(bandwidth) is float:
+        return False
+    return machine.weight_slowness is None and (is_array(rate) or is_array(bandwidth))
+
+
+def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
+    """Return what one layer takes of the rows of a group, the part that arithmetic sets, and either alone."""
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _ = machine
+    time: Any = memory_time(group.streamed, bandwidth)
+    bound: Any = 0.0
+    total: Any = 0.0
+    for padded, plain, moved, others, weights in group.products:
+        # A product with few rows runs faster as matrix-vector products, without padding.
+        work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
+        move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
+        time = time + operator_time(work, move)
+        bound = bound + compute_bound_time(work, move)
+        total = total + work
+    for _, plain, moved, others, weights in group.beside:
+        work = compute_time(plain, vector)
+        move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
+        time = time + operator_time(work, move)
+        bound = bound + compute_bound_time(work, move)
+        total = total + work
+    for done, special, moved in group.scores:
+        work = compute_time(done, attention)
+        if special_rate is not None:
+            work = work + special_time(special, special_rate)
+        move = memory_time(moved, bandwidth)
+        time = time + operator_time(work, move)
+        bound = bound + compute_bound_time(work, move)
+        total = total + work
+    whole = group.others + (group.weights if slowness is None else group.weights * slowness)
+    return time, bound, total, memory_time(whole, bandwidth)

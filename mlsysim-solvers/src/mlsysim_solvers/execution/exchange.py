@@ -9,46 +9,80 @@ from mlsysim.numeric import ceil, maximum, minimum, where
 
 from ..formulas import parallel_constants as constants
 from ..formulas.mixture import distinct_experts
-from ..formulas.overlap import exposed_time, slowed_time
+from ..formulas.overlap import exposed_time, free_window, slowed_time
 from .communication import all_gather, all_reduce, all_to_all, message
 from .layers import Layer
 from .schedule import Layout
-from .topology import Group, Network, group_of, strides
+from .topology import Group, group_of
+from .wires import Near, Wire, near_of, wire_of
 
-__all__ = ["Exchange", "Near", "Wire", "layer_exchange", "near_of", "replica_exchange", "stage_message", "wire_of"]
-
-
-class Near(NamedTuple):
-    """Groups that exchange within a layer.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    tensor, context, expert : Group
-        By kind of parallelism.
-    """
-
-    network: Network
-    tensor: Group
-    context: Group
-    expert: Group
+__all__ = [
+    "Exchange", "Load", "Near", "Wire", "layer_exchange", "near_of", "replica_exchange", "stage_message", "wire_of",
+]  # fmt: skip
 
 
-class Wire(NamedTuple):
-    """Groups that exchange between layers.
+class Load(NamedTuple):
+    """How long the links of each tier are busy.
 
     Parameters
     ----------
-    network : Network
-        The network.
-    replica, pipeline : Group
-        All devices that hold the same part of the model, and the stages.
+    inner, outer : float or array, s
+        Inside domains, and between them.
     """
 
-    network: Network
-    replica: Group
-    pipeline: Group
+    inner: Any
+    outer: Any
+
+    def beside(self, group: Group) -> Any:
+        """Return how long the links of a group's own tier are busy.
+
+        Parameters
+        ----------
+        group : Group
+            The group.
+
+        Returns
+        -------
+        float or array, s
+        """
+        far = group.nodes > 1.0
+        if type(far) is bool:
+            return self.outer if far else self.inner
+        return where(far, self.outer, self.inner)
+
+    def plus(self, group: Group, time: Any) -> Load:
+        """Return the load with a communication of a group in addition.
+
+        Parameters
+        ----------
+        group : Group
+            The group.
+        time : float or array, s
+            What its communication takes.
+
+        Returns
+        -------
+        Load
+        """
+        far = group.nodes > 1.0
+        if type(far) is bool:
+            return Load(self.inner, self.outer + time) if far else Load(self.inner + time, self.outer)
+        outside = where(far, time, 0.0 * time)
+        return Load(self.inner + (time - outside), self.outer + outside)
+
+    def times(self, count: Any) -> Load:
+        """Return the load of so many layers.
+
+        Parameters
+        ----------
+        count : float or array, count
+            How many.
+
+        Returns
+        -------
+        Load
+        """
+        return Load(count * self.inner, count * self.outer)
 
 
 class Exchange(NamedTuple):
@@ -57,82 +91,49 @@ class Exchange(NamedTuple):
     Parameters
     ----------
     tensor, context, expert : float or array, s
-        By kind of parallelism.
+        By kind of parallelism, without what is done again.
+    tensor_again, context_again, expert_again : float or array, s
+        What passes expose in addition that are done again.
     ahead, behind : float or array, s
         All of it, in the forward and in the backward pass.
+    inner_ahead, outer_ahead, inner_behind, outer_behind : float or array, s
+        How long the links of each tier are busy with it, hidden or not.
     """
 
     tensor: Any
     context: Any
     expert: Any
+    tensor_again: Any
+    context_again: Any
+    expert_again: Any
     ahead: Any
     behind: Any
+    inner_ahead: Any
+    outer_ahead: Any
+    inner_behind: Any
+    outer_behind: Any
 
-
-def _strides(layout: Layout, placement: tuple[str, ...]) -> dict[str, Any]:
-    return strides(
-        placement,
-        {"tensor": layout.tensor, "context": layout.context, "data": layout.data, "pipeline": layout.pipeline},
-    )
-
-
-def near_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> Near:
-    """Place the groups that exchange within a layer.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    layout : Layout
-        The layout.
-    placement : tuple of str
-        Dimensions from the nearest devices to the farthest.
-
-    Returns
-    -------
-    Near
-        Experts spread over the devices next to each other, tensor-parallel ranks included.
-    """
-    stride = _strides(layout, placement)
-    return Near(
-        network, group_of(network, layout.tensor, stride["tensor"]),
-        group_of(network, layout.context, stride["context"]), group_of(network, layout.expert, 1.0),
-    )  # fmt: skip
-
-
-def wire_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> Wire:
-    """Place the groups that exchange between layers.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    layout : Layout
-        The layout.
-    placement : tuple of str
-        Dimensions from the nearest devices to the farthest.
-
-    Returns
-    -------
-    Wire
-    """
-    stride = _strides(layout, placement)
-    near = placement[min(placement.index("context"), placement.index("data"))]
-    return Wire(
-        network, group_of(network, layout.data * layout.context, stride[near]),
-        group_of(network, layout.pipeline, stride["pipeline"]),
-    )  # fmt: skip
+    @property
+    def loads(self) -> tuple[Load, Load]:
+        """Load of the tiers in the forward and in the backward pass."""
+        return Load(self.inner_ahead, self.outer_ahead), Load(self.inner_behind, self.outer_behind)
 
 
 def _slowdown(c: Mapping[str, Any], group: Group) -> Any:
     return where(group.nodes > 1.0, c["outer_occupancy"], c["inner_occupancy"])
 
 
-def _visible(c: Mapping[str, Any], able: bool, hidden: float, compute: Any, time: Any, group: Group) -> Any:
-    """Return exposed communication, and what the computation beside it loses."""
+def _visible(
+    c: Mapping[str, Any], able: bool, hidden: float, compute: Any, time: Any, group: Group, load: Load | None = None
+) -> Any:
+    """Return exposed communication, and what the computation beside it loses.
+
+    It hides only while no other communication holds the links that it needs.
+    """
     if not able:
         return time
-    return exposed_time(compute, time, hidden) + slowed_time(compute, time, hidden, _slowdown(c, group))
+    window = compute if load is None else free_window(compute, load.beside(group))
+    return exposed_time(window, time, hidden) + slowed_time(window, time, hidden, _slowdown(c, group))
 
 
 def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, rows: Any) -> Exchange:
@@ -156,63 +157,75 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     Exchange
     """
     shape, features, width = c["shape"], c["features"], c["activation_width"]
-    again = 1.0 if c["recompute"] == "full" else 0.0
+    whole = 1.0 if c["recompute"] == "full" else 0.0
+    # An MLP that is done again alone gathers and adds up once of twice.
+    mlp = 1.0 if c["recompute"] == "selective" and "mlp" in c["again"] else 0.0
     volume = rows * shape.hidden * width
     fore, back = layer.forward, layer.inputs + layer.weights
     able, hidden, group = features.overlap_tensor, constants.HIDDEN_TENSOR, wire.tensor
     # Two sums over the group in each direction: after attention and after the MLP.
-    if c["sequence_parallel"]:
-        one = all_gather(wire.network, group, volume)
-        ahead, behind = (
-            _visible(c, able, hidden, fore, 4.0 * one, group),
-            _visible(c, able, hidden, back, 4.0 * one, group),
-        )
-        if not c["frozen"]:
-            # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
-            behind = behind + exposed_time(back + behind, 2.0 * one, hidden)
-    else:
-        one = all_reduce(wire.network, group, volume)
-        ahead, behind = (
-            _visible(c, able, hidden, fore, 2.0 * one, group),
-            _visible(c, able, hidden, back, 2.0 * one, group),
-        )
-    # What is exposed is time in which the next kind of communication can hide: each rides on those before it.
-    near = _context(c, wire, layout, fore + ahead, back + behind, rows)
-    far = _expert(c, wire, layout, layer, fore + ahead + near[0], back + behind + near[1], rows)
+    one = (all_gather if c["sequence_parallel"] else all_reduce)(wire.network, group, volume)
+    fore_wire = back_wire = (4.0 if c["sequence_parallel"] else 2.0) * one
+    ahead = _visible(c, able, hidden, fore, fore_wire, group)
+    behind = _visible(c, able, hidden, back, back_wire, group)
+    if features.overlap_backward:
+        # What the next product needs at once is gathered in plain view; sums run beside gradients of weights.
+        behind = back_wire - 2.0 * one + _visible(c, True, hidden, layer.weights, 2.0 * one, group)
+    if c["sequence_parallel"] and not c["frozen"]:
+        # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
+        behind = behind + exposed_time(free_window(back + behind, back_wire), 2.0 * one, hidden)
+        back_wire = back_wire + 2.0 * one
+    quiet = Load(0.0 * one, 0.0 * one)
+    loads = quiet.plus(group, fore_wire), quiet.plus(group, back_wire)
+    # What is exposed is time in which the next kind of communication can hide: each rides on those before it, as far
+    # as they leave its links free.
+    near, loads = _context(c, wire, layout, fore + ahead, back + behind, rows, loads)
+    far, loads = _expert(c, wire, layout, layer, fore + ahead + near[0], back + behind + near[1], rows, loads)
     return Exchange(
-        ahead * (1.0 + again) + behind, near[0] * (1.0 + again) + near[1], far[0] * (1.0 + again) + far[1] + far[2],
-        ahead + near[0] + far[0], behind + near[1] + far[1],
+        ahead + behind, near[0] + near[1], far[0] + far[1] + far[2],
+        (whole + 0.5 * mlp) * ahead, whole * near[0], (whole + mlp) * far[0],
+        ahead + near[0] + far[0], behind + near[1] + far[1], *loads[0], *loads[1],
     )  # fmt: skip
 
 
-def _context(c: Mapping[str, Any], wire: Near, layout: Layout, fore: Any, back: Any, rows: Any) -> tuple[Any, Any]:
-    """Return what context parallelism exposes, forward and back."""
+Loads = tuple[Load, Load]
+
+
+def _context(
+    c: Mapping[str, Any], wire: Near, layout: Layout, fore: Any, back: Any, rows: Any, loads: Loads
+) -> tuple[tuple[Any, Any], Loads]:
+    """Return what context parallelism exposes, forward and back, and the loads with it."""
     shape, width, able = c["shape"], c["activation_width"], c["features"].overlap_context
     degree, network = layout.context, wire.network
+    if type(degree) is float and degree == 1.0:
+        none = 0.0 * fore
+        return (none, none), loads
     heads = shape.heads if shape.latent else maximum(shape.kv_heads / layout.tensor, 1.0)
     if c["context_kind"] == "all-to-all":
         query = rows * (shape.heads / layout.tensor) * (shape.head_dim + shape.v_dim) * width
         keys = rows * heads * (shape.head_dim + shape.v_dim) * width
         one = all_to_all(network, wire.context, query) + all_to_all(network, wire.context, keys)
         one = where(degree > 1.0, one, 0.0 * one)
-        return one, one
+        return (one, one), (loads[0].plus(wire.context, one), loads[1].plus(wire.context, one))
     block = rows * heads * (shape.head_dim + shape.v_dim) * width
     hops = (degree - 1.0) * message(network, wire.context, block)
     hidden = constants.HIDDEN_CONTEXT
     # A third of a layer's pass stands for attention, beside which the ring runs; gradients pass on too.
-    ahead = _visible(c, able, hidden, fore / 3.0, hops, wire.context)
-    behind = _visible(c, able, hidden, back / 3.0, 2.0 * hops, wire.context)
-    return where(degree > 1.0, ahead, 0.0 * hops), where(degree > 1.0, behind, 0.0 * hops)
+    hops = where(degree > 1.0, hops, 0.0 * hops)
+    group, third = wire.context, 1.0 / 3.0
+    ahead = _visible(c, able, hidden, third * fore, hops, group, loads[0].times(third))
+    behind = _visible(c, able, hidden, third * back, 2.0 * hops, group, loads[1].times(third))
+    return (ahead, behind), (loads[0].plus(group, hops), loads[1].plus(group, 2.0 * hops))
 
 
 def _expert(
-    c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, fore: Any, back: Any, rows: Any
-) -> tuple[Any, Any, Any]:
-    """Return what the exchange of tokens exposes, forward and back, and the wait for the busiest expert."""
+    c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, fore: Any, back: Any, rows: Any, loads: Loads
+) -> tuple[tuple[Any, Any, Any], Loads]:
+    """Return what the exchange of tokens exposes, forward and back, the wait for the busiest expert, and the loads."""
     shape, able, group = c["shape"], c["features"].overlap_expert, wire.expert
     none = 0.0 * rows * layout.expert
     if not shape.experts:
-        return none, none, none
+        return (none, none, none), loads
     tokens = rows / layout.tensor * shape.active
     volume = tokens * shape.hidden * c["activation_width"]
     share = shape.expert_layers / shape.layers * c["imbalance"]
@@ -220,18 +233,25 @@ def _expert(
         # Of the copies that leave a domain only one goes to each other domain.
         reached = distinct_experts(group.nodes, 1.0, shape.active + 0.0 * group.nodes)
         fewer = where(group.nodes > 1.0, reached / shape.active, 1.0 + 0.0 * group.nodes)
-        group = group._replace(outer=group.outer / minimum(fewer, 1.0))
+        fewer = minimum(fewer, 1.0)
+        group = group._replace(outer=group.outer / fewer)
+        if group.within is not None:
+            group = group._replace(crossing=group.crossing / fewer)
     one = 2.0 * all_to_all(wire.network, group, volume)
     hidden = constants.HIDDEN_EXPERT
-    ahead = share * _visible(c, able, hidden, fore, one, wire.expert)
-    behind = share * _visible(c, able, hidden, back, one, wire.expert)
+    ahead = share * _visible(c, able, hidden, fore, one, wire.expert, loads[0])
+    behind = share * _visible(c, able, hidden, back, one, wire.expert, loads[1])
     spread = layout.expert > 1.0
     late = layer.expert * (c["imbalance"] - 1.0)
-    return where(spread, ahead, none), where(spread, behind, none), where(spread, late + none, none)
+    sent = where(spread, share * one, none)
+    found = where(spread, ahead, none), where(spread, behind, none), where(spread, late + none, none)
+    return found, (loads[0].plus(wire.expert, sent), loads[1].plus(wire.expert, sent))
 
 
-def stage_message(c: Mapping[str, Any], wire: Wire, layout: Layout, rows: Any, beside: Any) -> Any:
-    """Return the exposed messages of one stage for one micro-batch, forward and back.
+def stage_message(
+    c: Mapping[str, Any], wire: Wire, layout: Layout, rows: Any, beside: Any, load: Load
+) -> tuple[Any, Any]:
+    """Return the messages of one stage for one micro-batch, forward and back.
 
     Parameters
     ----------
@@ -245,25 +265,30 @@ def stage_message(c: Mapping[str, Any], wire: Wire, layout: Layout, rows: Any, b
         Tokens of a micro-batch.
     beside : float or array, s
         Computation of the stage.
+    load : Load
+        How long its other communication holds the links.
 
     Returns
     -------
-    float or array, s
+    exposed, sent : float or array, s
+        What computation does not hide of them, and what they take.
     """
     volume = rows * c["shape"].hidden * c["activation_width"] / layout.tensor
     one = message(wire.network, wire.pipeline, volume)
     both = 2.0 * layout.virtual * one
     if not c["features"].overlap_pipeline:
-        return both
-    hidden = _visible(c, True, constants.HIDDEN_PIPELINE, beside, both, wire.pipeline)
-    return where(layout.virtual > 1.0, hidden, both)
+        return both, both
+    hidden = _visible(c, True, constants.HIDDEN_PIPELINE, beside, both, wire.pipeline, load)
+    return where(layout.virtual > 1.0, hidden, both), both
 
 
 def _buckets(elements: Any, ranks: Any) -> Any:
     return ceil(elements / maximum(constants.BUCKET_ELEMENTS + 0.0 * ranks, constants.BUCKET_PER_RANK * ranks))
 
 
-def replica_exchange(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any) -> Any:
+def replica_exchange(
+    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any, loads: Loads
+) -> Any:
     """Return the exposed exchange of gradients and parameters of one step.
 
     Parameters
@@ -278,13 +303,15 @@ def replica_exchange(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: La
         Times of one layer.
     dense, experts : float or array, count
         Trained parameters of a device outside and inside experts.
+    loads : tuple of Load
+        How long the other communication of its layers holds the links, forward and back.
 
     Returns
     -------
     float or array, s
     """
     if c["zero"] == 3:
-        return _sharded(c, wire, layout, layer, dense, experts)
+        return _sharded(c, wire, layout, layer, dense, experts, loads)
     network, able = wire.network, c["features"].overlap_data
     stage = layout.middle
     exposed: Any = 0.0
@@ -301,8 +328,10 @@ def replica_exchange(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: La
             same = c["gathered_width"] is c["sent_width"]
             ahead = back if same else count * all_gather(network, group, elements * c["gathered_width"] / count)
         window = stage * (layer.inputs + layer.weights)
-        exposed = exposed + _visible(c, able, constants.HIDDEN_DATA, window, back, group)
-        exposed = exposed + _visible(c, able, constants.HIDDEN_DATA, stage * layer.forward, ahead, group)
+        exposed = exposed + _visible(c, able, constants.HIDDEN_DATA, window, back, group, loads[1])
+        exposed = exposed + _visible(c, able, constants.HIDDEN_DATA, stage * layer.forward, ahead, group, loads[0])
+        if len(parts) > 1:
+            loads = loads[0].plus(group, ahead), loads[1].plus(group, back)
     return exposed
 
 
@@ -326,7 +355,9 @@ def expert_stride(layout: Layout) -> Any:
     return where(layout.expert > 1.0, layout.expert, layout.tensor)
 
 
-def _sharded(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any) -> Any:
+def _sharded(
+    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any, loads: Loads
+) -> Any:
     """Gather each layer's parameters before it computes, and scatter the sums of its gradients after."""
     shape, network, able = c["shape"], wire.network, c["features"].overlap_data
     shard = where(c["shard"] > 0.0, c["shard"] + 0.0 * layout.data, layout.data * layout.context)
@@ -343,10 +374,10 @@ def _sharded(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, den
         gather = gather + layers * all_gather(network, own, experts / layers * c["gathered_width"])
         scatter = scatter + layers * all_gather(network, own, experts / layers * c["sent_width"])
     hidden = constants.HIDDEN_DATA
-    ahead = _visible(c, able, hidden, layers * layer.forward, gather, group)
+    ahead = _visible(c, able, hidden, layers * layer.forward, gather, group, loads[0])
     work = layers * (layer.inputs + layer.weights + layer.again)
     regather = gather if c["reshard"] else 0.0 * gather
-    full = _visible(c, able, hidden, work, regather + scatter, group)
-    quiet = _visible(c, able, hidden, work, regather, group)
+    full = _visible(c, able, hidden, work, regather + scatter, group, loads[1])
+    quiet = _visible(c, able, hidden, work, regather, group, loads[1])
     rounds = layout.rounds
     return rounds * ahead + full + (rounds - 1.0) * (quiet if c["features"].local_accumulation else full)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from mlsysim.errors import ConfigError
 from mlsysim.names import did_you_mean
-from mlsysim.records.scenario import Parallelism
+from mlsysim.records.scenario import Parallelism, Training
 
 from ..lowering.shape import TransformerShape
+from .memory import MODULES
 from .topology import DIMENSIONS
 
-__all__ = ["check_layout", "placement_of"]
+__all__ = ["again_of", "check_layout", "check_lean", "placement_of"]
 
 
 def placement_of(text: str) -> tuple[str, ...]:
@@ -135,3 +136,97 @@ def _check_shards(layout: Parallelism) -> None:
     if layout.sequence and layout.tensor == 1:
         _refuse("sequence parallelism divides over a tensor-parallel group, and there is none", "sequence",
                 "Leave it out, or set tensor to 2 or more")  # fmt: skip
+
+
+def again_of(workload: Training) -> frozenset[str]:
+    """Read which parts of a layer selective recomputation does again.
+
+    Parameters
+    ----------
+    workload : Training
+        The job.
+
+    Returns
+    -------
+    frozenset of str
+        Empty where the workload leaves it to the stack.
+
+    Raises
+    ------
+    ConfigError
+        If a part is unknown, or recomputation is not selective.
+    """
+    where, legal = "workload.recompute_modules", f"Choose among {', '.join(MODULES)}"
+    names = [part.strip() for part in workload.recompute_modules.split(",") if part.strip()]
+    for name in names:
+        if name not in MODULES:
+            raise ConfigError(
+                f"{name!r} is no part of a layer that is recomputed alone", where=where,
+                remedy=did_you_mean(name, MODULES) or legal,
+            )  # fmt: skip
+    if names and workload.recompute != "selective":
+        raise ConfigError(
+            f"parts of a layer are named, and recompute is {workload.recompute!r}", where=where,
+            remedy='Set workload.recompute to "selective"',
+        )  # fmt: skip
+    return frozenset(names)
+
+
+def check_lean(workload: Training, layout: Parallelism, shape: TransformerShape) -> None:
+    """Refuse ways of saving memory that contradict each other or the layout.
+
+    Parameters
+    ----------
+    workload : Training
+        The job.
+    layout : Parallelism
+        The layout.
+    shape : TransformerShape
+        The model.
+
+    Raises
+    ------
+    ConfigError
+        With what would be legal.
+    """
+    if workload.weights and not workload.adapter:
+        raise ConfigError(
+            "only a frozen model keeps its weights in a format of their own", where="workload.weights",
+            remedy="Set workload.adapter, or leave it out",
+        )  # fmt: skip
+    chosen, most = workload.recompute_layers, -(-int(shape.layers) // layout.pipeline)
+    if chosen and workload.recompute != "full":
+        raise ConfigError(
+            f"{chosen} layers are to be recomputed, and recompute is {workload.recompute!r}",
+            where="workload.recompute_layers", remedy='Set workload.recompute to "full"',
+        )  # fmt: skip
+    if chosen > most:
+        raise ConfigError(
+            f"{chosen} layers are to be recomputed, and a stage has {most}",
+            where="workload.recompute_layers", remedy=f"At most {most}, or 0 for all",
+        )  # fmt: skip
+    if workload.recompute_method and not chosen:
+        raise ConfigError(
+            "recompute_method counts layers, and none are given", where="workload.recompute_method",
+            remedy="Set workload.recompute_layers",
+        )  # fmt: skip
+    if workload.offload_optimizer > 1.0:
+        raise ConfigError(
+            f"a share of {workload.offload_optimizer:g} of the optimizer states is more than all",
+            where="workload.offload_optimizer", remedy="Give 0 to 1",
+        )  # fmt: skip
+    if workload.offload_layers and not workload.offload:
+        raise ConfigError(
+            f"activations of {workload.offload_layers} layers are to wait in host memory, and offload is off",
+            where="workload.offload_layers", remedy="Set workload.offload",
+        )  # fmt: skip
+    if workload.offload_layers > most:
+        raise ConfigError(
+            f"{workload.offload_layers} layers are to wait in host memory, and a stage has {most}",
+            where="workload.offload_layers", remedy=f"At most {most}, or 0 for all",
+        )  # fmt: skip
+    if workload.offload and chosen:
+        raise ConfigError(
+            "activations wait in host memory, and only some layers are recomputed",
+            where="workload.offload", remedy="Leave out recompute_layers or offload",
+        )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, minimum, where
+from mlsysim.numeric import is_array, maximum, minimum, where
 from mlsysim.tracing import named
 
 from ..formulas.memory import (
@@ -14,14 +14,15 @@ from ..formulas.memory import (
     kv_cache_bytes,
     layer_activation_bytes,
     logits_bytes,
-    recomputed_activation_bytes,
     usable_memory,
     workspace_bytes,
 )
+from ..formulas.recomputation import recomputed_activation_bytes
 from ..lowering.network import NetworkShape
 from ..lowering.shape import TransformerShape
 
 __all__ = [
+    "MODULES",
     "Demand",
     "Widths",
     "fit",
@@ -30,6 +31,9 @@ __all__ = [
     "training_activations",
     "transformer_activations",
 ]
+
+MODULES = ("attention", "norm", "activation", "mlp")
+"""Parts of a layer that selective recomputation may do again."""
 
 
 class Widths(NamedTuple):
@@ -117,7 +121,7 @@ def serving_demand(
     kept = kept_tokens(input + output, shape.window, shape.full_layers, shape.window_layers)
     each = kv_cache_bytes(kept, shape.cache_elements, cache) + logits_bytes(1.0, shape.vocab, logit)
     elements = live_elements(shape)
-    if scores:
+    if is_array(scores) or scores:
         elements = elements + scores * input
     longest = maximum(input, pass_tokens)
     workspace = workspace_bytes(minimum(batch * input, longest), elements, activation)
@@ -132,6 +136,7 @@ def serving_demand(
 def transformer_activations(
     shape: TransformerShape, widths: Widths, batch: Any, sequence: Any, recompute: str, *, fused_attention: bool,
     dropout: Any = 0.0, tensor: Any = 1.0, sequence_shards: Any = 1.0, layers: Any = None,
+    again: frozenset[str] = frozenset(),
 ) -> Any:  # fmt: skip
     """Return the activations of all layers that the backward pass needs.
 
@@ -155,6 +160,8 @@ def transformer_activations(
         The same with sequence parallelism, else 1.
     layers : float, count
         Layers held at once; all by default.
+    again : frozenset of str
+        Parts of a layer that are done again, of :data:`MODULES`: what they write is not kept.
 
     Returns
     -------
@@ -164,15 +171,19 @@ def transformer_activations(
     held = shape.layers if layers is None else layers
     if recompute == "full":
         return held * recomputed_activation_bytes(rows, shape.hidden, widths.activation)
-    keeps_scores = recompute == "none" and not fused_attention
+    keeps_scores = not fused_attention and recompute == "none" and "attention" not in again
+    # The MLP keeps what its activation function reads and what the last matrix reads; done again, neither.
+    wide = 0.0 if "mlp" in again else shape.matrices if "activation" in again else shape.matrices + 1.0
+    norms = 2.0 if "norm" in again else shape.norm_passes + 2.0
     # Queries, keys and values, the input of the output projection, and compressed vectors.
     attention = (shape.heads + shape.kv_heads) * (shape.head_dim + shape.v_dim) + shape.kv_rank + shape.q_rank
-    # Inputs of the activation function and of the second matrix, on average over the layers.
-    mlp = (shape.matrices + 1.0) * (shape.dense_layers * shape.ffn + shape.expert_layers * shape.shared_ffn)
-    routed = shape.active * ((shape.matrices + 1.0) * shape.expert_ffn + shape.hidden) + shape.experts
+    # On average over the layers.
+    mlp = wide * (shape.dense_layers * shape.ffn + shape.expert_layers * shape.shared_ffn)
+    copies = 0.0 if "mlp" in again else shape.hidden
+    routed = shape.active * (wide * shape.expert_ffn + copies) + shape.experts
     one = layer_activation_bytes(
         tokens=rows,
-        replicated=(shape.norm_passes + 2.0) * shape.hidden,
+        replicated=norms * shape.hidden,
         sharded=attention + (mlp + shape.expert_layers * routed) / shape.layers,
         replicated_masks=2.0 * dropout * shape.hidden,
         pairs=shape.heads * rows * sequence if keeps_scores else 0.0,

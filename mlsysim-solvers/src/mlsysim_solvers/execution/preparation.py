@@ -68,7 +68,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         columns["pass_tokens"] = number(stack.pass_tokens)
     columns |= {
         "attention_ceiling": _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING),
-        "reread_ratio": _setting(settings, "kv_reread_ratio", 0.0) or cache_ratio(device),
+        "reread_ratio": _setting(settings, "kv_reread_ratio", 0.0) or cache_ratio(device, stack),
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
@@ -232,6 +232,7 @@ def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
     if isinstance(workload, Inference):
         return columns | ({"rate": number(workload.rate)} if workload.rate else {}) | denoising_columns(workload)
     columns["recompute"] = workload.recompute
+    columns["evaluates"] = workload.run.evaluation_samples > 0
     # The amount of a run is a column only where there is one, so that compute() never asks an array for its truth.
     return columns | {
         name: number(amount) for name, amount in (("tokens", workload.tokens), ("samples", workload.samples)) if amount

@@ -20,7 +20,7 @@ from ..formulas.gemm import output_tiles, tile_area
 __all__ = ["TileMenu", "menu_area", "tile_menu"]
 
 Tiles = tuple[tuple[float, float, float], ...]
-_LIMIT = 4096
+_LIMIT = 8192
 """Most rows of a table of areas; it bounds memory and changes no answer."""
 _MEMORY = 65536
 """Most shapes remembered one by one; it bounds memory and changes no answer."""
@@ -48,17 +48,25 @@ def menu_area(m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles,
     float or array, count
     """
     best: Any = None
+    deep = [(split, k >= split * SPLIT_DEPTH) for split in splits]
+    deep = [(split, enough) for split, enough in deep if _somewhere(enough)]
     for tile_m, tile_n, rate in tiles:
         count = output_tiles(m, n, batch, tile_m, tile_n)
         area = tile_area(count, processors, tile_m, tile_n, rate, 1.0, 0.0)
         best = area if best is None else minimum(best, area)
-        for split in splits:
-            allowed = (count < processors) & (k >= split * SPLIT_DEPTH)
-            if allowed is False:
-                continue
+        few = count < processors
+        if not (deep and _somewhere(few)):
+            # No row may divide: large products are never divided.
+            continue
+        for split, enough in deep:
             area = tile_area(count, processors, tile_m, tile_n, rate, split, SPLIT_PENALTY)
-            best = where(allowed, minimum(best, area), best)
+            best = where(few & enough, minimum(best, area), best)
     return best if best is not None else batch * n * m / processors
+
+
+def _somewhere(condition: Any) -> bool:
+    """Tell whether a condition holds in some row."""
+    return condition if type(condition) is bool else bool(condition.any())
 
 
 class _Table:
@@ -93,7 +101,7 @@ class TileMenu:
         Units that each run one tile at a time; nothing is remembered for an array.
     """
 
-    __slots__ = ("_areas", "_codes", "_tables", "processors", "step", "tiles")
+    __slots__ = ("_areas", "_codes", "_depths", "_tables", "processors", "step", "tiles")
 
     def __init__(self, tiles: Tiles, processors: Any) -> None:
         self.tiles = tiles
@@ -102,6 +110,7 @@ class TileMenu:
         self._areas: dict[tuple[float, float, float, float], float] = {}
         self._tables: dict[tuple[float, float, float], _Table] = {}
         self._codes: tuple[Any, ...] = (None,)
+        self._depths: tuple[Any, ...] = (None,)
 
     def area(self, m: Any, n: Any, k: Any, batch: Any) -> Any:
         """Return the area that the busiest processor works through.
@@ -125,6 +134,11 @@ class TileMenu:
                 pass
         elif type(n) is type(k) is type(batch) is type(self.processors) is float and self.tiles and is_array(m):
             return self._from_table(m, n, k, batch)
+        elif type(m) is type(n) is type(batch) is type(self.processors) is float and is_array(k):
+            return self._by_depth(m, n, k, batch)
+        for number in (m, n, k, batch):
+            if hasattr(number, "shared"):
+                return number.lifted(self.area, m, n, k, batch)
         return menu_area(m, n, k, batch, self.processors, self.tiles, SPLITS)
 
     def start(self) -> TileMenu:
@@ -135,7 +149,7 @@ class TileMenu:
         TileMenu
             Itself, with all its tables.
         """
-        self._codes = (None,)
+        self._codes = self._depths = (None,)
         return self
 
     def _remember(self, key: tuple[float, float, float, float]) -> float:
@@ -176,6 +190,17 @@ class TileMenu:
                     rows = max(rows, slack / (min(dearer) - least))
                 rows = max(rows, self.processors * tm / (batch * math.ceil(n / tn)))
         return math.ceil(rows / self.step) + 1.0
+
+    def _by_depth(self, m: float, n: float, k: Any, batch: float) -> Any:
+        """Return areas of products that differ in depth: it only says into how many parts they may be divided."""
+        import numpy as np
+
+        kept = self._depths
+        if kept[0] is not k:
+            parts = sum((k >= split * SPLIT_DEPTH).astype(np.intp) for split in SPLITS)
+            kept = self._depths = (k, parts)
+        depths = (0.0, *(split * SPLIT_DEPTH for split in SPLITS))
+        return np.array([self.area(m, n, depth, batch) for depth in depths]).take(kept[1])
 
     def _from_table(self, m: Any, n: float, k: float, batch: float) -> Any:
         import numpy as np

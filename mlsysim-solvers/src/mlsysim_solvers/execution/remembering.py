@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .engine import Settled
+from .engine import Settlement
 
 __all__ = ["remembered"]
 
@@ -23,10 +23,13 @@ _RATES = frozenset({
 _MOST = 256
 """Most tables kept; it bounds memory and changes no answer."""
 
-_kept: dict[tuple[Any, ...], tuple[list[Settled], tuple[Any, ...]]] = {}
+_chunks: dict[str, tuple[tuple[Any, ...], Settlement, tuple[Any, ...]]] = {}
+"""The table of the last chunk of a sweep, by part; one each, since arrays are large."""
+
+_kept: dict[tuple[Any, ...], tuple[Settlement, tuple[Any, ...]]] = {}
 
 
-def remembered(columns: Mapping[str, Any], part: str, build: Callable[[], list[Settled]]) -> list[Settled]:
+def remembered(columns: Mapping[str, Any], part: str, build: Callable[[], Settlement]) -> Settlement:
     """Return settled rows, from an earlier solve when nothing but rates differs.
 
     Parameters
@@ -40,22 +43,33 @@ def remembered(columns: Mapping[str, Any], part: str, build: Callable[[], list[S
 
     Returns
     -------
-    list of Settled
+    Settlement
     """
     key: list[Any] = [part]
     objects: list[Any] = []
+    shared: Any = None
     for name, value in columns.items():
         if name in _RATES:
             continue
         kind = type(value)
         if kind is float or kind is int or kind is bool:
             key.append(value)
-        elif isinstance(value, float) or hasattr(value, "dtype"):
+        elif hasattr(value, "dtype"):
+            from .arrays import keep_memory
+
+            keep_memory()
+            return build()
+        elif hasattr(value, "shared"):
+            key.append(value.values.tobytes())
+            shared = value.shared
+        elif isinstance(value, float):
             return build()
         else:
             key.append(id(value))
             objects.append(value)
     exact = tuple(key)
+    if shared is not None:
+        return _of_many(part, exact, tuple(objects), build, shared)
     found = _kept.get(exact)
     if found is None:
         if len(_kept) >= _MOST:
@@ -63,3 +77,19 @@ def remembered(columns: Mapping[str, Any], part: str, build: Callable[[], list[S
         # The objects are kept alive, so that no other one can take their identity.
         found = _kept[exact] = (build(), tuple(objects))
     return found[0]
+
+
+def _of_many(
+    part: str, key: tuple[Any, ...], objects: tuple[Any, ...], build: Callable[[], Settlement], shared: Any
+) -> Settlement:
+    """Return the table of a chunk of a sweep, from the chunk before when its rows have the same combinations."""
+    from .arrays import keep_memory
+    from .ranking import rebound
+
+    keep_memory()
+    found = _chunks.get(part)
+    if found is not None and found[0] == key:
+        return rebound(found[1], shared)
+    table = build()
+    _chunks[part] = (key, table, objects)
+    return table

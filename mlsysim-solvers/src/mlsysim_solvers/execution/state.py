@@ -9,10 +9,11 @@ from mlsysim.numeric import floor, is_array, maximum, minimum, where
 
 from ..formulas import parallel_constants as constants
 from ..formulas.memory import logits_bytes, workspace_bytes
+from ..formulas.recomputation import block_activation_bytes, group_activation_bytes, recomputed_share
 from .memory import Widths, transformer_activations
-from .schedule import Layout, in_flight_layers
+from .schedule import Layout, in_flight_layers, somewhere
 
-__all__ = ["Held", "Kept", "expert_ranks", "held", "kept_by_layer", "ranks_of", "stage_parameters"]
+__all__ = ["Held", "Kept", "expert_ranks", "held", "kept_by_layer", "ranks_of", "share_again", "stage_parameters"]
 
 
 class Held(NamedTuple):
@@ -98,7 +99,8 @@ def expert_ranks(layout: Layout, ranks: Any) -> Any:
 def _state(c: Mapping[str, Any], layout: Layout, dense: Any, experts: Any) -> tuple[Any, Any, Any]:
     """Bytes of weights, gradients and optimizer states."""
     zero, ranks = c["zero"], ranks_of(c, layout)
-    states = c["master_width"] + c["states"] * c["state_width"]
+    # What waits in host memory for the end of the step takes no device memory.
+    states = (c["master_width"] + c["states"] * c["state_width"]) * (1.0 - c["offload_optimizer"])
     whole, share = dense, dense / ranks
     if c["shape"].experts:
         whole, share = dense + experts, share + experts / expert_ranks(layout, ranks)
@@ -143,9 +145,15 @@ def kept_by_layer(c: Mapping[str, Any], layout: Layout) -> Kept:
         "fused_attention": features.fused_attention, "dropout": c["dropout"], "tensor": t, "sequence_shards": shards,
     }  # fmt: skip
     recompute, rows = c["recompute"], batch * sequence
-    products = recompute == "selective" and features.selective == "products"
+    again = c["again"] if recompute == "selective" else frozenset()
+    products = recompute == "selective" and features.selective == "products" and not again
     if recompute != "full" and not products:
-        return Kept(_layers_kept(c, rows, batch, kept, recompute), 0.0 * rows)
+        kept["again"] = again
+        each = _layers_kept(c, rows, batch, kept, recompute)
+        if "mlp" not in again:
+            return Kept(each, 0.0 * rows)
+        # While an MLP is done again, everything that it would keep is alive.
+        return Kept(each, _layers_kept(c, rows, batch, {**kept, "again": frozenset()}, recompute) - each)
     live = _layers_kept(c, rows, batch, kept, "none")
     if products:
         return Kept(workspace_bytes(rows / t, shape.hidden * 2.0 + 0.5 * _products(c), c["activation_width"]), live)
@@ -168,16 +176,22 @@ def _layers_kept(c: Mapping[str, Any], rows: Any, batch: Any, kept: Mapping[str,
     s = shape
     mlp = (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)) / s.layers
     less: Any = 0.0
+    again = kept.get("again", frozenset())
+    # Of what the MLP keeps: all, or without what its activation function writes, or nothing.
+    wide = 0.0 if "mlp" in again else s.matrices if "activation" in again else s.matrices + 1.0
+    norms = 0.0 if "norm" in again else s.norm_passes
     narrow = features.narrow_storage and c["narrow"]
     saved = c["activation_width"] - c["operand_width"] if narrow else 0.0
     if c["frozen"]:
         # Frozen weights have no gradients: inputs of the MLP's products are not needed again.
-        dropped = workspace_bytes(
-            rows, s.hidden / kept["sequence_shards"] + mlp / kept["tensor"], c["activation_width"]
+        entry, inner = (
+            minimum(norms, 1.0) * s.hidden / kept["sequence_shards"],
+            minimum(wide, 1.0) * mlp / kept["tensor"],
         )
-        less = dropped + saved * rows * (s.hidden / kept["sequence_shards"] + s.matrices * mlp / kept["tensor"])
+        less = workspace_bytes(rows, entry + inner, c["activation_width"])
+        less = less + saved * rows * (entry + maximum(wide - 1.0, 0.0) * mlp / kept["tensor"])
     elif narrow:
-        own = s.norm_passes * s.hidden / kept["sequence_shards"] + (s.matrices + 1.0) * mlp / kept["tensor"]
+        own = norms * s.hidden / kept["sequence_shards"] + wide * mlp / kept["tensor"]
         less = workspace_bytes(rows, own, saved)
     return whole - less
 
@@ -210,15 +224,13 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
         (layout.pipeline - 1.0, layout.last, where(one, both + none, tail + none), True),
     ]
     fuller = several & (layout.middle > layout.first)
-    if fuller.any() if is_array(fuller) else fuller:
+    if somewhere(fuller):
         # With as many layers the first stage holds more than the second: it has more in flight, and the embedding.
         stages.append((where(several, 1.0 + none, none), where(several, layout.middle, layout.first), none, False))
     fullest: Held | None = None
     largest: Any = None
-    usable = c["capacity"] * c["utilisation"]
     for rank, layers, end, ends in stages:
-        found, each = _stage(c, layout, kept, rank, layers, end, ends)
-        fits = floor((usable - (found.required - each * layout.micro)) / each)
+        found, fits = _stage(c, layout, kept, rank, layers, end, ends)
         largest = fits if largest is None else where(fits < largest, fits, largest)
         if fullest is None:
             fullest = found
@@ -232,7 +244,7 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
 def _stage(
     c: Mapping[str, Any], layout: Layout, kept: Kept, rank: Any, layers: Any, end: Any, ends: Any
 ) -> tuple[Held, Any]:
-    """Return what one stage holds, and how much of it each sample of a micro-batch takes."""
+    """Return what one stage holds, and the largest micro-batch that would fit."""
     shape = c["shape"]
     dense, experts = stage_parameters(c, layout, layers, end)
     if c["frozen"]:
@@ -243,28 +255,93 @@ def _stage(
         weights, gradients, optimizer = _state(c, layout, dense, experts)
     flight = in_flight_layers(c["schedule"], layout, rank, layers)
     if c["offload"]:
-        # One layer is on its way to host memory or back, and one computes.
-        flight = minimum(flight, 2.0)
-    activations = flight * kept.each + kept.live
+        # Of the layers that wait in host memory one is on its way there or back, and one computes.
+        away = recomputed_share(layers, c["offload_layers"]) * flight
+        flight = flight - away + minimum(away, 2.0)
+    waiting, live = _waiting(c, kept, flight, layers)
     rows = layout.micro * c["sequence"] / layout.context
     # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
     width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]
     logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, shape.vocab if shape.head else 0.0, width)
-    gathered: Any = 0.0 * activations
-    if c["zero"] == 3:
-        each = c["layer_parameters"] / layout.tensor + c["expert_parameters"] / where(
-            layout.expert > 1.0, layout.expert, layout.tensor
+    gathered, ends_once = _gathered(c, layout, dense)
+    reserve = c["reserve"] + 0.0 * live
+    state = weights + gradients + optimizer + reserve
+    free = c["capacity"] * c["utilisation"] - state
+    if not c["features"].planned_memory:
+        gathered = gathered + ends_once
+        largest = _whole(free - gathered, waiting + live + logits, layout)
+    else:
+        # The loss and the layers are phases of one plan: what only one of them needs shares memory with the other.
+        layer, loss = (
+            _whole(free - gathered, waiting + live, layout),
+            _whole(free - ends_once, waiting + logits, layout),
         )
-        gathered = constants.LIVE_LAYERS * workspace_bytes(1.0, each, c["gathered_width"] + c["sent_width"])
-        ends_once = (c["first_parameters"] + (0.0 if c["tied"] else c["last_parameters"])) / layout.tensor
-        gathered = gathered + ends_once * c["gathered_width"]
-        if not c["reshard"]:
-            gathered = gathered + dense * c["gathered_width"]
-    reserve = c["reserve"] + 0.0 * activations
-    required = weights + gradients + optimizer + activations + logits + gathered + reserve
-    return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), (
-        activations + logits
-    ) / layout.micro
+        largest = minimum(layer, loss)
+        late = logits + ends_once > live + gathered
+        live, logits = where(late, 0.0 * live, live), where(late, logits, 0.0 * logits)
+        gathered = where(late, ends_once, gathered)
+    activations = waiting + live
+    required = state + activations + logits + gathered
+    return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), largest
+
+
+def _whole(free: Any, taken: Any, layout: Layout) -> Any:
+    """Return how many samples of a micro-batch fit, each of which takes its share of what all take."""
+    return floor(free / (taken / layout.micro))
+
+
+def share_again(c: Mapping[str, Any], layers: Any) -> Any:
+    """Return the share of a stage's layers in which recomputation takes place.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layers : float or array, count
+        Layers of the stage.
+
+    Returns
+    -------
+    float or array, ratio
+        Below 1 only where some layers are recomputed whole and others not at all.
+    """
+    if c["recompute"] != "full" or c["recompute_method"] != "block":
+        return 1.0
+    return recomputed_share(layers, c["recompute_layers"])
+
+
+def _waiting(c: Mapping[str, Any], kept: Kept, flight: Any, layers: Any) -> tuple[Any, Any]:
+    """Return what waits for the backward pass, and what is alive beside it while layers are done again."""
+    count = c["recompute_layers"]
+    if c["recompute"] != "full":
+        return flight * kept.each, kept.live
+    if c["recompute_method"] == "uniform":
+        return group_activation_bytes(flight, count, kept.each), count * kept.live
+    return block_activation_bytes(flight, recomputed_share(layers, count), kept.live, kept.each), kept.live
+
+
+def _gathered(c: Mapping[str, Any], layout: Layout, dense: Any) -> tuple[Any, Any]:
+    """Return the parameters that fully sharded training gathers for layers, and for both ends of the model."""
+    none = 0.0 * dense
+    if c["zero"] != 3:
+        return none, none
+    spread = where(layout.expert > 1.0, layout.expert, layout.tensor)
+    experts = c["expert_parameters"] / spread
+    first, last = c["first_parameters"] / layout.tensor, 0.0 if c["tied"] else c["last_parameters"] / layout.tensor
+    both = c["gathered_width"] + c["sent_width"]
+    if c["features"].planned_memory:
+        s = c["shape"]
+        # The largest weight of a layer; experts lie together in one.
+        wide = maximum(s.ffn if s.dense_layers else 0.0, (s.heads + 2.0 * s.kv_heads) * s.head_dim)
+        each = maximum(s.hidden * wide / layout.tensor, experts / (s.matrices + 1.0))
+        ends = maximum(first, last) * both
+    else:
+        each = c["layer_parameters"] / layout.tensor + experts
+        ends = (first + last) * c["gathered_width"]
+    gathered = constants.LIVE_LAYERS * workspace_bytes(1.0, each, both) + none
+    if not c["reshard"]:
+        gathered = gathered + dense * c["gathered_width"]
+    return gathered, ends + none
 
 
 def adapter_parameters(c: Mapping[str, Any], layout: Layout, layers: Any) -> Any:

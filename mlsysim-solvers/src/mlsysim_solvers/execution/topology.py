@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import where
+from mlsysim.numeric import exp, log, minimum, where
 
 from ..formulas.collectives import bus_rate, domain_members, node_count, torus_rate
 
@@ -49,6 +49,16 @@ class Network(NamedTuple):
         Links of a device and dimensions of a torus; None for switches.
     ways : tuple of Way
         Protocols, of which each collective takes the fastest.
+    pod : float, count, or None
+        Devices below the narrowest tier between domains; None where no tier is narrower than the interfaces.
+    crossing : float or array, B/s, or None
+        What a device keeps of its rate where all send through that tier at once.
+    far_step : float, s, or None
+        Time of one hop through that tier, where it joins distant sites; None where it is a hop like others.
+    chips : float, count, or None
+        Devices of the torus that the job has.
+    wrap : float, count, or None
+        Fewest members along a dimension of a torus that close a ring; None where all do.
     """
 
     domain: Any
@@ -58,6 +68,11 @@ class Network(NamedTuple):
     inner_links: Any
     dimensions: Any
     ways: tuple[Way, ...]
+    pod: Any = None
+    crossing: Any = None
+    far_step: Any = None
+    chips: Any = None
+    wrap: Any = None
 
 
 class Group(NamedTuple):
@@ -71,6 +86,12 @@ class Group(NamedTuple):
         Rate of its rings.
     inner, outer : float or array, B/s
         Rates of one device inside and between domains.
+    within : float or array, count, or None
+        Members below the narrowest tier together; None where no tier is narrower.
+    crossing : float or array, B/s, or None
+        Rate of one device through that tier where all send at once.
+    side, closed : float or array, count and ratio, or None
+        Members along a dimension of a torus, and 1 where they close a ring, else one half; None elsewhere.
     """
 
     size: Any
@@ -79,6 +100,10 @@ class Group(NamedTuple):
     rate: Any
     inner: Any
     outer: Any
+    within: Any = None
+    crossing: Any = None
+    side: Any = None
+    closed: Any = None
 
 
 def network_of(columns: Mapping[str, Any]) -> Network:
@@ -100,7 +125,8 @@ def network_of(columns: Mapping[str, Any]) -> Network:
     )
     return Network(
         c["domain"], c["inner_rate"], c["outer_rate"], c.get("reduced_rate"), c.get("torus_links"),
-        c.get("torus_dimensions"), ways,
+        c.get("torus_dimensions"), ways, c.get("pod"), c.get("crossing_rate"), c.get("far_step"),
+        c.get("torus_members"), c.get("torus_wrap"),
     )  # fmt: skip
 
 
@@ -142,14 +168,31 @@ def group_of(network: Network, size: Any, stride: Any) -> Group:
     """
     members = domain_members(size, stride, network.domain)
     nodes = node_count(size, members)
-    inner = network.inner
+    inner, side, closed = network.inner, None, None
     if network.dimensions is not None:
-        inner = torus_rate(
-            network.inner_links,
-            inner,
-            where(members > 1.0, members, 2.0 * members / members),
-            network.domain,
-            network.dimensions,
-        )
-    rate = where(nodes > 1.0, bus_rate(inner, network.outer, members), inner * (size / size))
-    return Group(size, members, nodes, rate, inner, network.outer)
+        inner, side, closed = _on_torus(network, members)
+    outer = network.outer
+    if network.pod is None:
+        rate = where(nodes > 1.0, bus_rate(inner, outer, members), inner * (size / size))
+        return Group(size, members, nodes, rate, inner, outer, side=side, closed=closed)
+    # Of the members below the narrowest tier one passes a ring, or a message, on through it for all.
+    within = domain_members(size, stride, network.pod)
+    passing = where(size > within, bus_rate(outer, network.crossing, within), outer * (size / size))
+    rate = bus_rate(inner, outer, members)
+    rate = where(size > within, minimum(rate, within * network.crossing), rate)
+    rate = where(nodes > 1.0, rate, inner * (size / size))
+    return Group(size, members, nodes, rate, inner, passing, within, network.crossing, side, closed)
+
+
+def _on_torus(network: Network, members: Any) -> tuple[Any, Any, Any]:
+    """Return the rate of rings on a torus, the members along a dimension, and whether they close a ring."""
+    several = where(members > 1.0, members, 2.0 * members / members)
+    chips = network.domain if network.chips is None else network.chips
+    rate = torus_rate(network.inner_links, network.inner, several, chips, network.dimensions)
+    used = rate * network.dimensions / (network.inner * network.inner_links)
+    side = exp(log(several) / used)
+    if network.wrap is None:
+        return rate, side, 1.0
+    # A line sends as much as a ring only from its middle: its ends have one link.
+    closed = where(side > network.wrap - 0.5, 1.0 + 0.0 * side, 0.5 + 0.0 * side)
+    return rate * closed, side, closed

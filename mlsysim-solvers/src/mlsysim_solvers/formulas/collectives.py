@@ -8,8 +8,9 @@ from mlsysim.formula import formula
 from mlsysim.numeric import log, maximum, minimum
 
 __all__ = [
-    "bus_rate", "domain_members", "exchange_time", "gathered_bytes", "hop_latency", "node_count", "oversubscribed_rate",
-    "point_to_point_time", "ring_hops", "ring_time", "torus_rate", "transfer_time", "tree_latency",
+    "bus_rate", "crossing_time", "domain_members", "exchange_time", "gathered_bytes", "hop_latency", "node_count",
+    "oversubscribed_rate", "point_to_point_time", "ring_hops", "ring_time", "torus_exchange_time", "torus_rate",
+    "transfer_time", "tree_latency",
 ]  # fmt: skip
 
 
@@ -258,6 +259,55 @@ def exchange_time(volume: Any, size: Any, members: Any, inner: Any, outer: Any) 
     near = volume * ((members - 1.0) / size) / inner
     far = volume * ((size - members) / size) / outer
     return maximum(near, far)
+
+
+@formula("s", volume="B", size="1", within="1", rate="B/s")
+def crossing_time(volume: Any, size: Any, within: Any, rate: Any) -> Any:
+    """Return the time that the bytes of an all-to-all take through the narrowest tier of a network.
+
+    Parameters
+    ----------
+    volume : float or array, B
+        What one member holds.
+    size, within : float or array, count
+        Members of the group, and those below the narrowest tier together.
+    rate : float or array, B/s
+        What a device keeps of its rate where all send through that tier at once.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    V (n - p)/n / B_tier: the share of the bytes whose destination lies beyond; their number over the bisection is
+    the same, because every device below the tier sends as much.
+    """
+    return volume * ((size - within) / size) / rate
+
+
+@formula("s", volume="B", longest="1", rate="B/s")
+def torus_exchange_time(volume: Any, longest: Any, rate: Any) -> Any:
+    """Return the time that the bytes of an all-to-all take through the bisection of a torus.
+
+    Parameters
+    ----------
+    volume : float or array, B
+        What one member holds.
+    longest : float or array, count
+        Members along the longest dimension.
+    rate : float or array, B/s
+        Rate of one link, one way.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    V k / (8 B): half of the N members send half of their bytes over the cut, N V / 4, which 2 N / k links cross.
+    """
+    return volume * longest / (8.0 * rate)
 
 
 @formula("s", volume="B", rate="B/s", latency="s")

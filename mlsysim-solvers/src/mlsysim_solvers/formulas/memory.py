@@ -16,7 +16,6 @@ __all__ = [
     "kv_cache_bytes",
     "layer_activation_bytes",
     "logits_bytes",
-    "recomputed_activation_bytes",
     "usable_memory",
     "weight_bytes",
     "workspace_bytes",
@@ -284,34 +283,6 @@ def layer_activation_bytes(
     whole = tokens * ((replicated * width + replicated_masks * mask_width) / sequence_shards)
     divided = tokens * ((sharded * width + statistics * statistic_width) / tensor)
     return whole + divided + pairs * ((pair_elements * width + pair_masks * mask_width) / tensor)
-
-
-@formula("B", tokens="1", hidden="1", width="B")
-def recomputed_activation_bytes(tokens: Any, hidden: Any, width: Any) -> Any:
-    """Return what one layer keeps when it is recomputed whole: its input.
-
-    Parameters
-    ----------
-    tokens : float or array, count
-        Tokens of a micro-batch.
-    hidden : float, count
-        Width of the model.
-    width : float, B
-        Bytes per element.
-
-    Returns
-    -------
-    float or array, B
-
-    Notes
-    -----
-    s b h w: 2 s b h in 16 bits.
-
-    References
-    ----------
-    Korthikanti et al. 2022, arXiv:2205.05198.
-    """
-    return width * hidden * tokens
 
 
 @formula("1", layers="1", stages="1", interleave="1")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import minimum
+from mlsysim.numeric import maximum, minimum
 
-__all__ = ["exposed_time", "slowed_time", "together_time"]
+__all__ = ["exposed_time", "free_window", "slowed_time", "together_time"]
 
 
 @formula("s", compute="s", communication="s", hidden="1")
@@ -52,6 +52,29 @@ def exposed_time(compute: Any, communication: Any, hidden: Any) -> Any:
     M - o min(C, M).
     """
     return communication - hidden * minimum(compute, communication)
+
+
+@formula("s", window="s", busy="s")
+def free_window(window: Any, busy: Any) -> Any:
+    """Return how long links are free during a window in which other communication uses them too.
+
+    Parameters
+    ----------
+    window : float or array, s
+        Time of what runs meanwhile: computation, and communication that it does not hide.
+    busy : float or array, s
+        How long the same links carry something else in that time.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    max(W - b, 0). What hides in no more than that leaves a window of at least b + M, the time in which the links
+    carry all bytes at their full rate.
+    """
+    return maximum(window - busy, 0.0 * window)
 
 
 @formula("s", compute="s", communication="s", hidden="1", occupancy="1")

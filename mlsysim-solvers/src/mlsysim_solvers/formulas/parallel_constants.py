@@ -8,6 +8,7 @@ __all__ = [
     "BUCKET_PER_RANK",
     "COMMUNICATION_LOG_SD",
     "DRAGONFLY_SHARE",
+    "EXPERT_LAUNCHES",
     "FEWEST_PROCESSORS",
     "HIDDEN_CONTEXT",
     "HIDDEN_DATA",
@@ -16,6 +17,7 @@ __all__ = [
     "HIDDEN_PIPELINE",
     "HIDDEN_TENSOR",
     "HOST_RATE",
+    "HOST_SHARE",
     "IMBALANCE",
     "INNER_OCCUPANCY",
     "INNER_SHARE",
@@ -76,8 +78,11 @@ OUTER_OCCUPANCY = 0.02
 """The same through network interfaces."""
 
 HOST_RATE = 25e9
-"""Rate at which a device moves activations to and from host memory, B/s. Estimate, range 15e9 to 50e9: a 16-lane
-PCIe 4 link copies at about 26 GB/s one way."""
+"""Rate at which a device copies to and from host memory where the node names no link, B/s. Estimate, range 15e9 to
+50e9: a 16-lane PCIe 4 link copies at about 26 GB/s one way."""
+
+HOST_SHARE = 0.8
+"""Rate of such copies over the line rate of the link, one way. Estimate, range 0.6 to 0.9."""
 
 HIDDEN_OFFLOAD = 0.9
 """Share of those copies that hides behind computation. Estimate, range 0.7 to 1."""
@@ -93,6 +98,11 @@ of thumb: processors of graphics chips number tens to hundreds, systolic arrays 
 LIVE_LAYERS = 2.0
 """Layers whose gathered parameters are alive at once in fully sharded training: the one that computes and the
 one that is fetched. Estimate, range 1 to 3."""
+
+EXPERT_LAUNCHES = 8.0
+"""Kernels whose un-hidden time one product of one expert takes where no graph is replayed: the host waits for the
+router and cannot run ahead, so every launch counts in full, of quantisation, transposition and product. Estimate,
+range 4 to 15, chosen with the residuals of mixtures on three devices in view; 1 with graphs."""
 
 DRAGONFLY_SHARE = 0.7
 """Share of the interface rate that traffic across groups of a dragonfly keeps. Estimate, range 0.5 to 1."""

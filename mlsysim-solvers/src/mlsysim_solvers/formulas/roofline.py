@@ -19,6 +19,7 @@ __all__ = [
     "kernel_time",
     "memory_time",
     "operator_time",
+    "replayed_time",
     "special_rate",
     "special_time",
     "utilisation",
@@ -302,6 +303,28 @@ def bound_factor(a: Any, b: Any, c: Any) -> Any:
     """
     low, high = minimum(a, b), maximum(a, b)
     return maximum(high, c) / maximum(low, minimum(high, c))
+
+
+@formula("s", overhead="s", share="1")
+def replayed_time(overhead: Any, share: Any) -> Any:
+    """Return the time per kernel that nothing hides when a captured graph is replayed.
+
+    Parameters
+    ----------
+    overhead : float or array, s
+        The same for a kernel that the host launches.
+    share : float, ratio
+        What of it passes on the device.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    t_g = s t_k.
+    """
+    return share * overhead
 
 
 @formula("1", flops="FLOP", time="s", peak="FLOP/s")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import minimum
+from mlsysim.numeric import ceil, minimum
 
-__all__ = ["busy_share", "output_rate", "request_latency", "sample_rate"]
+__all__ = ["busy_share", "output_rate", "pipelined_time", "request_latency", "sample_rate", "stage_share"]
 
 
 @formula("s", prefill="s", step="s", output="1")
@@ -103,3 +103,49 @@ def busy_share(rate: Any, throughput: Any) -> Any:
     rho = min(1, lambda / X).
     """
     return minimum(1.0, rate / throughput)
+
+
+@formula("1", layers="1", stages="1")
+def stage_share(layers: Any, stages: Any) -> Any:
+    """Return the share of the layers that the fullest stage of a pipeline has.
+
+    Parameters
+    ----------
+    layers, stages : float or array, count
+        Layers of the model and stages.
+
+    Returns
+    -------
+    float or array, ratio
+
+    Notes
+    -----
+    ceil(L / p) / L.
+    """
+    return ceil(layers / stages) / layers
+
+
+@formula("s", whole="s", slowest="s", pieces="1")
+def pipelined_time(whole: Any, slowest: Any, pieces: Any) -> Any:
+    """Return how long several pieces of work take through the stages of a pipeline, one behind the other.
+
+    Parameters
+    ----------
+    whole, slowest : float or array, s
+        One piece through all stages, and through the slowest.
+    pieces : float or array, count
+        How many.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    t = t_all + (m - 1) t_slowest: a single piece gains nothing from several stages.
+
+    References
+    ----------
+    Huang et al. 2019, GPipe, arXiv:1811.06965, section 2.3: the bubble of p stages and m pieces.
+    """
+    return whole + (pieces - 1.0) * slowest

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["megatron_iteration_flops", "run_steps", "run_time", "training_token_rate"]
+__all__ = ["active_share", "megatron_iteration_flops", "run_steps", "run_time", "training_token_rate"]
 
 
 @formula(
@@ -113,3 +113,29 @@ def training_token_rate(batch: Any, sequence: Any, step: Any) -> Any:
     X = b s / t.
     """
     return batch * sequence / step
+
+
+@formula("1", active="s", step="s")
+def active_share(active: Any, step: Any) -> Any:
+    """Return the share of a step in which a device computes.
+
+    Parameters
+    ----------
+    active : float or array, s
+        Computation, recomputation and the optimizer.
+    step : float or array, s
+        Time of the step; what is left waits for messages or for other devices.
+
+    Returns
+    -------
+    float or array, ratio
+
+    Notes
+    -----
+    a = t_active / t.
+
+    References
+    ----------
+    arXiv:2508.14318, abstract: phases of computation need much more power than phases of communication.
+    """
+    return active / step

@@ -41,7 +41,7 @@ class Abilities(NamedTuple):
         Bandwidth of the last-level cache over that of memory, for kernels that do not share keys and values.
     pass_tokens : float, token, or None
         Most tokens of one pass over prompts; None for one pass whatever their number.
-    expands_weights : bool
+    expands_weights, staged_softmax : bool
         As in the stack's features.
     """
 
@@ -51,6 +51,7 @@ class Abilities(NamedTuple):
     reread_ratio: Any
     pass_tokens: Any = None
     expands_weights: bool = False
+    staged_softmax: bool = False
 
 
 def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
@@ -131,7 +132,7 @@ def attention_over_sequence(
             if abilities.fused_attention:
                 table.append(_fused(shape, formats, count, batch, sequence, pairs))
             else:
-                table += _unfused(shape, formats, count, batch, sequence, flops, abilities.pass_tokens)
+                table += _unfused(shape, formats, count, batch, sequence, flops, abilities)
     return table
 
 
@@ -150,9 +151,13 @@ def _fused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, se
 
 
 def _unfused(
-    shape: TransformerShape, formats: Formats, count: Any, batch: Any, sequence: Any, flops: Any, pass_tokens: Any
-) -> Table:  # fmt: skip
-    """Scores are computed in full, written, normalised and read again; a pass sees what came before it."""
+    shape: TransformerShape, formats: Formats, count: Any, batch: Any, sequence: Any, flops: Any, abilities: Abilities
+) -> Table:
+    """Scores are computed in full, written, normalised and read again; a pass sees what came before it.
+
+    A softmax in one kernel reads and writes them once. Step by step, five kernels read them, and three write them.
+    """
+    pass_tokens = abilities.pass_tokens
     products = batch * shape.heads
     width = formats.activation
     rows = seen = sequence
@@ -168,7 +173,8 @@ def _unfused(
         "attention values", "gemm", count, rows, shape.v_dim, seen, products, 0.5 * flops,
         0.0, matmul_activation_bytes(rows, 2.0 * shape.v_dim, seen, products, width, width),
     )  # fmt: skip
-    softmax = stream("softmax", count, stream_bytes(products * rows, 2.0 * seen, width))
+    passes, kernels = (8.0, 5.0) if abilities.staged_softmax else (2.0, 1.0)
+    softmax = stream("softmax", count, stream_bytes(products * rows, passes * seen, width), kernels)
     return [scores, softmax, values]
 
 

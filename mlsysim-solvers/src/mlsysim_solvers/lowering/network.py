@@ -77,6 +77,9 @@ class NetworkShape(NamedTuple):
         Elements of tables that one sample reads, and the number of tables.
     pooled : float
         Elements written by look-ups.
+    windows, windowed : float
+        Elements read and written to gather the windows of all convolutions that see more than one pixel at a
+        time, and the number of these.
     """
 
     parameters: Any
@@ -95,6 +98,8 @@ class NetworkShape(NamedTuple):
     gathered: Any
     gathers: Any
     pooled: Any
+    windows: Any
+    windowed: Any
 
 
 def _matrix_row(op: Op) -> NetworkRow:
@@ -111,6 +116,11 @@ def _matrix_row(op: Op) -> NetworkRow:
         f"{op.kind} {depth}x{columns}", kind, 1.0, number(op.out_height), number(op.out_width), number(columns),
         number(depth), number(op.groups), number(op.macs), number(op.inputs + op.outputs),
     )  # fmt: skip
+
+
+def _windows(op: Op) -> int:
+    """Count the elements of the matrix whose rows are the windows of a convolution."""
+    return op.in_channels * op.kernel[0] * op.kernel[1] * op.out_height * op.out_width
 
 
 def _is_normed(op: Op) -> bool:
@@ -142,6 +152,7 @@ def network_shape(network: Network) -> NetworkShape:
     attending = [op for op in ops if op.kind == "attention"]
     tables = [op for op in ops if op.kind == "lookup"]
     moving = [op for op in ops if op.kind in ("pool", "add", "scale", "norm", "move")]
+    sliding = [op for op in ops if op.kind == "conv" and op.kernel != (1, 1)]
     merged: dict[NetworkRow, float] = {}
     for op in [*weighted, *attending]:
         row = _matrix_row(op)
@@ -165,12 +176,14 @@ def network_shape(network: Network) -> NetworkShape:
         gathered=number(sum(op.inputs for op in tables)),
         gathers=number(len(tables)),
         pooled=number(sum(op.outputs for op in tables)),
+        windows=number(sum(op.inputs + _windows(op) for op in sliding)),
+        windowed=number(len(sliding)),
     )
 
 
 def lower_network(
     shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False,
-    fused_attention: bool = True, cache: Any = 0.0, reread_ratio: Any = 1.0,
+    fused_attention: bool = True, cache: Any = 0.0, reread_ratio: Any = 1.0, gathers: bool = False,
 ) -> Table:  # fmt: skip
     """Return one pass over a batch.
 
@@ -192,6 +205,9 @@ def lower_network(
         Last-level cache: what fits it is not read from memory again.
     reread_ratio : float, ratio
         Bandwidth of that cache over that of memory.
+    gathers : bool
+        Whether convolutions copy the windows of their input into a matrix first: the map is read and the matrix
+        written, and the product reads the matrix.
 
     Returns
     -------
@@ -202,13 +218,35 @@ def lower_network(
     for name, kind, count, height, width, n, k, groups, macs, elements in shape.rows:
         flops = conv_flops(batch, macs, flop_per_mac)
         rows = conv_rows(batch, height, width)
-        moved = missed_bytes(conv_bytes(batch, elements, activation), cache, reread_ratio)
+        # A product of gathered windows reads their matrix, not the map.
+        own = groups * (k + n) * height * width if gathers and kind == "conv" else elements
+        moved = missed_bytes(conv_bytes(batch, own, activation), cache, reread_ratio)
         if kind == "attention":
             row = Operator(name, kind, count, rows, 1.0, 1.0, batch * groups, flops, 0.0, moved, work=flops)
             table.append(row)
             continue
         weights = matmul_weight_bytes(n, k, groups, formats.weight)
         table.append(Operator(name, kind, count, rows, n, k, groups, flops, weights, moved, 0.0, 1.0, flops))
+    table.append(_moving(shape, batch, activation, fused=fused, training=training, fused_attention=fused_attention))
+    if gathers and shape.windowed:
+        table.append(
+            stream("windows of convolutions", ONCE, conv_bytes(batch, shape.windows, activation), shape.windowed)
+        )
+    if shape.gathers:
+        read, written = (
+            lookup_bytes(batch, shape.gathered, formats.weight, 0.0),
+            conv_bytes(batch, shape.pooled, activation),
+        )
+        # One kernel reads all tables where operators are fused.
+        kernels = 1.0 if fused else shape.gathers
+        table.append(stream("embedding tables", ONCE, read + written, kernels, kind="lookup"))
+    return table
+
+
+def _moving(
+    shape: NetworkShape, batch: Any, activation: Any, *, fused: bool, training: bool, fused_attention: bool
+) -> Operator:
+    """Return norms, activations, pools and shortcuts of a pass, in one row."""
     # An activation reads and writes; a batch norm reads twice, for statistics and values, and writes.
     elements, kernels = shape.moved, shape.moving_kernels
     if fused and not training:
@@ -223,13 +261,4 @@ def lower_network(
         elements = elements + 4.0 * shape.scores
     if training:
         elements, kernels = elements + 3.0 * shape.normed_outputs, kernels + 2.0 * shape.weighted
-    table.append(stream("norms, activations and pools", ONCE, conv_bytes(batch, elements, activation), kernels))
-    if shape.gathers:
-        read, written = (
-            lookup_bytes(batch, shape.gathered, formats.weight, 0.0),
-            conv_bytes(batch, shape.pooled, activation),
-        )
-        # One kernel reads all tables where operators are fused.
-        kernels = 1.0 if fused else shape.gathers
-        table.append(stream("embedding tables", ONCE, read + written, kernels, kind="lookup"))
-    return table
+    return stream("norms, activations and pools", ONCE, conv_bytes(batch, elements, activation), kernels)

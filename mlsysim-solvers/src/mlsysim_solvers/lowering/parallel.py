@@ -27,6 +27,8 @@ class Division(NamedTuple):
         Whether norms are divided over the tensor-parallel group too.
     grouped : float, ratio
         Rate of experts' products over that of single ones.
+    launches : float, count
+        Kernels whose un-hidden time one product of one expert takes.
     """
 
     tensor: Any
@@ -34,6 +36,7 @@ class Division(NamedTuple):
     expert: Any
     sequence: bool
     grouped: Any = 1.0
+    launches: Any = 1.0
 
     @property
     def shards(self) -> Any:
@@ -74,7 +77,7 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
 
 def forward(
     shape: TransformerShape, formats: Formats, abilities: Abilities, division: Division, batch: Any, sequence: Any, *,
-    narrow: bool,
+    narrow: bool, frozen: bool = False,
 ) -> Table:  # fmt: skip
     """Return the forward pass of all layers on one device.
 
@@ -92,6 +95,8 @@ def forward(
         Sequences of a micro-batch, and tokens of each before they are divided.
     narrow : bool
         Whether products run in fewer bits than activations are kept in.
+    frozen : bool
+        Whether no gradients of weights follow.
 
     Returns
     -------
@@ -104,10 +109,12 @@ def forward(
     table = forward_layers(own, formats, abilities, part, sequence, rows)
     if division.sequence:
         table = [_spread(row, division.tensor) for row in table]
+    if abilities.fused_elementwise:
+        table = _activations(table, own, formats, rows)
     if shape.expert_layers:
-        table = _local_experts(table, own, formats, division, rows, fused=abilities.fused_elementwise)
+        table = _local_experts(table, own, formats, division, rows)
     if narrow:
-        table = table + casts(table, formats)
+        table = table + casts(table, formats, 1.0 if frozen else 2.0)
     return table
 
 
@@ -118,9 +125,27 @@ def _spread(row: Operator, shards: Any) -> Operator:
     return row
 
 
-def _local_experts(
-    table: Table, shape: TransformerShape, formats: Formats, division: Division, rows: Any, *, fused: bool
-) -> Table:
+def _activations(table: Table, shape: TransformerShape, formats: Formats, rows: Any) -> Table:
+    """Return a pass that keeps what enters the activation functions, which the gradients need.
+
+    A product's epilogue swallows it without a backward pass; here it is written, the kernel of the activation
+    function reads it, and the next product reads what that kernel writes.
+    """
+    found: Table = []
+    for row in table:
+        if row.name not in ("MLP up", "experts up"):
+            found.append(row)
+            continue
+        up, width = row.n, row.n / shape.matrices
+        more = stream_bytes(row.m * row.batch, up - width, formats.activation)
+        each = shape.active if row.name == "experts up" else 1.0
+        traffic = stream_bytes(rows, each * (up + width), formats.activation)
+        found.append(row._replace(activation_bytes=row.activation_bytes + more))
+        found.append(stream(f"{row.name}: activation", row.count, traffic))
+    return found
+
+
+def _local_experts(table: Table, shape: TransformerShape, formats: Formats, division: Division, rows: Any) -> Table:
     """Replace the experts by those of one device, which receive tokens from the whole expert-parallel group."""
     e = division.expert
     tokens = where(e > 1.0, rows / division.tensor, rows + 0.0 * e)
@@ -128,17 +153,16 @@ def _local_experts(
     each = rows_per_expert(tokens, shape.active, reached)
     count, width, up = shape.expert_layers, shape.expert_ffn, shape.matrices * shape.expert_ffn
     own = {
-        "experts up": gemm("experts up", count, each, up, shape.hidden, formats, reached, out=width if fused else up,
-                           kind="grouped_gemm"),
+        "experts up": gemm("experts up", count, each, up, shape.hidden, formats, reached, kind="grouped_gemm"),
         "experts down": gemm("experts down", count, each, shape.hidden, width, formats, reached, kind="grouped_gemm"),
     }  # fmt: skip
     # Each local expert is a product of its own, slower than one large product.
-    local = shape.experts / e
+    local = division.launches * (shape.experts / e)
     own = {name: row._replace(count=count / division.grouped, kernels=local) for name, row in own.items()}
     return [own.get(row.name, row) for row in table]
 
 
-def casts(table: Table, formats: Formats) -> Table:
+def casts(table: Table, formats: Formats, layouts: float = 2.0) -> Table:
     """Return the quantisation of what enters matrix products in fewer bits than activations are kept in.
 
     Parameters
@@ -147,13 +171,15 @@ def casts(table: Table, formats: Formats) -> Table:
         Forward pass.
     formats : Formats
         Number formats.
+    layouts : float, count
+        Layouts in which an operand is written, one for each product that uses it: 1 where weights are frozen.
 
     Returns
     -------
     list of Operator
-        Each left operand is read once and written in two layouts, one for each pass that uses it.
+        Each left operand is read once and written in every layout.
     """
-    width = formats.activation + 2.0 * formats.operand
+    width = formats.activation + layouts * formats.operand
     found: Table = []
     for row in table:
         if row.kind in ("gemm", "grouped_gemm") and row.weight_bytes is not None and row.name != "router":
@@ -234,7 +260,9 @@ def dropouts(
     """
     rows = batch / division.context * sequence
     table = [
-        stream("dropout masks", shape.layers, stream_bytes(rows / division.shards, 2.0 * shape.hidden, mask * share))
+        stream(
+            "dropout masks", shape.layers, stream_bytes(rows / division.shards, 2.0 * shape.hidden, mask * share), share
+        )
     ]
     if scores:
         pairs = rows * sequence * (shape.heads / division.tensor)

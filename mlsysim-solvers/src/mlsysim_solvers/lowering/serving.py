@@ -7,11 +7,12 @@ from typing import Any
 from .attention import Abilities
 from .operators import Formats, Table
 from .pair import PairShape, pair_decode, pair_prefill
+from .parallel import Division, divided
 from .shape import TransformerShape
 from .state_space import StateShape, state_decode, state_prefill
 from .transformer import decode, prefill
 
-__all__ = ["Generator", "first_pass", "next_token"]
+__all__ = ["Generator", "first_pass", "next_token", "sharded", "stage"]
 
 Generator = TransformerShape | PairShape | StateShape
 """Shapes that generate text."""
@@ -68,3 +69,66 @@ def next_token(
     """
     table: Table = _DECODE[type(shape)](shape, formats, abilities, batch, input, output)
     return table
+
+
+def sharded(shape: TransformerShape, tensor: Any) -> TransformerShape:
+    """Return the part of every layer that one device of a tensor-parallel group holds and computes.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    tensor : float or array, count
+        Devices of the group.
+
+    Returns
+    -------
+    TransformerShape
+        Heads, MLP columns, experts' columns and vocabulary divided; key-value heads and their cache divided, and
+        copied where the group has more devices than the model has key-value heads; compressed keys and values
+        (latent attention), norms and routers copied.
+
+    References
+    ----------
+    Shoeybi et al. 2019, Megatron-LM, arXiv:1909.08053, section 3.
+    """
+    own = divided(shape, Division(tensor, 1.0, 1.0, sequence=False))
+    # What element-wise operators move is the hidden vector, which all devices have whole, and heads.
+    whole = (2.0 * shape.norm_passes + 6.0) * shape.hidden
+    cache, compressed = shape.cache_elements + 0.0 * tensor, 0.0
+    if shape.latent:
+        down = (shape.kv_rank + shape.rope_dim + shape.q_rank) * shape.hidden
+        compressed = shape.layers * down
+    else:
+        cache = shape.cache_elements * (own.kv_heads / shape.kv_heads)
+    keys = 0.0 if shape.latent else shape.layers * shape.hidden * 2.0 * shape.kv_heads * shape.head_dim
+    copied = compressed + shape.layers * shape.norm_passes * shape.hidden
+    copied = copied + shape.expert_layers * shape.experts * shape.hidden
+    divisible = shape.parameters - copied - keys
+    return own._replace(
+        shared_ffn=own.shared_ffn if shape.shared_ffn else 0.0,
+        parameters=divisible / tensor + copied + keys * (own.kv_heads / shape.kv_heads),
+        cache_elements=cache,
+        stream_elements=whole + (shape.stream_elements - whole) / tensor,
+    )
+
+
+def stage(shape: TransformerShape, share: Any) -> TransformerShape:
+    """Return what one stage of a pipeline holds.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model, or one device's part of its layers.
+    share : float or array, ratio
+        Layers of the fullest stage over all.
+
+    Returns
+    -------
+    TransformerShape
+        Layers and parameters of that share; the ends of the model are counted as evenly spread.
+    """
+    return shape._replace(
+        parameters=shape.parameters * share, layers=shape.layers * share, full_layers=shape.full_layers * share,
+        window_layers=shape.window_layers * share,
+    )  # fmt: skip

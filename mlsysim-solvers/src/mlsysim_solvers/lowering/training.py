@@ -6,7 +6,7 @@ from typing import Any
 
 from ..formulas.backward import attention_backward_flops, stream_backward_bytes
 from ..formulas.elementwise import stream_bytes
-from .operators import MATRIX_KINDS, ONCE, Operator, Table, stream
+from .operators import MATRIX_KINDS, ONCE, Operator, Table, operator_of, stream
 
 __all__ = ["backward", "loss", "optimizer_step", "recomputed"]
 
@@ -34,8 +34,9 @@ def backward(table: Table, *, fused_attention: bool) -> Table:
     products = 5.0 if fused_attention else 4.0
     for name, kind, count, m, n, k, batch, flops, weights, moved, cache, kernels, work, _ in table:
         if kind in MATRIX_KINDS:
-            result.append(Operator(name + _INPUT, kind, count, m, k, n, batch, flops, weights, moved, cache, kernels))
-            result.append(Operator(name + _WEIGHT, kind, count, n, k, m, batch, flops, weights, moved, cache, kernels))
+            rest = (batch, flops, weights, moved, cache, kernels, 0.0, 0.0)
+            result.append(operator_of((name + _INPUT, kind, count, m, k, n, *rest)))
+            result.append(operator_of((name + _WEIGHT, kind, count, n, k, m, *rest)))
         elif kind == "attention":
             # The backward pass moves inputs, output and a gradient of each.
             done = attention_backward_flops(work, products, 2.0)
@@ -50,7 +51,9 @@ def backward(table: Table, *, fused_attention: bool) -> Table:
         else:
             # A look-up adds its gradients to the table; others read input and gradient and write one.
             traffic = stream_backward_bytes(moved, 3.0, 2.0)
-            result.append(Operator(name + _BOTH, kind, count, m, n, k, batch, flops, weights, traffic, cache, kernels))
+            result.append(operator_of((
+                name + _BOTH, kind, count, m, n, k, batch, flops, weights, traffic, cache, kernels, 0.0, 0.0,
+            )))  # fmt: skip
     return result
 
 
@@ -66,10 +69,10 @@ def recomputed(table: Table) -> Table:
     -------
     list of Operator
     """
-    return [row._replace(name=f"{row.name}: recomputed", flops=0.0 * row.flops) for row in table]
+    return [operator_of((f"{row.name}: recomputed", *row[1:7], 0.0 * row.flops, *row[8:])) for row in table]
 
 
-def loss(rows: Any, vocab: Any, width: Any) -> Operator:
+def loss(rows: Any, vocab: Any, width: Any, narrow: Any = None) -> Operator:
     """Return softmax and cross entropy over the vocabulary with its gradient.
 
     Parameters
@@ -80,13 +83,20 @@ def loss(rows: Any, vocab: Any, width: Any) -> Operator:
         Entries of the vocabulary.
     width : float, B
         Bytes per logit.
+    narrow : float, B, optional
+        Bytes per logit as the output projection wrote it, where each kernel passes over a wider copy.
 
     Returns
     -------
     Operator
-        Logits are read for the loss, read again and overwritten for the gradient.
+        Logits are read for the loss, read again and overwritten for the gradient. Kernel by kernel, a wide copy is
+        written, read and normalised, the gradient of the likelihood written, both read and the gradient of the copy
+        written, and that read and narrowed: eight passes in the wide format and two in the narrow one.
     """
-    return stream("loss", ONCE, stream_bytes(rows, 3.0 * vocab, width), 3.0)
+    if narrow is None:
+        return stream("loss", ONCE, stream_bytes(rows, 3.0 * vocab, width), 3.0)
+    traffic = stream_bytes(rows, 8.0 * vocab, width) + stream_bytes(rows, 2.0 * vocab, narrow)
+    return stream("loss", ONCE, traffic, 5.0)
 
 
 def optimizer_step(traffic: Any) -> Operator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlsysim.numeric import minimum
+from mlsysim.numeric import is_array, minimum
 
 from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
@@ -107,7 +107,11 @@ def decode(
     table.append(_elementwise(shape, formats, batch, fused=abilities.fused_elementwise))
     table += attention_over_cache(shape, formats, abilities, batch, input, output)
     table += embedding(shape, formats, batch, batch)
-    return table + decoder_tail(shape, formats, batch, batch)
+    table += decoder_tail(shape, formats, batch, batch)
+    if abilities.expands_weights:
+        # With few rows it is their input that changes its format, in a kernel before each product.
+        return [row._replace(kernels=2.0 * row.kernels) if row.kind in MATRIX_KINDS else row for row in table]
+    return table
 
 
 def forward_layers(
@@ -151,7 +155,7 @@ def _mlp(shape: TransformerShape, formats: Formats, rows: Any, *, fused: bool) -
         table += _dense_mlp(shape, formats, rows, shape.dense_layers, shape.ffn, fused=fused)
     if shape.expert_layers:
         table += _experts(shape, formats, rows, fused=fused)
-        if shape.shared_ffn:
+        if is_array(shape.shared_ffn) or shape.shared_ffn:
             table += _dense_mlp(shape, formats, rows, shape.expert_layers, shape.shared_ffn, fused=fused)
     return table
 

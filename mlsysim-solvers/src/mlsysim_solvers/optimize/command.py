@@ -33,7 +33,7 @@ def add_optimize_command(commands: Any) -> None:
     one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
     one.add_argument(
         "--goal", choices=("step-time", "cost", "energy", "devices"), default="step-time",
-        help="shortest step, least device time per sample (cost and energy), or fewest devices",
+        help="shortest step, least money or energy per sample, or fewest devices",
     )  # fmt: skip
     one.add_argument(
         "--devices", default="", metavar="N,N", help="numbers of devices to try; the scenario's by default"
@@ -92,22 +92,23 @@ def _run(args: argparse.Namespace) -> int:
     from mlsysim.config import SimulationConfig
     from mlsysim.units import parse_quantity
 
-    from .report import report
+    from .goals import goal_of
+    from .report import compared, report
     from .search import search, search_columns
 
     config = SimulationConfig.load(args.scenario, overrides(args.set))
     limit = float(parse_quantity(args.within, "s")) if args.within else float("inf")
-    outcomes = [
-        search(search_columns(config, devices), devices, exhaustive=args.exhaustive)
-        for devices in _numbers(args.devices, config.scenario.system.devices)
-    ]
-    able = [o for o in outcomes if o.best is not None and o.best.step <= limit]
+    tried = []
+    for devices in _numbers(args.devices, config.scenario.system.devices):
+        columns = search_columns(config, devices)
+        goal = goal_of(config, devices, args.goal, columns)
+        tried.append((goal, search(columns, devices, goal, limit=limit, exhaustive=args.exhaustive)))
+    able = [(g, o) for g, o in tried if o.best is not None and o.best.step <= limit]
     keys: dict[str, Any] = {
-        "step-time": lambda o: o.best.step, "cost": lambda o: o.best.device_time,
-        "energy": lambda o: o.best.device_time, "devices": lambda o: o.best.devices,
+        "step-time": lambda t: t[1].best.step, "devices": lambda t: (t[1].best.devices, t[1].best.step),
     }  # fmt: skip
-    chosen = min(able, key=keys[args.goal]) if able else outcomes[-1]
-    for line in report(chosen, args.goal):
+    goal, chosen = min(able, key=keys.get(args.goal, lambda t: t[1].best.value)) if able else tried[-1]
+    for line in (*report(chosen, goal), *compared([o for _, o in able], goal)):
         print(line)
     if not able and chosen.best is not None:
         late = chosen.best.step / limit - 1.0

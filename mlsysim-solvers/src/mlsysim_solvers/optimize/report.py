@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from mlsysim.units import format_quantity
 
 from ..training_declarations import TERMS
+from .goals import Goal, step_goal
 from .search import Candidate, Found
 
 _TIE = 1e-9
 """Relative difference of steps below which two layouts are equally fast: rounding of sums."""
 
-__all__ = ["describe", "reason_lost", "report", "table"]
+__all__ = ["compared", "describe", "reason_lost", "report", "table"]
 
 _SHORT = {
     "data": "d",
@@ -48,23 +49,38 @@ def describe(candidate: Candidate) -> str:
     return f"{' '.join(shown)}, {', '.join(extra)}"
 
 
-def reason_lost(best: Candidate, other: Candidate) -> str:
+def reason_lost(best: Candidate, other: Candidate, goal: Goal | None = None) -> str:
     """Say why a layout is worse than the best one.
 
     Parameters
     ----------
     best, other : Candidate
         The layouts.
+    goal : Goal, optional
+        What was minimised; the step by default.
 
     Returns
     -------
     str
     """
+    gap = other.value - best.value
+    if gap <= _TIE * best.value:
+        return "as good, and of equals the one that is faster, or needs less memory, is chosen"
+    if goal is None or goal.unit == "s":
+        return _slower(best, other)
+    words = f"{gap / best.value:.2%} more {goal.label}"
+    if other.step < best.step:
+        return f"{words}, though its step is {1.0 - other.step / best.step:.2%} shorter"
+    return f"{words}; {_slower(best, other)}"
+
+
+def _slower(best: Candidate, other: Candidate) -> str:
+    """Say which terms of the step make a layout slower."""
     more = {name: other.terms[name] - best.terms[name] for name in TERMS}
     most = max(more, key=lambda name: more[name])
     gap = other.step - best.step
     if gap <= _TIE * best.step:
-        return "as fast, and of equals the one that needs less memory is chosen"
+        return "as fast"
     saved = min(more, key=lambda name: more[name])
     text = f"{format_quantity(gap, 's', 3)} slower: {format_quantity(more[most], 's', 3)} more {TERMS[most]}"
     if more[saved] < 0.0:
@@ -89,15 +105,15 @@ def table(candidates: Sequence[Candidate]) -> Iterator[str]:
         yield f"  {one.devices:>6}  {step:>10}  {memory:>9}  {describe(one)}"
 
 
-def report(found: Found, goal: str) -> Iterator[str]:
+def report(found: Found, goal: Goal | None = None) -> Iterator[str]:
     """Write the outcome of a search.
 
     Parameters
     ----------
     found : Found
         The outcome.
-    goal : str
-        What was optimised.
+    goal : Goal, optional
+        What was minimised; the step by default.
 
     Yields
     ------
@@ -106,8 +122,12 @@ def report(found: Found, goal: str) -> Iterator[str]:
     if found.best is None:
         yield from _nothing(found)
         return
-    best = found.best
-    yield f"best layout ({goal}): {describe(best)} on {best.devices} devices"
+    best, goal = found.best, goal or step_goal()
+    yield f"best layout ({goal.name}): {describe(best)} on {best.devices} devices"
+    if goal.label != "step":
+        yield f"  {goal.label} {format_quantity(best.value, goal.unit)}"
+    if goal.note:
+        yield f"  note: {goal.note}"
     memory, usable = format_quantity(best.memory, "B"), format_quantity(found.usable, "B")
     yield f"  step {format_quantity(best.step, 's')}, memory {memory} of {usable}"
     for name, text in TERMS.items():
@@ -116,13 +136,37 @@ def report(found: Found, goal: str) -> Iterator[str]:
             yield f"    {text:<34} {format_quantity(value, 's', 3):>10}  {value / best.step:>6.1%}"
     if found.runner_up is not None:
         yield f"runner-up: {describe(found.runner_up)}"
-        yield f"  {reason_lost(best, found.runner_up)}"
-    yield "frontier of step time and memory per device:"
+        yield f"  {reason_lost(best, found.runner_up, goal)}"
+    yield f"frontier of {'step time' if goal.label == 'step' else goal.label} and memory per device:"
     yield from table(found.frontier[:12])
     yield (
         f"{found.legal:,} legal layouts, {found.fitting:,} fit, {found.evaluated:,} evaluated; "
         "the bound excludes the others"
     )
+
+
+def compared(outcomes: Sequence[Found], goal: Goal) -> Iterator[str]:
+    """Write the best layout of each number of devices side by side.
+
+    Parameters
+    ----------
+    outcomes : sequence of Found
+        One for each number of devices that reaches the limits.
+    goal : Goal
+        What was minimised.
+
+    Yields
+    ------
+    str
+        Nothing for a single number.
+    """
+    if len(outcomes) < 2:
+        return
+    yield f"by number of devices: step, {goal.label if goal.label != 'step' else 'device time'}"
+    for one in (found.best for found in outcomes):
+        if one is not None:
+            value = (one.value, goal.unit) if goal.label != "step" else (one.devices * one.step, "s")
+            yield f"  {one.devices:>6}  {format_quantity(one.step, 's', 4):>10}  {format_quantity(*value):>14}"
 
 
 def _nothing(found: Found) -> Iterator[str]:

@@ -20,16 +20,14 @@ from ..distributed import DistributedSolver, setup_of
 from ..execution.distribution import distributed_columns
 from ..execution.layers import layer_times
 from ..execution.schedule import layout_of
-from ..execution.state import held
+from ..execution.state import held, share_again
 from ..formulas.memory import usable_memory
 from ..lowering.parallel import Division
 from ..training_declarations import TERMS
+from .goals import Goal, step_goal
 from .space import AXES, Choice, Space, layouts
 
-__all__ = ["GOALS", "Candidate", "Found", "lower_bound", "search", "search_columns"]
-
-GOALS = ("step-time", "cost", "energy", "devices")
-"""What may be optimised."""
+__all__ = ["Candidate", "Found", "lower_bound", "search", "search_columns"]
 
 _CHUNK = 2048
 """Layouts that are evaluated together once the bound has ordered them."""
@@ -54,6 +52,8 @@ class Candidate(NamedTuple):
         Of the fullest device.
     terms : dict of str to float, s
         Where the step goes.
+    value : float
+        What is minimised, in the goal's unit.
     """
 
     devices: int
@@ -62,11 +62,7 @@ class Candidate(NamedTuple):
     step: float
     memory: float
     terms: dict[str, float]
-
-    @property
-    def device_time(self) -> float:
-        """Devices times step: what is paid for, and what draws power."""
-        return self.devices * self.step
+    value: float
 
 
 class Found(NamedTuple):
@@ -77,7 +73,7 @@ class Found(NamedTuple):
     best, runner_up : Candidate or None
         Best layout, and the best of the others.
     frontier : tuple of Candidate
-        Layouts that no other beats in both step time and memory.
+        Layouts that no other beats in both the goal's value and memory.
     legal, fitting, evaluated : int, count
         Layouts that exist, that fit, and whose step was computed.
     usable : float, B
@@ -156,15 +152,25 @@ def lower_bound(columns: Mapping[str, Any]) -> Any:
     c = columns
     layout = layout_of(c, c["batch"], c["shape"])
     setup = setup_of(c)
-    division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
+    division = Division(
+        layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"], c["launches"]
+    )
     layer = layer_times(setup, division, layout.micro, c["sequence"], c["layer_memo"])
     # At least one stage holds the mean number of layers, and every micro-batch passes it.
     layers = c["shape"].layers / layout.pipeline
-    return layout.rounds * layers * (layer.forward + layer.inputs + layer.weights + layer.again)
+    again = share_again(c, layers) * layer.again
+    return layout.rounds * layers * (layer.forward + layer.inputs + layer.weights + again)
 
 
-def search(columns: dict[str, Any], devices: int, *, exhaustive: bool = False) -> Found:
-    """Find the layout with the shortest step.
+def search(
+    columns: dict[str, Any],
+    devices: int,
+    goal: Goal | None = None,
+    *,
+    limit: float = float("inf"),
+    exhaustive: bool = False,
+) -> Found:
+    """Find the best layout.
 
     Parameters
     ----------
@@ -172,6 +178,10 @@ def search(columns: dict[str, Any], devices: int, *, exhaustive: bool = False) -
         As :func:`search_columns` returned them.
     devices : int, count
         Devices.
+    goal : Goal, optional
+        What is minimised; the step by default.
+    limit : float, s
+        Longest step allowed. Where no layout keeps it, the one with the shortest step is returned.
     exhaustive : bool
         Evaluate every layout that fits, without bounds.
 
@@ -179,6 +189,7 @@ def search(columns: dict[str, Any], devices: int, *, exhaustive: bool = False) -
     -------
     Found
     """
+    goal = goal or step_goal()
     usable = float(usable_memory(columns["capacity"], columns["utilisation"]))
     spaces = layouts(columns, devices)
     legal = sum(space.columns["data"].size for space in spaces)
@@ -197,7 +208,8 @@ def search(columns: dict[str, Any], devices: int, *, exhaustive: bool = False) -
         if least is None or memory[lowest] < least[0]:
             least = (float(memory[lowest]), i, lowest)
     if not kept:
-        lacking = None if least is None else _candidates(columns, spaces[least[1]], np.array([least[2]]), devices)[0]
+        rows = None if least is None else (spaces[least[1]], np.array([least[2]]))
+        lacking = None if rows is None else _candidates(columns, *rows, devices, goal)[0]
         return Found(None, None, (), legal, 0, 0, usable, lacking)
     order = np.argsort(np.concatenate([part[2] for part in kept]), kind="stable")
     pending = _Pending(
@@ -205,14 +217,17 @@ def search(columns: dict[str, Any], devices: int, *, exhaustive: bool = False) -
         np.concatenate([part[1] for part in kept])[order].astype(np.intp),
         np.concatenate([part[2] for part in kept])[order], np.concatenate([part[3] for part in kept])[order],
     )  # fmt: skip
-    found = _evaluate(columns, spaces, devices, pending, exhaustive=exhaustive)
+    found = _evaluate(columns, spaces, devices, goal, pending, limit=limit, exhaustive=exhaustive)
     evaluated = len(found)
-    found.sort(key=lambda c: (c.step, c.memory))
+    found = [candidate for candidate in found if candidate.step <= limit]
+    if not found:
+        return search(columns, devices)
+    found.sort(key=lambda c: (c.value, c.step, c.memory))
     frontier: list[Candidate] = []
     for candidate in found:
         if not frontier or candidate.memory < frontier[-1].memory:
             frontier.append(candidate)
-    second = found[1] if evaluated > 1 else None
+    second = found[1] if len(found) > 1 else None
     return Found(found[0], second, tuple(frontier), legal, int(pending.rows.size), evaluated, usable, None)
 
 
@@ -226,30 +241,42 @@ class _Pending(NamedTuple):
 
 
 def _evaluate(
-    columns: dict[str, Any], spaces: list[Space], devices: int, pending: _Pending, *, exhaustive: bool
+    columns: dict[str, Any],
+    spaces: list[Space],
+    devices: int,
+    goal: Goal,
+    pending: _Pending,
+    *,
+    limit: float,
+    exhaustive: bool,
 ) -> list[Candidate]:
     """Evaluate layouts unless their bound shows that they are neither among the two best nor on the frontier."""
     found: list[Candidate] = []
+    # Neither the step nor the time in which devices compute is below the bound, and the value rises with both.
+    least = np.broadcast_to(np.asarray(goal.value(pending.bounds, pending.bounds)), pending.bounds.shape)
     for start in range(0, pending.rows.size, _CHUNK):
         part = np.arange(start, min(start + _CHUNK, pending.rows.size))
-        if not exhaustive and len(found) > 1:
-            part = part[_worth(found, pending.bounds[part], pending.memory[part])]
+        if not exhaustive:
+            part = part[pending.bounds[part] <= limit]
+            within = [candidate for candidate in found if candidate.step <= limit]
+            if len(within) > 1:
+                part = part[_worth(within, least[part], pending.memory[part])]
         for i in np.unique(pending.owner[part]):
-            found += _candidates(columns, spaces[i], pending.rows[part][pending.owner[part] == i], devices)
+            found += _candidates(columns, spaces[i], pending.rows[part][pending.owner[part] == i], devices, goal)
     return found
 
 
 def _worth(found: list[Candidate], bounds: Column, memory: Column) -> Any:
     """Tell which layouts may still be among the two best, or beat all that need as little memory."""
     order = sorted(found, key=lambda c: c.memory)
-    least = np.minimum.accumulate(np.array([c.step for c in order]))
+    least = np.minimum.accumulate(np.array([c.value for c in order]))
     place = np.searchsorted(np.array([c.memory for c in order]), memory, side="right")
     reached = np.where(place > 0, least[np.maximum(place - 1, 0)], np.inf)
-    second = sorted(c.step for c in found)[1]
-    return (bounds < second) | (bounds < reached)
+    second = sorted(c.value for c in found)[1]
+    return (bounds <= second) | (bounds < reached)
 
 
-def _candidates(columns: dict[str, Any], space: Space, rows: Any, devices: int) -> list[Candidate]:
+def _candidates(columns: dict[str, Any], space: Space, rows: Any, devices: int, goal: Goal) -> list[Candidate]:
     answers = DistributedSolver().compute(_with(columns, space, rows))
     size = rows.size
 
@@ -258,11 +285,12 @@ def _candidates(columns: dict[str, Any], space: Space, rows: Any, devices: int) 
 
     steps, memory = _column("performance.step_time"), _column("feasibility.memory_required")
     terms = {name: _column(f"performance.breakdown_{name}") for name in TERMS}
+    values = np.broadcast_to(np.asarray(goal.value(steps, steps * _column("performance.active_share"))), (size,))
     axes = {name: space.columns[name][rows] for name in AXES}
     return [
         Candidate(
-            devices, space.choice, {name: float(values[k]) for name, values in axes.items()}, float(steps[k]),
-            float(memory[k]), {name: float(values[k]) for name, values in terms.items()},
+            devices, space.choice, {name: float(axis[k]) for name, axis in axes.items()}, float(steps[k]),
+            float(memory[k]), {name: float(column[k]) for name, column in terms.items()}, float(values[k]),
         )
         for k in range(size)
     ]  # fmt: skip

@@ -86,7 +86,7 @@ def choices(columns: Mapping[str, Any]) -> list[Choice]:
     """
     features = columns["features"]
     kinds = ["none", "full"]
-    if not features.fused_attention or features.selective == "products":
+    if not features.fused_attention or features.selective == "products" or columns["again"]:
         kinds.insert(1, "selective")
     return [Choice(r, s, z) for r in kinds for s in (False, True) for z in (1, 3)]
 

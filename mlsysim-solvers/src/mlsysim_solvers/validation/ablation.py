@@ -48,6 +48,14 @@ def _without_passes(columns: Columns) -> Columns:
     return {**kept, "features": attrs.evolve(columns["features"], expands_weights=False)}
 
 
+def _without_waiting(columns: Columns) -> Columns:
+    return {**columns, "launches": 1.0, "host": 0.0} if "launches" in columns else columns
+
+
+def _without_wide_loss(columns: Columns) -> Columns:
+    return {**columns, "features": attrs.evolve(columns["features"], wide_loss=False)}
+
+
 def _without_share(columns: Columns) -> Columns:
     return {
         **columns,
@@ -73,6 +81,8 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "no limit on issued loads": _without_issue,
     "no repeated reads of shared keys": _without_rereads,
     "one pass, no expansion of weights": _without_passes,
+    "no waiting for the host": _without_waiting,
+    "no wide copy of the logits": _without_wide_loss,
     "peak instead of achieved rate": _without_share,
     "a roofline per operator alone": _roofline,
 }

@@ -15,6 +15,7 @@ examples:
   mlsysim validate --kind static_batch --device H100
   mlsysim validate --source llamacpp --format json
   mlsysim validate --file my-measurements.csv --plot fit.png
+  mlsysim validate --left-out
   mlsysim validate --ablation"""
 
 
@@ -44,6 +45,10 @@ def add_validate_command(commands: Any) -> None:
     parser.add_argument("--format", default="text", choices=("text", "json", "markdown", "html"), help="how to print")
     parser.add_argument("--plot", metavar="FILE", help="draw predicted against measured into FILE (.png, .svg, .pdf)")
     parser.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as help")
+    parser.add_argument(
+        "--left-out", action="store_true",
+        help="also predict each row with constants fitted without its set, model and device",
+    )  # fmt: skip
     parser.add_argument("--ablation", action="store_true", help="drop one term of the physics at a time")
     parser.set_defaults(run=run_validate)
 
@@ -71,15 +76,11 @@ def run_validate(args: argparse.Namespace) -> int:
 
     from .reports import FORMATS, summarise
     from .running import run_rows, select
-    from .tables import SHAPES, packaged_tables, read_table
+    from .tables import packaged_rows, read_table
 
     if args.jobs < 0:
         raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
-    if args.file:
-        rows = read_table(Path(args.file))
-    else:
-        tables = packaged_tables()
-        rows = [row for name in SHAPES if name in tables for row in read_table(tables[name])]
+    rows = read_table(Path(args.file)) if args.file else packaged_rows()
     chosen = select(rows, kind=args.kind, device=args.device, model=args.model, source=args.source)
     if not chosen:
         raise ConfigError(
@@ -95,8 +96,13 @@ def run_validate(args: argparse.Namespace) -> int:
         progress.close()
         return 0
     outcomes = run_rows(chosen, jobs=args.jobs, progress=progress)
+    unseen = []
+    if args.left_out:
+        from ..calibration.left_out import left_out
+
+        unseen = left_out(outcomes, jobs=args.jobs, progress=progress)
     progress.close()
-    report = summarise(outcomes)
+    report = summarise(outcomes, unseen)
     sys.stdout.write(FORMATS[args.format](report) + "\n")
     if args.plot:
         from .reports.figure import save_figure

@@ -13,13 +13,16 @@ from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
+from ..formulas.constants import BETWEEN_STACK_LOG_SD
+from .blanks import blanks
 from .collectives import predict_collective
 from .kernels import predict_kernel
 from .mapping import question_for
 from .names import names
 from .questions import Assumed, Question, Refused
+from .tables import UNREADABLE
 
-__all__ = ["Outcome", "predict"]
+__all__ = ["Outcome", "check_row", "predict"]
 
 Z90 = 1.6448536269514722
 """Half-width of a 90 % interval in standard deviations."""
@@ -92,6 +95,7 @@ def predict(row: Measurement) -> Outcome:
         Refused rows carry the reason.
     """
     try:
+        check_row(row)
         if row.table == "kernels":
             return _kernel(row)
         return _answer(row, question_for(row, names()))
@@ -99,6 +103,26 @@ def predict(row: Measurement) -> Outcome:
         return Outcome(row, reason=str(refusal))
     except MlsysimError as error:
         return Outcome(row, reason=f"{error.what}")
+
+
+def check_row(row: Measurement) -> None:
+    """Refuse what cannot be read, and what would have to be guessed whatever is asked.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Raises
+    ------
+    Refused
+        With the reason.
+    """
+    fault = row.configuration.get(UNREADABLE)
+    if fault:
+        raise Refused(fault)
+    if row.table in ("training", "inference") and row.devices < 1:
+        raise Refused("the number of accelerators is not published")
 
 
 def _kernel(row: Measurement) -> Outcome:
@@ -142,9 +166,9 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     stack = config.entries["stack"]
     device = config.entries["device"].key
     fitted = stack.record.calibration_for(device, workload.precision)
-    assumed = question.assumed
+    assumed = (*question.assumed, *blanks(row, question))
     if not system.stack:
-        assumed = (*assumed, Assumed(f"stack {stack.key}", 0.0))
+        assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", BETWEEN_STACK_LOG_SD))
     return _outcome(
         row, figure, spreads.get(question.output, 0.0), assumed, stack=stack.key, device=device,
         model=config.entries["model"].key, precision=workload.precision, calibrated=fitted is not None,
@@ -168,7 +192,7 @@ def _ideal(config: SimulationConfig, found: dict[str, float], value: float) -> f
 def _check_memory(found: dict[str, float]) -> None:
     required, usable = found.get("feasibility.memory_required"), found.get("feasibility.memory_usable")
     if required is not None and usable is not None and required > OVERFULL * usable:
-        raise Refused("it does not fit the memory at once: it was run in parts, which no installed solver expresses")
+        raise Refused(f"it needs {required / 1e9:.4g} GB of {usable / 1e9:.4g} GB that are usable, and yet it ran")
 
 
 def _outcome(row: Measurement, value: float, log_sd: float, assumed: tuple[Assumed, ...], **known: object) -> Outcome:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mlsysim.errors import ConfigError
@@ -12,7 +13,16 @@ from mlsysim.names import did_you_mean
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import METRICS, Measurement, Metric
 
-__all__ = ["SHAPES", "packaged_tables", "read_rows", "read_table", "shape_of"]
+__all__ = ["SHAPES", "UNREADABLE", "packaged_rows", "packaged_tables", "read_rows", "read_table", "shape_of"]
+
+UNREADABLE = "(unreadable)"
+"""Under which a row's configuration says why it cannot be read."""
+
+_MOST = 1e9
+"""More devices than that are a mistake."""
+
+_NO_METRIC = Metric("time", "s")
+"""Stands where a row names no known metric; such a row is refused before it is used."""
 
 SHAPES: dict[str, frozenset[str]] = {
     "training": frozenset(
@@ -44,6 +54,18 @@ def packaged_tables() -> dict[str, Path]:
         if offer is not None:
             found.update(offer("measurements"))
     return found
+
+
+def packaged_rows() -> list[Measurement]:
+    """Read all packaged measurements.
+
+    Returns
+    -------
+    list of Measurement
+        Table by table, in the order of :data:`SHAPES`.
+    """
+    tables = packaged_tables()
+    return [row for name in SHAPES if name in tables for row in read_table(tables[name])]
 
 
 def shape_of(columns: frozenset[str], name: str) -> str:
@@ -79,42 +101,56 @@ def shape_of(columns: frozenset[str], name: str) -> str:
     )
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def read_rows(path: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]]:
     """Read a table as text.
 
     Parameters
     ----------
     path : Path
-        A CSV file, UTF-8.
+        A CSV file, UTF-8; cells are separated by commas, semicolons or tabs, whichever its first line has most of.
 
-    Yields
-    ------
-    line : int
-    row : dict of str to str
-        Cells without surrounding blanks.
+    Returns
+    -------
+    columns : tuple of str
+        The header, in lower case without surrounding blanks.
+    rows : list of (int, dict of str to str)
+        Line, and cells without surrounding blanks; blank lines are left out. What is wrong with a line as such stands
+        under :data:`UNREADABLE`.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read, or a row has more cells than the header.
+        If the file cannot be read, or is no table.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if not reader.fieldnames:
-                raise ConfigError("the table is empty", where=str(path), remedy="Its first line must name the columns")
-            for row in reader:
-                if None in row:
-                    raise ConfigError(
-                        "the row has more cells than the header",
-                        where=f"{path}:{reader.line_num}",
-                        remedy="Put cells that hold a comma in double quotes",
-                    )
-                yield reader.line_num, {key: (cell or "").strip() for key, cell in row.items()}
+            first = next((line for line in file if line.strip()), "")
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(",;\t", key=first.count))
+            lines = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if any(c.strip() for c in cells)]
     except OSError as problem:
         raise ConfigError(f"cannot be read: {problem.strerror or problem}", where=str(path)) from None
     except (UnicodeDecodeError, csv.Error) as problem:
-        raise ConfigError(f"is no CSV table in UTF-8: {problem}", where=str(path)) from None
+        raise ConfigError(
+            f"is no CSV table in UTF-8: {problem}", where=str(path), remedy="Save it as CSV in UTF-8"
+        ) from None
+    if not lines:
+        raise ConfigError("the table is empty", where=str(path), remedy="Its first line must name the columns")
+    columns = tuple(name.casefold() for name in lines[0][1])
+    twice = sorted(name for name, times in Counter(columns).items() if name and times > 1)
+    if twice:
+        raise ConfigError(
+            f"the header names {', '.join(twice)} twice", where=f"{path}:{lines[0][0]}", remedy="Rename one of them"
+        )
+    return columns, [(line, _cells(columns, cells)) for line, cells in lines[1:]]
+
+
+def _cells(columns: tuple[str, ...], cells: list[str]) -> dict[str, str]:
+    row = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
+    row.pop("", None)
+    if any(cells[len(columns) :]):
+        row[UNREADABLE] = "the row has more cells than the header; cells that hold a comma stand in double quotes"
+    return row
 
 
 def read_table(path: Path) -> list[Measurement]:
@@ -129,64 +165,74 @@ def read_table(path: Path) -> list[Measurement]:
     -------
     list of Measurement
         A row of a server gives two: time to first token, and time per output token. Rows whose evidence
-        is ``memory`` were never checked and are left out.
+        is ``memory`` were never checked and are left out. A row with a figure that is no number, or a metric that
+        is not known, says so under :data:`UNREADABLE` in its configuration; its figure is then not a number.
 
     Raises
     ------
     ConfigError
-        If the table has none of the shapes, or a figure is no number.
+        If the table cannot be read, has none of the shapes, or no row.
     """
+    columns, rows = read_rows(path)
+    shape = shape_of(frozenset(columns), str(path))
     found: list[Measurement] = []
-    shape = ""
-    for line, row in read_rows(path):
-        shape = shape or shape_of(frozenset(row), str(path))
+    for line, row in rows:
         if row.get("evidence") != "memory":
-            found += _serving(row, path, line) if shape == "serving_silicon" else [_figure(row, shape, path, line)]
+            where = f"{path.name}:{line}"
+            found += _serving(row, where) if shape == "serving_silicon" else [_figure(row, shape, where)]
+    if not found:
+        raise ConfigError("the table has no rows", where=str(path), remedy="Add measurements below its header")
     return found
 
 
-def _number(text: str, column: str, path: Path, line: int) -> float:
+def _number(text: str) -> float:
+    """Read a figure; what is no positive number comes back as no number."""
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value <= 0.0:
-        raise ConfigError(
-            f"{column} = {text!r} is no positive number", where=f"{path}:{line}", remedy="Write digits, without a unit"
-        )
-    return value
+        return math.nan
+    return value if math.isfinite(value) and value > 0.0 else math.nan
 
 
-def _metric(row: Mapping[str, str], path: Path, line: int) -> Metric:
-    name = row["metric"]
-    if name not in METRICS:
-        raise ConfigError(f"no metric is called {name!r}", where=f"{path}:{line}", remedy=did_you_mean(name, METRICS))
-    return METRICS[name]
+def _count(text: str) -> int:
+    """Read a count, also one that a spreadsheet wrote as 8.0; anything else comes back as 0."""
+    value = _number(text)
+    return int(value) if value < _MOST and value == int(value) else 0
 
 
-def _figure(row: Mapping[str, str], shape: str, path: Path, line: int) -> Measurement:
+def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
     devices = row.get("n_accelerators", "")
     kind = row.get("scenario") or row.get("kind") or "training"
+    name, value = row["metric"], _number(row["value"])
+    fault = row.get(UNREADABLE, "")
+    if name not in METRICS:
+        unknown = f"no metric is called {name!r}. {did_you_mean(name, METRICS)}"
+        fault = fault or (unknown if name else "it has no metric")
+    elif math.isnan(value):
+        fault = fault or f"value = {row['value']!r} is no positive number"
+    elif devices and not _count(devices):
+        fault = fault or f"n_accelerators = {devices!r} is no count"
+    configuration = {key: cell for key, cell in row.items() if cell and key not in _CITATION}
     return Measurement(
-        id=row["id"],
+        id=row["id"] or where,
         table=shape,  # type: ignore[arg-type]
         kind=kind,
-        name=row["metric"],
-        metric=_metric(row, path, line),
-        value=_number(row["value"], "value", path, line),
+        name=name,
+        metric=METRICS.get(name, _NO_METRIC),
+        value=value,
         model=row.get("model", ""),
         device=row["accelerator"],
-        devices=int(devices) if devices.isdigit() else 0,
+        devices=_count(devices),
         software=row.get("framework", ""),
         source=row.get("document") or row.get("source_url", ""),
         at=row.get("source_ref", ""),
         evidence=row.get("evidence", ""),
         set=row["id"].rsplit("-", 1)[0],
-        configuration={key: cell for key, cell in row.items() if cell and key not in _CITATION},
+        configuration=configuration | ({UNREADABLE: f"{where}: {fault.strip()}"} if fault else {}),
     )
 
 
-def _serving(row: Mapping[str, str], path: Path, line: int) -> list[Measurement]:
+def _serving(row: Mapping[str, str], where: str) -> list[Measurement]:
     """Split a row of a server into its two figures."""
     sizes = (row.get(name, "") for name in ("tp_size", "pp_size", "attention_dp_size"))
     devices = 1
@@ -196,24 +242,28 @@ def _serving(row: Mapping[str, str], path: Path, line: int) -> list[Measurement]
     found = []
     for name in ("ttft_ms", "tpot_ms"):
         text = row.get(f"silicon_{name}", "")
-        if text:
-            found.append(
-                Measurement(
-                    id=f"{row['id']}:{name[:4]}",
-                    table="serving_silicon",
-                    kind=name[:4],
-                    name=name,
-                    metric=METRICS[name],
-                    value=_number(text, f"silicon_{name}", path, line),
-                    model=row["model_path"],
-                    device=row["system"],
-                    devices=devices,
-                    software=software,
-                    source=row.get("document", ""),
-                    at=f"row {row['id']}",
-                    evidence="source",
-                    set=f"silicon_{row['backend']}",
-                    configuration={k: cell for k, cell in row.items() if cell and k not in _CITATION},
-                )
+        if not text and not row.get(UNREADABLE):
+            continue
+        value = _number(text)
+        fault = row.get(UNREADABLE) or (f"silicon_{name} = {text!r} is no positive number" if math.isnan(value) else "")
+        configuration = {k: cell for k, cell in row.items() if cell and k not in _CITATION}
+        found.append(
+            Measurement(
+                id=f"{row['id'] or where}:{name[:4]}",
+                table="serving_silicon",
+                kind=name[:4],
+                name=name,
+                metric=METRICS[name],
+                value=value,
+                model=row["model_path"],
+                device=row["system"],
+                devices=devices,
+                software=software,
+                source=row.get("document", ""),
+                at=f"row {row['id']}",
+                evidence="source",
+                set=f"silicon_{row['backend']}",
+                configuration=configuration | ({UNREADABLE: f"{where}: {fault}"} if fault else {}),
             )
+        )
     return found

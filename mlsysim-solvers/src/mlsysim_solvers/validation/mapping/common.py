@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism, Place, Scenario, Stack, System, Workload
 from mlsysim.records.measurement import Measurement
@@ -9,7 +11,11 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Refused
 
-__all__ = ["Subject", "cell", "device_of", "format_for", "scenario", "subject", "unstated", "whole"]
+__all__ = [
+    "Subject", "cell", "device_of", "format_for", "real_length", "scenario", "subject", "unstated", "whole",
+]  # fmt: skip
+
+_SYSTEM = re.compile(r"system=[\w-]+?_(X-CUBE-AI[\w.-]*)")
 
 
 class Subject:
@@ -75,10 +81,16 @@ def subject(row: Measurement, known: Names) -> Subject:
     registry = plugins().registry
     device = device_of(row, known)
     tier = registry.get("devices", device).record.tier
-    key = known.stack(row.software, row.set, row.kind, tier)
+    key = known.stack(row.software or _software_of_system(row), row.set, row.kind, tier)
     if key is None or key not in registry.keys("stacks"):
         return Subject(device, "", None)
     return Subject(device, key, registry.get("stacks", key).record)
+
+
+def _software_of_system(row: Measurement) -> str:
+    """Return the software that the published name of the whole system ends with, where nothing else names it."""
+    named = _SYSTEM.search(row.configuration.get("notes", ""))
+    return named[1] if named else ""
 
 
 def cell(row: Measurement, name: str) -> str:
@@ -112,13 +124,25 @@ def whole(row: Measurement, name: str) -> int | None:
     Returns
     -------
     int or None
-        None where it was not published, or is no count.
+        None where it was not published.
+
+    Raises
+    ------
+    Refused
+        If it is no count. The mean length of texts may be a fraction, which is rounded, or 0.
     """
     text = cell(row, name)
-    try:
-        return round(float(text)) if text else None
-    except ValueError:
+    if not text:
         return None
+    try:
+        value = float(text)
+        count = round(value)
+    except (ValueError, OverflowError):
+        value, count = -1.0, 0
+    length = name.endswith("_len")
+    if value < 0.0 or (not length and (value != count or count == 0)):
+        raise Refused(f"{name} = {text!r} is no count")
+    return count
 
 
 def unstated(found: Subject, name: str, assumed: list[Assumed]) -> str:
@@ -211,3 +235,33 @@ def scenario(
         parallelism=parallelism or Parallelism(),
         place=Place(),
     )
+
+
+def real_length(found: Subject, sequence: int, assumed: list[Assumed]) -> int:
+    """Return the tokens of a sample that are computed, where the software skips padding.
+
+    Parameters
+    ----------
+    found : Subject
+        Device and stack.
+    sequence : int, token
+        Length at which samples are cut.
+    assumed : list of Assumed
+        Gets the assumption.
+
+    Returns
+    -------
+    int
+        The mean of the data set that the stack names for training of this length; as given without one.
+    """
+    for entry in found.record.unstated if found.record is not None else ():
+        if entry.name == "padding skipped":
+            record = plugins().registry.get("datasets", entry.value).record
+            if record.longest == sequence:
+                assumed.append(
+                    Assumed(
+                        f"{record.input:g} tokens per sample, the mean of {record.name}: {entry.reason}", entry.log_sd
+                    )
+                )
+                return round(float(record.input))
+    return sequence

@@ -6,11 +6,9 @@ import re
 
 import attrs
 
-from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
-from mlsysim.evaluation import ask
 from mlsysim.plugins import plugins
-from mlsysim.records import Model, Parallelism, Scenario, Training
+from mlsysim.records import Model, Parallelism, Training
 from mlsysim.records.measurement import Measurement
 
 from ...formulas.constants import FLOP_PER_MAC
@@ -18,9 +16,10 @@ from ...lowering.shape import transformer_shape
 from ...lowering.work import model_work
 from ..names import Names
 from ..questions import Assumed, Question, Refused
-from .common import Subject, cell, format_for, scenario, subject, unstated, whole
+from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, whole
+from .saving import is_adapted, modules_of, recomputed_layers, saved
 
-__all__ = ["distributed_question"]
+__all__ = ["WITH_DROPOUT", "distributed_question"]
 
 FULL_ATTENTION = ("sc21t1", "seqsel", "mlm22", "mtv5e", "mtv5p", "mtnlg", "bloom", "nemolong", "palm")
 """Sets whose published FLOP count every query-key pair of a causal model."""
@@ -28,14 +27,15 @@ FULL_ATTENTION = ("sc21t1", "seqsel", "mlm22", "mtv5e", "mtv5p", "mtnlg", "bloom
 WITH_RECOMPUTATION = ("sc21t1", "bloom", "palm")
 """Sets whose published FLOP count recomputed forward passes too."""
 
-WITH_DROPOUT = ("sc21t1", "seqsel", "mlm22", "mtnlg")
-"""Sets of GPT runs, which drop out activations as GPT did."""
+WITH_DROPOUT = ("sc21t1", "seqsel", "mlm22", "mtnlg", "dle-bert")
+"""Sets of runs of GPT and BERT, which drop out activations as their authors did."""
 
 LORA_RANK = 16
 """Rank of the adapters of the fine-tuning benchmark (MLCommons training, llama2_70b_lora)."""
 
 _GROUP = re.compile(r"shard group (\d+)")
 _FSDP = re.compile(r"ici_fsdp=(\d+)")
+_PACKED = re.compile(r"packed (\w+)")
 
 
 def distributed_question(row: Measurement, known: Names) -> Question:
@@ -72,35 +72,29 @@ def distributed_question(row: Measurement, known: Names) -> Question:
         )
     if batch is None or not sequence:
         raise Refused("batch or sequence length is not published")
+    sequence = real_length(found, sequence, assumed)
     layout = _layout(row, found, batch, assumed)
+    parts = _packed(row, sequence, assumed)
+    batch, sequence = batch * parts, sequence // parts
+    layout = attrs.evolve(layout, micro_batch=layout.micro_batch * parts)
     record: Model = plugins().registry.get("models", model).record
     if record.transformer is None:
         raise Refused("training of layer lists on several devices is not expressed")
+    if not lora and is_adapted(row, record, sequence * parts):
+        lora = True
+        assumed.append(Assumed("adapters beside a frozen model, as the published work per token says", 0.05))
     job = Training(
         model=model, batch=batch, precision=precision, sequence=sequence,
         recompute=_recompute(row, found, assumed),  # type: ignore[arg-type]
+        recompute_modules=modules_of(row), recompute_layers=recomputed_layers(row),
         offload="custom" in cell(row, "recompute") or "offload" in cell(row, "recompute"),
         adapter=LORA_RANK if lora else 0, master="" if "PURE" in cell(row, "zero_stage_or_fsdp") else "fp32",
     )  # fmt: skip
     asked = scenario(row, "training", job, found, layout, row.devices)
     if row.set.startswith(WITH_DROPOUT):
         asked = attrs.evolve(asked, settings={"distributed": {"dropout": "1"}})
-    if not cell(row, "recompute") and not _fits(asked):
-        # It ran, so where nothing is published and the activations do not fit, they were recomputed.
-        assumed.append(
-            Assumed("recomputation full, which the row does not state: without it the run would not fit", 0.1)
-        )
-        asked = attrs.evolve(asked, workload=attrs.evolve(job, recompute="full"))
+    asked = saved(asked, row, found, assumed)
     return _reading(row, asked, record, batch, sequence, found.device, precision, lora, assumed)
-
-
-def _fits(asked: Scenario) -> bool:
-    """Tell whether a scenario fits its devices."""
-    config = SimulationConfig.from_scenario(asked)
-    for question, _, result in ask(config):
-        if question == "performance":
-            return not isinstance(result, str) and bool(result.outputs["feasibility.fits"])
-    return True
 
 
 def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Assumed]) -> str:
@@ -121,11 +115,34 @@ def _recompute(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
         return text
     if text.startswith("selective"):
         return "selective"
-    if text.startswith("save_dot"):
-        assumed.append(Assumed(f"recomputation {text!r} saves most products: none is counted", 0.05))
-        return "none"
+    if modules_of(row):
+        return "selective"
+    if text.startswith("full"):
+        return "full"
     assumed.append(Assumed(f"recomputation {text!r} is counted as full", 0.08))
     return "full"
+
+
+def _packed(row: Measurement, sequence: int, assumed: list[Assumed]) -> int:
+    """Return the samples that a packed sequence holds, none of which attends to another."""
+    found = _PACKED.search(cell(row, "notes"))
+    if not found:
+        return 1
+    for entry in plugins().registry.entries("datasets"):
+        if found[1].casefold() in (entry.key, *entry.record.aliases):
+            parts = max(1, round(sequence / float(entry.record.input)))
+            assumed.append(Assumed(f"{parts} samples in a packed sequence, by the mean of {entry.record.name}", 0.03))
+            return parts
+    return 1
+
+
+def _chunks(row: Measurement, pipeline: int, assumed: list[Assumed]) -> int:
+    """Return the chunks of a stage where a row says that it leaves them open: as many as the layers allow."""
+    layers = whole(row, "layers") or 0
+    if pipeline == 1 or "VP/recompute not stated" not in cell(row, "notes") or layers % pipeline:
+        return 1
+    assumed.append(Assumed(f"{layers // pipeline} chunks of a stage, which the row does not state", 0.08))
+    return layers // pipeline
 
 
 def _flag(text: str) -> bool | None:
@@ -146,12 +163,12 @@ def _layout(row: Measurement, found: Subject, batch: int, assumed: list[Assumed]
     if pipeline > 1 and zero == 3:
         zero = 1
     micro = whole(row, "micro_batch") or 0
-    if not micro and pipeline > 1:
+    if not micro and (pipeline > 1 or batch > data):
         micro = 1
         assumed.append(Assumed("micro-batch 1, which the row does not state", 0.05))
     if "per-device batch" in cell(row, "notes") or micro * data > batch:
         micro = 0
-    virtual = whole(row, "interleave_vp") or 1
+    virtual = whole(row, "interleave_vp") or _chunks(row, pipeline, assumed)
     sequence = _flag(cell(row, "sequence_parallel"))
     if sequence is None:
         sequence = found.record is not None and found.record.features.overlap_tensor

@@ -7,7 +7,7 @@ import re
 import attrs
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Inference, Parallelism, Serving
+from mlsysim.records import Inference, Parallelism, Scenario, Serving
 from mlsysim.records.measurement import Measurement
 
 from ...formulas.constants import INTERVAL_QUANTILE
@@ -23,6 +23,9 @@ SERVER = {"server", "max_throughput", "interactive"}
 
 _WEIGHT_TYPES = re.compile(r"weight_data_types=(\w+)")
 _LIMIT = re.compile(r"power_limit=(\d+) ?W")
+_SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
+_NOMINAL_SUPPLY = 3.3
+"""Supply at which the registry states what a microcontroller draws, V."""
 
 
 def inference_question(row: Measurement, known: Names) -> Question:
@@ -96,9 +99,10 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
     )
     asked = scenario(row, "serving", job, found, layout, devices)
     shape = plugins().registry.get("models", model).record.transformer
-    if shape is not None and input_ + output > shape.context and not shape.positions and devices == 1:
+    if shape is not None and input_ + output > shape.context and not shape.positions:
         assumed.append(Assumed(f"the run goes beyond the model's context of {shape.context:g} tokens", 0.02))
-        asked = attrs.evolve(asked, settings={"single-node": {"beyond_context": 1}})
+        solver = "single-node" if devices == 1 else "parallel-serving"
+        asked = attrs.evolve(asked, settings={solver: {"beyond_context": 1}})
     return Question(asked, reading, amount, tuple(assumed))
 
 
@@ -137,8 +141,20 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     if row.metric.quantity == "time":
         return Question(asked, "performance.latency", None, tuple(assumed))
     if row.metric.quantity == "energy":
-        return Question(asked, "macro.energy_per_sample", None, tuple(assumed))
+        return Question(_supplied(row, asked), "macro.energy_per_sample", None, tuple(assumed))
     raise Refused(f"{row.name} of one pass per sample is not answered")
+
+
+def _supplied(row: Measurement, asked: Scenario) -> Scenario:
+    """Scale the power to the stated supply: a linear regulator draws the same current, a converter the same power."""
+    supply = _SUPPLY.search(cell(row, "notes"))
+    if "with SMPS" in cell(row, "notes"):
+        return asked
+    power = plugins().registry.get("devices", asked.system.device).record.power
+    if supply is None or power is None or power.tdp is None:
+        return asked
+    drawn = power.tdp * float(supply[1]) / _NOMINAL_SUPPLY
+    return attrs.evolve(asked, settings={"sustainability": {"power": f"{drawn} W"}})
 
 
 def _sample_precision(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:

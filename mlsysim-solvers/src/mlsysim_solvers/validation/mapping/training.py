@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import attrs
+
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism, Training
 from mlsysim.records.measurement import Measurement
 
 from ..names import Names
 from ..questions import Assumed, Question, Refused
-from .common import cell, format_for, scenario, subject, unstated, whole
-from .distributed import distributed_question
+from .common import cell, format_for, real_length, scenario, subject, unstated, whole
+from .distributed import WITH_DROPOUT, distributed_question
 
 __all__ = ["training_question"]
 
@@ -53,7 +55,7 @@ def training_question(row: Measurement, known: Names) -> Question:
     if batch is None:
         batch = int(unstated(found, "batch", assumed)) * devices
     record = plugins().registry.get("models", model).record
-    sequence = whole(row, "seq_len") or 0
+    sequence = real_length(found, whole(row, "seq_len") or 0, assumed)
     if record.transformer is not None and not sequence:
         raise Refused("the sequence length is not published")
     job = Training(
@@ -61,6 +63,8 @@ def training_question(row: Measurement, known: Names) -> Question:
         recompute=RECOMPUTE.get(cell(row, "recompute"), "none"),  # type: ignore[arg-type]
     )  # fmt: skip
     asked = scenario(row, "training", job, found, _layout(row, devices), devices)
+    if row.set.startswith(WITH_DROPOUT):
+        asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
     return _reading(row, asked, batch, sequence, devices, assumed)
 
 

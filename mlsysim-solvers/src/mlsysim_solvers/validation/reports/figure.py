@@ -8,9 +8,14 @@ from typing import Any
 
 from mlsysim.errors import ConfigError
 
+from ..predicting import Outcome
 from .summary import Report
 
 __all__ = ["save_figure", "svg_of"]
+
+
+_MARKERS = "osD^v"
+"""Shapes of points: with the colours of one palette, enough that no two sets of a panel look alike."""
 
 
 def _draw(report: Report) -> Any:
@@ -20,26 +25,32 @@ def _draw(report: Report) -> Any:
     units = sorted({o.row.metric.unit for o in known})
     columns = min(3, max(1, len(units)))
     lines = -(-len(units) // columns) or 1
-    figure = Figure(figsize=(5.2 * columns, 4.8 * lines), layout="constrained")
+    figure = Figure(figsize=(5.2 * columns, 5.0 * lines), layout="constrained")
     for place, unit in enumerate(units, 1):
-        axes = figure.add_subplot(lines, columns, place)
-        sets = sorted({o.row.set for o in known if o.row.metric.unit == unit})
-        for name in sets:
-            rows = [o for o in known if o.row.metric.unit == unit and o.row.set == name]
-            centre = [o.predicted or 0.0 for o in rows]
-            below = [c - (o.low or c) for c, o in zip(centre, rows, strict=True)]
-            above = [(o.high or c) - c for c, o in zip(centre, rows, strict=True)]
-            axes.errorbar(
-                [o.row.value for o in rows], centre, yerr=[below, above], fmt="o", ms=3, lw=0.6, alpha=0.7, label=name
-            )
-        figures = [v for o in known if o.row.metric.unit == unit for v in (o.row.value, o.predicted or o.row.value)]
-        ends = [min(figures) / 1.3, max(figures) * 1.3]
-        axes.plot(ends, ends, color="0.5", lw=0.8)
-        axes.set(
-            xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel=f"measured, {unit}", ylabel=f"predicted, {unit}"
-        )
-        axes.legend(fontsize=6, loc="upper left")
+        _panel(figure.add_subplot(lines, columns, place), [o for o in known if o.row.metric.unit == unit], unit)
     return figure
+
+
+def _panel(axes: Any, known: list[Outcome], unit: str) -> None:
+    """Draw the rows of one unit, with the whole of their intervals."""
+    for place, name in enumerate(sorted({o.row.set for o in known})):
+        rows = [o for o in known if o.row.set == name]
+        centre = [o.predicted or 0.0 for o in rows]
+        below = [c - (o.low or c) for c, o in zip(centre, rows, strict=True)]
+        above = [(o.high or c) - c for c, o in zip(centre, rows, strict=True)]
+        axes.errorbar(
+            [o.row.value for o in rows], centre, yerr=[below, above], fmt=_MARKERS[place // 10 % len(_MARKERS)],
+            color=f"C{place % 10}", ms=3, lw=0.6, alpha=0.7, label=name,
+        )  # fmt: skip
+    figures = [v for o in known for v in (o.row.value, o.low or o.row.value, o.high or o.row.value)]
+    ends = [min(figures) / 1.2, max(figures) * 1.2]
+    axes.plot(ends, ends, color="0.5", lw=0.8)
+    named = "utilisation as published" if unit == "1" else unit
+    axes.set(
+        xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel=f"measured, {named}", ylabel=f"predicted, {named}",
+        aspect="equal",
+    )  # fmt: skip
+    axes.legend(fontsize=6, loc="upper left")
 
 
 def svg_of(report: Report) -> str | None:
@@ -79,13 +90,15 @@ def save_figure(report: Report, path: str) -> None:
     Raises
     ------
     ConfigError
-        If matplotlib is missing, the format is unknown, or the file cannot be written.
+        If matplotlib is missing, nothing was predicted, the format is unknown, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):
         raise ConfigError(
             f"{suffix or 'no suffix'} is no format of figures", where=path, remedy="Use .png, .svg or .pdf"
         )
+    if not report.overall.predicted:
+        raise ConfigError("nothing was predicted, so there is nothing to draw", where="--plot")
     try:
         figure = _draw(report)
         figure.savefig(path, dpi=150)

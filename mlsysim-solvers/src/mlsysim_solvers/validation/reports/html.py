@@ -8,7 +8,7 @@ from html import escape
 from .figure import svg_of
 from .plain import row_of
 from .summary import Report
-from .text import COLUMNS, cells, text_report
+from .text import table_of, text_report
 
 __all__ = ["html_report"]
 
@@ -43,14 +43,13 @@ def html_report(report: Report) -> str:
     str
         A page that needs no other file.
     """
-    known = [found for found in report.sets if found.predicted]
     fields = ("id", "metric", "measured", "predicted", "low", "high", "error", "device", "model", "stack", "reason")
     rows = [[_figure(row_of(outcome)[field]) for field in fields] for outcome in report.outcomes]
     head = "\n".join(text_report(report).split("\n\n", maxsplit=1)[:1])
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Validation</title>'
         f"<style>{_STYLE}</style></head><body><h1>Validation</h1><pre>{escape(head)}</pre>{svg_of(report) or ''}"
-        f"<h2>By set</h2>{_table(COLUMNS, [cells(found) for found in known])}"
+        f"<h2>By set</h2>{_table(*table_of(report))}"
         f"<h2>Refused</h2>{_table(('reason', 'rows'), [(reason, str(count)) for reason, count in report.reasons])}"
         f"<h2>By row</h2>{_table(fields, rows)}</body></html>"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from ..predicting import Outcome
@@ -10,6 +11,8 @@ from ..scoring import Score
 from .summary import Report
 
 __all__ = ["json_report", "row_of", "score_of"]
+
+_UNSEEN = ("predicted", "low", "high", "error", "calibrated")
 
 
 def row_of(outcome: Outcome) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def row_of(outcome: Outcome) -> dict[str, Any]:
         "reason": outcome.reason,
         "metric": row.name,
         "unit": row.metric.unit,
-        "measured": row.value,
+        "measured": None if math.isnan(row.value) else row.value,
         "predicted": outcome.predicted,
         "low": outcome.low,
         "high": outcome.high,
@@ -92,12 +95,18 @@ def json_report(report: Report) -> str:
     Returns
     -------
     str
-        One object with ``rows`` and ``summary``.
+        One object with ``rows`` and ``summary``; where groups were left out, rows and sets hold ``left_out``.
     """
     summary = score_of(report.overall)
     del summary["name"]
     summary["sets"] = [score_of(found) for found in report.sets]
     summary["groups"] = [score_of(found) for found in report.groups]
+    if report.left_out_overall is not None:
+        summary["left_out"] = score_of(report.left_out_overall)
+        for found, unseen in zip(summary["sets"], report.left_out, strict=True):
+            found["left_out"] = score_of(unseen)
     summary["reasons"] = [{"reason": reason, "rows": count} for reason, count in report.reasons]
     rows = [row_of(outcome) for outcome in report.outcomes]
+    for row, unseen_row in zip(rows, report.left_out_outcomes, strict=False):
+        row["left_out"] = {name: row_of(unseen_row)[name] for name in _UNSEEN}
     return json.dumps({"rows": rows, "summary": summary}, indent=1, allow_nan=False)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..scoring import Score
+from .shares import percent
 from .summary import Report
+from .unseen import UNSEEN_COLUMNS, unseen_cells, unseen_headline
 
-__all__ = ["COLUMNS", "cells", "markdown_report", "percent", "text_report"]
+__all__ = ["COLUMNS", "cells", "markdown_report", "percent", "table_of", "text_report"]
 
 COLUMNS = (
     "set", "metric", "rows", "predicted", "group median", "median", "p90", "bias", "rank", "coverage", "half-width",
@@ -16,26 +18,6 @@ COLUMNS = (
 """Columns of the table of sets."""
 
 _REASONS = 25
-
-
-def percent(value: float | None, *, signed: bool = False) -> str:
-    """Write a share.
-
-    Parameters
-    ----------
-    value : float or None
-        The share.
-    signed : bool
-        Whether a plus sign is written.
-
-    Returns
-    -------
-    str
-        Per cent; a dash for None.
-    """
-    if value is None:
-        return "-"
-    return f"{100.0 * value:+.1f} %" if signed else f"{100.0 * value:.1f} %"
 
 
 def cells(found: Score) -> tuple[str, ...]:
@@ -79,7 +61,27 @@ def _headline(report: Report) -> list[str]:
             f"{shown(all_.calibrated)} of the predictions use fitted constants;"
             f" {shown(all_.in_sample)} are rows that they were fitted on"
         )
-    return lines
+    return lines + unseen_headline(report)
+
+
+def table_of(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the table of sets: scores, or scores in sample beside those of groups left out.
+
+    Parameters
+    ----------
+    report : Report
+        The validation.
+
+    Returns
+    -------
+    head : tuple of str
+    body : list of tuple of str
+        One row for each set that is predicted.
+    """
+    if report.left_out:
+        both = zip(report.sets, report.left_out, strict=True)
+        return UNSEEN_COLUMNS, [unseen_cells(found, unseen) for found, unseen in both if found.predicted]
+    return COLUMNS, [cells(found) for found in report.sets if found.predicted]
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -103,10 +105,10 @@ def text_report(report: Report) -> str:
     -------
     str
     """
-    known = [found for found in report.sets if found.predicted]
     lines = _headline(report)
-    if known:
-        lines += ["", *_columns([COLUMNS, *map(cells, known)])]
+    head, body = table_of(report)
+    if body:
+        lines += ["", *_columns([head, *body])]
     worst = sorted(
         (group for group in report.groups if group.median_ape is not None), key=lambda g: -(g.median_ape or 0.0)
     )[:8]
@@ -140,12 +142,10 @@ def markdown_report(report: Report) -> str:
     def row(items: Sequence[str]) -> str:
         return "| " + " | ".join(item.replace("|", "\\|") for item in items) + " |"
 
-    known = [found for found in report.sets if found.predicted]
-    lines = [*_headline(report)]
-    lines = [f"- {line}" for line in lines]
-    if known:
-        lines += ["", row(COLUMNS), row(["---"] * 2 + ["---:"] * (len(COLUMNS) - 2))]
-        lines += [row(cells(found)) for found in known]
+    lines = [f"- {line}" for line in _headline(report)]
+    head, body = table_of(report)
+    if body:
+        lines += ["", row(head), row(["---"] * 2 + ["---:"] * (len(head) - 2)), *map(row, body)]
     if report.reasons:
         lines += ["", f"Refused: {report.overall.refused} rows.", "", row(["rows", "reason"]), row(["---:", "---"])]
         lines += [row([str(count), reason]) for reason, count in report.reasons]

@@ -1,0 +1,202 @@
+"""How a published run saved memory where its row leaves that open: as little as fits, in the order of its stack."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+import attrs
+
+from mlsysim.config import SimulationConfig
+from mlsysim.evaluation import ask
+from mlsysim.records import Model, Scenario, Training
+from mlsysim.records.measurement import Measurement
+
+from ...formulas.constants import FLOP_PER_MAC
+from ...lowering.shape import transformer_shape
+from ...lowering.work import model_work
+from ..questions import Assumed
+from .common import Subject, cell
+
+__all__ = ["fits", "is_adapted", "modules_of", "recomputed_layers", "saved"]
+
+ORDER = "full > narrow"
+"""What is tried where the stack declares no order."""
+
+SAVED_PRODUCTS = {
+    "save_dot_except_logits_ffn1": "attention, norm, activation, mlp",
+    "save_dot_except_logits": "attention, norm, activation",
+}
+"""Policies that keep the results of products by name, and the parts of a layer that they do again: read from their
+names, and from the policies of AI-Hypercomputer MaxText, layers/decoders.py, that save all products but some of an
+MLP. An MLP counts as done again whole, though only its first products are."""
+
+_LAYERS = re.compile(r"(\d+) layers")
+_REPORTED = re.compile(r"TFLOP/s/GPU=([\d.]+)")
+
+
+def modules_of(row: Measurement) -> str:
+    """Return the parts of a layer that a published policy does again.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Returns
+    -------
+    str
+        With commas; empty where the row names no such policy.
+    """
+    return SAVED_PRODUCTS.get(cell(row, "recompute").lower(), "")
+
+
+def recomputed_layers(row: Measurement) -> int:
+    """Return how many layers of a stage a row says were recomputed.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Returns
+    -------
+    int
+        0 for all, or where it does not say.
+    """
+    found = _LAYERS.search(cell(row, "recompute"))
+    return int(found[1]) if found else 0
+
+
+def is_adapted(row: Measurement, model: Model, sequence: int) -> bool:
+    """Tell from the work per token that a row reports whether the model itself was trained.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    model : Model
+        The model.
+    sequence : int, token
+        Tokens of a sample.
+
+    Returns
+    -------
+    bool
+        Whether the published work is nearer to that of a frozen model with adapters.
+    """
+    found = _REPORTED.search(cell(row, "notes"))
+    if not found or row.name != "tokens_per_s_per_accelerator" or model.transformer is None:
+        return False
+    each = float(found[1]) * 1e12 / row.value
+    shape = transformer_shape(model, model.transformer)
+    distance = [
+        abs(math.log(each * sequence / sum(model_work(shape, float(sequence), FLOP_PER_MAC, 0.0, frozen=frozen))))
+        for frozen in (False, True)
+    ]
+    return distance[1] < distance[0]
+
+
+def fits(asked: Scenario) -> bool:
+    """Tell whether a scenario fits its devices.
+
+    Parameters
+    ----------
+    asked : Scenario
+        The scenario.
+
+    Returns
+    -------
+    bool
+        True where no solver says.
+    """
+    config = SimulationConfig.from_scenario(asked)
+    for question, _, result in ask(config):
+        if question == "performance":
+            return not isinstance(result, str) and bool(result.outputs["feasibility.fits"])
+    return True
+
+
+def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assumed]) -> Scenario:
+    """Return the scenario with the least saving of memory with which the run fits: it ran.
+
+    Parameters
+    ----------
+    asked : Scenario
+        As published.
+    row : Measurement
+        The row.
+    found : Subject
+        Its stack, which declares the order in which users of it save memory.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    Scenario
+        As given where it fits, or where nothing that is open helps.
+    """
+    if fits(asked):
+        return asked
+    declared = [one.value for one in found.record.unstated if one.name == "saving"] if found.record is not None else []
+    stated = bool(cell(row, "recompute"))
+    for step in (declared[0] if declared else ORDER).split(">"):
+        name = step.strip()
+        if stated and name not in ("half", "narrow"):
+            continue
+        changed = _changed(asked, name)
+        if changed is not None:
+            better, what, spread = changed
+            assumed.append(Assumed(f"{what}, which the row does not state: without it the run would not fit", spread))
+            return better
+    return asked
+
+
+def _changed(asked: Scenario, name: str) -> tuple[Scenario, str, float] | None:
+    """Try one way of saving memory."""
+    job = asked.workload
+    assert isinstance(job, Training)
+    if name == "half":
+        less = attrs.evolve(asked, workload=attrs.evolve(job, master=""))
+        return (less, "weights and optimizer states in 16 bits", 0.05) if fits(less) else None
+    if name == "narrow":
+        if not job.adapter:
+            return None
+        less = attrs.evolve(asked, workload=attrs.evolve(job, weights=job.precision))
+        return (less, f"frozen weights in {job.precision}", 0.05) if fits(less) else None
+    if name == "offload":
+        if asked.parallelism.pipeline > 1:
+            return None
+        return _least(
+            asked, lambda n: attrs.evolve(job, offload=True, offload_layers=n),
+            "activations of {} layers in host memory", 0.05,
+        )  # fmt: skip
+    if name == "full":
+        return _least(
+            asked, lambda n: attrs.evolve(job, recompute="full", recompute_layers=n, recompute_modules=""),
+            "recomputation of {} layers of each stage", 0.1,
+        )  # fmt: skip
+    less = attrs.evolve(asked, workload=attrs.evolve(job, recompute="selective", recompute_modules=name))
+    return (less, f"recomputation of {name}", 0.05) if fits(less) else None
+
+
+def _least(
+    asked: Scenario, job: Callable[[int], Training], what: str, spread: float
+) -> tuple[Scenario, str, float] | None:
+    """Find the fewest layers with which a run fits."""
+    config = SimulationConfig.from_scenario(asked)
+    model: Model = config.entries["model"].record
+    assert model.transformer is not None
+
+    def tried(layers: int) -> Scenario:
+        return attrs.evolve(asked, workload=job(layers))
+
+    most = -(-int(model.transformer.layers) // asked.parallelism.pipeline)
+    if not fits(tried(most)):
+        return None
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(tried(middle)) else (middle, high)
+    return tried(high), what.format(high), spread

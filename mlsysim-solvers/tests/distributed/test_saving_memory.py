@@ -1,0 +1,191 @@
+"""Recomputing some layers or some parts of them, and keeping activations or optimizer states in host memory."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from training_cases import A100, GPT_175B, LLAMA_70B, OVERLAPPED, PLAIN, columns, gpt
+
+from mlsysim.errors import MlsysimError
+from mlsysim_solvers.distributed import DistributedSolver
+
+LAYERS, HIDDEN, HEADS, SEQUENCE = 48, 6144, 64, 2048
+MODEL = gpt(LAYERS, HIDDEN, HEADS)
+INPUT = 2.0 * SEQUENCE * HIDDEN
+"""Bytes that a layer keeps of one sequence when it is recomputed whole."""
+
+
+def solved(model=MODEL, job=None, **kwargs):
+    c = columns(model, **{"batch": 8, "micro_batch": 1, "tensor": 8, "spread": True, **kwargs}, job=job or {})
+    return DistributedSolver().compute(c)
+
+
+def activations(**kwargs):
+    return solved(**kwargs)["feasibility.activations_memory"]
+
+
+def term(found, name):
+    return found[f"performance.breakdown_{name}"]
+
+
+def test_recomputing_all_layers_one_by_one_is_full_recomputation():
+    every, some = solved(recompute="full"), solved(recompute="full", job={"recompute_layers": LAYERS})
+    assert every == some
+
+
+@pytest.mark.parametrize("count", [1, 16, 47])
+def test_a_block_of_layers_keeps_inputs_and_the_others_everything(count):
+    # Korthikanti et al. 2022, arXiv:2205.05198: s b h (34 + 5 a s/h) / t per layer with sequence parallelism;
+    # scores and their dropout are part of it, a recomputed layer keeps 2 s b h / t, and one is done again.
+    tensor = 8.0
+    whole = SEQUENCE * HIDDEN * (34.0 + 5.0 * HEADS * SEQUENCE / HIDDEN) / tensor
+    found = activations(recompute="full", settings={"dropout": 1.0}, job={"recompute_layers": count})
+    assert found == pytest.approx((LAYERS - count) * whole + count * INPUT / tensor + whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("group", [1, 4, 12])
+def test_groups_of_layers_keep_one_input_each_and_are_alive_together(group):
+    tensor = 8.0
+    whole = SEQUENCE * HIDDEN * (34.0 + 5.0 * HEADS * SEQUENCE / HIDDEN) / tensor
+    job = {"recompute_layers": group, "recompute_method": "uniform"}
+    found = activations(recompute="full", settings={"dropout": 1.0}, job=job)
+    assert found == pytest.approx(LAYERS / group * INPUT / tensor + group * whole, rel=1e-12)
+    # Each layer is done again once, whatever the groups.
+    one, all_ = solved(recompute="full", job=job), solved(recompute="full")
+    assert term(one, "recompute") == term(all_, "recompute")
+
+
+def test_more_recomputed_layers_take_less_memory_and_more_time():
+    found = [solved(recompute="full", job={"recompute_layers": n}) for n in (1, 12, 24, 36, 48)]
+    memory = [one["feasibility.memory_required"] for one in found]
+    time = [one["performance.step_time"] for one in found]
+    assert memory == sorted(memory, reverse=True)
+    assert time == sorted(time)
+    none = solved()["performance.step_time"]
+    share = (time[2] - none) / (time[4] - none)
+    assert share == pytest.approx(0.5, rel=1e-9)
+
+
+def test_a_pipeline_recomputes_layers_of_every_stage():
+    job = {"recompute_layers": 3}
+    some = solved(pipeline=4, recompute="full", job=job, batch=64)
+    every = solved(pipeline=4, recompute="full", batch=64)
+    assert term(some, "recompute") == pytest.approx(0.25 * term(every, "recompute"))
+
+
+@pytest.mark.parametrize(("part", "elements"), [("norm", 4.0), ("activation", 8.0), ("mlp", 16.0)])
+def test_a_part_that_is_done_again_keeps_nothing_of_what_it_writes(part, elements):
+    # Korthikanti et al. 2022, section 4.1: of 34 s b h bytes, inputs of both blocks 4, of the activation function 8,
+    # and of the second matrix 8.
+    kept, less = (activations(recompute="selective", job=job) for job in ({}, {"recompute_modules": part}))
+    once = elements if part == "mlp" else 0.0
+    assert kept - less == pytest.approx((LAYERS * elements - once) * SEQUENCE * HIDDEN / 8.0, rel=1e-12)
+
+
+def test_parts_take_their_own_time_and_together_less_than_a_whole_layer():
+    times = {
+        part: term(solved(stack=OVERLAPPED, recompute="selective", job={"recompute_modules": part}), "recompute")
+        for part in ("norm", "activation", "mlp", "attention", "attention, norm, activation, mlp")
+    }
+    full = term(solved(stack=OVERLAPPED, recompute="full"), "recompute")
+    assert all(0.0 < time < full for time in times.values())
+    assert times["norm"] < times["mlp"]
+    assert times["activation"] < times["mlp"]
+    together = times["attention"] + times["norm"] + times["mlp"]
+    assert times["attention, norm, activation, mlp"] == pytest.approx(together)
+
+
+def test_activations_of_some_layers_wait_in_host_memory():
+    each = activations() / LAYERS
+    for count in (2, 10, 48):
+        found = activations(job={"offload": True, "offload_layers": count})
+        assert found == pytest.approx((LAYERS - count + 2) * each, rel=1e-12)
+    assert activations(job={"offload": True}) == pytest.approx(2.0 * each, rel=1e-12)
+
+
+def test_copies_are_hidden_by_a_fast_link_and_exposed_by_a_slow_one():
+    slow, fast, never = (
+        solved(job={"offload": True}, settings={"host_rate": rate})["performance.breakdown_offload"]
+        for rate in (1e9, 1e11, 1e18)
+    )
+    assert slow > fast > never
+    assert never < 1e-7
+    half = solved(job={"offload": True, "offload_layers": LAYERS // 2}, settings={"host_rate": 1e9})
+    assert term(half, "offload") == pytest.approx(0.5 * slow)
+
+
+def test_optimizer_states_in_host_memory_visit_the_device_once_a_step():
+    here, away = solved(), solved(job={"offload_optimizer": 1.0}, settings={"host_rate": 2e10})
+    assert away["feasibility.optimizer_memory"] == 0.0
+    assert term(away, "offload") == pytest.approx(here["feasibility.optimizer_memory"] / 2e10)
+    half = solved(job={"offload_optimizer": 0.5}, settings={"host_rate": 2e10})
+    assert half["feasibility.optimizer_memory"] == pytest.approx(0.5 * here["feasibility.optimizer_memory"])
+
+
+def test_a_frozen_model_may_be_stored_in_fewer_bits():
+    common = {"model": LLAMA_70B, "spread": False, "tensor": 8, "adapter": 16, "precision": "bf16"}
+    wide, narrow = (solved(job=job, **common) for job in ({}, {"weights": "int8"}))
+    assert narrow["feasibility.weights_memory"] == pytest.approx(0.5 * wide["feasibility.weights_memory"])
+
+
+def test_planned_memory_is_never_more_and_holds_the_larger_phase():
+    planned = attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, planned_memory=True))
+    sharded = {"tensor": 1, "spread": False, "data": 64, "batch": 64, "zero": 3}
+    for recompute in ("none", "selective", "full"):
+        plain = solved(recompute=recompute, **sharded)
+        lean = solved(recompute=recompute, stack=planned, **sharded)
+        assert lean["feasibility.memory_required"] <= plain["feasibility.memory_required"]
+        uses = ("weights", "gradients", "optimizer", "activations", "logits", "gathered", "reserve")
+        total = sum(lean[f"feasibility.{name}_memory"] for name in uses)
+        assert total == pytest.approx(lean["feasibility.memory_required"])
+
+
+def test_the_largest_micro_batch_fits_and_one_more_does_not():
+    for features in ({}, {"planned_memory": True}):
+        stack = attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, **features))
+        common = {"tensor": 8, "recompute": "full", "stack": stack, "batch": 4096, "data": 8, "zero": 3}
+        most = int(solved(**common)["feasibility.max_micro_batch"])
+        assert solved(**{**common, "micro_batch": most})["feasibility.fits"]
+        assert not solved(**{**common, "micro_batch": most + 1})["feasibility.fits"]
+
+
+def test_states_that_alone_exceed_the_memory_never_fit():
+    # 70 billion parameters with Adam take 18 bytes each, and 8 devices of 80 GB hold 9.
+    for job in ({}, {"recompute_layers": 80}):
+        found = solved(LLAMA_70B, device=A100, tensor=8, recompute="full", job=job, precision="bf16")
+        assert not found["feasibility.fits"]
+        assert found["feasibility.max_micro_batch"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("recompute", "job"),
+    [
+        ("none", {"recompute_layers": 2}),
+        ("full", {"recompute_layers": 49}),
+        ("full", {"recompute_method": "uniform"}),
+        ("full", {"recompute_modules": "mlp"}),
+        ("selective", {"recompute_modules": "mlps"}),
+        ("none", {"offload_layers": 2}),
+        ("none", {"offload": True, "offload_layers": 49}),
+        ("none", {"offload_optimizer": 1.5}),
+        ("full", {"offload": True, "recompute_layers": 2}),
+        ("none", {"weights": "int8"}),
+    ],
+)
+def test_contradictions_are_refused(recompute, job):
+    with pytest.raises(MlsysimError) as caught:
+        solved(recompute=recompute, job=job)
+    assert caught.value.where.startswith("workload.")
+    assert caught.value.remedy
+
+
+def test_a_whole_cluster_run_needs_less_with_every_saving():
+    common = {"model": GPT_175B, "pipeline": 8, "virtual": 3, "batch": 64}
+    plain = solved(**common)["feasibility.memory_required"]
+    for recompute, job in (
+        ("full", {"recompute_layers": 4}),
+        ("selective", {"recompute_modules": "norm, activation"}),
+        ("none", {"offload": True, "offload_layers": 6}),
+        ("none", {"offload_optimizer": 0.5}),
+    ):
+        assert solved(recompute=recompute, job=job, **common)["feasibility.memory_required"] < plain

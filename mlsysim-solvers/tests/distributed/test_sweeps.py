@@ -1,0 +1,150 @@
+"""Sweeps share work between rows and change no answer."""
+
+from __future__ import annotations
+
+import operator
+
+import attrs
+import numpy as np
+import pytest
+from training_cases import A100, GPT_175B, H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, columns, gpt
+
+from mlsysim.numeric import ceil, maximum, minimum, where
+from mlsysim_solvers.distributed import DistributedSolver
+from mlsysim_solvers.execution.factored import Factored, factored, rows_of
+
+ROWS = 2048
+STEP = "performance.step_time"
+
+MODELS = {
+    "dense": (GPT_175B, {"device": A100, "tensor": 8, "pipeline": 8, "micro_batch": 1}),
+    "overlapped": (LLAMA_70B, {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "recompute": "full",
+                               "tensor": 8, "pipeline": 4, "spread": True, "micro_batch": 1, "zero": 2}),
+    "experts": (MIXTRAL, {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "tensor": 2, "expert": 8,
+                          "data": 8, "sequence": 4096}),
+    "sharded": (gpt(32, 4096, 32), {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "data": 64, "zero": 3}),
+    "adapters": (LLAMA_70B, {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "adapter": 16, "tensor": 8}),
+    "narrow": (LLAMA_70B, {"device": H100, "stack": OVERLAPPED, "precision": "fp8", "tensor": 8, "pipeline": 4}),
+    "scores": (gpt(24, 2048, 16), {"stack": attrs.evolve(PLAIN, features=attrs.evolve(
+        PLAIN.features, fused_elementwise=False)), "recompute": "selective", "tensor": 2, "context": 2}),
+}  # fmt: skip
+
+
+def layouts(dice):
+    return {
+        "tensor": dice.choice([1.0, 2.0, 4.0, 8.0], ROWS),
+        "pipeline": dice.choice([1.0, 2.0, 4.0, 8.0], ROWS),
+        "data": dice.integers(1, 65, ROWS).astype(np.float64),
+        "micro_batch": dice.choice([1.0, 2.0], ROWS),
+        "virtual": dice.choice([1.0, 2.0], ROWS),
+    }
+
+
+def rates(dice, prepared):
+    return {name: prepared[name] * dice.uniform(0.1, 10.0, ROWS) for name in ("peak", "bandwidth", "inner_rate")}
+
+
+def shapes(dice, prepared):
+    lengths = dice.integers(256, 2049, ROWS).astype(np.float64)
+    return {"sequence": lengths, "batch": dice.integers(64, 513, ROWS).astype(np.float64)}
+
+
+VARIED = {
+    "layouts": lambda dice, c: layouts(dice),
+    "rates": lambda dice, c: layouts(dice) | rates(dice, c),
+    "rates of one layout": rates,
+    "shapes": lambda dice, c: layouts(dice) | shapes(dice, c),
+    "shapes of one layout": shapes,
+    "micro-batches that follow from the batch": lambda dice, c: (
+        layouts(dice) | {"micro_batch": np.zeros(ROWS), "batch": dice.choice([64.0, 128.0, 256.0], ROWS)}
+    ),
+    "processors": lambda dice, c: layouts(dice) | {"processors": dice.integers(80, 140, ROWS).astype(np.float64)},
+    "widths": lambda dice, c: layouts(dice) | {"activation_width": dice.choice([2.0, 4.0], ROWS)},
+    "overheads": lambda dice, c: layouts(dice) | {"overhead": dice.uniform(0.0, 1e-5, ROWS)},
+}
+
+
+@pytest.mark.parametrize("varied", VARIED)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_sweep_answers_and_ranks_as_single_solves_do(model, varied):
+    chosen, layout = MODELS[model]
+    prepared = columns(chosen, batch=256, **layout)
+    dice = np.random.default_rng(7)
+    arrays = VARIED[varied](dice, prepared)
+    solver = DistributedSolver()
+    found = solver.compute({**prepared, **arrays})
+    some = dice.choice(ROWS, 40, replace=False)
+    single = [
+        solver.compute({**prepared, **{name: float(a[i]) for name, a in arrays.items()}, "layer_memo": {}})
+        for i in some
+    ]
+    for name in single[0]:
+        wanted = np.array([one[name] for one in single], dtype=np.float64)
+        mine = np.broadcast_to(np.asarray(found[name], dtype=np.float64), (ROWS,))[some]
+        np.testing.assert_allclose(mine, wanted, rtol=1e-12, atol=0.0, err_msg=name)
+    steps = np.array([one[STEP] for one in single])
+    np.testing.assert_array_equal(np.argsort(found[STEP][some], kind="stable"), np.argsort(steps, kind="stable"))
+
+
+def test_chunks_after_the_first_use_its_tables_and_answer_the_same():
+    prepared = columns(batch=256, tensor=8, pipeline=8, micro_batch=1)
+    solver = DistributedSolver()
+    for seed in (1, 2):
+        dice = np.random.default_rng(seed)
+        arrays = layouts(dice) | rates(dice, prepared)
+        again = solver.compute({**prepared, **arrays})
+        fresh = solver.compute({**prepared, **arrays, "layer_memo": {}})
+        np.testing.assert_array_equal(again[STEP], fresh[STEP])
+
+
+def table(seed=0):
+    dice = np.random.default_rng(seed)
+    arrays = {"a": dice.choice([1.0, 2.0, 4.0], ROWS), "b": dice.choice([0.0, 3.0], ROWS)}
+    return factored(arrays, ("a", "b")), arrays
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "lt", "le", "gt", "ge", "eq", "ne"])
+@pytest.mark.parametrize("right", ["another", "a number", "its rows"])
+def test_factored_numbers_calculate_as_their_rows_do(name, right):
+    few, rows = table()
+    function = getattr(operator, name)
+    own = np.random.default_rng(1).uniform(1.0, 2.0, ROWS)
+    other, plain = {"another": (few["a"], rows["a"]), "a number": (2.5, 2.5), "its rows": (own, own)}[right]
+    np.testing.assert_array_equal(rows_of(function(few["b"], other)), function(rows["b"], plain))
+    np.testing.assert_array_equal(rows_of(function(other, few["a"])), function(plain, rows["a"]))
+
+
+def test_helpers_keep_numbers_factored_until_a_row_has_its_own():
+    few, rows = table()
+    kept = where(few["b"] > 1.0, maximum(few["a"], 2.0), ceil(few["a"] / 3.0))
+    assert type(kept) is Factored
+    plain = np.where(rows["b"] > 1.0, np.maximum(rows["a"], 2.0), np.ceil(rows["a"] / 3.0))
+    np.testing.assert_array_equal(kept.rows(), plain)
+    own = np.linspace(0.0, 5.0, ROWS)
+    np.testing.assert_array_equal(minimum(kept, own), np.minimum(plain, own))
+
+
+def test_numbers_of_other_combinations_meet_row_by_row():
+    (few, rows), (other, others) = table(), table(seed=9)
+    np.testing.assert_array_equal(few["a"] * other["a"], rows["a"] * others["a"])
+    np.testing.assert_array_equal(maximum(few["a"], other["a"]), np.maximum(rows["a"], others["a"]))
+
+
+def test_columns_of_many_or_broken_values_stay_as_they_are():
+    dice = np.random.default_rng(3)
+    arrays = {
+        "few": dice.choice([1.0, 8.0], ROWS), "broken": dice.choice([0.5, 1.5], ROWS),
+        "many": dice.permutation(ROWS).astype(np.float64), "huge": dice.choice([1.0, 1e9], ROWS),
+    }  # fmt: skip
+    found = factored(arrays, tuple(arrays))
+    assert type(found["few"]) is Factored
+    for name in ("broken", "many", "huge"):
+        assert found[name] is arrays[name]
+
+
+def test_a_factored_condition_has_no_truth_of_its_own():
+    few, _ = table()
+    with pytest.raises(TypeError):
+        bool(few["a"] > 1.0)
+    assert (few["a"] > 0.0).all()
+    assert not (few["a"] > 4.0).any()

@@ -1,0 +1,111 @@
+"""What training adds to a layer, what the host costs, and what a loss reads."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
+
+from mlsysim_solvers.lowering.operators import Formats
+from mlsysim_solvers.lowering.parallel import casts, forward
+from mlsysim_solvers.lowering.training import loss
+from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.tables import packaged_tables, read_table
+
+
+def changed(stack, ceilings=None, **features):
+    return attrs.evolve(
+        stack,
+        features=attrs.evolve(stack.features, **features),
+        ceilings=attrs.evolve(stack.ceilings, **ceilings or {}),
+    )
+
+
+def test_a_wide_loss_reads_ten_times_where_a_fused_one_reads_three():
+    assert loss(10.0, 100.0, 4.0).activation_bytes == 10 * 100 * 3 * 4
+    assert loss(10.0, 100.0, 4.0, 2.0).activation_bytes == 10 * 100 * (8 * 4 + 2 * 2)
+
+
+def test_training_keeps_what_enters_the_activation_function():
+    from mlsysim.records.model import Transformer
+    from mlsysim_solvers.lowering.attention import Abilities
+    from mlsysim_solvers.lowering.parallel import Division
+    from mlsysim_solvers.lowering.shape import transformer_shape
+
+    model = LLAMA_70B
+    assert isinstance(model.transformer, Transformer)
+    shape = transformer_shape(model, model.transformer)
+    abilities = Abilities(True, True, True, 1.0)
+    formats = Formats(2.0, 1.0, 2.0, 2.0, 2.0)
+    alone = Division(1.0, 1.0, 1.0, sequence=False)
+    table = {r.name: r for r in forward(shape, formats, abilities, alone, 1.0, 4096.0, narrow=True)}
+    up = table["MLP up"]
+    # Its input in one byte, and all that it computes in two.
+    assert up.activation_bytes == 4096 * (shape.hidden * 1.0 + 2.0 * shape.ffn * 2.0)
+    assert table["MLP up: activation"].activation_bytes == 4096 * 3.0 * shape.ffn * 2.0
+    one, two = (casts([up], formats, layouts)[0].activation_bytes for layouts in (1.0, 2.0))
+    assert two - one == 4096 * shape.hidden * 1.0
+
+
+def test_a_device_waits_for_the_host_unless_graphs_are_replayed():
+    layout = {
+        "device": H100,
+        "batch": 64,
+        "precision": "bf16",
+        "data": 8,
+        "tensor": 8,
+        "spread": True,
+        "micro_batch": 1,
+    }
+    slow = changed(OVERLAPPED, {"host": 0.05})
+    times = [
+        answers(LLAMA_70B, stack=stack, **layout)["performance.step_time"]
+        for stack in (OVERLAPPED, slow, changed(slow, graphs=True))
+    ]
+    assert times[1] >= 8 * 80 * 3 * 0.05 > times[0]
+    assert times[2] == times[0]
+
+
+def test_graphs_save_the_launches_of_experts():
+    layout = {"device": H100, "batch": 64, "precision": "bf16", "data": 8, "expert": 8, "micro_batch": 1}
+    eager, replayed = (
+        answers(MIXTRAL, stack=changed(OVERLAPPED, graphs=graphs), **layout)["performance.step_time"]
+        for graphs in (False, True)
+    )
+    assert eager > replayed
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_sums_beside_gradients_of_weights_hide_part_of_the_exchange(spread):
+    shown, hidden, all_of_it = (
+        answers(stack=stack, data=1, tensor=8, pipeline=8, spread=spread, micro_batch=1)["performance.breakdown_tensor"]
+        for stack in (PLAIN, changed(PLAIN, overlap_backward=True), changed(PLAIN, overlap_tensor=True))
+    )
+    assert all_of_it < hidden < shown
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return {row.id: row for row in read_table(packaged_tables()["training"])}
+
+
+def test_software_that_skips_padding_computes_the_mean_length(rows):
+    phases = [question_for(rows[name], names()) for name in ("dle-bert-002", "dle-bert-006")]
+    assert [q.scenario.workload.sequence for q in phases] == [128, 288]
+    assert any("tokens per sample" in one.what for one in phases[1].assumed)
+
+
+def test_packed_samples_do_not_attend_to_each_other(rows):
+    packed = question_for(rows["nemo2407ft-001"], names())
+    job = packed.scenario.workload
+    assert job.sequence < 250
+    assert job.batch * job.sequence == pytest.approx(32 * 4096, rel=0.01)
+    assert packed.scenario.parallelism.micro_batch * job.sequence == pytest.approx(4096, rel=0.01)
+
+
+def test_what_a_row_leaves_open_is_said(rows):
+    asked = question_for(rows["nemo2407ft-002"], names())
+    assert asked.scenario.parallelism.virtual == 10
+    assert any("chunks of a stage" in one.what for one in asked.assumed)
+    assert question_for(rows["nemolong-009"], names()).scenario.parallelism.micro_batch == 1

@@ -1,0 +1,39 @@
+"""What rows of inference say between the lines: supplies, software in the name of a system, several devices."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.tables import packaged_tables, read_table
+
+ROWS = {row.id: row for row in read_table(packaged_tables()["inference"])}
+
+
+def asked(key):
+    return question_for(ROWS[key], names()).scenario
+
+
+@pytest.mark.parametrize(("key", "volts"), [("tiny_v1.1-0028", 3.0), ("tiny_v1.1-0056", 1.8)])
+def test_a_linear_regulator_draws_the_same_current_at_any_supply(key, volts):
+    power = asked(key).settings["sustainability"]["power"]
+    assert float(power.split()[0]) == pytest.approx(0.0818 * volts / 3.3)
+
+
+def test_a_switched_converter_draws_the_same_power():
+    rows = [row for row in ROWS.values() if "with SMPS" in row.configuration.get("notes", "")
+            and row.metric.quantity == "energy"]  # fmt: skip
+    assert rows
+    assert all(question_for(row, names()).scenario.settings == {} for row in rows)
+
+
+def test_the_name_of_a_system_may_say_what_runs_on_it():
+    assert asked("tiny_v1.1-0029").system.stack == "x-cube-ai-7"
+    assert asked("tiny_v1.1-0057").system.stack == "x-cube-ai-8"
+
+
+def test_rows_of_several_devices_carry_their_layout():
+    tensor, layers = asked("trtllm_v0.5.0-0009"), asked("llamacpp_xiongjie-0345")
+    assert (tensor.parallelism.tensor, tensor.parallelism.pipeline) == (4, 1)
+    assert (layers.parallelism.tensor, layers.parallelism.pipeline) == (1, 4)
