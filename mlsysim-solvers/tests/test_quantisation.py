@@ -102,7 +102,9 @@ def test_arrays_of_every_size_equal_the_whole_menu():
     dice = np.random.default_rng(1)
     m, n, k, batch = (dice.integers(1, top, 400).astype(np.float64) for top in (2048, 2048, 4096, 64))
     found = TileMenu(MENU, 108.0).area(m, n, k, batch)
-    expected = [menu_area(*(float(v[i]) for v in (m, n, k, batch)), 108.0, MENU, SPLITS) for i in range(400)]
+    expected = [
+        menu_area(float(m[i]), float(n[i]), float(k[i]), float(batch[i]), 108.0, MENU, SPLITS) for i in range(400)
+    ]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
