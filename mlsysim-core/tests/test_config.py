@@ -223,3 +223,9 @@ def test_a_broken_plugin_is_named_where_a_name_is_not_found(isolated_plugins):
 
     isolated_plugins(ToyPlugin(), Broken())
     assert any("Broken plugins: Broken" in fault for fault in refused(system={"device": "h100-sxm"}))
+
+
+def test_a_bound_repeats_what_was_written():
+    data = scenario(constraints={}, workload={"batch": "-5 sample"})
+    with pytest.raises(MlsysimError, match="-5 sample is out of range"):
+        SimulationConfig.from_dict(data)

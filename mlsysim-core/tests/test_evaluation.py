@@ -11,8 +11,10 @@ import pytest
 from core_toys import ECONOMICS, LIFETIME, PERFORMANCE, SUSTAINABILITY, ToyPlugin, scenario
 
 import mlsysim
+from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError, OOMError, SLAViolation, SolverError
 from mlsysim.evaluation import LEVELS, QUESTIONS, Answer, SystemEvaluation, choose_solvers, evaluate
+from mlsysim.testing import given_plugins
 
 WEIGHTS = 1e9 * 2
 LATENCY = max(2e9 * 4 / 100e12, WEIGHTS / 1e12)
@@ -231,3 +233,13 @@ def test_the_error_of_a_solver_reaches_the_caller_as_such(isolated_plugins):
     isolated_plugins(ToyPlugin(specs=(attrs.evolve(PERFORMANCE, outputs={"performance.latency": "s"}),)))
     with pytest.raises(SolverError, match="does not declare"):
         evaluate(scenario())
+
+
+def test_values_to_set_are_never_lost():
+    with given_plugins(ToyPlugin()):
+        config = SimulationConfig.from_dict(scenario())
+        for ready in (config, config.scenario):
+            with pytest.raises(ConfigError, match="takes no values to set"):
+                evaluate(ready, {"batch": "2"})
+        with pytest.raises(ConfigError, match="int is no scenario"):
+            evaluate(3)

@@ -247,3 +247,12 @@ def test_units_can_be_added_but_not_redefined(clean_table):
         register_units([UnitDef("kW", 1.0, "USD")])
     with pytest.raises(UnitError, match="Write it as a product"):
         register_units([UnitDef("furlong", 201.168, "metre")])
+
+
+def test_a_bare_number_is_asked_for_without_a_unit():
+    with pytest.raises(UnitError, match="'eight' is not a number") as raised:
+        parse_quantity("eight", "1")
+    assert raised.value.faults[0].what == "'eight' is not a number"
+    assert raised.value.faults[0].remedy == "Write for example 3"
+    with pytest.raises(UnitError, match="is not a number with a unit"):
+        parse_quantity("eight", "s")

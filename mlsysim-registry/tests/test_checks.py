@@ -101,6 +101,14 @@ def test_a_fault_is_found(package: Package, check: str, severity: str, changes: 
     assert re.fullmatch(r".+\.toml(:\d+)?(: [\w.]+)?", hits[0].place)
 
 
+def test_a_machine_of_ones_own_passes(package: Package) -> None:
+    url = FILES["sources/acme.toml"].partition('url = "')[2].partition('"')[0]
+    own = changed("sources/acme.toml", url, "urn:mlsysim:measured:chip-1")
+    assert found(package, "documents", own) == []
+    faster = changed(DEVICE, f'"153.6 TFLOPS", {CLAIM}', f'"180 TFLOPS", {CLAIM}, kind = "measured"')
+    assert found(package, "units-clock-peak", faster) == []
+
+
 def test_every_check_has_a_case_that_fires() -> None:
     assert {check for check, *_ in FIRES} == set(all_checks())
 

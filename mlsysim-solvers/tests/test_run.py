@@ -217,6 +217,9 @@ def test_a_run_that_never_ends_is_refused():
     request = _request(Run(device_mtbf=1e4, restart_time=60.0, storage_bandwidth=1e9), {})
     with pytest.raises(ConfigError, match="never end"):
         run_solver(WHOLE_RUN, RunSolver(), request)
+    request = _request(Run(device_mtbf=1e4, restart_time=6e4, storage_bandwidth=1e15), {})
+    with pytest.raises(ConfigError, match=r"never end: .* restart"):
+        run_solver(WHOLE_RUN, RunSolver(), request)
     request = _request(Run(checkpoint_interval=10.0, checkpoint_blocking=0.0, storage_bandwidth=1e9), {})
     with pytest.raises(ConfigError, match="takes"):
         run_solver(WHOLE_RUN, RunSolver(), request)

@@ -87,7 +87,8 @@ def full_output_name(name: str, known: Iterable[str], *, where: str = "") -> str
     if fits:
         raise ConfigError(f"{name!r} could be {' or '.join(fits)}", where=where, remedy="Write the full name")
     short = {n.rsplit(".", 1)[-1] for n in names}
-    raise ConfigError(f"no solver answers {name!r}", where=where, remedy=did_you_mean(name, [*names, *short]))
+    remedy = did_you_mean(name, [*names, *short], listing="mlsysim solvers")
+    raise ConfigError(f"no solver answers {name!r}", where=where, remedy=remedy)
 
 
 def parse_constraints(texts: Mapping[str, str], specs: Iterable[SolverSpec]) -> tuple[Constraint, ...]:

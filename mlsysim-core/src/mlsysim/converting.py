@@ -64,7 +64,9 @@ def _choice(kind: Any) -> Any:
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, Hashable) or (type(value), value) not in known:
             shown = str(value).lower() if isinstance(value, bool) else value
-            raise ConfigError(f"{shown} is not one of the choices", remedy="Choose " + ", ".join(map(str, choices)))
+            # The empty choice is the one of a key that is left out.
+            offered = ", ".join(str(choice) for choice in choices if choice != "")
+            raise ConfigError(f"{shown} is not one of the choices", remedy=f"Choose {offered}")
         return value
 
     return hook

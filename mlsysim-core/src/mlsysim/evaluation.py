@@ -14,7 +14,7 @@ from typing import Any
 from .choosing import QUESTIONS, choose_solvers
 from .config import SimulationConfig
 from .constraints import Constraint
-from .errors import MlsysimError
+from .errors import ConfigError, MlsysimError
 from .plugins import plugins
 from .provenance import Standing
 from .records import Scenario
@@ -73,12 +73,16 @@ def evaluate(
 
 
 def _as_config(scenario: Any, overrides: Mapping[str, str] | None) -> SimulationConfig:
-    if isinstance(scenario, SimulationConfig):
-        return scenario
-    if isinstance(scenario, Scenario):
-        return SimulationConfig.from_scenario(scenario)
+    if isinstance(scenario, (SimulationConfig, Scenario)):
+        if overrides:
+            raise ConfigError("a checked scenario takes no values to set", where="overrides",
+                              remedy="Give a name, a file or a mapping, or set them in the scenario")  # fmt: skip
+        return scenario if isinstance(scenario, SimulationConfig) else SimulationConfig.from_scenario(scenario)
     if isinstance(scenario, Mapping):
         return SimulationConfig.from_dict(scenario, overrides)
+    if not isinstance(scenario, (str, Path)):
+        raise ConfigError(f"{type(scenario).__name__} is no scenario", where="scenario",
+                          remedy="Give a name, a file, a mapping or a Scenario")  # fmt: skip
     return SimulationConfig.load(scenario, overrides)
 
 

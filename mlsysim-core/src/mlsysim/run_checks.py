@@ -48,7 +48,7 @@ def _evaluation(run: Run) -> Iterator[Fault]:
         yield _fault("evaluation_steps", "the time between evaluations is given twice", "Give samples or steps")
     every = run.evaluation_interval or run.evaluation_steps
     if every and not run.evaluation_samples:
-        yield _fault("evaluation_samples", "nothing says how many samples an evaluation reads", "Give samples")
+        yield _fault("evaluation_samples", "nothing says how many samples an evaluation reads", "Give it")
     if run.evaluation_samples and not every:
         yield _fault(
             "evaluation_interval", "nothing says how often the run is evaluated",

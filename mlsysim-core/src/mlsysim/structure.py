@@ -123,18 +123,19 @@ class _Reader:
                 self.fault(fault.what, path, fault.remedy)
             return 1.0
         if value <= field.minimum:
-            self.check_bound(field, value, path)
+            self.check_bound(field, value, path, raw)
         if field.whole:
             if value != int(value):
                 self.fault(f"{raw!r} is not a whole number", path)
             return int(value)
         return value
 
-    def check_bound(self, field: _Field, value: float, path: str) -> None:
+    def check_bound(self, field: _Field, value: float, path: str, raw: Any) -> None:
         low = field.minimum
         if value < low or (value == low and not field.zero):
             relation = "at least" if field.zero else "more than"
-            self.fault(f"{value:g} is out of range", path, f"It must be {relation} {low:g}")
+            shown = raw if isinstance(raw, str) else f"{value:g}"  # "-5 h" as it was written, not -18000
+            self.fault(f"{shown} is out of range", path, f"It must be {relation} {low:g}")
 
     def read_claims(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> tuple[Claim, ...]:
         items = raw if isinstance(raw, list) else [raw]

@@ -28,6 +28,9 @@ __all__ = ["CHUNK", "SweepResult", "answering_solvers", "sweep"]
 CHUNK = 8192
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
 
+_DEGREES = ("data", "tensor", "pipeline", "context")
+"""The degrees of a layout; their product is the number of devices."""
+
 Column = NDArray[np.float64]
 
 
@@ -175,7 +178,12 @@ def sweep(
     Raises
     ------
     ConfigError
-        On an unknown column, an empty list or sequences of unequal length.
+        On an unknown column, an empty list, sequences of unequal length, a number of devices that contradicts the
+        layout, or a zero that leaves an answer without a finite value.
+
+    Notes
+    -----
+    Where a degree of the layout varies, the number of devices follows as their product, in a column of its own.
     """
     from .evaluation import _as_config
 
@@ -184,7 +192,8 @@ def sweep(
     config = _as_config(scenario, overrides)
     specs = answering_solvers(config)
     units = {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
-    columns = _columns(vary, units, grid=grid)
+    columns = _with_devices(_columns(vary, units, grid=grid), config, specs)
+    units.setdefault("devices", "1")
     rows = len(next(iter(columns.values())))
     chunks = [{name: values[i : i + chunk] for name, values in columns.items()} for i in range(0, rows, chunk)]
     work = _Chunk(config, tuple(specs))
@@ -241,6 +250,36 @@ def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -
     return axes
 
 
+def _with_devices(
+    columns: dict[str, Column], config: SimulationConfig, specs: Sequence[SolverSpec]
+) -> dict[str, Column]:
+    """Let the number of devices follow from the layout; money and energy would count others than those that work."""
+    if not {*_DEGREES, "devices"} & set(columns):
+        return columns
+    for name in (*_DEGREES, "devices"):
+        values = columns.get(name, np.ones(1))
+        broken = values[(values < 1.0) | (values % 1.0 != 0.0)]
+        if broken.size:
+            raise ConfigError(f"{name} = {broken[0]:g} is no number of devices", where="vary",
+                              remedy="Give whole numbers, 1 or more")  # fmt: skip
+    held = next((spec for spec in specs if set(_DEGREES) & set(spec.columns)), None)
+    given = {} if held is None else load_solver(held).prepare(build_request(config, held, {}))
+    product = np.ones(len(next(iter(columns.values()))))
+    for name in _DEGREES:
+        product = product * columns.get(name, given.get(name, 1.0))
+    if "devices" not in columns:
+        return {**columns, "devices": product}
+    wrong = np.flatnonzero(columns["devices"] != product)
+    if wrong.size:
+        asked, made = columns["devices"][wrong[0]], product[wrong[0]]
+        raise ConfigError(
+            f"{asked:g} devices are asked for, and the layout has {made:g}", where="vary",
+            remedy="Vary data, tensor or pipeline; the number of devices follows" if held is not None
+            else "Give the scenario its devices (--devices 8), then vary data, tensor or pipeline",
+        )  # fmt: skip
+    return columns
+
+
 def _axis(name: str, values: Any, unit: str) -> Column:
     """Return values in SI; int64 would overflow silently in 6 N D, so everything is float64 from here on."""
     if isinstance(values, (str, bytes)):
@@ -271,7 +310,8 @@ class _Chunk:
             prepared = solver.prepare(build_request(self.config, spec, known))
             varied = {k: v for k, v in columns.items() if k in spec.columns}
             try:
-                answers = solver.compute({**prepared, **varied})
+                with np.errstate(all="ignore"):  # what is not finite is refused below, by name
+                    answers = solver.compute({**prepared, **varied})
             except MlsysimError:
                 raise
             except Exception as error:
@@ -280,17 +320,23 @@ class _Chunk:
                     remedy="Please report this to its authors",
                 ) from error
             known.update(answers)
-            outputs.update({k: _answer(spec, k, v, size) for k, v in answers.items()})
+            outputs.update({k: _answer(spec, k, v, size, columns) for k, v in answers.items()})
         return outputs
 
 
-def _answer(spec: SolverSpec, name: str, value: Any, rows: int) -> Column:
+def _answer(spec: SolverSpec, name: str, value: Any, rows: int, columns: Mapping[str, Column]) -> Column:
     """Return one output as a column, or refuse what a scalar solve refuses too."""
     if name.removesuffix(".log_sd") not in spec.outputs:
         raise SolverError(f"the solver {spec.name} answered {name!r}, which it does not declare")
     column = np.broadcast_to(np.asarray(value, dtype=np.float64), (rows,))
     if not np.isfinite(column).all():
         row = int(np.flatnonzero(~np.isfinite(column))[0])
+        zeros = [key for key, values in columns.items() if values[row] == 0.0]
+        if zeros:
+            raise ConfigError(
+                f"{' and '.join(zeros)} = 0 leaves {name} without a finite value", where="vary",
+                remedy="Leave 0 out",
+            )  # fmt: skip
         raise SolverError(
             f"the solver {spec.name} found {name} = {column[row]} in row {row} of a chunk",
             remedy="Please report this to its authors",

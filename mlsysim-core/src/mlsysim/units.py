@@ -227,7 +227,7 @@ def parse_quantity(text: str | float, unit: str) -> float:
     """
     wanted = parse_unit(unit)
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise UnitError(f"expected a quantity in {unit or '1'}, got {text!r}", remedy=f'Write for example "3 {unit}"')
+        raise UnitError(f"expected a quantity in {unit or '1'}, got {text!r}", remedy=_example(unit))
     if isinstance(text, (int, float)):
         try:
             number = float(text)
@@ -236,7 +236,8 @@ def parse_quantity(text: str | float, unit: str) -> float:
         return _bare_number(number, wanted)
     match = _QUANTITY.match(text)
     if not match:
-        raise UnitError(f"{text!r} is not a number with a unit", remedy=f'Write for example "3 {unit}"')
+        what = "a number" if unit in ("", "1") else "a number with a unit"
+        raise UnitError(f"{text!r} is not {what}", remedy=_example(unit))
     number = float(match[1].replace(",", "").replace("_", ""))
     symbol = match[2]
     if not symbol:
@@ -250,6 +251,10 @@ def parse_quantity(text: str | float, unit: str) -> float:
             remedy=_confusion(given, wanted) or f"Give it in {unit or '1'}",
         )
     return _finite(_scaled(match[1].replace(",", "").replace("_", ""), given.factor), text)
+
+
+def _example(unit: str) -> str:
+    return "Write for example 3" if unit in ("", "1") else f'Write for example "3 {unit}"'
 
 
 @lru_cache(maxsize=256)

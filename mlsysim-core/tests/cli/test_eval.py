@@ -187,6 +187,7 @@ def test_faults_of_a_file_name_file_line_and_key(run, toy_file):
 
 def test_option_at_fault_is_named_for_a_file_too(run, toy_file):
     assert "error: --precision: unknown precision 'x'" in run("eval", toy_file(), "--precision", "x").err
+    assert "error: --set system.devices: -3 is out" in run("eval", toy_file(), "--set", "system.devices=-3").err
 
 
 def test_broken_plugins_are_named_when_something_is_not_found(run, isolated_plugins):

@@ -7,7 +7,9 @@ import io
 
 import pytest
 
+from mlsysim.cli.sweep_command import _head
 from mlsysim.evaluation import evaluate
+from mlsysim.units import dimension_text, parse_unit
 
 
 def test_columns_are_listed_with_units(run, toy_file):
@@ -61,6 +63,12 @@ def test_csv_file_is_written_and_said(run, toy_file, tmp_path):
     assert "2 variations" in out
     assert f"wrote {file}" in err
     assert file.read_text().count("\n") == 3
+
+
+def test_csv_names_a_unit_rather_than_its_base_units():
+    assert _head("macro.power", "W") == "macro.power [W]"
+    assert _head("macro.energy", "kWh") == f"macro.energy [{dimension_text(parse_unit('J').dimension)}]"
+    assert _head("performance.utilisation", "") == "performance.utilisation [1]"
 
 
 def test_none_fits_is_exit_3(run, toy_file):

@@ -243,9 +243,11 @@ def _device(device: Device, claims: Claims) -> Iterator[Relation]:
     if processors is None or clock is None:
         return
     for precision, peak in device.compute.peak.items():
-        if peak.dense is None:
-            continue
         fields = (f"compute.peak.{precision}.dense", "compute.processors", "compute.clock")
+        # A rate that was measured holds at whatever clock the machine then ran, and below its peak.
+        measured = fields[0] in claims and claims[fields[0]][0].kind == "measured"
+        if peak.dense is None or measured:
+            continue
         per_clock = 2 ** round(math.log2(peak.dense / (processors * clock)))
         how = f"{processors:g} processors x {clock / 1e6:g} MHz x {per_clock:g} FLOP per clock"
         computed = processors * clock * per_clock

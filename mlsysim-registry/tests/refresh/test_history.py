@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mlsysim.cli import main
 from mlsysim.errors import UnknownNameError
 from mlsysim_registry.provenance_map import ProvenanceMap
 from mlsysim_registry.refresh import applying, overlay
@@ -57,3 +58,9 @@ def test_an_unknown_number_gets_a_suggestion(known: Known) -> None:
         ProvenanceMap(known()).history("grids/fr", "carbo")
     with pytest.raises(UnknownNameError):
         ProvenanceMap(known()).history("grids/frr", "carbon")
+
+
+@pytest.mark.parametrize("name", ["grids", "fr", "grids/", "/fr"])
+def test_an_entity_without_its_kind_or_key_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["registry", "history", name]) == 2
+    assert "is not KIND/KEY" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from .execution.distribution import distributed_columns
 from .execution.engine import Machine
 from .execution.exchange import Exchange, Load, Wire, replica_exchange, stage_message, wire_of
 from .execution.layers import Layer, Setup
+from .execution.layout_checks import suits
 from .execution.pieces import pieces_of
 from .execution.schedule import Layout, bubble, layout_of
 from .execution.sharing import answered
@@ -129,7 +130,7 @@ class DistributedSolver:
         layer, talk, kept = pieces_of(c, layout, setup, network, sequence)
         step = step_of(c, layout, wire_of(network, layout, c["placement"]), layer, talk, kept, setup.machine, sequence)
         time = _sum(step)
-        answers = self._memory(c, layout, kept, sequence)
+        answers = self._memory(c, layout, kept, sequence, batch)
         answers |= zip(_TERMS, step, strict=True)
         answers |= _rates(c, layout, batch, sequence, time)
         answers |= run_answers(c, layout, layer, talk, step)
@@ -140,11 +141,11 @@ class DistributedSolver:
                 answers[its_spread] = spread
         return answers
 
-    def _memory(self, c: Columns, layout: Layout, kept: Kept, sequence: Any) -> dict[str, Any]:
+    def _memory(self, c: Columns, layout: Layout, kept: Kept, sequence: Any, batch: Any) -> dict[str, Any]:
         fullest, largest = held(c, layout, kept)
         usable = usable_memory(c["capacity"], c["utilisation"])
         left = headroom(usable, fullest.required)
-        within = layout.even & (sequence <= c["shape"].context)
+        within = layout.even & (sequence <= c["shape"].context) & suits(layout, c["shape"], batch)
         answers = dict(zip(_HELD, fullest, strict=False))
         return answers | {
             "feasibility.fits": (left >= 0.0) & within,

@@ -17,6 +17,7 @@ from .execution.answers import axis, common_answers, decoding, log_sd, machine_o
 from .execution.cases import abilities_of, feasibility, formats_of, is_once, read_before, repeated, room_of, run_part
 from .execution.communication import all_gather, all_reduce, message
 from .execution.engine import Machine, Totals, together
+from .execution.layout_checks import divides
 from .execution.sequences import generation_demand, within_context
 from .execution.serving_layout import serving_columns
 from .execution.topology import Group, Network, group_of, network_of
@@ -135,7 +136,8 @@ class ParallelServingSolver:
         if c["features"].decoded_first:
             first = _before(first, step, input_)
         latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
-        talk = first.talk + (each - 1.0) * step.talk
+        talk = named(first.talk, "communication of the prefill")
+        talk = talk + named((each - 1.0) * step.talk, "communication of the decode steps")
         whole = together(first.totals, step.totals, each - 1.0)
         if not is_once(windows):
             latency, talk, whole = windows * named(latency, "window"), windows * talk, repeated(whole, windows, "")
@@ -255,7 +257,11 @@ def _memory(c: Columns, place: Place, own: Any, input_: Any, output: Any) -> dic
     weights = weight_bytes(shape.parameters, c["weight_width"])
     demand = generation_demand(shape, room_of(c, weights), own, input_, output)
     demand = demand._replace(largest=demand.largest * c["data"])
-    return feasibility(c, demand, weights, within=within_context(c["shape"], input_, output))
+    # A sweep may ask for degrees that a scenario is refused for: such a layout fits nowhere.
+    legal = divides(c["data"], c["data"] * own)
+    if isinstance(shape, TransformerShape):
+        legal = legal & divides(c["tensor"], c["shape"].heads)
+    return feasibility(c, demand, weights, within=within_context(c["shape"], input_, output) & legal)
 
 
 def _bound(c: Columns, whole: Totals, latency: Any, talk: Any) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def plot_step(terms: Mapping[str, float], path: str, *, title: str = "") -> None
     title : str
         Heading.
     """
-    figure = _figure((8.0, 2.6))
+    figure = _figure((8.0, 3.0))
     axes = figure.add_subplot()
     left = 0.0
     for name, value in terms.items():
@@ -206,7 +206,8 @@ def plot_step(terms: Mapping[str, float], path: str, *, title: str = "") -> None
             axes.barh([0], [value], left=left, label=f"{TERMS[name]} {format_quantity(value, 's', 3)}")
             left += value
     axes.set(xlabel="time of a step (s)", yticks=[], title=title, xlim=(0.0, left))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncols=2, fontsize="small", frameon=False)
+    # A legend of the figure has room of its own; below the axes it would be cut off.
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     figure.savefig(path)
 
 

@@ -226,6 +226,12 @@ def _check_ends(c: Columns) -> None:
             f"every {format_quantity(interval + blocked, 's', 3)}",
             where="workload.run", remedy="Write checkpoints more often or faster, or use fewer devices",
         )  # fmt: skip
+    if mtbf is not None and c["restart_time"] / mtbf > _HOPELESS:
+        raise ConfigError(
+            f"the run would never end: it fails every {format_quantity(mtbf, 's', 3)}, and a restart takes "
+            f"{format_quantity(c['restart_time'], 's', 3)}",
+            where="workload.run", remedy="Restart faster, or use fewer devices; is device_mtbf the time of one device?",
+        )  # fmt: skip
 
 
 def _checkpoint(c: Columns) -> tuple[Any, Any, Any, Any]:

@@ -33,20 +33,28 @@ def add_step_command(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from mlsysim.errors import ConfigError
     from mlsysim.evaluation import evaluate
+    from mlsysim.plotting import check_plot_path
 
     from .optimize.command import overrides
     from .pictures import gantt, gantt_lines, plot_gantt, plot_step, step_lines, terms_of
 
+    for path in (args.plot, args.plot_pipeline):
+        if path:
+            check_plot_path(path)
     found = evaluate(args.scenario, overrides(args.set))
     if found.solvers.get("performance") != "distributed":
         raise ConfigError("the scenario trains on one device, or not at all", where="system.devices",
                           remedy="Give a training scenario on several devices")  # fmt: skip
     terms = terms_of(found)
+    layout = found.scenario.parallelism
+    drawn = layout.pipeline > 1 and not layout.schedule.startswith("zero-bubble")
+    if args.plot_pipeline and not drawn:
+        why = "the layout has one stage" if layout.pipeline == 1 else f"{layout.schedule} schedules are not drawn"
+        raise ConfigError(f"there is no schedule to draw: {why}", where="--plot-pipeline", remedy="Leave it out")
     print(f"{found.scenario.name}: step {found['step_time']}")
     for line in step_lines(terms):
         print(line)
-    layout = found.scenario.parallelism
-    if layout.pipeline > 1 and not layout.schedule.startswith("zero-bubble"):
+    if drawn:
         samples = -(-int(found.scenario.workload.batch) // layout.data)
         rounds = -(-samples // (layout.micro_batch or samples))
         shown = min(-(-rounds // layout.pipeline), max(1, _ROUNDS // layout.pipeline)) * layout.pipeline

@@ -8,6 +8,8 @@ from solver_cases import H100, LLAMA_8B, LLAMA_70B, STACK
 
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError
+from mlsysim.evaluation import evaluate
+from mlsysim.explaining import explain
 from mlsysim.records.infrastructure import Link, Node
 from mlsysim.records.scenario import Parallelism, Scenario, Serving, System
 from mlsysim.solving import Request
@@ -211,3 +213,20 @@ def test_several_cards_are_looked_for_in_a_server_that_holds_several():
     assert config.entries["node"].record.devices >= 4
     alone = varied("llama-3.1-8b-h100", **{"system.device": "rtx-4090", "workload.precision": "fp16"})
     assert "node" not in alone.entries
+
+
+def test_an_explanation_names_the_parts_of_the_communication():
+    found = explain(evaluate("llama-3.1-70b-h100-8"), "performance.communication")
+    lines = "\n".join(found.lines(depth=2))
+    assert "communication of the prefill" in lines
+    assert "communication of the decode steps" in lines
+
+
+def test_devices_that_cannot_share_the_heads_are_told_so():
+    asked = {
+        "name": "seven", "kind": "serving", "system": {"device": "h100-sxm", "devices": 7},
+        "workload": {"model": "llama-3.1-70b", "batch": 32, "input": 512, "output": 64},
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="7 devices cannot share 64 attention heads") as refused:
+        evaluate(asked)
+    assert "Ask for 4 devices" in refused.value.remedy

@@ -7,6 +7,7 @@ import pytest
 from training_cases import A100, GPT_175B, LLAMA_70B, OVERLAPPED, PLAIN, columns, gpt
 
 from mlsysim.errors import MlsysimError
+from mlsysim.evaluation import evaluate
 from mlsysim_solvers.distributed import DistributedSolver
 
 LAYERS, HIDDEN, HEADS, SEQUENCE = 48, 6144, 64, 2048
@@ -177,6 +178,12 @@ def test_contradictions_are_refused(recompute, job):
         solved(recompute=recompute, job=job)
     assert caught.value.where.startswith("workload.")
     assert caught.value.remedy
+
+
+def test_a_choice_that_is_none_names_the_others_alone():
+    with pytest.raises(MlsysimError) as caught:
+        evaluate("llama-70b-h100-64", {"workload.recompute_method": "rows"})
+    assert caught.value.remedy == "Choose block, uniform"
 
 
 def test_a_whole_cluster_run_needs_less_with_every_saving():

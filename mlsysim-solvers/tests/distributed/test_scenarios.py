@@ -8,6 +8,7 @@ from mlsysim.cli import main
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import evaluate
 from mlsysim.explaining import explain
+from mlsysim_solvers.pictures import TERMS, plot_step
 from mlsysim_solvers.plugin import DISTRIBUTED, SINGLE_NODE
 
 SCENARIOS = ("gpt-175b-a100-1024", "llama-3.1-405b-h100-16k", "llama-70b-h100-64", "mpt-7b-h100-fsdp")
@@ -80,3 +81,45 @@ def test_step_draws_bars_and_a_schedule(capsys, tmp_path):
     assert "stage   7" in text
     assert bar.stat().st_size > 0
     assert lanes.stat().st_size > 0
+
+
+@pytest.mark.parametrize("option", ["--plot", "--plot-pipeline"])
+@pytest.mark.parametrize(("file", "said"), [("step.gif", "no picture format"), ("none/step.png", "there is no folder")])
+def test_a_picture_that_cannot_be_written_is_refused_at_once(capsys, tmp_path, option, file, said):
+    assert main(["step", "gpt-175b-a100-1024", option, str(tmp_path / file)]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.out == ""
+
+
+def test_optimize_and_validate_refuse_a_picture_before_they_compute(capsys, tmp_path):
+    for command in (["optimize", "training", "mpt-7b-h100-fsdp"], ["validate", "--source", "llamacpp"]):
+        assert main([*command, "--plot", str(tmp_path / "step.bmp")]) == 2
+        shown = capsys.readouterr()
+        assert "no picture format" in shown.err
+        assert shown.out == ""
+
+
+def test_no_time_is_no_limit_of_a_step(capsys):
+    assert main(["optimize", "training", "mpt-7b-h100-fsdp", "--within", "0 s"]) == 2
+    assert "--within: 0 s is no time for a step" in capsys.readouterr().err
+
+
+def test_a_schedule_that_does_not_exist_is_not_promised(capsys, tmp_path):
+    assert main(["step", "mpt-7b-h100-fsdp", "--plot-pipeline", str(tmp_path / "lanes.svg")]) == 2
+    assert "the layout has one stage" in capsys.readouterr().err
+
+
+def test_the_legend_of_a_step_lies_inside_the_picture(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    kept = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (kept(self, *a, **k), drawn.append(self)))
+    plot_step(dict.fromkeys(TERMS, 1.0), str(tmp_path / "step.png"), title="all terms")
+    (figure,) = drawn
+    box = figure.legends[0].get_window_extent()
+    assert box.y0 >= 0.0
+    assert box.y1 <= figure.axes[0].get_window_extent().y0
+    assert box.x0 >= 0.0
+    assert box.x1 <= figure.bbox.width

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from training_cases import A100, GPT_175B, H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, columns, gpt
 
+import mlsysim
+from mlsysim.errors import ConfigError
 from mlsysim.numeric import ceil, maximum, minimum, where
 from mlsysim_solvers.distributed import DistributedSolver
 from mlsysim_solvers.execution.factored import Factored, factored, rows_of
@@ -148,3 +150,45 @@ def test_a_factored_condition_has_no_truth_of_its_own():
         bool(few["a"] > 1.0)
     assert (few["a"] > 0.0).all()
     assert not (few["a"] > 4.0).any()
+
+
+def test_the_devices_of_a_sweep_follow_from_its_layout():
+    found = mlsysim.sweep("mpt-7b-h100-fsdp", {"data": [32, 64, 128]})
+    assert list(found.varied["devices"]) == [32.0, 64.0, 128.0]
+    for row, data in enumerate((32, 64, 128)):
+        layout = {"system.devices": str(data), "parallelism.data": str(data)}
+        alone = mlsysim.evaluate("mpt-7b-h100-fsdp", layout)
+        for name in ("performance.step_time", "macro.cost_per_sample", "macro.energy_per_sample"):
+            assert found.outputs[name][row] == pytest.approx(alone[name].value, rel=1e-9)
+
+
+def test_devices_that_contradict_the_layout_are_refused():
+    with pytest.raises(ConfigError, match="128 devices are asked for, and the layout has 64"):
+        mlsysim.sweep("mpt-7b-h100-fsdp", {"devices": [64, 128]})
+    with pytest.raises(ConfigError, match="the layout has 1"):
+        mlsysim.sweep("llama-3.1-8b-h100", {"devices": [2, 8]})
+    for degree in (0, 1.5):
+        with pytest.raises(ConfigError, match=f"tensor = {degree:g} is no number of devices"):
+            mlsysim.sweep("mpt-7b-h100-fsdp", {"tensor": [1, degree]})
+    both = mlsysim.sweep("mpt-7b-h100-fsdp", {"devices": [64, 128], "data": [64, 128]}, grid=False)
+    assert len(both) == 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_batch_of_nothing_is_refused_without_a_warning():
+    with pytest.raises(ConfigError, match="batch = 0 leaves"):
+        mlsysim.sweep("llama-3.1-8b-h100", {"batch": [0, 1]})
+
+
+@pytest.mark.parametrize(
+    ("scenario", "varied", "fits"),
+    [
+        ("mpt-7b-h100-fsdp", {"data": [7, 64, 1000]}, [True, True, False]),  # a micro-batch above a rank's samples
+        ("llama-3.1-405b-h100-16k", {"tensor": [8, 24]}, [True, False]),  # 128 heads
+        ("llama-3.1-405b-h100-16k", {"pipeline": [16, 160]}, [True, False]),  # 126 layers
+        ("llama-3.1-70b-h100-8", {"tensor": [8, 12]}, [True, False]),  # 64 heads
+    ],
+)
+def test_a_layout_that_a_scenario_is_refused_for_fits_nowhere(scenario, varied, fits):
+    found = mlsysim.sweep(scenario, varied)
+    assert list(found.outputs["feasibility.fits"].astype(bool)) == fits

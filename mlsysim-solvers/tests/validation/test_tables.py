@@ -162,8 +162,9 @@ def test_a_file_that_is_no_such_table_is_refused_without_a_traceback(tmp_path, c
 
 
 def test_a_foreign_header_is_refused_with_what_is_missing():
-    with pytest.raises(ConfigError, match="nearest is"):
+    with pytest.raises(ConfigError, match="nearest is") as raised:
         shape_of(frozenset({"id", "model", "speed"}), "x.csv")
+    assert raised.value.faults[0].remedy == "It has id, model, speed; rename or add columns"
 
 
 def test_a_server_row_gives_two_figures():

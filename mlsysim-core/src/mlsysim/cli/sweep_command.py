@@ -210,4 +210,6 @@ def _head(name: str, unit: str) -> str:
 
     if unit == "bool" or unit.startswith("choice:"):
         return name
-    return f"{name} [{dimension_text(parse_unit(unit).dimension)}]"
+    known = parse_unit(unit)
+    # The values are in SI: a declared unit that is SI itself reads better than its base units.
+    return f"{name} [{unit if unit and known.factor == 1.0 else dimension_text(known.dimension)}]"

@@ -36,11 +36,23 @@ def run(args: argparse.Namespace) -> int:
     -------
     int
         0.
+
+    Raises
+    ------
+    ConfigError
+        If the entity is not named as its kind and key.
+    UnknownNameError
+        If there is no such entity or number.
     """
     import attrs
 
+    from mlsysim.errors import ConfigError
+
     from ..provenance_map import ProvenanceMap
 
+    kind, _, key = args.entity.partition("/")
+    if not (kind and key):
+        raise ConfigError(f"{args.entity!r} is not KIND/KEY", where="ENTITY", remedy="Write for example grids/fr")
     known = ProvenanceMap.of()
     fields = [args.field] if args.field else sorted(known.entity(args.entity))
     events = [(field, event) for field in fields for event in known.history(args.entity, field)]

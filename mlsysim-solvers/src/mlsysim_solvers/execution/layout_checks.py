@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mlsysim.errors import ConfigError
 from mlsysim.names import did_you_mean
+from mlsysim.numeric import ceil
 from mlsysim.records.scenario import Parallelism, Training
 
 from ..lowering.shape import TransformerShape
 from .memory import MODULES
+from .schedule import Layout
 from .topology import DIMENSIONS
 
-__all__ = ["again_of", "check_layout", "check_lean", "placement_of"]
+__all__ = ["again_of", "check_layout", "check_lean", "divides", "placement_of", "suits"]
 
 
 def placement_of(text: str) -> tuple[str, ...]:
@@ -80,6 +84,45 @@ def check_layout(layout: Parallelism, shape: TransformerShape, batch: int, seque
     _check_context(layout, shape, sequence)
     _check_experts(layout, shape)
     _check_shards(layout)
+
+
+def suits(layout: Layout, shape: TransformerShape, batch: Any) -> Any:
+    """Tell which layouts of a sweep suit model and batch: what :func:`check_layout` refuses cannot fit.
+
+    Parameters
+    ----------
+    layout : Layout
+        The layouts.
+    shape : TransformerShape
+        The model.
+    batch : float or array, sample
+        Samples of a step.
+
+    Returns
+    -------
+    bool or array of bool
+    """
+    legal = divides(layout.tensor, shape.heads) & (batch >= layout.data)
+    legal = legal & (layout.micro <= ceil(batch / layout.data))
+    legal = legal & (layout.pipeline * layout.virtual <= shape.layers + 2.0)
+    if shape.experts:
+        legal = legal & divides(layout.expert, layout.data * layout.context * layout.tensor)
+    return legal
+
+
+def divides(part: Any, whole: Any) -> Any:
+    """Tell whether one count divides another.
+
+    Parameters
+    ----------
+    part, whole : float or array, count
+        Whole numbers.
+
+    Returns
+    -------
+    bool or array of bool
+    """
+    return ceil(whole / part) * part == whole
 
 
 def _check_batch(layout: Parallelism, batch: int) -> None:

@@ -91,7 +91,18 @@ def _settled(scenario: Scenario, stack: Stack, shape: Any, domain: int) -> tuple
         chosen, what = Parallelism(tensor=tensor, data=devices // tensor), f"tensor parallelism over {tensor} devices"
         if tensor < devices:
             what += f", {devices // tensor} copies"
+            _check_copies(devices, tensor, shape, int(scenario.workload.batch))
     return chosen, [f"layout: {what} (set [parallelism])"]
+
+
+def _check_copies(devices: int, tensor: int, shape: TransformerShape, batch: int) -> None:
+    if batch % (devices // tensor):
+        near = [d for d in range(1, devices + 1) if int(shape.heads) % d == 0]
+        raise ConfigError(
+            f"{devices} devices cannot share {shape.heads:g} attention heads, and a batch of {batch} does not divide "
+            f"over {devices // tensor} copies of the model",
+            where="system.devices", remedy=f"Ask for {max(near)} devices, or set [parallelism]",
+        )  # fmt: skip
 
 
 def _check(layout: Parallelism, shape: Any, batch: int) -> None:

@@ -42,7 +42,7 @@ def add_optimize_command(commands: Any) -> None:
         "--within", default="", metavar="TIME", help="longest step allowed, for the goals other than step-time"
     )
     one.add_argument("--exhaustive", action="store_true", help="evaluate every layout that fits, without bounds")
-    one.add_argument("--plot", metavar="FILE", help="draw where the step goes and the pipeline: .svg, .png or .pdf")
+    one.add_argument("--plot", metavar="FILE", help="draw where the step of the best layout goes: .svg, .png or .pdf")
     one.set_defaults(run=_run)
 
 
@@ -90,14 +90,20 @@ def _numbers(text: str, default: int) -> list[int]:
 
 def _run(args: argparse.Namespace) -> int:
     from mlsysim.config import SimulationConfig
+    from mlsysim.errors import ConfigError
+    from mlsysim.plotting import check_plot_path
     from mlsysim.units import parse_quantity
 
     from .goals import goal_of
     from .report import compared, report
     from .search import search, search_columns
 
+    if args.plot:
+        check_plot_path(args.plot)
     config = SimulationConfig.load(args.scenario, overrides(args.set))
     limit = float(parse_quantity(args.within, "s")) if args.within else float("inf")
+    if limit <= 0.0:
+        raise ConfigError(f"{args.within} is no time for a step", where="--within", remedy="Give more than 0 s")
     tried = []
     for devices in _numbers(args.devices, config.scenario.system.devices):
         columns = search_columns(config, devices)

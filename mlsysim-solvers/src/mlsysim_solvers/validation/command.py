@@ -73,6 +73,7 @@ def run_validate(args: argparse.Namespace) -> int:
     """
     from mlsysim.cli.printing import Progress
     from mlsysim.errors import ConfigError
+    from mlsysim.plotting import check_plot_path
 
     from .reports import FORMATS, summarise
     from .running import run_rows, select
@@ -80,6 +81,8 @@ def run_validate(args: argparse.Namespace) -> int:
 
     if args.jobs < 0:
         raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
+    if args.plot:
+        check_plot_path(args.plot)
     rows = read_table(Path(args.file)) if args.file else packaged_rows()
     chosen = select(rows, kind=args.kind, device=args.device, model=args.model, source=args.source)
     if not chosen:

@@ -93,11 +93,10 @@ def shape_of(columns: frozenset[str], name: str) -> str:
             return shape
     nearest = min(SHAPES, key=lambda shape: len(SHAPES[shape] - columns))
     missing = ", ".join(sorted(SHAPES[nearest] - columns))
-    hint = did_you_mean(missing.split(", ", maxsplit=1)[0], columns)
     raise ConfigError(
         f"its header is none of the four tables of measurements; nearest is {nearest}, which also has {missing}",
         where=f"{name}:1",
-        remedy=hint or f"Give it the columns of {', '.join(SHAPES)}",
+        remedy=f"It has {', '.join(sorted(columns)[:12])}; rename or add columns",
     )
 
 
