@@ -115,7 +115,12 @@ def test_the_legend_of_a_step_lies_inside_the_picture(tmp_path, monkeypatch):
 
     drawn = []
     kept = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (kept(self, *a, **k), drawn.append(self)))
+
+    def watched(self, *args, **options):
+        kept(self, *args, **options)
+        drawn.append(self)
+
+    monkeypatch.setattr(Figure, "savefig", watched)
     plot_step(dict.fromkeys(TERMS, 1.0), str(tmp_path / "step.png"), title="all terms")
     (figure,) = drawn
     box = figure.legends[0].get_window_extent()
