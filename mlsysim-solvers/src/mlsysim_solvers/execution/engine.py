@@ -114,7 +114,7 @@ traffic (B), with what takes as long: reads that the last-level cache answers.""
 
 
 class Settled(NamedTuple):
-    """Neighbouring rows of a table that equally many layers have, without anything that a rate changes.
+    """Rows of a table that equally many layers have, without anything that a rate changes.
 
     Parameters
     ----------
@@ -175,16 +175,16 @@ def settle(table: Table, machine: Machine) -> Settlement:
     """
     # For an explanation each row stands for itself, so that the tree shows operators by name.
     alone = isinstance(machine.bandwidth, Traced)
+    groups: dict[int, Table] = {}
+    count: Any = None
+    for row in table:
+        if row.count is not count or alone:
+            count = row.count
+            group = groups.setdefault(id(row if alone else count), [])
+        group.append(row)
     found = Settlement()
-    begin, count = 0, None
-    for i, row in enumerate(table):
-        if row.count is count and not alone:
-            continue
-        if i:
-            found.append(_settled(table[begin:i], machine))
-        begin, count = i, row.count
-    if table:
-        found.append(_settled(table[begin:], machine))
+    for group in groups.values():
+        found.append(_settled(group, machine))
     return found
 
 
@@ -224,7 +224,7 @@ def run(table: Table, machine: Machine) -> Totals:
     Parameters
     ----------
     table : list of Operator
-        Rows; neighbours with the same count are added before they are multiplied.
+        Rows; those with the same count are added before they are multiplied.
     machine : Machine
         The rates.
 

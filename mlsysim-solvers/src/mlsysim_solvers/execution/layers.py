@@ -13,9 +13,10 @@ from mlsysim.tracing import Traced, named
 from ..formulas.elementwise import stream_bytes
 from ..lowering.attention import SCORE_ROWS, Abilities
 from ..lowering.operators import MATRIX_KINDS, Formats, Table, stream
-from ..lowering.parallel import Division, adapters, dropouts, forward, head, lookup
+from ..lowering.parallel import Division, adapters, divided, dropouts, forward, head, lookup
 from ..lowering.shape import TransformerShape
-from ..lowering.training import backward, loss, recomputed
+from ..lowering.training import backward, gradients, loss, recomputed
+from ..lowering.transformer import repeated
 from .engine import Machine, Settlement, Totals, settle, timed
 
 __all__ = ["Layer", "Lowered", "Setup", "layer_times", "lowered", "timed_layer"]
@@ -116,15 +117,6 @@ class Setup(NamedTuple):
     wide_loss: bool = False
 
 
-def _split(table: Table) -> tuple[Table, Table]:
-    """Part a backward pass into gradients of inputs and of weights."""
-    inputs: Table = []
-    weights: Table = []
-    for row in table:
-        (weights if row.name.endswith(": weight gradient") else inputs).append(row)
-    return inputs, weights
-
-
 def _again(table: Table, setup: Setup) -> Table:
     if setup.recompute == "full":
         return recomputed(table)
@@ -137,8 +129,8 @@ def _again(table: Table, setup: Setup) -> Table:
     if setup.recompute == "selective" and setup.selective == "products":
         done = recomputed(table)
         # Every other product is kept: half of them, attention excepted, is done again.
-        return [row._replace(count=0.5 * row.count) if row.kind in MATRIX_KINDS else row for row in done
-                if row.kind != "attention"]  # fmt: skip
+        halves = repeated([row for row in done if row.kind in MATRIX_KINDS], 0.5)
+        return halves + [row for row in done if row.kind not in MATRIX_KINDS and row.kind != "attention"]
     if setup.recompute == "selective" and not setup.abilities.fused_attention:
         return recomputed([row for row in table if row.name in _SCORES])
     return []
@@ -193,22 +185,23 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
     Lowered
     """
     shape, machine = setup.shape, setup.machine
+    own = divided(shape, division)
     table = forward(
-        shape, setup.formats, setup.abilities, division, batch, sequence, narrow=setup.narrow, frozen=setup.frozen
+        own, setup.formats, setup.abilities, division, batch, sequence, narrow=setup.narrow, frozen=setup.frozen
     )
     fused = setup.abilities.fused_attention
     if setup.drops:
         table = table + dropouts(
             shape, setup.formats, division, batch, sequence, setup.mask_width, setup.dropout, scores=not fused
         )
-    inputs, weights = _split(backward(table, fused_attention=fused))
+    inputs, weights = gradients(table, fused_attention=fused)
     if setup.frozen:
         # The model's own weights have no gradients; the adapters' have.
         beside = adapters(shape, setup.plain, division, setup.adapter, batch / division.context * sequence)
-        more, weights = _split(backward(beside, fused_attention=fused))
+        more, weights = gradients(beside, fused_attention=fused)
         table, inputs = table + beside, inputs + more
     first = lookup(shape, setup.plain, division, batch, sequence)
-    last = head(shape, setup.plain, division, batch, sequence)
+    last = head(own, setup.plain, division, batch, sequence)
     rows = batch / division.context * sequence
     narrow = setup.plain.activation if setup.wide_loss else None
     tail = [loss(rows, shape.vocab / division.tensor, setup.full_width, narrow)] if shape.head else []
@@ -278,12 +271,13 @@ def layer_times(setup: Setup, division: Division, batch: Any, sequence: Any, kno
         # Traced numbers keep their own history.
         return timed_layer(lowered(setup, division, batch, sequence), setup)
     try:
-        found: Layer | None = known.get(key)
+        # One look-up: numbers of a layout take longer to hash than to find.
+        place: list[Layer] = known.setdefault(key, [])
     except TypeError:
         # Arrays cannot be looked up.
         from .many import times_of_many
 
         return times_of_many(setup, division, batch, sequence, known)
-    if found is None:
-        found = known[key] = timed_layer(lowered(setup, division, batch, sequence), setup)
-    return found
+    if not place:
+        place.append(timed_layer(lowered(setup, division, batch, sequence), setup))
+    return place[0]

@@ -9,7 +9,7 @@ from mlsysim.numeric import maximum, where
 from ..formulas.elementwise import stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities
-from .operators import ONCE, Formats, Operator, Table, gemm, stream
+from .operators import ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
 
@@ -84,7 +84,7 @@ def forward(
     Parameters
     ----------
     shape : TransformerShape
-        The whole model.
+        The device's part of each layer, from :func:`divided`.
     formats : Formats
         Number formats.
     abilities : Abilities
@@ -102,27 +102,18 @@ def forward(
     -------
     list of Operator
     """
-    own = divided(shape, division)
     # Context parallelism balances causal work: a device does its share of every sequence.
     part = batch / division.context
     rows = part * sequence
-    table = forward_layers(own, formats, abilities, part, sequence, rows)
-    if division.sequence:
-        table = [_spread(row, division.tensor) for row in table]
+    spread = rows / division.tensor if division.sequence else None
+    table = forward_layers(shape, formats, abilities, part, sequence, rows, spread)
     if abilities.fused_elementwise:
-        table = _activations(table, own, formats, rows)
+        table = _activations(table, shape, formats, rows)
     if shape.expert_layers:
-        table = _local_experts(table, own, formats, division, rows)
+        table = _local_experts(table, shape, formats, division, rows)
     if narrow:
         table = table + casts(table, formats, 1.0 if frozen else 2.0)
     return table
-
-
-def _spread(row: Operator, shards: Any) -> Operator:
-    """Divide norms and residuals over the tensor-parallel group."""
-    if row.name.startswith(("norms", "routing")):
-        return row._replace(activation_bytes=row.activation_bytes / shards)
-    return row
 
 
 def _activations(table: Table, shape: TransformerShape, formats: Formats, rows: Any) -> Table:
@@ -151,14 +142,14 @@ def _local_experts(table: Table, shape: TransformerShape, formats: Formats, divi
     tokens = where(e > 1.0, rows / division.tensor, rows + 0.0 * e)
     reached = distinct_experts(shape.experts, shape.active, tokens * e) / e
     each = rows_per_expert(tokens, shape.active, reached)
-    count, width, up = shape.expert_layers, shape.expert_ffn, shape.matrices * shape.expert_ffn
+    width, up = shape.expert_ffn, shape.matrices * shape.expert_ffn
+    # Each local expert is a product of its own, slower than one large product.
+    count, local = shape.expert_layers / division.grouped, division.launches * (shape.experts / e)
     own = {
         "experts up": gemm("experts up", count, each, up, shape.hidden, formats, reached, kind="grouped_gemm"),
         "experts down": gemm("experts down", count, each, shape.hidden, width, formats, reached, kind="grouped_gemm"),
     }  # fmt: skip
-    # Each local expert is a product of its own, slower than one large product.
-    local = division.launches * (shape.experts / e)
-    own = {name: row._replace(count=count / division.grouped, kernels=local) for name, row in own.items()}
+    own = {name: row._replace(kernels=local) for name, row in own.items()}
     return [own.get(row.name, row) for row in table]
 
 
@@ -299,7 +290,7 @@ def head(shape: TransformerShape, formats: Formats, division: Division, batch: A
     Parameters
     ----------
     shape : TransformerShape
-        The whole model.
+        The device's part of the model, from :func:`divided`.
     formats : Formats
         Number formats.
     division : Division
@@ -314,5 +305,5 @@ def head(shape: TransformerShape, formats: Formats, division: Division, batch: A
     part = batch / division.context
     rows = part * sequence
     table = [row if row.kind != "elementwise" else row._replace(activation_bytes=row.activation_bytes / division.shards)
-             for row in decoder_tail(divided(shape, division), formats, part, rows)]  # fmt: skip
+             for row in decoder_tail(shape, formats, part, rows)]  # fmt: skip
     return table or [stream("nothing", ONCE, 0.0, 0.0)]

@@ -8,7 +8,7 @@ from ..formulas.backward import attention_backward_flops, stream_backward_bytes
 from ..formulas.elementwise import stream_bytes
 from .operators import MATRIX_KINDS, ONCE, Operator, Table, operator_of, stream
 
-__all__ = ["backward", "loss", "optimizer_step", "recomputed"]
+__all__ = ["backward", "gradients", "loss", "optimizer_step", "recomputed"]
 
 
 _INPUT, _WEIGHT, _BOTH = ": input gradient", ": weight gradient", ": gradients"
@@ -30,31 +30,57 @@ def backward(table: Table, *, fused_attention: bool) -> Table:
         Two matrix products for each with weights, the gradient of its input and of its weights, each
         with its own shape.
     """
-    result: Table = []
+    both: Table = []
+    _append_gradients(table, both, both, fused_attention)
+    return both
+
+
+def gradients(table: Table, *, fused_attention: bool) -> tuple[Table, Table]:
+    """Return the backward pass of a forward table in two parts.
+
+    Parameters
+    ----------
+    table : list of Operator
+        Forward pass.
+    fused_attention : bool
+        Whether attention forms its scores again instead of reading them.
+
+    Returns
+    -------
+    inputs, weights : list of Operator
+        Gradients of inputs, with everything that has no weights; and gradients of weights.
+    """
+    inputs: Table = []
+    weights: Table = []
+    _append_gradients(table, inputs, weights, fused_attention)
+    return inputs, weights
+
+
+def _append_gradients(table: Table, inputs: Table, own: Table, fused_attention: bool) -> None:
+    """Append the gradients of inputs to one table and those of weights to another, or to the same."""
     products = 5.0 if fused_attention else 4.0
     for name, kind, count, m, n, k, batch, flops, weights, moved, cache, kernels, work, _ in table:
         if kind in MATRIX_KINDS:
             rest = (batch, flops, weights, moved, cache, kernels, 0.0, 0.0)
-            result.append(operator_of((name + _INPUT, kind, count, m, k, n, *rest)))
-            result.append(operator_of((name + _WEIGHT, kind, count, n, k, m, *rest)))
+            inputs.append(operator_of((name + _INPUT, kind, count, m, k, n, *rest)))
+            own.append(operator_of((name + _WEIGHT, kind, count, n, k, m, *rest)))
         elif kind == "attention":
             # The backward pass moves inputs, output and a gradient of each.
             done = attention_backward_flops(work, products, 2.0)
-            result.append(Operator(
+            inputs.append(Operator(
                 name + _BOTH, kind, count, m, n, k, batch, 2.0 * flops, weights, 2.0 * moved, cache, kernels, done
             ))  # fmt: skip
         elif kind == "depthwise":
-            result.append(Operator(
+            inputs.append(Operator(
                 name + _BOTH, kind, count, m, n, k, batch, 2.0 * flops, 2.0 * weights, 2.0 * moved, cache,
                 2.0 * kernels, 2.0 * work,
             ))  # fmt: skip
         else:
             # A look-up adds its gradients to the table; others read input and gradient and write one.
             traffic = stream_backward_bytes(moved, 3.0, 2.0)
-            result.append(operator_of((
+            inputs.append(operator_of((
                 name + _BOTH, kind, count, m, n, k, batch, flops, weights, traffic, cache, kernels, 0.0, 0.0,
             )))  # fmt: skip
-    return result
 
 
 def recomputed(table: Table) -> Table:

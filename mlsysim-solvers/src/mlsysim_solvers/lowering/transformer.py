@@ -12,7 +12,7 @@ from .attention import Abilities, attention_over_cache, attention_over_sequence,
 from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 
-__all__ = ["decode", "decoder_tail", "embedding", "expansion", "forward_layers", "prefill"]
+__all__ = ["decode", "decoder_tail", "embedding", "expansion", "forward_layers", "prefill", "repeated"]
 
 
 def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002
@@ -44,7 +44,7 @@ def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, bat
     else:
         each = minimum(rows, abilities.pass_tokens)
         passes = rows / each
-        table = _repeated(_without_attention(shape, formats, abilities, each), passes)
+        table = repeated(_without_attention(shape, formats, abilities, each, each), passes)
         table += attention_over_sequence(shape, formats, abilities, batch, input)
     if abilities.expands_weights:
         table.append(expansion(table, formats, stored))
@@ -52,8 +52,21 @@ def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, bat
     return table + decoder_tail(shape, formats, batch, batch)
 
 
-def _repeated(table: Table, passes: Any) -> Table:
-    """Return a table run several times; rows of one layer keep one count object, as summing expects."""
+def repeated(table: Table, passes: Any) -> Table:
+    """Return a table run several times.
+
+    Parameters
+    ----------
+    table : list of Operator
+        Rows.
+    passes : float or array, count
+        How often.
+
+    Returns
+    -------
+    list of Operator
+        Rows of one layer keep one count object, as summing expects.
+    """
     counts: dict[int, Any] = {}
     return [row._replace(count=counts.setdefault(id(row.count), row.count * passes)) for row in table]
 
@@ -103,7 +116,7 @@ def decode(
     list of Operator
     """
     table = projections(shape, formats, batch, absorbed=True)
-    table += _mlp(shape, formats, batch, fused=abilities.fused_elementwise)
+    table += _mlp(shape, formats, batch, batch, fused=abilities.fused_elementwise)
     table.append(_elementwise(shape, formats, batch, fused=abilities.fused_elementwise))
     table += attention_over_cache(shape, formats, abilities, batch, input, output)
     table += embedding(shape, formats, batch, batch)
@@ -115,8 +128,9 @@ def decode(
 
 
 def forward_layers(
-    shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, sequence: Any, rows: Any
-) -> Table:
+    shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, sequence: Any, rows: Any,
+    spread: Any = None,
+) -> Table:  # fmt: skip
     """Return all layers of a pass over whole sequences.
 
     Parameters
@@ -133,28 +147,32 @@ def forward_layers(
         Tokens of each.
     rows : float or array, count
         Tokens of all.
+    spread : float or array, count, optional
+        Tokens that pass norms and routing on this device, where sequence parallelism divides them.
 
     Returns
     -------
     list of Operator
     """
-    table = _without_attention(shape, formats, abilities, rows)
+    table = _without_attention(shape, formats, abilities, rows, rows if spread is None else spread)
     return table + attention_over_sequence(shape, formats, abilities, batch, sequence)
 
 
-def _without_attention(shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:
+def _without_attention(
+    shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any, spread: Any
+) -> Table:  # fmt: skip
     table = projections(shape, formats, rows, absorbed=False)
-    table += _mlp(shape, formats, rows, fused=abilities.fused_elementwise)
-    table.append(_elementwise(shape, formats, rows, fused=abilities.fused_elementwise))
+    table += _mlp(shape, formats, rows, spread, fused=abilities.fused_elementwise)
+    table.append(_elementwise(shape, formats, spread, fused=abilities.fused_elementwise))
     return table
 
 
-def _mlp(shape: TransformerShape, formats: Formats, rows: Any, *, fused: bool) -> Table:
+def _mlp(shape: TransformerShape, formats: Formats, rows: Any, spread: Any, *, fused: bool) -> Table:
     table: Table = []
     if shape.dense_layers:
         table += _dense_mlp(shape, formats, rows, shape.dense_layers, shape.ffn, fused=fused)
     if shape.expert_layers:
-        table += _experts(shape, formats, rows, fused=fused)
+        table += _experts(shape, formats, rows, spread, fused=fused)
         if is_array(shape.shared_ffn) or shape.shared_ffn:
             table += _dense_mlp(shape, formats, rows, shape.expert_layers, shape.shared_ffn, fused=fused)
     return table
@@ -171,7 +189,7 @@ def _dense_mlp(shape: TransformerShape, formats: Formats, rows: Any, count: Any,
     return table
 
 
-def _experts(shape: TransformerShape, formats: Formats, rows: Any, *, fused: bool) -> Table:
+def _experts(shape: TransformerShape, formats: Formats, rows: Any, spread: Any, *, fused: bool) -> Table:
     """Router, permutation, and one product per reached expert, each padded to its own tiles."""
     count, width, hidden = shape.expert_layers, shape.expert_ffn, shape.hidden
     reached = distinct_experts(shape.experts, shape.active, rows)
@@ -181,7 +199,7 @@ def _experts(shape: TransformerShape, formats: Formats, rows: Any, *, fused: boo
     moved = (4.0 * shape.active + 2.0) * hidden + 2.0 * shape.experts
     table = [
         gemm("router", count, rows, shape.experts, hidden, formats),
-        stream("routing and permutation", count, stream_bytes(rows, moved, formats.activation), 3.0),
+        stream("routing and permutation", count, stream_bytes(spread, moved, formats.activation), 3.0),
         gemm("experts up", count, each, up, hidden, formats, reached, out=width if fused else up, kind="grouped_gemm"),
         gemm("experts down", count, each, hidden, width, formats, reached, kind="grouped_gemm"),
     ]
