@@ -241,18 +241,18 @@ def step_of(
     rows = layout.micro * sequence / layout.context
     pure = layer.forward + layer.inputs + layer.weights
     share = share_again(c, layout.middle)
-    layer = layer._replace(again=share * layer.again)
+    again = share * layer.again
     tensor, context = talk.tensor + share * talk.tensor_again, talk.context + share * talk.context_again
     expert = talk.expert + share * talk.expert_again
-    whole = pure + layer.again + tensor + context + expert
+    whole = pure + again + tensor + context + expert
     several = layout.pipeline > 1.0
     ends = layer.embedding + layer.head
     # The stage that takes longest sets the pace: the first, a middle or the last one.
     layers, end = _slowest(layout, layer, whole, several, ends)
-    busy = layer._replace(forward=layer.forward + talk.ahead, inputs=layer.inputs + talk.behind)
+    busy = layer._replace(forward=layer.forward + talk.ahead, inputs=layer.inputs + talk.behind, again=again)
     # Messages hide behind a middle stage whichever sets the pace: a stage without layers hides none but waits for none.
     beside = layout.middle * (busy.forward + busy.inputs + busy.weights)
-    ahead, behind = (load.times(layout.middle) for load in talk.loads)
+    ahead, behind = talk.loads[0].times(layout.middle), talk.loads[1].times(layout.middle)
     both = Load(ahead.inner + behind.inner, ahead.outer + behind.outer)
     exposed, whole_message = stage_message(c, wire, layout, rows, beside, both)
     hop = where(several, exposed, 0.0 * pure)
@@ -270,7 +270,7 @@ def step_of(
     copies = m * minimum(layers, c["offload_layers"]) * _copies(c, busy, kept) + visit
     return Step(
         named(m * (layers * pure + end), "computation"),
-        named(passes * layer.again, "recomputation"),
+        named(passes * again, "recomputation"),
         named(passes * tensor, "tensor-parallel communication"),
         named(passes * context, "context-parallel communication"),
         named(passes * expert, "expert-parallel communication"),

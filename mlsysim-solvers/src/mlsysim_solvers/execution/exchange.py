@@ -85,6 +85,10 @@ class Load(NamedTuple):
         return Load(count * self.inner, count * self.outer)
 
 
+Loads = tuple[Load, Load]
+"""Of the forward and of the backward pass."""
+
+
 class Exchange(NamedTuple):
     """Exposed communication of one layer and one micro-batch.
 
@@ -96,8 +100,8 @@ class Exchange(NamedTuple):
         What passes expose in addition that are done again.
     ahead, behind : float or array, s
         All of it, in the forward and in the backward pass.
-    inner_ahead, outer_ahead, inner_behind, outer_behind : float or array, s
-        How long the links of each tier are busy with it, hidden or not.
+    loads : tuple of Load
+        How long the links of each tier are busy with it, hidden or not, in the forward and in the backward pass.
     """
 
     tensor: Any
@@ -108,15 +112,7 @@ class Exchange(NamedTuple):
     expert_again: Any
     ahead: Any
     behind: Any
-    inner_ahead: Any
-    outer_ahead: Any
-    inner_behind: Any
-    outer_behind: Any
-
-    @property
-    def loads(self) -> tuple[Load, Load]:
-        """Load of the tiers in the forward and in the backward pass."""
-        return Load(self.inner_ahead, self.outer_ahead), Load(self.inner_behind, self.outer_behind)
+    loads: Loads
 
 
 def _slowdown(c: Mapping[str, Any], group: Group) -> Any:
@@ -184,11 +180,8 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     return Exchange(
         ahead + behind, near[0] + near[1], far[0] + far[1] + far[2],
         (whole + 0.5 * mlp) * ahead, whole * near[0], (whole + mlp) * far[0],
-        ahead + near[0] + far[0], behind + near[1] + far[1], *loads[0], *loads[1],
+        ahead + near[0] + far[0], behind + near[1] + far[1], loads,
     )  # fmt: skip
-
-
-Loads = tuple[Load, Load]
 
 
 def _context(

@@ -104,7 +104,8 @@ def _state(c: Mapping[str, Any], layout: Layout, dense: Any, experts: Any) -> tu
     whole, share = dense, dense / ranks
     if c["shape"].experts:
         whole, share = dense + experts, share + experts / expert_ranks(layout, ranks)
-    weights, gradients, optimizer = (share if zero >= stage else whole for stage in (3, 2, 1))
+    weights, gradients = share if zero >= 3 else whole, share if zero >= 2 else whole
+    optimizer = share if zero >= 1 else whole
     return weights * c["stored_width"], gradients * c["gradient_width"], optimizer * states
 
 
@@ -235,10 +236,17 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
         if fullest is None:
             fullest = found
         else:
-            worse = found.required > fullest.required
-            fullest = Held._make(where(worse, a, b) for a, b in zip(found, fullest, strict=True))
+            fullest = _fuller(found, fullest)
     assert fullest is not None
     return fullest, maximum(largest, 0.0 * largest)
+
+
+def _fuller(one: Held, other: Held) -> Held:
+    """Return what holds more, row by row."""
+    more = one.required > other.required
+    if type(more) is bool:
+        return one if more else other
+    return Held._make(where(more, a, b) for a, b in zip(one, other, strict=True))
 
 
 def _stage(

@@ -119,13 +119,11 @@ def network_of(columns: Mapping[str, Any]) -> Network:
     Network
     """
     c = columns
-    ways = tuple(
-        Way(c[f"{name}_base"], c[f"{name}_inner_step"], c[f"{name}_outer_step"], c[f"{name}_share"])
-        for name in ("short", "long")
-    )
+    short = Way(c["short_base"], c["short_inner_step"], c["short_outer_step"], c["short_share"])
+    long = Way(c["long_base"], c["long_inner_step"], c["long_outer_step"], c["long_share"])
     return Network(
         c["domain"], c["inner_rate"], c["outer_rate"], c.get("reduced_rate"), c.get("torus_links"),
-        c.get("torus_dimensions"), ways, c.get("pod"), c.get("crossing_rate"), c.get("far_step"),
+        c.get("torus_dimensions"), (short, long), c.get("pod"), c.get("crossing_rate"), c.get("far_step"),
         c.get("torus_members"), c.get("torus_wrap"),
     )  # fmt: skip
 
@@ -166,15 +164,18 @@ def group_of(network: Network, size: Any, stride: Any) -> Group:
     -------
     Group
     """
+    inner, outer, side, closed = network.inner, network.outer, None, None
+    if type(size) is float and size == 1.0:
+        # Alone it exchanges nothing, wherever it sits.
+        within = None if network.pod is None else size
+        return Group(size, size, size, inner, inner, outer, within, network.crossing, size, size)
     members = domain_members(size, stride, network.domain)
     nodes = node_count(size, members)
-    inner, side, closed = network.inner, None, None
     if network.dimensions is not None:
         inner, side, closed = _on_torus(network, members)
-    outer = network.outer
     if network.pod is None:
         rate = where(nodes > 1.0, bus_rate(inner, outer, members), inner * (size / size))
-        return Group(size, members, nodes, rate, inner, outer, side=side, closed=closed)
+        return Group(size, members, nodes, rate, inner, outer, None, None, side, closed)
     # Of the members below the narrowest tier one passes a ring, or a message, on through it for all.
     within = domain_members(size, stride, network.pod)
     passing = where(size > within, bus_rate(outer, network.crossing, within), outer * (size / size))
