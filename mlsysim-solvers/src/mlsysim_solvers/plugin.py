@@ -22,6 +22,7 @@ PERFORMANCE = (
     "performance.token_throughput.log_sd?",
 )
 RUN = (
+    f"{run.ENDS}?",
     "performance.run_time?",
     "performance.run_time.log_sd?",
     "performance.time_to_train?",

@@ -71,6 +71,8 @@ def verdict(evaluation: SystemEvaluation) -> tuple[str, str]:
     """
     if too_large(evaluation):
         return "DOES NOT FIT", "red"
+    if evaluation.infeasible:
+        return "INFEASIBLE", "red"
     if evaluation.violations:
         return "CONSTRAINT VIOLATED", "red"
     if not evaluation.answers:
