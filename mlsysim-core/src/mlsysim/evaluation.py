@@ -210,6 +210,7 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
             spread = result.log_sd.get(name)
             if spread is not None:
                 low, high = value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread)
+                high = max(value, min(high, spec.at_most.get(name, high)))
         found[name] = Answer(name, value, unit, label, spec.name, low, high)
     return found
 

@@ -60,10 +60,10 @@ class Answer:
             return "yes" if self.value else "no"
         if isinstance(self.value, str):
             return self.value
-        text = format_quantity(self.value, self.unit)
-        if self.low is not None and self.high is not None:
-            text += f"  [{format_quantity(self.low, self.unit, 3)} .. {format_quantity(self.high, self.unit, 3)}]"
-        return text
+        if self.low is None or self.high is None:
+            return format_quantity(self.value, self.unit)
+        low, high = (format_quantity(end, self.unit, 3, whole=False) for end in (self.low, self.high))
+        return f"{format_quantity(self.value, self.unit, whole=False)}  [{low} .. {high}]"
 
 
 @attrs.frozen
