@@ -104,12 +104,14 @@ class Catalog:
             found = {path.name for path in self.folder.iterdir()}
         except OSError as error:
             raise RegistryError(
-                f"the folder {self.folder} cannot be read: {error.strerror}", where=self._named_by,
+                f"the folder {self.folder} cannot be read: {error.strerror}",
+                where=self._named_by,
                 remedy="Name folders that hold devices/, models/ and the like, or unset it",
             ) from None
         if found and not found & {*KINDS, "sources"}:
             raise RegistryError(
-                f"the folder {self.folder} holds no data", where=self._named_by,
+                f"the folder {self.folder} holds no data",
+                where=self._named_by,
                 remedy=f"Entities stand in folders of their kind: {', '.join(KINDS)}",
             )
 

@@ -154,7 +154,9 @@ def test_leaving_out_is_calibrating_on_the_rows_that_remain(rows):
     rest = [name for name in recorded.rows if name not in own]
     assert len(rest) < len(recorded.rows)
     again = calibrate_stack(entry.key, ",".join(rest), device=recorded.device, precision=recorded.precision)
-    with plugins().registry.replacing(attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(again.calibration,)))):
+    with plugins().registry.replacing(
+        attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(again.calibration,)))
+    ):
         expected = predict(row)
     (unseen,) = left_out([before], jobs=1)
     assert unseen.predicted == pytest.approx(expected.predicted, rel=1e-3)
