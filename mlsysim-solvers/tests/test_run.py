@@ -346,3 +346,19 @@ def test_the_scorecard_shows_what_is_given_of_the_run_and_nothing_else(capsys):
     assert "time to train" in text
     for silent in ("Run(", "checkpoint blocking", "restart time"):
         assert silent not in text
+
+
+@pytest.mark.parametrize(("name", "few", "step"), [("samples", "1535", "1,536"), ("tokens", "1e6", "3,145,728")])
+def test_a_run_shorter_than_one_step_is_refused(name, few, step):
+    with pytest.raises(MlsysimError, match=rf"workload\.{name}: .* {name} are less than one step, which takes {step}"):
+        evaluate(PLAIN, {name: few})
+    whole = {"tokens": "0", name: step.replace(",", "")}
+    assert evaluate(PLAIN, whole)["iterations"].value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("key", ["parallelism.tensor", "tensor"])
+def test_a_fault_of_an_override_names_it_and_not_the_packaged_file(key, capsys):
+    for command in (["eval"], ["step"], ["optimize", "training"]):
+        assert main([*command, PLAIN, "--set", f"{key}=5"]) == 2
+        said = capsys.readouterr().err
+        assert all(line.startswith("error: --set parallelism.tensor") for line in said.splitlines() if "error" in line)
