@@ -161,7 +161,8 @@ def too_slow(found: Found, limit: float) -> Iterator[str]:
     if best is None:
         return
     taken, times = format_quantity(best.step, "s"), format_quantity(best.step / limit, "1", 3)
-    yield f"no layout keeps a step within {format_quantity(limit, 's')}: the shortest takes {taken}, {times} times as long"
+    allowed = format_quantity(limit, "s")
+    yield f"no layout keeps a step within {allowed}: the shortest takes {taken}, {times} times as long"
     yield f"  relax --within to {format_quantity(best.step * _ABOVE, 's', 3)}, or try more devices"
     yield f"shortest step, which is too long: {describe(best)} on {best.devices} devices"
     yield from _where_it_goes(found, best)
