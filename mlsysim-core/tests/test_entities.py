@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import attrs
 import pytest
 from core_toys import CLASSES, DEVICE, ToyPlugin, ToySource, scenario
 
@@ -150,3 +151,12 @@ def test_entities_that_mention_a_text_are_found_in_any_package(isolated_plugins)
     registry = isolated_plugins(ToyPlugin(sources=(Looking(),))).registry
     keys = {entry.key for entry in registry.mentioning("prices", "toy-one") if entry.record.device == "toy-one"}
     assert keys == {e.key for e in registry.entries("prices") if e.record.device == "toy-one"} != set()
+
+
+def test_another_version_of_an_entity_stands_in_for_it_inside_a_block(registry):
+    entry = registry.get("devices", "toy-one")
+    other = attrs.evolve(entry, record=attrs.evolve(entry.record, name="Other"))
+    with registry.replacing(other):
+        assert registry.get("devices", "toy-one") is other
+        assert other in registry.entries("devices")
+    assert registry.get("devices", "toy-one").record == entry.record

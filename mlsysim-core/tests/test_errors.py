@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlsysim import errors
-from mlsysim.errors import ConfigError, Fault, MlsysimError, OOMError, SLAViolation, UnknownNameError
+from mlsysim.errors import ConfigError, Fault, InfeasibleError, MlsysimError, OOMError, SLAViolation, UnknownNameError
 
 
 def test_the_three_parts_of_a_message():
@@ -34,6 +34,6 @@ def test_every_error_is_an_mlsysim_error_with_an_exit_code(name):
         return
     assert issubclass(cls, MlsysimError)
     assert cls.__doc__
-    assert cls.exit_code == {OOMError: 3, SLAViolation: 4}.get(cls, 2)
+    assert cls.exit_code == {InfeasibleError: 3, OOMError: 3, SLAViolation: 4}.get(cls, 2)
     with pytest.raises(MlsysimError):
         raise cls("what")

@@ -13,7 +13,8 @@ from core_toys import ECONOMICS, LIFETIME, PERFORMANCE, SUSTAINABILITY, ToyPlugi
 import mlsysim
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError, OOMError, SLAViolation, SolverError
-from mlsysim.evaluation import LEVELS, QUESTIONS, Answer, SystemEvaluation, choose_solvers, evaluate
+from mlsysim.evaluation import LEVELS, QUESTIONS, Z90, Answer, SystemEvaluation, _answers, choose_solvers, evaluate
+from mlsysim.solving import Result
 from mlsysim.testing import given_plugins
 
 WEIGHTS = 1e9 * 2
@@ -243,3 +244,12 @@ def test_values_to_set_are_never_lost():
                 evaluate(ready, {"batch": "2"})
         with pytest.raises(ConfigError, match="int is no scenario"):
             evaluate(3)
+
+
+def test_the_interval_of_a_share_ends_at_one():
+    result = Result("toy", {"performance.share": 0.9}, {"performance.share": 0.5})
+    share = attrs.evolve(PERFORMANCE, outputs={"performance.share": "1"}, at_most={"performance.share": 1.0})
+    found = _answers(share, result)["performance.share"]
+    assert found.high == 1.0
+    assert found.low == pytest.approx(0.9 * math.exp(-Z90 * 0.5))
+    assert _answers(attrs.evolve(share, at_most={}), result)["performance.share"].high > 1.0

@@ -256,3 +256,15 @@ def test_a_bare_number_is_asked_for_without_a_unit():
     assert raised.value.faults[0].remedy == "Write for example 3"
     with pytest.raises(UnitError, match="is not a number with a unit"):
         parse_quantity("eight", "s")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (127_086_422.0, "USD", "127,000,000 USD"),
+        (2622.4, "token/s", "2,620 token/s"),
+        (3.99 / 3600, "USD/h", "3.99 USD/h"),
+    ],
+)
+def test_an_estimate_shows_no_digits_that_nobody_knows(value, unit, text):
+    assert format_quantity(value, unit, 3, whole=False) == text

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from solver_cases import MCU
 
+import mlsysim
 from mlsysim.errors import ConfigError, SolverError
 from mlsysim.records.device import Power
 from mlsysim.records.infrastructure import Battery
@@ -130,3 +131,11 @@ def test_a_car_that_stands_or_slides_or_sees_nothing_is_refused(name):
     unit = {"speed": " m/s", "reach": " m"}.get(name, "")
     with pytest.raises(ConfigError, match=rf"settings\.braking\.{name}: a {name} of 0"):
         braking(0.1, **{name: f"0{unit}"})
+
+
+def test_samples_that_come_faster_than_they_are_done_are_infeasible():
+    card = mlsysim.evaluate("smart-doorbell", {"rate": "1000 sample/s"})
+    assert card.infeasible == ("feasibility.keeps_up",)
+    assert card.exit_code == 3
+    found = mlsysim.sweep("smart-doorbell", {"rate": ["1 sample/s", "1000 sample/s"]})
+    assert found.feasible.tolist() == [True, False]

@@ -6,13 +6,15 @@ import attrs
 import numpy as np
 import pytest
 
+from mlsysim.cli import main
 from mlsysim.config import SimulationConfig
-from mlsysim.errors import ConfigError, MlsysimError
+from mlsysim.errors import InfeasibleError, MlsysimError
 from mlsysim.evaluation import evaluate
 from mlsysim.records import Cluster, Run
 from mlsysim.run_checks import run_faults
 from mlsysim.running import run_solver
 from mlsysim.solving import Request
+from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim_solvers.formulas import reliability
 from mlsysim_solvers.formulas import run as formulas
@@ -213,16 +215,52 @@ def test_a_cluster_that_knows_only_its_failures_leaves_them_out_and_says_so():
     assert any("failures of the cluster are left out" in text for text in result.assumptions)
 
 
-def test_a_run_that_never_ends_is_refused():
-    request = _request(Run(device_mtbf=1e4, restart_time=60.0, storage_bandwidth=1e9), {})
-    with pytest.raises(ConfigError, match="never end"):
-        run_solver(WHOLE_RUN, RunSolver(), request)
-    request = _request(Run(device_mtbf=1e4, restart_time=6e4, storage_bandwidth=1e15), {})
-    with pytest.raises(ConfigError, match=r"never end: .* restart"):
-        run_solver(WHOLE_RUN, RunSolver(), request)
-    request = _request(Run(checkpoint_interval=10.0, checkpoint_blocking=0.0, storage_bandwidth=1e9), {})
-    with pytest.raises(ConfigError, match="takes"):
-        run_solver(WHOLE_RUN, RunSolver(), request)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"device_mtbf": 1e4, "restart_time": 60.0, "storage_bandwidth": 1e9}, "checkpoint comes every"),
+        ({"device_mtbf": 1e4, "restart_time": 6e4, "storage_bandwidth": 1e15}, "restart takes"),
+        ({"checkpoint_interval": 10.0, "checkpoint_blocking": 0.0, "storage_bandwidth": 1e9}, "to write"),
+    ],
+)
+def test_of_a_run_that_never_ends_nothing_else_is_said(given, said):
+    result = run_solver(WHOLE_RUN, RunSolver(), _request(Run(**given), {}))
+    assert result.outputs["feasibility.run_ends"] is False
+    assert not {"performance.time_to_train", "performance.goodput", "performance.iterations"} & set(result.outputs)
+    assert any("never end" in text and said in text for text in result.assumptions)
+
+
+ENDLESS = {**FULL, "workload.run.device_mtbf": "1 h"}
+
+
+def test_a_run_that_never_ends_is_infeasible_and_costs_nothing_that_could_be_said(capsys):
+    card = evaluate(PLAIN, ENDLESS)
+    assert card.fits
+    assert (card.exit_code, card.infeasible) == (3, ("feasibility.run_ends",))
+    assert not any(name.startswith(("macro.cost", "macro.run", "macro.energy")) for name in card.answers)
+    assert {"economics", "sustainability"} <= set(card.unanswered)
+    with pytest.raises(InfeasibleError, match="the run comes to an end: no"):
+        card.raise_for_status()
+    arguments = [part for key, value in ENDLESS.items() for part in ("--set", f"{key}={value}")]
+    assert main(["eval", PLAIN, *arguments]) == 3
+    text = capsys.readouterr().out
+    assert "INFEASIBLE" in text.splitlines()[0]
+    assert "cost per" not in text
+
+
+def test_a_sweep_marks_the_runs_that_never_end_as_unfit():
+    found = sweep(PLAIN, {"device_mtbf": ["1 h", "50000 h"]}, overrides=FULL)
+    assert found.feasible.tolist() == [False, True]
+    assert found.best("run_cost") == 1
+    found = sweep(PLAIN, {"restart_time": ["5 min", "1 min"]}, overrides=ENDLESS)
+    assert found.feasible.tolist() == [False, True]
+    assert found.best("run_cost") == 1
+
+
+def test_the_search_leaves_out_devices_on_which_the_run_never_ends(capsys):
+    arguments = [part for key, value in ENDLESS.items() for part in ("--set", f"{key}={value}")]
+    assert main(["optimize", "training", PLAIN, *arguments]) == 3
+    assert "never end" in capsys.readouterr().out
 
 
 UNITS = {
@@ -308,3 +346,19 @@ def test_the_scorecard_shows_what_is_given_of_the_run_and_nothing_else(capsys):
     assert "time to train" in text
     for silent in ("Run(", "checkpoint blocking", "restart time"):
         assert silent not in text
+
+
+@pytest.mark.parametrize(("name", "few", "step"), [("samples", "1535", "1,536"), ("tokens", "1e6", "3,145,728")])
+def test_a_run_shorter_than_one_step_is_refused(name, few, step):
+    with pytest.raises(MlsysimError, match=rf"workload\.{name}: .* {name} are less than one step, which takes {step}"):
+        evaluate(PLAIN, {name: few})
+    whole = {"tokens": "0", name: step.replace(",", "")}
+    assert evaluate(PLAIN, whole)["iterations"].value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("key", ["parallelism.tensor", "tensor"])
+def test_a_fault_of_an_override_names_it_and_not_the_packaged_file(key, capsys):
+    for command in (["eval"], ["step"], ["optimize", "training"]):
+        assert main([*command, PLAIN, "--set", f"{key}=5"]) == 2
+        said = capsys.readouterr().err
+        assert all(line.startswith("error: --set parallelism.tensor") for line in said.splitlines() if "error" in line)

@@ -16,7 +16,7 @@ _WHERE = {
     "plot_scorecard": "plotting", "registry": "front", "solver": "front", "sweep": "sweeping",
     "MlsysimError": "errors", "ConfigError": "errors", "OOMError": "errors", "PluginError": "errors",
     "RegistryError": "errors", "SLAViolation": "errors", "SolverError": "errors", "UnitError": "errors",
-    "UnknownNameError": "errors",
+    "UnknownNameError": "errors", "InfeasibleError": "errors",
 }  # fmt: skip
 __all__ = [*_WHERE, "__version__"]  # noqa: PLE0604 - the table above lists them once
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .config import SimulationConfig as SimulationConfig
     from .errors import (
         ConfigError as ConfigError,
+        InfeasibleError as InfeasibleError,
         MlsysimError as MlsysimError,
         OOMError as OOMError,
         PluginError as PluginError,

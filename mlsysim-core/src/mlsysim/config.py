@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .names import did_you_mean
 from .plugins import plugins
 from .records import Model, Parallelism, Run, Scenario, Training, Transformer
 from .records.precision import check_precision
-from .run_checks import run_faults
+from .run_checks import length_faults, run_faults
 from .structure import read_settings
 
 __all__ = ["LINK_ROLES", "SimulationConfig", "apply_overrides"]
@@ -119,7 +119,11 @@ class SimulationConfig:
         if isinstance(data.get("constraints"), dict):  # performance.latency is one name there, quoted or not
             data["constraints"] = _flat(data["constraints"])
         document = Document(document.name, data, document.text)
-        return cls.from_scenario(read_settings(Scenario, document), document)
+        try:
+            return cls.from_scenario(read_settings(Scenario, document), document)
+        except MlsysimError as error:
+            keys = [_full_key(key, data) for key in overrides or ()]
+            raise type(error).from_faults(_set_by(fault, keys) for fault in error.faults) from None
 
     @classmethod
     def from_scenario(cls, scenario: Scenario, document: Document | None = None) -> SimulationConfig:
@@ -172,6 +176,15 @@ def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> di
             table = inner
         table[last] = _value(text)
     return changed
+
+
+def _set_by(fault: Fault, keys: Sequence[str]) -> Fault:
+    """Name the override, where the fault lies in it or in its table: the line of a file without it would mislead."""
+    path = fault.where.rpartition(": ")[2]
+    for key in keys:
+        if path == key or key.startswith(f"{path}."):
+            return Fault(fault.what, where=f"--set {key}", remedy=fault.remedy)
+    return fault
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -330,6 +343,8 @@ class _Check:
 
     def run_inputs(self) -> None:
         workload, cluster = self.scenario.workload, self.entries.get("cluster")
+        if isinstance(workload, Training):
+            self.faults += [self.located(fault) for fault in length_faults(workload)]
         if isinstance(workload, Training) and workload.run != Run():
             answered = {name for spec in plugins().solvers.values() for name in spec.outputs}
             found = run_faults(workload.run, None if cluster is None else cluster.record, answered)

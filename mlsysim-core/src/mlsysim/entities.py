@@ -5,38 +5,19 @@ The files are read by the data packages themselves; the core only knows the prot
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import attrs
 
-from .errors import ConfigError, UnknownNameError
+from .errors import RegistryError, UnknownNameError
 from .names import did_you_mean
-from .provenance import Claim, Source, Standing, judge
+from .provenance import Claim, Source, Standing, judge, today
 from .records import KINDS, singular
 
 __all__ = ["Entry", "Registry", "RegistrySource", "field_tolerance", "today"]
-
-
-def today() -> dt.date:
-    """Return the day on which freshness is judged.
-
-    Returns
-    -------
-    datetime.date
-        ``MLSYSIM_TODAY`` when set (for reproducible output), else the current UTC date.
-    """
-    import os
-
-    fixed = os.environ.get("MLSYSIM_TODAY")
-    if not fixed:
-        return dt.datetime.now(dt.timezone.utc).date()
-    try:
-        return dt.date.fromisoformat(fixed)
-    except ValueError:
-        raise ConfigError(f"{fixed!r} is no date", where="MLSYSIM_TODAY", remedy="Write it as 2026-01-31") from None
 
 
 def field_tolerance(record: object, path: str) -> float:
@@ -179,8 +160,7 @@ class Registry:
     Parameters
     ----------
     sources : sequence of RegistrySource
-        Data packages, kept as ``packages``; earlier ones win where a later one repeats a key (which
-        loading refuses).
+        Data packages, kept as ``packages``; a key that two of them hold is refused.
     resolve : callable
         The ``mlsysim_resolve`` hook, asked for names that no package lists.
     """
@@ -189,6 +169,7 @@ class Registry:
         self.packages = tuple(sources)
         self._resolve = resolve
         self._owners: dict[str, dict[str, RegistrySource]] = {}
+        self._instead: dict[tuple[str, str], Entry] = {}
 
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds that hold at least one entity.
@@ -254,12 +235,19 @@ class Registry:
         Returns
         -------
         mapping of str to RegistrySource
+
+        Raises
+        ------
+        RegistryError
+            If two packages hold one key.
         """
         if kind not in self._owners:
             owned: dict[str, RegistrySource] = {}
             for source in self.packages:
                 for key in source.keys(kind):
-                    owned.setdefault(key, source)
+                    if owned.setdefault(key, source) is not source:
+                        raise RegistryError(f"{kind}/{key} of {source.name} exists already in {owned[key].name}",
+                                            remedy="Rename its file")  # fmt: skip
             self._owners[kind] = owned
         return self._owners[kind]
 
@@ -290,7 +278,7 @@ class Registry:
         owned = self.owners(plural)
         key = name if name in owned else self._key_of(plural, name)
         if key is not None:
-            return owned[key].entry(plural, key)
+            return self._entry(plural, key)
         found = self._resolve(kind=plural, key=name) if self._resolve else None
         if isinstance(found, Entry):
             return found
@@ -348,8 +336,7 @@ class Registry:
             In the order of their keys.
         """
         plural = self.kind(kind)
-        owned = self.owners(plural)
-        return [owned[key].entry(plural, key) for key in sorted(owned)]
+        return [self._entry(plural, key) for key in sorted(self.owners(plural))]
 
     def mentioning(self, kind: str, text: str) -> list[Entry]:
         """Read the entities of a kind that may mention something.
@@ -372,8 +359,31 @@ class Registry:
         for key, package in sorted(self.owners(plural).items()):
             mentions = getattr(package, "mentions", None)
             if mentions is None or mentions(plural, key, text):
-                found.append(package.entry(plural, key))
+                found.append(self._entry(plural, key))
         return found
+
+    def _entry(self, kind: str, key: str) -> Entry:
+        return self._instead.get((kind, key)) or self.owners(kind)[key].entry(kind, key)
+
+    @contextmanager
+    def replacing(self, entry: Entry) -> Iterator[None]:
+        """Answer with another version of an entity inside a ``with`` block, without writing a file.
+
+        Parameters
+        ----------
+        entry : Entry
+            What stands in for the entity of its kind and key.
+
+        Yields
+        ------
+        None
+        """
+        before = dict(self._instead)
+        self._instead[entry.kind, entry.key] = entry
+        try:
+            yield
+        finally:
+            self._instead = before
 
 
 def _fold(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import ClassVar
 __all__ = [
     "ConfigError",
     "Fault",
+    "InfeasibleError",
     "MlsysimError",
     "OOMError",
     "PluginError",
@@ -146,10 +147,14 @@ class SolverError(MlsysimError):
     """A solver cannot answer, or answered with something that is no number."""
 
 
-class OOMError(MlsysimError):
-    """The workload does not fit the memory of the system."""
+class InfeasibleError(MlsysimError):
+    """What the scenario asks for cannot work, however long one waits: a run that never ends, a queue that grows."""
 
     exit_code: ClassVar[int] = 3
+
+
+class OOMError(InfeasibleError):
+    """The workload does not fit the memory of the system."""
 
 
 class SLAViolation(MlsysimError):  # noqa: N818 - the published name of this error

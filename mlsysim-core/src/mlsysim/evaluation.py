@@ -86,13 +86,15 @@ def _as_config(scenario: Any, overrides: Mapping[str, str] | None) -> Simulation
     return SimulationConfig.load(scenario, overrides)
 
 
-def ask(config: SimulationConfig) -> Iterator[tuple[str, SolverSpec | None, Result | str]]:
+def ask(config: SimulationConfig, *, barring: bool = True) -> Iterator[tuple[str, SolverSpec | None, Result | str]]:
     """Ask one solver for each question, in the order in which outputs feed inputs.
 
     Parameters
     ----------
     config : SimulationConfig
         The checked scenario.
+    barring : bool
+        Whether a solver that takes an answer of yes or no is left unasked where that answer is no.
 
     Yields
     ------
@@ -103,6 +105,7 @@ def ask(config: SimulationConfig) -> Iterator[tuple[str, SolverSpec | None, Resu
         The answer, or the reason why there is none.
     """
     known: dict[str, Any] = {}
+    labels: dict[str, str] = {}
     chosen, reasons = choose_solvers(config, plugins())
     for question, reason in reasons.items():
         yield question, None, reason
@@ -113,6 +116,10 @@ def ask(config: SimulationConfig) -> Iterator[tuple[str, SolverSpec | None, Resu
             what = ", ".join([*(f"a {role}" for role in roles), *lacking])
             yield spec.question, None, f"{spec.name} needs {what}, which the scenario does not give"
             continue
+        barred = [name.rstrip("?") for name in spec.needs if known.get(name.rstrip("?")) is False]
+        if barred and barring:
+            yield spec.question, None, "; ".join(f"{labels.get(name, name)}: no" for name in barred)
+            continue
         try:
             result = solve(spec, build_request(config, spec, known))
         except MlsysimError as error:
@@ -121,6 +128,7 @@ def ask(config: SimulationConfig) -> Iterator[tuple[str, SolverSpec | None, Resu
             yield spec.question, None, str(error)
             continue
         known.update(result.outputs)
+        labels.update(spec.labels)
         known.update({f"{name}.log_sd": spread for name, spread in result.log_sd.items()})
         yield spec.question, spec, result
 
@@ -202,6 +210,7 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
             spread = result.log_sd.get(name)
             if spread is not None:
                 low, high = value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread)
+                high = max(value, min(high, spec.at_most.get(name, high)))
         found[name] = Answer(name, value, unit, label, spec.name, low, high)
     return found
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import attrs
 
-from .errors import RegistryError
+from .errors import ConfigError, RegistryError
 
 __all__ = [
     "MEASURED_HERE",
@@ -27,6 +27,7 @@ __all__ = [
     "independent",
     "judge",
     "preferred_first",
+    "today",
 ]
 
 ClaimKind = Literal["stated", "measured", "derived", "estimate"]
@@ -335,3 +336,22 @@ def judge(
     if own is not None and chosen.kind == "measured" and own.url.startswith(MEASURED_HERE):
         level, why = Level.MEASURED, f"measured on {own.publisher}"
     return Standing(chosen, level, stale, disputed, why)
+
+
+def today() -> dt.date:
+    """Return the day on which freshness is judged.
+
+    Returns
+    -------
+    datetime.date
+        ``MLSYSIM_TODAY`` when set (for reproducible output), else the current UTC date.
+    """
+    import os
+
+    fixed = os.environ.get("MLSYSIM_TODAY")
+    if not fixed:
+        return dt.datetime.now(dt.timezone.utc).date()
+    try:
+        return dt.date.fromisoformat(fixed)
+    except ValueError:
+        raise ConfigError(f"{fixed!r} is no date", where="MLSYSIM_TODAY", remedy="Write it as 2026-01-31") from None

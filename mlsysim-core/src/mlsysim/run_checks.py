@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from .errors import Fault
-from .records import Cluster, Run
+from .records import Cluster, Run, Training
 
-__all__ = ["run_faults"]
+__all__ = ["length_faults", "run_faults"]
 
 _PREFIX = "workload.run."
 
@@ -37,6 +37,27 @@ def run_faults(run: Run, cluster: Cluster | None, answered: Collection[str] = ()
     }
     yield from _failures(run, known)
     yield from _checkpoints(run, known)
+
+
+def length_faults(workload: Training) -> Iterator[Fault]:
+    """Find a run that is shorter than one of its steps.
+
+    Parameters
+    ----------
+    workload : Training
+        The job.
+
+    Yields
+    ------
+    Fault
+    """
+    for name, given, step in (("samples", workload.samples, workload.batch),
+                              ("tokens", workload.tokens, workload.batch * workload.sequence)):  # fmt: skip
+        if 0.0 < given < step:
+            yield Fault(
+                f"{given:,.0f} {name} are less than one step, which takes {step:,}", where=f"workload.{name}",
+                remedy="Give more, or a smaller batch; without it the step alone is answered",
+            )  # fmt: skip
 
 
 def _fault(name: str, what: str, remedy: str) -> Fault:

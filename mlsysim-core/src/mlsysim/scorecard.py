@@ -9,7 +9,7 @@ import attrs
 
 from .config import SimulationConfig
 from .constraints import full_output_name
-from .errors import ConfigError, OOMError, SLAViolation
+from .errors import ConfigError, InfeasibleError, OOMError, SLAViolation
 from .provenance import Standing
 from .records import Scenario
 from .units import format_quantity
@@ -60,10 +60,10 @@ class Answer:
             return "yes" if self.value else "no"
         if isinstance(self.value, str):
             return self.value
-        text = format_quantity(self.value, self.unit)
-        if self.low is not None and self.high is not None:
-            text += f"  [{format_quantity(self.low, self.unit, 3)} .. {format_quantity(self.high, self.unit, 3)}]"
-        return text
+        if self.low is None or self.high is None:
+            return format_quantity(self.value, self.unit)
+        low, high = (format_quantity(end, self.unit, 3, whole=False) for end in (self.low, self.high))
+        return f"{format_quantity(self.value, self.unit, whole=False)}  [{low} .. {high}]"
 
 
 @attrs.frozen
@@ -156,10 +156,15 @@ class SystemEvaluation:
         return answer is not None and bool(answer.value)
 
     @property
+    def infeasible(self) -> tuple[str, ...]:
+        """Names of the answers of yes or no about feasibility that are no: ``feasibility.fits`` and the like."""
+        return tuple(name for name, answer in self.level("feasibility").items() if answer.value is False)
+
+    @property
     def exit_code(self) -> int:
-        """0 good, 2 nothing answered, 3 does not fit, 4 a constraint is violated."""
-        if "feasibility.fits" in self.answers and not self.fits:
-            return OOMError.exit_code
+        """0 good, 2 nothing answered, 3 does not fit or cannot work, 4 a constraint is violated."""
+        if self.infeasible:
+            return InfeasibleError.exit_code
         if self.violations:
             return SLAViolation.exit_code
         return 0 if self.answers else ConfigError.exit_code
@@ -171,11 +176,16 @@ class SystemEvaluation:
         ------
         OOMError
             If it does not fit.
+        InfeasibleError
+            If it fits and cannot work for another reason, for example because the run never ends.
         SLAViolation
             If a declared constraint is not met.
         """
-        if self.exit_code == OOMError.exit_code:
+        if "feasibility.fits" in self.infeasible:
             raise OOMError(self.shortfall(), remedy="Use fewer bytes per weight, a smaller batch or more memory")
+        if self.infeasible:
+            said = "; ".join(f"{self.answers[name].label}: no" for name in self.infeasible)
+            raise InfeasibleError(f"{self.scenario.name} cannot work: {said}", where=self.infeasible[0])
         if self.violations:
             raise SLAViolation("; ".join(map(str, self.violations)), where="constraints")
 

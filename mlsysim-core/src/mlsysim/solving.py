@@ -69,6 +69,8 @@ class SolverSpec:
         Output name to the words that a scorecard prints.
     settings : dict of str to Setting
         Inputs that a scenario may set.
+    at_most : dict of str to float
+        Output name to what it can never exceed, in SI, for example 1 for a share: its interval ends there.
     columns : dict of str to str
         Unit of each number that ``prepare`` returns; the rescaling proof needs it.
     layer : str
@@ -90,6 +92,7 @@ class SolverSpec:
     labels: dict[str, str] = attrs.field(factory=dict)
     settings: dict[str, Setting] = attrs.field(factory=dict)
     columns: dict[str, str] = attrs.field(factory=dict)
+    at_most: dict[str, float] = attrs.field(factory=dict, kw_only=True)
     layer: str = "E"
     references: tuple[str, ...] = ()
     devices: Literal["one", "many", "any"] = "any"

@@ -58,9 +58,12 @@ class SweepResult:
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
-        """Mask of the configurations that fit, shape (n,)."""
-        fits = self.outputs.get("feasibility.fits")
-        return np.ones(len(self), dtype=bool) if fits is None else fits.astype(bool)
+        """Mask of the configurations that fit, and whose other answers of yes or no to feasibility are yes; (n,)."""
+        mask = np.ones(len(self), dtype=bool)
+        for name, values in self.outputs.items():
+            if name == "feasibility.fits" or (name.startswith("feasibility.") and self.units.get(name) == "bool"):
+                mask &= values.astype(bool)
+        return mask
 
     def best(self, output: str, *, largest: bool = False) -> int:
         """Return the row of the best feasible configuration; the first of equals.
@@ -223,7 +226,8 @@ def answering_solvers(config: SimulationConfig) -> list[SolverSpec]:
     list of SolverSpec
     """
     # Asking the scenario itself once leaves out those that say, as its scorecard does, why they cannot answer.
-    return [spec for _, spec, result in ask(config) if spec is not None and not isinstance(result, str)]
+    # Where only this one scenario is infeasible, its variations need not be.
+    return [spec for _, spec, result in ask(config, barring=False) if spec is not None and not isinstance(result, str)]
 
 
 def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -> dict[str, Column]:

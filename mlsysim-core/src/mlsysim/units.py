@@ -319,7 +319,7 @@ _PLAIN_UNITS = {"1", "", "USD", "token", "sample", "token/s", "sample/s", "m", "
                 "1/s", "tokens/s", "samples/s", "days", "kgCO2e", "m/s", "m/s^2"}  # fmt: skip
 
 
-def format_quantity(value: float, unit: str, digits: int = 4) -> str:
+def format_quantity(value: float, unit: str, digits: int = 4, *, whole: bool = True) -> str:
     """Write an SI value in the unit and prefix a person would choose.
 
     Parameters
@@ -330,6 +330,9 @@ def format_quantity(value: float, unit: str, digits: int = 4) -> str:
         The unit that the value belongs to, for example ``"B/s"``.
     digits : int
         Significant digits.
+    whole : bool
+        Whether numbers above 10 to the power of ``digits`` keep all digits before the point, as counts and prices
+        do; an estimate does not know them.
 
     Returns
     -------
@@ -345,6 +348,7 @@ def format_quantity(value: float, unit: str, digits: int = 4) -> str:
     if "m^2" in unit:
         return f"{_digits(value * 1e6, digits)} mm^2"
     if unit in _PLAIN_UNITS or scaled == 0 or unit.startswith(("k", "USD", "L/", "GiB", "MiB")):
+        scaled = scaled if whole else float(f"{scaled:.{digits}g}")
         return f"{_digits(scaled, digits)} {unit if unit != '1' else ''}".strip()
     for prefix, size in _SHOWN_PREFIXES:
         if abs(scaled) >= size * 0.99999:

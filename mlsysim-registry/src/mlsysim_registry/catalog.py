@@ -42,12 +42,18 @@ class Catalog:
         Folder that holds one folder per kind.
     shared : mapping of str to Source, optional
         Documents of another package that claims here may name too.
+    named_by : str, optional
+        What the user named the folder with, for example an environment variable: where the folder cannot be listed,
+        the first question to this package says so. A package's own folder may lack.
     """
 
-    def __init__(self, name: str, folder: Path | str, *, shared: Mapping[str, Source] | None = None) -> None:
+    def __init__(
+        self, name: str, folder: Path | str, *, shared: Mapping[str, Source] | None = None, named_by: str = ""
+    ) -> None:
         self.name = name
         self.folder = Path(folder)
         self._shared = shared
+        self._named_by = named_by
         self._shelf: Shelf | None = None
         self._files: dict[str, dict[str, list[str]]] = {}
         self._entries: dict[tuple[str, str], Entry] = {}
@@ -77,10 +83,37 @@ class Catalog:
         -------
         mapping of str to sequence of str
             Key to paths; more than one path is a fault.
+
+        Raises
+        ------
+        RegistryError
+            If the user named a folder that cannot be listed.
         """
         if kind not in self._files:
+            self._check_folder()
             self._files[kind] = toml_files(str(self.folder / kind))
         return self._files[kind]
+
+    def _check_folder(self) -> None:
+        """Refuse a folder of the user's that cannot be listed: its entities would be missing without a word."""
+        if not self._named_by:
+            return
+        from mlsysim.records import KINDS
+
+        try:
+            found = {path.name for path in self.folder.iterdir()}
+        except OSError as error:
+            raise RegistryError(
+                f"the folder {self.folder} cannot be read: {error.strerror}",
+                where=self._named_by,
+                remedy="Name folders that hold devices/, models/ and the like, or unset it",
+            ) from None
+        if found and not found & {*KINDS, "sources"}:
+            raise RegistryError(
+                f"the folder {self.folder} holds no data",
+                where=self._named_by,
+                remedy=f"Entities stand in folders of their kind: {', '.join(KINDS)}",
+            )
 
     def keys(self, kind: str) -> Sequence[str]:
         """Return the keys of a kind, without reading their files.

@@ -19,6 +19,9 @@ __all__ = [
     "mlsysim_resolve",
 ]
 
+USER_DATA = "MLSYSIM_DATA"
+"""Environment variable that names the user's own folders, as ``PATH`` names its."""
+
 
 @hookimpl
 def mlsysim_register_sources() -> Iterable[RegistrySource]:
@@ -33,9 +36,10 @@ def mlsysim_register_sources() -> Iterable[RegistrySource]:
     from .catalog import Catalog, packaged
     from .refresh.store import overlay_folder
 
-    own = [folder for folder in os.environ.get("MLSYSIM_DATA", "").split(os.pathsep) if folder]
+    own = dict.fromkeys(os.path.normpath(part) for part in os.environ.get(USER_DATA, "").split(os.pathsep) if part)
     found: list[RegistrySource] = [packaged()]
-    found += [Catalog(f"user data in {folder}", folder, shared=packaged().sources) for folder in own]
+    found += [Catalog(f"user data in {folder}", folder, shared=packaged().sources, named_by=USER_DATA)
+              for folder in own]  # fmt: skip
     if overlay_folder().exists():
         from .refresh.layering import Refreshed
 

@@ -145,7 +145,7 @@ class DistributedSolver:
         fullest, largest = held(c, layout, kept)
         usable = usable_memory(c["capacity"], c["utilisation"])
         left = headroom(usable, fullest.required)
-        within = layout.even & (sequence <= c["shape"].context) & suits(layout, c["shape"], batch)
+        within = layout.even & (sequence <= c["shape"].context) & suits(c, layout, batch, sequence)
         answers = dict(zip(_HELD, fullest, strict=False))
         return answers | {
             "feasibility.fits": (left >= 0.0) & within,

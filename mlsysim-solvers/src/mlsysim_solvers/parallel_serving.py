@@ -216,7 +216,7 @@ def _prefill(c: Columns, place: Place, machine: Machine, own: Any, micro: Any, i
     one, slowest = _through(c, place, work, within, rows / passes)
     alone = is_once(c["pipeline"])
     time = pieces * one if alone else (pieces / queued) * pipelined_time(one, slowest, queued)
-    return Phase(time, time * (1.0 - work / one), _times(totals, count))
+    return Phase(time, time * (1.0 - work / one), repeated(totals, count, "micro-batch"))
 
 
 def _decode(c: Columns, place: Place, machine: Machine, own: Any, micro: Any, input_: Any, output: Any) -> Phase:
@@ -229,7 +229,7 @@ def _decode(c: Columns, place: Place, machine: Machine, own: Any, micro: Any, in
     one, slowest = _through(c, place, totals.time, within, micro)
     # A token leaves the last stage before its successor enters the first; more micro-batches than stages wait.
     time = count * one if is_once(c["pipeline"]) else maximum(one, count * slowest)
-    return Phase(time, time * (1.0 - totals.time / one), _times(totals, count))
+    return Phase(time, time * (1.0 - totals.time / one), repeated(totals, count, "micro-batch"))
 
 
 def _through(c: Columns, place: Place, work: Any, within: Any, rows: Any) -> tuple[Any, Any]:
@@ -243,10 +243,6 @@ def _before(first: Phase, step: Phase, tokens: Any) -> Phase:
     longer = tokens > 1.0
     time, talk = (where(longer, part, 0.0 * part) for part in first[:2])
     return Phase(time + step.time, talk + step.talk, together(read_before(first.totals, tokens), step.totals, 1.0))
-
-
-def _times(totals: Totals, times: Any) -> Totals:
-    return Totals(*(times * part for part in totals))
 
 
 def _memory(c: Columns, place: Place, own: Any, input_: Any, output: Any) -> dict[str, Any]:

@@ -22,12 +22,20 @@ PERFORMANCE = (
     "performance.token_throughput.log_sd?",
 )
 RUN = (
+    f"{run.ENDS}?",
     "performance.run_time?",
     "performance.run_time.log_sd?",
     "performance.time_to_train?",
     "performance.time_to_train.log_sd?",
     "performance.goodput?",
 )
+SHARES = dict.fromkeys(
+    [f"performance.{name}" for name in (
+        "utilisation", "hardware_utilisation", "bandwidth_utilisation", "active_share", "duty", "goodput",
+        "checkpoint_overhead",
+    )], 1.0,
+)  # fmt: skip
+"""Outputs that are shares of a whole."""
 SPREADS = dict.fromkeys(("throughput.log_sd", "token_throughput.log_sd", "run_time.log_sd"), "1")
 
 SINGLE_NODE = SolverSpec(
@@ -39,6 +47,7 @@ SINGLE_NODE = SolverSpec(
     target="mlsysim_solvers.single_node:SingleNodeSolver",
     inputs=("model", "device", "stack"),
     outputs={name: unit for outputs in OUTPUTS.values() for name, unit in outputs.items()},
+    at_most=SHARES,
     columns=COLUMNS,
     settings={name: Setting(*setting) for name, setting in SETTINGS.items()},
     labels={
@@ -80,6 +89,7 @@ DISTRIBUTED = SolverSpec(
     target="mlsysim_solvers.distributed:DistributedSolver",
     inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "far?", "inner?", "outer?", "host?"),
     outputs=training.OUTPUTS,
+    at_most=SHARES,
     columns=training.COLUMNS,
     settings={name: Setting(*setting) for name, setting in training.SETTINGS.items()},
     labels=training.LABELS,
@@ -100,6 +110,7 @@ PARALLEL_SERVING = SolverSpec(
     target="mlsysim_solvers.parallel_serving:ParallelServingSolver",
     inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?"),
     outputs=serving.OUTPUTS,
+    at_most=SHARES,
     columns=serving.COLUMNS,
     settings={name: Setting(*setting) for name, setting in serving.SETTINGS.items()},
     labels={name: text for name, text in SINGLE_NODE.labels.items() if name in serving.OUTPUTS} | serving.LABELS,
@@ -118,6 +129,7 @@ WHOLE_RUN = SolverSpec(
     target="mlsysim_solvers.run:RunSolver",
     inputs=run.INPUTS,
     outputs=run.OUTPUTS,
+    at_most=SHARES,
     columns=run.COLUMNS,
     labels=run.LABELS,
     references=(

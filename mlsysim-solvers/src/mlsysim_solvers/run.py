@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlsysim.errors import ConfigError
 from mlsysim.numeric import is_array, maximum, minimum
 from mlsysim.tracing import named
 from mlsysim.units import format_quantity
@@ -26,7 +25,7 @@ from .formulas.reliability import (
 from .formulas.run import evaluation_time, goodput, run_log_sd, straggler_slowdown
 from .formulas.training import run_steps
 from .formulas.uncertainty import log_sd_of_range
-from .run_declarations import GIVEN, PARTS
+from .run_declarations import ENDS, GIVEN, PARTS
 
 __all__ = ["RunSolver"]
 
@@ -58,11 +57,6 @@ class RunSolver:
         -------
         dict of str to number or object
             SI numbers under the names of :data:`mlsysim_solvers.run_declarations.COLUMNS`.
-
-        Raises
-        ------
-        ConfigError
-            If the run would never end, or checkpoints overtake each other.
         """
         scenario = request.scenario
         run, cluster = scenario.workload.run, request.records.get("cluster")
@@ -77,7 +71,7 @@ class RunSolver:
         columns |= interruptions
         variances = _variances(run, request, interruptions)
         columns |= {**variances, "estimated": any(map(bool, variances.values()))}
-        _check_ends(columns)
+        notes += _never_ends(columns)
         missing = _left_out(columns)
         if missing and ("run_time" in found or len(missing) < len(_ASPECTS)):
             said = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
@@ -97,22 +91,14 @@ class RunSolver:
         -------
         dict of str to number
             Outputs in SI under the names of :data:`mlsysim_solvers.run_declarations.OUTPUTS`. Without a length of
-            the run one step stands for all, and only shares and intervals are answered.
+            the run one step stands for all, and only shares and intervals are answered. Of a single run that never
+            ends there is nothing more to say than that.
         """
         c = columns
         useful = named(c["run_time"] if "run_time" in c else c["step_time"], "undisturbed steps")
-        parts: dict[str, Any] = {}
-        if "evaluation_samples" in c:
-            parts["evaluation"] = _evaluation(c, useful)
-        work = useful + parts["evaluation"] if parts else useful
-        excess = _straggling(c)
-        if excess is not None:
-            parts["stragglers"] = work * excess
-            work = work + parts["stragglers"]
-        answers: dict[str, Any] = {}
-        if "checkpoint_size" in c:
-            answers, more = _interruptions(c, named(work, "work of the run"))
-            parts |= more
+        answers, parts = _beside(c, useful)
+        if answers.get(ENDS) is False:
+            return {name: value for name, value in answers.items() if name != "performance.expected_failures"}
         wall = useful
         for name in PARTS:
             if name in parts:
@@ -209,29 +195,25 @@ def _variances(run: Any, request: Any, used: Columns) -> dict[str, Any]:
     return found
 
 
-def _check_ends(c: Columns) -> None:
-    """Refuse a run that fails more often than it reaches a checkpoint, and checkpoints that overtake each other."""
-    if "checkpoint_size" not in c or any(is_array(value) for value in c.values()):
-        return
+def _never_ends(c: Columns) -> list[str]:
+    """Say why a single run never ends, and what would help; nothing for one that does, and for arrays."""
+    if "checkpoint_size" not in c or any(is_array(value) for value in c.values()) or _ends(c):
+        return []
     write, blocked, interval, mtbf = _checkpoint(c)
     if interval < write - blocked:
-        raise ConfigError(
-            f"a checkpoint every {format_quantity(interval, 's', 3)} takes {format_quantity(write, 's', 3)} to write",
-            where="workload.run.checkpoint_interval",
-            remedy=f"At least {format_quantity(write - blocked, 's', 3)}, or faster storage",
-        )
-    if mtbf is not None and (interval + blocked) / mtbf > _HOPELESS:
-        raise ConfigError(
-            f"the run would never end: it fails every {format_quantity(mtbf, 's', 3)}, and a checkpoint comes "
-            f"every {format_quantity(interval + blocked, 's', 3)}",
-            where="workload.run", remedy="Write checkpoints more often or faster, or use fewer devices",
-        )  # fmt: skip
-    if mtbf is not None and c["restart_time"] / mtbf > _HOPELESS:
-        raise ConfigError(
-            f"the run would never end: it fails every {format_quantity(mtbf, 's', 3)}, and a restart takes "
-            f"{format_quantity(c['restart_time'], 's', 3)}",
-            where="workload.run", remedy="Restart faster, or use fewer devices; is device_mtbf the time of one device?",
-        )  # fmt: skip
+        why = f"a checkpoint every {_time(interval)} takes {_time(write)} to write"
+        remedy = f"set workload.run.checkpoint_interval to {_time(write - blocked)} or more, or use faster storage"
+    elif (interval + blocked) / mtbf > _HOPELESS:
+        why = f"it fails every {_time(mtbf)}, and a checkpoint comes every {_time(interval + blocked)}"
+        remedy = "write checkpoints more often or faster, or use fewer devices"
+    else:
+        why = f"it fails every {_time(mtbf)}, and a restart takes {_time(c['restart_time'])}"
+        remedy = "restart faster, or use fewer devices; is device_mtbf the time of one device?"
+    return [f"the run would never end: {why} ({remedy})"]
+
+
+def _time(seconds: float) -> str:
+    return format_quantity(seconds, "s", 3)
 
 
 def _checkpoint(c: Columns) -> tuple[Any, Any, Any, Any]:
@@ -244,6 +226,22 @@ def _checkpoint(c: Columns) -> tuple[Any, Any, Any, Any]:
         # One checkpoint is written before the next begins.
         interval = maximum(daly_interval(blocked, mtbf), write - blocked)
     return write, blocked, interval, mtbf
+
+
+def _beside(c: Columns, useful: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return answers about checkpoints and failures, and the time of everything beside the steps."""
+    parts: dict[str, Any] = {}
+    if "evaluation_samples" in c:
+        parts["evaluation"] = _evaluation(c, useful)
+    work = useful + parts["evaluation"] if parts else useful
+    excess = _straggling(c)
+    if excess is not None:
+        parts["stragglers"] = work * excess
+        work = work + parts["stragglers"]
+    if "checkpoint_size" not in c:
+        return {}, parts
+    answers, more = _interruptions(c, named(work, "work of the run"))
+    return answers, parts | more
 
 
 def _evaluation(c: Columns, useful: Any) -> Any:
@@ -260,11 +258,21 @@ def _straggling(c: Columns) -> Any:
     return c.get("straggler_excess")
 
 
+def _ends(c: Columns) -> Any:
+    """Tell whether checkpoints do not overtake each other, and failures let the run through."""
+    write, blocked, interval, mtbf = _checkpoint(c)
+    through = interval >= write - blocked
+    if mtbf is None:
+        return through
+    return through & (interval + blocked <= _HOPELESS * mtbf) & (c["restart_time"] <= _HOPELESS * mtbf)
+
+
 def _interruptions(c: Columns, work: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return answers about checkpoints and failures, and the time that they take."""
     write, blocked, interval, mtbf = _checkpoint(c)
     intervals = named(work / interval, "intervals between checkpoints")
     answers = {
+        ENDS: _ends(c),
         "performance.checkpoint_time": write,
         "performance.checkpoint_interval": named(interval + 0.0 * write, "time between checkpoints"),
     }

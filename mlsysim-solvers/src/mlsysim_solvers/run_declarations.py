@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["COLUMNS", "GIVEN", "INPUTS", "LABELS", "OUTPUTS", "PARTS", "whole_run"]
+__all__ = ["COLUMNS", "ENDS", "GIVEN", "INPUTS", "LABELS", "OUTPUTS", "PARTS", "whole_run"]
 
 PARTS = {
     "stragglers": "waiting for stragglers",
@@ -25,7 +25,11 @@ INPUTS = (
 )  # fmt: skip
 """Records, and answers of other solvers."""
 
+ENDS = "feasibility.run_ends"
+"""Whether the run gets through its checkpoints and failures; where it does not, nobody says what it costs."""
+
 OUTPUTS: dict[str, str] = {
+    ENDS: "bool",
     "performance.iterations": "1",
     "performance.time_to_train": "s",
     **{f"performance.run_{name}": "s" for name in PARTS},
@@ -39,6 +43,7 @@ OUTPUTS: dict[str, str] = {
 """Unit of each output."""
 
 LABELS: dict[str, str] = {
+    ENDS: "the run comes to an end",
     "performance.iterations": "iterations",
     "performance.time_to_train": "time to train",
     **{f"performance.run_{name}": f"of which {text}" for name, text in PARTS.items()},
@@ -79,7 +84,7 @@ def whole_run(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...
     """
     from .formulas.run import effective_rate_of_run
 
-    found = {name.removeprefix("performance."): value for name, value in inputs.items()}
+    found = {name.removeprefix("performance."): value for name, value in inputs.items() if name != ENDS}
     share = found.pop("goodput", None)
     for name in ("throughput", "token_throughput"):
         if share is not None and name in found:

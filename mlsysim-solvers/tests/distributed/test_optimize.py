@@ -180,6 +180,19 @@ def test_one_device_has_no_layout():
         search_columns(SimulationConfig.load("gpt-175b-a100-1024"), 1)
 
 
+def test_a_limit_that_no_layout_keeps_is_said_before_anything_else(capsys):
+    from mlsysim.cli import main
+
+    assert main(["optimize", "training", "mpt-7b-h100-fsdp", "--within", "1 ms", "--devices", "32,64"]) == 3
+    first, second, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("no layout keeps a step within 1 ms")
+    assert "relax --within to" in second
+    assert not any(line.startswith("best layout") for line in rest)
+    limit = second.split("to ")[1].split(",")[0]
+    assert main(["optimize", "training", "mpt-7b-h100-fsdp", "--within", limit, "--devices", "32,64"]) == 0
+    assert capsys.readouterr().out.startswith("best layout")
+
+
 def test_divisors():
     assert divisors(12) == [1, 2, 3, 4, 6, 12]
     assert divisors(1) == [1]

@@ -69,7 +69,7 @@ def test_optimize_prints_layout_frontier_and_runner_up(capsys):
 def test_optimize_says_by_how_much_a_limit_is_missed(capsys):
     code = main(["optimize", "training", "mpt-7b-h100-fsdp", "--devices", "8", "--goal", "cost", "--within", "1 ms"])
     assert code == 3
-    assert "relax --within by" in capsys.readouterr().out
+    assert "relax --within to" in capsys.readouterr().out
 
 
 def test_step_draws_bars_and_a_schedule(capsys, tmp_path):

@@ -187,6 +187,11 @@ def test_a_batch_of_nothing_is_refused_without_a_warning():
         ("llama-3.1-405b-h100-16k", {"tensor": [8, 24]}, [True, False]),  # 128 heads
         ("llama-3.1-405b-h100-16k", {"pipeline": [16, 160]}, [True, False]),  # 126 layers
         ("llama-3.1-70b-h100-8", {"tensor": [8, 12]}, [True, False]),  # 64 heads
+        ("llama-3.1-405b-h100-16k", {"context": [1, 2, 3, 16, 24]}, [True, True, False, True, False]),  # 8,192 tokens
+        ("llama-3.1-405b-h100-16k", {"expert": [1, 2]}, [True, False]),  # no experts
+        ("mpt-7b-h100-fsdp", {"pipeline": [1, 2]}, [True, False]),  # fully sharded parameters
+        ("mpt-7b-h100-fsdp", {"virtual": [1, 2]}, [True, False]),  # one stage
+        ("mpt-7b-h100-fsdp", {"shard": [0, 8, 24]}, [True, True, False]),  # 64 ranks
     ],
 )
 def test_a_layout_that_a_scenario_is_refused_for_fits_nowhere(scenario, varied, fits):

@@ -14,7 +14,6 @@ from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration.again import fit_again
 from mlsysim_solvers.calibration.fitting import Prior, fit, fit_many
 from mlsysim_solvers.calibration.stacks import LEAST_ROWS, calibrate_stack
-from mlsysim_solvers.calibration.standing_in import standing_in
 from mlsysim_solvers.calibration.writing import write_stack
 from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.tables import SHAPES, packaged_rows, packaged_tables, read_table
@@ -155,7 +154,7 @@ def test_what_is_uncertain_in_a_device_counts_where_nothing_was_fitted_on_it():
     for devices in ((predict(row).device, "another"), ("another", "a third")):
         held = attrs.evolve(found, device="*", devices=devices)
         record = attrs.evolve(entry.record, calibrations=(held,))
-        with standing_in(attrs.evolve(entry, record=record)):
+        with plugins().registry.replacing(attrs.evolve(entry, record=record)):
             spreads[devices] = predict(row).log_sd
     known, unknown = spreads.values()
     assert known < unknown

@@ -15,7 +15,6 @@ from mlsysim_solvers.calibration.fitting import Prior, fit_many
 from mlsysim_solvers.calibration.left_out import left_out
 from mlsysim_solvers.calibration.scatter import fitted_scatter
 from mlsysim_solvers.calibration.stacks import calibrate_stack
-from mlsysim_solvers.calibration.standing_in import standing_in
 from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
 from mlsysim_solvers.formulas.uncertainty import pooled_variance, student_ratio
 from mlsysim_solvers.validation.predicting import predict
@@ -69,7 +68,7 @@ def test_an_entity_stands_in_only_inside_the_block():
     registry = plugins().registry
     entry = registry.get("stacks", "tensorrt-llm-0.5")
     other = attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=()))
-    with standing_in(other):
+    with plugins().registry.replacing(other):
         assert registry.get("stacks", "tensorrt-llm-0.5").record.calibrations == ()
     assert registry.get("stacks", "tensorrt-llm-0.5") is entry
 
@@ -155,7 +154,9 @@ def test_leaving_out_is_calibrating_on_the_rows_that_remain(rows):
     rest = [name for name in recorded.rows if name not in own]
     assert len(rest) < len(recorded.rows)
     again = calibrate_stack(entry.key, ",".join(rest), device=recorded.device, precision=recorded.precision)
-    with standing_in(attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(again.calibration,)))):
+    with plugins().registry.replacing(
+        attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(again.calibration,)))
+    ):
         expected = predict(row)
     (unseen,) = left_out([before], jobs=1)
     assert unseen.predicted == pytest.approx(expected.predicted, rel=1e-3)

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 good, 1 a fault of the program or of a plugin, 2 bad input, 3 does not fit, 4 a
+        0 good, 1 a fault of the program or of a plugin, 2 bad input, 3 does not fit or cannot work, 4 a
         constraint is violated, 130 interrupted, 141 the reader of the pipe went away.
     """
     given = sys.argv[1:] if argv is None else argv

@@ -122,7 +122,7 @@ def read_config(args: argparse.Namespace) -> SimulationConfig:
         config = SimulationConfig.from_document(document, overrides)
     except MlsysimError as error:
         raise type(error).from_faults(
-            _named(fault, given, overrides, composed=args.on is not None) for fault in error.faults
+            _named(fault, given, composed=args.on is not None) for fault in error.faults
         ) from None
     return attrs.evolve(config, assumptions=(*said, *config.assumptions))
 
@@ -277,15 +277,10 @@ def _refuse_misplaced(given: Mapping[Flag, str], kind: str) -> None:
         raise ConfigError.from_faults(faults)
 
 
-def _named(fault: Fault, given: Mapping[Flag, str], overrides: Mapping[str, str], *, composed: bool) -> Fault:
+def _named(fault: Fault, given: Mapping[Flag, str], *, composed: bool) -> Fault:
     """Name the option, where the fault lies in what an option said."""
     for flag in FLAGS:
-        at_key = fault.where == flag.key or fault.where.endswith(f": {flag.key}")
+        at_key = fault.where in (flag.key, f"--set {flag.key}") or fault.where.endswith(f": {flag.key}")
         if at_key and (flag in given or composed):
             return Fault(fault.what, where=flag.option, remedy=fault.remedy)
-    path = fault.where.rpartition(": ")[2]
-    for key in overrides:
-        # The line of a file that does not hold the value would mislead.
-        if path == key or path.endswith(f".{key}"):
-            return Fault(fault.what, where=f"--set {path}", remedy=fault.remedy)
     return fault

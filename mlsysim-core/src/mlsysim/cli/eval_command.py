@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0 good, 3 does not fit, 4 a constraint is violated.
+        0 good, 3 does not fit or cannot work, 4 a constraint is violated.
     """
     from ..evaluation import evaluate
     from ..renderers.builtin import BUILT_IN

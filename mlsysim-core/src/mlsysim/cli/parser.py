@@ -175,7 +175,7 @@ examples:
   mlsysim show devices/h100-sxm                          each number with its source
   mlsysim list scenarios                                 what is there to evaluate?
 
-exit codes: 0 good, 2 bad input, 3 does not fit, 4 a declared constraint is violated
+exit codes: 0 good, 2 bad input, 3 does not fit or cannot work, 4 a declared constraint is violated
 """
 
 

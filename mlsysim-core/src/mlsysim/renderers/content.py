@@ -71,6 +71,8 @@ def verdict(evaluation: SystemEvaluation) -> tuple[str, str]:
     """
     if too_large(evaluation):
         return "DOES NOT FIT", "red"
+    if evaluation.infeasible:
+        return "INFEASIBLE", "red"
     if evaluation.violations:
         return "CONSTRAINT VIOLATED", "red"
     if not evaluation.answers:
@@ -177,7 +179,7 @@ def _bound(answer: Answer, answers: Mapping[str, Answer]) -> str:
 def _value(answer: Answer) -> str:
     if isinstance(answer.value, bool):
         return "yes" if answer.value else "no"
-    return quantity(answer.value, answer.unit)
+    return quantity(answer.value, answer.unit, whole=answer.low is None)
 
 
 def interval(answer: Answer) -> str:
@@ -195,7 +197,7 @@ def interval(answer: Answer) -> str:
     """
     if answer.low is None or answer.high is None:
         return ""
-    low, high = quantity(answer.low, answer.unit, 3), quantity(answer.high, answer.unit, 3)
+    low, high = (quantity(end, answer.unit, 3, whole=False) for end in (answer.low, answer.high))
     number, _, unit = low.partition(" ")
     return f"{number} .. {high}" if unit and high.endswith(" " + unit) else f"{low} .. {high}"
 

@@ -10,7 +10,7 @@ _SMALL = 0.1
 """Below so many kilograms or kilowatt-hours the prefix is dropped."""
 
 
-def quantity(value: float, unit: str, digits: int = 4) -> str:
+def quantity(value: float, unit: str, digits: int = 4, *, whole: bool = True) -> str:
     """Write a number for people.
 
     Parameters
@@ -21,6 +21,8 @@ def quantity(value: float, unit: str, digits: int = 4) -> str:
         Its unit.
     digits : int
         Significant digits.
+    whole : bool
+        Whether large numbers keep all digits before the point.
 
     Returns
     -------
@@ -30,5 +32,5 @@ def quantity(value: float, unit: str, digits: int = 4) -> str:
     """
     if unit.startswith(("kg", "kWh")) and 0 < abs(value) < _SMALL * parse_unit(unit).factor:
         unit = unit[1:]
-    text = format_quantity(value + 0.0, unit, digits)  # adding zero makes a zero of -0.0
+    text = format_quantity(value + 0.0, unit, digits, whole=whole)  # adding zero makes a zero of -0.0
     return f"{text}s" if unit in ("token", "sample") and value != 1 else text

@@ -22,7 +22,6 @@ from ..validation.tables import packaged_rows
 from .problem import Point, prepare
 from .scatter import LEAST_ROWS, Mask, fit_sample
 from .stacks import calibration_of, sample_of
-from .standing_in import standing_in
 
 __all__ = ["left_out"]
 
@@ -161,10 +160,10 @@ def _predicted(entry: Entry, calibration: Calibration | None, row: Measurement) 
     calibrations = () if calibration is None else (calibration,)
     with ExitStack() as stack:
         record = attrs.evolve(entry.record, calibrations=calibrations)
-        stack.enter_context(standing_in(attrs.evolve(entry, record=record)))
+        stack.enter_context(plugins().registry.replacing(attrs.evolve(entry, record=record)))
         if row.table == "kernels":
             for device in _without_facts(row):
-                stack.enter_context(standing_in(device))
+                stack.enter_context(plugins().registry.replacing(device))
         return predict(row)
 
 

@@ -24,7 +24,6 @@ from ..validation.tables import packaged_rows, read_table
 from .fitting import Array, Prior
 from .problem import CONSTANTS, Point, predictions, prepare
 from .scatter import LEAST_ROWS, Fitted, Sample, fit_sample
-from .standing_in import standing_in
 from .writing import write_stack
 
 __all__ = [
@@ -172,7 +171,7 @@ def sample_of(entry: Entry, points: Sequence[Point], device: str, precision: str
         covariance=((0.0,) * len(priors),) * len(priors), **{prior.name: prior.centre for prior in priors},
     )  # fmt: skip
     # What remains when neither constants nor stack are in doubt: open choices, the device's numbers, links.
-    with standing_in(attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(bare,)))):
+    with plugins().registry.replacing(attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(bare,)))):
         loose = np.array([predict(point.row).log_sd ** 2 for point in points])
     return Sample(tuple(points), priors, loose, device == "*")
 

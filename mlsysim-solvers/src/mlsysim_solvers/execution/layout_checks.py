@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mlsysim.errors import ConfigError
 from mlsysim.names import did_you_mean
-from mlsysim.numeric import ceil
+from mlsysim.numeric import ceil, is_array, maximum, minimum
 from mlsysim.records.scenario import Parallelism, Training
 
 from ..lowering.shape import TransformerShape
@@ -86,28 +87,41 @@ def check_layout(layout: Parallelism, shape: TransformerShape, batch: int, seque
     _check_shards(layout)
 
 
-def suits(layout: Layout, shape: TransformerShape, batch: Any) -> Any:
+def suits(c: Mapping[str, Any], layout: Layout, batch: Any, sequence: Any) -> Any:
     """Tell which layouts of a sweep suit model and batch: what :func:`check_layout` refuses cannot fit.
 
     Parameters
     ----------
+    c : mapping of str to number or object
+        All columns.
     layout : Layout
         The layouts.
-    shape : TransformerShape
-        The model.
     batch : float or array, sample
         Samples of a step.
+    sequence : float or array, token
+        Tokens of a sample.
 
     Returns
     -------
     bool or array of bool
     """
+    shape = c["shape"]
     legal = divides(layout.tensor, shape.heads) & (batch >= layout.data)
     legal = legal & (layout.micro <= ceil(batch / layout.data))
     legal = legal & (layout.pipeline * layout.virtual <= shape.layers + 2.0)
+    legal = legal & divides(layout.context, sequence)
+    legal = legal & ((layout.virtual <= 1.0) | (layout.pipeline > 1.0))
+    if c["schedule"] != "1f1b":
+        legal = legal & (layout.virtual <= 1.0)
+    if c["context_kind"] == "all-to-all":
+        legal = legal & (layout.context * minimum(layout.tensor, shape.kv_heads) <= shape.kv_heads)
+    if c["zero"] == 3:
+        legal = legal & (layout.pipeline <= 1.0)
+    if is_array(c["shard"]) or c["shard"]:
+        legal = legal & ((c["shard"] <= 0.0) | divides(maximum(c["shard"], 1.0), layout.data * layout.context))
     if shape.experts:
-        legal = legal & divides(layout.expert, layout.data * layout.context * layout.tensor)
-    return legal
+        return legal & divides(layout.expert, layout.data * layout.context * layout.tensor)
+    return legal & (layout.expert <= 1.0)
 
 
 def divides(part: Any, whole: Any) -> Any:

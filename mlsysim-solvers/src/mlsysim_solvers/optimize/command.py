@@ -26,7 +26,9 @@ def add_optimize_command(commands: Any) -> None:
     inner = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     one = inner.add_parser(
         "training", help="of a training job on many devices", epilog=_EXAMPLES,
-        description="Search all legal layouts of a training scenario, exactly.",
+        description="Search all legal layouts of a training scenario, exactly: degrees of parallelism, interleaving, "
+        "micro-batch, sequence parallelism, ZeRO and the kind of recomputation. Everything else stays as in the "
+        "scenario, the number of recomputed layers too.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     one.add_argument("scenario", help="a scenario file, or the name of a packaged one; its [parallelism] is ignored")
@@ -94,8 +96,8 @@ def _run(args: argparse.Namespace) -> int:
     from mlsysim.plotting import check_plot_path
     from mlsysim.units import parse_quantity
 
-    from .goals import goal_of
-    from .report import compared, report
+    from .goals import endless, goal_of
+    from .report import compared, report, too_slow
     from .search import search, search_columns
 
     if args.plot:
@@ -107,18 +109,25 @@ def _run(args: argparse.Namespace) -> int:
     tried = []
     for devices in _numbers(args.devices, config.scenario.system.devices):
         columns = search_columns(config, devices)
+        if why := endless(config, devices, columns):
+            print(f"{devices} devices are left out: {why}")
+            continue
         goal = goal_of(config, devices, args.goal, columns)
         tried.append((goal, search(columns, devices, goal, limit=limit, exhaustive=args.exhaustive)))
+    if not tried:
+        return 3
     able = [(g, o) for g, o in tried if o.best is not None and o.best.step <= limit]
     keys: dict[str, Any] = {
         "step-time": lambda t: t[1].best.step, "devices": lambda t: (t[1].best.devices, t[1].best.step),
     }  # fmt: skip
-    goal, chosen = min(able, key=keys.get(args.goal, lambda t: t[1].best.value)) if able else tried[-1]
-    for line in (*report(chosen, goal), *compared([o for _, o in able], goal)):
-        print(line)
-    if not able and chosen.best is not None:
-        late = chosen.best.step / limit - 1.0
-        print(f"no number of devices reaches a step of {args.within}: relax --within by {late:.0%}")
+    slow = [(g, o) for g, o in tried if o.best is not None]
+    if able:
+        goal, chosen = min(able, key=keys.get(args.goal, lambda t: t[1].best.value))
+        lines = (*report(chosen, goal), *compared([o for _, o in able], goal))
+    else:
+        goal, chosen = min(slow, key=keys["step-time"]) if slow else tried[-1]
+        lines = (*too_slow(chosen, limit),) if slow else (*report(chosen, goal),)
+    print("\n".join(lines))
     if args.plot and chosen.best is not None:
         from ..pictures import plot_step
 

@@ -18,14 +18,18 @@ from mlsysim.solving import SolverSpec
 
 from ..execution.schedule import layout_of
 from ..execution.training_run import checkpoint_size
+from ..run_declarations import ENDS
 
-__all__ = ["GOALS", "Goal", "goal_of", "step_goal"]
+__all__ = ["GOALS", "Goal", "endless", "goal_of", "step_goal"]
 
 GOALS = ("step-time", "cost", "energy", "devices")
 """What may be optimised."""
 
 _PRICED = {"cost": ("economics", "macro.cost_per_sample"), "energy": ("sustainability", "macro.energy_per_sample")}
 """Goals that another solver answers: its question, and the output that is minimised."""
+
+
+_GOODPUT = "performance.goodput"
 
 
 class Goal(NamedTuple):
@@ -89,15 +93,14 @@ def goal_of(config: SimulationConfig, devices: int, name: str, columns: Mapping[
     if name not in _PRICED:
         return step_goal(name)
     question, output = _PRICED[name]
-    system = attrs.evolve(config.scenario.system, devices=devices)
-    scenario = attrs.evolve(config.scenario, system=system, parallelism=Parallelism())
-    checked = SimulationConfig.from_scenario(scenario)
+    checked = _on(config, devices)
     specs, reasons = choose_solvers(checked, plugins())
     spec = next((spec for spec in specs if spec.question == question), None)
     if spec is None:
         return _device_time(name, devices, reasons.get(question, "nobody answers it"))
     try:
-        value = _answer_of(checked, spec, output, _goodput(checked, specs, columns))
+        run = {} if columns is None else _of_run(checked, specs, columns)[0]
+        value = _answer_of(checked, spec, output, {name: run[name] for name in (_GOODPUT,) if name in run})
         value(1.0, 1.0)
     except MlsysimError as error:
         return _device_time(name, devices, str(error))
@@ -110,19 +113,46 @@ def goal_of(config: SimulationConfig, devices: int, name: str, columns: Mapping[
     return Goal(name, spec.labels[output], spec.outputs[output], value, note)
 
 
-def _goodput(
-    config: SimulationConfig, specs: Iterable[SolverSpec], columns: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return the goodput of a run on so many devices, which no layout changes."""
+def endless(config: SimulationConfig, devices: int, columns: Mapping[str, Any]) -> str:
+    """Say why a run on so many devices would never end, whatever their layout.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+        A training scenario.
+    devices : int, count
+        Devices.
+    columns : mapping of str to number or object
+        As the performance solver prepared them.
+
+    Returns
+    -------
+    str
+        Empty where it ends, or where nobody answers for the run.
+    """
+    checked = _on(config, devices)
+    answers, notes = _of_run(checked, choose_solvers(checked, plugins())[0], columns)
+    return "" if answers.get(ENDS, True) else next(note for note in notes if "never end" in note)
+
+
+def _on(config: SimulationConfig, devices: int) -> SimulationConfig:
+    """Return the scenario on so many devices, in no layout yet."""
+    system = attrs.evolve(config.scenario.system, devices=devices)
+    return SimulationConfig.from_scenario(attrs.evolve(config.scenario, system=system, parallelism=Parallelism()))
+
+
+def _of_run(
+    config: SimulationConfig, specs: Iterable[SolverSpec], columns: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what no layout changes of a run on so many devices, and what is said of it."""
     spec = next((spec for spec in specs if spec.question == "run"), None)
-    if spec is None or columns is None:
-        return {}
+    if spec is None:
+        return {}, ()
     layout = layout_of(columns, columns["batch"], columns["shape"])
     known = {"performance.step_time": 1.0, "performance.checkpoint_size": checkpoint_size(columns, layout)}
     solver = load_solver(spec)
-    answers = solver.compute(solver.prepare(build_request(config, spec, known)))
-    name = "performance.goodput"
-    return {name: answers[name]} if name in answers else {}
+    prepared = solver.prepare(build_request(config, spec, known))
+    return solver.compute(prepared), tuple(prepared.get("assumptions", ()))
 
 
 def _answer_of(

@@ -13,7 +13,10 @@ from .search import Candidate, Found
 _TIE = 1e-9
 """Relative difference of steps below which two layouts are equally fast: rounding of sums."""
 
-__all__ = ["compared", "describe", "reason_lost", "report", "table"]
+_ABOVE = 1.005
+"""What covers the rounding to three digits of a limit that is proposed."""
+
+__all__ = ["compared", "describe", "reason_lost", "report", "table", "too_slow"]
 
 _SHORT = {
     "data": "d",
@@ -128,12 +131,7 @@ def report(found: Found, goal: Goal | None = None) -> Iterator[str]:
         yield f"  {goal.label} {format_quantity(best.value, goal.unit)}"
     if goal.note:
         yield f"  note: {goal.note}"
-    memory, usable = format_quantity(best.memory, "B"), format_quantity(found.usable, "B")
-    yield f"  step {format_quantity(best.step, 's')}, memory {memory} of {usable}"
-    for name, text in TERMS.items():
-        if best.terms[name]:
-            value = best.terms[name]
-            yield f"    {text:<34} {format_quantity(value, 's', 3):>10}  {value / best.step:>6.1%}"
+    yield from _where_it_goes(found, best)
     if found.runner_up is not None:
         yield f"runner-up: {describe(found.runner_up)}"
         yield f"  {reason_lost(best, found.runner_up, goal)}"
@@ -143,6 +141,31 @@ def report(found: Found, goal: Goal | None = None) -> Iterator[str]:
         f"{found.legal:,} legal layouts, {found.fitting:,} fit, {found.evaluated:,} evaluated; "
         "the bound excludes the others"
     )
+
+
+def too_slow(found: Found, limit: float) -> Iterator[str]:
+    """Write that no layout keeps the limit of the step, and by how much the fastest one misses it.
+
+    Parameters
+    ----------
+    found : Found
+        The outcome on the number of devices with the shortest step.
+    limit : float, s
+        Longest step allowed.
+
+    Yields
+    ------
+    str
+    """
+    best = found.best
+    if best is None:
+        return
+    taken, times = format_quantity(best.step, "s"), format_quantity(best.step / limit, "1", 3)
+    allowed = format_quantity(limit, "s")
+    yield f"no layout keeps a step within {allowed}: the shortest takes {taken}, {times} times as long"
+    yield f"  relax --within to {format_quantity(best.step * _ABOVE, 's', 3)}, or try more devices"
+    yield f"shortest step, which is too long: {describe(best)} on {best.devices} devices"
+    yield from _where_it_goes(found, best)
 
 
 def compared(outcomes: Sequence[Found], goal: Goal) -> Iterator[str]:
@@ -167,6 +190,15 @@ def compared(outcomes: Sequence[Found], goal: Goal) -> Iterator[str]:
         if one is not None:
             value = (one.value, goal.unit) if goal.label != "step" else (one.devices * one.step, "s")
             yield f"  {one.devices:>6}  {format_quantity(one.step, 's', 4):>10}  {format_quantity(*value):>14}"
+
+
+def _where_it_goes(found: Found, best: Candidate) -> Iterator[str]:
+    memory, usable = format_quantity(best.memory, "B"), format_quantity(found.usable, "B")
+    yield f"  step {format_quantity(best.step, 's')}, memory {memory} of {usable}"
+    for name, text in TERMS.items():
+        if best.terms[name]:
+            value = best.terms[name]
+            yield f"    {text:<34} {format_quantity(value, 's', 3):>10}  {value / best.step:>6.1%}"
 
 
 def _nothing(found: Found) -> Iterator[str]:
