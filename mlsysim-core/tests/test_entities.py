@@ -58,7 +58,7 @@ def test_two_packages_are_one_registry(registry):
         ("devices", "toy-oen", "Did you mean 'toy-one'"),
         ("devices", "odd-onn", "Did you mean 'odd-one'"),
         ("devices", "zzzzzzz", "`mlsysim list devices`"),
-        ("models", "toynet", None),
+        ("models", "toynett", None),
         ("fleets", "anything", "mlsysim list fleets"),
         ("device", "", "mlsysim list devices"),
     ],

@@ -279,14 +279,22 @@ class Registry:
         key = name if name in owned else self._key_of(plural, name)
         if key is not None:
             return self._entry(plural, key)
+        from .matching import likely
+
         found = self._resolve(kind=plural, key=name) if self._resolve else None
         if isinstance(found, Entry):
             return found
-        known = [*owned, *self._aliases(plural)]
+        fitting = likely(self, plural, name)
+        if len(fitting) == 1:
+            return self._entry(plural, fitting[0])
+        if fitting:
+            raise UnknownNameError(
+                f"the name {name!r} fits several {plural}", where=where, remedy="Say which: " + ", ".join(fitting)
+            )
         raise UnknownNameError(
             f"there is no {singular(plural)} {name!r}",
             where=where,
-            remedy=did_you_mean(name, known, listing=f"mlsysim list {plural}"),
+            remedy=did_you_mean(name, [*owned, *self._aliases(plural)], listing=f"mlsysim list {plural}"),
         )
 
     def find(self, name: str) -> list[tuple[str, str]]:
@@ -303,7 +311,12 @@ class Registry:
             Kind and key of each entity that is called so.
         """
         found = [(kind, self._key_of(kind, name)) for kind in self.kinds()]
-        return [(kind, key) for kind, key in found if key is not None]
+        exact = [(kind, key) for kind, key in found if key is not None]
+        if exact:
+            return exact
+        from .matching import likely
+
+        return [(kind, key) for kind in self.kinds() for key in likely(self, kind, name)]
 
     def _key_of(self, kind: str, name: str) -> str | None:
         folded = _fold(name)

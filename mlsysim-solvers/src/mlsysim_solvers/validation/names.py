@@ -12,6 +12,7 @@ import attrs
 
 from mlsysim.documents import load_document
 from mlsysim.errors import MlsysimError
+from mlsysim.matching import likely
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 
@@ -196,7 +197,10 @@ class Names:
                 longer = len(words - noise) > most
                 best, most = (set(keys) if longer else best | keys), len(words - noise)
         best = {key for key in best if self._has_size(kind, key, wanted)}
-        return best.pop() if len(best) == 1 else None
+        if len(best) == 1:
+            return best.pop()
+        others = [] if best else likely(plugins().registry, kind, name)
+        return others[0] if len(others) == 1 else None
 
     def _words(self, kind: str) -> dict[frozenset[str], set[str]]:
         if kind not in self._index:

@@ -1,0 +1,194 @@
+"""Names as people and publications write them, matched to the names that the registry knows.
+
+A name matches when it holds every word of a known one and adds nothing but noise: the maker, the kind of
+memory, a form factor that the part has anyway, a count such as ``8x``. The known name with the most words wins;
+when several are left the name is ambiguous and matches none of them alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .entities import Registry
+
+__all__ = ["contradicts", "likely", "matches", "squeezed"]
+
+_MAKERS = frozenset({
+    "nvidia", "amd", "ati", "intel", "apple", "google", "qualcomm", "aws", "amazon", "habana", "huawei", "st",
+    "stmicroelectronics", "espressif", "nordic", "arm", "tenstorrent", "meta", "microsoft", "mistralai", "alibaba",
+})  # fmt: skip
+_SERIES = frozenset({"geforce", "tesla", "instinct", "radeon", "quadro", "chip", "soc", "series"})
+_NOISE: Mapping[str, frozenset[str]] = {
+    "devices": frozenset({
+        "gpu", "gpus", "accelerator", "accelerators", "card", "processor", "cloud", "board", "module",
+        "graphics",
+        "hbm", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr5", "gddr6", "gddr6x", "gddr7", "lpddr4", "lpddr5", "lpddr5x",
+        "vram", "memory", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "sxm6", "oam", "pcie", "nvlink", "hgx", "tensor",
+        "core", "generation", "edition", "workstation", "founders", "oc", "superchip", "grace", "hopper", "blackwell",
+    }),
+    "models": frozenset({
+        "instruct", "chat", "base", "hf", "it", "pt", "model", "llm", "preview", "parameters", "params", "dense",
+    }),
+    "nodes": frozenset({"node", "instance", "server", "system", "with", "gpus", "gpu"}),
+}  # fmt: skip
+_SPLIT = re.compile(r"[^a-z0-9.+]+")
+_SIZE = re.compile(r"(\d+)gb")
+_SPACED_SIZE = re.compile(r"(\d+)\s*g(?:i?b)?\b")
+_COUNT = re.compile(r"x\d+|\d+x")
+_GLUED_COUNT = re.compile(r"^\d+x(?=[a-z])")
+_FAMILY = re.compile(r"([a-z]{3,})v?(\d.*)")
+_VERSION = re.compile(r"v(\d.*)")
+_SUFFIX = re.compile(r"(\d{4})(ti|super|s|m|d)")
+_GIGA = 1e9
+_NEAR = (0.9, 1.1)  # a label of 80 GB may be 80 GiB, or 79.6 usable
+
+
+def likely(registry: Registry, kind: str, name: str) -> list[str]:
+    """Find what a freely written name may mean, such as a row of a published table.
+
+    Parameters
+    ----------
+    registry : mlsysim.entities.Registry
+        All data packages.
+    kind : str
+        Plural kind, or its singular.
+    name : str
+        Not a key and no alias.
+
+    Returns
+    -------
+    list of str
+        Keys; more than one when the name is ambiguous.
+    """
+    plural = registry.kind(kind)
+    owned = registry.owners(plural)
+    listed = [(key, key) for key in owned]
+    for package in registry.packages:
+        listed += package.aliases(plural).items()
+    found = [key for key in matches(plural, name, listed) if key in owned]
+    if plural != "devices":
+        return found
+    return [key for key in found if not contradicts(name, registry.get(plural, key).record, key)]
+
+
+def contradicts(name: str, device: Any, key: str) -> bool:
+    """Tell whether a name asks for another memory size or another form factor than a device has.
+
+    Parameters
+    ----------
+    name : str
+        As written.
+    device : mlsysim.records.device.Device
+        The device it may mean.
+    key : str
+        Key of the device.
+
+    Returns
+    -------
+    bool
+    """
+    sizes = [int(found[1]) for word in _words(name, "devices") if (found := _SIZE.fullmatch(word))]
+    capacity: float = device.memory.capacity / _GIGA
+    if sizes and not any(_NEAR[0] <= capacity / size <= _NEAR[1] for size in sizes if size):
+        return True
+    own, written = f"{key} {device.name}".casefold(), name.casefold()
+    return any(a in written and b in own and a not in own for a, b in (("pcie", "sxm"), ("sxm", "pcie")))
+
+
+def squeezed(name: str) -> str:
+    """Drop case, spaces and punctuation, but not the points of version numbers.
+
+    Parameters
+    ----------
+    name : str
+        As written.
+
+    Returns
+    -------
+    str
+    """
+    return "".join(c for c in name.casefold() if c.isalnum() or c in ".+").strip(".")
+
+
+def matches(kind: str, name: str, known: Iterable[tuple[str, str]]) -> list[str]:
+    """Find the keys that a freely written name may mean.
+
+    Parameters
+    ----------
+    kind : str
+        Plural kind; the words that count as noise depend on it.
+    name : str
+        As written: a row of a table, a path on a hub, the answer of a driver.
+    known : iterable of (str, str)
+        Each known name with the key that it leads to.
+
+    Returns
+    -------
+    list of str
+        Keys, sorted: one when the name is clear, several when it is ambiguous, none when nothing fits.
+    """
+    noise = _NOISE.get(kind, frozenset())
+    spellings = [name, name.rsplit("/", 1)[-1]] if kind == "models" else [name]
+    listed = [(text, key) for text, key in known if text]
+    for spelling in spellings:
+        compact = squeezed(spelling)
+        same = {key for text, key in listed if squeezed(text) == compact}
+        if same:
+            return sorted(same)
+    by_words: dict[frozenset[str], set[str]] = {}
+    for text, key in listed:
+        by_words.setdefault(_words(text, kind) - _MAKERS - _SERIES, set()).add(key)
+    wanted = _words(spellings[-1], kind) - _MAKERS - _SERIES
+    return sorted(_longest(wanted, by_words, noise))
+
+
+def _longest(
+    wanted: frozenset[str], by_words: Mapping[frozenset[str], set[str]], noise: frozenset[str]
+) -> frozenset[str]:
+    """Of the known names inside the wanted one, with nothing but noise beside, keep those of the most words."""
+    best: set[str] = set()
+    most = 0
+    for words, keys in by_words.items():
+        telling = words - noise
+        if not telling or not words <= wanted or len(words) < most:
+            continue
+        if all(word in noise or _SIZE.fullmatch(word) for word in wanted - words):
+            best = best | keys if len(words) == most else set(keys)
+            most = len(words)
+    return frozenset(best)
+
+
+def _words(text: str, kind: str) -> frozenset[str]:
+    """Split a name into words that do not depend on spelling."""
+    folded = text.casefold()
+    for mark in ("(r)", "(tm)", "®", "™"):
+        folded = folded.replace(mark, " ")
+    devices = kind == "devices"
+    if devices:
+        folded = _SPACED_SIZE.sub(r"\1gb", folded)
+    words: set[str] = set()
+    for raw in _SPLIT.split(folded.replace("‑", "-")):
+        word = raw.strip(".")
+        if devices:
+            word = "" if _COUNT.fullmatch(word) else _GLUED_COUNT.sub("", word)
+        if not word:
+            continue
+        words.update(_parts(word, devices=devices))
+    return frozenset(words)
+
+
+def _parts(word: str, *, devices: bool) -> tuple[str, ...]:
+    """Split a family from its version (``llama3``) and a number from its suffix (``4070ti``)."""
+    version = _VERSION.fullmatch(word)
+    if version:
+        return (version[1],)
+    family = _FAMILY.fullmatch(word)
+    if family and (not devices or family[1] in ("rtx", "gtx", "radeon", "arc", "tpu")):
+        return (family[1], *_parts(family[2], devices=devices))
+    suffix = _SUFFIX.fullmatch(word) if devices else None
+    if suffix:
+        return (suffix[1], {"s": "super", "m": "mobile"}.get(suffix[2], suffix[2]))
+    return (word,)

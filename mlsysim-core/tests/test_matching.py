@@ -1,0 +1,93 @@
+"""Names as publications write them: what they must and must not lead to."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from mlsysim.matching import contradicts, matches, squeezed
+
+DEVICES = [
+    ("h100-sxm", "h100-sxm"), ("h100", "h100-sxm"), ("h100-sxm5-80gb", "h100-sxm"), ("h100-pcie", "h100-pcie"),
+    ("a100-sxm-80gb", "a100-sxm-80gb"), ("a100", "a100-sxm-80gb"), ("a100-40gb", "a100-sxm-40gb"), ("l40s", "l40s"),
+    ("rtx-4070", "rtx-4070"), ("rtx-4070-ti-super", "rtx-4070-ti-super"), ("rtx-4090-laptop", "rtx-4090-laptop"),
+    ("rtx-4090", "rtx-4090"), ("m2", "m2"), ("m2-ultra", "m2-ultra"),
+]  # fmt: skip
+MODELS = [
+    ("llama-3.1-8b", "llama-3.1-8b"), ("meta-llama/Llama-3.1-8B-Instruct", "llama-3.1-8b"), ("mixtral-8x7b", "mixtral-8x7b"),
+    ("qwen2.5-7b", "qwen2.5-7b"), ("qwen2-57b-a14b", "qwen2-57b-a14b"), ("bert-base", "bert-base"), ("bert-large", "bert-large"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("NVIDIA H100 80GB HBM3", "h100-sxm"),
+        ("8xH100-SXM5-80GB", "h100-sxm"),
+        ("8x NVIDIA H100", "h100-sxm"),
+        ("H100 (x8)", "h100-sxm"),
+        ("NVIDIA H100 PCIe 80GB", "h100-pcie"),
+        ("NVIDIA A100-SXM4-40GB", "a100-sxm-40gb"),
+        ("A100 40 GB", "a100-sxm-40gb"),
+        ("NVIDIA L40S PCIe", "l40s"),
+        ("geforce rtx4070", "rtx-4070"),
+        ("RTX 4070Ti Super", "rtx-4070-ti-super"),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "rtx-4090-laptop"),
+        ("Apple M2 Ultra", "m2-ultra"),
+    ],
+)
+def test_spellings_of_devices_are_understood(name, key):
+    assert matches("devices", name, DEVICES) == [key]
+
+
+@pytest.mark.parametrize(
+    "name", ["RTX 4070 Super", "RTX 4090 D", "H1000", "M2 Max", "RTX 4070 Laptop", "NVIDIA", "GPU", ""]
+)
+def test_a_name_with_more_to_say_is_not_taken_for_another_device(name):
+    assert matches("devices", name, DEVICES) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("Llama-3.1-8B", "llama-3.1-8b"),
+        ("Llama3.1 8B Instruct", "llama-3.1-8b"),
+        ("someone/Llama-3.1-8B-Instruct", "llama-3.1-8b"),
+        ("Mixtral-8x7B-Instruct", "mixtral-8x7b"),
+        ("Qwen 2.5 7B", "qwen2.5-7b"),
+    ],
+)
+def test_spellings_of_models_are_understood(name, key):
+    assert matches("models", name, MODELS) == [key]
+
+
+@pytest.mark.parametrize("name", ["bert", "Llama-3.1-8B-FP8", "qwen2.5-72b", "Qwen25-7B"])
+def test_a_size_or_a_format_is_never_dropped_silently(name):
+    assert matches("models", name, MODELS) == []
+
+
+def test_two_that_fit_alike_are_both_named():
+    assert matches("devices", "NVIDIA Ada 1", [("ada-1", "a"), ("ADA 1", "b")]) == ["a", "b"]
+
+
+def test_punctuation_of_versions_is_kept():
+    assert squeezed("Llama-3.1 8B.") == "llama3.18b"
+
+
+@attrs.frozen
+class _Memory:
+    capacity: float
+
+
+@attrs.frozen
+class _Device:
+    name: str
+    memory: _Memory
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("V100 16GB", False), ("V100 32GB", True), ("V100-PCIE-16GB", True), ("V100-SXM2-16GB", False), ("V100", False)],
+)
+def test_memory_and_form_factor_must_fit(name, wrong):
+    assert contradicts(name, _Device("Tesla V100 SXM2 16 GB", _Memory(16e9)), "v100-sxm2-16gb") is wrong
