@@ -48,6 +48,24 @@ def test_sorted_products_take_what_single_ones_take(vector, seed, sizes):
             assert np.broadcast_to(mine, (ROWS,))[i] == pytest.approx(wanted, rel=1e-12)
 
 
+@pytest.mark.parametrize("slowness", [None, 3.0])
+@pytest.mark.parametrize("special", [None, 1e12])
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_plain_number_takes_what_a_column_of_one_takes(slowness, special, seed):
+    dice = np.random.default_rng(seed)
+    found = group(dice, 5)
+    beside = [(row[1], *row[1:]) for row in group(dice, 3).products]
+    scores = [(float(10.0 ** dice.uniform(6.0, 12.0)), 1e9, float(10.0 ** dice.uniform(6.0, 12.0))) for _ in range(3)]
+    table = Settlement([found._replace(beside=beside, scores=scores, weights=1e7), found])
+    machine = one_of(machines(dice, vector="some"), 0)._replace(weight_slowness=slowness, special_rate=special)
+    column = machine._replace(
+        attention_rate=np.array([machine.attention_rate]), bandwidth=np.array([machine.bandwidth])
+    )
+    for mine, wanted in zip(timed(table, machine), timed(table, column), strict=True):
+        assert mine == pytest.approx(float(np.squeeze(wanted)), rel=1e-12)
+
+
 def test_each_row_takes_the_table_of_its_combination():
     dice = np.random.default_rng(4)
     tables = [Settlement([group(dice, 5)]) for _ in range(7)]

@@ -210,7 +210,7 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
         last + backward(last, fused_attention=fused) + tail,
         [row for row in (*table, *inputs, *weights) if row.kind == "grouped_gemm"] if shape.experts else [],
     )  # fmt: skip
-    return Lowered(*(settle(part, machine) for part in parts))
+    return Lowered(*[settle(part, machine) for part in parts])
 
 
 def timed_layer(parts: Lowered, setup: Setup) -> Layer:
@@ -228,8 +228,9 @@ def timed_layer(parts: Lowered, setup: Setup) -> Layer:
     Layer
     """
     n, machine = setup.shape.layers, setup.machine
-    ahead, back, own, again, experts = (_time(part, machine) for part in (*parts[:4], parts.experts))
-    ends, out = (_time(part, setup.plain_machine).time for part in (parts.embedding, parts.head))
+    ahead, back, own, again = [_time(part, machine) for part in parts[:4]]
+    experts = _time(parts.experts, machine).time
+    ends, out = _time(parts.embedding, setup.plain_machine).time, _time(parts.head, setup.plain_machine).time
     return Layer(
         named(ahead.time / n, "layer, forward"), named(back.time / n, "layer, gradients of inputs"),
         named(own.time / n, "layer, gradients of weights"), named(again.time / n, "layer, recomputed"),
@@ -237,7 +238,7 @@ def timed_layer(parts: Lowered, setup: Setup) -> Layer:
         named(out, "output projection and loss"),
         (ahead.compute + back.compute + own.compute + again.compute) / n,
         (ahead.overhead + back.overhead + own.overhead + again.overhead) / n,
-        experts.time / n,
+        experts / n,
     )  # fmt: skip
 
 

@@ -233,10 +233,7 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
     for rank, layers, end, ends in stages:
         found, fits = _stage(c, layout, kept, rank, layers, end, ends)
         largest = fits if largest is None else where(fits < largest, fits, largest)
-        if fullest is None:
-            fullest = found
-        else:
-            fullest = _fuller(found, fullest)
+        fullest = found if fullest is None else _fuller(found, fullest)
     assert fullest is not None
     return fullest, maximum(largest, 0.0 * largest)
 

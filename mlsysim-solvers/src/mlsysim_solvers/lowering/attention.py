@@ -19,7 +19,7 @@ from ..formulas.attention import (
 )
 from ..formulas.constants import ATTENTION_BLOCK
 from ..formulas.elementwise import stream_bytes
-from ..formulas.gemm import matmul_activation_bytes
+from ..formulas.gemm import matmul_activation_bytes, matmul_flops
 from .operators import Formats, Operator, Table, gemm, stream
 from .shape import TransformerShape
 
@@ -168,10 +168,12 @@ def _unfused(
     scores = Operator(
         "attention scores", "gemm", count, rows, seen, shape.head_dim, products, 0.5 * flops,
         0.0, matmul_activation_bytes(rows, seen + shape.head_dim, shape.head_dim, products, width, width),
+        work=matmul_flops(rows, seen, shape.head_dim, products, formats.flop_per_mac),
     )  # fmt: skip
     values = Operator(
         "attention values", "gemm", count, rows, shape.v_dim, seen, products, 0.5 * flops,
         0.0, matmul_activation_bytes(rows, 2.0 * shape.v_dim, seen, products, width, width),
+        work=matmul_flops(rows, shape.v_dim, seen, products, formats.flop_per_mac),
     )  # fmt: skip
     passes, kernels = (8.0, 5.0) if abilities.staged_softmax else (2.0, 1.0)
     softmax = stream("softmax", count, stream_bytes(products * rows, passes * seen, width), kernels)

@@ -9,7 +9,7 @@ from mlsysim.shapes import Op, expand
 from mlsysim.tracing import named
 
 from ..formulas.elementwise import lookup_bytes
-from ..formulas.gemm import matmul_weight_bytes
+from ..formulas.gemm import matmul_flops, matmul_weight_bytes
 from ..formulas.vision import conv_bytes, conv_flops, conv_rows, missed_bytes
 from .operators import ONCE, Formats, Operator, Table, stream
 from .shape import number
@@ -226,7 +226,8 @@ def lower_network(
             table.append(row)
             continue
         weights = matmul_weight_bytes(n, k, groups, formats.weight)
-        table.append(Operator(name, kind, count, rows, n, k, groups, flops, weights, moved, 0.0, 1.0, flops))
+        work = flops if kind == "depthwise" else matmul_flops(rows, n, k, groups, flop_per_mac)
+        table.append(Operator(name, kind, count, rows, n, k, groups, flops, weights, moved, 0.0, 1.0, work))
     table.append(_moving(shape, batch, activation, fused=fused, training=training, fused_attention=fused_attention))
     if gathers and shape.windowed:
         table.append(

@@ -40,7 +40,7 @@ class Operator(NamedTuple):
     kernels : float, count
         Kernels launched.
     work : float or array, FLOP
-        Arithmetic that is done where the kind has no tiles.
+        Arithmetic that is done, without the padding of tiles; the model's own and what is done again.
     repeated_bytes : float or array, B
         Reads that the last-level cache answers, as memory traffic that takes as long.
     """
@@ -112,11 +112,10 @@ def gemm(
     Operator
     """
     weight, operand, activation, _, flop_per_mac = formats
+    flops = matmul_flops(m, n, k, batch, flop_per_mac)
     return operator_of((
-        name, kind, count, m, n, k, batch,
-        matmul_flops(m, n, k, batch, flop_per_mac),
-        matmul_weight_bytes(n, k, batch, weight),
-        matmul_activation_bytes(m, n if out is None else out, k, batch, operand, activation), 0.0, 1.0, 0.0, 0.0,
+        name, kind, count, m, n, k, batch, flops, matmul_weight_bytes(n, k, batch, weight),
+        matmul_activation_bytes(m, n if out is None else out, k, batch, operand, activation), 0.0, 1.0, flops, 0.0,
     ))  # fmt: skip
 
 

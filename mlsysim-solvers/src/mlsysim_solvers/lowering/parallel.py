@@ -106,34 +106,12 @@ def forward(
     part = batch / division.context
     rows = part * sequence
     spread = rows / division.tensor if division.sequence else None
-    table = forward_layers(shape, formats, abilities, part, sequence, rows, spread)
-    if abilities.fused_elementwise:
-        table = _activations(table, shape, formats, rows)
+    table = forward_layers(shape, formats, abilities, part, sequence, rows, spread, kept=True)
     if shape.expert_layers:
         table = _local_experts(table, shape, formats, division, rows)
     if narrow:
         table = table + casts(table, formats, 1.0 if frozen else 2.0)
     return table
-
-
-def _activations(table: Table, shape: TransformerShape, formats: Formats, rows: Any) -> Table:
-    """Return a pass that keeps what enters the activation functions, which the gradients need.
-
-    A product's epilogue swallows it without a backward pass; here it is written, the kernel of the activation
-    function reads it, and the next product reads what that kernel writes.
-    """
-    found: Table = []
-    for row in table:
-        if row.name not in ("MLP up", "experts up"):
-            found.append(row)
-            continue
-        up, width = row.n, row.n / shape.matrices
-        more = stream_bytes(row.m * row.batch, up - width, formats.activation)
-        each = shape.active if row.name == "experts up" else 1.0
-        traffic = stream_bytes(rows, each * (up + width), formats.activation)
-        found.append(row._replace(activation_bytes=row.activation_bytes + more))
-        found.append(stream(f"{row.name}: activation", row.count, traffic))
-    return found
 
 
 def _local_experts(table: Table, shape: TransformerShape, formats: Formats, division: Division, rows: Any) -> Table:
@@ -304,6 +282,5 @@ def head(shape: TransformerShape, formats: Formats, division: Division, batch: A
     """
     part = batch / division.context
     rows = part * sequence
-    table = [row if row.kind != "elementwise" else row._replace(activation_bytes=row.activation_bytes / division.shards)
-             for row in decoder_tail(shape, formats, part, rows)]  # fmt: skip
+    table = decoder_tail(shape, formats, part, rows, rows / division.tensor if division.sequence else None)
     return table or [stream("nothing", ONCE, 0.0, 0.0)]

@@ -61,9 +61,12 @@ def _append_gradients(table: Table, inputs: Table, own: Table, fused_attention: 
     products = 5.0 if fused_attention else 4.0
     for name, kind, count, m, n, k, batch, flops, weights, moved, cache, kernels, work, _ in table:
         if kind in MATRIX_KINDS:
-            rest = (batch, flops, weights, moved, cache, kernels, 0.0, 0.0)
-            inputs.append(operator_of((name + _INPUT, kind, count, m, k, n, *rest)))
-            own.append(operator_of((name + _WEIGHT, kind, count, n, k, m, *rest)))
+            inputs.append(operator_of((
+                name + _INPUT, kind, count, m, k, n, batch, flops, weights, moved, cache, kernels, work, 0.0,
+            )))  # fmt: skip
+            own.append(operator_of((
+                name + _WEIGHT, kind, count, n, k, m, batch, flops, weights, moved, cache, kernels, work, 0.0,
+            )))  # fmt: skip
         elif kind == "attention":
             # The backward pass moves inputs, output and a gradient of each.
             done = attention_backward_flops(work, products, 2.0)

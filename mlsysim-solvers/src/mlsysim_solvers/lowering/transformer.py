@@ -129,7 +129,7 @@ def decode(
 
 def forward_layers(
     shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, sequence: Any, rows: Any,
-    spread: Any = None,
+    spread: Any = None, *, kept: bool = False,
 ) -> Table:  # fmt: skip
     """Return all layers of a pass over whole sequences.
 
@@ -149,63 +149,74 @@ def forward_layers(
         Tokens of all.
     spread : float or array, count, optional
         Tokens that pass norms and routing on this device, where sequence parallelism divides them.
+    kept : bool
+        Whether gradients need what enters the activation functions. A product's epilogue swallows it without a
+        backward pass; kept, it is written, the kernel of the activation function reads it, and the next product
+        reads what that kernel writes.
 
     Returns
     -------
     list of Operator
     """
-    table = _without_attention(shape, formats, abilities, rows, rows if spread is None else spread)
+    table = _without_attention(shape, formats, abilities, rows, rows if spread is None else spread, kept=kept)
     return table + attention_over_sequence(shape, formats, abilities, batch, sequence)
 
 
 def _without_attention(
-    shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any, spread: Any
+    shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any, spread: Any, *, kept: bool = False
 ) -> Table:  # fmt: skip
     table = projections(shape, formats, rows, absorbed=False)
-    table += _mlp(shape, formats, rows, spread, fused=abilities.fused_elementwise)
+    table += _mlp(shape, formats, rows, spread, fused=abilities.fused_elementwise, kept=kept)
     table.append(_elementwise(shape, formats, spread, fused=abilities.fused_elementwise))
     return table
 
 
-def _mlp(shape: TransformerShape, formats: Formats, rows: Any, spread: Any, *, fused: bool) -> Table:
+def _mlp(
+    shape: TransformerShape, formats: Formats, rows: Any, spread: Any, *, fused: bool, kept: bool = False
+) -> Table:  # fmt: skip
     table: Table = []
     if shape.dense_layers:
-        table += _dense_mlp(shape, formats, rows, shape.dense_layers, shape.ffn, fused=fused)
+        table += _dense_mlp(shape, formats, rows, shape.dense_layers, shape.ffn, fused=fused, kept=kept)
     if shape.expert_layers:
-        table += _experts(shape, formats, rows, spread, fused=fused)
+        table += _experts(shape, formats, rows, spread, fused=fused, kept=kept)
         if is_array(shape.shared_ffn) or shape.shared_ffn:
-            table += _dense_mlp(shape, formats, rows, shape.expert_layers, shape.shared_ffn, fused=fused)
+            table += _dense_mlp(shape, formats, rows, shape.expert_layers, shape.shared_ffn, fused=fused, kept=kept)
     return table
 
 
-def _dense_mlp(shape: TransformerShape, formats: Formats, rows: Any, count: Any, width: Any, *, fused: bool) -> Table:
+def _dense_mlp(
+    shape: TransformerShape, formats: Formats, rows: Any, count: Any, width: Any, *, fused: bool, kept: bool
+) -> Table:  # fmt: skip
     up = shape.matrices * width
-    table = [
-        gemm("MLP up", count, rows, up, shape.hidden, formats, out=width if fused else up),
-        gemm("MLP down", count, rows, shape.hidden, width, formats),
-    ]
+    table = [gemm("MLP up", count, rows, up, shape.hidden, formats, out=width if fused and not kept else up)]
+    if fused and kept:
+        table.append(stream("MLP up: activation", count, stream_bytes(rows, up + width, formats.activation)))
+    table.append(gemm("MLP down", count, rows, shape.hidden, width, formats))
     if not fused:
         table.append(stream("activation", count, stream_bytes(rows, up + width, formats.activation)))
     return table
 
 
-def _experts(shape: TransformerShape, formats: Formats, rows: Any, spread: Any, *, fused: bool) -> Table:
+def _experts(
+    shape: TransformerShape, formats: Formats, rows: Any, spread: Any, *, fused: bool, kept: bool
+) -> Table:  # fmt: skip
     """Router, permutation, and one product per reached expert, each padded to its own tiles."""
     count, width, hidden = shape.expert_layers, shape.expert_ffn, shape.hidden
     reached = distinct_experts(shape.experts, shape.active, rows)
     each = rows_per_expert(rows, shape.active, reached)
     up = shape.matrices * width
+    out = width if fused and not kept else up
     # Tokens are gathered into expert order and scattered back, weighted and added.
     moved = (4.0 * shape.active + 2.0) * hidden + 2.0 * shape.experts
     table = [
         gemm("router", count, rows, shape.experts, hidden, formats),
         stream("routing and permutation", count, stream_bytes(spread, moved, formats.activation), 3.0),
-        gemm("experts up", count, each, up, hidden, formats, reached, out=width if fused else up, kind="grouped_gemm"),
+        gemm("experts up", count, each, up, hidden, formats, reached, out=out, kind="grouped_gemm"),
         gemm("experts down", count, each, hidden, width, formats, reached, kind="grouped_gemm"),
     ]
-    if not fused:
+    if kept or not fused:
         traffic = stream_bytes(rows, shape.active * (up + width), formats.activation)
-        table.append(stream("experts activation", count, traffic))
+        table.append(stream("experts up: activation" if fused else "experts activation", count, traffic))
     return table
 
 
@@ -246,7 +257,7 @@ def embedding(shape: TransformerShape, formats: Formats, batch: Any, rows: Any) 
     return [stream("embedding", ONCE, traffic, shape.lookups, kind="lookup")]
 
 
-def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: Any) -> Table:
+def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: Any, spread: Any = None) -> Table:
     """Return what follows the last layer: final norm, pooler, output projection, classifier.
 
     Parameters
@@ -259,6 +270,8 @@ def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: An
         Sequences or images.
     rows : float or array, count
         Positions whose successor is wanted.
+    spread : float or array, count, optional
+        Positions that pass the norm on this device, where sequence parallelism divides them.
 
     Returns
     -------
@@ -266,7 +279,8 @@ def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: An
     """
     table: Table = []
     if shape.final_norm:
-        table.append(stream("final norm", ONCE, stream_bytes(rows, 2.0 * shape.hidden, formats.activation)))
+        normed = rows if spread is None else spread
+        table.append(stream("final norm", ONCE, stream_bytes(normed, 2.0 * shape.hidden, formats.activation)))
     if shape.pooler:
         table.append(gemm("pooler", ONCE, batch, shape.hidden, shape.hidden, formats))
     if shape.head:

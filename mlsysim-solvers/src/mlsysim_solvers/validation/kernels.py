@@ -202,8 +202,8 @@ def _columns(device: str, stack: str, precision: str) -> tuple[dict[str, object]
 
 def _product(name: str, m: float, n: float, k: float, width: float, out: float) -> Operator:
     moved = matmul_activation_bytes(m, n, k, 1.0, width, out)
-    return Operator(name, "gemm", 1.0, m, n, k, 1.0, matmul_flops(m, n, k, 1.0, FLOP_PER_MAC),
-                    matmul_weight_bytes(n, k, 1.0, width), moved)  # fmt: skip
+    flops = matmul_flops(m, n, k, 1.0, FLOP_PER_MAC)
+    return Operator(name, "gemm", 1.0, m, n, k, 1.0, flops, matmul_weight_bytes(n, k, 1.0, width), moved, work=flops)
 
 
 def _gemm(row: Measurement, device: str, stack: str, known: Names) -> Kernel:
@@ -283,7 +283,8 @@ def _plain(batch: float, sequence: float, heads: float, head: float) -> Table:
     table = []
     for name, n, k in (("scores", sequence, head), ("values", head, sequence)):
         moved = matmul_activation_bytes(sequence, n + head, k, products, HALF_WIDTH, HALF_WIDTH)
-        table.append(Operator(name, "gemm", 1.0, sequence, n, k, products, 0.0, 0.0, moved))
+        work = matmul_flops(sequence, n, k, products, FLOP_PER_MAC)
+        table.append(Operator(name, "gemm", 1.0, sequence, n, k, products, 0.0, 0.0, moved, work=work))
     table.append(stream("softmax", 1.0, stream_bytes(products * sequence, 3.0 * sequence, FULL_WIDTH), 3.0))
     return table
 
