@@ -77,7 +77,7 @@ def run_validate(args: argparse.Namespace) -> int:
 
     from .reports import FORMATS, summarise
     from .running import run_rows, select
-    from .tables import packaged_rows, read_table
+    from .tables import packaged_rows, read_table, unread_columns
 
     if args.jobs < 0:
         raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
@@ -85,6 +85,9 @@ def run_validate(args: argparse.Namespace) -> int:
         check_plot_path(args.plot)
     _refuse_beside_ablation(args)
     rows = read_table(Path(args.file)) if args.file else packaged_rows()
+    unread = unread_columns(Path(args.file)) if args.file else []
+    if unread:
+        print(f"note: {args.file}: nothing reads the columns {', '.join(unread)}", file=sys.stderr)
     chosen = select(rows, kind=args.kind, device=args.device, model=args.model, source=args.source)
     if not chosen:
         raise ConfigError(
