@@ -115,8 +115,8 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, st
     columns : tuple of str
         The header, in lower case without surrounding blanks.
     rows : list of (int, dict of str to str)
-        Line, and cells without surrounding blanks and without line breaks; blank lines are left out. What is wrong with a line as such stands
-        under :data:`UNREADABLE`.
+        Line, and cells without surrounding blanks and without line breaks; blank lines are left out. What is wrong
+        with a line as such stands under :data:`UNREADABLE`.
 
     Raises
     ------
