@@ -267,8 +267,9 @@ def loop(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation; every warning is an error."""
+    """Build the documentation; every warning is an error, and so is a page of accuracy that is not current."""
     session.install(*CHECKOUT, *DOCS_TOOLS)
     shutil.rmtree(ROOT / "docs" / "_build", ignore_errors=True)
     session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "-j", "auto", "-b", "html", "docs",
                 "docs/_build/html")  # fmt: skip
+    session.run("python", "docs/_gen_accuracy.py", "--check")

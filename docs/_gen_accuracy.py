@@ -1,7 +1,12 @@
-"""Writes docs/reference/accuracy.md from the packaged measurements: python docs/_gen_accuracy.py."""
+"""Writes docs/reference/accuracy.md from the packaged measurements: python docs/_gen_accuracy.py.
+
+With ``--check`` it writes nothing, and says whether the page is as it would be written.
+"""
 
 from __future__ import annotations
 
+import difflib
+import sys
 from pathlib import Path
 
 from mlsysim.records.measurement import Measurement
@@ -15,8 +20,9 @@ from mlsysim_solvers.validation.running import run_rows
 from mlsysim_solvers.validation.scoring import Score
 from mlsysim_solvers.validation.tables import packaged_rows
 
-__all__ = ["page", "write"]
+__all__ = ["check", "page", "write"]
 
+FIGURE = "accuracy.svg"
 HEAD = """# Accuracy
 
 How far off the predictions are, on every published measurement that ships with the program. This page is
@@ -129,6 +135,36 @@ def page(report: Report, rows: list[Measurement], figure: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def check(folder: Path) -> int:
+    """Compare the page with what would be written now.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the reference pages.
+
+    Returns
+    -------
+    int
+        0 when they agree, else 1; the lines that differ are printed.
+    """
+    path = folder / "accuracy.md"
+    rows, report = _validated()
+    old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    new = page(report, rows, FIGURE).splitlines()
+    lines = list(difflib.unified_diff(old, new, str(path), "as it would be written", lineterm="", n=0))
+    print("\n".join(lines) or f"{path} is current")
+    if lines:
+        print("write it again: python docs/_gen_accuracy.py", file=sys.stderr)
+    return 1 if lines else 0
+
+
+def _validated() -> tuple[list[Measurement], Report]:
+    rows = packaged_rows()
+    outcomes = run_rows(rows)
+    return rows, summarise(outcomes, left_out(outcomes))
+
+
 def write(folder: Path) -> None:
     """Write the page and its figure.
 
@@ -137,10 +173,8 @@ def write(folder: Path) -> None:
     folder : Path
         The folder of the reference pages.
     """
-    rows = packaged_rows()
-    outcomes = run_rows(rows)
-    report = summarise(outcomes, left_out(outcomes))
-    figure = "accuracy.svg"
+    rows, report = _validated()
+    figure = FIGURE
     try:
         save_figure(report, str(folder / figure))
     except Exception:  # noqa: BLE001 - the page stands without its figure where matplotlib is missing
@@ -149,4 +183,7 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(__file__).parent / "reference")
+    reference = Path(__file__).parent / "reference"
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(check(reference))
+    write(reference)

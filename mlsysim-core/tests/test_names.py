@@ -42,7 +42,7 @@ def test_remedies():
     assert did_you_mean("zzz", [], listing="mlsysim list devices") == "`mlsysim list devices` shows all of them"
     assert did_you_mean("zzz", ["one"], listing="x").endswith("; `x` shows all of them")
     assert did_you_mean("one", ["one"], listing="x") == "Did you mean 'one'? `x` shows all of them"
-    assert did_you_mean("zzz", [f"name-{i}" for i in range(20)]) == ""
+    assert did_you_mean("zzz", [f"name-{i}" for i in range(40)]) == ""
 
 
 @given(st.text(max_size=20), st.lists(st.text(max_size=12), max_size=8))

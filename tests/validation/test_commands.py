@@ -77,3 +77,9 @@ def test_a_machine_is_never_written_into_a_package(capsys):
 
     assert main(["calibrate", "device", "--out", mlsysim_solvers.__path__[0], "--seconds", "0.2"]) == 2
     assert "package" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--plot", "x.svg"], ["--left-out"], ["--format", "json"]])
+def test_an_ablation_refuses_what_it_would_ignore(more, capsys):
+    assert main(["validate", "--ablation", *more]) == 2
+    assert more[0] in capsys.readouterr().err

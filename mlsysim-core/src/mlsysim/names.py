@@ -7,6 +7,10 @@ from collections.abc import Iterable
 __all__ = ["did_you_mean", "suggest"]
 
 
+_FEW = 24
+"""So many names are listed whole where none is near."""
+
+
 def _folded(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
@@ -65,7 +69,7 @@ def did_you_mean(name: str, known: Iterable[str], *, listing: str = "") -> str:
     nearest = suggest(name, candidates)
     if nearest:
         sentence = "Did you mean " + " or ".join(repr(n) for n in nearest) + "?"
-    elif 0 < len(candidates) <= 12:
+    elif 0 < len(candidates) <= _FEW:
         sentence = "Known names: " + ", ".join(sorted(candidates))
     else:
         sentence = ""

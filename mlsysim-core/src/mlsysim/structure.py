@@ -27,6 +27,8 @@ from .units import parse_quantity
 __all__ = ["read_facts", "read_settings"]
 
 _T = TypeVar("_T")
+_MOST = 1e30
+"""Beyond it, in SI, products of numbers leave what a float can hold."""
 _CLAIM_KEYS = {"value", "source", "at", "means", "kind", "derived", "estimate", "low", "high", "note"}
 
 
@@ -122,7 +124,7 @@ class _Reader:
             for fault in error.faults:
                 self.fault(fault.what, path, fault.remedy)
             return 1.0
-        if value <= field.minimum:
+        if not field.minimum < value <= _MOST:
             self.check_bound(field, value, path, raw)
         if field.whole:
             if value != int(value):
@@ -136,6 +138,8 @@ class _Reader:
             relation = "at least" if field.zero else "more than"
             shown = raw if isinstance(raw, str) else f"{value:g}"  # "-5 h" as it was written, not -18000
             self.fault(f"{shown} is out of range", path, f"It must be {relation} {low:g}")
+        elif value > _MOST:
+            self.fault(f"{value:g} is out of range", path, f"It must be at most {_MOST:g}")
 
     def read_claims(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> tuple[Claim, ...]:
         items = raw if isinstance(raw, list) else [raw]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent.parent
 HEAVY = ("numpy", "pint", "matplotlib", "requests", "yaml")
 
@@ -88,3 +90,11 @@ def test_a_closed_pipe_is_silent():
     writer.stderr.close()
     assert writer.wait() == 141
     assert err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_no_bug_of_the_program():
+    result = process("sys.stdout = open('/dev/full', 'w')\nraise SystemExit(main(['list']))")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: No space left on device")
+    assert "bug" not in result.stderr

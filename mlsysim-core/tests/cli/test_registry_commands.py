@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import core_toys
 import pytest
 
+from mlsysim.cli.fields import given, plain_fields
 from mlsysim.entities import Entry
+from mlsysim.records.scenario import Run, Scenario, System, Training
 
 OLD = core_toys.DEVICE.replace(
     'tdp = { value = "300 W", estimate',
@@ -187,3 +190,16 @@ def test_doctor_reports_a_shadowing_distribution(run, monkeypatch):
     assert "another mlsysim is installed" in out
     monkeypatch.setitem(sys.modules, "mlsysim_registry.doctor", None)  # the registry is not installed: own look
     assert "finds this project" in run("doctor").out
+
+
+def test_a_shown_scenario_leaves_out_what_it_does_not_say():
+    record = Scenario(
+        name="s", kind="training", workload=Training(model="m", batch=4, tokens=0.0), system=System(device="d")
+    )
+    said = {path for path, _ in plain_fields(record) if given(record, path)}
+    assert {"workload.batch", "workload.offload", "system.devices"} <= said
+    assert not {path for path in said if path.startswith(("workload.run.", "parallelism.", "place."))}
+    assert not {"workload.tokens", "workload.recompute_layers"} & said
+    told = attrs.evolve(record, workload=attrs.evolve(record.workload, run=Run(device_mtbf=1.0)))
+    assert given(told, "workload.run.device_mtbf")
+    assert not given(told, "workload.run.restart_time")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import pytest
 
 from mlsysim.cli.sweep_command import _head
@@ -99,3 +100,28 @@ def test_refusals(run, toy_file, words, what, remedy):
     assert (code, out) == (2, "")
     assert what in err
     assert remedy in err
+
+
+@pytest.mark.parametrize(("given", "said"), [("batch=1,2 B", "'2 B' is B"), ("batch=1:inf:3", "'inf' is not a number")])
+def test_a_value_that_is_none_names_its_column(run, toy_file, given, said):
+    code, _, err = run("sweep", toy_file(), "--vary", given)
+    assert code == 2
+    assert f"error: --vary batch: {said}" in err
+
+
+def test_a_third_aim_is_refused_before_anything_else(run, toy_file):
+    code, _, err = run(
+        "sweep", toy_file(), "--vary", "batch=1", "--minimise", "a", "--minimise", "b", "--maximise", "c"
+    )
+    assert code == 2
+    assert "more than two aims" in err
+
+
+def test_more_rows_than_the_memory_holds_are_no_bug(run, toy_file, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError("74.5 GiB")
+
+    monkeypatch.setattr(np, "linspace", full)
+    code, _, err = run("sweep", toy_file(), "--vary", "bandwidth=1 TB/s:2 TB/s:10000000000")
+    assert code == 2
+    assert err.startswith("error: not enough memory: 74.5 GiB")

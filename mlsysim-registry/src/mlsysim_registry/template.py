@@ -8,7 +8,7 @@ from typing import Any, Literal, Union
 import attrs
 
 from mlsysim.provenance import Source
-from mlsysim.records import KINDS, singular
+from mlsysim.records import singular
 
 from .describe import descriptions, fields_of, kind_of, parts
 
@@ -116,14 +116,3 @@ def _placeholder(name: str, field: attrs.Attribute[Any]) -> str:
     if origin is dict:
         return "{}"
     return "1" if origin in (int, float, Union) else '"..."'
-
-
-def all_templates() -> dict[str, str]:
-    """Return the templates of all kinds.
-
-    Returns
-    -------
-    dict of str to str
-        By plural kind.
-    """
-    return {kind: template(kind) for kind in (*KINDS, "sources")}

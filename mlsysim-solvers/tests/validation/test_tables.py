@@ -12,7 +12,7 @@ from mlsysim.cli import main
 from mlsysim.errors import ConfigError
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.questions import Refused
-from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table, shape_of
+from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table, shape_of, unread_columns
 
 
 def test_each_packaged_table_is_found_by_its_header():
@@ -107,6 +107,7 @@ WRITTEN = {
     "with commas at the ends": f"{HEAD},,\n{GOOD},,\n".encode(),
     "with a header in capitals": f"{HEAD.upper()}\n{GOOD}\n".encode(),
     "with blanks around cells": PLAIN.replace(",", " , ").encode(),
+    "with a line break in a cell": PLAIN.replace("Llama 3.1 8B", '"Llama\n3.1 8B"').encode(),
     "with semicolons": PLAIN.replace(",", ";").encode(),
     "with tabs": PLAIN.replace(",", "\t").encode(),
 }
@@ -118,6 +119,22 @@ def test_a_table_is_read_however_it_was_written(tmp_path, capsys, name):
     (found,) = _validated(tmp_path, capsys, WRITTEN[name])
     assert plain["status"] == "predicted"
     assert found == plain
+
+
+def test_the_second_row_of_an_id_is_refused(tmp_path, capsys):
+    first, second = _validated(tmp_path, capsys, f"{HEAD}\n{GOOD}\n{GOOD}\n".encode())
+    assert first["status"] == "predicted"
+    assert "'own-1' stands in line 2 already" in second["reason"]
+
+
+def test_a_column_that_nothing_reads_is_named_with_the_one_it_may_have_been_meant_for(tmp_path, capsys):
+    path = tmp_path / "own.csv"
+    path.write_text(f"{HEAD.replace('output_len', 'outputlen')}\n{GOOD}\n")
+    (named,) = unread_columns(path)
+    assert named.startswith("outputlen (did you mean output_len")
+    assert main(["validate", "--file", str(path)]) == 0
+    assert "nothing reads the columns outputlen" in capsys.readouterr().err
+    assert all(unread_columns(path) == [] for path in map(packaged_tables().__getitem__, SHAPES))
 
 
 @pytest.mark.parametrize("table", SHAPES)

@@ -6,6 +6,7 @@ not fit, 4 a declared constraint is violated.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ _ALONE = ("eval", "explain", "sweep", "show", "list", "solvers")
 """Those that never look at the other commands, which then need not be put together."""
 
 _COLLECT_RARELY = 100_000
+_MACHINE = frozenset(getattr(errno, name, 0) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES"))
+"""What a full disk, a quota, a broken device or a missing permission says."""
 _INTERRUPTED, _PIPE_CLOSED, _BUG = 130, 141, 1
 
 
@@ -50,8 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"mlsysim {__version__}")
         return 0
-    from ..errors import MlsysimError
-    from .printing import prepare_streams, print_bug, print_error
+    from .printing import prepare_streams
 
     prepare_streams()
     try:
@@ -62,18 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except BrokenPipeError:
-        return _close_pipe()
-    except MlsysimError as error:
-        if "--traceback" in given:
-            raise
-        print_error(error)
-        return error.exit_code
     except Exception as error:
-        if "--traceback" in given:
+        if "--traceback" in given and not isinstance(error, BrokenPipeError):
             raise
-        print_bug(error)
-        return _BUG
+        return _say(error)
     return code
 
 
@@ -84,6 +78,28 @@ def _run(words: Sequence[str]) -> int:
         return 0
     args = parser.read(words)
     return int(args.run(args))
+
+
+def _say(error: Exception) -> int:
+    """Print what went wrong, and return the exit code."""
+    from ..errors import MlsysimError
+    from .printing import print_bug, print_error, print_failure
+
+    if isinstance(error, BrokenPipeError):
+        return _close_pipe()
+    if isinstance(error, MlsysimError):
+        print_error(error)
+        return error.exit_code
+    if isinstance(error, MemoryError):
+        print_failure(f"not enough memory: {error}".removesuffix(": "), "Ask for fewer rows")
+        return MlsysimError.exit_code
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        _close_pipe()
+        where = f"{error.filename}: " if error.filename else ""
+        print_failure(f"{where}{error.strerror}", "The machine, not the input, is in the way")
+        return MlsysimError.exit_code
+    print_bug(error)
+    return _BUG
 
 
 def build_parser(only: Sequence[str] = ()) -> Parser:

@@ -147,6 +147,8 @@ def _document(name: str) -> Document:
 
     if name.lower().endswith(SUFFIXES):
         return load_document(name)
+    if os.path.isdir(name):  # noqa: PTH112 - pathlib would be imported for this alone
+        raise ConfigError(f"{name} is a folder", where="SCENARIO", remedy="Name a .toml, .yaml or .json file in it")
     registry = plugins().registry
     try:
         entry = registry.get("scenarios", name, where="SCENARIO")

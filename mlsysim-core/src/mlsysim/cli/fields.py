@@ -9,7 +9,7 @@ import attrs
 
 from ..renderers.numbers import quantity
 
-__all__ = ["count", "plain_fields", "shown", "unit_at", "value_at"]
+__all__ = ["count", "given", "plain_fields", "shown", "unit_at", "value_at"]
 
 _COUNTS = ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k"))
 
@@ -62,6 +62,34 @@ def unit_at(record: Any, path: str) -> str:
         return ""
     field = attrs.fields_dict(type(holder)).get(last)
     return str(field.metadata.get("unit", "")) if field is not None else ""
+
+
+def given(record: Any, path: str) -> bool:
+    """Tell whether a field says something: an empty one, a zero that means "not given" and a part left out do not.
+
+    Parameters
+    ----------
+    record : object
+        A record.
+    path : str
+        Dotted path of the field.
+
+    Returns
+    -------
+    bool
+    """
+    value = value_at(record, path)
+    if value in (None, "", ()):
+        return False
+    parents, _, last = path.rpartition(".")
+    holder = value_at(record, parents) if parents else record
+    if not attrs.has(type(holder)):
+        return True
+    fields = attrs.fields(type(holder))
+    if parents and all(getattr(holder, field.name) == field.default for field in fields):
+        return False
+    default = next((field.default for field in fields if field.name == last), None)
+    return not (value == default == 0 and not isinstance(value, bool))
 
 
 def shown(record: Any, path: str) -> str:

@@ -119,9 +119,8 @@ class Parser(argparse.ArgumentParser):
             return
         known = [str(choice) for choice in action.choices]
         command = isinstance(action, Commands)
-        what = (
-            f"there is no command {value!r}" if command else f"{'/'.join(action.option_strings)} {value!r} is no choice"
-        )
+        option = "/".join(action.option_strings)
+        what = f"there is no command {value!r}" if command else f"{option} {value!r} is no choice".lstrip()
         listing = f"{self.prog} --help" if command else ""
         raise ConfigError(what, where=self.prog, remedy=did_you_mean(str(value), known, listing=listing))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, UnknownNameError
 from ..names import did_you_mean
-from .fields import plain_fields, shown
+from .fields import given, plain_fields, shown
 from .parser import Commands, add_command
 from .printing import print_json
 
@@ -115,7 +115,7 @@ def _card(entry: Entry) -> str:
 
 def _chosen(entry: Entry, field: str | None) -> list[str]:
     """Return the paths to show: disputed and stale numbers first, then estimates, then the rest."""
-    every = [path for path, value in plain_fields(entry.record) if value not in (None, "", ())]
+    every = [path for path, _ in plain_fields(entry.record) if path in entry.claims or given(entry.record, path)]
     if field is not None:
         every = [path for path in every if path == field or path.startswith(f"{field}.") or path.endswith(f".{field}")]
         if not every:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, UnitError
 from ..names import did_you_mean
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
@@ -120,8 +120,17 @@ def _vary(texts: list[str], units: dict[str, str]) -> dict[str, Any]:
             raise ConfigError(f"there is no column {name!r} to vary", where="--vary", remedy=remedy)
         if name in vary:
             raise ConfigError(f"{name} varies twice", where="--vary", remedy="Give all its values at once")
-        vary[name] = _range(values, units[name]) if ":" in values else [part.strip() for part in values.split(",")]
+        try:
+            vary[name] = _range(values, units[name]) if ":" in values else _list(values, units[name])
+        except UnitError as error:
+            raise UnitError(error.what, where=f"--vary {name}", remedy=error.remedy) from None
     return vary
+
+
+def _list(text: str, unit: str) -> list[float]:
+    from ..units import parse_quantity
+
+    return [parse_quantity(part.strip(), unit) for part in text.split(",")]
 
 
 def _range(text: str, unit: str) -> Any:
@@ -149,6 +158,9 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
 
     from ..constraints import full_output_name
 
+    if len(minimise) + len(maximise) > 2:
+        raise ConfigError("more than two aims are given", where="--maximise" if maximise else "--minimise",
+                          remedy="A frontier is drawn between two")  # fmt: skip
     if len(minimise) + len(maximise) > 1:
         return [int(row) for row in result.pareto(minimise, maximise)]
     rows = np.flatnonzero(result.feasible)

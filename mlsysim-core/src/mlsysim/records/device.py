@@ -207,10 +207,10 @@ class Device:
         """
         found = self.compute.peak.get(precision)
         if found is None or found.dense is None:
-            have = ", ".join(p for p, peak in self.compute.peak.items() if peak.dense is not None)
+            has = [name for name, peak in self.compute.peak.items() if peak.dense is not None]
+            meant = f"Write {precision.lower()}" if precision.lower() in has else f"It has {', '.join(has)}"
             raise ConfigError(
                 f"{self.name} has no dense {precision} rate",
-                where="workload.precision",
-                remedy=f"It has {have}; no format is ever derived from another",
-            )
+                where="workload.precision", remedy=f"{meant}; no format is ever derived from another",
+            )  # fmt: skip
         return found

@@ -16,6 +16,8 @@ __all__ = ["render_text"]
 
 _INDENT = "  "
 _BAR = 16
+_LEAST = 24
+"""Columns that a text needs beside its label before it is broken into lines there."""
 _NARROWEST = 76
 _INTERVAL = "90 % interval"
 
@@ -111,7 +113,9 @@ class _Scorecard:
         if not text:
             return
         colour = "green" if self.evaluation.fits else "red"
-        lines = self.style.wrap(text, " " * (len(_INDENT) + self.label))
+        beside = len(_INDENT) + self.label
+        narrow = self.style.width - beside < _LEAST
+        lines = [text] if narrow else self.style.wrap(text, " " * beside)
         first = lines[0].strip()
         yield _INDENT + "fits".ljust(self.label) + self.style.paint(first, colour)
         yield from (self.style.paint(line, colour) for line in lines[1:])

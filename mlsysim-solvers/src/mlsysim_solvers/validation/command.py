@@ -77,13 +77,17 @@ def run_validate(args: argparse.Namespace) -> int:
 
     from .reports import FORMATS, summarise
     from .running import run_rows, select
-    from .tables import packaged_rows, read_table
+    from .tables import packaged_rows, read_table, unread_columns
 
     if args.jobs < 0:
         raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
     if args.plot:
         check_plot_path(args.plot)
+    _refuse_beside_ablation(args)
     rows = read_table(Path(args.file)) if args.file else packaged_rows()
+    unread = unread_columns(Path(args.file)) if args.file else []
+    if unread:
+        print(f"note: {args.file}: nothing reads the columns {', '.join(unread)}", file=sys.stderr)
     chosen = select(rows, kind=args.kind, device=args.device, model=args.model, source=args.source)
     if not chosen:
         raise ConfigError(
@@ -113,3 +117,14 @@ def run_validate(args: argparse.Namespace) -> int:
         save_figure(report, args.plot)
         print(f"wrote {args.plot}", file=sys.stderr)
     return 0
+
+
+def _refuse_beside_ablation(args: argparse.Namespace) -> None:
+    """Refuse what a table of dropped terms has no place for."""
+    from mlsysim.errors import ConfigError
+
+    given = {"--plot": bool(args.plot), "--left-out": args.left_out, "--format": args.format != "text"}
+    for option, is_given in given.items():
+        if args.ablation and is_given:
+            raise ConfigError("--ablation prints one table of text and has nothing else to show", where=option,
+                              remedy="Leave one of the two out")  # fmt: skip

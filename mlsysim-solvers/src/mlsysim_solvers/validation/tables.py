@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mlsysim.errors import ConfigError
-from mlsysim.names import did_you_mean
+from mlsysim.names import did_you_mean, suggest
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import METRICS, Measurement, Metric
 
-__all__ = ["SHAPES", "UNREADABLE", "packaged_rows", "packaged_tables", "read_rows", "read_table", "shape_of"]
+__all__ = [
+    "SHAPES", "UNREADABLE", "packaged_rows", "packaged_tables", "read_rows", "read_table", "shape_of", "unread_columns",
+]  # fmt: skip
 
 UNREADABLE = "(unreadable)"
 """Under which a row's configuration says why it cannot be read."""
@@ -113,8 +115,8 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, st
     columns : tuple of str
         The header, in lower case without surrounding blanks.
     rows : list of (int, dict of str to str)
-        Line, and cells without surrounding blanks; blank lines are left out. What is wrong with a line as such stands
-        under :data:`UNREADABLE`.
+        Line, and cells without surrounding blanks and without line breaks; blank lines are left out. What is wrong
+        with a line as such stands under :data:`UNREADABLE`.
 
     Raises
     ------
@@ -126,7 +128,9 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, st
             first = next((line for line in file if line.strip()), "")
             file.seek(0)
             reader = csv.reader(file, delimiter=max(",;\t", key=first.count))
-            lines = [(reader.line_num, [c.strip() for c in cells]) for cells in reader if any(c.strip() for c in cells)]
+            # A line break inside quotes is a blank like any other.
+            rows = ((reader.line_num, [" ".join(cell.split()) for cell in cells]) for cells in reader)
+            lines = [(line, cells) for line, cells in rows if any(cells)]
     except OSError as problem:
         raise ConfigError(f"cannot be read: {problem.strerror or problem}", where=str(path)) from None
     except (UnicodeDecodeError, csv.Error) as problem:
@@ -175,13 +179,38 @@ def read_table(path: Path) -> list[Measurement]:
     columns, rows = read_rows(path)
     shape = shape_of(frozenset(columns), str(path))
     found: list[Measurement] = []
+    seen: dict[str, int] = {}
     for line, row in rows:
+        if row["id"] and seen.setdefault(row["id"], line) != line:
+            row.setdefault(UNREADABLE, f"the id {row['id']!r} stands in line {seen[row['id']]} already")
         if row.get("evidence") != "memory":
             where = f"{path.name}:{line}"
             found += _serving(row, where) if shape == "serving_silicon" else [_figure(row, shape, where)]
     if not found:
         raise ConfigError("the table has no rows", where=str(path), remedy="Add measurements below its header")
     return found
+
+
+def unread_columns(path: Path) -> list[str]:
+    """Name the columns of a table that the packaged tables of its shape do not have: nothing is known to read them.
+
+    Parameters
+    ----------
+    path : Path
+        A file that :func:`read_table` reads.
+
+    Returns
+    -------
+    list of str
+        Each with the columns that it may have been meant for.
+    """
+    columns, _ = read_rows(path)
+    shape = shape_of(frozenset(columns), str(path))
+    packaged = packaged_tables().get(shape)
+    known = {*SHAPES[shape], *_CITATION, *(read_rows(packaged)[0] if packaged is not None else columns)}
+    unread = [name for name in columns if name and name not in known]
+    near = {name: " or ".join(suggest(name, known)) for name in unread}
+    return [f"{name} (did you mean {near[name]}?)" if near[name] else name for name in unread]
 
 
 def _number(text: str) -> float:
