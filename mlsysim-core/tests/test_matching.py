@@ -83,6 +83,7 @@ class _Memory:
 class _Device:
     name: str
     memory: _Memory
+    aliases: tuple[str, ...] = ()
 
 
 @pytest.mark.parametrize(
@@ -91,3 +92,9 @@ class _Device:
 )
 def test_memory_and_form_factor_must_fit(name, wrong):
     assert contradicts(name, _Device("Tesla V100 SXM2 16 GB", _Memory(16e9)), "v100-sxm2-16gb") is wrong
+
+
+def test_a_size_that_an_alias_carries_is_no_contradiction():
+    device = _Device("GH200, 96 GB HBM3", _Memory(96e9), ("gh200-480gb",))
+    assert not contradicts("NVIDIA GH200 480GB", device, "gh200-96gb")
+    assert contradicts("NVIDIA GH200 144GB", device, "gh200-96gb")

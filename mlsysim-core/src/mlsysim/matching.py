@@ -92,6 +92,8 @@ def contradicts(name: str, device: Any, key: str) -> bool:
     """
     sizes = [int(found[1]) for word in _words(name, "devices") if (found := _SIZE.fullmatch(word))]
     capacity: float = device.memory.capacity / _GIGA
+    known = {word for alias in device.aliases for word in _words(alias, "devices")}
+    sizes = [size for size in sizes if f"{size}gb" not in known]
     if sizes and not any(_NEAR[0] <= capacity / size <= _NEAR[1] for size in sizes if size):
         return True
     own, written = f"{key} {device.name}".casefold(), name.casefold()
