@@ -114,13 +114,17 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
         back_wire = back_wire + 2.0 * one
     quiet = Load(0.0 * one, 0.0 * one)
     loads = quiet.plus(group, fore_wire), quiet.plus(group, back_wire)
+    again = whole + 0.5 * mlp
+    if features.planned_memory:
+        # What nobody needs is not summed up again either: one of four transfers of a layer.
+        again = again - 0.25 * maximum(whole, mlp)
     # What is exposed is time in which the next kind of communication can hide: each rides on those before it, as far
     # as they leave its links free.
     near, loads = _context(c, wire, layout, fore + ahead, back + behind, rows, loads)
     far, loads = _expert(c, wire, layout, layer, fore + ahead + near[0], back + behind + near[1], rows, loads)
     return Exchange(
         ahead + behind, near[0] + near[1], far[0] + far[1] + far[2],
-        (whole + 0.5 * mlp) * ahead, whole * near[0], (whole + mlp) * far[0],
+        again * ahead, whole * near[0], (whole + mlp) * far[0],
         ahead + near[0] + far[0], behind + near[1] + far[1], loads,
     )  # fmt: skip
 
