@@ -321,7 +321,7 @@ class Stack:
     note: str = ""
 
     def calibration_for(self, device: str, precision: str) -> Calibration | None:
-        """Return the fitted constants for a device and precision, else those fitted on several devices together.
+        """Return the fitted constants for a device and precision, else those of more: its formats, several devices.
 
         Parameters
         ----------
@@ -333,7 +333,7 @@ class Stack:
         Calibration or None
         """
         by_key = {(found.device, found.precision): found for found in self.calibrations}
-        for key in ((device, precision), ("*", precision), ("*", "*")):
+        for key in ((device, precision), (device, "*"), ("*", precision), ("*", "*")):
             if key in by_key:
                 return by_key[key]
         return None
