@@ -136,3 +136,14 @@ def test_calibrations_are_found_by_device_and_precision():
     assert stack.calibration_for("toy-one", "bf16") is fitted
     assert stack.calibration_for("toy-one", "int8") is None
     assert stack.calibration_for("toy-two", "bf16") is None
+
+
+def test_without_its_own_a_format_takes_the_device_before_other_devices():
+    def fitted(device, precision):
+        return records.Calibration(device, precision, ("row",), "fit", "1", "2026-01-01", 0.1, compute=0.7)
+
+    every, here, alike = fitted("*", "*"), fitted("toy-one", "*"), fitted("*", "bf16")
+    stack = attrs.evolve(ToySource().entry("stacks", "toy-stack").record, calibrations=(every, here, alike))
+    assert stack.calibration_for("toy-one", "bf16") is here
+    assert stack.calibration_for("toy-two", "bf16") is alike
+    assert stack.calibration_for("toy-two", "int8") is every

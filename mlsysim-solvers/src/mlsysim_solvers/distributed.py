@@ -207,6 +207,7 @@ def setup_of(c: Columns) -> Setup:
     return Setup(
         c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"], c["frozen"],
         features.selective, c["narrow"], c["dropout"], c["drops"], c["mask_width"], c["again"], features.wide_loss,
+        features.planned_memory,
     )  # fmt: skip
 
 
@@ -256,17 +257,14 @@ def step_of(
     both = Load(ahead.inner + behind.inner, ahead.outer + behind.outer)
     exposed, whole_message = stage_message(c, wire, layout, rows, beside, both)
     hop = where(several, exposed, 0.0 * pure)
-    loads = ahead, behind
-    if c["features"].overlap_data:
-        # Messages between stages hold links that the exchange of gradients needs.
-        sent = where(several, whole_message, 0.0 * pure)
-        loads = ahead.plus(wire.pipeline, 0.5 * sent), behind.plus(wire.pipeline, 0.5 * sent)
+    # Messages between stages hold links that the exchange of gradients needs.
+    sent = Load(0.0 * pure, 0.0 * pure).plus(wire.pipeline, 0.5 * where(several, whole_message, 0.0 * pure))
     slowest = layers * whole + end + hop
     total = c["shape"].layers * whole + ends + layout.pipeline * hop
     weight = layers * layer.weights
     waiting = where(several, bubble(c["schedule"], layout, total, slowest, weight), 0.0 * total)
     m, passes = layout.rounds, layout.rounds * layers
-    exchange, update, visit = _update(c, wire, layout, busy, machine, loads)
+    exchange, update, visit = _update(c, wire, layout, busy, machine, (ahead, behind), sent)
     copies = m * minimum(layers, c["offload_layers"]) * _copies(c, busy, kept) + visit
     return Step(
         named(m * (layers * pure + end), "computation"),
@@ -294,7 +292,7 @@ def _slowest(layout: Layout, layer: Layer, whole: Any, several: Any, ends: Any) 
 
 
 def _update(
-    c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machine, loads: tuple[Load, Load]
+    c: Columns, wire: Wire, layout: Layout, layer: Layer, machine: Machine, loads: tuple[Load, Load], sent: Load
 ) -> tuple[Any, Any, Any]:
     """Return the exchange of gradients, the optimizer, and the visit of states that wait in host memory."""
     if c["frozen"]:
@@ -304,7 +302,7 @@ def _update(
         both = c["first_parameters"] + (0.0 if c["tied"] else c["last_parameters"])
         end = where(several, maximum(c["first_parameters"], c["last_parameters"]), both)
         dense, experts = stage_parameters(c, layout, where(several, layout.first, layout.middle), end)
-    exchange = replica_exchange(c, wire, layout, layer, dense, experts, loads)
+    exchange = replica_exchange(c, wire, layout, layer, dense, experts, loads, sent)
     ranks, own = ranks_of(c, layout), dense + experts
     if c["zero"] >= 1:
         own = dense / ranks + experts / expert_ranks(layout, ranks) if c["shape"].experts else dense / ranks

@@ -28,7 +28,7 @@ LABELS: dict[str, str] = {
 _NETWORK = (
     "domain", "pod", "inner_rate", "outer_rate", "crossing_rate", "reduced_rate", "torus_links", "torus_dimensions",
     "torus_members", "torus_wrap",
-    "inner_occupancy", "outer_occupancy", "data", "tensor", "pipeline", "micro_batch",
+    "inner_occupancy", "outer_occupancy", "mixed_occupancy", "data", "tensor", "pipeline", "micro_batch",
 )  # fmt: skip
 
 COLUMNS: dict[str, str] = {

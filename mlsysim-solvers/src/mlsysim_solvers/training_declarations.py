@@ -82,6 +82,7 @@ COLUMNS: dict[str, str] = {
     "domain": "1", "pod": "1", "inner_rate": "B/s", "outer_rate": "B/s", "crossing_rate": "B/s", "far_step": "s",
     "reduced_rate": "B/s", "torus_links": "1", "torus_dimensions": "1", "torus_members": "1",
     "torus_wrap": "1", "inner_occupancy": "1", "outer_occupancy": "1",
+    "mixed_occupancy": "1",
     **{f"{way}_{part}": "1" if part == "share" else "s" for way in ("short", "long")
        for part in ("base", "inner_step", "outer_step", "share")},
     "stored_width": "B", "sent_width": "B", "gathered_width": "B", "optimizer_width": "B",

@@ -56,10 +56,27 @@ def test_the_full_physics_is_better_than_one_constant_utilisation(points):
         ("link inside nodes", lambda c: {"inner_rate": 1e30}),
         ("memory traffic", lambda c: {"bandwidth": 1e30}),
         ("attention below the rate of products", lambda c: {"attention_ceiling": 1.0}),
+        ("processors that rings over both kinds of links take", lambda c: {"mixed_occupancy": c["outer_occupancy"]}),
     ],
 )
 def test_a_term_earns_its_place(points, name, change):
     assert spread(points, lambda c: {}) < spread(points, change), name
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "instead"),
+    [
+        ("gradients chunk by chunk", "chunk_passes", lambda stages, virtual: 1.0),
+        ("messages of filling and draining", "fill_share", lambda stages, virtual, count: 0.0),
+        ("messages beside gradients", "contended_time", lambda time, other, window: 0.0 * time),
+    ],
+)
+def test_a_term_of_interleaved_pipelines_earns_its_place(points, monkeypatch, name, formula, instead):
+    from mlsysim_solvers.execution import exchange
+
+    full = spread(points, lambda c: {})
+    monkeypatch.setattr(exchange, formula, instead)
+    assert full < spread(points, lambda c: {}), name
 
 
 def _features(**changed):

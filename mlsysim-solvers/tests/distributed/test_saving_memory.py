@@ -196,3 +196,13 @@ def test_a_whole_cluster_run_needs_less_with_every_saving():
         ("none", {"offload_optimizer": 0.5}),
     ):
         assert solved(recompute=recompute, job=job, **common)["feasibility.memory_required"] < plain
+
+
+@pytest.mark.parametrize(("recompute", "job"), [("full", {}), ("selective", {"recompute_modules": "mlp"})])
+def test_a_compiler_does_not_do_again_what_no_gradient_needs(recompute, job):
+    planned = attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, planned_memory=True))
+    every, some = (solved(stack=s, recompute=recompute, job=job) for s in (PLAIN, planned))
+    # The second product of the MLP is a third of a layer's products, and one of four transfers follows it.
+    assert 0.5 * term(every, "recompute") < term(some, "recompute") < 0.8 * term(every, "recompute")
+    assert term(some, "tensor") < term(every, "tensor")
+    assert term(some, "compute") == term(every, "compute")

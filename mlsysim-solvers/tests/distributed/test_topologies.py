@@ -17,6 +17,7 @@ from mlsysim_solvers.execution.communication import all_gather, all_reduce, all_
 from mlsysim_solvers.execution.distribution import network_columns
 from mlsysim_solvers.execution.topology import group_of, network_of
 from mlsysim_solvers.formulas import parallel_constants as constants
+from mlsysim_solvers.formulas.torus import torus_side
 
 ALL = (all_gather, all_reduce, all_to_all, message)
 BIG = 1e12
@@ -245,3 +246,18 @@ def test_where_a_fabric_narrows_is_said_when_it_is_assumed():
     assert notes("rail-optimised", 4.0)
     assert not notes("fat-tree", 1.0)
     assert not notes("fat-tree", 2.0, pod=64.0)
+
+
+@pytest.mark.parametrize(("chips", "side"), [(64.0, 4.0), (512.0, 8.0), (1024.0, 8.0), (1536.0, 8.0), (6144.0, 16.0)])
+def test_sides_of_a_torus_are_powers_of_two(chips, side):
+    assert torus_side(chips, 3.0) == pytest.approx(side)
+
+
+def test_a_part_of_a_dimension_is_a_line():
+    base = {"domain": 8960.0, "inner_rate": 9e10, "outer_rate": 9e10, "torus_links": 6.0, "torus_dimensions": 3.0,
+            "torus_wrap": 4.0, **{f"{w}_{p}": 1e-6 for w in ("short", "long") for p in ("base", "inner_step", "outer_step")},
+            "short_share": 0.25, "long_share": 1.0}  # fmt: skip
+    ring, line = (group_of(network_of({**base, "torus_members": n}), 8.0, 1.0) for n in (512.0, 4096.0))
+    assert ring.closed == 1.0
+    assert line.closed == 0.5
+    assert line.rate == pytest.approx(0.5 * ring.rate)

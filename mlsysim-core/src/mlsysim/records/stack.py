@@ -70,8 +70,8 @@ class Features:
     fused_loss : bool
         The loss goes through the vocabulary piece by piece, and logits never exist as a whole in 32 bits.
     planned_memory : bool
-        A compiler plans the memory of a whole step: the loss and the layers share what only one of them needs, and
-        sharded weights are gathered one at a time, just before use.
+        A compiler plans the memory of a whole step: the loss and the layers share what only one of them needs,
+        sharded weights are gathered one at a time, just before use, and what no gradient needs is not done again.
     wide_loss : bool
         Logits are copied to 32 bits, and the loss and its gradient pass over the copy kernel by kernel.
     merged_exchange : bool
@@ -321,7 +321,7 @@ class Stack:
     note: str = ""
 
     def calibration_for(self, device: str, precision: str) -> Calibration | None:
-        """Return the fitted constants for a device and precision, else those fitted on several devices together.
+        """Return the fitted constants for a device and precision, else those of more: its formats, several devices.
 
         Parameters
         ----------
@@ -333,7 +333,7 @@ class Stack:
         Calibration or None
         """
         by_key = {(found.device, found.precision): found for found in self.calibrations}
-        for key in ((device, precision), ("*", precision), ("*", "*")):
+        for key in ((device, precision), (device, "*"), ("*", precision), ("*", "*")):
             if key in by_key:
                 return by_key[key]
         return None

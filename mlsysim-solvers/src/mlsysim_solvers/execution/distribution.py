@@ -266,6 +266,7 @@ def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any
     columns["outer_occupancy"] = constants.OUTER_OCCUPANCY
     if outer is not None and outer.occupancy is not None:
         columns["outer_occupancy"] = outer.occupancy
+    columns["mixed_occupancy"] = max(constants.MIXED_OCCUPANCY, columns["outer_occupancy"])
     return columns
 
 

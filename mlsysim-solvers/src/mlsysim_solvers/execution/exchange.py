@@ -9,9 +9,11 @@ from mlsysim.numeric import ceil, maximum, minimum, where
 
 from ..formulas import parallel_constants as constants
 from ..formulas.mixture import distinct_experts
-from ..formulas.overlap import exposed_time, free_window, slowed_time
+from ..formulas.overlap import contended_time, exposed_time, free_window, slowed_time, unhidden_pieces
+from ..formulas.pipeline import chunk_passes, fill_share
 from .communication import all_gather, all_reduce, all_to_all, message
 from .layers import Layer
+from .load import Load
 from .schedule import Layout
 from .topology import Group, group_of
 from .wires import Near, Wire, near_of, wire_of
@@ -19,70 +21,6 @@ from .wires import Near, Wire, near_of, wire_of
 __all__ = [
     "Exchange", "Load", "Near", "Wire", "layer_exchange", "near_of", "replica_exchange", "stage_message", "wire_of",
 ]  # fmt: skip
-
-
-class Load(NamedTuple):
-    """How long the links of each tier are busy.
-
-    Parameters
-    ----------
-    inner, outer : float or array, s
-        Inside domains, and between them.
-    """
-
-    inner: Any
-    outer: Any
-
-    def beside(self, group: Group) -> Any:
-        """Return how long the links of a group's own tier are busy.
-
-        Parameters
-        ----------
-        group : Group
-            The group.
-
-        Returns
-        -------
-        float or array, s
-        """
-        far = group.nodes > 1.0
-        if type(far) is bool:
-            return self.outer if far else self.inner
-        return where(far, self.outer, self.inner)
-
-    def plus(self, group: Group, time: Any) -> Load:
-        """Return the load with a communication of a group in addition.
-
-        Parameters
-        ----------
-        group : Group
-            The group.
-        time : float or array, s
-            What its communication takes.
-
-        Returns
-        -------
-        Load
-        """
-        far = group.nodes > 1.0
-        if type(far) is bool:
-            return Load(self.inner, self.outer + time) if far else Load(self.inner + time, self.outer)
-        outside = where(far, time, 0.0 * time)
-        return Load(self.inner + (time - outside), self.outer + outside)
-
-    def times(self, count: Any) -> Load:
-        """Return the load of so many layers.
-
-        Parameters
-        ----------
-        count : float or array, count
-            How many.
-
-        Returns
-        -------
-        Load
-        """
-        return Load(count * self.inner, count * self.outer)
 
 
 Loads = tuple[Load, Load]
@@ -116,12 +54,14 @@ class Exchange(NamedTuple):
 
 
 def _slowdown(c: Mapping[str, Any], group: Group) -> Any:
-    return where(group.nodes > 1.0, c["outer_occupancy"], c["inner_occupancy"])
+    outer = where(group.members > 1.0, c["mixed_occupancy"], c["outer_occupancy"])
+    return where(group.nodes > 1.0, outer, c["inner_occupancy"])
 
 
 def _visible(
-    c: Mapping[str, Any], able: bool, hidden: float, compute: Any, time: Any, group: Group, load: Load | None = None
-) -> Any:
+    c: Mapping[str, Any], able: bool, hidden: float, compute: Any, time: Any, group: Group, load: Load | None = None,
+    occupancy: Any = None,
+) -> Any:  # fmt: skip
     """Return exposed communication, and what the computation beside it loses.
 
     It hides only while no other communication holds the links that it needs.
@@ -129,7 +69,8 @@ def _visible(
     if not able:
         return time
     window = compute if load is None else free_window(compute, load.beside(group))
-    return exposed_time(window, time, hidden) + slowed_time(window, time, hidden, _slowdown(c, group))
+    lost = _slowdown(c, group) if occupancy is None else occupancy
+    return exposed_time(window, time, hidden) + slowed_time(window, time, hidden, lost)
 
 
 def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, rows: Any) -> Exchange:
@@ -173,13 +114,17 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
         back_wire = back_wire + 2.0 * one
     quiet = Load(0.0 * one, 0.0 * one)
     loads = quiet.plus(group, fore_wire), quiet.plus(group, back_wire)
+    again = whole + 0.5 * mlp
+    if features.planned_memory:
+        # What nobody needs is not summed up again either: one of four transfers of a layer.
+        again = again - 0.25 * maximum(whole, mlp)
     # What is exposed is time in which the next kind of communication can hide: each rides on those before it, as far
     # as they leave its links free.
     near, loads = _context(c, wire, layout, fore + ahead, back + behind, rows, loads)
     far, loads = _expert(c, wire, layout, layer, fore + ahead + near[0], back + behind + near[1], rows, loads)
     return Exchange(
         ahead + behind, near[0] + near[1], far[0] + far[1] + far[2],
-        (whole + 0.5 * mlp) * ahead, whole * near[0], (whole + mlp) * far[0],
+        again * ahead, whole * near[0], (whole + mlp) * far[0],
         ahead + near[0] + far[0], behind + near[1] + far[1], loads,
     )  # fmt: skip
 
@@ -271,8 +216,11 @@ def stage_message(
     both = 2.0 * layout.virtual * one
     if not c["features"].overlap_pipeline:
         return both, both
-    hidden = _visible(c, True, constants.HIDDEN_PIPELINE, beside, both, wire.pipeline, load)
-    return where(layout.virtual > 1.0, hidden, both), both
+    # A message goes over one kind of link and adds nothing up.
+    lost = where(wire.pipeline.nodes > 1.0, c["outer_occupancy"], c["inner_occupancy"])
+    hidden = _visible(c, True, constants.HIDDEN_PIPELINE, beside, both, wire.pipeline, load, lost)
+    filling = fill_share(layout.pipeline, layout.virtual, layout.rounds)
+    return where(layout.virtual > 1.0, hidden + filling * (both - hidden), both), both
 
 
 def _buckets(elements: Any, ranks: Any) -> Any:
@@ -280,7 +228,7 @@ def _buckets(elements: Any, ranks: Any) -> Any:
 
 
 def replica_exchange(
-    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any, loads: Loads
+    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any, loads: Loads, sent: Load
 ) -> Any:
     """Return the exposed exchange of gradients and parameters of one step.
 
@@ -298,34 +246,53 @@ def replica_exchange(
         Trained parameters of a device outside and inside experts.
     loads : tuple of Load
         How long the other communication of its layers holds the links, forward and back.
+    sent : Load
+        How long messages between stages hold the links, in either direction.
 
     Returns
     -------
     float or array, s
     """
     if c["zero"] == 3:
+        loads = loads[0].with_(sent), loads[1].with_(sent)
         return _sharded(c, wire, layout, layer, dense, experts, loads)
-    network, able = wire.network, c["features"].overlap_data
-    stage = layout.middle
+    network, stage = wire.network, layout.middle
     exposed: Any = 0.0
     parts = [(dense, wire.replica)]
     if c["shape"].experts and not c["frozen"]:
         parts.append((experts, _expert_replicas(wire, layout)))
     for elements, group in parts:
         count = _buckets(elements, group.size)
-        sent = elements * c["sent_width"] / count
+        bucket = elements * c["sent_width"] / count
         if c["zero"] == 0:
-            back, ahead = count * all_reduce(network, group, sent), 0.0 * count
+            back, ahead = count * all_reduce(network, group, bucket), 0.0 * count
         else:
-            back = count * all_gather(network, group, sent)
+            back = count * all_gather(network, group, bucket)
             same = c["gathered_width"] is c["sent_width"]
             ahead = back if same else count * all_gather(network, group, elements * c["gathered_width"] / count)
         window = stage * (layer.inputs + layer.weights)
-        exposed = exposed + _visible(c, able, constants.HIDDEN_DATA, window, back, group, loads[1])
-        exposed = exposed + _visible(c, able, constants.HIDDEN_DATA, stage * layer.forward, ahead, group, loads[0])
+        exposed = exposed + _by_chunk(c, layout, window, back, group, loads[1], sent)
+        exposed = exposed + _by_chunk(c, layout, stage * layer.forward, ahead, group, loads[0], sent)
         if len(parts) > 1:
             loads = loads[0].plus(group, ahead), loads[1].plus(group, back)
     return exposed
+
+
+def _by_chunk(
+    c: Mapping[str, Any], layout: Layout, compute: Any, time: Any, group: Group, load: Load, sent: Load
+) -> Any:
+    """Return what gradients or parameters of a step expose that are exchanged chunk by chunk of a stage.
+
+    The schedule passes p micro-batches through one chunk before it turns to the next, and each chunk has that long.
+    Messages between stages, for which a pipeline waits while it fills and drains, lose to the exchange.
+    """
+    able, hidden, virtual = c["features"].overlap_data, constants.HIDDEN_DATA, layout.virtual
+    if not able or (type(virtual) is float and virtual == 1.0):
+        return _visible(c, able, hidden, compute, time, group, load.with_(sent))
+    passes, waited = chunk_passes(layout.pipeline, virtual), where(virtual > 1.0, sent.beside(group), 0.0 * compute)
+    first = free_window(compute, load.beside(group) + sent.beside(group) - waited)
+    exposed = unhidden_pieces(passes * first, first, time, hidden, virtual)
+    return exposed + _slowdown(c, group) * (time - exposed) + contended_time(passes * waited, time, passes * compute)
 
 
 def _expert_replicas(wire: Wire, layout: Layout) -> Group:

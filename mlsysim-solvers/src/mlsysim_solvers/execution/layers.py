@@ -96,6 +96,8 @@ class Setup(NamedTuple):
         Parts of a layer that selective recomputation does again; empty follows ``selective``.
     wide_loss : bool
         Whether the loss passes over a copy of the logits in 32 bits.
+    pruned : bool
+        Whether a compiler drops from what is done again what no gradient needs.
     """
 
     shape: TransformerShape
@@ -115,9 +117,16 @@ class Setup(NamedTuple):
     mask_width: Any
     again: frozenset[str] = frozenset()
     wide_loss: bool = False
+    pruned: bool = False
+
+
+_LAST = ("MLP down", "experts down")
+"""Products whose results leave the layer: no gradient inside needs them."""
 
 
 def _again(table: Table, setup: Setup) -> Table:
+    if setup.pruned:
+        table = [row for row in table if row.name not in _LAST]
     if setup.recompute == "full":
         return recomputed(table)
     if setup.recompute == "selective" and setup.again:

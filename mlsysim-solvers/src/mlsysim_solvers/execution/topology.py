@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import exp, log, minimum, where
+from mlsysim.numeric import exp, log, maximum, minimum, where
 
 from ..formulas.collectives import bus_rate, domain_members, node_count, torus_rate
+from ..formulas.torus import torus_side
 
 __all__ = ["DIMENSIONS", "Group", "Network", "Way", "group_of", "network_of", "strides"]
 
@@ -194,6 +195,7 @@ def _on_torus(network: Network, members: Any) -> tuple[Any, Any, Any]:
     side = exp(log(several) / used)
     if network.wrap is None:
         return rate, side, 1.0
-    # A line sends as much as a ring only from its middle: its ends have one link.
-    closed = where(side > network.wrap - 0.5, 1.0 + 0.0 * side, 0.5 + 0.0 * side)
+    # A line sends as much as a ring only from its middle: its ends have one link. A part of a dimension is a line.
+    whole = maximum(torus_side(chips, network.dimensions), network.wrap)
+    closed = where(side > whole - 0.5, 1.0 + 0.0 * side, 0.5 + 0.0 * side)
     return rate * closed, side, closed

@@ -23,6 +23,7 @@ __all__ = [
     "INNER_SHARE",
     "LIVE_LAYERS",
     "LONG_WAY",
+    "MIXED_OCCUPANCY",
     "OUTER_OCCUPANCY",
     "OUTER_SHARE",
     "SHORT_WAY",
@@ -75,7 +76,13 @@ INNER_OCCUPANCY = 0.15
 2023, Calculon, SC 23, systems/a100_80g.json: processor_usage of the first network)."""
 
 OUTER_OCCUPANCY = 0.02
-"""The same through network interfaces."""
+"""The same through network interfaces: one member of the group in each domain."""
+
+MIXED_OCCUPANCY = 0.12
+"""The same of a group with several members in each of several domains, whose rings copy between both kinds of links:
+16 of 132 processors (NVIDIA Megatron-LM, megatron/core/distributed/distributed_data_parallel_config.py, nccl_ub:
+all-gather and reduce-scatter over NVLink and InfiniBand without in-network reduction; 1 and 4 over InfiniBand
+alone)."""
 
 HOST_RATE = 25e9
 """Rate at which a device copies to and from host memory where the node names no link, B/s. Estimate, range 15e9 to

@@ -10,7 +10,9 @@ from mlsysim.numeric import ceil, maximum, minimum
 __all__ = [
     "bubble_fraction",
     "bubble_time",
+    "chunk_passes",
     "chunk_slots",
+    "fill_share",
     "in_flight_chunks",
     "local_batch",
     "micro_batches",
@@ -253,3 +255,56 @@ def in_flight_chunks(stages: Any, rank: Any, virtual: Any, count: Any) -> Any:
     plain = stages - rank
     woven = (virtual - 1.0) * stages + 2.0 * (stages - rank - 1.0) + 1.0
     return minimum(count * virtual, plain + interleaved * (woven - plain))
+
+
+@formula("1", stages="1", virtual="1")
+def chunk_passes(stages: Any, virtual: Any) -> Any:
+    """Return how many passes of a whole stage go by while the chunks of a stage are met for the last (first) time.
+
+    Parameters
+    ----------
+    stages, virtual : float or array, count
+        Pipeline stages and chunks per stage.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    (p (v - 1) + 1) / v: an interleaved schedule takes p micro-batches through one chunk before it turns to the next.
+    So gradients of one chunk are complete p passes of a chunk before those of the next, and parameters are needed as
+    much later; the last chunk has its own pass. One chunk leaves one pass.
+
+    References
+    ----------
+    Narayanan et al. 2021, arXiv:2104.04473, section 2.2: order of passes.
+    """
+    return (stages * (virtual - 1.0) + 1.0) / virtual
+
+
+@formula("1", stages="1", virtual="1", count="1")
+def fill_share(stages: Any, virtual: Any, count: Any) -> Any:
+    """Return the share of passes in which an interleaved pipeline fills or drains.
+
+    Parameters
+    ----------
+    stages, virtual, count : float or array, count
+        Pipeline stages, chunks per stage and micro-batches.
+
+    Returns
+    -------
+    float or array, ratio
+
+    Notes
+    -----
+    min(1, (2 (p - 1) + (v - 1) p) / (m v)): the first stage runs so many forward passes of chunks before it takes
+    turns, and as many backward passes after.
+
+    References
+    ----------
+    Narayanan et al. 2021, arXiv:2104.04473, section 2.2; NVIDIA NeMo, documentation, "Communication Overlap":
+    messages hide where forward and backward passes take turns, and not while the pipeline fills and drains.
+    """
+    passes = 2.0 * (stages - 1.0) + (virtual - 1.0) * stages
+    return minimum(passes / (count * virtual), 1.0 * (count / count))

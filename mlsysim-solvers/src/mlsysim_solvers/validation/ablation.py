@@ -56,6 +56,10 @@ def _without_wide_loss(columns: Columns) -> Columns:
     return {**columns, "features": attrs.evolve(columns["features"], wide_loss=False)}
 
 
+def _without_slowing(columns: Columns) -> Columns:
+    return {**columns, "inner_occupancy": 0.0, "outer_occupancy": 0.0, "mixed_occupancy": 0.0}
+
+
 def _without_share(columns: Columns) -> Columns:
     return {
         **columns,
@@ -83,6 +87,7 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "one pass, no expansion of weights": _without_passes,
     "no waiting for the host": _without_waiting,
     "no wide copy of the logits": _without_wide_loss,
+    "no slow-down by communication": _without_slowing,
     "peak instead of achieved rate": _without_share,
     "a roofline per operator alone": _roofline,
 }

@@ -30,7 +30,7 @@ SAVED_PRODUCTS = {
 }
 """Policies that keep the results of products by name, and the parts of a layer that they do again: read from their
 names, and from the policies of AI-Hypercomputer MaxText, layers/decoders.py, that save all products but some of an
-MLP. An MLP counts as done again whole, though only its first products are."""
+MLP. Of an MLP that is done again a compiler leaves out the last product, which no gradient needs."""
 
 _LAYERS = re.compile(r"(\d+) layers")
 _REPORTED = re.compile(r"TFLOP/s/GPU=([\d.]+)")
