@@ -62,6 +62,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _memory(device, stack)
     columns |= _workload(workload, shape)
+    columns["winograd"] = stack.features.winograd and device.peak_of(precision).engine == "vector"
     if stack.features.activations:
         columns["activation_width"] = bytes_per_element(stack.features.activations)
     if stack.pass_tokens is not None:

@@ -14,6 +14,7 @@ __all__ = [
     "ATTENTION_BLOCK",
     "ATTENTION_CEILING",
     "BETWEEN_STACK_LOG_SD",
+    "BUSY_SHARE",
     "CACHE_PER_CLOCK",
     "COMPUTE_LOG_SD",
     "DEVICE_LOG_SD",
@@ -26,6 +27,8 @@ __all__ = [
     "HALF_WIDTH",
     "INTERVAL_QUANTILE",
     "INTERVAL_SHARE",
+    "ISSUE_LANES",
+    "ISSUE_SHARE",
     "KV_REREAD_RATIO",
     "LOG_4_PI",
     "MASK_WIDTH",
@@ -33,6 +36,7 @@ __all__ = [
     "MEMORY_LOG_SD",
     "OPTIMIZER_STATES",
     "OVERHEAD_LOG_SD",
+    "POWER_DENSITY",
     "PREFILL_TOKENS",
     "RESERVE_LOG_SD",
     "ROW_WEIGHT",
@@ -45,7 +49,11 @@ __all__ = [
     "SPLIT_PENALTY",
     "STACK_SETS",
     "STANDARD_GRAVITY",
+    "STATIC_SHARE",
+    "VECTOR_ENERGY",
     "VECTOR_SHARE",
+    "WIDTH_EXPONENT",
+    "WINOGRAD_TILE",
     "WITHIN_STACK_LOG_SD",
 ]
 
@@ -115,8 +123,49 @@ MATRIX_SHARE = 0.74
 device. Median of 20 best shapes on 12 accelerators (stas00/ml-engineering, Maximum Achievable Matmul FLOPS),
 0.51 to 0.97."""
 
-VECTOR_SHARE = 0.85
-"""The same for vector units. Estimate, range 0.6 to 0.97."""
+BUSY_SHARE = 0.90
+"""The same at the clock of the peak, for chips whose power density is known: what a power limit takes counts apart.
+Estimate, range 0.85 to 0.97: 0.87 on an A100 at 400 W, 0.91 on an RTX 4090, 0.97 on a Gaudi 2."""
+
+VECTOR_SHARE = 0.92
+"""The same for vector units whose instructions occupy their scheduler every other clock, so that loads are issued in
+between. Estimate, range 0.83 to 0.97, from published square products in 32 bits on two chips at full clock."""
+
+ISSUE_LANES = 96.0
+"""32-bit multiply-accumulates per processor and clock from which on every clock of its four schedulers issues one."""
+
+ISSUE_SHARE = 0.70
+"""The same for vector units that need every issue slot: loads, addresses and barriers take slots from arithmetic.
+Of the 128 per clock of such a processor half run on a path that it shares with integers (NVIDIA, GA102 whitepaper,
+quoted in github.com/azhirnov/cpu-gpu-arch, gpu/NVidia-Ampere.md).
+Estimate, range 0.55 to 0.84, from published square products in 32 bits on five chips."""
+
+POWER_DENSITY = {
+    ("NVIDIA", "12 nm"): 3.0e-21,
+    ("NVIDIA", "8 nm"): 2.8e-21,
+    ("NVIDIA", "7 nm"): 0.85e-21,
+    ("NVIDIA", "4 nm"): 0.45e-21,
+}
+"""Dynamic power of matrix units on 16-bit operands over work per clock and the square of the clock, J s/FLOP, by maker
+and process. Estimates, range a factor of 1.3 either way, from the highest published rates of matrix products on devices
+that their power limits: T4 3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 at 400 W and 0.79 at 300 W (7 nm), H100
+0.46 and L4 0.43 (4 nm), each in 1e-21."""
+
+STATIC_SHARE = 0.15
+"""Share of the sustained power that does not follow the clock: leakage, memory, fans. Estimate, range 0.08 to 0.25."""
+
+WIDTH_EXPONENT = 0.62
+"""Growth of an operation's energy with the width of its operands: eight bits take 0.65 of the energy of sixteen.
+Estimate, range 0.4 to 1, from the highest rates of an H100 at 700 W in either format."""
+
+VECTOR_ENERGY = 2.7
+"""Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.9
+to 3.8, from 32-bit products on a T4 (3.7) and an A10 (1.9), which power limits."""
+
+WINOGRAD_TILE = 2.0
+"""Side of the output tile of Winograd convolutions with 3 x 3 kernels: 2 takes 2.25 times fewer multiplications, 4 takes
+four times fewer (Lavin and Gray 2015, arXiv:1509.09308, abstract: up to 4). Estimate: the smaller one, whose transforms
+cost least; range 2 to 4."""
 
 SHARE_LOG_SD = 0.18
 """Spread of those shares between devices, natural-log units. Nine of ten of 29 shares in the registry lie inside."""

@@ -8,9 +8,10 @@ from mlsysim.records.model import Network
 from mlsysim.shapes import Op, expand
 from mlsysim.tracing import named
 
+from ..formulas.constants import WINOGRAD_TILE
 from ..formulas.elementwise import lookup_bytes
 from ..formulas.gemm import matmul_weight_bytes
-from ..formulas.vision import conv_bytes, conv_flops, conv_rows, missed_bytes
+from ..formulas.vision import conv_bytes, conv_flops, conv_rows, missed_bytes, winograd_share
 from .operators import ONCE, Formats, Operator, Table, stream
 from .shape import number
 
@@ -36,6 +37,8 @@ class NetworkRow(NamedTuple):
         Multiply-accumulates per sample.
     elements : float, count
         Elements read and written per sample.
+    quick : float, ratio
+        Multiplications by Winograd's filtering over direct ones; 1 where it does not apply.
     """
 
     name: str
@@ -48,6 +51,7 @@ class NetworkRow(NamedTuple):
     groups: Any
     macs: Any
     elements: Any
+    quick: Any = 1.0
 
 
 class NetworkShape(NamedTuple):
@@ -114,8 +118,16 @@ def _matrix_row(op: Op) -> NetworkRow:
     columns = op.out_channels // op.groups
     return NetworkRow(
         f"{op.kind} {depth}x{columns}", kind, 1.0, number(op.out_height), number(op.out_width), number(columns),
-        number(depth), number(op.groups), number(op.macs), number(op.inputs + op.outputs),
+        number(depth), number(op.groups), number(op.macs), number(op.inputs + op.outputs), _quick(op),
     )  # fmt: skip
+
+
+def _quick(op: Op) -> float:
+    """Return what Winograd's filtering leaves of a convolution's multiplications: of 3 x 3 kernels that move by one."""
+    slides = op.kernel == (3, 3) and (op.in_height, op.in_width) == (op.out_height, op.out_width)
+    if op.kind != "conv" or op.groups > 1 or not slides:
+        return 1.0
+    return float(winograd_share(WINOGRAD_TILE, number(op.kernel[0])))
 
 
 def _windows(op: Op) -> int:
@@ -184,6 +196,7 @@ def network_shape(network: Network) -> NetworkShape:
 def lower_network(
     shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False,
     fused_attention: bool = True, cache: Any = 0.0, reread_ratio: Any = 1.0, gathers: bool = False,
+    winograd: bool = False,
 ) -> Table:  # fmt: skip
     """Return one pass over a batch.
 
@@ -208,6 +221,8 @@ def lower_network(
     gathers : bool
         Whether convolutions copy the windows of their input into a matrix first: the map is read and the matrix
         written, and the product reads the matrix.
+    winograd : bool
+        Whether convolutions multiply by Winograd's minimal filtering where it applies.
 
     Returns
     -------
@@ -215,7 +230,7 @@ def lower_network(
     """
     table: Table = []
     _, _, activation, _, flop_per_mac = formats
-    for name, kind, count, height, width, n, k, groups, macs, elements in shape.rows:
+    for name, kind, count, height, width, n, k, groups, macs, elements, quick in shape.rows:
         flops = conv_flops(batch, macs, flop_per_mac)
         rows = conv_rows(batch, height, width)
         # A product of gathered windows reads their matrix, not the map.
@@ -226,7 +241,8 @@ def lower_network(
             table.append(row)
             continue
         weights = matmul_weight_bytes(n, k, groups, formats.weight)
-        table.append(Operator(name, kind, count, rows, n, k, groups, flops, weights, moved, 0.0, 1.0, flops))
+        depth = k * quick if winograd else k
+        table.append(Operator(name, kind, count, rows, n, depth, groups, flops, weights, moved, 0.0, 1.0, flops))
     table.append(_moving(shape, batch, activation, fused=fused, training=training, fused_attention=fused_attention))
     if gathers and shape.windowed:
         table.append(
