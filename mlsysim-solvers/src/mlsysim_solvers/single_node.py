@@ -160,16 +160,16 @@ def _pass_table(c: Columns, batch: Any) -> Table:
     if isinstance(shape, NetworkShape):
         # Guided denoising sees each sample twice, with and without its condition.
         passes, features = c.get("passes", 1.0), c["features"]
-        return lower_network(
+        table = lower_network(
             shape, formats, batch if is_once(passes) else batch * passes, fused=features.fused_elementwise,
-            fused_attention=features.fused_attention, cache=c.get("cache", 0.0), reread_ratio=c["reread_ratio"],
-            gathers=features.gathers_windows, winograd=c["winograd"],
+            fused_attention=features.fused_attention, gathers=features.gathers_windows, winograd=c["winograd"],
         )  # fmt: skip
-    sequence = axis(c, "sequence")
-    rows = batch * sequence
-    table = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
-    table += embedding(shape, formats, batch, rows)
-    table += decoder_tail(shape, formats, batch, batch if shape.causal else rows)
+    else:
+        sequence = axis(c, "sequence")
+        rows = batch * sequence
+        table = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
+        table += embedding(shape, formats, batch, rows)
+        table += decoder_tail(shape, formats, batch, batch if shape.causal else rows)
     return resident(table, c["cache"], c["reread_ratio"]) if "cache" in c else table
 
 

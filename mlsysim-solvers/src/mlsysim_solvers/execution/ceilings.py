@@ -18,7 +18,6 @@ from ..formulas.constants import (
     HALF_WIDTH,
     INTERVAL_QUANTILE,
     KV_REREAD_RATIO,
-    MATRIX_SHARE,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
@@ -29,7 +28,7 @@ from ..formulas.constants import (
 )
 from ..formulas.roofline import issue_rate, special_rate
 from ..formulas.uncertainty import between_stack_variance, log_sd_of_range
-from .shares import clock_left, product_share
+from .shares import clock_left, narrow_share, product_share
 
 __all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "spread_columns"]
 
@@ -78,7 +77,7 @@ def ceiling_columns(
     found = stack.calibration_for(key, precision)
     narrow = stack.features.narrow_sums and peak.narrow is not None
     dense = peak.narrow if narrow else peak.dense
-    achieved = MATRIX_SHARE if narrow else product_share(device, precision)[0]
+    achieved = narrow_share(device, precision) if narrow else product_share(device, precision)[0]
     columns = {
         "peak": dense,
         "achieved": achieved,

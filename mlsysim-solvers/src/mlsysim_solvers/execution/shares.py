@@ -16,16 +16,16 @@ from ..formulas.constants import (
     ISSUE_LANES,
     ISSUE_SHARE,
     MATRIX_SHARE,
+    NARROW_ENERGY,
     POWER_DENSITY,
     STATIC_SHARE,
     VECTOR_ENERGY,
     VECTOR_SHARE,
-    WIDTH_EXPONENT,
 )
 from ..formulas.power import clocked_share, operation_density, sustained_clock, work_per_clock
 from ..formulas.roofline import achieved_share
 
-__all__ = ["clock_left", "limited_share", "product_share"]
+__all__ = ["clock_left", "limited_share", "narrow_share", "product_share"]
 
 
 def product_share(device: Device, precision: str) -> tuple[Any, str]:
@@ -92,15 +92,44 @@ def limited_share(device: Device, precision: str, power: float | None = None) ->
     peak = device.peak_of(precision)
     density = _density(device, precision, peak)
     busy = _busy(device, peak, known=density is not None)
+    sustained = None if density is None else _sustained(device, density, peak.dense, busy, power)
+    if sustained is None or sustained >= device.compute.clock:
+        return busy, "as on devices of this kind that were measured"
+    limit = power if power is not None or device.power is None else device.power.tdp
+    why = f"at the {sustained / 1e9:.2f} GHz that {limit:g} W sustain"
+    return clocked_share(busy, sustained, device.compute.clock), why
+
+
+def narrow_share(device: Device, precision: str) -> Any:
+    """Return the share that products with sums in the format of the operands reach of their own peak.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    precision : str
+        Number format that has such a peak.
+
+    Returns
+    -------
+    float, ratio
+    """
+    peak = device.peak_of(precision)
+    density = _density(device, precision, peak)
+    if density is None:
+        return MATRIX_SHARE
+    sustained = _sustained(device, density, peak.narrow, BUSY_SHARE, None)
+    return BUSY_SHARE if sustained is None else clocked_share(BUSY_SHARE, sustained, device.compute.clock)
+
+
+def _sustained(device: Device, density: Any, rate: Any, busy: Any, power: float | None) -> Any:
+    """Return the clock that a power limit leaves, or None where limit or clock are not known."""
     clock, limit = device.compute.clock, power
     if limit is None and device.power is not None:
         limit = device.power.tdp
-    if density is None or clock is None or limit is None:
-        return busy, "as on devices of this kind that were measured"
-    sustained = sustained_clock(limit, STATIC_SHARE, density, work_per_clock(peak.dense, clock), busy)
-    if sustained < clock:
-        return clocked_share(busy, sustained, clock), f"at the {sustained / 1e9:.2f} GHz that {limit:g} W sustain"
-    return busy, "as on devices of this kind that were measured"
+    if clock is None or limit is None:
+        return None
+    return sustained_clock(limit, STATIC_SHARE, density, work_per_clock(rate, clock), busy)
 
 
 def clock_left(device: Device, precision: str, power: float) -> Any:
@@ -173,7 +202,7 @@ def _density(device: Device, precision: str, peak: Peak) -> Any:
     density = POWER_DENSITY.get((device.vendor, process))
     if density is None:
         return None
-    found = operation_density(density, bytes_per_element(precision), HALF_WIDTH, WIDTH_EXPONENT)
+    found = operation_density(density, bytes_per_element(precision), HALF_WIDTH, NARROW_ENERGY)
     if peak.engine == "vector":
         # The ratio holds for 32 bits.
         return found * VECTOR_ENERGY

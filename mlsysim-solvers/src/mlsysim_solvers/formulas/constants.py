@@ -34,6 +34,7 @@ __all__ = [
     "MASK_WIDTH",
     "MATRIX_SHARE",
     "MEMORY_LOG_SD",
+    "NARROW_ENERGY",
     "OPTIMIZER_STATES",
     "OVERHEAD_LOG_SD",
     "POWER_DENSITY",
@@ -52,7 +53,6 @@ __all__ = [
     "STATIC_SHARE",
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
-    "WIDTH_EXPONENT",
     "WINOGRAD_TILE",
     "WITHIN_STACK_LOG_SD",
 ]
@@ -142,7 +142,7 @@ Estimate, range 0.55 to 0.84, from published square products in 32 bits on five 
 
 POWER_DENSITY = {
     ("NVIDIA", "12 nm"): 3.0e-21,
-    ("NVIDIA", "8 nm"): 2.8e-21,
+    ("NVIDIA", "8 nm"): 2.6e-21,
     ("NVIDIA", "7 nm"): 0.85e-21,
     ("NVIDIA", "4 nm"): 0.45e-21,
 }
@@ -154,18 +154,18 @@ that their power limits: T4 3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 
 STATIC_SHARE = 0.15
 """Share of the sustained power that does not follow the clock: leakage, memory, fans. Estimate, range 0.08 to 0.25."""
 
-WIDTH_EXPONENT = 0.62
-"""Growth of an operation's energy with the width of its operands: eight bits take 0.65 of the energy of sixteen.
-Estimate, range 0.4 to 1, from the highest rates of an H100 at 700 W in either format."""
+NARROW_ENERGY = 0.65
+"""Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an
+H100 at 700 W in either format."""
 
-VECTOR_ENERGY = 2.7
-"""Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.9
-to 3.8, from 32-bit products on a T4 (3.7) and an A10 (1.9), which power limits."""
+VECTOR_ENERGY = 2.3
+"""Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5
+to 3.8, from 32-bit products on a T4 (3.7), an A10 (1.9) and an RTX 3090 (at most 1.5)."""
 
 WINOGRAD_TILE = 2.0
-"""Side of the output tile of Winograd convolutions with 3 x 3 kernels: 2 takes 2.25 times fewer multiplications, 4 takes
-four times fewer (Lavin and Gray 2015, arXiv:1509.09308, abstract: up to 4). Estimate: the smaller one, whose transforms
-cost least; range 2 to 4."""
+"""Side of the output tile of Winograd convolutions with 3 x 3 kernels: 2 takes 2.25 times fewer multiplications, 4
+takes four times fewer (Lavin and Gray 2015, arXiv:1509.09308, abstract: up to 4). Estimate: the smaller one, whose
+transforms cost least; range 2 to 4."""
 
 SHARE_LOG_SD = 0.18
 """Spread of those shares between devices, natural-log units. Nine of ten of 29 shares in the registry lie inside."""

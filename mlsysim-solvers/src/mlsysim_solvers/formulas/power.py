@@ -32,8 +32,8 @@ def work_per_clock(peak: Any, clock: Any) -> Any:
     return peak / clock
 
 
-@formula("J s/FLOP", density="J s/FLOP", width="B", half="B", exponent="1")
-def operation_density(density: Any, width: Any, half: Any, exponent: Any) -> Any:
+@formula("J s/FLOP", density="J s/FLOP", width="B", half="B", narrow="1")
+def operation_density(density: Any, width: Any, half: Any, narrow: Any) -> Any:
     """Return the power density of operations on operands of some width.
 
     Parameters
@@ -42,8 +42,8 @@ def operation_density(density: Any, width: Any, half: Any, exponent: Any) -> Any
         Dynamic power of matrix units on 16-bit operands, over work per clock and the square of the clock.
     width, half : float, B
         Bytes per operand, and of 16 bits.
-    exponent : float, ratio
-        How the energy of an operation grows with the width.
+    narrow : float, ratio
+        Energy of an operation on operands of half the width.
 
     Returns
     -------
@@ -51,9 +51,9 @@ def operation_density(density: Any, width: Any, half: Any, exponent: Any) -> Any
 
     Notes
     -----
-    kappa_w = kappa_16 (w / 2)^x.
+    kappa_w = kappa_16 (1 + 2 (1 - n) (w / w_16 - 1)): linear in the width, through n at half of it.
     """
-    return density * (width / half) ** exponent
+    return density * (1.0 + 2.0 * (1.0 - narrow) * (width / half - 1.0))
 
 
 @formula("1/s", power="W", static="1", density="J s/FLOP", per_clock="FLOP", busy="1")

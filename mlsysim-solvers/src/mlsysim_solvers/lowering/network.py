@@ -11,7 +11,7 @@ from mlsysim.tracing import named
 from ..formulas.constants import WINOGRAD_TILE
 from ..formulas.elementwise import lookup_bytes
 from ..formulas.gemm import matmul_weight_bytes
-from ..formulas.vision import conv_bytes, conv_flops, conv_rows, missed_bytes, winograd_share
+from ..formulas.vision import conv_bytes, conv_flops, conv_rows, winograd_share
 from .operators import ONCE, Formats, Operator, Table, stream
 from .shape import number
 
@@ -195,8 +195,7 @@ def network_shape(network: Network) -> NetworkShape:
 
 def lower_network(
     shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False,
-    fused_attention: bool = True, cache: Any = 0.0, reread_ratio: Any = 1.0, gathers: bool = False,
-    winograd: bool = False,
+    fused_attention: bool = True, gathers: bool = False, winograd: bool = False,
 ) -> Table:  # fmt: skip
     """Return one pass over a batch.
 
@@ -214,10 +213,6 @@ def lower_network(
         Whether norms take the statistics of the batch; otherwise those that are not folded scale and shift.
     fused_attention : bool
         Whether attention blocks never write their scores to memory.
-    cache : float, B
-        Last-level cache: what fits it is not read from memory again.
-    reread_ratio : float, ratio
-        Bandwidth of that cache over that of memory.
     gathers : bool
         Whether convolutions copy the windows of their input into a matrix first: the map is read and the matrix
         written, and the product reads the matrix.
@@ -235,7 +230,7 @@ def lower_network(
         rows = conv_rows(batch, height, width)
         # A product of gathered windows reads their matrix, not the map.
         own = groups * (k + n) * height * width if gathers and kind == "conv" else elements
-        moved = missed_bytes(conv_bytes(batch, own, activation), cache, reread_ratio)
+        moved = conv_bytes(batch, own, activation)
         if kind == "attention":
             row = Operator(name, kind, count, rows, 1.0, 1.0, batch * groups, flops, 0.0, moved, work=flops)
             table.append(row)
