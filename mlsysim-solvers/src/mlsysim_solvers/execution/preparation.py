@@ -13,6 +13,8 @@ from mlsysim.records.scenario import Inference, Scenario, Serving, Training, Wor
 from mlsysim.records.stack import Stack
 
 from ..formulas import constants
+from ..formulas.gemm import delivered_rate
+from ..formulas.power import work_per_clock
 from ..lowering.network import NetworkShape, network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
@@ -73,7 +75,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
-        "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
+        "tiles": _tiles(device, stack, precision, columns, shape),
         "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
     }  # fmt: skip
     return columns
@@ -197,6 +199,22 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
         eight_bit = workload.optimizer == "adam8bit"
         columns["state_width"] = constants.ADAM_8BIT_STATE if eight_bit else max(master, stored)
     return columns
+
+
+def _tiles(
+    device: Device, stack: Stack, precision: str, columns: Mapping[str, Any], shape: Any
+) -> tuple[tuple[float, float, float], ...]:
+    """Return the tiles of a library; those of convolutions, which gather windows, as fast as the cache delivers."""
+    menu = [(float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles]
+    processors, clock, peak = device.compute.processors, device.compute.clock, device.peak_of(precision)
+    if not isinstance(shape, NetworkShape) or processors is None or clock is None or peak.engine != "matrix":
+        return tuple(menu)
+    work = work_per_clock(columns["peak"], clock) / processors
+    width = columns["operand_width"]
+    return tuple(
+        (m, n, min(rate, delivered_rate(m, n, width, work, constants.TILE_DELIVERY, constants.FLOP_PER_MAC)))
+        for m, n, rate in menu
+    )
 
 
 def _width(name: str, where: str) -> float:

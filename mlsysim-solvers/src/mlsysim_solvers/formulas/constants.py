@@ -51,6 +51,7 @@ __all__ = [
     "STACK_SETS",
     "STANDARD_GRAVITY",
     "STATIC_SHARE",
+    "TILE_DELIVERY",
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
     "WINOGRAD_TILE",
@@ -157,6 +158,13 @@ STATIC_SHARE = 0.15
 NARROW_ENERGY = 0.65
 """Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an
 H100 at 700 W in either format."""
+
+TILE_DELIVERY = 32.0
+"""Bytes that a processor takes from the last-level cache per clock for tiles of convolutions, whose windows are gathered
+by each tile for itself. Estimate, range 24 to 40: a comparison of three chips (Table 3 of doi:10.1016/j.ultsonch.2023.
+106546) gives a V100 3133 GB/s for 84 processors at 1530 MHz, an A100 7219 for 128 at 1410, an H100 8986 for 144 at
+1755, which is 24, 40 and 36 bytes. Where products share what they load between neighbours, the rate that was measured
+on the device already contains it."""
 
 VECTOR_ENERGY = 2.3
 """Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5
