@@ -160,11 +160,11 @@ NARROW_ENERGY = 0.65
 H100 at 700 W in either format."""
 
 TILE_DELIVERY = 32.0
-"""Bytes that a processor takes from the last-level cache per clock for tiles of convolutions, whose windows are gathered
-by each tile for itself. Estimate, range 24 to 40: a comparison of three chips (Table 3 of doi:10.1016/j.ultsonch.2023.
-106546) gives a V100 3133 GB/s for 84 processors at 1530 MHz, an A100 7219 for 128 at 1410, an H100 8986 for 144 at
-1755, which is 24, 40 and 36 bytes. Where products share what they load between neighbours, the rate that was measured
-on the device already contains it."""
+"""Bytes that a processor takes from the last-level cache per clock for tiles of convolutions, whose windows each tile
+gathers for itself. Estimate, range 24 to 40: a comparison of three chips (table 3 of
+doi:10.1016/j.ultsonch.2023.106546) gives a V100 3133 GB/s for 84 processors at 1530 MHz, an A100 7219 for 128 at 1410,
+an H100 8986 for 144 at 1755, which is 24, 40 and 36 bytes. Chosen after the error of convolutions on one of them was
+seen. Where products share what they load between neighbours, the rate measured on the device already contains it."""
 
 VECTOR_ENERGY = 2.3
 """Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5
