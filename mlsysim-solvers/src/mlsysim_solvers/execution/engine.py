@@ -46,6 +46,8 @@ class Machine(NamedTuple):
         Exponentials per time; None where nobody knows the units.
     asynchronous : bool
         Whether the host's time per kernel overlaps with the device's, so that the longer of both counts.
+    windows : TileMenu, or None
+        Tiles of convolutions that gather windows; None takes those of products.
     """
 
     matrix_rate: Any
@@ -59,6 +61,7 @@ class Machine(NamedTuple):
     weight_slowness: Any = None
     special_rate: Any = None
     asynchronous: bool = False
+    windows: TileMenu | None = None
 
 
 class Totals(NamedTuple):
@@ -190,6 +193,7 @@ def settle(table: Table, machine: Machine) -> Settlement:
 
 def _settled(rows: Table, machine: Machine) -> Settled:
     area_of, processors, flop_per_mac = machine.menu.area, machine.processors, machine.flop_per_mac
+    windowed = area_of if machine.windows is None else machine.windows.area
     products: list[Product] = []
     beside: list[Product] = []
     scores: list[Scores] = []
@@ -209,7 +213,8 @@ def _settled(rows: Table, machine: Machine) -> Settled:
         if kind == "depthwise":
             beside.append((work, work, moved, own, weight_bytes))
         else:
-            padded = padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac)
+            area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
+            padded = padded_flops(area, k, processors, flop_per_mac)
             plain = matmul_flops(m, n, k, batch, flop_per_mac)
             products.append((padded, plain, moved, own, weight_bytes))
     return Settled(
@@ -293,7 +298,7 @@ def _varies(machine: Machine) -> bool:
 
 def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     """Return what one layer takes of the rows of a group, the part that arithmetic sets, and either alone."""
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
     time: Any = memory_time(group.streamed, bandwidth)
     bound: Any = 0.0
     total: Any = 0.0

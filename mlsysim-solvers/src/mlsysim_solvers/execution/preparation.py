@@ -75,10 +75,10 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
-        "tiles": _tiles(device, stack, precision, columns, shape),
+        "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
         "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
     }  # fmt: skip
-    return columns
+    return columns | _window_tiles(device, precision, columns) if isinstance(shape, NetworkShape) else columns
 
 
 def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:
@@ -201,20 +201,16 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     return columns
 
 
-def _tiles(
-    device: Device, stack: Stack, precision: str, columns: Mapping[str, Any], shape: Any
-) -> tuple[tuple[float, float, float], ...]:
-    """Return the tiles of a library; those of convolutions, which gather windows, as fast as the cache delivers."""
-    menu = [(float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles]
+def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tiles of convolutions that gather windows: as fast as the last-level cache delivers their operands."""
     processors, clock, peak = device.compute.processors, device.compute.clock, device.peak_of(precision)
-    if not isinstance(shape, NetworkShape) or processors is None or clock is None or peak.engine != "matrix":
-        return tuple(menu)
+    if processors is None or clock is None or peak.engine != "matrix":
+        return {}
     work = work_per_clock(columns["peak"], clock) / processors
-    width = columns["operand_width"]
-    return tuple(
-        (m, n, min(rate, delivered_rate(m, n, width, work, constants.TILE_DELIVERY, constants.FLOP_PER_MAC)))
-        for m, n, rate in menu
-    )
+    width, delivery, flop_per_mac = columns["operand_width"], constants.TILE_DELIVERY, constants.FLOP_PER_MAC
+    return {"window_tiles": tuple(
+        (m, n, min(rate, delivered_rate(m, n, width, work, delivery, flop_per_mac))) for m, n, rate in columns["tiles"]
+    )}  # fmt: skip
 
 
 def _width(name: str, where: str) -> float:

@@ -108,7 +108,8 @@ class NetworkShape(NamedTuple):
 
 def _matrix_row(op: Op) -> NetworkRow:
     depth = op.in_channels // op.groups * op.kernel[0] * op.kernel[1]
-    kind = "gemm" if op.kind == "dense" else op.kind
+    # One pixel at a time, a convolution is a plain product: it gathers no windows.
+    kind = "gemm" if op.kind == "dense" or (op.kind == "conv" and op.kernel == (1, 1)) else op.kind
     if op.kind == "attention":
         pairs = op.groups * op.in_height * op.in_width * op.out_height * op.out_width
         return NetworkRow(
