@@ -82,10 +82,7 @@ def ceiling_columns(
         "peak": dense,
         "achieved": achieved,
         "bandwidth": device.memory.bandwidth,
-        # What was fitted on other devices may not lift this one above its peak.
-        "compute_ceiling": settings.get("compute_ceiling") or minimum(
-            _calibrated(found, stack, "compute"), 1.0 / achieved
-        ),
+        "compute_ceiling": settings.get("compute_ceiling") or _compute_ceiling(found, stack, achieved),
         "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),
         "overhead": settings.get("kernel_overhead") or _calibrated(found, stack, "overhead"),
         "reserve": _calibrated(found, stack, "reserve"),
@@ -148,6 +145,12 @@ def _attention_format(device: Device, precision: str) -> str:
 def _calibrated(found: Calibration | None, stack: Stack, name: str) -> Any:
     value = getattr(found, name, None)
     return getattr(stack.ceilings, name) if value is None else value
+
+
+def _compute_ceiling(found: Calibration | None, stack: Stack, achieved: Any) -> Any:
+    """Return the stack's share of the achieved rate: what was fitted on other devices lifts none above its peak."""
+    fitted = getattr(found, "compute", None)
+    return stack.ceilings.compute if fitted is None else minimum(fitted, 1.0 / achieved)
 
 
 def _check_roof(value: Any, name: str, stack: Stack) -> None:

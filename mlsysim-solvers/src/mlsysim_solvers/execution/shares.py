@@ -8,9 +8,11 @@ from mlsysim.errors import ConfigError, SolverError
 from mlsysim.numeric import minimum
 from mlsysim.records.device import Device, Peak
 from mlsysim.records.precision import bytes_per_element
+from mlsysim.units import parse_unit
 
 from ..formulas.constants import (
     BUSY_SHARE,
+    DYNAMIC_SHARE,
     FLOP_PER_MAC,
     HALF_WIDTH,
     ISSUE_LANES,
@@ -18,7 +20,6 @@ from ..formulas.constants import (
     MATRIX_SHARE,
     NARROW_ENERGY,
     POWER_DENSITY,
-    STATIC_SHARE,
     VECTOR_ENERGY,
     VECTOR_SHARE,
 )
@@ -26,6 +27,8 @@ from ..formulas.power import clocked_share, operation_density, sustained_clock, 
 from ..formulas.roofline import achieved_share
 
 __all__ = ["clock_left", "limited_share", "narrow_share", "product_share"]
+
+_GHZ = parse_unit("GHz").factor
 
 
 def product_share(device: Device, precision: str) -> tuple[Any, str]:
@@ -96,7 +99,7 @@ def limited_share(device: Device, precision: str, power: float | None = None) ->
     if sustained is None or sustained >= device.compute.clock:
         return busy, "as on devices of this kind that were measured"
     limit = power if power is not None or device.power is None else device.power.tdp
-    why = f"at the {sustained / 1e9:.2f} GHz that {limit:g} W sustain"
+    why = f"at the {sustained / _GHZ:.2f} GHz that {limit:g} W sustain"
     return clocked_share(busy, sustained, device.compute.clock), why
 
 
@@ -129,7 +132,7 @@ def _sustained(device: Device, density: Any, rate: Any, busy: Any, power: float 
         limit = device.power.tdp
     if clock is None or limit is None:
         return None
-    return sustained_clock(limit, STATIC_SHARE, density, work_per_clock(rate, clock), busy)
+    return sustained_clock(limit, DYNAMIC_SHARE, density, work_per_clock(rate, clock), busy)
 
 
 def clock_left(device: Device, precision: str, power: float) -> Any:

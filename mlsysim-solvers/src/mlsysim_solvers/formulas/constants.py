@@ -18,6 +18,7 @@ __all__ = [
     "CACHE_PER_CLOCK",
     "COMPUTE_LOG_SD",
     "DEVICE_LOG_SD",
+    "DYNAMIC_SHARE",
     "EULER",
     "FLOP_PER_MAC",
     "FULL_WIDTH",
@@ -50,7 +51,6 @@ __all__ = [
     "SPLIT_PENALTY",
     "STACK_SETS",
     "STANDARD_GRAVITY",
-    "STATIC_SHARE",
     "TILE_DELIVERY",
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
@@ -152,8 +152,9 @@ and process. Estimates, range a factor of 1.3 either way, from the highest publi
 that their power limits: T4 3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 at 400 W and 0.79 at 300 W (7 nm), H100
 0.46 and L4 0.43 (4 nm), each in 1e-21."""
 
-STATIC_SHARE = 0.15
-"""Share of the sustained power that does not follow the clock: leakage, memory, fans. Estimate, range 0.08 to 0.25."""
+DYNAMIC_SHARE = 0.85
+"""Share of the sustained power that follows the clock: all but leakage, memory and fans. Estimate, range 0.75 to
+0.92."""
 
 NARROW_ENERGY = 0.65
 """Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an

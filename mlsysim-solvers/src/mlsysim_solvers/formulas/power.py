@@ -56,16 +56,16 @@ def operation_density(density: Any, width: Any, half: Any, narrow: Any) -> Any:
     return density * (1.0 + 2.0 * (1.0 - narrow) * (width / half - 1.0))
 
 
-@formula("1/s", power="W", static="1", density="J s/FLOP", per_clock="FLOP", busy="1")
-def sustained_clock(power: Any, static: Any, density: Any, per_clock: Any, busy: Any) -> Any:
+@formula("1/s", power="W", dynamic="1", density="J s/FLOP", per_clock="FLOP", busy="1")
+def sustained_clock(power: Any, dynamic: Any, density: Any, per_clock: Any, busy: Any) -> Any:
     """Return the clock at which busy units draw what a power limit leaves them.
 
     Parameters
     ----------
     power : float, W
         Sustained maximum of the device.
-    static : float, ratio
-        Share of it that does not follow the clock: leakage, memory, fans.
+    dynamic : float, ratio
+        Share of it that follows the clock: all but leakage, memory and fans.
     density : float, J s/FLOP
         Dynamic power over work per clock and the square of the clock.
     per_clock : float, FLOP
@@ -79,7 +79,7 @@ def sustained_clock(power: Any, static: Any, density: Any, per_clock: Any, busy:
 
     Notes
     -----
-    f = sqrt((1 - s) W / (kappa N u)).
+    f = sqrt(d W / (kappa N u)).
 
     Dynamic power is capacitance times voltage squared times clock. Voltage hardly falls at low clocks and nearly
     follows the clock at high ones, so power grows between linearly and as the cube of the clock; the square is taken.
@@ -89,7 +89,7 @@ def sustained_clock(power: Any, static: Any, density: Any, per_clock: Any, busy:
     University of Cambridge, Computer Laboratory, System on Chip Design and Modelling, lecture slides on frequency and
     voltage scaling: the curve of frequency over voltage is roughly linear, and power then has cubic dependence.
     """
-    return sqrt((1.0 - static) * power / (density * per_clock * busy))
+    return sqrt(dynamic * power / (density * per_clock * busy))
 
 
 @formula("1", busy="1", sustained="1/s", clock="1/s")
