@@ -163,6 +163,7 @@ def _pass_table(c: Columns, batch: Any) -> Table:
         table = lower_network(
             shape, formats, batch if is_once(passes) else batch * passes, fused=features.fused_elementwise,
             fused_attention=features.fused_attention, gathers=features.gathers_windows, winograd=c["winograd"],
+            transposes=c["transposes"],
         )  # fmt: skip
     else:
         sequence = axis(c, "sequence")
@@ -222,6 +223,7 @@ def _forward_tables(c: Columns, batch: Any, sequence: Any) -> tuple[Table, Table
         return [], lower_network(
             shape, formats, batch, fused=features.fused_elementwise, training=True,
             fused_attention=features.fused_attention, gathers=features.gathers_windows, winograd=c["winograd"],
+            transposes=c["transposes"],
         )  # fmt: skip
     rows = batch * sequence
     outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)

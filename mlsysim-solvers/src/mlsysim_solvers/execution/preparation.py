@@ -64,7 +64,9 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _memory(device, stack)
     columns |= _workload(workload, shape)
-    columns["winograd"] = stack.features.winograd and device.peak_of(precision).engine == "vector"
+    engine, features = device.peak_of(precision).engine, stack.features
+    columns["winograd"] = features.winograd and engine == "vector"
+    columns["transposes"] = precision in features.channels_first and engine == "matrix"
     if stack.features.activations:
         columns["activation_width"] = bytes_per_element(stack.features.activations)
     if stack.pass_tokens is not None:

@@ -84,6 +84,8 @@ class NetworkShape(NamedTuple):
     windows, windowed : float
         Elements read and written to gather the windows of all convolutions that see more than one pixel at a
         time, and the number of these.
+    convolved, convolutions : float
+        Inputs and outputs of all dense convolutions, and their number.
     """
 
     parameters: Any
@@ -104,6 +106,8 @@ class NetworkShape(NamedTuple):
     pooled: Any
     windows: Any
     windowed: Any
+    convolved: Any = 0.0
+    convolutions: Any = 0.0
 
 
 def _matrix_row(op: Op) -> NetworkRow:
@@ -165,7 +169,8 @@ def network_shape(network: Network) -> NetworkShape:
     attending = [op for op in ops if op.kind == "attention"]
     tables = [op for op in ops if op.kind == "lookup"]
     moving = [op for op in ops if op.kind in ("pool", "add", "scale", "norm", "move")]
-    sliding = [op for op in ops if op.kind == "conv" and op.kernel != (1, 1)]
+    convolutions = [op for op in ops if op.kind == "conv"]
+    sliding = [op for op in convolutions if op.kernel != (1, 1)]
     merged: dict[NetworkRow, float] = {}
     for op in [*weighted, *attending]:
         row = _matrix_row(op)
@@ -191,12 +196,14 @@ def network_shape(network: Network) -> NetworkShape:
         pooled=number(sum(op.outputs for op in tables)),
         windows=number(sum(op.inputs + _windows(op) for op in sliding)),
         windowed=number(len(sliding)),
+        convolved=number(sum(op.inputs + op.outputs for op in convolutions)),
+        convolutions=number(len(convolutions)),
     )
 
 
 def lower_network(
     shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False,
-    fused_attention: bool = True, gathers: bool = False, winograd: bool = False,
+    fused_attention: bool = True, gathers: bool = False, winograd: bool = False, transposes: bool = False,
 ) -> Table:  # fmt: skip
     """Return one pass over a batch.
 
@@ -219,6 +226,8 @@ def lower_network(
         written, and the product reads the matrix.
     winograd : bool
         Whether convolutions multiply by Winograd's minimal filtering where it applies.
+    transposes : bool
+        Whether the inputs of convolutions are transposed before them, and their outputs after them.
 
     Returns
     -------
@@ -244,6 +253,9 @@ def lower_network(
         table.append(
             stream("windows of convolutions", ONCE, conv_bytes(batch, shape.windows, activation), shape.windowed)
         )
+    if transposes:
+        traffic = conv_bytes(batch, 2.0 * shape.convolved, activation)
+        table.append(stream("transposes of convolutions", ONCE, traffic, 2.0 * shape.convolutions))
     if shape.gathers:
         read, written = (
             lookup_bytes(batch, shape.gathered, formats.weight, 0.0),
