@@ -67,6 +67,7 @@ SETTINGS: dict[str, tuple[str, str, float]] = {
         "1 times a sequence that is longer than the model's context; it never counts as fitting",
         0.0,
     ),
+    "power_limit": ("W", "power limit of the device below its rating; 0 keeps the rating", 0.0),
     "dropout": ("1", "1 when training keeps dropout masks, else 0", 0.0),
 }
 """Unit, help and default of each setting."""

@@ -39,7 +39,7 @@ from .formulas.serving import busy_share, output_rate, request_latency, sample_r
 from .formulas.training import run_time, training_token_rate
 from .lowering.attention import SCORE_ROWS
 from .lowering.network import NetworkShape, lower_network
-from .lowering.operators import Table
+from .lowering.operators import Table, resident
 from .lowering.parallel import Division, dropouts
 from .lowering.serving import first_pass, next_token
 from .lowering.training import backward, loss, optimizer_step, recomputed
@@ -160,16 +160,18 @@ def _pass_table(c: Columns, batch: Any) -> Table:
     if isinstance(shape, NetworkShape):
         # Guided denoising sees each sample twice, with and without its condition.
         passes, features = c.get("passes", 1.0), c["features"]
-        return lower_network(
+        table = lower_network(
             shape, formats, batch if is_once(passes) else batch * passes, fused=features.fused_elementwise,
-            fused_attention=features.fused_attention, cache=c.get("cache", 0.0), reread_ratio=c["reread_ratio"],
-            gathers=features.gathers_windows,
+            fused_attention=features.fused_attention, gathers=features.gathers_windows, winograd=c["winograd"],
+            transposes=c["transposes"],
         )  # fmt: skip
-    sequence = axis(c, "sequence")
-    rows = batch * sequence
-    table = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
-    table += embedding(shape, formats, batch, rows)
-    return table + decoder_tail(shape, formats, batch, batch if shape.causal else rows)
+    else:
+        sequence = axis(c, "sequence")
+        rows = batch * sequence
+        table = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
+        table += embedding(shape, formats, batch, rows)
+        table += decoder_tail(shape, formats, batch, batch if shape.causal else rows)
+    return resident(table, c["cache"], c["reread_ratio"]) if "cache" in c else table
 
 
 def _inference(c: Columns) -> dict[str, Any]:
@@ -220,7 +222,8 @@ def _forward_tables(c: Columns, batch: Any, sequence: Any) -> tuple[Table, Table
     if isinstance(shape, NetworkShape):
         return [], lower_network(
             shape, formats, batch, fused=features.fused_elementwise, training=True,
-            fused_attention=features.fused_attention, gathers=features.gathers_windows,
+            fused_attention=features.fused_attention, gathers=features.gathers_windows, winograd=c["winograd"],
+            transposes=c["transposes"],
         )  # fmt: skip
     rows = batch * sequence
     outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)

@@ -50,6 +50,12 @@ class Features:
         exponential, sum and quotient.
     gathers_windows : bool
         Convolutions copy the windows of their input into a matrix before they multiply (im2col).
+    winograd : bool
+        Convolutions in 32 bits on vector units use Winograd's minimal filtering where the kernel is 3 x 3 and moves by
+        one pixel.
+    channels_first : tuple of str
+        Number formats in which images keep their channels first: convolutions on matrix units, which work with channels
+        last, transpose what they read and what they write.
     activations : str
         Number format of what is kept between operators; empty follows the arithmetic.
     overlap_tensor, overlap_data, overlap_pipeline, overlap_context, overlap_expert : bool
@@ -116,6 +122,8 @@ class Features:
     expands_weights: bool = False
     staged_softmax: bool = False
     gathers_windows: bool = False
+    winograd: bool = False
+    channels_first: tuple[str, ...] = ()
     decoded_first: bool = False
     layer_split: bool = False
     activations: str = ""

@@ -21,7 +21,7 @@ from ..formulas.roofline import (
 from ..formulas.training import run_steps
 from ..formulas.uncertainty import time_log_sd
 from .engine import Machine, Totals
-from .quantisation import TileMenu, tile_menu
+from .quantisation import TileMenu, Tiles, tile_menu
 
 __all__ = ["axis", "common_answers", "decoding", "log_sd", "machine_of", "steps_of_run"]
 
@@ -65,7 +65,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
     bandwidth = axis(columns, "bandwidth")
     rate = effective_rate(peak, columns["achieved"], ceiling)
     processors = axis(columns, "processors")
-    tiles = columns["tiles"]
+    windows = columns.get("window_tiles")
     vector = columns.get("vector_peak")
     wide, share = columns.get("attention_peak", peak), columns.get("attention_achieved", columns["achieved"])
     return Machine(
@@ -75,12 +75,17 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         effective_bandwidth(bandwidth, columns["memory_ceiling"]),
         axis(columns, "overhead"),
         processors,
-        tile_menu(tiles, processors).start() if type(processors) is float else TileMenu(tiles, processors),
+        _menu(processors, columns["tiles"]),
         columns["flop_per_mac"],
         _slowness(columns, bandwidth),
         columns.get("special_rate"),
         columns["features"].asynchronous,
+        None if windows is None else _menu(processors, windows),
     )
+
+
+def _menu(processors: Any, tiles: Tiles) -> TileMenu:
+    return tile_menu(tiles, processors).start() if type(processors) is float else TileMenu(tiles, processors)
 
 
 def decoding(columns: Mapping[str, Any], machine: Machine) -> Machine:

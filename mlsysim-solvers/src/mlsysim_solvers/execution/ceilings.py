@@ -18,20 +18,22 @@ from ..formulas.constants import (
     HALF_WIDTH,
     INTERVAL_QUANTILE,
     KV_REREAD_RATIO,
-    MATRIX_SHARE,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
     SHARE_LOG_SD,
     SPECIAL_PER_CLOCK,
     STACK_SETS,
-    VECTOR_SHARE,
     WITHIN_STACK_LOG_SD,
 )
-from ..formulas.roofline import achieved_share, issue_rate, special_rate
+from ..formulas.roofline import issue_rate, special_rate
 from ..formulas.uncertainty import between_stack_variance, log_sd_of_range
+from .shares import clock_left, narrow_share, product_share
 
 __all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "spread_columns"]
+
+_CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
+"""Columns that follow the clock."""
 
 
 def ceiling_columns(
@@ -75,11 +77,12 @@ def ceiling_columns(
     found = stack.calibration_for(key, precision)
     narrow = stack.features.narrow_sums and peak.narrow is not None
     dense = peak.narrow if narrow else peak.dense
+    achieved = narrow_share(device, precision) if narrow else product_share(device, precision)[0]
     columns = {
         "peak": dense,
-        "achieved": MATRIX_SHARE if narrow else _achieved(device, precision)[0],
+        "achieved": achieved,
         "bandwidth": device.memory.bandwidth,
-        "compute_ceiling": settings.get("compute_ceiling") or _calibrated(found, stack, "compute"),
+        "compute_ceiling": settings.get("compute_ceiling") or _compute_ceiling(found, stack, achieved),
         "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),
         "overhead": settings.get("kernel_overhead") or _calibrated(found, stack, "overhead"),
         "reserve": _calibrated(found, stack, "reserve"),
@@ -99,7 +102,10 @@ def ceiling_columns(
     wide = _attention_format(device, precision)
     if wide != precision:
         columns["attention_peak"] = device.peak_of(wide).dense
-        columns["attention_achieved"] = _achieved(device, wide)[0]
+        columns["attention_achieved"] = product_share(device, wide)[0]
+    if settings.get("power_limit"):
+        left = clock_left(device, precision, settings["power_limit"])
+        columns |= {name: columns[name] * left for name in _CLOCKED if name in columns}
     return columns
 
 
@@ -136,45 +142,15 @@ def _attention_format(device: Device, precision: str) -> str:
     return precision
 
 
-def _achieved(device: Device, precision: str) -> tuple[Any, str]:
-    """Return the share of the peak that matrix products reach on the device, and how it is known.
-
-    Formats that run on one engine at one rate reach the same share. A device on which nobody measured
-    takes the prior of its kind of engine; what keeps another format of it below that, like its power,
-    keeps this one. Units whose rate is halved for wide sums are fed for the whole
-    rate: they reach the same rate as at narrow sums, up to the halved peak.
-    """
-    peak = device.peak_of(precision)
-    if peak.achieved is not None:
-        return achieved_share(peak.achieved, peak.dense), ""
-    least: Any = None
-    for name, other in device.compute.peak.items():
-        if other.engine != peak.engine or other.achieved is None or other.dense is None:
-            continue
-        share = achieved_share(other.achieved, other.dense)
-        if other.dense == peak.dense:
-            return share, f"{precision} products reach the share measured in {name}"
-        least = share if least is None else minimum(least, share)
-    if peak.engine == "scalar":
-        return 1.0, ""
-    share = VECTOR_SHARE if peak.engine == "vector" else MATRIX_SHARE
-    halved = [
-        other.narrow for other in device.compute.peak.values()
-        if other.engine == peak.engine and other.dense == peak.dense and other.narrow is not None
-    ]  # fmt: skip
-    if halved and peak.dense is not None:
-        share = minimum(1.0, share * (halved[0] / peak.dense))
-    if least is not None:
-        share = minimum(least, share)
-    return (
-        share,
-        f"products in {precision} reach {share:.0%} of the peak, as on devices of this kind that were measured",
-    )
-
-
 def _calibrated(found: Calibration | None, stack: Stack, name: str) -> Any:
     value = getattr(found, name, None)
     return getattr(stack.ceilings, name) if value is None else value
+
+
+def _compute_ceiling(found: Calibration | None, stack: Stack, achieved: Any) -> Any:
+    """Return the stack's share of the achieved rate: what was fitted on other devices lifts none above its peak."""
+    fitted = getattr(found, "compute", None)
+    return stack.ceilings.compute if fitted is None else minimum(fitted, 1.0 / achieved)
 
 
 def _check_roof(value: Any, name: str, stack: Stack) -> None:
@@ -211,7 +187,7 @@ def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settin
         for name in ("compute_ceiling", "memory_ceiling", "kernel_overhead")
         if settings.get(name)
     ]
-    achieved = _achieved(device, precision)[1]
+    achieved = product_share(device, precision)[1]
     if achieved:
         notes.append(achieved)
     if stack.calibration_for(key, precision) is None:
@@ -286,7 +262,7 @@ def spread_columns(
         scatter = float(found.sigma) * float(found.sigma)
     else:
         scatter = between_stack_variance(BETWEEN_STACK_LOG_SD, WITHIN_STACK_LOG_SD, STACK_SETS)
-    if _achieved(device, precision)[1] and not own:
+    if product_share(device, precision)[1] and not own:
         peak += SHARE_LOG_SD * SHARE_LOG_SD
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter)
     return {**dict(zip(names, values, strict=True)), "var_reserve": reserve}

@@ -47,6 +47,8 @@ class Machine(NamedTuple):
         Exponentials per time; None where nobody knows the units.
     asynchronous : bool
         Whether the host's time per kernel overlaps with the device's, so that the longer of both counts.
+    windows : TileMenu, or None
+        Tiles of convolutions that gather windows; None takes those of products.
     """
 
     matrix_rate: Any
@@ -60,6 +62,7 @@ class Machine(NamedTuple):
     weight_slowness: Any = None
     special_rate: Any = None
     asynchronous: bool = False
+    windows: TileMenu | None = None
 
 
 class Totals(NamedTuple):
@@ -191,6 +194,7 @@ _COUNT = itemgetter(Operator._fields.index("count"))
 
 def _settled(rows: Table, machine: Machine) -> Settled:
     area_of, processors, flop_per_mac = machine.menu.area, machine.processors, machine.flop_per_mac
+    windowed = area_of if machine.windows is None else machine.windows.area
     products: list[Product] = []
     beside: list[Product] = []
     scores: list[Scores] = []
@@ -209,7 +213,8 @@ def _settled(rows: Table, machine: Machine) -> Settled:
         if kind == "depthwise":
             beside.append((work, work, own + weight_bytes, own, weight_bytes))
         else:
-            padded = padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac)
+            area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
+            padded = padded_flops(area, k, processors, flop_per_mac)
             products.append((padded, work, own + weight_bytes, own, weight_bytes))
     others = others + streamed
     return Settled(
@@ -287,7 +292,7 @@ def timed(table: Settlement, machine: Machine) -> Totals:
 
 def _is_plain(machine: Machine) -> bool:
     """Tell whether all that a device does to a time are floats."""
-    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _, _ = machine
     if not type(matrix_rate) is type(attention) is type(vector) is type(bandwidth) is type(processors) is float:
         return False
     return type(slowness) in _FLOAT and type(special_rate) in _FLOAT
@@ -306,7 +311,7 @@ def _varies(machine: Machine) -> bool:
 
 def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     """Return what one layer takes of the rows of a group, the part that arithmetic sets, and either alone."""
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
     time: Any = memory_time(group.streamed, bandwidth)
     bound: Any = 0.0
     total: Any = 0.0
@@ -340,7 +345,7 @@ def _timed_plain(group: Settled, machine: Machine) -> tuple[float, float, float,
 
     A solve of one case spends a fifth of its time here.
     """
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
     _, _, _, products, besides, scores, streamed, others, weights, _, _ = group
     slower = 1.0 if slowness is None else slowness
     time, bound, total = streamed / bandwidth, 0.0, 0.0

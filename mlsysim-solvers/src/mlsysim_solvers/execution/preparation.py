@@ -13,6 +13,8 @@ from mlsysim.records.scenario import Inference, Scenario, Serving, Training, Wor
 from mlsysim.records.stack import Stack
 
 from ..formulas import constants
+from ..formulas.gemm import delivered_rate
+from ..formulas.power import work_per_clock
 from ..lowering.network import NetworkShape, network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
@@ -62,6 +64,9 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _memory(device, stack)
     columns |= _workload(workload, shape)
+    engine, features = device.peak_of(precision).engine, stack.features
+    columns["winograd"] = features.winograd and engine == "vector"
+    columns["transposes"] = precision in features.channels_first and engine == "matrix"
     if stack.features.activations:
         columns["activation_width"] = bytes_per_element(stack.features.activations)
     if stack.pass_tokens is not None:
@@ -75,7 +80,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
         "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
     }  # fmt: skip
-    return columns
+    return columns | _window_tiles(device, precision, columns) if isinstance(shape, NetworkShape) else columns
 
 
 def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:
@@ -196,6 +201,18 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
         eight_bit = workload.optimizer == "adam8bit"
         columns["state_width"] = constants.ADAM_8BIT_STATE if eight_bit else max(master, stored)
     return columns
+
+
+def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tiles of convolutions that gather windows: as fast as the last-level cache delivers their operands."""
+    processors, clock, peak = device.compute.processors, device.compute.clock, device.peak_of(precision)
+    if processors is None or clock is None or peak.engine != "matrix":
+        return {}
+    work = work_per_clock(columns["peak"], clock) / processors
+    width, delivery, flop_per_mac = columns["operand_width"], constants.TILE_DELIVERY, constants.FLOP_PER_MAC
+    return {"window_tiles": tuple(
+        (m, n, min(rate, delivered_rate(m, n, width, work, delivery, flop_per_mac))) for m, n, rate in columns["tiles"]
+    )}  # fmt: skip
 
 
 def _width(name: str, where: str) -> float:

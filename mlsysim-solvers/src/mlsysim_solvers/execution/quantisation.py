@@ -17,9 +17,11 @@ from mlsysim.numeric import is_array, minimum, where
 from ..formulas.constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
 from ..formulas.gemm import output_tiles, tile_area
 
-__all__ = ["TileMenu", "menu_area", "tile_menu"]
+__all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu"]
 
 Tiles = tuple[tuple[float, float, float], ...]
+"""Rows, columns and relative rate of the tiles of a library."""
+
 _LIMIT = 8192
 """Most rows of a table of areas; it bounds memory and changes no answer."""
 _MEMORY = 65536

@@ -14,9 +14,11 @@ __all__ = [
     "ATTENTION_BLOCK",
     "ATTENTION_CEILING",
     "BETWEEN_STACK_LOG_SD",
+    "BUSY_SHARE",
     "CACHE_PER_CLOCK",
     "COMPUTE_LOG_SD",
     "DEVICE_LOG_SD",
+    "DYNAMIC_SHARE",
     "EULER",
     "FLOP_PER_MAC",
     "FULL_WIDTH",
@@ -26,13 +28,17 @@ __all__ = [
     "HALF_WIDTH",
     "INTERVAL_QUANTILE",
     "INTERVAL_SHARE",
+    "ISSUE_LANES",
+    "ISSUE_SHARE",
     "KV_REREAD_RATIO",
     "LOG_4_PI",
     "MASK_WIDTH",
     "MATRIX_SHARE",
     "MEMORY_LOG_SD",
+    "NARROW_ENERGY",
     "OPTIMIZER_STATES",
     "OVERHEAD_LOG_SD",
+    "POWER_DENSITY",
     "PREFILL_TOKENS",
     "RESERVE_LOG_SD",
     "ROW_WEIGHT",
@@ -45,7 +51,10 @@ __all__ = [
     "SPLIT_PENALTY",
     "STACK_SETS",
     "STANDARD_GRAVITY",
+    "TILE_DELIVERY",
+    "VECTOR_ENERGY",
     "VECTOR_SHARE",
+    "WINOGRAD_TILE",
     "WITHIN_STACK_LOG_SD",
 ]
 
@@ -115,8 +124,57 @@ MATRIX_SHARE = 0.74
 device. Median of 20 best shapes on 12 accelerators (stas00/ml-engineering, Maximum Achievable Matmul FLOPS),
 0.51 to 0.97."""
 
-VECTOR_SHARE = 0.85
-"""The same for vector units. Estimate, range 0.6 to 0.97."""
+BUSY_SHARE = 0.90
+"""The same at the clock of the peak, for chips whose power density is known: what a power limit takes counts apart.
+Estimate, range 0.85 to 0.97: 0.87 on an A100 at 400 W, 0.91 on an RTX 4090, 0.97 on a Gaudi 2."""
+
+VECTOR_SHARE = 0.92
+"""The same for vector units whose instructions occupy their scheduler every other clock, so that loads are issued in
+between. Estimate, range 0.83 to 0.97, from published square products in 32 bits on two chips at full clock."""
+
+ISSUE_LANES = 96.0
+"""32-bit multiply-accumulates per processor and clock from which on every clock of its four schedulers issues one."""
+
+ISSUE_SHARE = 0.70
+"""The same for vector units that need every issue slot: loads, addresses and barriers take slots from arithmetic.
+Of the 128 per clock of such a processor half run on a path that it shares with integers (NVIDIA, GA102 whitepaper,
+quoted in github.com/azhirnov/cpu-gpu-arch, gpu/NVidia-Ampere.md).
+Estimate, range 0.55 to 0.84, from published square products in 32 bits on five chips."""
+
+POWER_DENSITY = {
+    ("NVIDIA", "12 nm"): 3.0e-21,
+    ("NVIDIA", "8 nm"): 2.6e-21,
+    ("NVIDIA", "7 nm"): 0.85e-21,
+    ("NVIDIA", "4 nm"): 0.45e-21,
+}
+"""Dynamic power of matrix units on 16-bit operands over work per clock and the square of the clock, J s/FLOP, by maker
+and process. Estimates, range a factor of 1.3 either way, from the highest published rates of matrix products on devices
+that their power limits: T4 3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 at 400 W and 0.79 at 300 W (7 nm), H100
+0.46 and L4 0.43 (4 nm), each in 1e-21."""
+
+DYNAMIC_SHARE = 0.85
+"""Share of the sustained power that follows the clock: all but leakage, memory and fans. Estimate, range 0.75 to
+0.92."""
+
+NARROW_ENERGY = 0.65
+"""Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an
+H100 at 700 W in either format."""
+
+TILE_DELIVERY = 32.0
+"""Bytes that a processor takes from the last-level cache per clock for tiles of convolutions, whose windows each tile
+gathers for itself. Estimate, range 24 to 40: a comparison of three chips (table 3 of
+doi:10.1016/j.ultsonch.2023.106546) gives a V100 3133 GB/s for 84 processors at 1530 MHz, an A100 7219 for 128 at 1410,
+an H100 8986 for 144 at 1755, which is 24, 40 and 36 bytes. Chosen after the error of convolutions on one of them was
+seen. Where products share what they load between neighbours, the rate measured on the device already contains it."""
+
+VECTOR_ENERGY = 2.3
+"""Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5
+to 3.8, from 32-bit products on a T4 (3.7), an A10 (1.9) and an RTX 3090 (at most 1.5)."""
+
+WINOGRAD_TILE = 2.0
+"""Side of the output tile of Winograd convolutions with 3 x 3 kernels: 2 takes 2.25 times fewer multiplications, 4
+takes four times fewer (Lavin and Gray 2015, arXiv:1509.09308, abstract: up to 4). Estimate: the smaller one, whose
+transforms cost least; range 2 to 4."""
 
 SHARE_LOG_SD = 0.18
 """Spread of those shares between devices, natural-log units. Nine of ten of 29 shares in the registry lie inside."""

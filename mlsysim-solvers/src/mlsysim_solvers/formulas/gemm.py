@@ -8,6 +8,7 @@ from mlsysim.formula import formula
 from mlsysim.numeric import ceil
 
 __all__ = [
+    "delivered_rate",
     "matmul_activation_bytes",
     "matmul_flops",
     "matmul_weight_bytes",
@@ -157,6 +158,42 @@ def tile_area(
     NVIDIA, Matrix Multiplication Background User's Guide: tile and wave quantisation.
     """
     return ceil(tiles * split / processors) * (tile_m * tile_n / (split * rate * (1.0 - penalty)))
+
+
+@formula("1", tile_m="1", tile_n="1", width="B", work="FLOP", delivery="B", flop_per_mac="FLOP")
+def delivered_rate(tile_m: Any, tile_n: Any, width: Any, work: Any, delivery: Any, flop_per_mac: Any) -> Any:
+    """Return the rate of a tile whose operands come from the last-level cache, over that of its units.
+
+    Parameters
+    ----------
+    tile_m, tile_n : float, count
+        Rows and columns of a tile.
+    width : float, B
+        Bytes per element of the operands.
+    work : float, FLOP
+        What the units of a processor do in one clock.
+    delivery : float, B
+        What the cache delivers to it in one clock.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+
+    Returns
+    -------
+    float, ratio
+        Above 1 where the cache delivers more than the units take.
+
+    Notes
+    -----
+    2 t_m t_n b / ((t_m + t_n) w N)
+
+    Each step of the inner dimension needs a row and a column of operands and does two operations per element of
+    the tile.
+
+    References
+    ----------
+    Williams, Waterman, Patterson 2009, Roofline, Communications of the ACM 52(4): intensity by level of memory.
+    """
+    return flop_per_mac * tile_m * tile_n * delivery / ((tile_m + tile_n) * width * work)
 
 
 @formula("FLOP", area="1", k="1", processors="1", flop_per_mac="FLOP")

@@ -8,9 +8,10 @@ from mlsysim.records.model import Network
 from mlsysim.shapes import Op, expand
 from mlsysim.tracing import named
 
+from ..formulas.constants import WINOGRAD_TILE
 from ..formulas.elementwise import lookup_bytes
 from ..formulas.gemm import matmul_flops, matmul_weight_bytes
-from ..formulas.vision import conv_bytes, conv_flops, conv_rows, missed_bytes
+from ..formulas.vision import conv_bytes, conv_flops, conv_rows, winograd_share
 from .operators import ONCE, Formats, Operator, Table, stream
 from .shape import number
 
@@ -36,6 +37,8 @@ class NetworkRow(NamedTuple):
         Multiply-accumulates per sample.
     elements : float, count
         Elements read and written per sample.
+    quick : float, ratio
+        Multiplications by Winograd's filtering over direct ones; 1 where it does not apply.
     """
 
     name: str
@@ -48,6 +51,7 @@ class NetworkRow(NamedTuple):
     groups: Any
     macs: Any
     elements: Any
+    quick: Any = 1.0
 
 
 class NetworkShape(NamedTuple):
@@ -80,6 +84,8 @@ class NetworkShape(NamedTuple):
     windows, windowed : float
         Elements read and written to gather the windows of all convolutions that see more than one pixel at a
         time, and the number of these.
+    convolved, convolutions : float
+        Inputs and outputs of all dense convolutions, and their number.
     """
 
     parameters: Any
@@ -100,11 +106,14 @@ class NetworkShape(NamedTuple):
     pooled: Any
     windows: Any
     windowed: Any
+    convolved: Any = 0.0
+    convolutions: Any = 0.0
 
 
 def _matrix_row(op: Op) -> NetworkRow:
     depth = op.in_channels // op.groups * op.kernel[0] * op.kernel[1]
-    kind = "gemm" if op.kind == "dense" else op.kind
+    # One pixel at a time, a convolution is a plain product: it gathers no windows.
+    kind = "gemm" if op.kind == "dense" or (op.kind == "conv" and op.kernel == (1, 1)) else op.kind
     if op.kind == "attention":
         pairs = op.groups * op.in_height * op.in_width * op.out_height * op.out_width
         return NetworkRow(
@@ -114,8 +123,16 @@ def _matrix_row(op: Op) -> NetworkRow:
     columns = op.out_channels // op.groups
     return NetworkRow(
         f"{op.kind} {depth}x{columns}", kind, 1.0, number(op.out_height), number(op.out_width), number(columns),
-        number(depth), number(op.groups), number(op.macs), number(op.inputs + op.outputs),
+        number(depth), number(op.groups), number(op.macs), number(op.inputs + op.outputs), _quick(op),
     )  # fmt: skip
+
+
+def _quick(op: Op) -> float:
+    """Return what Winograd's filtering leaves of a convolution's multiplications: of 3 x 3 kernels that move by one."""
+    slides = op.kernel == (3, 3) and (op.in_height, op.in_width) == (op.out_height, op.out_width)
+    if op.kind != "conv" or op.groups > 1 or not slides:
+        return 1.0
+    return float(winograd_share(WINOGRAD_TILE, number(op.kernel[0])))
 
 
 def _windows(op: Op) -> int:
@@ -152,7 +169,8 @@ def network_shape(network: Network) -> NetworkShape:
     attending = [op for op in ops if op.kind == "attention"]
     tables = [op for op in ops if op.kind == "lookup"]
     moving = [op for op in ops if op.kind in ("pool", "add", "scale", "norm", "move")]
-    sliding = [op for op in ops if op.kind == "conv" and op.kernel != (1, 1)]
+    convolutions = [op for op in ops if op.kind == "conv"]
+    sliding = [op for op in convolutions if op.kernel != (1, 1)]
     merged: dict[NetworkRow, float] = {}
     for op in [*weighted, *attending]:
         row = _matrix_row(op)
@@ -178,12 +196,14 @@ def network_shape(network: Network) -> NetworkShape:
         pooled=number(sum(op.outputs for op in tables)),
         windows=number(sum(op.inputs + _windows(op) for op in sliding)),
         windowed=number(len(sliding)),
+        convolved=number(sum(op.inputs + op.outputs for op in convolutions)),
+        convolutions=number(len(convolutions)),
     )
 
 
 def lower_network(
     shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False,
-    fused_attention: bool = True, cache: Any = 0.0, reread_ratio: Any = 1.0, gathers: bool = False,
+    fused_attention: bool = True, gathers: bool = False, winograd: bool = False, transposes: bool = False,
 ) -> Table:  # fmt: skip
     """Return one pass over a batch.
 
@@ -201,13 +221,13 @@ def lower_network(
         Whether norms take the statistics of the batch; otherwise those that are not folded scale and shift.
     fused_attention : bool
         Whether attention blocks never write their scores to memory.
-    cache : float, B
-        Last-level cache: what fits it is not read from memory again.
-    reread_ratio : float, ratio
-        Bandwidth of that cache over that of memory.
     gathers : bool
         Whether convolutions copy the windows of their input into a matrix first: the map is read and the matrix
         written, and the product reads the matrix.
+    winograd : bool
+        Whether convolutions multiply by Winograd's minimal filtering where it applies.
+    transposes : bool
+        Whether the inputs of convolutions are transposed before them, and their outputs after them.
 
     Returns
     -------
@@ -215,24 +235,28 @@ def lower_network(
     """
     table: Table = []
     _, _, activation, _, flop_per_mac = formats
-    for name, kind, count, height, width, n, k, groups, macs, elements in shape.rows:
+    for name, kind, count, height, width, n, k, groups, macs, elements, quick in shape.rows:
         flops = conv_flops(batch, macs, flop_per_mac)
         rows = conv_rows(batch, height, width)
         # A product of gathered windows reads their matrix, not the map.
         own = groups * (k + n) * height * width if gathers and kind == "conv" else elements
-        moved = missed_bytes(conv_bytes(batch, own, activation), cache, reread_ratio)
+        moved = conv_bytes(batch, own, activation)
         if kind == "attention":
             row = Operator(name, kind, count, rows, 1.0, 1.0, batch * groups, flops, 0.0, moved, work=flops)
             table.append(row)
             continue
         weights = matmul_weight_bytes(n, k, groups, formats.weight)
-        work = flops if kind == "depthwise" else matmul_flops(rows, n, k, groups, flop_per_mac)
-        table.append(Operator(name, kind, count, rows, n, k, groups, flops, weights, moved, 0.0, 1.0, work))
+        depth = k * quick if winograd else k
+        work = flops if kind == "depthwise" else matmul_flops(rows, n, depth, groups, flop_per_mac)
+        table.append(Operator(name, kind, count, rows, n, depth, groups, flops, weights, moved, 0.0, 1.0, work))
     table.append(_moving(shape, batch, activation, fused=fused, training=training, fused_attention=fused_attention))
     if gathers and shape.windowed:
         table.append(
             stream("windows of convolutions", ONCE, conv_bytes(batch, shape.windows, activation), shape.windowed)
         )
+    if transposes:
+        traffic = conv_bytes(batch, 2.0 * shape.convolved, activation)
+        table.append(stream("transposes of convolutions", ONCE, traffic, 2.0 * shape.convolutions))
     if shape.gathers:
         read, written = (
             lookup_bytes(batch, shape.gathered, formats.weight, 0.0),

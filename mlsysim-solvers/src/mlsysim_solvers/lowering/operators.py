@@ -6,8 +6,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight_bytes
+from ..formulas.vision import missed_bytes
 
-__all__ = ["MATRIX_KINDS", "ONCE", "STREAM_KINDS", "Formats", "Operator", "Table", "gemm", "operator_of", "stream"]
+__all__ = [
+    "MATRIX_KINDS", "ONCE", "STREAM_KINDS", "Formats", "Operator", "Table", "gemm", "operator_of", "resident", "stream",
+]  # fmt: skip
 
 ONCE = 1.0
 """Count of an operator outside the layers; one object, so that neighbours are added together."""
@@ -140,3 +143,31 @@ def stream(name: str, count: Any, traffic: Any, kernels: Any = 1.0, kind: str = 
     Operator
     """
     return operator_of((name, kind, count, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, traffic, 0.0, kernels, 0.0, 0.0))
+
+
+def resident(table: Table, cache: Any, ratio: Any) -> Table:
+    """Return a pass whose activations stay in the last-level cache between operators as far as they fit.
+
+    Parameters
+    ----------
+    table : list of Operator
+        The pass.
+    cache : float, B
+        Last-level cache.
+    ratio : float, ratio
+        Its bandwidth over that of memory.
+
+    Returns
+    -------
+    list of Operator
+        Weights, look-ups and keys and values that are kept are read from memory as before.
+    """
+    result: Table = []
+    for row in table:
+        if row.kind == "lookup":
+            result.append(row)
+            continue
+        # Kernels follow one another: each finds what the one before it left.
+        each = row.activation_bytes / row.kernels
+        result.append(row._replace(activation_bytes=row.kernels * missed_bytes(each, cache, ratio)))
+    return result

@@ -20,7 +20,23 @@ Columns = dict[str, Any]
 
 
 def _without_tiles(columns: Columns) -> Columns:
-    return {**columns, "tiles": ()}
+    return {**columns, "tiles": (), "window_tiles": None}
+
+
+def _without_delivery(columns: Columns) -> Columns:
+    return {**columns, "window_tiles": None}
+
+
+def _without_cache(columns: Columns) -> Columns:
+    return {name: value for name, value in columns.items() if name != "cache"}
+
+
+def _without_winograd(columns: Columns) -> Columns:
+    return {**columns, "winograd": False} if "winograd" in columns else columns
+
+
+def _without_transposes(columns: Columns) -> Columns:
+    return {**columns, "transposes": False} if "transposes" in columns else columns
 
 
 def _without_elementwise(columns: Columns) -> Columns:
@@ -71,7 +87,7 @@ def _without_share(columns: Columns) -> Columns:
 
 def _roofline(columns: Columns) -> Columns:
     for drop in (_without_tiles, _without_elementwise, _without_overhead, _without_softmax, _without_issue,
-                 _without_rereads, _without_passes):  # fmt: skip
+                 _without_rereads, _without_passes, _without_cache):  # fmt: skip
         columns = drop(columns)
     return columns
 
@@ -79,6 +95,10 @@ def _roofline(columns: Columns) -> Columns:
 VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "everything": dict,
     "no tile and wave effects": _without_tiles,
+    "no limit on operands of convolutions": _without_delivery,
+    "no activations in the cache": _without_cache,
+    "no Winograd convolutions": _without_winograd,
+    "no transposes of convolutions": _without_transposes,
     "no element-wise traffic": _without_elementwise,
     "no time per kernel": _without_overhead,
     "no time of the softmax": _without_softmax,

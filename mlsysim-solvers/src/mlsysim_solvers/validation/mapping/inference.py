@@ -51,12 +51,12 @@ def inference_question(row: Measurement, known: Names) -> Question:
     found = subject(row, known)
     if row.kind in SERVER:
         raise Refused(f"{row.kind} rows: requests come and go, and no installed solver expresses in-flight batching")
-    limit = _LIMIT.search(cell(row, "notes"))
-    if limit:
-        raise Refused("the device ran under a power limit below its rating, which no solver expresses")
     record = plugins().registry.get("models", model).record
+    limit = _LIMIT.search(cell(row, "notes"))
     generates = record.transformer is not None and record.transformer.causal and record.transformer.head
     if generates and record.transformer.vocab:
+        if limit:
+            raise Refused("language models under a power limit below the rating, which no solver expresses")
         return _generation(row, known, model, found)
     return _samples(row, known, model, found)
 
@@ -135,6 +135,9 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
         )
     job = Inference(model=model, precision=precision, batch=batch, sequence=_sequence(row, model, assumed))
     asked = scenario(row, "inference", job, found)
+    limit = _LIMIT.search(cell(row, "notes"))
+    if limit:
+        asked = attrs.evolve(asked, settings={"single-node": {"power_limit": f"{limit[1]} W"}})
     if row.metric.quantity == "rate":
         share = 1 if row.metric.per == "device" else devices
         return Question(asked, "performance.latency", float(batch * share), tuple(assumed))

@@ -1,0 +1,148 @@
+"""What units and power leave of a peak; what the cache keeps and delivers; Winograd convolutions."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pytest
+from solver_cases import BERT, RESNET_50, STACK, request_of
+
+from mlsysim.errors import ConfigError, SolverError
+from mlsysim.records.device import Compute, Device, Die, Memory, Peak, Power
+from mlsysim.records.scenario import Inference
+from mlsysim_solvers import SingleNodeSolver
+from mlsysim_solvers.execution.shares import clock_left, narrow_share, product_share
+from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
+from mlsysim_solvers.formulas.gemm import delivered_rate
+from mlsysim_solvers.formulas.power import operation_density, sustained_clock
+from mlsysim_solvers.formulas.vision import winograd_share
+from mlsysim_solvers.lowering.operators import Operator, resident, stream
+
+SOLVER = SingleNodeSolver()
+
+
+def card(power=350.0, *, vendor="NVIDIA", lanes=64, cache=None, **peaks):
+    found = {
+        "fp16": Peak(dense=200e12), "int8": Peak(dense=400e12),
+        "fp32": Peak(dense=2.0 * lanes * 100 * 1.5e9, engine="vector"),
+    }  # fmt: skip
+    return Device(
+        name="Card", vendor=vendor, tier="cloud",
+        compute=Compute(peak={**found, **peaks}, processors=100.0, clock=1.5e9),
+        memory=Memory(capacity=80e9, bandwidth=2e12),
+        cache=None if cache is None else Memory(capacity=cache),
+        power=Power(tdp=power), die=Die(process="4 nm", area=6e-4),
+    )  # fmt: skip
+
+
+def share(device, precision="fp16"):
+    return product_share(device, precision)[0]
+
+
+def test_a_power_limit_sets_the_clock_and_no_more_than_the_peak():
+    shares = [share(card(watts)) for watts in (30.0, 60.0, 120.0, 1e4)]
+    assert shares == sorted(shares)
+    assert shares[1] == pytest.approx(shares[0] * 2**0.5)
+    assert shares[-1] == BUSY_SHARE
+
+
+def test_narrow_operands_draw_less_each_but_there_are_twice_as_many():
+    tight = card(60.0)
+    assert share(tight, "int8") < share(tight)
+    assert 400.0 * share(tight, "int8") > 200.0 * share(tight)
+    assert operation_density(1.0, 2.0, 2.0, 0.65) == 1.0
+    assert operation_density(1.0, 1.0, 2.0, 0.65) == pytest.approx(0.65)
+
+
+def test_what_was_measured_stands_and_holds_other_formats_down():
+    measured = card(1e4, fp16=Peak(dense=200e12, achieved=100e12))
+    assert share(measured) == 0.5
+    assert share(measured, "int8") == 0.5
+    assert share(attrs.evolve(measured, die=None), "int8") == 0.5
+
+
+def test_an_unknown_maker_keeps_the_general_share():
+    assert share(card(30.0, vendor="Test")) == MATRIX_SHARE
+
+
+@pytest.mark.parametrize(("lanes", "expected"), [(64, VECTOR_SHARE), (128, ISSUE_SHARE)])
+def test_vector_units_that_need_every_issue_slot_reach_less(lanes, expected):
+    assert share(card(1e4, lanes=lanes), "fp32") == expected
+
+
+def test_sums_in_the_format_of_the_operands_draw_more():
+    halved = card(200.0, fp16=Peak(dense=200e12, narrow=400e12))
+    assert narrow_share(halved, "fp16") < share(halved)
+    assert 400.0 * narrow_share(halved, "fp16") > 200.0 * share(halved)
+
+
+def test_a_lower_limit_leaves_less_of_the_clock():
+    limited = card(350.0)
+    assert clock_left(limited, "int8", 350.0) == 1.0
+    assert 0.5 < clock_left(limited, "int8", 60.0) < clock_left(limited, "int8", 80.0) < 1.0
+
+
+def test_a_limit_above_the_rating_or_on_an_unknown_chip_is_refused():
+    with pytest.raises(ConfigError, match="above"):
+        clock_left(card(350.0), "fp16", 400.0)
+    with pytest.raises(SolverError, match="not known"):
+        clock_left(card(vendor="Test"), "fp16", 100.0)
+
+
+def passed(model, device, precision="int8", **settings):
+    work = Inference(model="m", batch=64, precision=precision, sequence=128 if model is BERT else 0)
+    return SOLVER.compute(SOLVER.prepare(request_of(model, device, work, STACK, settings=settings)))
+
+
+def test_the_solver_follows_the_limit():
+    free, held = passed(BERT, card(350.0)), passed(BERT, card(350.0), power_limit=70.0)
+    assert held["performance.latency"] > free["performance.latency"]
+
+
+def test_activations_that_fit_the_cache_are_not_read_from_memory():
+    times = [passed(BERT, card(cache=size))["performance.latency"] for size in (None, 8e6, 50e6, 400e6, 800e6)]
+    assert times == sorted(times, reverse=True)
+    assert times[-1] == times[-2] < times[0]
+
+
+def test_each_kernel_finds_what_the_one_before_left():
+    one = Operator("product", "gemm", 1.0, 8.0, 8.0, 8.0, 1.0, 1.0, 50.0, 100.0)
+    many = stream("norms", 1.0, 100.0, 4.0)
+    kept = resident([one, many, stream("table", 1.0, 100.0, kind="lookup")], 30.0, 10.0)
+    assert kept[0].weight_bytes == 50.0
+    assert [row.activation_bytes for row in kept] == [100.0 - 30.0 * 0.9, 10.0, 100.0]
+    batches = stream("norms", 1.0, np.array([10.0, 100.0]))
+    assert resident([batches], 30.0, 10.0)[0].activation_bytes.tolist() == [1.0, 73.0]
+
+
+def test_winograd_multiplies_less_and_only_beside_the_matrix_units():
+    assert winograd_share(2.0, 3.0) == pytest.approx(16.0 / 36.0)
+    assert winograd_share(1.0, 3.0) == 1.0
+    quick = attrs.evolve(STACK, features=attrs.evolve(STACK.features, winograd=True))
+    for precision, faster in (("fp32", True), ("fp16", False)):
+        work = Inference(model="m", batch=64, precision=precision)
+        times = [
+            SOLVER.compute(SOLVER.prepare(request_of(RESNET_50, card(1e4), work, stack)))["performance.latency"]
+            for stack in (STACK, quick)
+        ]
+        assert (times[1] < times[0]) is faster
+
+
+def test_large_tiles_need_less_of_the_cache():
+    rates = [delivered_rate(m, n, 1.0, 8192.0, 32.0, 2.0) for m, n in ((256, 128), (128, 128), (128, 64))]
+    assert rates == pytest.approx([2.0 / 3.0, 0.5, 1.0 / 3.0])
+    assert delivered_rate(128, 128, 1.0, 2048.0, 32.0, 2.0) == 2.0
+
+
+def test_convolutions_wait_for_the_cache_where_units_are_fast():
+    fast = card(1e4, int8=Peak(dense=2000e12))
+    columns = SOLVER.prepare(request_of(RESNET_50, fast, Inference(model="m", batch=64, precision="int8"), STACK))
+    assert all(held[2] < free[2] for held, free in zip(columns["window_tiles"], columns["tiles"], strict=True))
+    free = SOLVER.compute({**columns, "window_tiles": None})["performance.latency"]
+    assert SOLVER.compute(columns)["performance.latency"] > free
+
+
+def test_the_sustained_clock_falls_with_the_work_in_one_clock():
+    assert sustained_clock(400.0, 0.85, 1e-21, 4e5, 0.9) == pytest.approx(
+        sustained_clock(400.0, 0.85, 1e-21, 1e5, 0.9) / 2.0
+    )
