@@ -186,7 +186,9 @@ class Calibration:
         As in :class:`Ceilings`.
     sigma : float, natural-log units
         Scatter of a measurement of another group (source, model and device; another device where the constants hold
-        for all) about its prediction.
+        for all) about its prediction, whatever sets its time.
+    spread : tuple of float
+        How much (compute, memory, overhead) differ for such a group, natural-log units; none where not found.
     covariance : tuple of tuple of float
         Posterior covariance of the logarithms of (compute, memory, overhead).
     error, left_out_error : float, ratio
@@ -216,6 +218,7 @@ class Calibration:
     overhead: float | None = setting("s", default=None, zero=True)
     reserve: float | None = setting("B", default=None, zero=True)
     covariance: tuple[tuple[float, ...], ...] = ()
+    spread: tuple[float, ...] = ()
     error: float | None = setting("1", default=None, zero=True)
     left_out_error: float | None = setting("1", default=None, zero=True)
     left_out_sd: float | None = setting("1", default=None, zero=True)

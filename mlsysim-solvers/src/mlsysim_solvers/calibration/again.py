@@ -15,6 +15,7 @@ from mlsysim.errors import ConfigError, MlsysimError
 from mlsysim.plugins import plugins
 from mlsysim.records.stack import Calibration
 
+from .samples import Neighbours
 from .stacks import calibrate_stack
 from .writing import write_calibrations
 
@@ -105,12 +106,14 @@ def _one(key: str) -> Again:
 
 def _fitted(key: str) -> Again:
     entry = plugins().registry.get("stacks", key)
-    fits, lines = [], []
+    fits, lines, neighbours = [], [], Neighbours(entry)
     for old in entry.record.calibrations:
         _, _, _, name, *options = shlex.split(old.command)
         if len(options) != _USUAL - 1 or options[::2] != ["--on", "--device", "--precision"]:
             raise ConfigError(f"the recorded command is not understood: {old.command}", where=entry.name)
-        new = calibrate_stack(name, options[1], device=options[3], precision=options[5]).calibration
+        new = calibrate_stack(
+            name, options[1], device=options[3], precision=options[5], neighbours=neighbours
+        ).calibration
         fits.append(new)
         lines.append(_line(old, new))
     path = Path(entry.path)

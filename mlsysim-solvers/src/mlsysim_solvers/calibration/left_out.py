@@ -20,8 +20,9 @@ from mlsysim.units import parse_unit
 from ..validation.predicting import Outcome, predict
 from ..validation.tables import packaged_rows
 from .problem import Point, prepare
+from .samples import Neighbours, sample_of
 from .scatter import LEAST_ROWS, Mask, fit_sample
-from .stacks import calibration_of, sample_of
+from .stacks import calibration_of
 
 __all__ = ["left_out"]
 
@@ -128,10 +129,12 @@ class _Refits:
             chosen = self._choose(group, device, precision)
             if chosen is not None and not chosen[1].all():
                 masks.setdefault(chosen[0], {})[chosen[1].tobytes()] = chosen[1]
+        neighbours = Neighbours(self._entry)
         for index, kept in masks.items():
             old = self._entry.record.calibrations[index]
             sample = sample_of(self._entry, self._points[index], old.device, old.precision)
-            for mask, fitted in zip(kept.values(), fit_sample(sample, list(kept.values())), strict=True):
+            fits = fit_sample(sample, list(kept.values()), neighbours.of(old.device))
+            for mask, fitted in zip(kept.values(), fits, strict=True):
                 self._found[index, mask.tobytes()] = calibration_of(sample, fitted, old.device, old.precision)
 
     def calibration(self, group: Group, device: str, precision: str) -> Calibration | None:

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from ..formulas.constants import (
-    DEVICE_LOG_SD,
-    GROUP_LOG_SD,
+    DEVICE_LOG_SDS,
+    GROUP_CORRELATION,
+    GROUP_LOG_SDS,
     GROUP_WEIGHT,
     INTERVAL_QUANTILE,
     INTERVAL_SHARE,
-    ROW_WEIGHT,
-    WITHIN_STACK_LOG_SD,
 )
-from ..formulas.uncertainty import pooled_variance, student_ratio
+from ..formulas.uncertainty import effective_rows, student_tail
 from .fitting import Array, Fit, Prior, fit_many
 from .problem import Point, predictions
 
 Mask = NDArray[np.bool_]
 
-__all__ = ["LEAST_ROWS", "Fitted", "Mask", "Sample", "fit_sample", "fitted_scatter"]
+__all__ = ["LEAST_ROWS", "NOBODY", "Fitted", "Mask", "Sample", "Unseen", "fit_sample", "fitted_scale", "unseen"]
 
 LEAST_ROWS = 3
 """Fewest rows on which constants are fitted."""
 
 _FIRST_SIGMA = 0.1
+_SCALES = (0.05, 50.0)
+_HALVINGS = 40
 
 
 @attrs.frozen(eq=False)
@@ -43,9 +45,9 @@ class Sample:
         What is known of the constants before.
     loose : ndarray, shape (n,), squared natural-log units
         Variance of each prediction that comes neither from the constants nor from the stack: open choices of the
-        row, the device's own numbers, links.
+        row and links; numbers of the device too, where a device is left out at a time.
     across : bool
-        Whether the constants are for all devices: then a device is left out at a time, where there are two.
+        Whether the constants are for all devices: then a device is left out at a time.
     """
 
     points: tuple[Point, ...]
@@ -64,12 +66,10 @@ class Sample:
         Returns
         -------
         list of ndarray of bool, shape (n,)
-            One device each where the constants are for all and two are there; else one set, model and device. At
-            least three rows remain without each.
+            One device each where the constants are for all; else one set, model and device. At least three rows
+            remain without each.
         """
-        here = [point for point, there in zip(self.points, kept, strict=True) if there]
-        devices = self.across and len({point.device for point in here}) > 1
-        names = [(point.device,) if devices else point.group for point in self.points]
+        names = [(point.device,) if self.across else point.group for point in self.points]
         found = [np.array([n == name for n in names]) & kept for name in sorted(set(names))]
         return [rows for rows in found if rows.any() and (kept & ~rows).sum() >= LEAST_ROWS]
 
@@ -82,19 +82,22 @@ class Fitted:
     ----------
     fit : Fit
         On all rows.
+    spread : tuple of float, natural-log units
+        How much each constant differs for a group that was not fitted on.
     sigma : float, natural-log units
-        Scatter of a row of another group about its prediction, beyond what the uncertainty of the constants and
-        the row's own open choices explain; scaled so that the normal quantile gives the interval of Student's t.
+        Scatter of a row of such a group, whatever sets its time. Both come on top of the uncertainty of the constants
+        and of the row's own open choices, and are scaled so that the normal quantile gives the interval.
     without : tuple of (ndarray of bool, Fit)
         For each group that could be left out: its rows, and the fit on the others.
     """
 
     fit: Fit
+    spread: tuple[float, ...]
     sigma: float
     without: tuple[tuple[Mask, Fit], ...]
 
 
-def fit_sample(sample: Sample, kept: Sequence[Mask] = ()) -> list[Fitted]:
+def fit_sample(sample: Sample, kept: Sequence[Mask] = (), near: Unseen | None = None) -> list[Fitted]:
     """Fit constants on some of the rows, and again without each group of those.
 
     Parameters
@@ -103,6 +106,8 @@ def fit_sample(sample: Sample, kept: Sequence[Mask] = ()) -> list[Fitted]:
         At least three rows.
     kept : sequence of ndarray of bool, shape (n,)
         The rows of each fit, at least three; none means one fit on all.
+    near : Unseen, optional
+        Rows that calibrations of the same stack on other devices left out.
 
     Returns
     -------
@@ -123,46 +128,95 @@ def fit_sample(sample: Sample, kept: Sequence[Mask] = ()) -> list[Fitted]:
     for rows, outs in zip(kept, holes, strict=True):
         without = tuple((out, by_rows[(rows & ~out).tobytes()]) for out in outs)
         whole = by_rows[rows.tobytes()]
-        spread = DEVICE_LOG_SD if sample.across else GROUP_LOG_SD
-        found.append(Fitted(whole, fitted_scatter(whole, without, sample.loose, spread), without))
+        general = DEVICE_LOG_SDS if sample.across else GROUP_LOG_SDS
+        own = unseen(without, sample.loose, general)
+        scale = fitted_scale(own if near is None else Unseen(*map(np.concatenate, zip(own, near, strict=True))))
+        *spread, sigma = (scale * one for one in general)
+        found.append(Fitted(whole, tuple(spread), sigma, without))
     return found
 
 
-def fitted_scatter(
-    whole: Fit, without: Sequence[tuple[Mask, Fit]], loose: Array, spread: float = GROUP_LOG_SD
-) -> float:
-    """Return the scatter of a row of a group that was not fitted on.
+class Unseen(NamedTuple):
+    """Rows of groups that were left out.
 
     Parameters
     ----------
-    whole : Fit
-        On all rows.
+    squares : ndarray, shape (m,), squared natural-log units
+        Squares of the residuals.
+    known : ndarray, shape (m,), squared natural-log units
+        Variances from the uncertainty of the constants and from what the rows leave open.
+    general : ndarray, shape (m,), squared natural-log units
+        Variances from the general scales between groups.
+    weights : ndarray, shape (m,), count
+        Independent rows that each is worth.
+    """
+
+    squares: Array
+    known: Array
+    general: Array
+    weights: Array
+
+
+def unseen(without: Sequence[tuple[Mask, Fit]], loose: Array, general: Sequence[float]) -> Unseen:
+    """Gather the rows of groups that were left out.
+
+    Parameters
+    ----------
     without : sequence of (ndarray of bool, Fit)
         Rows left out, and the fit on the others.
     loose : ndarray, shape (n,), squared natural-log units
         Variance of each row that is known beforehand.
-    spread : float, natural-log units
-        General spread between groups.
+    general : sequence of float, natural-log units
+        General scales of each constant, and of the whole.
 
     Returns
     -------
-    float, natural-log units
+    Unseen
+    """
+    *scales, whole = general
+    parts = [
+        (
+            fit.residuals[out] ** 2,
+            (fit.variances + loose)[out],
+            fit.slopes[out] ** 2 @ np.square(scales) + whole**2,
+            np.full(out.sum(), effective_rows(float(out.sum()), GROUP_CORRELATION) / out.sum()),
+        )
+        for out, fit in without
+    ]
+    return Unseen(*(np.concatenate(part) for part in zip(*parts, strict=True))) if parts else NOBODY
+
+
+NOBODY = Unseen(*[np.zeros(0)] * 4)
+"""No rows."""
+
+
+def fitted_scale(rows: Unseen) -> float:
+    """Return by what the general scales are multiplied for one calibration.
+
+    Parameters
+    ----------
+    rows : Unseen
+        Rows of its groups that were left out; there may be none.
+
+    Returns
+    -------
+    float, ratio
 
     Notes
     -----
-    Two estimates are pooled, weighted by the groups behind them: what is expected (the scatter about the fit, and
-    the general spread between groups), and what the groups left out show: the variance at which 90 % of their
-    residuals lie inside. With few groups Student's t widens it.
+    The k at which one measurement in ten lies outside its interval,
+
+        w T(z k) + sum of w_i over rows with r_i^2 > z^2 (v_i + k^2 g_i) = (1 - 0.9) (w + sum of w_i),
+
+    where T is the tail of Student's t with four degrees of freedom. What is usual for all stacks counts as w groups,
+    and every group left out as its rows are worth: with many groups the interval is the quantile of their own
+    residuals, as the jackknife has it; without any it is the general one.
     """
-    rows = float(whole.used.sum())
-    # The data, and not the priors, set as many constants as this; each costs a row.
-    spent = min(float((whole.variances[whole.used] / whole.sigma**2).sum()), rows - 1.0)
-    inner = rows * max(0.0, whole.sigma**2 - float(loose[whole.used].mean())) / (rows - spent)
-    inner = pooled_variance(WITHIN_STACK_LOG_SD**2, inner, ROW_WEIGHT, rows - spent)
-    seen = 0.0
-    if without:
-        excess = [(fit.residuals**2 / INTERVAL_QUANTILE**2 - fit.variances - loose)[out] for out, fit in without]
-        seen = max(0.0, float(np.quantile(np.concatenate(excess), INTERVAL_SHARE)))
-    groups = float(len(without))
-    variance = pooled_variance(inner + spread**2, seen, GROUP_WEIGHT, groups)
-    return float(np.sqrt(variance) * student_ratio(INTERVAL_QUANTILE, GROUP_WEIGHT + groups))
+    low, high = _SCALES
+    all_ = GROUP_WEIGHT + rows.weights.sum()
+    for _ in range(_HALVINGS):
+        scale = float(np.sqrt(low * high))
+        outside = rows.squares > INTERVAL_QUANTILE**2 * (rows.known + scale**2 * rows.general)
+        share = (GROUP_WEIGHT * student_tail(INTERVAL_QUANTILE * scale) + (rows.weights * outside).sum()) / all_
+        low, high = (scale, high) if share > 1.0 - INTERVAL_SHARE else (low, scale)
+    return high

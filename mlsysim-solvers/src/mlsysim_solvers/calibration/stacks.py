@@ -19,10 +19,10 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import Calibration
 
 from ..formulas.constants import INTERVAL_QUANTILE
-from ..validation.predicting import predict
 from ..validation.tables import packaged_rows, read_table
 from .fitting import Array, Prior
 from .problem import CONSTANTS, Point, predictions, prepare
+from .samples import Neighbours, sample_of
 from .scatter import LEAST_ROWS, Fitted, Sample, fit_sample
 from .writing import write_stack
 
@@ -74,6 +74,8 @@ class Calibrated:
                 f"  {prior.name:9s} {value:.4g}   (prior {prior.centre:.3g}, factor {math.exp(prior.log_sd):.2f})"
             )
         lines.append(f"  scatter   {c.sigma:.3g}   (of a row of another group about its prediction)")
+        spread = ", ".join(f"{p.name} {one:.3g}" for p, one in zip(self.priors, c.spread, strict=False))
+        lines.append(f"  spread    {spread}   (of the constants between groups)")
         lines.append(f"  median error on the rows fitted     {100 * _ape(self.in_sample):.1f} %")
         if self.left_out:
             lines.append(f"  median error on groups left out     {100 * _ape(self.left_out):.1f} %")
@@ -88,8 +90,9 @@ def _ape(residuals: Sequence[float]) -> float:
 
 
 def calibrate_stack(
-    key: str, on: str, *, device: str = "*", precision: str = "*", file: str | None = None
-) -> Calibrated:
+    key: str, on: str, *, device: str = "*", precision: str = "*", file: str | None = None,
+    neighbours: Neighbours | None = None,
+) -> Calibrated:  # fmt: skip
     """Fit the constants of a stack.
 
     Parameters
@@ -103,6 +106,8 @@ def calibrate_stack(
         they hold for that one alone.
     file : str, optional
         A table of the user's own; the packaged ones otherwise.
+    neighbours : Neighbours, optional
+        Those of the stack, where several of its calibrations are fitted in turn.
 
     Returns
     -------
@@ -131,7 +136,8 @@ def calibrate_stack(
         device = points[0].device  # one device says nothing about others
     sample = sample_of(entry, points, device, precision)
     all_ = np.ones(len(points), dtype=bool)
-    fitted, *others = fit_sample(sample, [all_, *(~out for out in sample.holes(all_))])
+    near = (neighbours or Neighbours(entry)).of(device)
+    fitted, *others = fit_sample(sample, [all_, *(~out for out in sample.holes(all_))], near)
     left_out, covered = _left_out(sample, others)
     command = f"mlsysim calibrate stack {entry.key} --on {on} --device {device} --precision {precision}"
     found = calibration_of(sample, fitted, device, precision)
@@ -146,34 +152,6 @@ def calibrate_stack(
         left_out_coverage=_rounded(covered) if left_out else None,
     )  # fmt: skip
     return Calibrated(entry, calibration, in_sample, left_out, covered, sample.priors)
-
-
-def sample_of(entry: Entry, points: Sequence[Point], device: str, precision: str) -> Sample:
-    """Gather rows that are fitted together.
-
-    Parameters
-    ----------
-    entry : Entry
-        The stack.
-    points : sequence of Point
-        The rows.
-    device, precision : str
-        What the constants hold for.
-
-    Returns
-    -------
-    Sample
-    """
-    priors = _priors(entry)
-    bare = Calibration(
-        device=device, precision=precision, rows=(), command="", version="", date="", sigma=0.0,
-        devices=tuple({point.device for point in points}),
-        covariance=((0.0,) * len(priors),) * len(priors), **{prior.name: prior.centre for prior in priors},
-    )  # fmt: skip
-    # What remains when neither constants nor stack are in doubt: open choices, the device's numbers, links.
-    with plugins().registry.replacing(attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(bare,)))):
-        loose = np.array([predict(point.row).log_sd ** 2 for point in points])
-    return Sample(tuple(points), priors, loose, device == "*")
 
 
 def calibration_of(sample: Sample, fitted: Fitted, device: str, precision: str) -> Calibration:
@@ -197,7 +175,7 @@ def calibration_of(sample: Sample, fitted: Fitted, device: str, precision: str) 
         device=device, precision=precision, rows=tuple(sorted(point.row.id for point in points)),
         command="", version="", date="",
         devices=tuple(sorted({point.device for point in points})) if device == "*" else (),
-        sigma=_rounded(fitted.sigma),
+        sigma=_rounded(fitted.sigma), spread=tuple(map(_rounded, fitted.spread)),
         covariance=tuple(tuple(_rounded(v) for v in row) for row in fitted.fit.covariance),
         **{name: _rounded(value) for name, value in zip(CONSTANTS, fitted.fit.values, strict=True)},
     )  # fmt: skip
@@ -209,7 +187,8 @@ def _left_out(sample: Sample, others: Sequence[Fitted]) -> tuple[tuple[float, ..
     inside = 0
     for fitted in others:
         rows, fit = ~fitted.fit.used, fitted.fit
-        spread: Array = np.sqrt(fit.variances + sample.loose + fitted.sigma**2)[rows]
+        unseen = fit.slopes**2 @ np.square(fitted.spread) + fitted.sigma**2
+        spread: Array = np.sqrt(fit.variances + sample.loose + unseen)[rows]
         residuals += fit.residuals[rows].tolist()
         inside += int((np.abs(fit.residuals[rows]) <= INTERVAL_QUANTILE * spread).sum())
     return tuple(residuals), inside / max(1, len(residuals))
@@ -251,19 +230,6 @@ def _rows(on: str, file: str | None) -> list[Measurement]:
         known = sorted({row.set for row in rows})
         raise ConfigError(f"no measurement's id begins with {on!r}", where="--on", remedy=did_you_mean(on, known))
     return chosen
-
-
-def _priors(entry: Entry) -> tuple[Prior, ...]:
-    """Read centre and spread of each constant from the claims on the stack's ceilings."""
-    found = []
-    for name in CONSTANTS:
-        standing = entry.standing(f"ceilings.{name}")
-        centre = getattr(entry.record.ceilings, name)
-        low = standing.chosen.low if standing is not None else None
-        high = standing.chosen.high if standing is not None else None
-        spread = math.log(high / low) / (2.0 * INTERVAL_QUANTILE) if low and high else 0.3
-        found.append(Prior(name, centre, spread, math.inf if name == "overhead" else 1.0 if name == "memory" else 3.0))
-    return tuple(found)
 
 
 def _rounded(value: float) -> float:

@@ -58,6 +58,8 @@ def calibration_text(found: Calibration) -> str:
             lines.append(f'{name} = "{_number(value)}{unit}"')
     covariance = ", ".join("[" + ", ".join(map(_number, row)) + "]" for row in found.covariance)
     lines.append(f"covariance = [{covariance}]")
+    if found.spread:
+        lines.append(f"spread = [{', '.join(map(_number, found.spread))}]")
     if found.devices:
         lines += _list("devices", found.devices)
     return _MARK + "\n".join(lines) + "\n"

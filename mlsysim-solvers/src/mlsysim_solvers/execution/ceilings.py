@@ -12,9 +12,9 @@ from mlsysim.records.precision import bytes_per_element
 from mlsysim.records.stack import Calibration, Stack
 
 from ..formulas.constants import (
-    BETWEEN_STACK_LOG_SD,
     CACHE_PER_CLOCK,
     COMPUTE_LOG_SD,
+    FORMAT_LOG_SD,
     HALF_WIDTH,
     INTERVAL_QUANTILE,
     KV_REREAD_RATIO,
@@ -23,17 +23,19 @@ from ..formulas.constants import (
     RESERVE_LOG_SD,
     SHARE_LOG_SD,
     SPECIAL_PER_CLOCK,
-    STACK_SETS,
     WITHIN_STACK_LOG_SD,
 )
 from ..formulas.roofline import issue_rate, special_rate
-from ..formulas.uncertainty import between_stack_variance, log_sd_of_range
+from ..formulas.uncertainty import log_sd_of_range
 from .shares import clock_left, narrow_share, product_share
 
 __all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "spread_columns"]
 
 _CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
 """Columns that follow the clock."""
+
+_SAME = 0.01
+"""Relative difference up to which two printed peaks are one: documents round differently."""
 
 
 def ceiling_columns(
@@ -211,6 +213,22 @@ def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, defa
     return spread * spread
 
 
+def _share_log_sd(device: Device, precision: str) -> float:
+    """Return the spread of the share of the peak that matrix products reach, natural-log units.
+
+    It is least where the share was measured; a format that runs on the same units at the same rate is close to it.
+    """
+    peak = device.peak_of(precision)
+    if peak.achieved is not None or peak.engine == "scalar":
+        return 0.0
+    dense = peak.dense or 0.0
+    alike = any(
+        other.engine == peak.engine and other.achieved and other.dense and abs(other.dense - dense) < _SAME * dense
+        for other in device.compute.peak.values()
+    )
+    return FORMAT_LOG_SD if alike else SHARE_LOG_SD
+
+
 def spread_columns(
     claims: Mapping[tuple[str, str], Any], device: Device, stack: Stack, key: str, precision: str
 ) -> dict[str, Any]:
@@ -236,8 +254,9 @@ def spread_columns(
 
     Notes
     -----
-    A calibration brings its posterior covariance and its own scatter. Without one the ranges of the
-    stack's ceilings and of the device's numbers count, and the scatter between stacks comes on top.
+    A calibration brings the posterior covariance of its constants, how much they differ for a group that it has not
+    seen, and its own scatter. Without one the ranges of the stack's ceilings and of the device's numbers count, which
+    are how stacks and devices differ, and the scatter within a stack comes on top.
     """
     peak = _variance(claims, "device", f"compute.peak.{precision}.dense", 0.0)
     bandwidth = _variance(claims, "device", "memory.bandwidth", 0.0)
@@ -249,20 +268,22 @@ def spread_columns(
         peak = bandwidth = 0.0  # constants fitted on the device make up for what is uncertain in its numbers
     if found is not None and found.covariance:
         c = [[float(value) for value in row] for row in found.covariance]
-        spreads = (c[0][0], c[1][1], c[2][2], c[0][1], c[0][2], c[1][2])
+        spreads = [c[0][0], c[1][1], c[2][2], c[0][1], c[0][2], c[1][2]]
     else:
-        spreads = (
+        spreads = [
             _variance(claims, "stack", "ceilings.compute", COMPUTE_LOG_SD),
             _variance(claims, "stack", "ceilings.memory", MEMORY_LOG_SD),
             _variance(claims, "stack", "ceilings.overhead", OVERHEAD_LOG_SD),
             0.0, 0.0, 0.0,
-        )  # fmt: skip
+        ]  # fmt: skip
     if found is not None:
         # What a calibration states holds for rows that it has not seen.
         scatter = float(found.sigma) * float(found.sigma)
+        for i, scale in enumerate(found.spread):
+            spreads[i] += float(scale) * float(scale)
     else:
-        scatter = between_stack_variance(BETWEEN_STACK_LOG_SD, WITHIN_STACK_LOG_SD, STACK_SETS)
-    if product_share(device, precision)[1] and not own:
-        peak += SHARE_LOG_SD * SHARE_LOG_SD
+        scatter = WITHIN_STACK_LOG_SD * WITHIN_STACK_LOG_SD
+    if not own:
+        peak += _share_log_sd(device, precision) ** 2
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter)
     return {**dict(zip(names, values, strict=True)), "var_reserve": reserve}

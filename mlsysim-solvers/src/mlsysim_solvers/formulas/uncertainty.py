@@ -7,7 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import log, sqrt
 
-__all__ = ["between_stack_variance", "log_sd_of_range", "pooled_variance", "student_ratio", "time_log_sd"]
+__all__ = ["effective_rows", "log_sd_of_range", "student_tail", "time_log_sd"]
 
 
 @formula("1", low="1", high="1", quantile="1")
@@ -69,63 +69,36 @@ def time_log_sd(
     return sqrt(own + 2.0 * mixed + scatter)
 
 
-@formula("1", between="1", within="1", sets="1")
-def between_stack_variance(between: Any, within: Any, sets: Any) -> Any:
-    """Return the variance of a prediction for a stack on which nothing was fitted.
+@formula("1", rows="1", correlation="1")
+def effective_rows(rows: Any, correlation: Any) -> Any:
+    """Return how many independent rows a group of alike ones is worth.
 
     Parameters
     ----------
-    between, within : float, natural-log units
-        Spread between stacks, and of single measurements within one.
-    sets : float, count
-        Stacks from which the spread was learned.
+    rows : float, count
+        Rows of the group.
+    correlation : float, ratio
+        Between any two of them.
 
     Returns
     -------
-    float, squared natural-log units
+    float, count
 
     Notes
     -----
-    tau^2 (1 + 1/K) + sigma^2.
+    n / (1 + (n - 1) rho): the inverse of the variance of their mean, in units of that of one row.
     """
-    return between * between * (1.0 + 1.0 / sets) + within * within
+    return rows / (1.0 + (rows - 1.0) * correlation)
 
 
-@formula("1", expected="1", seen="1", weight="1", groups="1")
-def pooled_variance(expected: Any, seen: Any, weight: Any, groups: Any) -> Any:
-    """Return a variance from what is expected of it and what few groups show.
+@formula("1", distance="1")
+def student_tail(distance: Any) -> Any:
+    """Return how much of Student's t with four degrees of freedom lies further out, on both sides.
 
     Parameters
     ----------
-    expected, seen : float, squared natural-log units
-        Before the groups were looked at, and on them.
-    weight : float, count
-        How many groups the expectation is worth.
-    groups : float, count
-        How many were looked at.
-
-    Returns
-    -------
-    float, squared natural-log units
-
-    Notes
-    -----
-    s^2 = (w s0^2 + G m^2) / (w + G), the mean of the posterior when the variance has a scaled inverse
-    chi-squared prior.
-    """
-    return (weight * expected + groups * seen) / (weight + groups)
-
-
-@formula("1", quantile="1", freedom="1")
-def student_ratio(quantile: Any, freedom: Any) -> Any:
-    """Return by how much Student's t widens an interval.
-
-    Parameters
-    ----------
-    quantile : float, standard deviations
-        Standard normal quantile of the upper end.
-    freedom : float, count
-        Degrees of freedom; from about three upwards.
+    distance : float, scales
+        From the middle; not negative.
 
     Returns
     -------
@@ -133,15 +106,8 @@ def student_ratio(quantile: Any, freedom: Any) -> Any:
 
     Notes
     -----
-    t / z = 1 + (z^2 + 1) / (4 n) + (5 z^4 + 16 z^2 + 3) / (96 n^2)
-
-    The first terms of the Cornish-Fisher expansion; at three degrees of freedom 2 % low.
-
-    References
-    ----------
-    STATAL (Centrum Wiskunde & Informatica), code 41534, procedure CORNISH FISHER EXPANSION with its
-    parameter DELTA at nought.
+    1 - (3 w - w^3) / 2 with w = x / sqrt(4 + x^2): the integral of the density
+    (3 / 8) (1 + x^2 / 4)^(-5/2).
     """
-    square = quantile * quantile
-    second = (5.0 * square * square + 4.0 * (4.0 * square) + 3.0) / (8.0 * 12.0 * freedom * freedom)
-    return 1.0 + (square + 1.0) / (4.0 * freedom) + second
+    w = distance / sqrt(4.0 + distance * distance)
+    return 1.0 - w * (3.0 - w * w) / 2.0
