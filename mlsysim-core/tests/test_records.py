@@ -104,7 +104,7 @@ def test_kinds_and_their_singulars():
     assert singular("switches") == "switch"
     assert singular("devices") == "device"
     assert len({singular(kind) for kind in KINDS}) == len(KINDS)
-    assert set(WORKLOADS) == {"serving", "training", "inference"}
+    assert set(WORKLOADS) == {"serving", "traffic", "training", "inference"}
 
 
 def test_defaults_of_a_minimal_scenario():

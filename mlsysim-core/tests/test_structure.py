@@ -143,7 +143,7 @@ def test_json_and_yaml_faults_have_lines_too(dump):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"kind": "dreaming"}, "Choose serving, training, inference"),
+        ({"kind": "dreaming"}, "Choose serving, traffic, training, inference"),
         ({"kind": None}, "not one of the choices"),
         ({"kind": ["inference"]}, "not one of the choices"),
         ({"workload": None}, "expected a table"),

@@ -297,8 +297,8 @@ class _Check:
     def stack(self) -> None:
         stack = self.entries["stack"].record
         kind = self.scenario.kind
-        if kind not in stack.serves:
-            able = [e.key for e in plugins().registry.entries("stacks") if kind in e.record.serves]
+        if not stack.runs(kind):
+            able = [e.key for e in plugins().registry.entries("stacks") if e.record.runs(kind)]
             self.fault(
                 f"{stack.name} does not run {kind} scenarios", "system.stack", "Stacks that do: " + ", ".join(able)
             )

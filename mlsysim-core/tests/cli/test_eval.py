@@ -123,7 +123,7 @@ def test_a_causal_model_is_served_unless_told(run):
     assert (code, out) == (2, "")
     assert "Toy LM has no published work" in err  # the toy solver got a serving scenario and refused the model
     assert (
-        "--output is for serving, and this is inference"
+        "--output is for serving and traffic, and this is inference"
         in run("eval", "toy-lm", "--on", "toy-one", "--kind", "inference", "--output", "9").err
     )
 

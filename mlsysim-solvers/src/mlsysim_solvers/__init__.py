@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .distributed import DistributedSolver
+    from .in_flight import InFlightSolver
     from .parallel_serving import ParallelServingSolver
     from .single_node import SingleNodeSolver
 
-__all__ = ["DistributedSolver", "ParallelServingSolver", "SingleNodeSolver"]
+__all__ = ["DistributedSolver", "InFlightSolver", "ParallelServingSolver", "SingleNodeSolver"]
 
 _WHERE = {
     "DistributedSolver": "distributed",
+    "InFlightSolver": "in_flight",
     "ParallelServingSolver": "parallel_serving",
     "SingleNodeSolver": "single_node",
 }

@@ -13,6 +13,7 @@ __all__ = ["EconomicsSolver"]
 
 PRICED = {
     "serving": ("token_throughput", "macro.cost_per_token"),
+    "traffic": ("token_throughput", "macro.cost_per_token"),
     "training": ("throughput", "macro.cost_per_sample"),
     "inference": ("throughput", "macro.cost_per_sample"),
 }

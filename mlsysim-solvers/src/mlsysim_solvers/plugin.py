@@ -8,6 +8,7 @@ from typing import Any
 from mlsysim.hookspecs import hookimpl
 from mlsysim.solving import Setting, SolverSpec
 
+from . import in_flight_declarations as in_flight
 from . import run_declarations as run
 from . import serving_declarations as serving
 from . import training_declarations as training
@@ -121,6 +122,25 @@ PARALLEL_SERVING = SolverSpec(
     ),
 )
 
+IN_FLIGHT = SolverSpec(
+    name="in-flight",
+    title="How many requests are answered, and how fast, when they come and go and are batched in flight?",
+    question="performance",
+    scenarios=("traffic",),
+    target="mlsysim_solvers.in_flight:InFlightSolver",
+    inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?"),
+    outputs=in_flight.OUTPUTS,
+    columns=in_flight.COLUMNS,
+    settings={name: Setting(*setting) for name, setting in in_flight.SETTINGS.items()},
+    labels={name: text for name, text in SINGLE_NODE.labels.items() if name in in_flight.OUTPUTS} | in_flight.LABELS,
+    references=(
+        "Yu et al. 2022, Orca, OSDI",
+        "Kwon et al. 2023, PagedAttention, arXiv:2309.06180",
+        "Agrawal et al. 2024, Sarathi-Serve, arXiv:2403.02310",
+        "Little 1961, Operations Research 9(3)",
+    ),
+)
+
 WHOLE_RUN = SolverSpec(
     name="run",
     title="How long does a whole training run take, with evaluation, checkpoints, stragglers and failures?",
@@ -142,7 +162,7 @@ ECONOMICS = SolverSpec(
     name="economics",
     title="What does the work cost?",
     question="economics",
-    scenarios=("serving", "training", "inference"),
+    scenarios=("serving", "traffic", "training", "inference"),
     target="mlsysim_solvers.economics:EconomicsSolver",
     inputs=("price", *PERFORMANCE, *RUN),
     outputs={
@@ -178,7 +198,7 @@ SUSTAINABILITY = SolverSpec(
     name="sustainability",
     title="What energy, carbon and water does the work take?",
     question="sustainability",
-    scenarios=("serving", "training", "inference"),
+    scenarios=("serving", "traffic", "training", "inference"),
     target="mlsysim_solvers.sustainability:SustainabilitySolver",
     inputs=("device", "node?", "grid?", "site?", *PERFORMANCE, *RUN, "performance.duty?", "performance.active_share?"),
     outputs={
@@ -320,7 +340,9 @@ def mlsysim_register_solvers() -> Iterable[SolverSpec]:
     -------
     iterable of SolverSpec
     """
-    return [SINGLE_NODE, DISTRIBUTED, PARALLEL_SERVING, WHOLE_RUN, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING]
+    return [
+        SINGLE_NODE, DISTRIBUTED, PARALLEL_SERVING, IN_FLIGHT, WHOLE_RUN, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING,
+    ]  # fmt: skip
 
 
 @hookimpl

@@ -34,6 +34,7 @@ def _run(args: argparse.Namespace) -> int:
     from mlsysim.errors import ConfigError
     from mlsysim.evaluation import evaluate
     from mlsysim.plotting import check_plot_path
+    from mlsysim.records.scenario import Training
 
     from .optimize.command import overrides
     from .pictures import gantt, gantt_lines, plot_gantt, plot_step, step_lines, terms_of
@@ -45,7 +46,8 @@ def _run(args: argparse.Namespace) -> int:
     if found.solvers.get("performance") != "distributed":
         raise ConfigError("the scenario trains on one device, or not at all", where="system.devices",
                           remedy="Give a training scenario on several devices")  # fmt: skip
-    terms = terms_of(found)
+    workload, terms = found.scenario.workload, terms_of(found)
+    assert isinstance(workload, Training)
     layout = found.scenario.parallelism
     drawn = layout.pipeline > 1 and not layout.schedule.startswith("zero-bubble")
     if args.plot_pipeline and not drawn:
@@ -55,7 +57,7 @@ def _run(args: argparse.Namespace) -> int:
     for line in step_lines(terms):
         print(line)
     if drawn:
-        samples = -(-int(found.scenario.workload.batch) // layout.data)
+        samples = -(-int(workload.batch) // layout.data)
         rounds = -(-samples // (layout.micro_batch or samples))
         shown = min(-(-rounds // layout.pipeline), max(1, _ROUNDS // layout.pipeline)) * layout.pipeline
         busy = sum(terms[name] for name in ("compute", "recompute", "tensor", "context", "expert", "pipeline")) / rounds

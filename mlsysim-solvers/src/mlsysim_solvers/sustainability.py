@@ -84,7 +84,7 @@ class SustainabilitySolver:
         power = device_power(columns["idle_power"], full, busy)
         machines = named(power * columns["devices"], "power of the machines")
         outputs: Columns = {"macro.power": named(machines * columns["pue"], "power from the grid")}
-        unit = "token" if columns["kind"] == "serving" else "sample"
+        unit = "token" if columns["kind"] in ("serving", "traffic") else "sample"
         # At a given rate of arrivals the machine produces no faster than samples come.
         work = "token_throughput" if unit == "token" else "throughput"
         rate = columns[work] * busy

@@ -44,17 +44,18 @@ class Flag(NamedTuple):
 
 FLAGS = (
     Flag("--batch", "workload.batch", "N", "requests or samples at a time"),
-    Flag("--input", "workload.input", "N", "tokens of one prompt (serving)"),
-    Flag("--output", "workload.output", "N", "tokens of one answer (serving)"),
+    Flag("--input", "workload.input", "N", "tokens of one prompt (serving, traffic)"),
+    Flag("--output", "workload.output", "N", "tokens of one answer (serving, traffic)"),
     Flag("--sequence", "workload.sequence", "N", "tokens of one sample (training, inference)"),
     Flag("--precision", "workload.precision", "P", "number format of the arithmetic, for example fp8"),
-    Flag("--weights", "workload.weights", "P", "number format of stored weights (serving)"),
-    Flag("--kv-cache", "workload.kv_cache", "P", "number format of the key-value cache (serving)"),
+    Flag("--weights", "workload.weights", "P", "number format of stored weights (serving, traffic)"),
+    Flag("--kv-cache", "workload.kv_cache", "P", "number format of the key-value cache (serving, traffic)"),
     Flag("--optimizer", "workload.optimizer", "NAME", "adam, sgd or adam8bit (training)"),
     Flag("--recompute", "workload.recompute", "HOW", "none, selective or full (training)"),
     Flag("--tokens", "workload.tokens", "N", "tokens of the whole run (training)"),
     Flag("--samples", "workload.samples", "N", "samples of the whole run (training)"),
-    Flag("--rate", "workload.rate", "R", 'arrivals, for example "10 sample/s" (inference)'),
+    Flag("--rate", "workload.rate", "R", 'arrivals, for example "10 sample/s" (traffic, inference)'),
+    Flag("--concurrency", "workload.concurrency", "N", "clients that wait for their answers (traffic)"),
     Flag("--stack", "system.stack", "KEY", "software stack"),
     Flag("--devices", "system.devices", "N", "how many devices"),
     Flag("--node", "system.node", "KEY", "node that holds them"),
@@ -66,7 +67,7 @@ FLAGS = (
 """Options of all commands that take a scenario."""
 
 _PREFERRED = ("bf16", "fp16", "int8", "fp32")
-_KINDS = ("serving", "training", "inference")
+_KINDS = ("serving", "traffic", "training", "inference")
 """The kinds of scenario, repeated here because importing their records takes longer than all other commands need."""
 
 

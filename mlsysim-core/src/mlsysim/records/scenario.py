@@ -9,7 +9,8 @@ import attrs
 from .fields import setting
 
 __all__ = [
-    "KINDS", "Inference", "Parallelism", "Place", "Run", "Scenario", "Serving", "System", "Training", "Workload",
+    "KINDS", "Inference", "Parallelism", "Place", "Run", "Scenario", "Serving", "System", "Traffic", "Training",
+    "Workload",
 ]  # fmt: skip
 
 
@@ -39,6 +40,53 @@ class Serving:
     input: int = setting("token", default=1024)
     output: int = setting("token", default=256)
     audio: float = setting("s", default=0.0, zero=True)
+    weights: str = ""
+    kv_cache: str = ""
+
+
+@attrs.frozen
+class Traffic:
+    """Generate text for requests that come and go, batched in flight.
+
+    Parameters
+    ----------
+    model : str
+        Key of a model.
+    precision : str
+        Number format of the arithmetic, and of weights and cache unless they say otherwise.
+    concurrency : int, sample
+        Clients that each send their next request when the last one is answered (closed loop); 0 for none.
+    rate : float, sample/s
+        Requests that arrive at random, whoever is served (open loop); 0 for none. Without clients and without a
+        rate more requests wait than fit at any time (offline).
+    requests : int, sample
+        Requests of the whole run, the first of which all come at once; 0 for a run that never ends.
+    input, output : float, token
+        Mean length of prompt and answer.
+    input_variation, output_variation : float, ratio
+        Standard deviation of a length over its mean.
+    cached : float, ratio
+        Share of a prompt whose keys and values are found in the cache.
+    max_batch : int, sample
+        Requests that one copy of the model works on at most; 0 takes the setting of the stack.
+    max_tokens : int, token
+        Tokens of one pass at most; 0 takes the setting of the stack.
+    weights, kv_cache : str
+        Formats of stored weights and of the key-value cache; empty follows ``precision``.
+    """
+
+    model: str
+    precision: str = "bf16"
+    concurrency: int = setting("sample", default=0, zero=True)
+    rate: float = setting("sample/s", default=0.0, zero=True)
+    requests: int = setting("sample", default=0, zero=True)
+    input: float = setting("token", default=1024.0)
+    output: float = setting("token", default=256.0)
+    input_variation: float = setting("1", default=0.0, zero=True)
+    output_variation: float = setting("1", default=0.0, zero=True)
+    cached: float = setting("1", default=0.0, zero=True)
+    max_batch: int = setting("sample", default=0, zero=True)
+    max_tokens: int = setting("token", default=0, zero=True)
     weights: str = ""
     kv_cache: str = ""
 
@@ -181,9 +229,9 @@ class Inference:
     guidance: bool = False
 
 
-Workload = Serving | Training | Inference
-KINDS: dict[str, type[Serving | Training | Inference]] = {
-    "serving": Serving, "training": Training, "inference": Inference,
+Workload = Serving | Traffic | Training | Inference
+KINDS: dict[str, type[Serving | Traffic | Training | Inference]] = {
+    "serving": Serving, "traffic": Traffic, "training": Training, "inference": Inference,
 }  # fmt: skip
 """Scenario kinds and the workload record of each."""
 
@@ -286,8 +334,8 @@ class Scenario:
     name, note : str
         Title and remark.
     kind : str
-        serving, training or inference.
-    workload : Serving, Training or Inference
+        serving, traffic, training or inference.
+    workload : Serving, Traffic, Training or Inference
         The job.
     system : System
         The machine.
@@ -304,7 +352,7 @@ class Scenario:
     """
 
     name: str
-    kind: Literal["serving", "training", "inference"]
+    kind: Literal["serving", "traffic", "training", "inference"]
     workload: Workload = attrs.field(metadata={"by": "kind", "choices": KINDS})
     system: System
     parallelism: Parallelism = attrs.field(factory=Parallelism)

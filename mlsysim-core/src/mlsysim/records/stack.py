@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 
 from .fields import fact, setting
+from .scheduler import Scheduler
 
 __all__ = ["AttentionRate", "Calibration", "Ceilings", "Features", "Stack", "Tile", "Unstated"]
 
@@ -299,6 +300,8 @@ class Stack:
         Documented setting: most tokens of one pass over prompts; longer ones take several passes.
     batch_tokens : float, token
         Documented setting: most tokens of the passes that a pipeline of devices works on at once; None for all.
+    schedulers : tuple of Scheduler
+        How it batches requests in flight; the first that holds for a device counts. Empty where it batches none.
     tiles : tuple of Tile
         Menu of output tiles; empty means that no tile quantisation is modelled.
     attention : tuple of AttentionRate
@@ -323,6 +326,7 @@ class Stack:
     pass_tokens: float | None = fact("token", default=None, tolerance=0.0)
     batch_tokens: float | None = fact("token", default=None, tolerance=0.0)
     vendor: str = ""
+    schedulers: tuple[Scheduler, ...] = ()
     tiles: tuple[Tile, ...] = ()
     attention: tuple[AttentionRate, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
@@ -330,6 +334,37 @@ class Stack:
     unstated: tuple[Unstated, ...] = ()
     aliases: tuple[str, ...] = ()
     note: str = ""
+
+    def runs(self, kind: str) -> bool:
+        """Tell whether it runs a kind of scenario; traffic needs a stack that batches requests in flight.
+
+        Parameters
+        ----------
+        kind : str
+            A kind of scenario.
+
+        Returns
+        -------
+        bool
+        """
+        return bool(self.schedulers) if kind == "traffic" else kind in self.serves
+
+    def scheduler_for(self, device: str, capacity: float) -> Scheduler | None:
+        """Return how it batches requests on a device.
+
+        Parameters
+        ----------
+        device : str
+            Key.
+        capacity : float, B
+            Its memory.
+
+        Returns
+        -------
+        Scheduler or None
+        """
+        fitting = (s for s in self.schedulers if capacity >= s.memory and device not in s.except_for)
+        return next(fitting, None)
 
     def calibration_for(self, device: str, precision: str) -> Calibration | None:
         """Return the fitted constants for a device and precision, else those of more: its formats, several devices.

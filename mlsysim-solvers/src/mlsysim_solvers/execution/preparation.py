@@ -9,7 +9,7 @@ from mlsysim.errors import ConfigError, SolverError
 from mlsysim.records.device import Device
 from mlsysim.records.model import Model
 from mlsysim.records.precision import bytes_per_element, check_precision
-from mlsysim.records.scenario import Inference, Scenario, Serving, Training, Workload
+from mlsysim.records.scenario import Inference, Scenario, Serving, Training
 from mlsysim.records.stack import Stack
 
 from ..formulas import constants
@@ -21,6 +21,9 @@ from .architectures import check_denoising, denoising_columns, generator_shape, 
 from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
 
 __all__ = ["prepare_columns"]
+
+Workload = Serving | Training | Inference
+"""Workloads of a fixed batch."""
 
 _FORMS = {Serving: "serving", Training: "training", Inference: "inference"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from mlsysim.errors import ConfigError
-from mlsysim.records.scenario import Parallelism, Scenario
+from mlsysim.records.scenario import Parallelism, Scenario, Traffic
 from mlsysim.records.stack import Stack
 
 from ..lowering.shape import TransformerShape, number
@@ -49,7 +49,7 @@ def serving_columns(request: Any) -> dict[str, Any]:
         return columns | _copies(scenario, columns)
     columns |= network_columns(records, scenario, number(scenario.system.devices))
     layout, assumed = _settled(scenario, records["stack"], shape, int(columns["domain"]))
-    _check(layout, shape, int(scenario.workload.batch))
+    _check(layout, shape, _batch(scenario))
     batch_tokens = records["stack"].batch_tokens
     if batch_tokens is not None:
         columns["batch_tokens"] = number(batch_tokens)
@@ -58,6 +58,12 @@ def serving_columns(request: Any) -> dict[str, Any]:
     columns |= {name: number(getattr(layout, name)) for name in ("data", "tensor", "pipeline", "micro_batch")}
     columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape))
     return columns
+
+
+def _batch(scenario: Scenario) -> int:
+    workload = scenario.workload
+    assert not isinstance(workload, Traffic)  # requests in flight are given a batch that every layout divides
+    return int(workload.batch)
 
 
 def _copies(scenario: Scenario, columns: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def _copies(scenario: Scenario, columns: dict[str, Any]) -> dict[str, Any]:
             "passes over samples are not divided over devices", where="parallelism",
             remedy="Set data to the number of devices: each answers samples of its own",
         )  # fmt: skip
-    _check(layout, None, int(scenario.workload.batch))
+    _check(layout, None, _batch(scenario))
     return {"data": number(layout.data), "assumptions": (*columns["assumptions"], *assumed)}
 
 
@@ -91,7 +97,7 @@ def _settled(scenario: Scenario, stack: Stack, shape: Any, domain: int) -> tuple
         chosen, what = Parallelism(tensor=tensor, data=devices // tensor), f"tensor parallelism over {tensor} devices"
         if tensor < devices:
             what += f", {devices // tensor} copies"
-            _check_copies(devices, tensor, shape, int(scenario.workload.batch))
+            _check_copies(devices, tensor, shape, _batch(scenario))
     return chosen, [f"layout: {what} (set [parallelism])"]
 
 

@@ -55,6 +55,7 @@ __all__ = [
     "TILE_DELIVERY",
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
+    "WAITING_LOG_SD",
     "WINOGRAD_TILE",
     "WITHIN_STACK_LOG_SD",
 ]
@@ -246,3 +247,7 @@ LOG_4_PI = 2.5310242469692907
 
 SERIES_BELOW = 0.1
 """Argument below which ten terms of the exponential series are exact to the last digit."""
+
+WAITING_LOG_SD = 0.4
+"""Scatter of the part of a time to first token in which a request waits for others. Estimate, range 0.2 to 0.7: the
+wait depends on how far requests that began together have drifted apart, of which only the mean is known."""

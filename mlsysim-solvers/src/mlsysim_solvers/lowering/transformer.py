@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlsysim.numeric import is_array, minimum
 
@@ -12,7 +12,17 @@ from .attention import Abilities, attention_over_cache, attention_over_sequence,
 from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 
-__all__ = ["decode", "decoder_tail", "embedding", "expansion", "forward_layers", "prefill", "repeated"]
+__all__ = [
+    "Reading",
+    "decode",
+    "decoder_tail",
+    "embedding",
+    "expansion",
+    "forward_layers",
+    "mixed",
+    "prefill",
+    "repeated",
+]
 
 
 def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002
@@ -125,6 +135,67 @@ def decode(
         # With few rows it is their input that changes its format, in a kernel before each product.
         return [row._replace(kernels=2.0 * row.kernels) if row.kind in MATRIX_KINDS else row for row in table]
     return table
+
+
+class Reading(NamedTuple):
+    """The prompts of a pass; of a long one a pass may read a part.
+
+    Parameters
+    ----------
+    tokens : float or array, count
+        Prompt tokens that the pass reads.
+    prompts : float or array, count
+        Prompts that they make up.
+    sequences, length : float or array, count
+        So many whole prompts of so many tokens have as many query-key pairs.
+    """
+
+    tokens: Any
+    prompts: Any
+    sequences: Any
+    length: Any
+
+
+def mixed(
+    shape: TransformerShape, formats: Formats, abilities: Abilities, decoding: Any, input: Any, output: Any,  # noqa: A002
+    reading: Reading,
+) -> Table:  # fmt: skip
+    """Return a pass that decodes one token of some requests and reads prompts of others: weights are read once.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    decoding : float or array, count
+        Requests that get their next token.
+    input, output : float or array, count
+        Tokens of prompt and answer of these.
+    reading : Reading
+        The prompts.
+
+    Returns
+    -------
+    list of Operator
+    """
+    rows = decoding + reading.tokens
+    if abilities.expands_weights:
+        stored, formats = formats.weight, formats._replace(weight=formats.operand)
+    table = _without_attention(shape, formats, abilities, rows)
+    if shape.latent:
+        # What is decoded works on compressed keys and values.
+        folded = projections(shape, formats, decoding, absorbed=True)
+        table += [row for row in folded if row.name in ("query absorption", "value expansion")]
+    if abilities.expands_weights:
+        table.append(expansion(table, formats, stored))
+    table += attention_over_cache(shape, formats, abilities, decoding, input, output)
+    table += attention_over_sequence(shape, formats, abilities, reading.sequences, reading.length)
+    table += embedding(shape, formats, rows, rows)
+    last = decoding + reading.prompts
+    return table + decoder_tail(shape, formats, last, last)
 
 
 def forward_layers(

@@ -12,7 +12,7 @@ from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
-from mlsysim.records import Parallelism
+from mlsysim.records import Parallelism, Traffic
 from mlsysim.running import load_solver
 from mlsysim.solving import SolverSpec
 
@@ -161,7 +161,9 @@ def _answer_of(
     lacking = [role for role, required in spec.roles if required and role not in config.entries]
     if lacking:
         raise KeyError(f"{output} without a {lacking[0]}")
-    solver, batch = load_solver(spec), float(config.scenario.workload.batch)
+    workload = config.scenario.workload
+    assert not isinstance(workload, Traffic)  # what is searched has a fixed batch
+    solver, batch = load_solver(spec), float(workload.batch)
 
     def value(step: Any, active: Any) -> Any:
         known = {"performance.throughput": batch / step, "performance.active_share": active / step, **run}

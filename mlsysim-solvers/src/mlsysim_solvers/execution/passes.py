@@ -1,0 +1,193 @@
+"""The passes of an engine that batches in flight: what each computes, says to other devices and takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mlsysim.numeric import maximum
+from mlsysim.tracing import named
+
+from ..lowering.serving import first_pass, next_token
+from ..lowering.shape import TransformerShape
+from ..lowering.transformer import Reading, mixed
+from .answers import decoding, log_sd, machine_of
+from .cases import abilities_of, formats_of, is_once, run_part
+from .copies import Place, place_of, spread_of, through, within_layers
+from .engine import Machine, Totals
+
+__all__ = ["Engine", "Pass", "decoding_pass", "engine_of", "joined", "reading_pass", "spread_of_pass"]
+
+Columns = Mapping[str, Any]
+
+
+class Engine(NamedTuple):
+    """What runs the passes of one copy of a model.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+    place : Place or None
+        Where the parts of the model lie; None on one device.
+    machine, replay : Machine
+        Rates of passes that the host launches, and of those that are replayed.
+    """
+
+    columns: Columns
+    place: Place | None
+    machine: Machine
+    replay: Machine
+
+
+class Pass(NamedTuple):
+    """One pass, or several together.
+
+    Parameters
+    ----------
+    time, talk : float or array, s
+        What it takes, and communication in it.
+    totals : Totals
+        What one device computes.
+    """
+
+    time: Any
+    talk: Any
+    totals: Totals
+
+
+def engine_of(c: Columns) -> Engine:
+    """Return what runs the passes of a case.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    Engine
+    """
+    machine = machine_of(c)
+    return Engine(c, place_of(c) if "tensor" in c else None, machine, decoding(c, machine))
+
+
+def decoding_pass(engine: Engine, requests: Any, active: Any) -> Pass:
+    """Return a pass that decodes one token of each request.
+
+    Parameters
+    ----------
+    engine : Engine
+        What runs it.
+    requests : float or array, count
+        Requests.
+    active : float or array, count
+        Batches that the stages of a pipeline work on in turn.
+
+    Returns
+    -------
+    Pass
+    """
+    c = {**engine.columns, "decoding": requests}
+    shape = _own(engine)
+    totals = run_part(
+        c, "decoding pass",
+        lambda: next_token(shape, formats_of(c), abilities_of(c), requests, c["input"], c["long_output"]),
+        engine.replay,
+    )  # fmt: skip
+    return _placed(engine, totals, requests, requests, active)
+
+
+def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pass:
+    """Return a pass that reads prompts, and decodes one token of each of some requests.
+
+    Parameters
+    ----------
+    engine : Engine
+        What runs it.
+    requests : float or array, count
+        Requests that decode; 0 for a pass that only reads.
+    tokens : float or array, count
+        Prompt tokens.
+    active : float or array, count
+        Batches that the stages of a pipeline work on in turn.
+
+    Returns
+    -------
+    Pass
+    """
+    c = {**engine.columns, "decoding": requests, "reading": tokens}
+    shape = _own(engine)
+    reading = _reading(c, tokens)
+    totals = run_part(c, "reading pass", lambda: _table(c, shape, requests, reading), engine.machine)
+    return _placed(engine, totals, requests + tokens, requests + reading.prompts, active)
+
+
+def _own(engine: Engine) -> Any:
+    return engine.columns["shape"] if engine.place is None else engine.place.shape
+
+
+def _reading(c: Columns, tokens: Any) -> Reading:
+    """Return the prompts of a pass: long ones have more pairs, and what is cached is seen without being read."""
+    input_, cached = c["input"], c["cached"]
+    length = input_ * (1.0 + c["input_variation"] * c["input_variation"])
+    prompts = tokens / (input_ * (1.0 - cached))
+    # Of the pairs of a prompt, those among cached tokens are not formed.
+    return Reading(tokens, prompts, prompts * (1.0 - cached * cached) * (input_ / length), length)
+
+
+def _table(c: Columns, shape: Any, requests: Any, reading: Reading) -> Any:
+    formats, abilities = formats_of(c), abilities_of(c)
+    if isinstance(shape, TransformerShape):
+        return mixed(shape, formats, abilities, requests, c["input"], c["long_output"], reading)
+    # A state is carried from token to token: prompts and answers run one after the other.
+    read = first_pass(shape, formats, abilities, reading.prompts, c["input"] * (1.0 - c["cached"]))
+    return read + next_token(shape, formats, abilities, requests, c["input"], c["long_output"])
+
+
+def _placed(engine: Engine, totals: Totals, rows: Any, last: Any, active: Any) -> Pass:
+    place, c = engine.place, engine.columns
+    if place is None:
+        return Pass(totals.time, 0.0 * totals.time, totals)
+    within = within_layers(c, place, rows, last)
+    one, slowest = through(c, place, totals.time, within, rows)
+    # A batch waits for its last stage, and for the other batches in flight where they take longer.
+    time = one if is_once(c["pipeline"]) else maximum(one, active * slowest)
+    return Pass(time, named(time - totals.time * (time / one), "communication"), totals)
+
+
+def joined(first: Pass, times: Any, second: Pass, others: Any) -> Pass:
+    """Return some passes of one kind and some of another.
+
+    Parameters
+    ----------
+    first, second : Pass
+        The passes.
+    times, others : float or array, count
+        How many of either.
+
+    Returns
+    -------
+    Pass
+    """
+    totals = Totals(*(times * a + others * b for a, b in zip(first.totals, second.totals, strict=True)))
+    return Pass(times * first.time + others * second.time, times * first.talk + others * second.talk, totals)
+
+
+def spread_of_pass(engine: Engine, done: Pass) -> Any:
+    """Return the spread of the logarithm of the time of passes.
+
+    Parameters
+    ----------
+    engine : Engine
+        What ran them.
+    done : Pass
+        The passes.
+
+    Returns
+    -------
+    float or array, natural-log units
+    """
+    if engine.place is None:
+        return log_sd(engine.columns, done.totals)
+    return spread_of(engine.columns, done.totals, done.time, done.talk)

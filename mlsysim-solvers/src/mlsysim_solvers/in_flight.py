@@ -1,0 +1,219 @@
+"""Requests that come and go: how many are in flight, how fast they are answered, and what binds.
+
+The story is told in passes. Memory and the stack say how many requests are in flight. Each of them reads its
+prompt and then decodes token by token; a pass decodes for all that have read, and reads for one that has not. The
+two kinds of pass take what device and stack make of their operators. Little's law turns passes into requests per
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.errors import ConfigError
+from mlsysim.numeric import maximum, minimum, sqrt, where
+from mlsysim.tracing import named
+
+from .execution.answers import axis, common_answers
+from .execution.batching import State, steady
+from .execution.cases import feasibility, fixed_bytes, room_of
+from .execution.copies import bound_of
+from .execution.memory import Demand
+from .execution.passes import Engine, engine_of, spread_of_pass
+from .execution.sequences import generation_demand, within_context
+from .execution.traffic import ARRIVALS, traffic_columns
+from .formulas.batching import (
+    drain_passes,
+    first_wave_wait,
+    long_answer,
+    time_per_token,
+)
+from .formulas.constants import WAITING_LOG_SD
+from .formulas.memory import weight_bytes
+from .formulas.serving import sample_rate
+from .lowering.serving import stage
+from .lowering.shape import TransformerShape
+
+__all__ = ["InFlightSolver"]
+
+Columns = Mapping[str, Any]
+
+
+class InFlightSolver:
+    """The performance of an engine that batches requests in flight, on one device or several.
+
+    Examples
+    --------
+    >>> from mlsysim_solvers import InFlightSolver
+    >>> solver = InFlightSolver()
+    >>> callable(solver.prepare), callable(solver.compute)
+    (True, True)
+    """
+
+    def prepare(self, request: Any) -> dict[str, Any]:
+        """Flatten a request into columns.
+
+        Parameters
+        ----------
+        request : Request
+            Scenario, records (model, device, stack, node and links), claims and settings.
+
+        Returns
+        -------
+        dict of str to number or object
+            SI numbers under the names of :data:`mlsysim_solvers.in_flight_declarations.COLUMNS`, and objects that
+            never vary under other names.
+
+        Raises
+        ------
+        ConfigError
+            If the workload contradicts itself, or does not suit model, layout or stack.
+        SolverError
+            If a number that nobody knows is needed.
+        """
+        return traffic_columns(request)
+
+    def compute(self, columns: Columns) -> dict[str, Any]:
+        """Answer, for floats and for arrays alike.
+
+        Parameters
+        ----------
+        columns : mapping of str to number or object
+            As ``prepare`` returned; clients, lengths, rates and every other number may be an array, shape (n,),
+            float64.
+
+        Returns
+        -------
+        dict of str to number
+            Outputs in SI under the names of :data:`mlsysim_solvers.in_flight_declarations.OUTPUTS`;
+            ``<output>.log_sd`` beside those that carry an interval.
+
+        Raises
+        ------
+        ConfigError
+            If a sweep varies arrivals of another kind than the scenario's.
+        """
+        c = _completed(columns)
+        engine = engine_of(c)
+        place, slots = _room(c, engine)
+        asked = axis(c, "concurrency") if "concurrency" in c else slots
+        if "requests" in c:
+            asked = minimum(asked, axis(c, "requests"))
+        flying = minimum(asked, slots)
+        state = steady(engine, *_shared(c, flying), _gap(c, asked, slots, flying))
+        rate = flying / state.residence
+        answers: dict[str, Any] = place(flying)
+        answers |= _times(c, state, rate, asked, flying)
+        return answers | _rates(c, engine, state, rate, flying)
+
+
+def _completed(columns: Columns) -> dict[str, Any]:
+    """Add what follows from columns that may vary, and refuse arrivals of two kinds."""
+    c = dict(columns)
+    for name in ARRIVALS:
+        if name in c and c["arrivals"] != name:
+            raise ConfigError(
+                f"{name} varies, and the scenario's requests arrive by {c['arrivals']}", where=f"workload.{name}",
+                remedy=f"Give the scenario a {name} first",
+            )  # fmt: skip
+    c["long_output"] = long_answer(axis(c, "output"), c["output_variation"])
+    # All of the device's memory but what the stack leaves free, or what it leaves free beside the weights.
+    if "cache_share" in c:
+        fixed = fixed_bytes(c, weight_bytes(_shard(c, engine_of(c)).parameters, c["weight_width"])) / c["capacity"]
+        c["utilisation"] = fixed + c["cache_share"] * maximum(0.0, 1.0 - fixed)
+    return c
+
+
+def _shard(c: Columns, engine: Engine) -> Any:
+    """Return what the fullest device of a copy holds."""
+    place = engine.place
+    if place is None:
+        return c["shape"]
+    return stage(place.shape, place.share) if isinstance(place.shape, TransformerShape) else place.shape
+
+
+def _copies(c: Columns) -> Any:
+    return c.get("data", 1.0)
+
+
+def _room(c: Columns, engine: Engine) -> tuple[Any, Any]:
+    """Return what holds a number of requests against memory, and the most that may be in flight."""
+    shape = _shard(c, engine)
+    weights = weight_bytes(shape.parameters, c["weight_width"])
+    room = room_of(c, weights)
+    # A request that grows holds half of its answer on average; a reserving stack sets the whole aside.
+    grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
+    input_, copies = axis(c, "input"), _copies(c)
+    largest = generation_demand(shape, room, 1.0 * (grown / grown), input_, grown).largest
+    slots = maximum(1.0, minimum(largest, axis(c, "max_batch"))) * copies
+
+    def hold(flying: Any) -> dict[str, Any]:
+        demand = generation_demand(shape, room, maximum(1.0, flying / copies), input_, grown)
+        demand = Demand(demand.required, largest * copies)
+        return feasibility(c, demand, weights, within=within_context(c["shape"], input_, axis(c, "output")))
+
+    return hold, slots
+
+
+def _shared(c: Columns, flying: Any) -> tuple[Any, Any]:
+    """Return the requests of one batch, and the batches that a pipeline of stages works on in turn."""
+    own = maximum(1.0, flying / _copies(c))
+    active = minimum(own, c["pipeline"]) if "pipeline" in c else 1.0
+    return own / active, active
+
+
+def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
+    """Return the passes that run between an answer and the next request of its client: one, if others are there."""
+    own, _ = _shared(c, flying)
+    if c["arrivals"] != "concurrency":
+        return 0.0 * own
+    return where(asked > slots, 0.0 * own, 1.0 - 1.0 / own)
+
+
+def _times(c: Columns, state: State, rate: Any, asked: Any, flying: Any) -> dict[str, Any]:
+    """Return what a request sees: the wait for a place in flight, its first token, and the others."""
+    steps, waiting = axis(c, "output") - 1.0, asked - flying
+    first = named(waiting / rate, "wait for a place in flight") + state.first
+    token = time_per_token(state.residence, state.first, steps)
+    if "requests" in c:
+        prompt = axis(c, "input") * (1.0 - c["cached"])
+        wave = first_wave_wait(_shared(c, flying)[0], prompt, state.taken, state.reading.time)
+        first = first + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(c, "requests"))
+    return {
+        "performance.ttft": first,
+        "performance.tpot": token,
+        "performance.latency": first + steps * token,
+        "performance.waiting": waiting,
+    }
+
+
+def _rates(c: Columns, engine: Engine, state: State, rate: Any, flying: Any) -> dict[str, Any]:
+    """Return requests and tokens per time, what binds, and intervals."""
+    output = axis(c, "output")
+    if "requests" in c:
+        requests = axis(c, "requests")
+        spread = c["output_variation"] * output
+        drain = drain_passes(output - 1.0, spread, maximum(1.0, requests / flying), _shared(c, flying)[0])
+        lost = drain * maximum(0.0, state.plain.time - 0.5 * state.cycle.time)
+        rate = sample_rate(requests, requests / rate + named(lost, "end of the run"))
+    cycle = state.cycle
+    if engine.place is None:
+        bound = common_answers(c, cycle.totals, cycle.time)
+    else:
+        bound = bound_of(c, cycle.totals, cycle.time, cycle.talk)
+    kept = ("performance.utilisation", "performance.bandwidth_utilisation", "performance.bound")
+    answers = {name: bound[name] for name in kept} | {
+        "performance.throughput": rate,
+        "performance.token_throughput": rate * output,
+        "performance.in_flight": flying,
+        "performance.pass_time": cycle.time,
+        "performance.communication": cycle.talk / cycle.time,
+    }
+    spread = spread_of_pass(engine, cycle)
+    names = ("latency", "throughput", "token_throughput", "tpot", "utilisation", "pass_time")
+    answers |= {f"performance.{name}.log_sd": spread for name in names}
+    waits = 1.0 - state.own / state.first
+    quiet = spread_of_pass(engine, state.reading)
+    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + (WAITING_LOG_SD * waits) * (WAITING_LOG_SD * waits))
+    return answers

@@ -1,0 +1,160 @@
+"""An engine that batches in flight, pass by pass: the oracle of the closed form, not part of the product."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Rules:
+    """What the engine does; times are affine in decoded and prompt tokens."""
+
+    slots: int
+    budget: int
+    mixed: bool = True
+    base: float = 10e-3
+    per_request: float = 20e-6
+    per_token: float = 30e-6
+
+    def plain(self, decoding: float) -> float:
+        return self.base + self.per_request * decoding
+
+    def reading(self, decoding: float, tokens: float) -> float:
+        return self.base + self.per_request * decoding + self.per_token * tokens
+
+
+@dataclass
+class Job:
+    arrived: float
+    prompt: int
+    output: int
+    admitted: float = 0.0
+    read: int = 0
+    written: int = 0
+    first: float = 0.0
+    done: float = 0.0
+
+
+@dataclass
+class Run:
+    jobs: list[Job] = field(default_factory=list)
+    end: float = 0.0
+
+    def settled(self) -> list[Job]:
+        """Return the jobs of the middle of the run."""
+        done = sorted(self.jobs, key=lambda j: j.done)
+        return done[len(done) // 4 : -len(done) // 8]
+
+    @property
+    def rate(self) -> float:
+        middle = self.settled()
+        return (len(middle) - 1) / (middle[-1].done - middle[0].done)
+
+    def mean(self, of) -> float:
+        middle = self.settled()
+        return sum(map(of, middle)) / len(middle)
+
+    def quantile(self, of, share: float) -> float:
+        values = sorted(map(of, self.settled()))
+        return values[int(share * (len(values) - 1))]
+
+
+def ttft(job: Job) -> float:
+    return job.first - job.arrived
+
+
+def tpot(job: Job) -> float:
+    return (job.done - job.first) / (job.output - 1)
+
+
+def latency(job: Job) -> float:
+    return job.done - job.arrived
+
+
+@dataclass
+class Simulation:
+    """The state of the engine between two passes."""
+
+    rules: Rules
+    chance: random.Random
+    lengths: tuple[float, float]
+    spread: float
+    left: int = 0
+    now: float = 0.0
+    coming: deque[Job] = field(default_factory=deque)
+    waiting: deque[Job] = field(default_factory=deque)
+    reading: deque[Job] = field(default_factory=deque)
+    decoding: list[Job] = field(default_factory=list)
+
+    def length(self, mean: float) -> int:
+        return max(1, round(mean * (1 + self.spread * (2 * self.chance.random() - 1))))
+
+    def job(self, at: float) -> Job:
+        return Job(at, *map(self.length, self.lengths))
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.reading or self.decoding)
+
+    def admit(self) -> None:
+        while self.coming and self.coming[0].arrived <= self.now:
+            self.waiting.append(self.coming.popleft())
+        while self.waiting and len(self.reading) + len(self.decoding) < self.rules.slots:
+            self.waiting[0].admitted = self.now
+            self.reading.append(self.waiting.popleft())
+
+    def read(self) -> tuple[list[Job], int]:
+        """Return whose prompts end in this pass, and the prompt tokens that it reads."""
+        room = self.rules.budget - (len(self.decoding) if self.rules.mixed else 0)
+        ended, tokens = [], 0
+        while self.reading and room > 0:
+            job = self.reading[0]
+            take = min(room, job.prompt - job.read)
+            job.read, room, tokens = job.read + take, room - take, tokens + take
+            if job.read == job.prompt:
+                ended.append(self.reading.popleft())
+        return ended, tokens
+
+    def run_pass(self) -> list[Job]:
+        """Run a pass and return whose answers end with it."""
+        ended, tokens = self.read()
+        decoding = self.decoding if self.rules.mixed or not tokens else []
+        self.now += self.rules.reading(len(decoding), tokens) if tokens else self.rules.plain(len(decoding))
+        for job in ended:
+            job.first = self.now
+        for job in [*ended, *decoding]:
+            job.written += 1
+            job.done = self.now
+        everybody = [*self.decoding, *ended]
+        self.decoding = [job for job in everybody if job.written < job.output]
+        return [job for job in everybody if job.written >= job.output]
+
+
+def simulate(rules: Rules, *, input_, output, spread=0.0, clients=0, rate=0.0, requests=2000, seed=1) -> Run:
+    """Run the engine; clients send their next request when the last one is answered, or requests come at random.
+
+    ``spread`` is the half-width of uniform lengths over their mean. What a pass answers reaches its client when the
+    pass ends; the next request is seen by the pass after the one that is then running.
+    """
+    engine = Simulation(rules, random.Random(seed), (input_, output), spread, requests)
+    at = 0.0
+    while engine.left and (rate or len(engine.coming) < clients):
+        at += engine.chance.expovariate(rate) if rate else 0.0
+        engine.coming.append(engine.job(at))
+        engine.left -= 1
+    run = Run()
+    while engine.coming or engine.waiting or engine.busy:
+        engine.admit()
+        if not engine.busy:
+            engine.now = engine.coming[0].arrived
+            continue
+        answered = engine.run_pass()
+        run.jobs += answered
+        for _ in answered[: engine.left]:
+            # The pass that starts now does not see it.
+            engine.coming.append(engine.job(engine.now + 1e-9))
+            engine.left -= 1
+    run.end = engine.now
+    return run

@@ -1,0 +1,217 @@
+"""Requests in flight: the closed form against an engine simulated pass by pass, and what must hold of any."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from in_flight_simulation import Rules, simulate, tpot, ttft
+
+from mlsysim.config import SimulationConfig
+from mlsysim.errors import ConfigError
+from mlsysim.evaluation import build_request, evaluate
+from mlsysim.plugins import plugins
+from mlsysim.sweeping import sweep
+from mlsysim.testing import BadInput, SolverCase, parametrize_checks
+from mlsysim_solvers.execution import batching
+from mlsysim_solvers.execution.engine import Totals
+from mlsysim_solvers.execution.passes import Engine, Pass
+from mlsysim_solvers.in_flight import InFlightSolver
+from mlsysim_solvers.plugin import IN_FLIGHT
+
+CLIENTS = "llama-3.1-8b-h100-traffic"
+UP = 1 + 1e-12
+NOTHING = Totals(*([0.0] * 7))
+
+
+def varied(**overrides):
+    return SimulationConfig.load(CLIENTS, {name: str(value) for name, value in overrides.items()})
+
+
+def columns(**overrides):
+    config = varied(**overrides)
+    return InFlightSolver().prepare(build_request(config, plugins().solver("in-flight"), {}))
+
+
+def answers(**overrides):
+    return InFlightSolver().compute(columns(**overrides))
+
+
+CASE = SolverCase(
+    IN_FLIGHT,
+    scenarios=[
+        CLIENTS,
+        varied(concurrency=0),
+        varied(stack="sglang-0.4", requests=640, input_variation=0.3, output_variation=0.3),
+        varied(model="llama-3.1-70b", devices=4, concurrency=400, stack="tensorrt-llm-1.0", cached=0.25),
+        varied(model="mixtral-8x7b", devices=8, **{"parallelism.tensor": 2, "parallelism.pipeline": 2, "parallelism.data": 2}),
+    ],
+    discrete=("token", "sample"),
+    never_falls={"overhead": ("performance.latency", "performance.tpot"), "capacity": ("feasibility.max_batch",)},
+    never_rises={"reserve": ("feasibility.max_batch",), "peak": ("performance.latency", "performance.pass_time"),
+                 "bandwidth": ("performance.latency", "performance.pass_time")},
+    limits={
+        "arithmetic is never above the peak": lambda c, a: a["performance.utilisation"] <= UP,
+        "traffic is never above the bandwidth": lambda c, a: a["performance.bandwidth_utilisation"] <= UP,
+        "the first token comes before the last": lambda c, a: a["performance.ttft"] <= a["performance.latency"] * UP,
+        "nobody is in flight beyond the limit": lambda c, a: a["performance.in_flight"]
+        <= max(1.0, min(c["max_batch"], a["feasibility.max_batch"] / c.get("data", 1.0))) * c.get("data", 1.0) * UP,
+        "clients are in flight or wait": lambda c, a: "concurrency" not in c or "requests" in c
+        or a["performance.in_flight"] + a["performance.waiting"] == pytest.approx(c["concurrency"]),
+    },
+    bad_inputs=(
+        BadInput("workload.rate", {"rate": "4 sample/s"}),
+        BadInput("workload.cached", {"cached": "1"}),
+        BadInput("workload.input", {"input": "1e9"}),
+        BadInput("precision", {"precision": "fp5"}),
+        BadInput("system.stack", {"stack": "pytorch-2"}),
+    ),
+)  # fmt: skip
+
+
+@parametrize_checks(CASE)
+def test_in_flight(check):
+    check()
+
+
+def closed_form(monkeypatch, rules, input_, output, spread, clients):
+    """Return requests per time, time to first token and time per token under the simulation's times of passes."""
+    monkeypatch.setattr(batching, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0, NOTHING))
+    monkeypatch.setattr(batching, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0, NOTHING))
+    c = {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
+         "mixed": rules.mixed, "output_variation": spread / 3**0.5}  # fmt: skip
+    flying = float(min(clients, rules.slots))
+    gap = 1.0 - 1.0 / flying if clients <= rules.slots else 0.0
+    state = batching.steady(Engine(c, None, None, None), flying, 1.0, gap)
+    rate = flying / state.residence
+    return rate, (clients - flying) / rate + state.first, (state.residence - state.first) / (output - 1)
+
+
+@pytest.mark.parametrize(
+    ("mixed", "input_", "output", "clients", "slots", "budget", "spread"),
+    [
+        (True, 1024, 256, 64, 256, 8192, 0.2),
+        (True, 1024, 256, 64, 256, 8192, 0.0),
+        (True, 1024, 1024, 16, 256, 8192, 0.1),
+        (True, 4096, 128, 64, 256, 2048, 0.2),
+        (True, 512, 512, 256, 64, 8192, 0.3),
+        (True, 8192, 1024, 32, 256, 2048, 0.2),
+        (True, 1024, 256, 1, 64, 8192, 0.0),
+        (False, 1024, 256, 64, 256, 8192, 0.2),
+        (False, 1024, 256, 64, 256, 8192, 0.0),
+        (False, 128, 2048, 512, 1024, 8192, 0.1),
+        (False, 8192, 1024, 32, 256, 2048, 0.2),
+        (False, 512, 512, 256, 64, 8192, 0.3),
+    ],
+)
+def test_an_engine_pass_by_pass_agrees(monkeypatch, mixed, input_, output, clients, slots, budget, spread):
+    rules = Rules(slots, budget, mixed)
+    run = simulate(rules, input_=input_, output=output, spread=spread, clients=clients, requests=max(20 * clients, 400))
+    rate, first, token = closed_form(monkeypatch, rules, input_, output, spread, clients)
+    assert rate == pytest.approx(run.rate, rel=0.05)
+    assert token == pytest.approx(run.mean(tpot), rel=0.05)
+    # How long a prompt waits for others depends on how far requests have drifted apart.
+    assert first == pytest.approx(run.mean(ttft), rel=0.45)
+
+
+@pytest.mark.parametrize("clients", [1, 3, 64, 300, 5000])
+@pytest.mark.parametrize("stack", ["vllm-0.11", "sglang-0.4", "tensorrt-llm-1.0"])
+def test_little(clients, stack):
+    found = answers(concurrency=clients, stack=stack)
+    assert found["performance.throughput"] * found["performance.latency"] == pytest.approx(clients, rel=1e-12)
+
+
+def test_alone_a_request_takes_what_a_batch_of_one_takes():
+    alone = answers(concurrency=1)
+    still = evaluate("llama-3.1-8b-h100", {"batch": "1"})
+    assert alone["performance.tpot"] == pytest.approx(still["tpot"].value, rel=1e-3)
+    assert alone["performance.ttft"] == pytest.approx(still["ttft"].value, rel=0.1)
+    assert alone["performance.latency"] == pytest.approx(still["latency"].value, rel=0.02)
+
+
+def test_more_clients_answer_more_and_wait_longer():
+    found = [answers(concurrency=n) for n in (1, 2, 4, 16, 64, 256)]
+    for name in ("performance.throughput", "performance.latency", "performance.tpot"):
+        values = [a[name] for a in found]
+        assert values == sorted(values), name
+
+
+def test_more_clients_than_fit_only_wait():
+    full, over = answers(concurrency=0), answers(concurrency=4000)
+    assert over["performance.throughput"] == pytest.approx(full["performance.throughput"], rel=1e-12)
+    assert over["performance.waiting"] == 4000 - over["performance.in_flight"]
+    assert over["performance.tpot"] == pytest.approx(full["performance.tpot"], rel=1e-12)
+
+
+def test_the_cache_limits_who_is_in_flight():
+    small, large = answers(concurrency=0), answers(concurrency=0, device="h200-sxm")
+    assert small["performance.in_flight"] < large["performance.in_flight"] <= 1024
+    assert answers(concurrency=0, max_batch=16)["performance.in_flight"] == 16
+
+
+def test_a_stack_that_reserves_whole_answers_holds_fewer():
+    growing = columns(concurrency=0, output=2048)
+    kept, grown = (InFlightSolver().compute({**growing, "reserves": r})["performance.in_flight"] for r in (True, False))
+    assert kept < grown
+
+
+def test_prompts_found_in_the_cache_need_no_reading():
+    cold, warm = (answers(cached=share, output_variation=0.5) for share in (0, 0.5))
+    assert warm["performance.ttft"] < cold["performance.ttft"]
+    assert warm["performance.throughput"] > cold["performance.throughput"]
+
+
+def test_a_budget_too_small_for_prompts_answers_less():
+    rates = [answers(max_tokens=n, input=4096)["performance.throughput"] for n in (128, 512, 2048)]
+    assert rates == sorted(rates)
+
+
+def test_a_run_that_ends_answers_less_per_time_than_one_that_does_not():
+    forever = answers(output_variation=0.3)
+    runs = [answers(output_variation=0.3, requests=n) for n in (128, 640, 6400)]
+    rates = [a["performance.throughput"] for a in runs]
+    assert rates == sorted(rates)
+    assert rates[-1] < forever["performance.throughput"]
+    waits = [a["performance.ttft"] for a in runs]
+    assert waits == sorted(waits, reverse=True)
+
+
+def test_tokens_per_time_are_requests_times_their_answers():
+    found = answers()
+    assert found["performance.token_throughput"] == pytest.approx(256 * found["performance.throughput"])
+
+
+def test_answers_of_one_token_are_prompts_only():
+    found = answers(output=1)
+    assert found["performance.tpot"] == 0.0
+    assert found["performance.latency"] == pytest.approx(found["performance.ttft"])
+
+
+def test_a_sweep_answers_as_single_scenarios_do():
+    clients, lengths = np.array([1.0, 7.0, 64.0, 900.0]), np.array([128.0, 1024.0, 4000.0, 300.0])
+    found = sweep(CLIENTS, {"concurrency": clients, "input": lengths}, grid=False)
+    for i, (n, length) in enumerate(zip(clients, lengths, strict=True)):
+        alone = answers(concurrency=int(n), input=length)
+        for name, values in found.outputs.items():
+            if name in alone:
+                assert values[i] == pytest.approx(float(alone[name]), rel=1e-12), name
+
+
+def test_a_sweep_of_other_arrivals_is_refused():
+    with pytest.raises(ConfigError, match="arrive"):
+        sweep(CLIENTS, {"rate": np.array([1.0, 2.0])})
+
+
+def test_a_model_that_reads_everything_first_is_refused():
+    with pytest.raises(ConfigError, match="joins no running batch"):
+        evaluate(CLIENTS, {"model": "t5-large", "input": "256", "output": "64"})
+
+
+def test_nobody_fits_where_the_weights_do_not():
+    found = answers(model="llama-3.1-70b")
+    assert not found["feasibility.fits"]
+    assert found["feasibility.max_batch"] == 0
+
+
+def test_prompts_alone_fill_their_passes():
+    found = answers(output=1, concurrency=0)
+    assert found["performance.throughput"] * 1024 <= 8192 / found["performance.pass_time"] * UP
