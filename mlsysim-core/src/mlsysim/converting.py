@@ -7,27 +7,19 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Hashable
 from typing import Any, Literal
 
 import attrs
 import cattrs
 
-from .errors import ConfigError
+from .plans import SCALARS, Reader, read_choice, read_int_or_pair
 from .records.scenario import KINDS, Workload
 
 __all__ = ["converter", "to_plain"]
 
 
-def _strict(kind: type, accepted: tuple[type, ...], name: str) -> Any:
-    def hook(value: Any, _: Any) -> Any:
-        if isinstance(value, bool) and kind is not bool:
-            raise TypeError(f"expected {name}, got {value!r}")
-        if not isinstance(value, accepted):
-            raise TypeError(f"expected {name}, got {value!r}")
-        return value if isinstance(value, kind) else kind(value)
-
-    return hook
+def _hook(read: Reader) -> Any:
+    return lambda value, _: read(value)
 
 
 def _workload(value: Any, _: Any) -> Any:
@@ -39,13 +31,11 @@ def _workload(value: Any, _: Any) -> Any:
 
 def _make_converter() -> cattrs.Converter:
     made = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
-    made.register_structure_hook(str, _strict(str, (str,), "text"))
-    made.register_structure_hook(bool, _strict(bool, (bool,), "true or false"))
-    made.register_structure_hook(int, _strict(int, (int,), "a whole number"))
-    made.register_structure_hook(float, _strict(float, (int, float), "a number"))
-    made.register_structure_hook(int | tuple[int, int], _int_or_pair)
+    for kind, read in SCALARS.items():
+        made.register_structure_hook(kind, _hook(read))
+    made.register_structure_hook(int | tuple[int, int], _hook(read_int_or_pair))
     made.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
-    made.register_structure_hook_factory(_is_choice, _choice)
+    made.register_structure_hook_factory(_is_choice, lambda kind: _hook(read_choice(kind)))
     made.register_structure_hook_factory(_is_optional, lambda kind: _optional(made, kind))
     made.register_structure_hook(Workload, _workload)
     return made
@@ -54,22 +44,6 @@ def _make_converter() -> cattrs.Converter:
 def _is_choice(kind: Any) -> bool:
     origin: Any = typing.get_origin(kind)
     return origin is Literal
-
-
-def _choice(kind: Any) -> Any:
-    """Accept one of the choices; true is not 1, which Python takes for its equal."""
-    choices = typing.get_args(kind)
-    known = {(type(choice), choice) for choice in choices}
-
-    def hook(value: Any, _: Any) -> Any:
-        if not isinstance(value, Hashable) or (type(value), value) not in known:
-            shown = str(value).lower() if isinstance(value, bool) else value
-            # The empty choice is the one of a key that is left out.
-            offered = ", ".join(str(choice) for choice in choices if choice != "")
-            raise ConfigError(f"{shown} is not one of the choices", remedy=f"Choose {offered}")
-        return value
-
-    return hook
 
 
 def _is_optional(kind: Any) -> bool:
@@ -85,14 +59,6 @@ def _optional(made: cattrs.Converter, kind: Any) -> Any:
     (inner,) = _besides_none(kind)
     hook = made.get_structure_hook(inner)
     return lambda value, _: None if value is None else hook(value, inner)
-
-
-def _int_or_pair(value: Any, _: Any) -> Any:
-    if isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value):
-        return tuple(value)
-    if type(value) is int:
-        return value
-    raise TypeError(f"expected a whole number or a pair of them, got {value!r}")
 
 
 converter = _make_converter()

@@ -4,32 +4,34 @@ Two kinds of number exist. A *fact* (registry files) must be a claim with its so
 *setting* (scenarios) is the user's own choice and needs only its unit. The records say
 which is which (:mod:`mlsysim.records.fields`). Claims are read here and travel beside the
 record, which itself holds plain SI floats.
+
+What fits is read straight into its record. What does not fit goes to the converter of
+:mod:`~.converting`, which alone says why; most runs need neither it nor its import.
 """
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import attrs
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
-from .converting import converter
 from .documents import Document
 from .errors import ConfigError, Fault, MlsysimError, RegistryError
 from .names import did_you_mean
+from .plans import Field, plan_of
 from .provenance import Claim, Source, preferred_first
 from .units import parse_quantity
 
-__all__ = ["read_facts", "read_settings"]
+__all__ = ["read_facts", "read_plain", "read_settings"]
 
 _T = TypeVar("_T")
 _MOST = 1e30
 """Beyond it, in SI, products of numbers leave what a float can hold."""
-_CLAIM_KEYS = {"value", "source", "at", "means", "kind", "derived", "estimate", "low", "high", "note"}
+_DOCUMENT_KEYS = ("source", "at")
+_CLAIM_KINDS = ("stated", "measured", "derived", "estimate")
+_CLAIM_NUMBERS = frozenset({"value", "low", "high"})
+_CLAIM_KEYS = _CLAIM_NUMBERS | {"source", "at", "means", "kind", "derived", "estimate", "note"}
 
 
 class _Reader:
@@ -43,12 +45,21 @@ class _Reader:
         Whether facts must be claims; False reads a scenario.
     sources : mapping of str to Source
         Known documents, to order several claims on one field.
+    direct : bool
+        Whether to make records on the way; False leaves plain data for the converter.
+
+    Attributes
+    ----------
+    misfit : bool
+        Whether a value stood in the way of making a record; what was read is then of no use.
     """
 
-    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source]) -> None:
+    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source], direct: bool) -> None:
         self.document = document
         self.sourced = sourced
         self.sources = sources
+        self.direct = direct
+        self.misfit = False
         self.faults: list[Fault] = []
         self.claims: dict[str, tuple[Claim, ...]] = {}
 
@@ -60,28 +71,39 @@ class _Reader:
         if not isinstance(raw, dict):
             self.fault(f"expected a table, got {raw!r}", path)
             return raw
-        fields = _fields_of(cls)
-        own = {key: raw[key] for key in ("source", "at") if key in raw and key not in fields}
-        if not self.sourced:
-            own = {}
+        fields, required = plan_of(cls)
         if "source" in raw or "at" in raw:
-            inherited = {**inherited, **{k: raw[k] for k in ("source", "at") if isinstance(raw.get(k), str)}}
+            inherited = {**inherited, **{k: raw[k] for k in _DOCUMENT_KEYS if isinstance(raw.get(k), str)}}
         result: dict[str, Any] = {}
         for key, value in raw.items():
-            if key in own:
-                continue
-            place = f"{path}.{key}" if path else key
-            if key not in fields:
-                self.fault(f"there is no field {key!r} here", place, did_you_mean(key, fields))
-                continue
-            result[key] = self.value(fields[key], raw, value, place, inherited)
+            field = fields.get(key)
+            if field is None:
+                if not (self.sourced and key in _DOCUMENT_KEYS):
+                    self.fault(f"there is no field {key!r} here", _join(path, key), did_you_mean(key, fields))
+            elif type(value) is field.exact:
+                result[key] = value
+            elif field.unit is not None:
+                result[key] = self.quantity(field, field.unit, value, f"{path}.{key}" if path else key, inherited)
+            else:
+                result[key] = self.value(field, raw, value, f"{path}.{key}" if path else key, inherited)
+        if not required <= raw.keys():
+            self.missing(fields, raw, path)
+        return self.record(cls, result) if self.direct else result
+
+    def missing(self, fields: Mapping[str, Field], raw: Mapping[str, Any], path: str) -> None:
         for name, field in fields.items():
             if field.required and name not in raw:
-                place = f"{path}.{name}" if path else name
-                self.fault(f"the field {name!r} is missing", place, _wanted(field.unit))
-        return result
+                self.fault(f"the field {name!r} is missing", _join(path, name), _wanted(field.unit))
 
-    def chosen(self, field: _Field, parent: dict[str, Any], raw: Any, path: str) -> Any:
+    def record(self, cls: type, fields: dict[str, Any]) -> Any:
+        if not (self.faults or self.misfit):
+            try:
+                return cls(**fields)
+            except Exception:  # noqa: BLE001 - whatever a record refuses, the converter explains
+                self.misfit = True
+        return fields
+
+    def chosen(self, field: Field, parent: dict[str, Any], raw: Any, path: str) -> Any:
         """Read a table whose record another key of its parent chooses."""
         by, choices = field.by, field.choices
         name = parent.get(by)
@@ -89,12 +111,12 @@ class _Reader:
             self.fault(f"{by} = {name!r} is not one of the choices", by, "Choose " + ", ".join(choices))
             return raw
         table = self.table(choices[name], raw, path, {})
+        if self.direct:
+            return table
         defaults = {a.name: _plain_default(a) for a in attrs.fields(choices[name]) if a.default is not attrs.NOTHING}
         return {**defaults, **table} if isinstance(table, dict) else table
 
-    def value(self, field: _Field, parent: dict[str, Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
-        if field.unit is not None:
-            return self.quantity(field, field.unit, raw, path, inherited)
+    def value(self, field: Field, parent: dict[str, Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
         if field.by:
             return self.chosen(field, parent, raw, path)
         # A text is iterable too: aliases = "h100" must not become five aliases of one letter.
@@ -103,23 +125,28 @@ class _Reader:
             self.fault(f"expected {'a table' if wanted is dict else 'a list'}, got {raw!r}", path)
             return raw
         if inner is None:
-            return raw
+            return self.plain(field, raw) if self.direct else raw
         if field.container is dict and isinstance(raw, dict):
             return {k: self.table(inner, v, f"{path}.{k}", inherited) for k, v in raw.items()}
         if field.container is tuple and isinstance(raw, list):
-            return [self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)]
+            return tuple([self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)])
         return self.table(inner, raw, path, inherited)
 
-    def quantity(self, field: _Field, unit: str, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
+    def plain(self, field: Field, raw: Any) -> Any:
         try:
-            if not (self.sourced and field.fact):
-                value = parse_quantity(raw, unit)
-            else:
+            return field.read(raw)
+        except Exception:  # noqa: BLE001 - the converter says what is wrong
+            self.misfit = True
+            return raw
+
+    def quantity(self, field: Field, unit: str, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
+        try:
+            if field.fact and self.sourced:
                 claims = self.read_claims(raw, unit, path, inherited)
-                if not claims:
-                    raise RegistryError("the list of claims is empty", remedy="Add a claim, or remove the field")
                 self.claims[path] = claims
                 value = claims[0].value
+            else:
+                value = parse_quantity(raw, unit)
         except MlsysimError as error:
             for fault in error.faults:
                 self.fault(fault.what, path, fault.remedy)
@@ -132,7 +159,7 @@ class _Reader:
             return int(value)
         return value
 
-    def check_bound(self, field: _Field, value: float, path: str, raw: Any) -> None:
+    def check_bound(self, field: Field, value: float, path: str, raw: Any) -> None:
         low = field.minimum
         if value < low or (value == low and not field.zero):
             relation = "at least" if field.zero else "more than"
@@ -142,108 +169,73 @@ class _Reader:
             self.fault(f"{value:g} is out of range", path, f"It must be at most {_MOST:g}")
 
     def read_claims(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> tuple[Claim, ...]:
-        items = raw if isinstance(raw, list) else [raw]
-        claims = [self.read_claim(item, unit, path, inherited) for item in items]
-        return preferred_first(claims, self.sources) if len(claims) > 1 else tuple(claims)
+        if not isinstance(raw, list):
+            return (_read_claim(raw, unit, path, inherited),)
+        if not raw:
+            raise RegistryError("the list of claims is empty", remedy="Add a claim, or remove the field")
+        return preferred_first([_read_claim(item, unit, path, inherited) for item in raw], self.sources)
 
-    def read_claim(self, given: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
-        raw: Any = given
-        if not isinstance(given, dict):
-            if "source" in inherited and "at" in inherited and isinstance(raw, (int, float)):
-                name = path.rsplit(".", 1)[-1]
-                value = parse_quantity(raw, unit)
-                return Claim(path, str(raw), value, unit, source=inherited["source"], at=f"{inherited['at']}: {name}")
-            raise RegistryError(
-                f"{raw!r} has no source",
-                remedy='A number ships with its source: write { value = "...", source = "<id in data/sources>", '
-                'at = "page, table" }',
-            )
-        if not raw.keys() <= _CLAIM_KEYS:
-            key = next(key for key in raw if key not in _CLAIM_KEYS)
-            raise RegistryError(f"a claim has no key {key!r}", remedy=did_you_mean(key, _CLAIM_KEYS))
-        if "value" not in raw:
-            raise RegistryError("the claim has no value", remedy='Write value = "..." exactly as printed')
-        kind: Any = "estimate" if "estimate" in raw else "derived" if "derived" in raw else raw.get("kind", "stated")
-        if kind not in ("stated", "measured", "derived", "estimate"):
-            raise RegistryError(f"no claim is of kind {kind!r}", remedy="Use stated or measured")
-        for key, item in raw.items():
-            if not isinstance(item, str) and key not in ("value", "low", "high"):
-                raise RegistryError(f"{key} = {item!r} is not text", remedy="Put it in quotes")
-        return Claim(
-            field=path,
-            as_stated=str(raw["value"]),
-            value=parse_quantity(raw.get("means", raw["value"]), unit),
-            unit=unit,
-            kind=kind,
-            source=raw.get("source", "" if kind == "estimate" else inherited.get("source", "")),
-            at=raw.get("at", inherited.get("at", "") if "source" not in raw else ""),
-            reason=raw.get("estimate", raw.get("derived", "")),
-            low=parse_quantity(raw["low"], unit) if "low" in raw else None,
-            high=parse_quantity(raw["high"], unit) if "high" in raw else None,
-            means=str(raw.get("means", "")),
-            note=raw.get("note", ""),
-        )
+
+def _read_claim(raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
+    if not isinstance(raw, dict):
+        return _lent_claim(raw, unit, path, inherited)
+    if not _CLAIM_KEYS.issuperset(raw):
+        key = next(key for key in raw if key not in _CLAIM_KEYS)
+        raise RegistryError(f"a claim has no key {key!r}", remedy=did_you_mean(key, _CLAIM_KEYS))
+    if "value" not in raw:
+        raise RegistryError("the claim has no value", remedy='Write value = "..." exactly as printed')
+    kind: Any = "estimate" if "estimate" in raw else "derived" if "derived" in raw else raw.get("kind", "stated")
+    if kind not in _CLAIM_KINDS:
+        raise RegistryError(f"no claim is of kind {kind!r}", remedy="Use stated or measured")
+    for key, item in raw.items():
+        if not isinstance(item, str) and key not in _CLAIM_NUMBERS:
+            raise RegistryError(f"{key} = {item!r} is not text", remedy="Put it in quotes")
+    value: Any = raw["value"]
+    get: Any = raw.get
+    if "source" in raw:
+        source, at = raw["source"], get("at", "")
+    else:
+        source, at = "" if kind == "estimate" else inherited.get("source", ""), get("at", inherited.get("at", ""))
+    # By position: this runs once for each number of the registry, and names cost a fifth more.
+    return Claim(
+        path,
+        str(value),
+        parse_quantity(get("means", value), unit),
+        unit,
+        kind,
+        source,
+        at,
+        get("estimate", get("derived", "")),
+        parse_quantity(raw["low"], unit) if "low" in raw else None,
+        parse_quantity(raw["high"], unit) if "high" in raw else None,
+        get("means", ""),
+        get("note", ""),
+    )
+
+
+def _lent_claim(raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
+    """Read a plain number, which takes the document of its table."""
+    if "source" in inherited and "at" in inherited and isinstance(raw, (int, float)):
+        value = parse_quantity(raw, unit)
+        at = f"{inherited['at']}: {path[path.rfind('.') + 1 :]}"
+        return Claim(path, str(raw), value, unit, "stated", inherited["source"], at)
+    raise RegistryError(
+        f"{raw!r} has no source",
+        remedy='A number ships with its source: write { value = "...", source = "<id in data/sources>", '
+        'at = "page, table" }',
+    )
 
 
 def _plain_default(field: attrs.Attribute[Any]) -> Any:
     """Return a field's default as it would stand in a file; records inside a record are made by a factory."""
+    from .converting import converter
+
     default: Any = field.default
     return converter.unstructure(default.factory()) if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
 
 
-class _Field(NamedTuple):
-    """What reading one field of a record needs to know, worked out once for each class."""
-
-    required: bool
-    unit: str | None  # None for what is no quantity
-    fact: bool
-    whole: bool
-    minimum: float
-    zero: bool
-    by: str  # the key beside it that chooses its record, one of the choices
-    choices: Mapping[str, type]
-    raw: Any  # what raw data must be for a list or a dictionary
-    record: type | None
-    container: type | None
-
-
-@lru_cache(maxsize=256)
-def _fields_of(cls: type) -> dict[str, _Field]:
-    return {field.name: _field(field) for field in attrs.fields(attrs.resolve_types(cls))}
-
-
-def _field(field: attrs.Attribute[Any]) -> _Field:
-    annotation: Any = field.type
-    known = field.metadata
-    record, container = _record_inside(annotation)
-    return _Field(
-        required=field.default is attrs.NOTHING,
-        unit=known.get("unit"),
-        fact=known.get("fact", False),
-        whole=annotation is int or int in typing.get_args(annotation),
-        minimum=known.get("minimum", 0.0),
-        zero=known.get("zero", False),
-        by=known.get("by", ""),
-        choices=known.get("choices", {}),
-        raw={tuple: (list, tuple), dict: dict}.get(typing.get_origin(annotation)),
-        record=record,
-        container=container,
-    )
-
-
-def _record_inside(annotation: Any) -> tuple[type | None, type | None]:
-    """Find the record class in ``X``, ``X | None``, ``dict[str, X]`` or ``tuple[X, ...]``."""
-    if attrs.has(annotation):
-        return annotation, None
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        records = [a for a in arguments if attrs.has(a)]
-        return (records[0], None) if len(records) == 1 else (None, None)
-    if origin in (dict, tuple):
-        for argument in arguments:
-            if attrs.has(argument):
-                return argument, origin
-    return None, None
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
 
 
 def _wanted(unit: str | None) -> str:
@@ -252,6 +244,8 @@ def _wanted(unit: str | None) -> str:
 
 def _explain(error: BaseException, document: Document, path: str = "") -> list[Fault]:
     """Turn cattrs' nested errors into faults."""
+    from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+
     if isinstance(error, (ClassValidationError, IterableValidationError)):
         found: list[Fault] = []
         groups, rest = error.group_exceptions()
@@ -279,14 +273,53 @@ def _explain(error: BaseException, document: Document, path: str = "") -> list[F
 def _structure(
     cls: type[_T], document: Document, error: type[MlsysimError], sources: Mapping[str, Source] | None
 ) -> tuple[_T, dict[str, tuple[Claim, ...]]]:
-    reader = _Reader(document, sourced=sources is not None, sources={} if sources is None else sources)
-    plain = reader.table(cls, document.data, "", {})
+    known = {} if sources is None else sources
+    reader = _Reader(document, sourced=sources is not None, sources=known, direct=True)
+    record = reader.table(cls, document.data, "", {})
     if reader.faults:
         raise error.from_faults(reader.faults)
+    if not reader.misfit:
+        return record, reader.claims
+    reader = _Reader(document, sourced=sources is not None, sources=known, direct=False)
+    plain = reader.table(cls, document.data, "", {})
     try:
-        return converter.structure(plain, cls), reader.claims
+        return _converted(plain, cls), reader.claims
     except Exception as problem:  # noqa: BLE001 - cattrs raises many kinds; each becomes a fault
         raise error.from_faults(_explain(problem, document)) from None
+
+
+def _converted(plain: Any, cls: type[_T]) -> _T:
+    from .converting import converter
+
+    return converter.structure(plain, cls)
+
+
+def read_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
+    """Read plain data without units into its record.
+
+    Parameters
+    ----------
+    cls : type
+        A record class.
+    data : mapping of str to object
+        One value for each field.
+
+    Returns
+    -------
+    object
+        Instance of ``cls``.
+
+    Raises
+    ------
+    Exception
+        Whatever the converter of :mod:`~.converting` raises.
+    """
+    kind: Any = cls
+    try:
+        fields = plan_of(kind).fields
+        return cls(**{name: fields[name].read(value) for name, value in data.items()})
+    except Exception:  # noqa: BLE001 - what does not fit, or holds records, is the converter's
+        return _converted(data, cls)
 
 
 def read_facts(

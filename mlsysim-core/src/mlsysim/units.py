@@ -110,8 +110,14 @@ def register_units(units: Iterable[UnitDef]) -> None:
             added.append(row)
     if added:
         _extra.extend(added)
-        _table.clear()
-        parse_unit.cache_clear()
+        _forget()
+
+
+def _forget() -> None:
+    """Forget what was read with the units known so far."""
+    _table.clear()
+    parse_unit.cache_clear()
+    _parse_text.cache_clear()
 
 
 def unit_symbols() -> Mapping[str, tuple[float, Dimension]]:
@@ -201,7 +207,7 @@ def _read_factor(piece: str, text: str) -> tuple[float, Dimension, int]:
     raise UnitError(f"unknown unit {piece!r} in {text!r}", remedy=hint)
 
 
-_QUANTITY = re.compile(r"^\s*([+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$", re.DOTALL)
+_NUMBER = re.compile(r"\s*([+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
 
 
 def parse_quantity(text: str | float, unit: str) -> float:
@@ -225,32 +231,39 @@ def parse_quantity(text: str | float, unit: str) -> float:
     UnitError
         If the text is not a number with a unit, or the dimension is another.
     """
+    if isinstance(text, str):
+        return _parse_text(text, unit)
     wanted = parse_unit(unit)
-    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+    if isinstance(text, bool) or not isinstance(text, (int, float)):
         raise UnitError(f"expected a quantity in {unit or '1'}, got {text!r}", remedy=_example(unit))
-    if isinstance(text, (int, float)):
-        try:
-            number = float(text)
-        except OverflowError:
-            number = math.inf
-        return _bare_number(number, wanted)
-    match = _QUANTITY.match(text)
+    try:
+        number = float(text)
+    except OverflowError:
+        number = math.inf
+    return _bare_number(number, wanted)
+
+
+@lru_cache(maxsize=4096)
+def _parse_text(text: str, unit: str) -> float:
+    """Read a quantity as text, once: the same few stand in many files."""
+    wanted = parse_unit(unit)
+    match = _NUMBER.match(text)
     if not match:
         what = "a number" if unit in ("", "1") else "a number with a unit"
         raise UnitError(f"{text!r} is not {what}", remedy=_example(unit))
-    number = float(match[1].replace(",", "").replace("_", ""))
-    symbol = match[2]
+    digits = match[1].replace(",", "").replace("_", "")
+    symbol = text[match.end() :].strip()
     if not symbol:
-        return _bare_number(number, wanted, text)
+        return _bare_number(float(digits), wanted, text)
     if wanted.dimension == DIMENSIONLESS and symbol in COUNT_SUFFIXES:
-        return _finite(number * COUNT_SUFFIXES[symbol], text)
+        return _finite(float(digits) * COUNT_SUFFIXES[symbol], text)
     given = parse_unit(symbol)
     if given.dimension != wanted.dimension:
         raise UnitError(
             f"{text!r} is {dimension_text(given.dimension)}, but {dimension_text(wanted.dimension)} is needed here",
             remedy=_confusion(given, wanted) or f"Give it in {unit or '1'}",
         )
-    return _finite(_scaled(match[1].replace(",", "").replace("_", ""), given.factor), text)
+    return _finite(_scaled(digits, given.factor), text)
 
 
 def _example(unit: str) -> str:

@@ -167,8 +167,10 @@ class Catalog:
         bool
             True also for a file that cannot be read, so that its fault is met.
         """
+        from mlsysim.documents import read_file
+
         try:
-            return any(text.encode() in Path(path).read_bytes() for path in self.files(kind)[key])
+            return any(text.encode() in read_file(path) for path in self.files(kind)[key])
         except OSError:
             return True
 
@@ -198,7 +200,7 @@ class Catalog:
             )
         from mlsysim.documents import load_document
 
-        return load_document(Path(paths[0]), error=RegistryError)
+        return load_document(paths[0], error=RegistryError)
 
     def _load(self, kind: str, key: str) -> Entry:
         from mlsysim.entities import Entry
@@ -368,10 +370,10 @@ _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 
 def _names_in(path: str) -> tuple[str, list[str]]:
     """Read the name and the aliases of a file, parsing no more than what stands before its first table."""
-    from mlsysim.documents import parse_text
+    from mlsysim.documents import parse_text, read_file
 
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        text = read_file(path).decode("utf-8")
         table = _TABLE.search(text)
         try:
             data = parse_text(text[: table.start()] if table else text, ".toml", path)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import attrs
 
-from mlsysim.converting import converter
 from mlsysim.documents import Document, load_document
 from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Source
+from mlsysim.structure import read_plain
 
 from .files import toml_files
 from .refresh.store import any_refreshed, any_verified
 
 __all__ = ["Shelf"]
 
+_T = TypeVar("_T")
 _REQUIRED = tuple(a.name for a in attrs.fields(Source) if a.default is attrs.NOTHING and a.name != "id")
 _KNOWN = tuple(a.name for a in attrs.fields(Source) if a.name != "id")
 
@@ -68,9 +69,7 @@ class Shelf(Mapping[str, Source]):
         RegistryError
             If there is no such document, or its file is faulty.
         """
-        found = self._read.get(key)
-        if found is None:
-            found = self._read[key] = self._load(key)
+        found = self._found(key)
         if isinstance(found, RegistryError):
             raise RegistryError.from_faults(found.faults)
         return found
@@ -92,7 +91,7 @@ class Shelf(Mapping[str, Source]):
                 remedy=did_you_mean(key, known) or f"Describe it in {self._folder / (key + '.toml')}",
             )
         try:
-            source = _source(key, load_document(Path(path), error=RegistryError))
+            source = _source(key, load_document(path, error=RegistryError))
             return self._verified(key, source)
         except RegistryError as error:
             return error
@@ -107,13 +106,39 @@ class Shelf(Mapping[str, Source]):
 
         return apply(key, source, self._overlay)
 
-    def __getitem__(self, key: str) -> Source:
+    def _found(self, key: str) -> Source | RegistryError:
         found = self._read.get(key)
         if found is None:
             found = self._read[key] = self._load(key)
+        return found
+
+    def __getitem__(self, key: str) -> Source:
+        found = self._found(key)
         if isinstance(found, RegistryError):
             raise KeyError(key)
         return found
+
+    @overload
+    def get(self, key: str, /) -> Source | None: ...
+    @overload
+    def get(self, key: str, default: Source | _T, /) -> Source | _T: ...
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """Return a document, or the default where it is missing or faulty.
+
+        Parameters
+        ----------
+        key : str
+            Id.
+        default : object
+            What to return instead.
+
+        Returns
+        -------
+        Source or object
+        """
+        found = self._found(key)
+        return default if isinstance(found, RegistryError) else found
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys([*self.files, *self._shared]))
@@ -146,7 +171,7 @@ def _source(key: str, document: Document) -> Source:
     if faults:
         raise RegistryError.from_faults(faults)
     try:
-        return converter.structure({**data, "id": key}, Source)
+        return read_plain(Source, {**data, "id": key})
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever its hooks raise
         raise RegistryError.from_faults(_explain(error, document)) from None
 

@@ -60,8 +60,7 @@ def given_plugins(*plugins: Any, entry_points: Iterable[Any] = ()) -> Iterator[P
         _plugins.load_plugins = before
         _plugins.plugins.cache_clear()
         _units._extra[:] = extra
-        _units._table.clear()
-        _units.parse_unit.cache_clear()
+        _units._forget()
 
 
 @contextmanager

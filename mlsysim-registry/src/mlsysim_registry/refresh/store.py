@@ -65,7 +65,9 @@ def any_refreshed() -> bool:
     return os.path.lexists(_pointer(*map(os.environ.get, _PLACES)))
 
 
-_PLACES = ("MLSYSIM_OVERLAY", "MLSYSIM_DATA_DIR", "XDG_DATA_HOME", "LOCALAPPDATA", "HOME", "USERPROFILE")
+_HOMES = {"win32": ("LOCALAPPDATA", "USERPROFILE"), "darwin": ("HOME",)}
+_PLACES = ("MLSYSIM_OVERLAY", "MLSYSIM_DATA_DIR", *_HOMES.get(sys.platform, ("XDG_DATA_HOME", "HOME")))
+"""The settings that :func:`overlay_folder` reads on this platform, and no more: each costs a microsecond."""
 
 
 @lru_cache(maxsize=4)

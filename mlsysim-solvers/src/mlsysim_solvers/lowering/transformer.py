@@ -184,7 +184,7 @@ def mixed(
     rows = decoding + reading.tokens
     if abilities.expands_weights:
         stored, formats = formats.weight, formats._replace(weight=formats.operand)
-    table = _without_attention(shape, formats, abilities, rows)
+    table = _without_attention(shape, formats, abilities, rows, rows)
     if shape.latent:
         # What is decoded works on compressed keys and values.
         folded = projections(shape, formats, decoding, absorbed=True)
