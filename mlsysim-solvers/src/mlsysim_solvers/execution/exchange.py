@@ -85,6 +85,25 @@ class Load(NamedTuple):
         return Load(count * self.inner, count * self.outer)
 
 
+def load_of(group: Group, time: Any) -> Load:
+    """Return the load of one communication.
+
+    Parameters
+    ----------
+    group : Group
+        Who takes part.
+    time : float or array, s
+        What it takes.
+
+    Returns
+    -------
+    Load
+    """
+    far = group.nodes > 1.0
+    outside = where(far, time, 0.0 * time)
+    return Load(time - outside, outside)
+
+
 Loads = tuple[Load, Load]
 """Of the forward and of the backward pass."""
 
@@ -171,8 +190,7 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
         # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
         behind = behind + exposed_time(free_window(back + behind, back_wire), 2.0 * one, hidden)
         back_wire = back_wire + 2.0 * one
-    quiet = Load(0.0 * one, 0.0 * one)
-    loads = quiet.plus(group, fore_wire), quiet.plus(group, back_wire)
+    loads = load_of(group, fore_wire), load_of(group, back_wire)
     # What is exposed is time in which the next kind of communication can hide: each rides on those before it, as far
     # as they leave its links free.
     near, loads = _context(c, wire, layout, fore + ahead, back + behind, rows, loads)
