@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -151,6 +152,11 @@ class Settled(NamedTuple):
     flops: Any
 
 
+_settled_of = partial(tuple.__new__, Settled)
+_totals_of = partial(tuple.__new__, Totals)
+"""From the tuple of all fields, as :data:`mlsysim_solvers.lowering.operators.operator_of`."""
+
+
 class Settlement(list[Settled]):
     """A settled table.
 
@@ -217,10 +223,10 @@ def _settled(rows: Table, machine: Machine) -> Settled:
             padded = padded_flops(area, k, processors, flop_per_mac)
             products.append((padded, work, own + weight_bytes, own, weight_bytes))
     others = others + streamed
-    return Settled(
+    return _settled_of((
         rows[0].name, rows[0].count, kernels, products, beside, scores, streamed, others + again, weights,
         others + weights, flops,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def run(table: Table, machine: Machine) -> Totals:
@@ -287,7 +293,7 @@ def timed(table: Settlement, machine: Machine) -> Totals:
         late = waiting > time
         bound, shown = where(late, 0.0 * bound, bound), where(late, waiting, 0.0 * waiting)
         return Totals(maximum(time, waiting), bound, shown, work, move, flops, traffic)
-    return Totals(time + waiting, bound, waiting, work, move, flops, traffic)
+    return _totals_of((time + waiting, bound, waiting, work, move, flops, traffic))
 
 
 def _is_plain(machine: Machine) -> bool:

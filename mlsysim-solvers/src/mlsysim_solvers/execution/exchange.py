@@ -13,7 +13,7 @@ from ..formulas.overlap import contended_time, exposed_time, free_window, slowed
 from ..formulas.pipeline import chunk_passes, fill_share
 from .communication import all_gather, all_reduce, all_to_all, message
 from .layers import Layer
-from .load import Load
+from .load import Load, load_of
 from .schedule import Layout
 from .topology import Group, group_of
 from .wires import Near, Wire, near_of, wire_of
@@ -112,8 +112,7 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
         # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
         behind = behind + exposed_time(free_window(back + behind, back_wire), 2.0 * one, hidden)
         back_wire = back_wire + 2.0 * one
-    quiet = Load(0.0 * one, 0.0 * one)
-    loads = quiet.plus(group, fore_wire), quiet.plus(group, back_wire)
+    loads = load_of(group, fore_wire), load_of(group, back_wire)
     again = whole + 0.5 * mlp
     if features.planned_memory:
         # What nobody needs is not summed up again either: one of four transfers of a layer.

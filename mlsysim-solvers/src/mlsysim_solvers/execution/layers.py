@@ -277,7 +277,7 @@ def layer_times(setup: Setup, division: Division, batch: Any, sequence: Any, kno
     Layer
     """
     key = (setup, division, batch, sequence)
-    if any(isinstance(number, Traced) for number in (setup.machine.bandwidth, batch, sequence)):
+    if isinstance(setup.machine.bandwidth, Traced) or isinstance(batch, Traced) or isinstance(sequence, Traced):
         # Traced numbers keep their own history.
         return timed_layer(lowered(setup, division, batch, sequence), setup)
     try:

@@ -8,7 +8,7 @@ from mlsysim.numeric import where
 
 from .topology import Group
 
-__all__ = ["Load"]
+__all__ = ["Load", "load_of"]
 
 
 class Load(NamedTuple):
@@ -87,3 +87,22 @@ class Load(NamedTuple):
         Load
         """
         return Load(count * self.inner, count * self.outer)
+
+
+def load_of(group: Group, time: Any) -> Load:
+    """Return the load of one communication.
+
+    Parameters
+    ----------
+    group : Group
+        Who takes part.
+    time : float or array, s
+        What it takes.
+
+    Returns
+    -------
+    Load
+    """
+    far = group.nodes > 1.0
+    outside = where(far, time, 0.0 * time)
+    return Load(time - outside, outside)

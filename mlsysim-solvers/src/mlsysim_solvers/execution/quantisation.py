@@ -127,11 +127,10 @@ class TileMenu:
         float or array, count
         """
         if type(m) is type(self.processors) is float:
-            key = (m, n, k, batch)
             try:
-                return self._areas[key]
+                return self._areas[m, n, k, batch]
             except KeyError:
-                return self._remember(key)
+                return self._remember((m, n, k, batch))
             except TypeError:
                 pass
         elif type(n) is type(k) is type(batch) is type(self.processors) is float and self.tiles and is_array(m):

@@ -29,7 +29,10 @@ def answered(answer: Callable[[Columns], dict[str, Any]], columns: Columns, name
     dict of str to number
         As ``answer`` gives them for the rows of the columns.
     """
-    if not any(type(columns[name]) is not float and is_array(columns[name]) for name in names):
+    for name in names:
+        if type(columns[name]) is not float and is_array(columns[name]):
+            break
+    else:
         return answer(columns)
     from .factored import factored, rows_of
 
