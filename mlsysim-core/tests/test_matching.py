@@ -80,10 +80,16 @@ class _Memory:
 
 
 @attrs.frozen
+class _Power:
+    tdp: float
+
+
+@attrs.frozen
 class _Device:
     name: str
     memory: _Memory
     aliases: tuple[str, ...] = ()
+    power: _Power | None = None
 
 
 @pytest.mark.parametrize(
@@ -92,6 +98,18 @@ class _Device:
 )
 def test_memory_and_form_factor_must_fit(name, wrong):
     assert contradicts(name, _Device("Tesla V100 SXM2 16 GB", _Memory(16e9)), "v100-sxm2-16gb") is wrong
+
+
+def test_power_must_fit():
+    device = _Device("MI300X", _Memory(192e9), power=_Power(750.0))
+    assert not contradicts("MI300X-NPS1-SPX-192GB-750W", device, "mi300x")
+    assert contradicts("MI300X 500W", device, "mi300x")
+
+
+def test_what_is_contradicted_makes_room_for_the_next():
+    known = [("gh200-grace-hopper", "gh200-96gb"), ("gh200-144gb", "gh200-144gb"), ("gh200", "gh200-96gb")]
+    name = "NVIDIA GH200 Grace Hopper Superchip 144GB"
+    assert matches("devices", name, known, lambda key: key == "gh200-144gb") == ["gh200-144gb"]
 
 
 def test_a_size_that_an_alias_carries_is_no_contradiction():

@@ -8,7 +8,7 @@ when several are left the name is ambiguous and matches none of them alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _NOISE: Mapping[str, frozenset[str]] = {
         "hbm", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr5", "gddr6", "gddr6x", "gddr7", "lpddr4", "lpddr5", "lpddr5x",
         "vram", "memory", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "sxm6", "oam", "pcie", "nvlink", "hgx", "tensor",
         "core", "generation", "edition", "workstation", "founders", "oc", "superchip", "grace", "hopper", "blackwell",
+        "ai", "nps1", "spx", "dlc", "cts", "virtualized",
     }),
     "models": frozenset({
         "instruct", "chat", "base", "hf", "it", "pt", "model", "llm", "preview", "parameters", "params", "dense",
@@ -36,6 +37,8 @@ _NOISE: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 _SPLIT = re.compile(r"[^a-z0-9.+]+")
 _SIZE = re.compile(r"(\d+)gb")
+_POWER = re.compile(r"(\d+)w")
+_MEASURE = re.compile(r"\d+(?:gb|w)")
 _SPACED_SIZE = re.compile(r"(\d+)\s*g(?:i?b)?\b")
 _COUNT = re.compile(r"x\d+|\d+x")
 _GLUED_COUNT = re.compile(r"^\d+x(?=[a-z])")
@@ -68,14 +71,14 @@ def likely(registry: Registry, kind: str, name: str) -> list[str]:
     listed = [(key, key) for key in owned]
     for package in registry.packages:
         listed += package.aliases(plural).items()
-    found = [key for key in matches(plural, name, listed) if key in owned]
+    listed = [(text, key) for text, key in listed if key in owned]
     if plural != "devices":
-        return found
-    return [key for key in found if not contradicts(name, registry.get(plural, key).record, key)]
+        return matches(plural, name, listed)
+    return matches(plural, name, listed, lambda key: not contradicts(name, registry.get(plural, key).record, key))
 
 
 def contradicts(name: str, device: Any, key: str) -> bool:
-    """Tell whether a name asks for another memory size or another form factor than a device has.
+    """Tell whether a name asks for another memory size, power or form factor than a device has.
 
     Parameters
     ----------
@@ -90,14 +93,14 @@ def contradicts(name: str, device: Any, key: str) -> bool:
     -------
     bool
     """
-    sizes = [int(found[1]) for word in _words(name, "devices") if (found := _SIZE.fullmatch(word))]
-    capacity: float = device.memory.capacity / _GIGA
     known = {word for alias in device.aliases for word in _words(alias, "devices")}
-    sizes = [size for size in sizes if f"{size}gb" not in known]
-    if sizes and not any(_NEAR[0] <= capacity / size <= _NEAR[1] for size in sizes if size):
-        return True
-    own, written = f"{key} {device.name}".casefold(), name.casefold()
-    return any(a in written and b in own and a not in own for a, b in (("pcie", "sxm"), ("sxm", "pcie")))
+    words = _words(name, "devices") - known
+    for pattern, own in ((_SIZE, device.memory.capacity / _GIGA), (_POWER, device.power.tdp if device.power else None)):
+        printed = [int(found[1]) for word in words if (found := pattern.fullmatch(word))]
+        if own and printed and not any(_NEAR[0] <= own / value <= _NEAR[1] for value in printed if value):
+            return True
+    title, written = f"{key} {device.name}".casefold(), name.casefold()
+    return any(a in written and b in title and a not in title for a, b in (("pcie", "sxm"), ("sxm", "pcie")))
 
 
 def squeezed(name: str) -> str:
@@ -115,7 +118,9 @@ def squeezed(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum() or c in ".+").strip(".")
 
 
-def matches(kind: str, name: str, known: Iterable[tuple[str, str]]) -> list[str]:
+def matches(
+    kind: str, name: str, known: Iterable[tuple[str, str]], fits: Callable[[str], bool] = lambda _: True
+) -> list[str]:
     """Find the keys that a freely written name may mean.
 
     Parameters
@@ -126,6 +131,8 @@ def matches(kind: str, name: str, known: Iterable[tuple[str, str]]) -> list[str]
         As written: a row of a table, a path on a hub, the answer of a driver.
     known : iterable of (str, str)
         Each known name with the key that it leads to.
+    fits : callable
+        Tells whether nothing that the name says speaks against the entity of a key.
 
     Returns
     -------
@@ -139,26 +146,31 @@ def matches(kind: str, name: str, known: Iterable[tuple[str, str]]) -> list[str]
         compact = squeezed(spelling)
         same = {key for text, key in listed if squeezed(text) == compact}
         if same:
-            return sorted(same)
+            return sorted(key for key in same if fits(key))
     by_words: dict[frozenset[str], set[str]] = {}
     for text, key in listed:
         by_words.setdefault(_words(text, kind) - _MAKERS - _SERIES, set()).add(key)
     wanted = _words(spellings[-1], kind) - _MAKERS - _SERIES
-    return sorted(_longest(wanted, by_words, noise))
+    return sorted(_longest(wanted, by_words, noise, fits))
 
 
 def _longest(
-    wanted: frozenset[str], by_words: Mapping[frozenset[str], set[str]], noise: frozenset[str]
+    wanted: frozenset[str],
+    by_words: Mapping[frozenset[str], set[str]],
+    noise: frozenset[str],
+    fits: Callable[[str], bool],
 ) -> frozenset[str]:
     """Of the known names inside the wanted one, with nothing but noise beside, keep those of the most words."""
     best: set[str] = set()
     most = 0
     for words, keys in by_words.items():
-        telling = words - noise
-        if not telling or not words <= wanted or len(words) < most:
+        if len(words) < most or not words - noise or not words <= wanted:
             continue
-        if all(word in noise or _SIZE.fullmatch(word) for word in wanted - words):
-            best = best | keys if len(words) == most else set(keys)
+        if not all(word in noise or _MEASURE.fullmatch(word) for word in wanted - words):
+            continue
+        fitting = {key for key in keys if fits(key)}
+        if fitting:
+            best = best | fitting if len(words) == most else fitting
             most = len(words)
     return frozenset(best)
 
@@ -188,7 +200,7 @@ def _parts(word: str, *, devices: bool) -> tuple[str, ...]:
     if version:
         return (version[1],)
     family = _FAMILY.fullmatch(word)
-    if family and (not devices or family[1] in ("rtx", "gtx", "radeon", "arc", "tpu")):
+    if family and (not devices or family[1] in ("rtx", "gtx", "radeon", "arc", "tpu", "gaudi")):
         return (family[1], *_parts(family[2], devices=devices))
     suffix = _SUFFIX.fullmatch(word) if devices else None
     if suffix:

@@ -199,7 +199,7 @@ class Names:
         best = {key for key in best if self._has_size(kind, key, wanted)}
         if len(best) == 1:
             return best.pop()
-        others = [] if best else likely(plugins().registry, kind, name)
+        others = likely(plugins().registry, kind, name)
         return others[0] if len(others) == 1 else None
 
     def _words(self, kind: str) -> dict[frozenset[str], set[str]]:
