@@ -16,7 +16,9 @@ from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_S
 from mlsysim_solvers.formulas.gemm import delivered_rate
 from mlsysim_solvers.formulas.power import operation_density, sustained_clock
 from mlsysim_solvers.formulas.vision import winograd_share
-from mlsysim_solvers.lowering.operators import Operator, resident, stream
+from mlsysim_solvers.lowering.attention import Abilities, attention_over_sequence
+from mlsysim_solvers.lowering.operators import Formats, Operator, resident, stream
+from mlsysim_solvers.lowering.shape import transformer_shape
 
 SOLVER = SingleNodeSolver()
 
@@ -146,3 +148,29 @@ def test_the_sustained_clock_falls_with_the_work_in_one_clock():
     assert sustained_clock(400.0, 0.85, 1e-21, 4e5, 0.9) == pytest.approx(
         sustained_clock(400.0, 0.85, 1e-21, 1e5, 0.9) / 2.0
     )
+
+
+def test_channels_first_cost_a_pass_before_and_after_each_convolution():
+    last = passed(RESNET_50, card(1e4), "fp16")["performance.bytes"]
+    first = attrs.evolve(STACK, features=attrs.evolve(STACK.features, channels_first=("fp16",)))
+    work = Inference(model="m", batch=64, precision="fp16")
+    columns = SOLVER.prepare(request_of(RESNET_50, card(1e4), work, first))
+    moved = 64.0 * columns["shape"].convolved * 2.0 * 2.0
+    assert SOLVER.compute(columns)["performance.bytes"] == pytest.approx(last + moved)
+    wide = SOLVER.prepare(request_of(RESNET_50, card(1e4), attrs.evolve(work, precision="fp32"), first))
+    assert wide["transposes"] is False
+
+
+def test_eager_scores_take_more_passes_in_16_bits_than_in_32():
+    def softmax(width, *, eager):
+        formats = Formats(width, width, width, width, 2.0)
+        abilities = Abilities(False, False, False, 1.0, eager_scores=eager)
+        shape = transformer_shape(BERT, BERT.transformer)
+        rows = attention_over_sequence(shape, formats, abilities, 4.0, 128.0)
+        return next(row for row in rows if row.name == "softmax")
+
+    pairs = 4.0 * BERT.transformer.heads * 128.0**2
+    assert softmax(2.0, eager=False).activation_bytes == pairs * 4.0
+    assert softmax(2.0, eager=True).activation_bytes == pairs * (8.0 + 6.0 + 8.0 + 6.0)
+    assert softmax(4.0, eager=True).activation_bytes == pairs * (16.0 + 8.0)
+    assert (softmax(2.0, eager=True).kernels, softmax(4.0, eager=True).kernels) == (5.0, 3.0)

@@ -203,7 +203,7 @@ def setup_of(c: Columns) -> Setup:
     own = Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
     half = own._replace(operand=maximum(c["operand_width"], c["activation_width"]))
     abilities = Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"],
-                          staged_softmax=features.staged_softmax)  # fmt: skip
+                          staged_softmax=features.staged_softmax, eager_scores=features.eager_scores)  # fmt: skip
     return Setup(
         c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"], c["frozen"],
         features.selective, c["narrow"], c["dropout"], c["drops"], c["mask_width"], c["again"], features.wide_loss,

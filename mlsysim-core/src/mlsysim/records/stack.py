@@ -49,6 +49,9 @@ class Features:
     staged_softmax : bool
         Softmax takes one kernel for each of its steps, which all pass over the scores: greatest score, difference,
         exponential, sum and quotient.
+    eager_scores : bool
+        Attention scales its scores, adds its mask and normalises in a kernel each, and a softmax of 16-bit scores works
+        in 32 bits between two casts.
     gathers_windows : bool
         Convolutions copy the windows of their input into a matrix before they multiply (im2col).
     winograd : bool
@@ -122,6 +125,7 @@ class Features:
     serial_epilogue: bool = False
     expands_weights: bool = False
     staged_softmax: bool = False
+    eager_scores: bool = False
     gathers_windows: bool = False
     winograd: bool = False
     channels_first: tuple[str, ...] = ()

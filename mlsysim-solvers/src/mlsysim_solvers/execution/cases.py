@@ -67,6 +67,7 @@ def abilities_of(columns: Columns) -> Abilities:
         columns.get("pass_tokens"),
         columns["expands"],
         features.staged_softmax,
+        features.eager_scores,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import minimum
+from mlsysim.numeric import maximum, minimum
 
 from ..formulas.attention import (
     attention_bytes,
@@ -17,7 +17,7 @@ from ..formulas.attention import (
     reread_bytes,
     windowed_mean_context,
 )
-from ..formulas.constants import ATTENTION_BLOCK
+from ..formulas.constants import ATTENTION_BLOCK, FULL_WIDTH
 from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops
 from .operators import Formats, Operator, Table, gemm, stream
@@ -41,7 +41,7 @@ class Abilities(NamedTuple):
         Bandwidth of the last-level cache over that of memory, for kernels that do not share keys and values.
     pass_tokens : float, token, or None
         Most tokens of one pass over prompts; None for one pass whatever their number.
-    expands_weights, staged_softmax : bool
+    expands_weights, staged_softmax, eager_scores : bool
         As in the stack's features.
     """
 
@@ -52,6 +52,7 @@ class Abilities(NamedTuple):
     pass_tokens: Any = None
     expands_weights: bool = False
     staged_softmax: bool = False
+    eager_scores: bool = False
 
 
 def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
@@ -156,6 +157,7 @@ def _unfused(
     """Scores are computed in full, written, normalised and read again; a pass sees what came before it.
 
     A softmax in one kernel reads and writes them once. Step by step, five kernels read them, and three write them.
+    Eagerly, a kernel each scales them, adds the mask and normalises: 16-bit scores between two casts.
     """
     pass_tokens = abilities.pass_tokens
     products = batch * shape.heads
@@ -176,7 +178,12 @@ def _unfused(
         work=matmul_flops(rows, shape.v_dim, seen, products, formats.flop_per_mac),
     )  # fmt: skip
     passes, kernels = (8.0, 5.0) if abilities.staged_softmax else (2.0, 1.0)
-    softmax = stream("softmax", count, stream_bytes(products * rows, passes * seen, width), kernels)
+    moved = passes * width
+    if abilities.eager_scores:
+        wide = maximum(width, FULL_WIDTH)
+        casts = 0.0 if width >= FULL_WIDTH else 2.0 * (width + wide)
+        moved, kernels = 4.0 * width + passes * wide + casts, kernels + (2.0 if width >= FULL_WIDTH else 4.0)
+    softmax = stream("softmax", count, stream_bytes(products * rows, seen, moved), kernels)
     return [scores, softmax, values]
 
 

@@ -35,6 +35,10 @@ def _without_winograd(columns: Columns) -> Columns:
     return {**columns, "winograd": False} if "winograd" in columns else columns
 
 
+def _without_eager_scores(columns: Columns) -> Columns:
+    return {**columns, "features": attrs.evolve(columns["features"], eager_scores=False)}
+
+
 def _without_transposes(columns: Columns) -> Columns:
     return {**columns, "transposes": False} if "transposes" in columns else columns
 
@@ -99,6 +103,7 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "no activations in the cache": _without_cache,
     "no Winograd convolutions": _without_winograd,
     "no transposes of convolutions": _without_transposes,
+    "no kernels of their own for scores": _without_eager_scores,
     "no element-wise traffic": _without_elementwise,
     "no time per kernel": _without_overhead,
     "no time of the softmax": _without_softmax,
