@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import core_toys
@@ -180,3 +181,8 @@ def test_no_arguments_ever_show_a_traceback(world, capsys, words):
     assert "Traceback" not in err
     assert "this is a bug" not in err
     assert set(Path.cwd().iterdir()) == before
+
+
+def test_a_choice_of_formats_with_json_has_its_short_form(run):
+    assert json.loads(run("show", "devices/toy-one", "--json").out)["key"] == "toy-one"
+    assert run("show", "devices/toy-one", "--format", "json").out == run("show", "devices/toy-one", "--json").out

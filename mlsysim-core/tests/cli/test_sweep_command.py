@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -125,3 +126,15 @@ def test_more_rows_than_the_memory_holds_are_no_bug(run, toy_file, monkeypatch):
     code, _, err = run("sweep", toy_file(), "--vary", "bandwidth=1 TB/s:2 TB/s:10000000000")
     assert code == 2
     assert err.startswith("error: not enough memory: 74.5 GiB")
+
+
+def test_rows_come_as_plain_data_in_si(run, toy_file):
+    code, out, _ = run("sweep", toy_file(), "--vary", "batch=1,2,4", "--maximise", "throughput", "--top", "2", "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert (data["variations"], data["fit"]) == (3, 3)
+    assert [row["batch"] for row in data["rows"]] == [4.0, 2.0]
+    assert data["rows"][0]["feasibility.fits"] is True
+    assert data["units"]["performance.latency"] == "s"
+    assert set(data["units"]) == set(data["rows"][0])
+    assert run("sweep", toy_file(), "--vary", "batch=1", "--json", "--csv", "-").code == 2

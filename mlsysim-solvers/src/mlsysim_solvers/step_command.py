@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 __all__ = ["add_step_command"]
 
+_EXAMPLES = """examples:
+  mlsysim step gpt-175b-a100-1024
+  mlsysim step gpt-175b-a100-1024 --set virtual=1 --plot step.svg --plot-pipeline schedule.svg"""
 _ROUNDS = 12
 """Micro-batches that a schedule shows at most; the steady state repeats itself."""
 
@@ -20,24 +24,25 @@ def add_step_command(commands: Any) -> None:
         Where to add it.
     """
     parser = commands.add_parser(
-        "step", help="where a distributed training step goes",
+        "step", help="where a distributed training step goes", epilog=_EXAMPLES,
         description="Show the terms of a training step as bars, and the schedule of its pipeline.",
     )  # fmt: skip
     parser.add_argument("scenario", help="a scenario file, or the name of a packaged one")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
+    parser.add_argument("--json", action="store_true", help="the terms as plain data, in seconds")
     parser.add_argument("--plot", metavar="FILE", help="draw the terms as a stacked bar: .svg, .png or .pdf")
     parser.add_argument("--plot-pipeline", metavar="FILE", help="draw the schedule: .svg, .png or .pdf")
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
+    from mlsysim.cli.printing import print_json
     from mlsysim.errors import ConfigError
     from mlsysim.evaluation import evaluate
     from mlsysim.plotting import check_plot_path
-    from mlsysim.records.scenario import Training
 
     from .optimize.command import overrides
-    from .pictures import gantt, gantt_lines, plot_gantt, plot_step, step_lines, terms_of
+    from .pictures import plot_gantt, plot_step, step_lines, terms_of
 
     for path in (args.plot, args.plot_pipeline):
         if path:
@@ -46,28 +51,44 @@ def _run(args: argparse.Namespace) -> int:
     if found.solvers.get("performance") != "distributed":
         raise ConfigError("the scenario trains on one device, or not at all", where="system.devices",
                           remedy="Give a training scenario on several devices")  # fmt: skip
-    workload, terms = found.scenario.workload, terms_of(found)
-    assert isinstance(workload, Training)
+    terms = terms_of(found)
     layout = found.scenario.parallelism
     drawn = layout.pipeline > 1 and not layout.schedule.startswith("zero-bubble")
     if args.plot_pipeline and not drawn:
         why = "the layout has one stage" if layout.pipeline == 1 else f"{layout.schedule} schedules are not drawn"
         raise ConfigError(f"there is no schedule to draw: {why}", where="--plot-pipeline", remedy="Leave it out")
-    print(f"{found.scenario.name}: step {found['step_time']}")
-    for line in step_lines(terms):
-        print(line)
-    if drawn:
-        samples = -(-int(workload.batch) // layout.data)
-        rounds = -(-samples // (layout.micro_batch or samples))
-        shown = min(-(-rounds // layout.pipeline), max(1, _ROUNDS // layout.pipeline)) * layout.pipeline
-        busy = sum(terms[name] for name in ("compute", "recompute", "tensor", "context", "expert", "pipeline")) / rounds
-        # A forward pass is a third of the work.
-        slots = gantt(layout.pipeline, shown, layout.virtual, busy / 3.0, 2.0 * busy / 3.0, layout.schedule)
-        print(f"schedule of {shown} of {rounds} micro-batches (digits forward, letters backward, dots waiting):")
-        for line in gantt_lines(slots):
-            print(line)
-        if args.plot_pipeline:
-            plot_gantt(slots, args.plot_pipeline, title=found.scenario.name)
+    played = _played(found, terms) if drawn else None
+    if args.json:
+        step = found["step_time"]
+        print_json({"scenario": found.scenario.name, "step": step.value, "low": step.low, "high": step.high,
+                    "terms": terms, "exit_code": found.exit_code})  # fmt: skip
+    else:
+        print("\n".join((f"{found.scenario.name}: step {found['step_time']}", *step_lines(terms), *_schedule(played))))
+    if args.plot_pipeline and played is not None:
+        plot_gantt(played[2], args.plot_pipeline, title=found.scenario.name)
     if args.plot:
         plot_step(terms, args.plot, title=found.scenario.name)
     return found.exit_code
+
+
+def _played(found: Any, terms: dict[str, float]) -> tuple[int, int, Any]:
+    """Return how many micro-batches are shown and how many there are, and the slots of each stage."""
+    from .pictures import gantt
+
+    layout, workload = found.scenario.parallelism, found.scenario.workload
+    samples = -(-int(workload.batch) // layout.data)
+    rounds = -(-samples // (layout.micro_batch or samples))
+    shown = min(-(-rounds // layout.pipeline), max(1, _ROUNDS // layout.pipeline)) * layout.pipeline
+    busy = sum(terms[name] for name in ("compute", "recompute", "tensor", "context", "expert", "pipeline")) / rounds
+    # A forward pass is a third of the work.
+    slots = gantt(layout.pipeline, shown, layout.virtual, busy / 3.0, 2.0 * busy / 3.0, layout.schedule)
+    return shown, rounds, slots
+
+
+def _schedule(played: tuple[int, int, Any] | None) -> Iterator[str]:
+    from .pictures import gantt_lines
+
+    if played is not None:
+        shown, rounds, slots = played
+        yield f"schedule of {shown} of {rounds} micro-batches (digits forward, letters backward, dots waiting):"
+        yield from gantt_lines(slots)

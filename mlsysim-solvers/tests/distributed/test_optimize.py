@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -191,6 +193,19 @@ def test_a_limit_that_no_layout_keeps_is_said_before_anything_else(capsys):
     limit = second.split("to ")[1].split(",")[0]
     assert main(["optimize", "training", "mpt-7b-h100-fsdp", "--within", limit, "--devices", "32,64"]) == 0
     assert capsys.readouterr().out.startswith("best layout")
+
+
+def test_layouts_and_steps_come_as_plain_data(capsys):
+    from mlsysim.cli import main
+
+    assert main(["optimize", "training", "mpt-7b-h100-fsdp", "--devices", "32,64", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert len(data["searches"]) == 2
+    assert data["best"] == min((one["best"] for one in data["searches"]), key=lambda best: best["step"])
+    assert sum(data["best"]["terms"].values()) == pytest.approx(data["best"]["step"])
+    assert main(["step", "mpt-7b-h100-fsdp", "--json"]) == 0
+    step = json.loads(capsys.readouterr().out)
+    assert sum(step["terms"].values()) == pytest.approx(step["step"])
 
 
 def test_divisors():

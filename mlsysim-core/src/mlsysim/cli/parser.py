@@ -45,6 +45,24 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("action", Commands)
         return super().add_subparsers(**options)
 
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """Add an argument; one that chooses a format, json among them, gets ``--json`` beside it.
+
+        Parameters
+        ----------
+        *names, **options
+            As for argparse.
+
+        Returns
+        -------
+        argparse.Action
+        """
+        action = super().add_argument(*names, **options)
+        if "--format" in names and "json" in (options.get("choices") or ()):
+            super().add_argument("--json", dest="format", action="store_const", const="json",
+                                 default=argparse.SUPPRESS, help="the same as --format json")  # fmt: skip
+        return action
+
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments.
 

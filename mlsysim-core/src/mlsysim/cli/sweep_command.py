@@ -10,7 +10,7 @@ from ..errors import ConfigError, UnitError
 from ..names import did_you_mean
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
-from .printing import Progress, table, write_text
+from .printing import Progress, print_json, table, write_text
 
 if TYPE_CHECKING:
     from ..config import SimulationConfig
@@ -51,6 +51,7 @@ def add(commands: Commands) -> None:
     group.add_argument("--minimise", action="append", default=[], metavar="OUTPUT", help="less is better")
     group.add_argument("--maximise", action="append", default=[], metavar="OUTPUT", help="more is better")
     group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} unless told")
+    group.add_argument("--json", action="store_true", help="the rows to print as plain data; numbers in SI")
     group.add_argument("--csv", metavar="FILE", help="write all rows, in SI units; - for standard output")
     group.add_argument(
         "--executor", metavar="NAME", default="serial", help="serial (default), processes, or one of a plugin"
@@ -87,7 +88,11 @@ def run(args: argparse.Namespace) -> int:
     order = _order(result, args.minimise, args.maximise)
     if args.csv:
         write_text(args.csv, lambda file: _write_csv(result, file))
-    if args.csv != "-":
+    if args.json:
+        if args.csv == "-":
+            raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
+        print_json(_plain(result, order[:top]))
+    elif args.csv != "-":
         _print(result, order[:top], len(order), [*args.minimise, *args.maximise])
     return 0 if bool(result.feasible.any()) else 3
 
@@ -199,6 +204,21 @@ def _table(names: list[str], texts: list[dict[str, str]], style: Style) -> list[
     return table(head, [[text[name] for name in names] for text in texts], style, right=range(len(names)))
 
 
+def _plain(result: SweepResult, order: list[int]) -> dict[str, Any]:
+    columns = {**result.varied, **{k: v for k, v in result.outputs.items() if not k.endswith(".log_sd")}}
+    return {
+        "variations": len(result), "fit": int(result.feasible.sum()),
+        "units": {name: _si(result.units[name]) for name in columns},
+        "rows": [{k: _value(float(values[row]), result.units[k]) for k, values in columns.items()} for row in order],
+    }  # fmt: skip
+
+
+def _value(value: float, unit: str) -> float | bool | str:
+    if unit.startswith("choice:"):
+        return unit.removeprefix("choice:").split(",")[int(value)].strip()
+    return bool(value) if unit == "bool" else value
+
+
 def _write_csv(result: SweepResult, file: Any) -> None:
     import csv
 
@@ -218,10 +238,15 @@ def _write_csv(result: SweepResult, file: Any) -> None:
 
 
 def _head(name: str, unit: str) -> str:
+    return f"{name} [{_si(unit)}]" if _si(unit) else name
+
+
+def _si(unit: str) -> str:
+    """Return the SI unit of values that are declared in a unit; nothing for words."""
     from ..units import dimension_text, parse_unit
 
     if unit == "bool" or unit.startswith("choice:"):
-        return name
+        return ""
     known = parse_unit(unit)
     # The values are in SI: a declared unit that is SI itself reads better than its base units.
-    return f"{name} [{unit if unit and known.factor == 1.0 else dimension_text(known.dimension)}]"
+    return unit if unit and known.factor == 1.0 else dimension_text(known.dimension)

@@ -44,6 +44,7 @@ def add_optimize_command(commands: Any) -> None:
         "--within", default="", metavar="TIME", help="longest step allowed, for the goals other than step-time"
     )
     one.add_argument("--exhaustive", action="store_true", help="evaluate every layout that fits, without bounds")
+    one.add_argument("--json", action="store_true", help="the layouts found as plain data; numbers in SI")
     one.add_argument("--plot", metavar="FILE", help="draw where the step of the best layout goes: .svg, .png or .pdf")
     one.set_defaults(run=_run)
 
@@ -91,14 +92,15 @@ def _numbers(text: str, default: int) -> list[int]:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from mlsysim.cli.printing import print_json
     from mlsysim.config import SimulationConfig
     from mlsysim.errors import ConfigError
     from mlsysim.plotting import check_plot_path
     from mlsysim.units import parse_quantity
 
-    from .goals import endless, goal_of
-    from .report import compared, report, too_slow
-    from .search import search, search_columns
+    from .goals import Goal, endless, goal_of
+    from .report import compared, plain, report, too_slow
+    from .search import Found, search, search_columns
 
     if args.plot:
         check_plot_path(args.plot)
@@ -106,30 +108,33 @@ def _run(args: argparse.Namespace) -> int:
     limit = float(parse_quantity(args.within, "s")) if args.within else float("inf")
     if limit <= 0.0:
         raise ConfigError(f"{args.within} is no time for a step", where="--within", remedy="Give more than 0 s")
-    tried = []
+    tried: list[tuple[Goal, Found]] = []
+    left_out: dict[int, str] = {}
     for devices in _numbers(args.devices, config.scenario.system.devices):
         columns = search_columns(config, devices)
         if why := endless(config, devices, columns):
-            print(f"{devices} devices are left out: {why}")
+            left_out[devices] = why
             continue
         goal = goal_of(config, devices, args.goal, columns)
         tried.append((goal, search(columns, devices, goal, limit=limit, exhaustive=args.exhaustive)))
-    if not tried:
-        return 3
     able = [(g, o) for g, o in tried if o.best is not None and o.best.step <= limit]
     keys: dict[str, Any] = {
         "step-time": lambda t: t[1].best.step, "devices": lambda t: (t[1].best.devices, t[1].best.step),
     }  # fmt: skip
-    slow = [(g, o) for g, o in tried if o.best is not None]
-    if able:
-        goal, chosen = min(able, key=keys.get(args.goal, lambda t: t[1].best.value))
-        lines = (*report(chosen, goal), *compared([o for _, o in able], goal))
+    best = min(able, key=keys.get(args.goal, lambda t: t[1].best.value)) if able else None
+    late = [(g, o) for g, o in tried if o.best is not None]
+    nearest = best or (min(late, key=keys["step-time"]) if late else tried[-1] if tried else None)
+    if args.json:
+        print_json(plain(tried, best, left_out))
     else:
-        goal, chosen = min(slow, key=keys["step-time"]) if slow else tried[-1]
-        lines = (*too_slow(chosen, limit),) if slow else (*report(chosen, goal),)
-    print("\n".join(lines))
-    if args.plot and chosen.best is not None:
+        for devices, why in left_out.items():
+            print(f"{devices} devices are left out: {why}")
+        if best is not None:
+            print("\n".join((*report(best[1], best[0]), *compared([o for _, o in able], best[0]))))
+        elif nearest is not None:
+            print("\n".join(too_slow(nearest[1], limit) if late else report(nearest[1], nearest[0])))
+    if args.plot and nearest is not None and nearest[1].best is not None:
         from ..pictures import plot_step
 
-        plot_step(chosen.best.terms, args.plot, title=config.scenario.name)
+        plot_step(nearest[1].best.terms, args.plot, title=config.scenario.name)
     return 0 if able else 3

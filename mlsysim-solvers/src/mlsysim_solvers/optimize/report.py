@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mlsysim.units import format_quantity
 
@@ -16,7 +17,7 @@ _TIE = 1e-9
 _ABOVE = 1.005
 """What covers the rounding to three digits of a limit that is proposed."""
 
-__all__ = ["compared", "describe", "reason_lost", "report", "table", "too_slow"]
+__all__ = ["compared", "describe", "plain", "reason_lost", "report", "table", "too_slow"]
 
 _SHORT = {
     "data": "d",
@@ -190,6 +191,44 @@ def compared(outcomes: Sequence[Found], goal: Goal) -> Iterator[str]:
         if one is not None:
             value = (one.value, goal.unit) if goal.label != "step" else (one.devices * one.step, "s")
             yield f"  {one.devices:>6}  {format_quantity(one.step, 's', 4):>10}  {format_quantity(*value):>14}"
+
+
+def plain(
+    tried: Sequence[tuple[Goal, Found]], best: tuple[Goal, Found] | None, left_out: Mapping[int, str]
+) -> dict[str, Any]:
+    """Return the outcomes of a search as plain data.
+
+    Parameters
+    ----------
+    tried : sequence of (Goal, Found)
+        One for each number of devices that was searched.
+    best : (Goal, Found) or None
+        The one of them that is best, where any keeps the limits.
+    left_out : mapping of int to str
+        Numbers of devices that were not searched, and why.
+
+    Returns
+    -------
+    dict
+        Numbers in SI.
+    """
+
+    def layout(one: Candidate | None) -> dict[str, Any] | None:
+        if one is None:
+            return None
+        return {**one._asdict(), "choice": one.choice._asdict(), "text": describe(one)}
+
+    return {
+        "best": None if best is None else layout(best[1].best),
+        "searches": [
+            {"goal": goal.name, "value": goal.label, "unit": goal.unit, "note": goal.note, "legal": found.legal,
+             "fitting": found.fitting, "evaluated": found.evaluated, "memory_usable": found.usable,
+             "best": layout(found.best), "runner_up": layout(found.runner_up), "nearest": layout(found.least),
+             "frontier": [layout(one) for one in found.frontier]}
+            for goal, found in tried
+        ],
+        "left_out": {str(devices): why for devices, why in left_out.items()},
+    }  # fmt: skip
 
 
 def _where_it_goes(found: Found, best: Candidate) -> Iterator[str]:
