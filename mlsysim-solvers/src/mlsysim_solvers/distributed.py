@@ -16,7 +16,7 @@ from mlsysim.tracing import named
 from .execution.answers import axis, machine_of, steps_of_run
 from .execution.distribution import distributed_columns
 from .execution.engine import Machine
-from .execution.exchange import Exchange, Load, Wire, replica_exchange, stage_message, wire_of
+from .execution.exchange import Exchange, Load, replica_exchange, stage_message
 from .execution.layers import Layer, Setup
 from .execution.layout_checks import suits
 from .execution.pieces import pieces_of
@@ -25,6 +25,7 @@ from .execution.sharing import answered
 from .execution.state import Held, Kept, adapter_parameters, expert_ranks, held, ranks_of, share_again, stage_parameters
 from .execution.topology import network_of
 from .execution.training_run import run_answers
+from .execution.wires import Wire, wires_of
 from .formulas import parallel_constants as constants
 from .formulas.memory import headroom, usable_memory
 from .formulas.optimizer import optimizer_traffic
@@ -126,9 +127,9 @@ class DistributedSolver:
         batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
         layout = layout_of(c, batch, shape)
         setup = setup_of(c)
-        network = network_of(c)
-        layer, talk, kept = pieces_of(c, layout, setup, network, sequence)
-        step = step_of(c, layout, wire_of(network, layout, c["placement"]), layer, talk, kept, setup.machine, sequence)
+        near, wire = wires_of(network_of(c), layout, c["placement"])
+        layer, talk, kept = pieces_of(c, layout, setup, near, sequence)
+        step = step_of(c, layout, wire, layer, talk, kept, setup.machine, sequence)
         time = _sum(step)
         answers = self._memory(c, layout, kept, sequence, batch)
         answers |= zip(_TERMS, step, strict=True)
@@ -200,8 +201,11 @@ def setup_of(c: Columns) -> Setup:
         # The output projection and the loss stay in 16 bits where layers run in fewer.
         rate = effective_rate(axis(c, "plain_peak"), c["achieved_plain"], c["compute_ceiling"])
         plain = machine._replace(matrix_rate=rate)
-    own = Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
-    half = own._replace(operand=maximum(c["operand_width"], c["activation_width"]))
+    weight, operand, activation, cache, work = (
+        c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"]
+    )  # fmt: skip
+    own = Formats(weight, operand, activation, cache, work)
+    half = Formats(weight, maximum(operand, activation), activation, cache, work)
     abilities = Abilities(features.fused_attention, features.shared_kv, features.fused_elementwise, c["reread_ratio"],
                           staged_softmax=features.staged_softmax, eager_scores=features.eager_scores)  # fmt: skip
     return Setup(

@@ -183,6 +183,8 @@ def settle(table: Table, machine: Machine) -> Settlement:
     -------
     Settlement
     """
+    if not table:
+        return Settlement()
     if isinstance(machine.bandwidth, Traced):
         # For an explanation each row stands for itself, so that the tree shows operators by name.
         return Settlement([_settled([row], machine) for row in table])
@@ -223,8 +225,9 @@ def _settled(rows: Table, machine: Machine) -> Settled:
             padded = padded_flops(area, k, processors, flop_per_mac)
             products.append((padded, work, own + weight_bytes, own, weight_bytes))
     others = others + streamed
+    name, _, count = rows[0][:3]
     return _settled_of((
-        rows[0].name, rows[0].count, kernels, products, beside, scores, streamed, others + again, weights,
+        name, count, kernels, products, beside, scores, streamed, others + again, weights,
         others + weights, flops,
     ))  # fmt: skip
 
@@ -275,18 +278,18 @@ def timed(table: Settlement, machine: Machine) -> Totals:
         if sums is not None:
             time, bound, work = sums
     for group in groups:
-        count = group.count
-        add = _timed_plain if plain and type(group.traffic) is type(group.flops) is float else _timed
+        name, count, launched, _, _, _, _, _, _, own_traffic, own_flops = group
+        add = _timed_plain if plain and type(own_traffic) is type(own_flops) is float else _timed
         own, own_bound, own_work, own_move = add(group, machine)
-        spent, launched = count * own, count * group.kernels
+        spent, launched = count * own, count * launched
         if labelled:
-            spent, launched = named(spent, group.name), named(launched, group.name)
+            spent, launched = named(spent, name), named(launched, name)
         time = time + spent
         bound = bound + count * own_bound
         work = work + count * own_work
         move = move + count * own_move
-        flops = flops + count * group.flops
-        traffic = traffic + count * group.traffic
+        flops = flops + count * own_flops
+        traffic = traffic + count * own_traffic
         kernels = kernels + launched
     waiting = kernel_time(kernels, machine.overhead)
     if machine.asynchronous:
@@ -353,18 +356,19 @@ def _timed_plain(group: Settled, machine: Machine) -> tuple[float, float, float,
     """
     matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
     _, _, _, products, besides, scores, streamed, others, weights, _, _ = group
-    slower = 1.0 if slowness is None else slowness
     time, bound, total = streamed / bandwidth, 0.0, 0.0
-    for padded, plain, _, own, read in products:
-        tiled, alone, move = padded / matrix_rate, plain / vector, (own + read * slower) / bandwidth
+    for padded, plain, moved, own, read in products:
+        tiled, alone = padded / matrix_rate, plain / vector
         work = tiled if tiled < alone else alone
+        move = (moved if slowness is None else own + read * slowness) / bandwidth
         total += work
         if work > move:
             time, bound = time + work, bound + work
         else:
             time += move
-    for _, plain, _, own, read in besides:
-        work, move = plain / vector, (own + read * slower) / bandwidth
+    for _, plain, moved, own, read in besides:
+        work = plain / vector
+        move = (moved if slowness is None else own + read * slowness) / bandwidth
         total += work
         if work > move:
             time, bound = time + work, bound + work
@@ -379,4 +383,5 @@ def _timed_plain(group: Settled, machine: Machine) -> tuple[float, float, float,
             time, bound = time + work, bound + work
         else:
             time += move
-    return time, bound, total, (others + weights * slower) / bandwidth
+    whole = others + (weights if slowness is None else weights * slowness)
+    return time, bound, total, whole / bandwidth

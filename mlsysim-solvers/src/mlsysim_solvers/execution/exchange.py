@@ -16,11 +16,9 @@ from .layers import Layer
 from .load import Load, load_of
 from .schedule import Layout
 from .topology import Group, group_of
-from .wires import Near, Wire, near_of, wire_of
+from .wires import Near, Wire
 
-__all__ = [
-    "Exchange", "Load", "Near", "Wire", "layer_exchange", "near_of", "replica_exchange", "stage_message", "wire_of",
-]  # fmt: skip
+__all__ = ["Exchange", "Load", "layer_exchange", "load_of", "replica_exchange", "stage_message"]
 
 
 Loads = tuple[Load, Load]

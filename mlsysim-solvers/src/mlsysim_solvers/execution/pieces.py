@@ -8,17 +8,17 @@ from typing import Any
 from mlsysim.numeric import maximum
 
 from ..lowering.parallel import Division
-from .exchange import Exchange, layer_exchange, near_of
+from .exchange import Exchange, layer_exchange
 from .layers import Layer, Setup, layer_times
 from .schedule import Layout
 from .state import Kept, kept_by_layer
-from .topology import Network
+from .wires import Near
 
 __all__ = ["pieces_of"]
 
 
 def pieces_of(
-    c: Mapping[str, Any], layout: Layout, setup: Setup, network: Network, sequence: Any
+    c: Mapping[str, Any], layout: Layout, setup: Setup, near: Near, sequence: Any
 ) -> tuple[Layer, Exchange, Kept]:
     """Return times, exposed communication and activations of one layer for one micro-batch.
 
@@ -30,8 +30,8 @@ def pieces_of(
         One layout or many.
     setup : Setup
         What is common to all.
-    network : Network
-        The network.
+    near : Near
+        Groups that exchange within a layer.
     sequence : float or array, count
         Tokens of a sample.
 
@@ -43,7 +43,6 @@ def pieces_of(
         layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"], c["launches"]
     )
     layer = _issued(c, layer_times(setup, division, layout.micro, sequence, c["layer_memo"]))
-    near = near_of(network, layout, c["placement"])
     rows = layout.micro * sequence / layout.context
     return layer, layer_exchange(c, near, layout, layer, rows), kept_by_layer(c, layout)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mlsysim.numeric import where
 
 from .schedule import Layout
 from .topology import Group, Network, group_of, strides
 
-__all__ = ["Near", "Wire", "near_of", "wire_of"]
+__all__ = ["Near", "Wire", "wires_of"]
 
 
 class Near(NamedTuple):
@@ -45,60 +45,38 @@ class Wire(NamedTuple):
     pipeline: Group
 
 
-def _strides(layout: Layout, placement: tuple[str, ...]) -> dict[str, Any]:
-    return strides(
+def wires_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> tuple[Near, Wire]:
+    """Place the groups of a layout.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    layout : Layout
+        The layout.
+    placement : tuple of str
+        Dimensions from the nearest devices to the farthest.
+
+    Returns
+    -------
+    Near, Wire
+        Groups that exchange within a layer, and between layers. Experts spread over the devices next to each other,
+        tensor-parallel ranks included.
+    """
+    stride = strides(
         placement,
         {"tensor": layout.tensor, "context": layout.context, "data": layout.data, "pipeline": layout.pipeline},
     )
-
-
-def near_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> Near:
-    """Place the groups that exchange within a layer.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    layout : Layout
-        The layout.
-    placement : tuple of str
-        Dimensions from the nearest devices to the farthest.
-
-    Returns
-    -------
-    Near
-        Experts spread over the devices next to each other, tensor-parallel ranks included.
-    """
-    stride = _strides(layout, placement)
-    return Near(
-        network, group_of(network, layout.tensor, stride["tensor"]),
-        group_of(network, layout.context, stride["context"]), group_of(network, layout.expert, 1.0),
-    )  # fmt: skip
-
-
-def wire_of(network: Network, layout: Layout, placement: tuple[str, ...]) -> Wire:
-    """Place the groups that exchange between layers.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    layout : Layout
-        The layout.
-    placement : tuple of str
-        Dimensions from the nearest devices to the farthest.
-
-    Returns
-    -------
-    Wire
-    """
-    stride = _strides(layout, placement)
     apart = placement.index("data") - placement.index("context")
     own = stride["context" if apart > 0 else "data"]
     if apart > 1:
         # Without context parallelism, what lies between the two dimensions lies between replicas too.
         own = where(layout.context > 1.0, own, stride["data"])
-    return Wire(
+    near = Near(
+        network, group_of(network, layout.tensor, stride["tensor"]),
+        group_of(network, layout.context, stride["context"]), group_of(network, layout.expert, 1.0),
+    )  # fmt: skip
+    return near, Wire(
         network, group_of(network, layout.data * layout.context, own),
         group_of(network, layout.pipeline, stride["pipeline"]),
     )  # fmt: skip

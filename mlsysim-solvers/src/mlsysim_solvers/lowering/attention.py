@@ -20,7 +20,7 @@ from ..formulas.attention import (
 from ..formulas.constants import ATTENTION_BLOCK, FULL_WIDTH
 from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops
-from .operators import Formats, Operator, Table, gemm, stream
+from .operators import Formats, Operator, Table, gemm, operator_of, stream
 from .shape import TransformerShape
 
 __all__ = ["SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "projections"]
@@ -145,10 +145,10 @@ def _fused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, se
     kv_heads = shape.heads if shape.latent else shape.kv_heads
     elements = (shape.heads + kv_heads) * (shape.head_dim + shape.v_dim)
     traffic = attention_bytes(rows, elements, formats.activation)
-    return Operator(
-        "attention", "attention", count, rows, 1.0, 1.0, shape.heads * seen * blocks, flops, 0.0, traffic,
-        work=flops * blocks,
-    )  # fmt: skip
+    return operator_of((
+        "attention", "attention", count, rows, 1.0, 1.0, shape.heads * seen * blocks, flops, 0.0, traffic, 0.0, 1.0,
+        flops * blocks, 0.0,
+    ))  # fmt: skip
 
 
 def _unfused(
@@ -167,16 +167,17 @@ def _unfused(
         rows = minimum(sequence, pass_tokens)
         products = products * (sequence / rows)
         seen = 0.5 * (sequence + rows)
-    scores = Operator(
-        "attention scores", "gemm", count, rows, seen, shape.head_dim, products, 0.5 * flops,
-        0.0, matmul_activation_bytes(rows, seen + shape.head_dim, shape.head_dim, products, width, width),
-        work=matmul_flops(rows, seen, shape.head_dim, products, formats.flop_per_mac),
-    )  # fmt: skip
-    values = Operator(
-        "attention values", "gemm", count, rows, shape.v_dim, seen, products, 0.5 * flops,
-        0.0, matmul_activation_bytes(rows, 2.0 * shape.v_dim, seen, products, width, width),
-        work=matmul_flops(rows, shape.v_dim, seen, products, formats.flop_per_mac),
-    )  # fmt: skip
+    each, v_dim, wanted = shape.head_dim, shape.v_dim, 0.5 * flops
+    moved = matmul_activation_bytes(rows, seen + each, each, products, width, width)
+    work = matmul_flops(rows, seen, each, products, formats.flop_per_mac)
+    scores = operator_of((
+        "attention scores", "gemm", count, rows, seen, each, products, wanted, 0.0, moved, 0.0, 1.0, work, 0.0,
+    ))  # fmt: skip
+    moved = matmul_activation_bytes(rows, 2.0 * v_dim, seen, products, width, width)
+    work = matmul_flops(rows, v_dim, seen, products, formats.flop_per_mac)
+    values = operator_of((
+        "attention values", "gemm", count, rows, v_dim, seen, products, wanted, 0.0, moved, 0.0, 1.0, work, 0.0,
+    ))  # fmt: skip
     passes, kernels = (8.0, 5.0) if abilities.staged_softmax else (2.0, 1.0)
     moved = passes * width
     if abilities.eager_scores:

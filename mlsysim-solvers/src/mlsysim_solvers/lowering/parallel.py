@@ -65,6 +65,8 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     Shoeybi et al. 2019, Megatron-LM, arXiv:1909.08053, section 3.
     """
     t = division.tensor
+    if type(t) is float and t == 1.0:
+        return shape
     return shape._replace(
         heads=shape.heads / t,
         kv_heads=maximum(shape.kv_heads / t, 1.0 * (t / t)),

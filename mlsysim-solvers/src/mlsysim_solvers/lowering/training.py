@@ -70,9 +70,9 @@ def _append_gradients(table: Table, inputs: Table, own: Table, fused_attention: 
         elif kind == "attention":
             # The backward pass moves inputs, output and a gradient of each.
             done = attention_backward_flops(work, products, 2.0)
-            inputs.append(Operator(
-                name + _BOTH, kind, count, m, n, k, batch, 2.0 * flops, weights, 2.0 * moved, cache, kernels, done
-            ))  # fmt: skip
+            inputs.append(operator_of((
+                name + _BOTH, kind, count, m, n, k, batch, 2.0 * flops, weights, 2.0 * moved, cache, kernels, done, 0.0,
+            )))  # fmt: skip
         elif kind == "depthwise":
             inputs.append(Operator(
                 name + _BOTH, kind, count, m, n, k, batch, 2.0 * flops, 2.0 * weights, 2.0 * moved, cache,
