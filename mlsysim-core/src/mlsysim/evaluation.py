@@ -202,6 +202,8 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
             spread = result.log_sd.get(name)
             if spread is not None:
                 low, high = value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread)
+                if name.endswith("utilisation"):
+                    high = max(value, min(high, 1.0))  # a share of a peak ends at it
         found[name] = Answer(name, value, unit, label, spec.name, low, high)
     return found
 
