@@ -125,8 +125,13 @@ def test_a_package_may_name_the_documents_of_another(package: Package, tmp_path:
         Catalog("mine", mine).entry("links", "own")
 
 
-def test_a_missing_folder_is_an_empty_package(tmp_path: Path) -> None:
-    empty = Catalog("empty", tmp_path / "nothing")
+def test_a_package_without_its_folder_is_broken(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"nothing.*Install the data files with the package"):
+        Catalog("empty", tmp_path / "nothing")
+
+
+def test_an_empty_folder_is_an_empty_package(tmp_path: Path) -> None:
+    empty = Catalog("empty", tmp_path)
     assert empty.kinds() == ()
     assert empty.keys("devices") == []
     assert empty.aliases("devices") == {}

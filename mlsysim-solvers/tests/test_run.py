@@ -10,6 +10,7 @@ from mlsysim.cli import main
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import InfeasibleError, MlsysimError
 from mlsysim.evaluation import evaluate
+from mlsysim.plotting import plot_scorecard
 from mlsysim.records import Cluster, Run
 from mlsysim.run_checks import run_faults
 from mlsysim.running import run_solver
@@ -362,3 +363,16 @@ def test_a_fault_of_an_override_names_it_and_not_the_packaged_file(key, capsys):
         assert main([*command, PLAIN, "--set", f"{key}=5"]) == 2
         said = capsys.readouterr().err
         assert all(line.startswith("error: --set parallelism.tensor") for line in said.splitlines() if "error" in line)
+
+
+def _words(figure):
+    return " ".join(text.get_text() for part in (figure, *figure.axes) for text in part.texts)
+
+
+def test_the_picture_of_a_training_shows_where_the_time_goes_and_why_a_run_cannot_work():
+    pytest.importorskip("matplotlib")
+    words = _words(plot_scorecard(evaluate(PLAIN, ENDLESS)))
+    assert "tensor-parallel communication:" in words
+    assert "no roofline" not in words
+    assert "INFEASIBLE" in words
+    assert "the run comes to an end: no" in words

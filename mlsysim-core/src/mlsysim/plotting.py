@@ -121,6 +121,8 @@ def _head(figure: Figure, evaluation: SystemEvaluation) -> None:
         0.972, 0.935, word, fontsize=11, fontweight="bold", color="white", ha="right", va="center",
         bbox={"boxstyle": "round,pad=0.5", "facecolor": _COLOURS[colour], "edgecolor": "none"},
     )  # fmt: skip
+    why = [f"{evaluation.answers[name].label}: no" for name in evaluation.infeasible if name != "feasibility.fits"]
+    figure.text(0.972, 0.982, ", ".join(why), fontsize=9, color=_BAD, ha="right", va="center")
     height = 0.890
     for line in _lines(content.setup(evaluation)):
         figure.text(_EDGE, height, line, fontsize=9, color=_MUTED, va="center")
@@ -206,8 +208,11 @@ def _roof(evaluation: SystemEvaluation) -> _Roof | None:
 
 
 def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
+    roof, terms = _roof(evaluation), _terms(evaluation)
+    if roof is None and terms:
+        _breakdown(axes, terms)
+        return
     _title(axes, _bound_words(evaluation))
-    roof = _roof(evaluation)
     if roof is None:
         _bare(axes)
         axes.text(0, 0.92, "no roofline: work, traffic or time is not among the answers", fontsize=9, color=_MUTED,
@@ -234,6 +239,26 @@ def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
     axes.text(0.02, 0.95, f"memory roof: {quantity(roof.bandwidth, 'B/s')}", fontsize=8.5, color=_INK, va="top",
               transform=axes.transAxes)  # fmt: skip
     _log_axes(axes)
+
+
+def _terms(evaluation: SystemEvaluation) -> list[Answer]:
+    """Return the terms of a time, as far as they are not zero: outputs called ``performance.breakdown_...``."""
+    every = evaluation.level("performance").items()
+    return [answer for name, answer in every if name.startswith("performance.breakdown_") and answer.value > 0.0]
+
+
+def _breakdown(axes: Axes, terms: list[Answer]) -> None:
+    """Draw where the time goes, where there is no roofline to draw."""
+    _title(axes, "Where the time goes")
+    _bare(axes)
+    whole = sum(term.value for term in terms)
+    axes.barh(range(len(terms)), [term.value for term in terms], height=0.22, color=_ACCENT, alpha=0.88)
+    for row, term in enumerate(terms):
+        said = (
+            f"{term.label.removeprefix('of which ')}:  {quantity(term.value, term.unit, 3)},  {term.value / whole:.1%}"
+        )
+        axes.text(0, row - 0.24, said, fontsize=9, color=_INK, va="bottom")
+    axes.set(xlim=(0, whole), ylim=(max(len(terms), 6) - 0.5, -0.9))
 
 
 def _bound_words(evaluation: SystemEvaluation) -> str:
@@ -301,7 +326,8 @@ def _spread(answer: Answer) -> float:
 
 def _figure(axes: Axes, position: int, answer: Answer, spread: float) -> None:
     axes.text(0.0, position, answer.label, fontsize=8.9, color=_MUTED, va="center")
-    axes.text(0.71, position, quantity(answer.value, answer.unit), fontsize=9.1, color=_INK, va="center", ha="right",
+    value = quantity(answer.value, answer.unit, whole=answer.low is None)
+    axes.text(0.71, position, value, fontsize=9.1, color=_INK, va="center", ha="right",
               fontweight="bold")  # fmt: skip
     axes.plot([0, 1], [position + 0.5] * 2, color=_PALE, linewidth=0.8, zorder=0)
     if _spread(answer) <= 1 or answer.low is None or answer.high is None:

@@ -43,8 +43,12 @@ class Catalog:
     shared : mapping of str to Source, optional
         Documents of another package that claims here may name too.
     named_by : str, optional
-        What the user named the folder with, for example an environment variable: where the folder cannot be listed,
-        the first question to this package says so. A package's own folder may lack.
+        What the user named the folder with, for example an environment variable; the first question complains of it.
+
+    Raises
+    ------
+    RegistryError
+        If a folder that no user named is missing: its files were not installed with their package.
     """
 
     def __init__(
@@ -54,6 +58,8 @@ class Catalog:
         self.folder = Path(folder)
         self._shared = shared
         self._named_by = named_by
+        if not named_by and not self.folder.is_dir():
+            raise RegistryError(f"{name} has no folder {self.folder}", remedy="Install the data files with the package")
         self._shelf: Shelf | None = None
         self._files: dict[str, dict[str, list[str]]] = {}
         self._entries: dict[tuple[str, str], Entry] = {}
@@ -95,7 +101,7 @@ class Catalog:
         return self._files[kind]
 
     def _check_folder(self) -> None:
-        """Refuse a folder of the user's that cannot be listed: its entities would be missing without a word."""
+        """Refuse a user's folder without data: its entities would be missing without a word."""
         if not self._named_by:
             return
         from mlsysim.records import KINDS
@@ -109,11 +115,8 @@ class Catalog:
                 remedy="Name folders that hold devices/, models/ and the like, or unset it",
             ) from None
         if found and not found & {*KINDS, "sources"}:
-            raise RegistryError(
-                f"the folder {self.folder} holds no data",
-                where=self._named_by,
-                remedy=f"Entities stand in folders of their kind: {', '.join(KINDS)}",
-            )
+            raise RegistryError(f"the folder {self.folder} holds no data", where=self._named_by,
+                                remedy=f"Entities stand in folders of their kind: {', '.join(KINDS)}")  # fmt: skip
 
     def keys(self, kind: str) -> Sequence[str]:
         """Return the keys of a kind, without reading their files.

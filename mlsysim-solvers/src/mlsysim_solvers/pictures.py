@@ -234,5 +234,6 @@ def plot_gantt(slots: list[Slot], path: str, *, title: str = "") -> None:
         )  # fmt: skip
     axes.invert_yaxis()
     axes.set(xlabel="time (s)", ylabel="pipeline stage", title=title, yticks=range(stages))
-    axes.legend(loc="upper right", fontsize="small")
+    # Beside the axes: inside it would hide a stage.
+    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     figure.savefig(path)

@@ -90,7 +90,8 @@ def _given(record: Any, said: tuple[str, ...] = ()) -> Iterator[str]:
         elif value and field.name not in said:
             unit = field.metadata.get("unit", "")
             shown = f"{value:g}" if unit == "sample" else quantity(value, unit) if unit else str(value)
-            yield f"{field.name.replace('_', ' ')} {shown}"
+            # "tokens 300 tokens" says it twice.
+            yield shown if shown.endswith(f" {field.name}") else f"{field.name.replace('_', ' ')} {shown}"
 
 
 def setup(evaluation: SystemEvaluation) -> tuple[str, ...]:
