@@ -242,3 +242,17 @@ def test_formats(text, expected):
 def test_a_missing_format_is_refused():
     with pytest.raises(Refused, match="not published"):
         names().weights("")
+
+
+def test_processors_that_do_without_an_accelerator_are_counted_in_their_name(tmp_path):
+    header = "id,source_title,source_url,source_ref,published,model,params,accelerator,n_accelerators,tp,pp,ep,"
+    header += "weight_precision,kv_precision,framework,scenario,batch_or_concurrency,input_len,output_len,qps_or_sla,"
+    header += "metric,value,evidence,notes\n"
+    cells = ",t,u,r,2024-08,resnet50,,{},{},,,,int8,,PyTorch,offline,,,,,samples_per_s,100,source,\n"
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        header + "a-1" + cells.format("CPU: 2x SOME CHIP", "") + "a-2" + cells.format("CPU: 2x SOME CHIP", 3)
+    )
+    first, second = read_table(path)
+    assert (first.device, first.devices) == ("SOME CHIP", 2)
+    assert (second.device, second.devices) == ("CPU: 2x SOME CHIP", 3)

@@ -30,6 +30,12 @@ __all__ = ["clock_left", "limited_share", "narrow_share", "product_share"]
 
 _GHZ = parse_unit("GHz").factor
 
+_MOST = 256
+"""Most shares remembered; it bounds memory and changes no answer."""
+
+_known: dict[tuple[int, str], tuple[Device, tuple[Any, str]]] = {}
+"""Shares by identity of the record, which is kept alive with them: one solve asks several times."""
+
 
 def product_share(device: Device, precision: str) -> tuple[Any, str]:
     """Return the share of the peak that matrix products reach on a device, and how it is known.
@@ -54,6 +60,15 @@ def product_share(device: Device, precision: str) -> tuple[Any, str]:
     units leave at the clock that the power limit leaves; what keeps another format of the engine below that, keeps
     this one.
     """
+    found = _known.get((id(device), precision))
+    if found is None or found[0] is not device:
+        if len(_known) >= _MOST:
+            _known.clear()
+        found = _known[id(device), precision] = (device, _product_share(device, precision))
+    return found[1]
+
+
+def _product_share(device: Device, precision: str) -> tuple[Any, str]:
     peak = device.peak_of(precision)
     if peak.achieved is not None:
         return achieved_share(peak.achieved, peak.dense), ""

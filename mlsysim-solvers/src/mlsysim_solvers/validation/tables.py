@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -213,6 +214,10 @@ def unread_columns(path: Path) -> list[str]:
     return [f"{name} (did you mean {near[name]}?)" if near[name] else name for name in unread]
 
 
+_SOCKETS = re.compile(r"CPU: (\d+)x (.+)")
+"""Processors that do without an accelerator, counted in their name."""
+
+
 def _number(text: str) -> float:
     """Read a figure; what is no positive number comes back as no number."""
     try:
@@ -229,7 +234,10 @@ def _count(text: str) -> int:
 
 
 def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
-    devices = row.get("n_accelerators", "")
+    devices, accelerator = row.get("n_accelerators", ""), row["accelerator"]
+    sockets = _SOCKETS.fullmatch(accelerator)
+    if sockets and not devices:
+        devices, accelerator = sockets.groups()
     kind = row.get("scenario") or row.get("kind") or "training"
     name, value = row["metric"], _number(row["value"])
     fault = row.get(UNREADABLE, "")
@@ -249,7 +257,7 @@ def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
         metric=METRICS.get(name, _NO_METRIC),
         value=value,
         model=row.get("model", ""),
-        device=row["accelerator"],
+        device=accelerator,
         devices=_count(devices),
         software=row.get("framework", ""),
         source=row.get("document") or row.get("source_url", ""),
