@@ -33,8 +33,8 @@ def add_step_command(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from mlsysim.errors import ConfigError
     from mlsysim.evaluation import evaluate
-    from mlsysim.records.scenario import Training
     from mlsysim.plotting import check_plot_path
+    from mlsysim.records.scenario import Training
 
     from .optimize.command import overrides
     from .pictures import gantt, gantt_lines, plot_gantt, plot_step, step_lines, terms_of
