@@ -99,9 +99,9 @@ def test_every_format_says_how_many_were_refused(outcomes, name):
     assert "nobody knows" in text
 
 
-def test_server_rows_are_refused_for_what_they_are(rows):
-    row = next(r for r in rows if r.kind == "max_throughput" and r.devices == 1)
-    assert "in-flight batching" in predict(row).reason
+def test_server_rows_of_samples_are_refused_for_what_they_are(rows):
+    row = next(r for r in rows if r.kind == "server" and r.model == "resnet50")
+    assert "largest rate within a limit of latency" in predict(row).reason
 
 
 def test_a_first_token_takes_longer_for_a_longer_prompt(outcomes):

@@ -15,6 +15,7 @@ from mlsysim.errors import MlsysimError, SolverError
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
+from mlsysim.records.scenario import Scenario
 from mlsysim.running import load_solver
 from mlsysim.solving import Solver
 from mlsysim.units import parse_unit
@@ -125,16 +126,19 @@ class Point:
         if self.solver is None or self.question is None:
             raise SolverError(f"nothing is asked for {self.row.id}")
         value = self.solver.compute(columns)[self.question.output]
-        return value / unit if self.question.amount is None else self.question.amount / value
+        return value * self.question.share / unit if self.question.amount is None else self.question.amount / value
 
 
-def prepare(rows: Sequence[Measurement]) -> list[Point]:
+def prepare(rows: Sequence[Measurement], *, judged: bool = False) -> list[Point]:
     """Make rows ready; those that cannot be expressed are left out.
 
     Parameters
     ----------
     rows : sequence of Measurement
         The rows.
+    judged : bool
+        Whether they are predicted with constants fitted on others; rows that say nothing about the constants of a
+        stack alone, like those of several devices that serve a model, are then kept.
 
     Returns
     -------
@@ -143,13 +147,13 @@ def prepare(rows: Sequence[Measurement]) -> list[Point]:
     found = []
     for row in rows:
         try:
-            found.append(_point(row))
+            found.append(_point(row, judged=judged))
         except (Refused, MlsysimError):
             continue
     return found
 
 
-def _point(row: Measurement) -> Point:
+def _point(row: Measurement, *, judged: bool) -> Point:
     check_row(row)
     if row.table == "kernels":
         kernel = kernel_of(row, names())
@@ -157,8 +161,8 @@ def _point(row: Measurement) -> Point:
                      float(kernel.columns["achieved"]), kernel)  # type: ignore[arg-type]  # fmt: skip
     question = question_for(row, names())
     config = SimulationConfig.from_scenario(question.scenario)
-    if config.scenario.kind == "serving" and config.scenario.system.devices > 1:
-        raise Refused("constants are fitted on one device; what several do with them is for judging")
+    if not judged:
+        _check_alone(config.scenario, question)
     chosen, _ = choose_solvers(config, plugins())
     spec = next(spec for spec in chosen if spec.question == "performance")
     if question.output not in spec.outputs:
@@ -170,6 +174,14 @@ def _point(row: Measurement) -> Point:
         row, question, columns, solver, entries["stack"].key, entries["device"].key,
         config.scenario.workload.precision, entries["model"].key, float(columns["achieved"]),
     )  # fmt: skip
+
+
+def _check_alone(scenario: Scenario, question: Question) -> None:
+    """Refuse rows on which constants are not fitted."""
+    if scenario.kind in ("serving", "traffic") and scenario.system.devices > 1:
+        raise Refused("constants are fitted on one device; what several do with them is for judging")
+    if scenario.kind == "traffic" and question.output == "performance.ttft":
+        raise Refused("how long requests wait for each other is not what the constants of a stack set")
 
 
 def predictions(points: Sequence[Point], constants: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -119,8 +119,8 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     cycle = _cycle(plain, maximum(0.0, 1.0 - share), reading, share)
     passes, turns = prompt_passes(prompt, free), own / admitted
     seen = shared_tokens(together * prompt, others * prompt, free)
-    # A group that fills a pass does not end with it: half of its prompts end in the next.
-    ends = passes + 0.5 * (1.0 - 1.0 / together)
+    # A group that more than fills a pass does not end with it: half of its prompts end in the next.
+    ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
     read = ends * named(reading.time, "pass that reads") + (seen / taken - 1.0) * (reading.time - plain.time)
     waits = (turns - steps - passes) * named(cycle.time, "mean pass")
     return _state(case, cycle, plain, reading, waits, read, taken, turns)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum
+from mlsysim.numeric import maximum, sqrt
 from mlsysim.tracing import named
 
+from ..formulas.constants import LAYOUT_LOG_SD
 from ..lowering.serving import first_pass, next_token
 from ..lowering.shape import TransformerShape
 from ..lowering.transformer import Reading, mixed
@@ -190,4 +191,5 @@ def spread_of_pass(engine: Engine, done: Pass) -> Any:
     """
     if engine.place is None:
         return log_sd(engine.columns, done.totals)
-    return spread_of(engine.columns, done.totals, done.time, done.talk)
+    spread = spread_of(engine.columns, done.totals, done.time, done.talk)
+    return sqrt(spread * spread + LAYOUT_LOG_SD * LAYOUT_LOG_SD)

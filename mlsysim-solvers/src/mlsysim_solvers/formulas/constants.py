@@ -33,6 +33,7 @@ __all__ = [
     "ISSUE_LANES",
     "ISSUE_SHARE",
     "KV_REREAD_RATIO",
+    "LAYOUT_LOG_SD",
     "LOG_4_PI",
     "MASK_WIDTH",
     "MATRIX_SHARE",
@@ -252,3 +253,7 @@ SERIES_BELOW = 0.1
 WAITING_LOG_SD = 0.4
 """Scatter of the part of a time to first token in which a request waits for others. Estimate, range 0.2 to 0.7: the
 wait depends on how far requests that began together have drifted apart, of which only the mean is known."""
+
+LAYOUT_LOG_SD = 0.08
+"""Scatter that constants fitted on one device gain when several share a model: narrower products and collectives that
+nobody has measured apart. Estimate, range 0.05 to 0.15, set after comparing servers on two to eight devices."""

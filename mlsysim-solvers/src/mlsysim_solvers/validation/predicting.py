@@ -158,10 +158,10 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     _check_memory(performance)
     value = float(performance[question.output])
     unit = parse_unit(row.metric.unit).factor
-    figure = value / unit if question.amount is None else question.amount / value
+    figure = value * question.share / unit if question.amount is None else question.amount / value
     ideal = _ideal(config, performance, value)
     if ideal is not None:
-        ideal = ideal / unit if question.amount is None else question.amount / ideal
+        ideal = ideal * question.share / unit if question.amount is None else question.amount / ideal
     system, workload = config.scenario.system, config.scenario.workload
     stack = config.entries["stack"]
     device = config.entries["device"].key

@@ -50,9 +50,12 @@ class Question:
         The unit is that of the metric's numerator.
     assumed : tuple of Assumed
         What the row leaves open.
+    share : float, ratio
+        Part of the value that the figure counts, for example that of one device.
     """
 
     scenario: Scenario
     output: str
     amount: float | None = None
     assumed: tuple[Assumed, ...] = ()
+    share: float = 1.0

@@ -15,10 +15,11 @@ from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, unstated, whole
+from .in_flight import in_flight_question
 
 __all__ = ["inference_question"]
 
-SERVER = {"server", "max_throughput", "interactive"}
+IN_FLIGHT = {"server", "max_throughput", "interactive", "offline"}
 """Kinds of rows whose requests come and go."""
 
 _WEIGHT_TYPES = re.compile(r"weight_data_types=(\w+)")
@@ -49,15 +50,17 @@ def inference_question(row: Measurement, known: Names) -> Question:
     """
     model = known.model(row.model, cell(row, "params"))
     found = subject(row, known)
-    if row.kind in SERVER:
-        raise Refused(f"{row.kind} rows: requests come and go, and no installed solver expresses in-flight batching")
     record = plugins().registry.get("models", model).record
     limit = _LIMIT.search(cell(row, "notes"))
     generates = record.transformer is not None and record.transformer.causal and record.transformer.head
     if generates and record.transformer.vocab:
         if limit:
             raise Refused("language models under a power limit below the rating, which no solver expresses")
+        if row.kind in IN_FLIGHT:
+            return in_flight_question(row, known, model, found)
         return _generation(row, known, model, found)
+    if row.kind == "server":
+        raise Refused("server rows of one pass per sample: the largest rate within a limit of latency is not answered")
     return _samples(row, known, model, found)
 
 
@@ -71,10 +74,6 @@ def _layout(row: Measurement) -> tuple[int, Parallelism]:
 
 def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Question:
     """Ask for a fixed batch of prompts and answers, or for one half of it."""
-    if row.kind == "offline":
-        raise Refused(
-            "offline rows of language models: the batch in flight varies, which no installed solver expresses"
-        )
     assumed: list[Assumed] = []
     text = cell(row, "weight_precision") or unstated(found, "precision", assumed)
     precision, weights = known.weights(text)

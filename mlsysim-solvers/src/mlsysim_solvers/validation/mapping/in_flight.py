@@ -1,0 +1,141 @@
+"""Rows of servers whose requests come without clients that wait: at an infinite rate, offline, at a rate in limits."""
+
+from __future__ import annotations
+
+import re
+
+from mlsysim.plugins import plugins
+from mlsysim.records import Parallelism, Traffic
+from mlsysim.records.measurement import Measurement
+
+from ...formulas.constants import INTERVAL_QUANTILE
+from ...formulas.uncertainty import log_sd_of_range
+from ..names import Names
+from ..questions import Assumed, Question, Refused
+from .common import Subject, cell, format_for, scenario, unstated, whole
+from .serving import batched
+
+__all__ = ["in_flight_question"]
+
+_FULL = 0.6
+"""Share of its memory that weights may take before a device needs others beside it."""
+
+_BEAM = ("gpt-j-6b",)
+"""Models whose benchmark searches with beams."""
+
+_BUDGET = re.compile(r"max_num_tokens=(\d+)")
+_IN_NAME = re.compile(r"[-_]fp8(_|$)")
+_NATIVE = re.compile(r"^tensorrt \d|^tensorrt$")
+
+
+def in_flight_question(row: Measurement, known: Names, model: str, found: Subject) -> Question:
+    """Return what is asked for a row of requests in flight.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row: max_throughput, offline or server.
+    known : Names
+        Names as published.
+    model : str
+        Key of the model.
+    found : Subject
+        Device and stack.
+
+    Returns
+    -------
+    Question
+
+    Raises
+    ------
+    Refused
+        With the reason why nothing can be asked.
+    """
+    if model in _BEAM and row.kind != "max_throughput":
+        raise Refused("answers are found by beam search, which no solver expresses")
+    if row.metric.quantity != "rate":
+        raise Refused(f"{row.name} at a rate of arrivals that the row does not state exactly")
+    if "without XQA" in cell(row, "notes"):
+        raise Refused("the row ran without a kernel that its stack has")
+    assumed: list[Assumed] = []
+    found = _stack(row, found)
+    text = cell(row, "weight_precision")
+    if not text and _IN_NAME.search(row.model):
+        text = "fp8"
+    text = text or unstated(found, "precision", assumed)
+    precision, weights = known.weights(text)
+    precision = format_for(found.device, precision)
+    input_, output = _lengths(row, model, assumed)
+    devices, layout = _layout(row, model, found, weights or precision, assumed)
+    kv_cache = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
+    if not kv_cache and weights:
+        kv_cache = precision
+    budget = _BUDGET.search(cell(row, "notes"))
+    job = Traffic(
+        model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
+        max_batch=whole(row, "batch_or_concurrency") or 0, max_tokens=int(budget[1]) if budget else 0,
+    )  # fmt: skip
+    asked = scenario(row, "traffic", job, found, layout, devices)
+    if row.kind == "server":
+        assumed.append(Assumed("a rate close to the largest: the limits of latency leave that open", 0.2))
+    share = devices if row.metric.per == "device" else 1
+    outputs = {"samples": "performance.throughput"}
+    output_name = outputs.get(row.metric.counts, "performance.token_throughput")
+    return Question(asked, output_name, None, tuple(assumed), 1.0 / share)
+
+
+def _stack(row: Measurement, found: Subject) -> Subject:
+    """Return the stack, which for language models on TensorRT is the engine built upon it."""
+    registry = plugins().registry
+    key = "tensorrt-llm-1.0"
+    if _NATIVE.match(row.software.casefold().split(",")[0]) and key in registry.keys("stacks"):
+        return Subject(found.device, key, registry.get("stacks", key).record)
+    return batched(found)
+
+
+def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> tuple[float, float]:
+    input_, output = cell(row, "input_len"), cell(row, "output_len")
+    if input_ and output:
+        assumed.append(Assumed("prompts and answers of the printed lengths: the row prints no spread", 0.05))
+        return float(input_), float(output)
+    if not output:
+        raise Refused("the length of the answers is not published")
+    for entry in plugins().registry.entries("datasets"):
+        if model in entry.record.models:
+            claim = entry.standing("input")
+            low, high = (claim.chosen.low, claim.chosen.high) if claim is not None else (None, None)
+            spread = 0.5 * log_sd_of_range(low, high, INTERVAL_QUANTILE) if low and high else 0.05
+            assumed.append(
+                Assumed(f"{entry.record.input:g} tokens of a prompt, the mean of {entry.record.name}", spread)
+            )
+            return float(entry.record.input), float(output)
+    raise Refused("the length of the prompts is not published, and no data set of the registry tells its mean")
+
+
+def _layout(
+    row: Measurement, model: str, found: Subject, weights: str, assumed: list[Assumed]
+) -> tuple[int, Parallelism]:
+    """Return devices and layout: copies of the model on as few devices as hold it, where the row leaves it open."""
+    devices = max(row.devices, 1)
+    tensor, pipeline = whole(row, "tp"), whole(row, "pp") or 1
+    if tensor is None:
+        tensor = _fewest(model, found.device, weights, devices)
+        if devices > 1:
+            assumed.append(
+                Assumed(f"{devices // tensor} copies of the model on {tensor} devices each: the row states none", 0.1)
+            )
+    if devices % (tensor * pipeline):
+        raise Refused(f"the published layout does not divide {devices} devices")
+    return devices, Parallelism(tensor=tensor, pipeline=pipeline, data=devices // (tensor * pipeline))
+
+
+def _fewest(model: str, device: str, weights: str, devices: int) -> int:
+    from mlsysim.records.precision import bytes_per_element
+
+    registry = plugins().registry
+    parameters = registry.get("models", model).record.parameters or 0.0
+    need = parameters * bytes_per_element(weights) / (_FULL * registry.get("devices", device).record.memory.capacity)
+    tensor = 1
+    while tensor < need and tensor < devices:
+        tensor *= 2
+    return tensor
