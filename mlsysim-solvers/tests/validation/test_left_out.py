@@ -13,10 +13,12 @@ from mlsysim.cli import main
 from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration.fitting import Prior, fit_many
 from mlsysim_solvers.calibration.left_out import left_out
-from mlsysim_solvers.calibration.scatter import fitted_scatter
+from mlsysim_solvers.calibration.samples import Neighbours
+from mlsysim_solvers.calibration.scatter import NOBODY, Unseen, fitted_scale, unseen
+from mlsysim_solvers.calibration.spreads import Group, fitted_scales, row_correlation
 from mlsysim_solvers.calibration.stacks import calibrate_stack
-from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
-from mlsysim_solvers.formulas.uncertainty import pooled_variance, student_ratio
+from mlsysim_solvers.formulas.constants import GROUP_LOG_SDS, INTERVAL_QUANTILE
+from mlsysim_solvers.formulas.uncertainty import effective_rows, student_tail
 from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.reports import FORMATS, summarise
 from mlsysim_solvers.validation.running import run_rows, select
@@ -86,10 +88,15 @@ def _fits(groups: int, spread: float, seed: int = 0):
     return whole, tuple(zip(out, others, strict=True)), np.zeros(groups * each)
 
 
+def _scatter(without, loose) -> float:
+    general = (GROUP_LOG_SDS[0], GROUP_LOG_SDS[-1])  # one constant, and the whole
+    return fitted_scale(unseen(without, loose, general)) * math.hypot(*general)
+
+
 @pytest.mark.parametrize("spread", [0.1, 0.3])
 def test_the_scatter_is_that_of_groups_not_seen(spread):
     """Residuals about the fit understate it when rows of a group are off together."""
-    found = np.mean([fitted_scatter(*_fits(25, spread, seed)) for seed in range(8)])
+    found = np.mean([_scatter(*_fits(25, spread, seed)[1:]) for seed in range(8)])
     assert found == pytest.approx(math.hypot(spread, 0.03), rel=0.25)
 
 
@@ -97,27 +104,69 @@ def test_an_interval_from_many_groups_holds_nine_of_ten_new_ones():
     random = np.random.default_rng(7)
     inside = []
     for seed in range(12):
-        whole, without, loose = _fits(20, 0.15, seed)
-        scatter = fitted_scatter(whole, without, loose)
-        new = random.normal(0.0, math.hypot(0.15, 0.03), 200)
+        whole, without, loose = _fits(30, 0.1, seed)
+        new = random.normal(0.0, math.hypot(0.1, 0.03), 200)
         centre = -math.log(whole.values[0])
-        inside.append(np.mean(np.abs(new - centre) <= INTERVAL_QUANTILE * math.hypot(scatter, 0.0)))
+        spread = math.sqrt(whole.variances[0] + _scatter(without, loose) ** 2)
+        inside.append(np.mean(np.abs(new - centre) <= INTERVAL_QUANTILE * spread))
     assert 0.85 <= np.mean(inside) <= 0.97
 
 
 def test_what_a_row_leaves_open_is_not_counted_twice():
-    whole, without, loose = _fits(10, 0.2)
-    assert fitted_scatter(whole, without, loose + 0.1**2) < fitted_scatter(whole, without, loose)
+    _, without, loose = _fits(10, 0.2)
+    assert _scatter(without, loose + 0.1**2) < _scatter(without, loose)
 
 
-def test_few_groups_are_pulled_to_what_is_usual_and_widened():
-    assert pooled_variance(4.0, 1.0, 1.0, 0.0) == 4.0
-    assert pooled_variance(4.0, 1.0, 1.0, 2.0) == pytest.approx(2.0)
-    # Student's t at 95 %: 2.132 for 4 and 1.812 for 10 degrees of freedom, against 1.645.
-    assert student_ratio(INTERVAL_QUANTILE, 4.0) == pytest.approx(2.132 / 1.645, rel=0.01)
-    assert student_ratio(INTERVAL_QUANTILE, 10.0) == pytest.approx(1.812 / 1.645, rel=0.002)
-    one = fitted_scatter(*_fits(2, 0.0))
-    assert one > fitted_scatter(*_fits(20, 0.0))
+def test_few_groups_are_pulled_to_what_is_usual():
+    # Student's t with four degrees of freedom: 2.132 at 95 % and 2.776 at 97.5 %.
+    assert student_tail(2.132) == pytest.approx(0.10, rel=1e-3)
+    assert student_tail(2.776) == pytest.approx(0.05, rel=1e-3)
+    assert student_tail(0.0) == 1.0
+    assert fitted_scale(NOBODY) == pytest.approx(2.132 / INTERVAL_QUANTILE, rel=1e-3)
+    one = _scatter(*_fits(2, 0.0)[1:])
+    assert one > _scatter(*_fits(20, 0.0)[1:])
+
+
+def test_rows_of_a_group_say_less_than_as_many_groups():
+    assert effective_rows(1.0, 0.4) == 1.0
+    assert effective_rows(10.0, 0.0) == 10.0
+    assert effective_rows(10.0, 1.0) == 1.0
+    assert 1.0 < effective_rows(1000.0, 0.4) < 1.0 / 0.4
+
+
+def test_one_wild_group_in_many_leaves_the_others_their_interval():
+    """A tenth lies outside anyway; how far outside says nothing about the rest."""
+    squares = np.full(30, 0.05**2)
+    wild = np.append(squares, 2.6**2)
+    none, general = np.zeros(31), np.full(31, 0.07**2)
+    rows = Unseen(wild, none, general, np.ones(31))
+    usual = Unseen(np.append(squares, 0.05**2), none, general, np.ones(31))
+    assert fitted_scale(rows) < 1.5 * fitted_scale(usual)
+
+
+def test_scales_are_found_again_from_residuals_made_with_them():
+    random = np.random.default_rng(3)
+    groups = []
+    for i in range(400):
+        share = (i % 4) / 3.0
+        slopes = np.column_stack([np.full(3, share**2), np.zeros(3), np.zeros(3), np.ones(3)])
+        own = random.standard_t(4.0, size=2) * (0.2 * share, 0.06)
+        groups.append(Group(np.full(3, own.sum()) + random.normal(0.0, 1e-3, 3), np.zeros(3), slopes))
+    scales = fitted_scales(groups)
+    assert scales[0] == pytest.approx(0.2, rel=0.25)
+    assert scales[3] == pytest.approx(0.06, rel=0.25)
+    assert row_correlation(groups, scales) > 0.9
+
+
+def test_calibrations_of_a_stack_lend_each_other_what_they_left_out():
+    entry = plugins().registry.get("stacks", "exllamav2-0.0.1")
+    near = Neighbours(entry)
+    for device, other in (("rtx-3090-ti", "rtx-4090"), ("rtx-4090", "rtx-3090-ti")):
+        lent = near.of(device)
+        rows = entry.record.calibration_for(other, "fp16").rows
+        assert len(lent.squares) == len(rows)
+        assert lent.weights.sum() < len(rows)
+    assert len(near.of("*").squares) == 0
 
 
 def test_every_format_shows_both_scores(both):

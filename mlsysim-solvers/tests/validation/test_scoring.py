@@ -10,7 +10,7 @@ import pytest
 from mlsysim_solvers.validation.predicting import Outcome, predict
 from mlsysim_solvers.validation.reports import FORMATS, summarise
 from mlsysim_solvers.validation.running import run_rows, select
-from mlsysim_solvers.validation.scoring import baseline_error, quantile, score, spearman
+from mlsysim_solvers.validation.scoring import baseline_error, chance_within, quantile, score, spearman
 from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 
@@ -22,6 +22,13 @@ def rows():
 @pytest.fixture(scope="module")
 def outcomes(rows):
     return run_rows(select(rows, source="trtllm_v0.5.0"))
+
+
+def test_a_small_set_seldom_holds_nine_of_ten_exactly():
+    """Of ten rows only nine lie between 85 and 95 %: 10 x 0.9^9 x 0.1."""
+    assert chance_within(10, 0.85, 0.95) == pytest.approx(10 * 0.9**9 * 0.1)
+    assert chance_within(10, 0.0, 1.0) == pytest.approx(1.0)
+    assert chance_within(1000, 0.85, 0.95) > 0.999
 
 
 def test_quantile_and_rank():

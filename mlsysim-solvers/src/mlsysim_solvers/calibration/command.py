@@ -13,6 +13,7 @@ examples:
   mlsysim calibrate stack tensorrt-llm-0.9 --on trtllm_v0.9.0 --precision fp8
   mlsysim calibrate stack llama.cpp-b3000 --on llamacpp --device rtx-4090 --precision fp16
   mlsysim calibrate stacks
+  mlsysim calibrate spreads
   mlsysim calibrate device --out my-machine"""
 
 _DEVICE_EXAMPLES = """\
@@ -52,6 +53,14 @@ def add_calibrate_command(commands: Any) -> None:
     stacks.add_argument("--out", metavar="FOLDER", default="", help="write the files of the stacks there")
     stacks.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as there are cores")
     stacks.set_defaults(run=_run_stacks)
+    spreads = kinds.add_parser(
+        "spreads",
+        help="estimate from all packaged calibrations how far groups and devices stray that were left out",
+        description="Estimate how far groups and devices stray from constants that were fitted without them: the "
+        "general scales of intervals, from all packaged calibrations.",
+    )
+    spreads.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as there are cores")
+    spreads.set_defaults(run=_run_spreads)
     _add_device(kinds)
 
 
@@ -106,6 +115,21 @@ def _run_stacks(args: argparse.Namespace) -> int:
         if args.out and not stack.failed:
             write_text(str(Path(args.out) / stack.file), partial(_copy, stack.text))
     return 1 if any(stack.failed for stack in found) else 0
+
+
+def _run_spreads(args: argparse.Namespace) -> int:
+    from mlsysim.cli.printing import Progress
+
+    from .spreads import estimate_spreads, general_coverage
+
+    progress = Progress()
+    found = estimate_spreads(jobs=max(0, args.jobs), progress=progress)
+    progress.close()
+    for one in found:
+        print(one.line())
+    held, rows, stacks = general_coverage()
+    print(f"without fitted constants intervals hold {held:.1%} ({rows} rows, {stacks} stacks counting alike)")
+    return 0
 
 
 def _copy(text: str, file: Any) -> None:

@@ -8,9 +8,12 @@ from statistics import median
 
 import attrs
 
+from ..formulas.constants import INTERVAL_SHARE
 from .predicting import Outcome
 
-__all__ = ["Score", "baseline_error", "groups_of", "quantile", "score", "score_groups", "sets_of", "spearman"]
+__all__ = [
+    "Score", "baseline_error", "chance_within", "groups_of", "quantile", "score", "score_groups", "sets_of", "spearman",
+]  # fmt: skip
 
 
 @attrs.frozen
@@ -81,6 +84,31 @@ def quantile(values: Sequence[float], share: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def chance_within(rows: int, low: float, high: float) -> float:
+    """Return how probable it is that right intervals of 90 % hold a share between two bounds of independent rows.
+
+    Parameters
+    ----------
+    rows : int
+        How many rows, at least one.
+    low, high : float, ratio
+        The bounds; both count.
+
+    Returns
+    -------
+    float, ratio
+
+    Notes
+    -----
+    Sum over k of C(n, k) 0.9^k 0.1^(n - k) with low <= k / n <= high.
+    """
+    return sum(
+        math.comb(rows, k) * INTERVAL_SHARE**k * (1.0 - INTERVAL_SHARE) ** (rows - k)
+        for k in range(rows + 1)
+        if low <= k / rows <= high
+    )
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
