@@ -16,7 +16,7 @@ from mlsysim.tracing import named
 from .execution.answers import axis, machine_of, steps_of_run
 from .execution.distribution import distributed_columns
 from .execution.engine import Machine
-from .execution.exchange import Exchange, Load, replica_exchange, stage_message
+from .execution.exchange import Exchange, Load, load_of, replica_exchange, stage_message
 from .execution.layers import Layer, Setup
 from .execution.layout_checks import suits
 from .execution.pieces import pieces_of
@@ -262,7 +262,7 @@ def step_of(
     exposed, whole_message = stage_message(c, wire, layout, rows, beside, both)
     hop = where(several, exposed, 0.0 * pure)
     # Messages between stages hold links that the exchange of gradients needs.
-    sent = Load(0.0 * pure, 0.0 * pure).plus(wire.pipeline, 0.5 * where(several, whole_message, 0.0 * pure))
+    sent = load_of(wire.pipeline, 0.5 * where(several, whole_message, 0.0 * pure))
     slowest = layers * whole + end + hop
     total = c["shape"].layers * whole + ends + layout.pipeline * hop
     weight = layers * layer.weights

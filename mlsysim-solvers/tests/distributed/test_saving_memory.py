@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import numpy as np
 import pytest
 from training_cases import A100, GPT_175B, LLAMA_70B, OVERLAPPED, PLAIN, columns, gpt
 
@@ -127,6 +128,16 @@ def test_a_frozen_model_may_be_stored_in_fewer_bits():
     common = {"model": LLAMA_70B, "spread": False, "tensor": 8, "adapter": 16, "precision": "bf16"}
     wide, narrow = (solved(job=job, **common) for job in ({}, {"weights": "int8"}))
     assert narrow["feasibility.weights_memory"] == pytest.approx(0.5 * wide["feasibility.weights_memory"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_stage_without_layers_bounds_no_micro_batch():
+    planned = attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, planned_memory=True))
+    # 48 layers over 32 chunks of two leave the last stage without any.
+    found = solved(stack=planned, pipeline=16, virtual=2, batch=64)
+    c = columns(MODEL, batch=64, micro_batch=1, tensor=8, spread=True, stack=planned, pipeline=16, virtual=2)
+    many = DistributedSolver().compute({**c, "virtual": np.array([1.0, 2.0])})
+    assert 1.0 <= found["feasibility.max_micro_batch"] == many["feasibility.max_micro_batch"][1] < 1e6
 
 
 def test_planned_memory_is_never_more_and_holds_the_larger_phase():

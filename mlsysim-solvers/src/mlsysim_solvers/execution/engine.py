@@ -18,7 +18,7 @@ from ..formulas.roofline import (
     operator_time,
     special_time,
 )
-from ..lowering.operators import STREAM_KINDS, Operator, Table
+from ..lowering.operators import MATRIX_KINDS, STREAM_KINDS, Operator, Table
 from .quantisation import TileMenu
 
 __all__ = ["Machine", "Product", "Scores", "Settled", "Settlement", "Totals", "run", "settle", "timed", "together"]
@@ -208,22 +208,20 @@ def _settled(rows: Table, machine: Machine) -> Settled:
     scores: list[Scores] = []
     kernels = streamed = others = weights = again = flops = 0.0
     for _, kind, _, m, n, k, batch, model_flops, weight_bytes, own, cache, launched, work, repeated in rows:
-        kernels = kernels + launched
-        if kind in STREAM_KINDS:
-            streamed = streamed + own
-            continue
-        flops = flops + model_flops
-        if kind == "attention":
-            scores.append((work, batch, own + cache + repeated))
-            others, again = others + (own + cache), again + repeated
-            continue
-        others, weights = others + own, weights + weight_bytes
-        if kind == "depthwise":
-            beside.append((work, work, own + weight_bytes, own, weight_bytes))
-        else:
+        kernels, flops = kernels + launched, flops + model_flops
+        if kind in MATRIX_KINDS:
             area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
             padded = padded_flops(area, k, processors, flop_per_mac)
             products.append((padded, work, own + weight_bytes, own, weight_bytes))
+            others, weights = others + own, weights + weight_bytes
+        elif kind in STREAM_KINDS:
+            streamed = streamed + own
+        elif kind == "attention":
+            scores.append((work, batch, own + cache + repeated))
+            others, again = others + (own + cache), again + repeated
+        else:
+            beside.append((work, work, own + weight_bytes, own, weight_bytes))
+            others, weights = others + own, weights + weight_bytes
     others = others + streamed
     name, _, count = rows[0][:3]
     return _settled_of((

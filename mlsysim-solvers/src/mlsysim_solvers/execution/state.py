@@ -16,6 +16,10 @@ from .schedule import Layout, in_flight_layers, somewhere
 __all__ = ["Held", "Kept", "expert_ranks", "held", "kept_by_layer", "ranks_of", "share_again", "stage_parameters"]
 
 
+_NOTHING = 1e-15
+"""Share of a device's memory that counts as nothing."""
+
+
 class Held(NamedTuple):
     """What the fullest device holds.
 
@@ -274,12 +278,12 @@ def _stage(
     free = c["capacity"] * c["utilisation"] - state
     if not c["features"].planned_memory:
         gathered = gathered + ends_once
-        largest = _whole(free - gathered, waiting + live + logits, layout)
+        largest = _whole(c, free - gathered, waiting + live + logits, layout)
     else:
         # The loss and the layers are phases of one plan: what only one of them needs shares memory with the other.
         layer, loss = (
-            _whole(free - gathered, waiting + live, layout),
-            _whole(free - ends_once, waiting + logits, layout),
+            _whole(c, free - gathered, waiting + live, layout),
+            _whole(c, free - ends_once, waiting + logits, layout),
         )
         largest = minimum(layer, loss)
         late = logits + ends_once > live + gathered
@@ -290,9 +294,10 @@ def _stage(
     return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), largest
 
 
-def _whole(free: Any, taken: Any, layout: Layout) -> Any:
+def _whole(c: Mapping[str, Any], free: Any, taken: Any, layout: Layout) -> Any:
     """Return how many samples of a micro-batch fit, each of which takes its share of what all take."""
-    return floor(free / (taken / layout.micro))
+    # A stage without layers keeps nothing of them, and bounds nothing.
+    return floor(free / maximum(taken / layout.micro, _NOTHING * c["capacity"]))
 
 
 def share_again(c: Mapping[str, Any], layers: Any) -> Any:

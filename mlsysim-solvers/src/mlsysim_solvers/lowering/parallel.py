@@ -67,14 +67,24 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     t = division.tensor
     if type(t) is float and t == 1.0:
         return shape
-    return shape._replace(
-        heads=shape.heads / t,
-        kv_heads=maximum(shape.kv_heads / t, 1.0 * (t / t)),
-        ffn=shape.ffn / t,
-        shared_ffn=shape.shared_ffn / t,
-        expert_ffn=where(division.expert > 1.0, shape.expert_ffn + 0.0 * t, shape.expert_ffn / t),
-        vocab=shape.vocab / t,
+    parts = (
+        shape.heads / t,
+        maximum(shape.kv_heads / t, 1.0 * (t / t)),
+        shape.ffn / t,
+        shape.shared_ffn / t,
+        where(division.expert > 1.0, shape.expert_ffn + 0.0 * t, shape.expert_ffn / t),
+        shape.vocab / t,
     )
+    fields = list(shape)
+    for place, part in zip(_DIVIDED, parts, strict=True):
+        fields[place] = part
+    return TransformerShape._make(fields)
+
+
+_DIVIDED = tuple(map(
+    TransformerShape._fields.index, ("heads", "kv_heads", "ffn", "shared_ffn", "expert_ffn", "vocab")
+))  # fmt: skip
+"""Places of what a tensor-parallel group divides."""
 
 
 def forward(
