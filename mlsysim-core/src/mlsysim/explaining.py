@@ -164,6 +164,9 @@ def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
     ConfigError
         If there is no such answer, or the evaluation was read back from a file.
     """
+    if not hasattr(evaluation, "answers"):
+        raise ConfigError(f"{type(evaluation).__name__} is no evaluation", where="evaluation",
+                          remedy="Give what mlsysim.evaluate() returned")  # fmt: skip
     answer = evaluation[output]
     config = _config_of(evaluation)
     answers, units = traced_answers(config)
