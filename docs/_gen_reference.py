@@ -53,7 +53,7 @@ def _code(text: str, language: str = "text") -> str:
 def _cli() -> str:
     parts = [
         "# Command line\n",
-        "Exit codes: 0 good, 2 bad input, 3 it does not fit or cannot work, 4 a declared constraint is violated.\n",
+        "Exit codes: 0 good, 1 a fault of the program or of a plugin, 2 bad input, 3 it does not fit or cannot work, 4 a declared constraint is violated.\n",
     ]
     parts += [f"## `{parser.prog}`\n\n{_code(_help(parser))}" for parser in _parsers(build_parser())]
     return "\n".join(parts)

@@ -7,6 +7,7 @@ import math
 
 import attrs
 import core_toys
+import numpy as np
 import pytest
 from core_toys import ECONOMICS, LIFETIME, PERFORMANCE, SUSTAINABILITY, ToyPlugin, scenario
 
@@ -253,3 +254,20 @@ def test_the_interval_of_a_share_ends_at_one():
     assert found.high == 1.0
     assert found.low == pytest.approx(0.9 * math.exp(-Z90 * 0.5))
     assert _answers(attrs.evolve(share, at_most={}), result)["performance.share"].high > 1.0
+
+
+def test_what_a_notebook_passes_by_mistake_is_refused_in_words(world):
+    card = evaluate(scenario())
+    with pytest.raises(ConfigError, match="is no quantity"):
+        _ = card["fits"].quantity
+    with pytest.raises(ConfigError, match="sets no keys"):
+        evaluate(scenario(), ["batch=3"])
+    with pytest.raises(ConfigError, match="str is no evaluation"):
+        mlsysim.explain("toy", "latency")
+    with pytest.raises(ConfigError, match="list names no columns"):
+        mlsysim.sweep(scenario(), ["batch"])
+
+
+def test_whole_numbers_of_numpy_are_numbers(world):
+    given = scenario(workload={"batch": np.int64(4)})
+    assert evaluate(given)["latency"].value == evaluate(scenario(workload={"batch": 4}))["latency"].value

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+
 import attrs
 import core_toys
 import numpy as np
@@ -14,6 +17,7 @@ import mlsysim
 from mlsysim import sweep
 from mlsysim.errors import ConfigError, SolverError, UnitError
 from mlsysim.evaluation import evaluate
+from mlsysim.executors import process_pool
 from mlsysim.sweeping import SweepResult
 
 
@@ -229,3 +233,21 @@ def test_a_refusal_of_the_solver_passes_unchanged(isolated_plugins, monkeypatch)
     isolated_plugins(ToyPlugin(specs=(attrs.evolve(PERFORMANCE, target="core_toys:ToyOdd"),)))
     with pytest.raises(ConfigError, match="batch: too many"):
         sweep(scenario(), {"batch": [1]})
+
+
+def _rest(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def test_a_pool_that_is_interrupted_drops_what_waits():
+    def interrupted():
+        with process_pool(1, long=True) as pool:
+            waiting.extend(pool.submit(_rest, 1000.0) for _ in range(20))
+            raise KeyboardInterrupt
+
+    waiting = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert all(one.done() for one in waiting)
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN

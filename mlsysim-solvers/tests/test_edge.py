@@ -139,3 +139,12 @@ def test_samples_that_come_faster_than_they_are_done_are_infeasible():
     assert card.exit_code == 3
     found = mlsysim.sweep("smart-doorbell", {"rate": ["1 sample/s", "1000 sample/s"]})
     assert found.feasible.tolist() == [True, False]
+
+
+def test_a_sweep_prints_what_only_the_solver_of_the_varied_column_answers(capsys):
+    from mlsysim.cli import main
+
+    assert main(["sweep", "smart-doorbell", "--vary", "voltage=3 V,3.7 V"]) == 0
+    assert "battery_life" in capsys.readouterr().out
+    assert main(["sweep", "smart-doorbell", "--vary", "batch=1,2"]) == 0
+    assert "battery_life" not in capsys.readouterr().out

@@ -165,6 +165,8 @@ def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> di
     """
     import copy
 
+    if not isinstance(overrides, Mapping) or not all(isinstance(key, str) for key in overrides):
+        raise ConfigError(f"{overrides!r} sets no keys", where="overrides", remedy='Give a mapping: {"batch": "64"}')
     changed: dict[str, Any] = copy.deepcopy(dict(data))
     for key, text in overrides.items():
         *parents, last = _full_key(key, changed).split(".")

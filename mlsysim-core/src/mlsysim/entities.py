@@ -36,10 +36,8 @@ def field_tolerance(record: object, path: str) -> float:
     """
     *parents, last = path.split(".")
     for part in parents:
-        if isinstance(record, Mapping):
-            record = record[part]
-        elif isinstance(record, tuple):
-            record = record[int(part)]
+        if isinstance(record, (Mapping, tuple)):
+            record = dict(enumerate(record))[int(part)] if isinstance(record, tuple) else record[part]
         else:
             record = getattr(record, part)
     cls: Any = type(record)
@@ -380,7 +378,7 @@ class Registry:
 
     @contextmanager
     def replacing(self, entry: Entry) -> Iterator[None]:
-        """Answer with another version of an entity inside a ``with`` block, without writing a file.
+        """Answer with another version of an entity inside a ``with`` block.
 
         Parameters
         ----------
@@ -391,8 +389,7 @@ class Registry:
         ------
         None
         """
-        before = dict(self._instead)
-        self._instead[entry.kind, entry.key] = entry
+        before, self._instead = self._instead, {**self._instead, (entry.kind, entry.key): entry}
         try:
             yield
         finally:

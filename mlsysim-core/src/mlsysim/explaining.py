@@ -164,15 +164,14 @@ def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
     ConfigError
         If there is no such answer, or the evaluation was read back from a file.
     """
+    if not hasattr(evaluation, "answers"):
+        raise ConfigError(f"{type(evaluation).__name__} is no evaluation", where="evaluation", remedy="Evaluate it")
     answer = evaluation[output]
     config = _config_of(evaluation)
     answers, units = traced_answers(config)
     builder = _Builder(config, units)
-    return attrs.evolve(
-        builder.tree(node_of(answers[answer.name]), units[answer.name], answer.name),
-        name=answer.name,
-        value=str(answer),
-    )
+    tree = builder.tree(node_of(answers[answer.name]), units[answer.name], answer.name)
+    return attrs.evolve(tree, name=answer.name, value=str(answer))
 
 
 def evidence(evaluation: SystemEvaluation) -> dict[str, Standing]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pint
 
-from .units import BASE_DIMENSIONS, dimension_text, parse_quantity, parse_unit
+from .units import BASE_DIMENSIONS, dimension_text, parse_quantity, parse_unit, unit_symbols
 
 __all__ = ["Quantity", "unit_registry"]
 
@@ -19,7 +19,7 @@ _SYMBOLS = ("s", "m", "kg", "K", "A", "B", "FLOP", "USD", "token", "sample")
 
 @lru_cache(maxsize=1)
 def unit_registry() -> pint.UnitRegistry[Any]:
-    """Return the pint registry that holds exactly the base units of mlsysim.
+    """Return the pint registry that holds exactly the units of mlsysim.
 
     Returns
     -------
@@ -28,6 +28,10 @@ def unit_registry() -> pint.UnitRegistry[Any]:
     registry: pint.UnitRegistry[Any] = pint.UnitRegistry(None)
     for symbol, name in zip(_SYMBOLS, BASE_DIMENSIONS, strict=True):
         registry.define(f"{symbol} = [{name}]")
+    for symbol, (factor, dimension) in unit_symbols().items():
+        powers = [f"{base}**{power}" for base, power in zip(_SYMBOLS, dimension, strict=True) if power]
+        if symbol not in _SYMBOLS and symbol.isidentifier() and powers:
+            registry.define(f"{symbol} = {factor!r} * {' * '.join(powers)}")
     return registry
 
 
@@ -67,7 +71,7 @@ def Quantity(value: str | float, unit: str = "") -> Any:  # noqa: N802 - reads a
     Returns
     -------
     pint.Quantity
-        In base units; use ``.to_base_units()``, arithmetic and comparisons as in pint.
+        In base units; ``.to("ms")`` converts, arithmetic and comparisons as in pint.
 
     Raises
     ------

@@ -50,8 +50,11 @@ class Answer:
 
     @property
     def quantity(self) -> Any:
-        """The value as a pint quantity."""
+        """The value as a pint quantity; a yes or no and a choice are none."""
         from .quantity import Quantity
+
+        if isinstance(self.value, (bool, str)):
+            raise ConfigError(f"{self.name} = {self} is no quantity", where="quantity", remedy="Take .value")
 
         return Quantity(self.value, self.unit)
 

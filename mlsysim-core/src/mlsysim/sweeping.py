@@ -17,6 +17,7 @@ from .config import SimulationConfig
 from .constraints import full_output_name
 from .errors import ConfigError, MlsysimError, SolverError
 from .evaluation import ask, build_request
+from .executors import process_pool
 from .names import did_you_mean
 from .plugins import plugins
 from .running import load_solver
@@ -190,6 +191,9 @@ def sweep(
     """
     from .evaluation import _as_config
 
+    if not isinstance(vary, Mapping):
+        raise ConfigError(f"{type(vary).__name__} names no columns", where="vary",
+                          remedy='Give a mapping of columns to values, for example {"batch": [1, 8]}')  # fmt: skip
     if chunk < 1:
         raise ConfigError(f"a chunk of {chunk} rows", where="chunk", remedy="Give 1 or more")
     config = _as_config(scenario, overrides)
@@ -365,7 +369,5 @@ def _map(executor: str, work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[st
 
 
 def _in_processes(work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[str, Column]]:
-    from concurrent.futures import ProcessPoolExecutor
-
-    with ProcessPoolExecutor() as pool:
+    with process_pool() as pool:
         yield from pool.map(work, chunks)

@@ -10,6 +10,7 @@ not a FLOP/s.
 from __future__ import annotations
 
 import math
+import numbers
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -234,7 +235,8 @@ def parse_quantity(text: str | float, unit: str) -> float:
     if isinstance(text, str):
         return _parse_text(text, unit)
     wanted = parse_unit(unit)
-    if isinstance(text, bool) or not isinstance(text, (int, float)):
+    # Whole numbers of numpy are numbers too.
+    if isinstance(text, bool) or not isinstance(text, numbers.Real):
         raise UnitError(f"expected a quantity in {unit or '1'}, got {text!r}", remedy=_example(unit))
     try:
         number = float(text)

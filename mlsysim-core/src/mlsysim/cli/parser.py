@@ -50,7 +50,9 @@ class Parser(argparse.ArgumentParser):
 
         Parameters
         ----------
-        *names, **options
+        *names : str
+            As for argparse.
+        **options : object
             As for argparse.
 
         Returns

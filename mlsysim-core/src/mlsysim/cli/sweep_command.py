@@ -30,6 +30,8 @@ _USUAL = ("feasibility.memory_required", "performance.latency", "performance.ste
           "performance.bound", "macro.cost_per_token", "macro.cost_per_sample", "macro.energy_per_token",
           "macro.energy_per_sample")  # fmt: skip
 """Answers to print beside what varies and what is aimed at; the last go first where room is short."""
+_MOST_OWN = 3
+"""So many answers of a solver that alone takes what varies are printed beside the usual ones."""
 _COUNTED = ("sample", "token")
 """Units whose ranges hold whole numbers only: there is no half request."""
 
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
-        _print(result, order[:top], len(order), [*args.minimise, *args.maximise])
+        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], _own(config, vary))
     return 0 if bool(result.feasible.any()) else 3
 
 
@@ -178,7 +180,17 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
     return [int(row) for row in rows]
 
 
-def _print(result: SweepResult, order: list[int], shown: int, aims: list[str]) -> None:
+def _own(config: SimulationConfig, vary: dict[str, Any]) -> list[str]:
+    """Return what solvers answer that alone take a column which varies: without it the column would seem idle."""
+    from ..sweeping import answering_solvers
+
+    specs = answering_solvers(config)
+    takers = ([spec for spec in specs if name in spec.columns] for name in vary)
+    alone = [found[0] for found in takers if len(found) == 1 and found[0].question != "performance"]
+    return [output for spec in alone for output in list(spec.outputs)[:_MOST_OWN]]
+
+
+def _print(result: SweepResult, order: list[int], shown: int, aims: list[str], own: list[str]) -> None:
     from ..constraints import full_output_name
     from ..renderers.style import Style
 
@@ -190,7 +202,8 @@ def _print(result: SweepResult, order: list[int], shown: int, aims: list[str]) -
         return
     texts = [result.row(row) for row in order]
     full = [full_output_name(aim, result.outputs) for aim in aims]
-    names = [name for name in texts[0] if name in result.varied or name in _USUAL or name in full]
+    wanted = {*result.varied, *_USUAL, *full, *own}
+    names = [name for name in texts[0] if name in wanted]
     print()
     lines = _table(names, texts, style)
     while style.terminal and max(map(len, lines[1:])) > style.width and names[-1] in _USUAL and names[-1] not in full:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import attrs
 
 from mlsysim.errors import ConfigError, MlsysimError
+from mlsysim.executors import process_pool
 from mlsysim.plugins import plugins
 from mlsysim.records.stack import Calibration
 
@@ -91,7 +90,7 @@ def fit_again(
         for key in chosen:
             note(_one(key))
         return found
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers, long=True) as pool:
         for answer in pool.map(_one, chosen):
             note(answer)
     return found

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from multiprocessing import get_context
 
 import attrs
 import numpy as np
 
 from mlsysim.entities import Entry
+from mlsysim.executors import process_pool
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import Calibration
@@ -98,7 +97,7 @@ def _run(tasks: Sequence[tuple[str, list[_Asked]]], jobs: int) -> Iterator[list[
     if workers < 2:
         yield from map(_one_stack, tasks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers, long=True) as pool:
         yield from pool.map(_one_stack, tasks)
 
 

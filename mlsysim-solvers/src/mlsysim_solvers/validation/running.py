@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
+from mlsysim.executors import process_pool
 from mlsysim.records.measurement import Measurement
 
 from .predicting import Outcome, predict, warm_up
@@ -83,7 +82,7 @@ def run_rows(
             done += _predict_all(chunk)
             note()
         return done
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers, long=True) as pool:
         for outcomes in pool.map(_predict_all, chunks):
             done += outcomes
             note()
