@@ -31,6 +31,7 @@ from .formulas.memory import headroom, usable_memory
 from .formulas.optimizer import optimizer_traffic
 from .formulas.overlap import exposed_time
 from .formulas.roofline import effective_rate, memory_time, utilisation
+from .formulas.run import straggler_slowdown
 from .formulas.serving import sample_rate
 from .formulas.training import active_share, run_time, training_token_rate
 from .formulas.uncertainty import time_log_sd
@@ -129,6 +130,9 @@ class DistributedSolver:
         setup = setup_of(c)
         near, wire = wires_of(network_of(c), layout, c["placement"])
         layer, talk, kept = pieces_of(c, layout, setup, near, sequence)
+        # All wait for the slowest device, which sets the pace of each step.
+        pace = straggler_slowdown(c["device_spread"], layout.devices)
+        layer = Layer(*[pace * part for part in layer])
         step = step_of(c, layout, wire, layer, talk, kept, setup.machine, sequence)
         time = _sum(step)
         answers = self._memory(c, layout, kept, sequence, batch)

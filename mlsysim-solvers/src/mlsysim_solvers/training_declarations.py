@@ -77,7 +77,7 @@ COLUMNS: dict[str, str] = {
     "recompute_layers": "1", "offload_layers": "1", "offload_optimizer": "1",
     "micro_batch": "sample", "host_rate": "B/s", "imbalance": "1", "grouped": "1", "step_end": "s",
     "launches": "1", "host": "s",
-    "full_attention": "1",
+    "full_attention": "1", "device_spread": "1",
     "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
     "domain": "1", "pod": "1", "inner_rate": "B/s", "outer_rate": "B/s", "crossing_rate": "B/s", "far_step": "s",
     "reduced_rate": "B/s", "torus_links": "1", "torus_dimensions": "1", "torus_members": "1",
@@ -94,6 +94,7 @@ SETTINGS: dict[str, tuple[str, str, float]] = {
     **{name: SINGLE_SETTINGS[name] for name in SINGLE_SETTINGS if name not in ("kv_reread_ratio", "prefill_tokens")},
     "host_rate": ("B/s", "rate of copies to host memory, one way; 0 takes the link of the node", 0.0),
     "imbalance": ("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
+    "device_spread": ("1", "standard deviation of the speed of devices of one kind over its mean", 0.02),
     "full_attention": (
         "1",
         "1 counts all query-key pairs of a causal model as its work, 0 the half that is computed",

@@ -11,6 +11,7 @@ from mlsysim_solvers.distributed import DistributedSolver
 from mlsysim_solvers.execution import exchange
 from mlsysim_solvers.formulas.overlap import contended_time, exposed_time, unhidden_pieces
 from mlsysim_solvers.formulas.pipeline import chunk_passes, fill_share
+from mlsysim_solvers.formulas.run import straggler_slowdown
 
 LAYOUT = {"model": GPT_175B, "tensor": 8, "pipeline": 4, "data": 64, "micro_batch": 1, "zero": 1, "spread": True}
 
@@ -90,3 +91,13 @@ def test_rings_over_both_kinds_of_links_slow_computation_down():
     alone = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=512, virtual=4, **LAYOUT)
     same = DistributedSolver().compute({**alone, "mixed_occupancy": 0.9})
     assert same == DistributedSolver().compute(alone)
+
+
+def test_all_wait_for_the_slowest_device():
+    c = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=512, virtual=4, **LAYOUT)
+    equal, spread = (DistributedSolver().compute({**c, "device_spread": s}) for s in (0.0, 0.02))
+    slower = spread["performance.breakdown_compute"] / equal["performance.breakdown_compute"]
+    assert slower == pytest.approx(straggler_slowdown(0.02, 2048.0))
+    assert spread["performance.step_time"] > equal["performance.step_time"]
+    alone = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=8, micro_batch=1, zero=0, data=1)
+    assert DistributedSolver().compute(alone) == DistributedSolver().compute({**alone, "device_spread": 0.9})

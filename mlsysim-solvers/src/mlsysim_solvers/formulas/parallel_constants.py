@@ -7,6 +7,7 @@ __all__ = [
     "BUCKET_ELEMENTS",
     "BUCKET_PER_RANK",
     "COMMUNICATION_LOG_SD",
+    "DEVICE_SPREAD",
     "DRAGONFLY_SHARE",
     "EXPERT_LAUNCHES",
     "FEWEST_PROCESSORS",
@@ -111,6 +112,11 @@ EXPERT_LAUNCHES = 8.0
 """Kernels whose un-hidden time one product of one expert takes where no graph is replayed: the host waits for the
 router and cannot run ahead, so every launch counts in full, of quantisation, transposition and product. Estimate,
 range 4 to 15, chosen with the residuals of mixtures on three devices in view; 1 with graphs."""
+
+DEVICE_SPREAD = 0.02
+"""Standard deviation of the speed of devices of one kind over its mean. Estimate, range 0.01 to 0.03: differences of
+5 % and higher were seen among the eight devices of a node (Bekman, Machine Learning Engineering, compute/accelerator),
+and eight normal variables spread over 2.85 standard deviations."""
 
 DRAGONFLY_SHARE = 0.7
 """Share of the interface rate that traffic across groups of a dragonfly keeps. Estimate, range 0.5 to 1."""

@@ -80,6 +80,10 @@ def _without_slowing(columns: Columns) -> Columns:
     return {**columns, "inner_occupancy": 0.0, "outer_occupancy": 0.0, "mixed_occupancy": 0.0}
 
 
+def _without_spread(columns: Columns) -> Columns:
+    return {**columns, "device_spread": 0.0}
+
+
 def _without_share(columns: Columns) -> Columns:
     return {
         **columns,
@@ -113,6 +117,7 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "no waiting for the host": _without_waiting,
     "no wide copy of the logits": _without_wide_loss,
     "no slow-down by communication": _without_slowing,
+    "no waiting for the slowest device": _without_spread,
     "peak instead of achieved rate": _without_share,
     "a roofline per operator alone": _roofline,
 }
