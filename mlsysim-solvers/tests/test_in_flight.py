@@ -13,6 +13,7 @@ from mlsysim.plugins import plugins
 from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim_solvers.execution import batching
+from mlsysim_solvers.execution.arrivals import in_flight_at, line_of, prompt_wait, quantiles
 from mlsysim_solvers.execution.engine import Totals
 from mlsysim_solvers.execution.passes import Engine, Pass
 from mlsysim_solvers.in_flight import InFlightSolver
@@ -43,6 +44,9 @@ CASE = SolverCase(
         varied(concurrency=0),
         varied(stack="sglang-0.4", requests=640, input_variation=0.3, output_variation=0.3),
         varied(model="llama-3.1-70b", devices=4, concurrency=400, stack="tensorrt-llm-1.0", cached=0.25),
+        SimulationConfig.load("llama-3.1-8b-h100-rate"),
+        SimulationConfig.load("llama-3.1-8b-h100-rate", {"model": "llama-3.1-70b", "devices": "8", "rate": "2 sample/s"}),
+        SimulationConfig.load("llama-3.1-8b-h100-rate", {"rate": "100 sample/s", "stack": "sglang-0.4"}),
         varied(model="mixtral-8x7b", devices=8, **{"parallelism.tensor": 2, "parallelism.pipeline": 2, "parallelism.data": 2}),
     ],
     discrete=("token", "sample"),
@@ -55,6 +59,13 @@ CASE = SolverCase(
         "the first token comes before the last": lambda c, a: a["performance.ttft"] <= a["performance.latency"] * UP,
         "nobody is in flight beyond the limit": lambda c, a: a["performance.in_flight"]
         <= max(1.0, min(c["max_batch"], a["feasibility.max_batch"] / c.get("data", 1.0))) * c.get("data", 1.0) * UP,
+        "quantiles are in order": lambda c, a: "rate" not in c
+        or (a["performance.ttft_p50"] <= a["performance.ttft_p90"] <= a["performance.ttft_p99"]
+        and a["performance.latency_p50"] <= a["performance.latency_p90"] <= a["performance.latency_p99"]),
+        "no more is answered than can be": lambda c, a: "rate" not in c
+        or a["performance.throughput"] == min(c["rate"], a["performance.capacity"]),
+        "a line without end is no answer": lambda c, a: "rate" not in c or a["feasibility.keeps_up"]
+        or not a["feasibility.fits"],
         "clients are in flight or wait": lambda c, a: "concurrency" not in c or "requests" in c
         or a["performance.in_flight"] + a["performance.waiting"] == pytest.approx(c["concurrency"]),
     },
@@ -73,12 +84,17 @@ def test_in_flight(check):
     check()
 
 
+def passes(monkeypatch, rules, input_, output, variation, arrivals):
+    """Give passes the simulation's times, and return the columns of such an engine."""
+    monkeypatch.setattr(batching, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0 * d, NOTHING))
+    monkeypatch.setattr(batching, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0 * t, NOTHING))
+    return {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
+            "mixed": rules.mixed, "output_variation": variation, "arrivals": arrivals}  # fmt: skip
+
+
 def closed_form(monkeypatch, rules, input_, output, spread, clients):
     """Return requests per time, time to first token and time per token under the simulation's times of passes."""
-    monkeypatch.setattr(batching, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0, NOTHING))
-    monkeypatch.setattr(batching, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0, NOTHING))
-    c = {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
-         "mixed": rules.mixed, "output_variation": spread / 3**0.5}  # fmt: skip
+    c = passes(monkeypatch, rules, input_, output, spread / 3**0.5, "concurrency")
     flying = float(min(clients, rules.slots))
     gap = 1.0 - 1.0 / flying if clients <= rules.slots else 0.0
     state = batching.steady(Engine(c, None, None, None), flying, 1.0, gap)
@@ -194,6 +210,86 @@ def test_a_sweep_answers_as_single_scenarios_do():
         for name, values in found.outputs.items():
             if name in alone:
                 assert values[i] == pytest.approx(float(alone[name]), rel=1e-12), name
+
+
+RATE = "llama-3.1-8b-h100-rate"
+
+
+def at_rate(rate, **overrides):
+    config = SimulationConfig.load(RATE, {"rate": f"{rate} sample/s"} | {k: str(v) for k, v in overrides.items()})
+    return InFlightSolver().compute(InFlightSolver().prepare(build_request(config, plugins().solver("in-flight"), {})))
+
+
+@pytest.mark.parametrize(
+    ("mixed", "input_", "output", "slots", "budget", "spread"),
+    [(True, 1024, 256, 256, 8192, 0.5), (True, 1024, 256, 16, 8192, 0.5), (True, 256, 1024, 512, 8192, 0.9),
+     (False, 1024, 256, 256, 8192, 0.5), (False, 1024, 256, 16, 8192, 0.5)],
+)  # fmt: skip
+@pytest.mark.parametrize("load", [0.1, 0.5, 0.8])
+def test_random_arrivals_pass_by_pass_agree(monkeypatch, mixed, input_, output, slots, budget, spread, load):
+    rules, variation = Rules(slots, budget, mixed), spread / 3**0.5
+    c = passes(monkeypatch, rules, input_, output, variation, "rate")
+    engine, most = Engine(c, None, None, None), float(slots)
+
+    def stay(own):
+        return batching.steady(engine, own, 1.0, 0.0 * own).residence
+
+    rate = load * most / float(stay(most))
+    own, longest = in_flight_at(c, rate, most, stay)
+    state = batching.steady(engine, own, 1.0, 0.0)
+    line = line_of(own, most, longest, variation)
+    late = 0.5 * state.cycle.time + prompt_wait(rate, input_, state.taken, state.reading.time, variation)
+    run = simulate(rules, input_=input_, output=output, spread=spread, rate=rate, requests=2500)
+    assert own == pytest.approx(rate * run.mean(lambda job: job.done - job.admitted), rel=0.12)
+    assert (state.residence - state.first) / (output - 1) == pytest.approx(run.mean(tpot), rel=0.07)
+    assert line.wait + late + state.own == pytest.approx(run.mean(ttft), rel=0.3)
+    p99 = quantiles("t", state.own, state.own * variation, late, line)["t_p99"]
+    assert p99 == pytest.approx(run.quantile(ttft, 0.99), rel=0.8)
+
+
+def test_more_arrivals_wait_longer_until_the_line_has_no_end():
+    found = [at_rate(rate) for rate in (0.1, 1, 4, 8, 12, 16, 200)]
+    for name in ("performance.ttft", "performance.tpot", "performance.latency", "performance.ttft_p99"):
+        values = [a[name] for a in found]
+        assert values == sorted(values), name
+    keeps_up = [bool(a["feasibility.keeps_up"]) for a in found]
+    assert keeps_up == sorted(keeps_up, reverse=True)
+    assert keeps_up[0]
+    assert not keeps_up[-1]
+    assert not found[-1]["feasibility.fits"]
+
+
+def test_little_holds_for_random_arrivals():
+    found = at_rate(6)
+    within = found["performance.in_flight"] + found["performance.waiting"]
+    assert within == pytest.approx(6 * found["performance.latency"], rel=1e-12)
+
+
+def test_an_idle_engine_answers_as_for_one_client():
+    rare, alone = at_rate(0.001), answers(concurrency=1, input_variation=0.5, output_variation=0.5)
+    assert rare["performance.tpot"] == pytest.approx(alone["performance.tpot"], rel=1e-3)
+    assert rare["performance.duty"] < 0.01
+
+
+def test_the_largest_rate_is_what_all_places_answer():
+    offline = answers(concurrency=0, input_variation=0.5, output_variation=0.5)
+    assert at_rate(1)["performance.capacity"] == pytest.approx(offline["performance.throughput"], rel=0.01)
+
+
+def test_a_sweep_of_rates_answers_as_single_scenarios_do():
+    rates, lengths = np.array([0.2, 3.0, 9.0, 60.0]), np.array([1024.0, 512.0, 2048.0, 1024.0])
+    for vary in ({"rate": rates}, {"rate": rates, "input": lengths}):
+        found = sweep(RATE, vary, grid=False)
+        for i, rate in enumerate(rates):
+            alone = at_rate(rate, **({"input": lengths[i]} if "input" in vary else {}))
+            for name, values in found.outputs.items():
+                if name in alone:
+                    assert values[i] == pytest.approx(float(alone[name]), rel=1e-11), name
+
+
+def test_a_run_that_comes_all_at_once_has_no_rate():
+    with pytest.raises(ConfigError, match="all come at once"):
+        evaluate(RATE, {"requests": "100"})
 
 
 def test_a_sweep_of_other_arrivals_is_refused():

@@ -16,6 +16,7 @@ from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers
+from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles
 from .execution.batching import State, steady
 from .execution.cases import feasibility, fixed_bytes, room_of
 from .execution.copies import bound_of
@@ -97,6 +98,8 @@ class InFlightSolver:
         c = _completed(columns)
         engine = engine_of(c)
         place, slots = _room(c, engine)
+        if c["arrivals"] == "rate":
+            return _at_random(c, engine, place, slots)
         asked = axis(c, "concurrency") if "concurrency" in c else slots
         if "requests" in c:
             asked = minimum(asked, axis(c, "requests"))
@@ -169,6 +172,50 @@ def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
     if c["arrivals"] != "concurrency":
         return 0.0 * own
     return where(asked > slots, 0.0 * own, 1.0 - 1.0 / own)
+
+
+def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, Any]:
+    """Answer for requests that arrive at random, whoever is served."""
+    rate, steps, batches = axis(c, "rate"), axis(c, "output") - 1.0, _copies(c) * c.get("pipeline", 1.0)
+    stages = c.get("pipeline", 1.0)
+    most, each = maximum(1.0, slots / batches), rate / batches
+    own, longest = in_flight_at(c, each, most, lambda own: steady(engine, own, stages, 0.0 * own).residence)
+    state = steady(engine, own, stages, 0.0 * own)
+    capacity = most * batches / longest
+    line = line_of(own * batches, most * batches, longest, c["output_variation"])
+    busy = minimum(1.0, each * state.residence)
+    prompt = axis(c, "input") * (1.0 - c["cached"])
+    queue = prompt_wait(each, prompt, state.taken, state.reading.time, c["input_variation"])
+    # Who comes while a pass runs sees half of it on average.
+    late = named(queue, "wait for other prompts") + 0.5 * busy * state.cycle.time
+    first = named(line.wait, "wait for a place in flight") + late + state.own
+    token = time_per_token(state.residence, state.first, steps)
+    latency, served = first + steps * token, minimum(rate, capacity)
+    answers: dict[str, Any] = place(own * batches)
+    answers |= _rates(c, engine, state, served, own * batches)
+    keeps_up, inside = rate < capacity, minimum(served * (latency - line.wait), most * batches)
+    answers |= {
+        "feasibility.fits": answers["feasibility.fits"] & keeps_up,
+        "feasibility.keeps_up": keeps_up,
+        "performance.ttft": first, "performance.tpot": token, "performance.latency": latency,
+        "performance.in_flight": inside, "performance.waiting": served * latency - inside,
+        "performance.capacity": capacity, "performance.duty": busy,
+        "performance.utilisation": busy * answers["performance.utilisation"],
+        "performance.bandwidth_utilisation": busy * answers["performance.bandwidth_utilisation"],
+        "performance.capacity.log_sd": answers["performance.throughput.log_sd"],
+    }  # fmt: skip
+    # What arrives is answered, however fast: only the times are uncertain.
+    answers["performance.throughput.log_sd"] = answers["performance.token_throughput.log_sd"] = 0.0 * busy
+    return answers | _spread_out(c, state, late, line, steps * token)
+
+
+def _spread_out(c: Columns, state: State, wait: Any, line: Line, decoding: Any) -> dict[str, Any]:
+    """Return the quantiles of the time to first token and of the latency."""
+    prompt, answer = state.own * c["input_variation"], decoding * c["output_variation"]
+    both = sqrt(prompt * prompt + answer * answer)
+    return quantiles("performance.ttft", state.own, prompt, wait, line) | quantiles(
+        "performance.latency", state.own + decoding, both, wait, line
+    )
 
 
 def _times(c: Columns, state: State, rate: Any, asked: Any, flying: Any) -> dict[str, Any]:

@@ -18,6 +18,10 @@ OUTPUTS: dict[str, str] = {
     "performance.in_flight": "sample",
     "performance.waiting": "sample",
     "performance.pass_time": "s",
+    "feasibility.keeps_up": "bool",
+    "performance.capacity": "sample/s",
+    "performance.duty": "1",
+    **{f"performance.{name}_{at}": "s" for name in ("ttft", "latency") for at in ("p50", "p90", "p99")},
 }
 """Unit of each output."""
 
@@ -31,6 +35,10 @@ LABELS: dict[str, str] = {
     "performance.in_flight": "requests in flight",
     "performance.waiting": "requests that wait to be admitted",
     "performance.pass_time": "mean time of a pass",
+    "feasibility.keeps_up": "keeps up with the requests that arrive",
+    "performance.capacity": "largest rate of requests",
+    **{f"performance.ttft_{at}": f"time to first token, {at}" for at in ("p50", "p90", "p99")},
+    **{f"performance.latency_{at}": f"latency, {at}" for at in ("p50", "p90", "p99")},
 }
 """Words for the outputs, where they differ from those of a fixed batch."""
 

@@ -85,9 +85,9 @@ class SustainabilitySolver:
         machines = named(power * columns["devices"], "power of the machines")
         outputs: Columns = {"macro.power": named(machines * columns["pue"], "power from the grid")}
         unit = "token" if columns["kind"] in ("serving", "traffic") else "sample"
-        # At a given rate of arrivals the machine produces no faster than samples come.
+        # At a given rate of arrivals the machine produces no faster than samples come; of traffic that rate is known.
         work = "token_throughput" if unit == "token" else "throughput"
-        rate = columns[work] * busy
+        rate = columns[work] if columns["kind"] == "traffic" else columns[work] * busy
         spread = columns.get(f"{work}.log_sd", 0.0)
         per_work = energy_per_work(machines, rate)
         self._energy(outputs, columns, f"_per_{unit}", per_work, spread)

@@ -24,6 +24,10 @@ from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 __all__ = ["State", "steady"]
 
 
+APART = 1e9
+"""A scatter of answers, in tokens, at which no two requests end in the same pass because they began in one."""
+
+
 class Case(NamedTuple):
     """One engine and its requests, in passes and tokens.
 
@@ -98,7 +102,8 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     c = engine.columns
     case = Case(
         own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens"),
-        c["output_variation"] * axis(c, "output"),
+        # Random arrivals keep no request together with another.
+        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"),
     )  # fmt: skip
     return _in_one_pass(engine, case, active) if c["mixed"] else _in_turn(engine, case, active)
 

@@ -79,6 +79,11 @@ def _check(workload: Traffic) -> None:
             "requests come from waiting clients or at a rate, not both", where="workload.rate",
             remedy="Leave out concurrency or rate",
         )  # fmt: skip
+    if workload.requests and workload.rate:
+        raise ConfigError(
+            "the requests of a run all come at once, and these arrive at a rate", where="workload.requests",
+            remedy="Leave out requests or rate",
+        )  # fmt: skip
     if workload.cached >= 1.0:
         raise ConfigError(
             f"{workload.cached:g} of a prompt is found in the cache, and its last token must be read",

@@ -20,8 +20,10 @@ __all__ = [
     "DEVICE_LOG_SDS",
     "DYNAMIC_SHARE",
     "EULER",
+    "EXCEEDED",
     "FLOP_PER_MAC",
     "FORMAT_LOG_SD",
+    "FULLEST",
     "FULL_WIDTH",
     "GRAPH_SHARE",
     "GROUP_CORRELATION",
@@ -257,3 +259,9 @@ wait depends on how far requests that began together have drifted apart, of whic
 LAYOUT_LOG_SD = 0.08
 """Scatter that constants fitted on one device gain when several share a model: narrower products and collectives that
 nobody has measured apart. Estimate, range 0.05 to 0.15, set after comparing servers on two to eight devices."""
+
+FULLEST = 0.999
+"""Largest occupation that a waiting line is counted with: at 1 it grows without end, and no number describes it."""
+
+EXCEEDED = {"p50": (0.5, 0.0), "p90": (0.1, 1.2815515655446004), "p99": (0.01, 2.3263478740408408)}
+"""Share of requests beyond a quantile, and the standard deviations of a normal number at which it lies."""
