@@ -150,7 +150,7 @@ def test_any_override_is_answered_or_refused(key: str, value: str, name: str, ml
     [
         (("eval", "lama-3.1-8b"), "llama-3.1-8b"),
         (("eval", "llama-3.1-8b"), "--on"),
-        (("eval", "llama-3.1-8b", "--on", "h-100"), "h100-sxm"),
+        (("eval", "llama-3.1-8b", "--on", "h10o-sxm"), "h100-sxm"),
         (("eval", "llama-3.1-8b", "--on", "a100-sxm-80gb", "--precision", "fp8"), "bf16"),
         (("eval", "llama-3.1-8b-h100", "--set", "parallelism.tensor=3"), "heads"),
         (("eval", "llama-3.1-8b-h100", "--set", "parallelism.pipeline=64"), "layers"),
