@@ -21,7 +21,9 @@ from ..formulas.roofline import (
 from ..lowering.operators import MATRIX_KINDS, STREAM_KINDS, Operator, Table
 from .quantisation import TileMenu
 
-__all__ = ["Machine", "Product", "Scores", "Settled", "Settlement", "Totals", "run", "settle", "timed", "together"]
+__all__ = [
+    "Machine", "Product", "Scores", "Settled", "Settlement", "Totals", "is_plain", "run", "settle", "timed", "together",
+]  # fmt: skip
 
 
 class Machine(NamedTuple):
@@ -251,7 +253,7 @@ def run(table: Table, machine: Machine) -> Totals:
     return timed(settle(table, machine), machine)
 
 
-def timed(table: Settlement, machine: Machine) -> Totals:
+def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Totals:
     """Return what settled rows take.
 
     Parameters
@@ -260,6 +262,8 @@ def timed(table: Settlement, machine: Machine) -> Totals:
         As :func:`settle` returned it.
     machine : Machine
         The rates.
+    plain : bool, optional
+        What :func:`is_plain` says of the machine, where it has been asked.
 
     Returns
     -------
@@ -268,7 +272,7 @@ def timed(table: Settlement, machine: Machine) -> Totals:
     labelled = isinstance(machine.bandwidth, Traced)
     time = bound = work = move = flops = traffic = kernels = 0.0
     groups: list[Settled] = table
-    plain = _is_plain(machine)
+    plain = is_plain(machine) if plain is None else plain
     if not plain and _varies(machine):
         from .ranking import sorted_out
 
@@ -297,8 +301,18 @@ def timed(table: Settlement, machine: Machine) -> Totals:
     return _totals_of((time + waiting, bound, waiting, work, move, flops, traffic))
 
 
-def _is_plain(machine: Machine) -> bool:
-    """Tell whether all that a device does to a time are floats."""
+def is_plain(machine: Machine) -> bool:
+    """Tell whether all that a device does to a time are floats.
+
+    Parameters
+    ----------
+    machine : Machine
+        The rates.
+
+    Returns
+    -------
+    bool
+    """
     matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _, _ = machine
     if not type(matrix_rate) is type(attention) is type(vector) is type(bandwidth) is type(processors) is float:
         return False

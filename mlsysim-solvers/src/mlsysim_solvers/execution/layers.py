@@ -17,7 +17,7 @@ from ..lowering.parallel import Division, adapters, divided, dropouts, forward, 
 from ..lowering.shape import TransformerShape
 from ..lowering.training import backward, gradients, loss, recomputed
 from ..lowering.transformer import repeated
-from .engine import Machine, Settlement, Totals, settle, timed
+from .engine import Machine, Settlement, Totals, is_plain, settle, timed
 
 __all__ = ["Layer", "Lowered", "Setup", "layer_times", "lowered", "timed_layer"]
 
@@ -237,8 +237,9 @@ def timed_layer(parts: Lowered, setup: Setup) -> Layer:
     Layer
     """
     n, machine = setup.shape.layers, setup.machine
-    ahead, back, own, again = [_time(part, machine) for part in parts[:4]]
-    experts = _time(parts.experts, machine).time
+    plain = is_plain(machine)
+    ahead, back, own, again = [_time(part, machine, plain) for part in parts[:4]]
+    experts = _time(parts.experts, machine, plain).time
     ends, out = _time(parts.embedding, setup.plain_machine).time, _time(parts.head, setup.plain_machine).time
     return Layer(
         named(ahead.time / n, "layer, forward"), named(back.time / n, "layer, gradients of inputs"),
@@ -251,8 +252,8 @@ def timed_layer(parts: Lowered, setup: Setup) -> Layer:
     )  # fmt: skip
 
 
-def _time(rows: Settlement, machine: Machine) -> Totals:
-    return timed(rows, machine) if rows else _NOTHING
+def _time(rows: Settlement, machine: Machine, plain: bool | None = None) -> Totals:
+    return timed(rows, machine, plain) if rows else _NOTHING
 
 
 _NOTHING = Totals(*(0.0,) * 7)

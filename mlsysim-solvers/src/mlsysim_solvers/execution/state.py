@@ -143,7 +143,6 @@ def kept_by_layer(c: Mapping[str, Any], layout: Layout) -> Kept:
     Kept
     """
     shape, features, sequence = c["shape"], c["features"], c["sequence"]
-    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
     t, batch = layout.tensor, layout.micro / layout.context
     shards = t if c["sequence_parallel"] else 1.0
     kept: dict[str, Any] = {
@@ -163,6 +162,7 @@ def kept_by_layer(c: Mapping[str, Any], layout: Layout) -> Kept:
     if products:
         return Kept(workspace_bytes(rows / t, shape.hidden * 2.0 + 0.5 * _products(c), c["activation_width"]), live)
     # Each layer keeps its input; while one is done again, everything that it would keep is alive.
+    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
     return Kept(transformer_activations(shape, widths, batch, sequence, "full", layers=1.0, **kept) / shards, live)
 
 
@@ -178,14 +178,15 @@ def _layers_kept(c: Mapping[str, Any], rows: Any, batch: Any, kept: Mapping[str,
     shape, features = c["shape"], c["features"]
     widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
     whole = transformer_activations(shape, widths, batch, c["sequence"], recompute, layers=1.0, **kept)
+    narrow = features.narrow_storage and c["narrow"]
+    if not (c["frozen"] or narrow):
+        return whole
     s = shape
     mlp = (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)) / s.layers
-    less: Any = 0.0
     again = kept.get("again", frozenset())
     # Of what the MLP keeps: all, or without what its activation function writes, or nothing.
     wide = 0.0 if "mlp" in again else s.matrices if "activation" in again else s.matrices + 1.0
     norms = 0.0 if "norm" in again else s.norm_passes
-    narrow = features.narrow_storage and c["narrow"]
     saved = c["activation_width"] - c["operand_width"] if narrow else 0.0
     if c["frozen"]:
         # Frozen weights have no gradients: inputs of the MLP's products are not needed again.
@@ -195,7 +196,7 @@ def _layers_kept(c: Mapping[str, Any], rows: Any, batch: Any, kept: Mapping[str,
         )
         less = workspace_bytes(rows, entry + inner, c["activation_width"])
         less = less + saved * rows * (entry + maximum(wide - 1.0, 0.0) * mlp / kept["tensor"])
-    elif narrow:
+    else:
         own = norms * s.hidden / kept["sequence_shards"] + wide * mlp / kept["tensor"]
         less = workspace_bytes(rows, own, saved)
     return whole - less
