@@ -114,7 +114,7 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     again = whole + 0.5 * mlp
     if features.planned_memory:
         # What nobody needs is not summed up again either: one of four transfers of a layer.
-        again = again - 0.25 * maximum(whole, mlp)
+        again = again - maximum(whole, mlp) / 4.0
     # What is exposed is time in which the next kind of communication can hide: each rides on those before it, as far
     # as they leave its links free.
     near, loads = _context(c, wire, layout, fore + ahead, back + behind, rows, loads)
