@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "pint", "requests", "pluggy", "attrs", "cattrs", "yaml", "matplotlib", "tomli", "argparse")
+HEAVY = ("numpy", "pint", "requests", "pluggy", "attrs", "cattrs", "yaml", "matplotlib", "tomli", "rtoml", "argparse")
 
 
 def loaded_after(code: str, names: tuple[str, ...] = HEAVY) -> list[str]:

@@ -148,9 +148,15 @@ def parse_text(text: str, suffix: str, name: str) -> dict[str, Any]:
 
 
 def _parse_toml(text: str) -> Any:
-    import tomli
+    import rtoml
 
-    return tomli.loads(text)
+    try:
+        return rtoml.loads(text)
+    except rtoml.TomlParsingError:
+        # Six times slower, but it says on which line a fault is.
+        import tomli
+
+        return tomli.loads(text)
 
 
 def _parse_json(text: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,7 +213,7 @@ class Catalog:
         from .crosscheck import Backed
 
         document = self.document(kind, key)
-        if any_refreshed():
+        if self._refreshed:
             from .refresh.layering import layered
 
             document = layered(document, kind, key, self.sources)
@@ -241,6 +241,11 @@ class Catalog:
             package=self.name,
             cross_checked=Backed(kind, record, claims),
         )
+
+    @cached_property
+    def _refreshed(self) -> bool:
+        """Whether the user refreshed numbers: asked once, so that all entities of a catalog are of one state."""
+        return any_refreshed()
 
     def _used(self, document: Document, record: Any, claims: Mapping[str, tuple[Claim, ...]]) -> dict[str, Source]:
         """Collect the documents that the claims name, and what those copy; refuse unknown ones."""
