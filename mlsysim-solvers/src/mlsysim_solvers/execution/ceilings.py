@@ -14,28 +14,23 @@ from mlsysim.records.stack import Calibration, Stack
 from ..formulas.constants import (
     CACHE_PER_CLOCK,
     COMPUTE_LOG_SD,
-    FORMAT_LOG_SD,
     HALF_WIDTH,
     INTERVAL_QUANTILE,
     KV_REREAD_RATIO,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
-    SHARE_LOG_SD,
     SPECIAL_PER_CLOCK,
     WITHIN_STACK_LOG_SD,
 )
 from ..formulas.roofline import issue_rate, special_rate
 from ..formulas.uncertainty import log_sd_of_range
-from .shares import clock_left, narrow_share, product_share
+from .shares import clock_left, narrow_share, product_share, share_log_sd
 
 __all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "spread_columns"]
 
 _CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
 """Columns that follow the clock."""
-
-_SAME = 0.01
-"""Relative difference up to which two printed peaks are one: documents round differently."""
 
 
 def ceiling_columns(
@@ -213,22 +208,6 @@ def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, defa
     return spread * spread
 
 
-def _share_log_sd(device: Device, precision: str) -> float:
-    """Return the spread of the share of the peak that matrix products reach, natural-log units.
-
-    It is least where the share was measured; a format that runs on the same units at the same rate is close to it.
-    """
-    peak = device.peak_of(precision)
-    if peak.achieved is not None or peak.engine == "scalar":
-        return 0.0
-    dense = peak.dense or 0.0
-    alike = any(
-        other.engine == peak.engine and other.achieved and other.dense and abs(other.dense - dense) < _SAME * dense
-        for other in device.compute.peak.values()
-    )
-    return FORMAT_LOG_SD if alike else SHARE_LOG_SD
-
-
 def spread_columns(
     claims: Mapping[tuple[str, str], Any], device: Device, stack: Stack, key: str, precision: str
 ) -> dict[str, Any]:
@@ -284,6 +263,6 @@ def spread_columns(
     else:
         scatter = WITHIN_STACK_LOG_SD * WITHIN_STACK_LOG_SD
     if not own:
-        peak += _share_log_sd(device, precision) ** 2
+        peak += share_log_sd(device, precision) ** 2
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter)
     return {**dict(zip(names, values, strict=True)), "var_reserve": reserve}

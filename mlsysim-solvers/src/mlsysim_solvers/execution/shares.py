@@ -14,21 +14,25 @@ from ..formulas.constants import (
     BUSY_SHARE,
     DYNAMIC_SHARE,
     FLOP_PER_MAC,
+    FORMAT_LOG_SD,
     HALF_WIDTH,
     ISSUE_LANES,
     ISSUE_SHARE,
     MATRIX_SHARE,
     NARROW_ENERGY,
     POWER_DENSITY,
+    SHARE_LOG_SD,
     VECTOR_ENERGY,
     VECTOR_SHARE,
 )
 from ..formulas.power import clocked_share, operation_density, sustained_clock, work_per_clock
 from ..formulas.roofline import achieved_share
 
-__all__ = ["clock_left", "limited_share", "narrow_share", "product_share"]
+__all__ = ["clock_left", "limited_share", "narrow_share", "product_share", "share_log_sd"]
 
 _GHZ = parse_unit("GHz").factor
+_SAME = 0.01
+"""Relative difference up to which two printed peaks are one: documents round differently."""
 
 _MOST = 256
 """Most shares remembered; it bounds memory and changes no answer."""
@@ -77,7 +81,7 @@ def _product_share(device: Device, precision: str) -> tuple[Any, str]:
         if other.engine != peak.engine or other.achieved is None or other.dense is None:
             continue
         share = achieved_share(other.achieved, other.dense)
-        if other.dense == peak.dense:
+        if abs(other.dense - (peak.dense or 0.0)) < _SAME * other.dense:
             return share, f"{precision} products reach the share measured in {name}"
         least = share if least is None else minimum(least, share)
     if peak.engine == "scalar":
@@ -86,6 +90,32 @@ def _product_share(device: Device, precision: str) -> tuple[Any, str]:
     if least is not None:
         share = minimum(least, share)
     return share, f"products in {precision} reach {share:.0%} of the peak, {why}"
+
+
+def share_log_sd(device: Device, precision: str) -> float:
+    """Return the spread of the share of the peak that matrix products reach.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    precision : str
+        Number format, one of those that the device has.
+
+    Returns
+    -------
+    float, natural-log units
+        None where it was measured, and little for a format that runs on the same units at the same rate.
+    """
+    peak = device.peak_of(precision)
+    if peak.achieved is not None or peak.engine == "scalar":
+        return 0.0
+    dense = peak.dense or 0.0
+    alike = any(
+        other.engine == peak.engine and other.achieved and other.dense and abs(other.dense - dense) < _SAME * dense
+        for other in device.compute.peak.values()
+    )
+    return FORMAT_LOG_SD if alike else SHARE_LOG_SD
 
 
 def limited_share(device: Device, precision: str, power: float | None = None) -> tuple[Any, str]:
