@@ -159,7 +159,7 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     value = float(performance[question.output])
     unit = parse_unit(row.metric.unit).factor
     figure = value * question.share / unit if question.amount is None else question.amount / value
-    ideal = _ideal(config, performance, value)
+    ideal = _ideal(config, performance, value, rate=question.output.endswith("throughput"))
     if ideal is not None:
         ideal = ideal * question.share / unit if question.amount is None else question.amount / ideal
     system, workload = config.scenario.system, config.scenario.workload
@@ -176,17 +176,22 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     )  # fmt: skip
 
 
-def _ideal(config: SimulationConfig, found: dict[str, float], value: float) -> float | None:
-    """Return the time at the full peak and bandwidth, for the part of the answer that is asked for."""
+def _ideal(config: SimulationConfig, found: dict[str, float], value: float, *, rate: bool) -> float | None:
+    """Return the time, or rate, at the full peak and bandwidth, for the part of the answer that is asked for."""
     device = config.entries["device"].record
     flops, traffic, latency = (found.get(f"performance.{name}") for name in ("flops", "bytes", "latency"))
     bandwidth = device.memory.bandwidth
-    if flops is None or not latency or bandwidth is None:
+    if bandwidth is None:
         return None
-    peak = device.peak_of(config.scenario.workload.precision).dense
-    devices = config.scenario.system.devices
-    ideal: float = max(flops / peak, (traffic or 0.0) / bandwidth) / devices * (value / latency)
-    return ideal
+    if flops is None:
+        # Requests come and go: no latency is that of all work, but each pass has its share of either roof.
+        share = max(found.get(f"performance.{name}", 0.0) for name in ("utilisation", "bandwidth_utilisation"))
+    elif latency:
+        peak = device.peak_of(config.scenario.workload.precision).dense
+        share = max(flops / peak, (traffic or 0.0) / bandwidth) / config.scenario.system.devices / latency
+    else:
+        return None
+    return (value / share if rate else value * share) if share else None
 
 
 def _check_memory(found: dict[str, float]) -> None:
