@@ -163,11 +163,9 @@ def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> di
     ConfigError
         If a short key belongs to no table.
     """
-    import copy
-
     if not isinstance(overrides, Mapping) or not all(isinstance(key, str) for key in overrides):
         raise ConfigError(f"{overrides!r} sets no keys", where="overrides", remedy='Give a mapping: {"batch": "64"}')
-    changed: dict[str, Any] = copy.deepcopy(dict(data))
+    changed: dict[str, Any] = _copied(dict(data))
     for key, text in overrides.items():
         *parents, last = _full_key(key, changed).split(".")
         table = changed
@@ -178,6 +176,13 @@ def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> di
             table = inner
         table[last] = _value(text)
     return changed
+
+
+def _copied(value: Any) -> Any:
+    """Copy tables and lists, which overrides change; what stands in them nobody changes."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def _set_by(fault: Fault, keys: Sequence[str]) -> Fault:
@@ -191,10 +196,8 @@ def _set_by(fault: Fault, keys: Sequence[str]) -> Fault:
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Join the keys of nested tables with dots."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
-    return flat
+    parts = (_flat(v, f"{prefix}{k}.") if isinstance(v, dict) else {prefix + k: v} for k, v in table.items())
+    return {key: value for part in parts for key, value in part.items()}
 
 
 def _full_key(key: str, data: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
 
-from .files import toml_files
+from .files import names_in, toml_files
 from .refresh.store import any_refreshed
 
 # Listing keys must stay cheap, so what reading needs is imported where a file is read.
@@ -309,7 +308,7 @@ class Catalog:
 
     def _names_of(self, kind: str, key: str, path: str) -> tuple[str, Sequence[str]]:
         entry = self._entries.get((kind, key))
-        return _names_in(path) if entry is None else (entry.record.name, entry.record.aliases)
+        return names_in(path) if entry is None else (entry.record.name, entry.record.aliases)
 
     def tables(self, kind: str) -> Mapping[str, Path]:
         """Return the tables of a kind, without reading them: they are read on demand.
@@ -371,27 +370,6 @@ def _with_lineage(used: dict[str, Source], shelf: Mapping[str, Source]) -> dict[
             used[key] = found
             pending.extend(found.derived_from)
     return used
-
-
-_TABLE = re.compile(r"^\s*\[", re.MULTILINE)
-
-
-def _names_in(path: str) -> tuple[str, list[str]]:
-    """Read the name and the aliases of a file, parsing no more than what stands before its first table."""
-    from mlsysim.documents import parse_text, read_file
-
-    try:
-        text = read_file(path).decode("utf-8")
-        table = _TABLE.search(text)
-        try:
-            data = parse_text(text[: table.start()] if table else text, ".toml", path)
-        except MlsysimError:
-            data = parse_text(text, ".toml", path)
-    except (OSError, UnicodeDecodeError, MlsysimError):
-        return "", []
-    title, listed = data.get("name"), data.get("aliases")
-    aliases = [name for name in listed if isinstance(name, str) and name] if isinstance(listed, list) else []
-    return title if isinstance(title, str) else "", aliases
 
 
 @lru_cache(maxsize=1)

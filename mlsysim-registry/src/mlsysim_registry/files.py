@@ -1,10 +1,13 @@
-"""Listing the files of a data package without reading them."""
+"""Listing the files of a data package, and the names in them, without reading their numbers."""
 
 from __future__ import annotations
 
 import os
+import re
 
-__all__ = ["toml_files"]
+__all__ = ["names_in", "toml_files"]
+
+_TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 
 
 def toml_files(folder: str) -> dict[str, list[str]]:
@@ -36,3 +39,35 @@ def toml_files(folder: str) -> dict[str, list[str]]:
             elif entry.name.endswith(".toml"):
                 found.setdefault(entry.name[: -len(".toml")], []).append(entry.path)
     return {key: sorted(paths) for key, paths in found.items()}
+
+
+def names_in(path: str) -> tuple[str, list[str]]:
+    """Read the name and the aliases of a file, parsing no more than what stands before its first table.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    name : str
+        Empty where the file has none, or cannot be read.
+    aliases : list of str
+        What people type instead.
+    """
+    from mlsysim.documents import parse_text, read_file
+    from mlsysim.errors import MlsysimError
+
+    try:
+        text = read_file(path).decode("utf-8")
+        table = _TABLE.search(text)
+        try:
+            data = parse_text(text[: table.start()] if table else text, ".toml", path)
+        except MlsysimError:
+            data = parse_text(text, ".toml", path)
+    except (OSError, UnicodeDecodeError, MlsysimError):
+        return "", []
+    title, listed = data.get("name"), data.get("aliases")
+    aliases = [name for name in listed if isinstance(name, str) and name] if isinstance(listed, list) else []
+    return title if isinstance(title, str) else "", aliases

@@ -192,8 +192,8 @@ class Calibration:
     sigma : float, natural-log units
         Scatter of a measurement of another group (source, model and device; another device where the constants hold
         for all) about its prediction, whatever sets its time.
-    spread : tuple of float
-        How much (compute, memory, overhead) differ for such a group, natural-log units; none where not found.
+    spread : tuple of float, natural-log units
+        How much (compute, memory, overhead) differ for such a group; none where not found.
     covariance : tuple of tuple of float
         Posterior covariance of the logarithms of (compute, memory, overhead).
     error, left_out_error : float, ratio

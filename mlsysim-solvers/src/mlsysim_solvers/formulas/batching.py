@@ -7,6 +7,7 @@ state, counted in passes and tokens, so that none knows a time until the passes 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from mlsysim.formula import formula
@@ -206,7 +207,7 @@ def together_prompts(most: Any, spread: Any) -> Any:
     return 1.0 + (maximum(1.0, most) - 1.0) / (1.0 + _SAME_PASS * spread)
 
 
-_SAME_PASS = 3.5449077018110318
+_SAME_PASS = 2.0 * math.sqrt(math.pi)
 """2 sqrt(pi): the inverse density at zero of a difference of two normal numbers of standard deviation 1."""
 
 

@@ -47,6 +47,7 @@ __all__ = [
     "POWER_DENSITY",
     "PREFILL_TOKENS",
     "RESERVE_LOG_SD",
+    "ROUNDING",
     "SECONDS_PER_DAY",
     "SERIES_BELOW",
     "SHARE_LOG_SD",
@@ -242,6 +243,9 @@ STANDARD_GRAVITY = 9.80665
 
 SECONDS_PER_DAY = parse_unit("day").factor
 """Seconds of a day, from the unit table."""
+
+ROUNDING = 1e-9
+"""Part of a doubling that a logarithm may be short of a whole number: far above what floats lose."""
 
 EULER = 0.5772156649015329
 """The Euler-Mascheroni constant: the mean of a standard Gumbel variable."""

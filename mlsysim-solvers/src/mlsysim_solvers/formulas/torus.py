@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from mlsysim.formula import formula
 from mlsysim.numeric import exp, floor, log
 
+from .constants import ROUNDING
+
 __all__ = ["torus_side"]
 
-_TWO = 0.6931471805599453
-"""Natural logarithm of 2."""
-
-_ROUNDING = 1e-9
-"""Part of a doubling that a logarithm may be short of a whole number."""
+_TWO = math.log(2.0)
 
 
 @formula("1", chips="1", dimensions="1")
@@ -36,4 +35,4 @@ def torus_side(chips: Any, dimensions: Any) -> Any:
     2^floor(log2(N) / D): sides are powers of two, as near to each other as the number of devices allows. A group that
     is shorter than a side lies on a part of it, whose ends no link joins.
     """
-    return exp(_TWO * floor(log(chips) / (_TWO * dimensions) + _ROUNDING))
+    return exp(_TWO * floor(log(chips) / (_TWO * dimensions) + ROUNDING))
