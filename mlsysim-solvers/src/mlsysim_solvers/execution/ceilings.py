@@ -187,10 +187,17 @@ def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settin
     achieved = product_share(device, precision)[1]
     if achieved:
         notes.append(achieved)
-    if stack.calibration_for(key, precision) is None:
-        notes.append(
-            f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: its general ceilings hold"
+    found = stack.calibration_for(key, precision)
+    pooled = [] if found is None else [
+        what for what, one in (("devices", found.device), ("formats", found.precision)) if one == "*"
+    ]  # fmt: skip
+    if found is None or pooled:
+        held = (
+            f"constants fitted on several {' and '.join(pooled)} together hold"
+            if pooled
+            else "its general ceilings hold"
         )
+        notes.append(f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: {held}")
     if stack.tiles and device.compute.processors is None:
         notes.append(f"the number of processors of {device.name} is not known: waves of tiles are not counted")
     if device.memory.usable is None:

@@ -18,6 +18,10 @@ _MARKERS = "osD^v"
 """Shapes of points: with the colours of one palette, enough that no two sets of a panel look alike."""
 
 
+_MANY, _POINTS = 500, 0
+"""Points of a panel beyond which they are drawn as pixels, as vectors take megabytes; their layer."""
+
+
 def _draw(report: Report) -> Any:
     from matplotlib.figure import Figure
 
@@ -33,6 +37,8 @@ def _draw(report: Report) -> Any:
 
 def _panel(axes: Any, known: list[Outcome], unit: str) -> None:
     """Draw the rows of one unit, with the whole of their intervals."""
+    if len(known) > _MANY:
+        axes.set_rasterization_zorder(_POINTS + 1)
     for place, name in enumerate(sorted({o.row.set for o in known})):
         rows = [o for o in known if o.row.set == name]
         centre = [o.predicted or 0.0 for o in rows]
@@ -40,7 +46,7 @@ def _panel(axes: Any, known: list[Outcome], unit: str) -> None:
         above = [(o.high or c) - c for c, o in zip(centre, rows, strict=True)]
         axes.errorbar(
             [o.row.value for o in rows], centre, yerr=[below, above], fmt=_MARKERS[place // 10 % len(_MARKERS)],
-            color=f"C{place % 10}", ms=3, lw=0.6, alpha=0.7, label=name,
+            color=f"C{place % 10}", ms=3, lw=0.6, alpha=0.7, label=name, zorder=_POINTS,
         )  # fmt: skip
     figures = [v for o in known for v in (o.row.value, o.low or o.row.value, o.high or o.row.value)]
     ends = [min(figures) / 1.2, max(figures) * 1.2]
@@ -73,7 +79,7 @@ def svg_of(report: Report) -> str | None:
     except ImportError:
         return None
     text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
+    figure.savefig(text, format="svg", metadata={"Date": None}, dpi=150)
     return text.getvalue().split("?>", 1)[-1].split('dtd">', 1)[-1]
 
 
