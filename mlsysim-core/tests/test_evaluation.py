@@ -256,6 +256,12 @@ def test_the_interval_of_a_share_ends_at_one():
     assert _answers(attrs.evolve(share, at_most={}), result)["performance.share"].high > 1.0
 
 
+def test_what_is_not_in_doubt_has_no_interval():
+    exact = attrs.evolve(PERFORMANCE, outputs={"performance.throughput": "sample/s"})
+    found = _answers(exact, Result("toy", {"performance.throughput": 4.0}, {"performance.throughput": 0.0}))
+    assert found["performance.throughput"].low is found["performance.throughput"].high is None
+
+
 def test_what_a_notebook_passes_by_mistake_is_refused_in_words(world):
     card = evaluate(scenario())
     with pytest.raises(ConfigError, match="is no quantity"):

@@ -208,7 +208,7 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
         else:
             value = float(value)
             spread = result.log_sd.get(name)
-            if spread is not None:
+            if spread:  # what is not in doubt, as an answer that only repeats a rate asked for, has no interval
                 low, high = value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread)
                 high = max(value, min(high, spec.at_most.get(name, high)))
         found[name] = Answer(name, value, unit, label, spec.name, low, high)
