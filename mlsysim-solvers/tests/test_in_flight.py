@@ -64,8 +64,8 @@ CASE = SolverCase(
         and a["performance.latency_p50"] <= a["performance.latency_p90"] <= a["performance.latency_p99"]),
         "no more is answered than can be": lambda c, a: "rate" not in c
         or a["performance.throughput"] == min(c["rate"], a["performance.capacity"]),
-        "a line without end is no answer": lambda c, a: "rate" not in c or a["feasibility.keeps_up"]
-        or not a["feasibility.fits"],
+        "an engine keeps up below its capacity": lambda c, a: "rate" not in c
+        or bool(a["feasibility.keeps_up"]) == (c["rate"] < a["performance.capacity"]),
         "clients are in flight or wait": lambda c, a: "concurrency" not in c or "requests" in c
         or a["performance.in_flight"] + a["performance.waiting"] == pytest.approx(c["concurrency"]),
     },
@@ -256,7 +256,14 @@ def test_more_arrivals_wait_longer_until_the_line_has_no_end():
     assert keeps_up == sorted(keeps_up, reverse=True)
     assert keeps_up[0]
     assert not keeps_up[-1]
-    assert not found[-1]["feasibility.fits"]
+
+
+def test_a_line_without_end_is_infeasible_through_every_door():
+    found = evaluate("llama-3.1-8b-h100-rate", {"rate": "100 sample/s"})
+    assert found.exit_code == 3
+    assert found["fits"].value, "memory is not what is short"
+    rows = sweep("llama-3.1-8b-h100-rate", {"rate": ["1 sample/s", "100 sample/s"]})
+    assert rows.feasible.tolist() == [True, False]
 
 
 def test_little_holds_for_random_arrivals():

@@ -195,7 +195,6 @@ def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, 
     answers |= _rates(c, engine, state, served, own * batches)
     keeps_up, inside = rate < capacity, minimum(served * (latency - line.wait), most * batches)
     answers |= {
-        "feasibility.fits": answers["feasibility.fits"] & keeps_up,
         "feasibility.keeps_up": keeps_up,
         "performance.ttft": first, "performance.tpot": token, "performance.latency": latency,
         "performance.in_flight": inside, "performance.waiting": served * latency - inside,
