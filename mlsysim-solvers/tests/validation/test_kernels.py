@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import attrs
 import pytest
 
@@ -66,6 +68,24 @@ def test_dropping_the_time_per_kernel_makes_every_prediction_faster():
     assert set(found) == set(VARIANTS)
     for name, full in found["everything"].items():
         assert all(b < a for a, b in zip(full, found["no time per kernel"][name], strict=True))
+
+
+def test_without_their_ramp_collectives_are_faster_and_further_off():
+    rows = [row for row in read_table(packaged_tables()["kernels"]) if row.set == "k-stas_nccl"]
+    found = ablation_errors(rows)
+    full, without = found["everything"]["k-stas_nccl"], found["no size ramp of collectives"]["k-stas_nccl"]
+    assert len(full) == len(without) > 10
+    assert all(b >= a for a, b in zip(full, without, strict=True)), "a rate without ramp is higher"
+    assert median(map(abs, without)) > 2.0 * median(map(abs, full))
+    assert found["no overlap of communication"]["k-stas_nccl"] == full
+
+
+def test_without_overlap_training_is_slower_and_further_off():
+    rows = [row for row in read_table(packaged_tables()["training"]) if row.set == "mlperf-iter"]
+    found = ablation_errors(rows)
+    full, without = found["everything"]["mlperf-iter"], found["no overlap of communication"]["mlperf-iter"]
+    assert all(b >= a for a, b in zip(full, without, strict=True)), "steps take longer"
+    assert median(map(abs, without)) > median(map(abs, full))
 
 
 def test_a_run_beyond_the_context_is_timed_but_does_not_count_as_fitting():

@@ -11,7 +11,11 @@ import attrs
 
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
+from mlsysim.units import parse_unit
 
+from .collectives import predict_collective
+from .names import names
+from .questions import Refused
 from .reports.text import percent
 
 __all__ = ["VARIANTS", "ablation_errors", "ablation_table"]
@@ -80,6 +84,19 @@ def _without_slowing(columns: Columns) -> Columns:
     return {**columns, "inner_occupancy": 0.0, "outer_occupancy": 0.0, "mixed_occupancy": 0.0}
 
 
+def _without_ramp(columns: Columns) -> Columns:
+    """Let every message have the full rate of its links at once."""
+    idle = {f"{way}_{part}": 0.0 for way in ("short", "long") for part in ("base", "inner_step", "outer_step")}
+    return {**columns, **idle, "short_share": 1.0, "long_share": 1.0} if "short_base" in columns else columns
+
+
+def _without_overlap(columns: Columns) -> Columns:
+    if "inner_occupancy" not in columns:
+        return columns
+    kinds = ("tensor", "data", "pipeline", "context", "expert", "backward")
+    return {**columns, "features": attrs.evolve(columns["features"], **{f"overlap_{kind}": False for kind in kinds})}
+
+
 def _without_spread(columns: Columns) -> Columns:
     return {**columns, "device_spread": 0.0}
 
@@ -116,6 +133,8 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "one pass, no expansion of weights": _without_passes,
     "no waiting for the host": _without_waiting,
     "no wide copy of the logits": _without_wide_loss,
+    "no size ramp of collectives": _without_ramp,
+    "no overlap of communication": _without_overlap,
     "no slow-down by communication": _without_slowing,
     "no waiting for the slowest device": _without_spread,
     "peak instead of achieved rate": _without_share,
@@ -157,6 +176,21 @@ def ablation_errors(
                 continue
         if progress is not None:
             progress(done, len(points))
+    for row in rows:
+        for name, residual in _of_collective(row).items():
+            found[name].setdefault(row.set, []).append(residual)
+    return found
+
+
+def _of_collective(row: Measurement) -> dict[str, float]:
+    """Return ln(predicted / measured) of a collective by variant; all but one leave it as it is."""
+    found: dict[str, float] = {}
+    for name in VARIANTS if row.table == "kernels" else ():
+        try:
+            answer = predict_collective(row, names(), _without_ramp if VARIANTS[name] is _without_ramp else None)
+        except Refused:
+            return {}
+        found[name] = math.log(answer.value / parse_unit(row.metric.unit).factor / row.value)
     return found
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -52,7 +54,9 @@ class CollectiveAnswer:
     assumed: tuple[Assumed, ...]
 
 
-def predict_collective(row: Measurement, known: Names) -> CollectiveAnswer:
+def predict_collective(
+    row: Measurement, known: Names, change: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+) -> CollectiveAnswer:
     """Predict the bus bandwidth of a collective.
 
     Parameters
@@ -61,6 +65,8 @@ def predict_collective(row: Measurement, known: Names) -> CollectiveAnswer:
         A row of the table of kernels.
     known : Names
         Names as published.
+    change : callable, optional
+        Changes the columns of the network, to see what a term buys.
 
     Returns
     -------
@@ -81,7 +87,8 @@ def predict_collective(row: Measurement, known: Names) -> CollectiveAnswer:
     node = nodes[0].record
     link = registry.get("links", node.inner).record
     # The devices fit the node, so no scenario is needed to say why they would not.
-    network = network_of(network_columns({"node": node, "inner": link}, None, float(row.devices)))  # type: ignore[arg-type]
+    columns = network_columns({"node": node, "inner": link}, None, float(row.devices))  # type: ignore[arg-type]
+    network = network_of(columns if change is None else change(columns))
     assumed = [Assumed(f"the node is {node.name}"), Assumed("each collective is started from the host", 0.05)]
     if "NVLS_ENABLE=0" in row.configuration.get("notes", ""):
         network = network._replace(reduced=None)
