@@ -13,7 +13,7 @@ _WHERE = {
     "Quantity": "quantity", "Scenario": "records", "SimulationConfig": "config", "SolverSpec": "solving",
     "Setting": "solving", "Request": "solving", "Result": "solving", "SystemEvaluation": "evaluation",
     "evaluate": "evaluation", "explain": "explaining", "hookimpl": "hookspecs",
-    "plot_scorecard": "plotting", "registry": "front", "solver": "front", "sweep": "sweeping",
+    "plot_scorecard": "plotting", "plot_sweep": "plotting", "registry": "front", "solver": "front", "sweep": "sweeping",
     "MlsysimError": "errors", "ConfigError": "errors", "OOMError": "errors", "PluginError": "errors",
     "RegistryError": "errors", "SLAViolation": "errors", "SolverError": "errors", "UnitError": "errors",
     "UnknownNameError": "errors", "InfeasibleError": "errors",
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .explaining import explain as explain
     from .front import registry as registry, solver as solver
     from .hookspecs import hookimpl as hookimpl
-    from .plotting import plot_scorecard as plot_scorecard
+    from .plotting import plot_scorecard as plot_scorecard, plot_sweep as plot_sweep
     from .quantity import Quantity as Quantity
     from .records import Scenario as Scenario
     from .solving import Request as Request, Result as Result, Setting as Setting, SolverSpec as SolverSpec

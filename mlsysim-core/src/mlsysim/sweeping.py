@@ -29,7 +29,7 @@ __all__ = ["CHUNK", "SweepResult", "answering_solvers", "sweep"]
 CHUNK = 8192
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
 
-_DEGREES = ("data", "tensor", "pipeline", "context")
+DEGREES = ("data", "tensor", "pipeline", "context")
 """The degrees of a layout; their product is the number of devices."""
 
 Column = NDArray[np.float64]
@@ -262,18 +262,18 @@ def _with_devices(
     columns: dict[str, Column], config: SimulationConfig, specs: Sequence[SolverSpec]
 ) -> dict[str, Column]:
     """Let the number of devices follow from the layout; money and energy would count others than those that work."""
-    if not {*_DEGREES, "devices"} & set(columns):
+    if not {*DEGREES, "devices"} & set(columns):
         return columns
-    for name in (*_DEGREES, "devices"):
+    for name in (*DEGREES, "devices"):
         values = columns.get(name, np.ones(1))
         broken = values[(values < 1.0) | (values % 1.0 != 0.0)]
         if broken.size:
             raise ConfigError(f"{name} = {broken[0]:g} is no number of devices", where="vary",
                               remedy="Give whole numbers, 1 or more")  # fmt: skip
-    held = next((spec for spec in specs if set(_DEGREES) & set(spec.columns)), None)
+    held = next((spec for spec in specs if set(DEGREES) & set(spec.columns)), None)
     given = {} if held is None else load_solver(held).prepare(build_request(config, held, {}))
     product = np.ones(len(next(iter(columns.values()))))
-    for name in _DEGREES:
+    for name in DEGREES:
         product = product * columns.get(name, given.get(name, 1.0))
     if "devices" not in columns:
         return {**columns, "devices": product}

@@ -22,7 +22,7 @@ __all__ = ["add", "run"]
 _EXAMPLES = """
 mlsysim sweep llama-3.1-8b --on h100-sxm --columns
 mlsysim sweep llama-3.1-8b --on h100-sxm --vary batch=1,8,64 --minimise cost_per_token
-mlsysim sweep my-scenario.toml --vary batch=1:512:10:log --maximise throughput --minimise latency
+mlsysim sweep my-scenario.toml --vary batch=1:512:10:log --maximise throughput --minimise latency --plot frontier.svg
 mlsysim sweep my-scenario.toml --vary batch=1:64:64 --vary "bandwidth=2 TB/s:8 TB/s:7" --csv all.csv
 """
 _TOP = 10
@@ -55,6 +55,7 @@ def add(commands: Commands) -> None:
     group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} unless told")
     group.add_argument("--json", action="store_true", help="the rows to print as plain data; numbers in SI")
     group.add_argument("--csv", metavar="FILE", help="write all rows, in SI units; - for standard output")
+    group.add_argument("--plot", metavar="FILE", help="draw the variations: .svg, .png or .pdf")
     group.add_argument(
         "--executor", metavar="NAME", default="serial", help="serial (default), processes, or one of a plugin"
     )
@@ -80,6 +81,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     vary = _vary(args.vary, units)
     top = _top(args.top)
+    if args.plot:
+        from ..plotting import check_plot_path
+
+        check_plot_path(args.plot)
     from ..sweeping import sweep
 
     progress = Progress()
@@ -88,6 +93,11 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.close()
     order = _order(result, args.minimise, args.maximise)
+    if args.plot:  # before the text: whoever reads that may close the pipe
+        from ..plotting import plot_sweep
+
+        plot_sweep(result, args.plot, minimise=args.minimise, maximise=args.maximise, heading=config.scenario.name)
+        print(f"wrote {args.plot}", file=sys.stderr)
     if args.csv:
         write_text(args.csv, lambda file: _write_csv(result, file))
     if args.json:

@@ -1,32 +1,40 @@
-"""The scorecard as one picture: does it fit, what binds, and how sure the answers are.
-
-matplotlib is imported when a picture is asked for. Figures are made without pyplot, so no
-window opens and no global state of matplotlib changes.
-"""
+"""The scorecard as one picture: does it fit, what binds, and how sure the answers are."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import ConfigError
-from .names import did_you_mean
-from .provenance import Level
-from .renderers import content
-from .renderers.numbers import quantity
+from ..provenance import Level
+from ..renderers import content
+from ..renderers.numbers import quantity
+from .canvas import (
+    ACCENT,
+    BAD,
+    EDGE,
+    GOOD,
+    INK,
+    LINE,
+    MUTED,
+    PALE,
+    WARN,
+    bare,
+    check_plot_path,
+    figure_class,
+    plain_axes,
+    save,
+    title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .evaluation import Answer, SystemEvaluation
+    from ..evaluation import Answer, SystemEvaluation
 
-__all__ = ["check_plot_path", "plot_scorecard"]
+__all__ = ["plot_scorecard"]
 
-_SUFFIXES = (".svg", ".png", ".pdf")
-_INK, _MUTED, _LINE, _PALE = "#1b1f24", "#667085", "#d0d5dd", "#eef1f5"
-_GOOD, _BAD, _ACCENT, _WARN = "#1a7f37", "#c62828", "#2458c5", "#c77700"
-_COLOURS = {"green": _GOOD, "red": _BAD, "yellow": _WARN}
+_COLOURS = {"green": GOOD, "red": BAD, "yellow": WARN}
 _LEVEL_COLOURS = {
     Level.MEASURED: "#12652b", Level.CORROBORATED: "#3f9d5a", Level.ARCHIVED: "#7fb5d8", Level.STATED: "#a9c4e6",
     Level.ESTIMATE: "#e8b04a",
@@ -34,40 +42,6 @@ _LEVEL_COLOURS = {
 _MOST_ROWS = 13
 _MOST_LIMITS = 3
 _LINE_LENGTH = 160
-_EDGE = 0.065
-"""Left edge of everything, in widths of the figure."""
-
-
-def check_plot_path(path: str | Path) -> None:
-    """Refuse a picture that could not be written, before anything is computed.
-
-    Parameters
-    ----------
-    path : str or Path
-        Where the picture will stand.
-
-    Raises
-    ------
-    ConfigError
-        If the suffix is unknown, the folder is missing, or matplotlib is not installed.
-    """
-    file = Path(path)
-    if file.suffix.lower() not in _SUFFIXES:
-        remedy = did_you_mean(file.suffix, _SUFFIXES) if file.suffix else "End the name in .svg, .png or .pdf"
-        raise ConfigError(f"{file.suffix or 'no suffix'} is no picture format", where=str(path), remedy=remedy)
-    if not file.absolute().parent.is_dir():
-        raise ConfigError(f"there is no folder {file.absolute().parent}", where=str(path), remedy="Make it first")
-    _figure_class()
-
-
-def _figure_class() -> type[Figure]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError(
-            "drawing needs matplotlib, which is not installed", remedy='pip install "mlsysim-core[plot]"'
-        ) from None
-    return Figure
 
 
 def plot_scorecard(evaluation: SystemEvaluation, path: str | Path | None = None) -> Figure:
@@ -92,9 +66,9 @@ def plot_scorecard(evaluation: SystemEvaluation, path: str | Path | None = None)
     """
     if path is not None:
         check_plot_path(path)
-    figure = _figure_class()(figsize=(11.5, 6.6), dpi=150, facecolor="white")
+    figure = figure_class()(figsize=(11.5, 6.6), dpi=150, facecolor="white")
     grid = figure.add_gridspec(
-        2, 2, left=_EDGE, right=0.975, top=0.752, bottom=0.205, width_ratios=(1, 1.12), height_ratios=(0.62, 3),
+        2, 2, left=EDGE, right=0.975, top=0.752, bottom=0.205, width_ratios=(1, 1.12), height_ratios=(0.62, 3),
         wspace=0.11, hspace=0.5,
     )  # fmt: skip
     _head(figure, evaluation)
@@ -103,37 +77,30 @@ def plot_scorecard(evaluation: SystemEvaluation, path: str | Path | None = None)
     _figures(figure.add_subplot(grid[:, 1]), evaluation)
     _foot(figure, evaluation)
     if path is not None:
-        _save(figure, path)
+        save(figure, path)
     return figure
-
-
-def _save(figure: Figure, path: str | Path) -> None:
-    try:
-        figure.savefig(str(path))
-    except OSError as problem:
-        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=str(path)) from None
 
 
 def _head(figure: Figure, evaluation: SystemEvaluation) -> None:
     word, colour = content.verdict(evaluation)
-    figure.text(_EDGE, 0.935, evaluation.scenario.name, fontsize=17, fontweight="bold", color=_INK, va="center")
+    figure.text(EDGE, 0.935, evaluation.scenario.name, fontsize=17, fontweight="bold", color=INK, va="center")
     figure.text(
         0.972, 0.935, word, fontsize=11, fontweight="bold", color="white", ha="right", va="center",
         bbox={"boxstyle": "round,pad=0.5", "facecolor": _COLOURS[colour], "edgecolor": "none"},
     )  # fmt: skip
     why = [f"{evaluation.answers[name].label}: no" for name in evaluation.infeasible if name != "feasibility.fits"]
-    figure.text(0.972, 0.982, ", ".join(why), fontsize=9, color=_BAD, ha="right", va="center")
+    figure.text(0.972, 0.982, ", ".join(why), fontsize=9, color=BAD, ha="right", va="center")
     height = 0.890
     for line in _lines(content.setup(evaluation)):
-        figure.text(_EDGE, height, line, fontsize=9, color=_MUTED, va="center")
+        figure.text(EDGE, height, line, fontsize=9, color=MUTED, va="center")
         height -= 0.030
     limits = sorted(content.checks(evaluation), key=lambda check: check.met)
     said = [f"{check.text}  {'met' if check.met else 'VIOLATED'}" for check in limits[:_MOST_LIMITS]]
     if len(limits) > _MOST_LIMITS:
         said.append(f"and {len(limits) - _MOST_LIMITS} more")
     if said:
-        hue = _GOOD if all(check.met for check in limits) else _BAD
-        figure.text(_EDGE, height - 0.003, "constraints:  " + "  ·  ".join(said), fontsize=9, color=hue, va="center")
+        hue = GOOD if all(check.met for check in limits) else BAD
+        figure.text(EDGE, height - 0.003, "constraints:  " + "  ·  ".join(said), fontsize=9, color=hue, va="center")
 
 
 def _lines(parts: tuple[str, ...]) -> list[str]:
@@ -147,31 +114,20 @@ def _lines(parts: tuple[str, ...]) -> list[str]:
     return lines
 
 
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10.5, fontweight="bold", color=_INK, pad=8)
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
 def _memory(axes: Axes, evaluation: SystemEvaluation) -> None:
-    _bare(axes)
-    _title(axes, "Memory")
+    bare(axes)
+    title(axes, "Memory")
     required = evaluation.answers.get("feasibility.memory_required")
     usable = evaluation.answers.get("feasibility.memory_usable")
     if required is None or usable is None or not usable.value:
-        axes.text(0, 0.5, "not evaluated", fontsize=9, color=_MUTED, transform=axes.transAxes)
+        axes.text(0, 0.5, "not evaluated", fontsize=9, color=MUTED, transform=axes.transAxes)
         return
     share = required.value / usable.value
-    colour = _GOOD if evaluation.fits else _BAD
+    colour = GOOD if evaluation.fits else BAD
     shown = min(share, 2.0)  # a bar a thousand times too long tells no more than one twice as long
-    axes.barh(0, 1, height=0.62, color=_PALE, edgecolor=_LINE, linewidth=0.8)
+    axes.barh(0, 1, height=0.62, color=PALE, edgecolor=LINE, linewidth=0.8)
     axes.barh(0, shown, height=0.62, color=colour, alpha=0.88)
-    axes.plot([1, 1], [-0.42, 0.42], color=_INK, linewidth=1.6, solid_capstyle="butt")
+    axes.plot([1, 1], [-0.42, 0.42], color=INK, linewidth=1.6, solid_capstyle="butt")
     axes.set_xlim(0, max(1.0, shown) * 1.002)
     axes.set_ylim(-1.05, 0.5)
     needed, most = quantity(required.value, "B"), quantity(usable.value, "B")
@@ -180,7 +136,7 @@ def _memory(axes: Axes, evaluation: SystemEvaluation) -> None:
         text.partition("with ")[2] if evaluation.fits else f"{quantity(required.value - usable.value, 'B')} too much"
     )
     said = f"{needed} needed  =  {content.times(share)} {most} usable" + (f",  {spare}" if spare else "")
-    axes.text(0, -1.05, said, fontsize=9, color=_INK if evaluation.fits else _BAD, va="bottom")
+    axes.text(0, -1.05, said, fontsize=9, color=INK if evaluation.fits else BAD, va="bottom")
 
 
 class _Roof(NamedTuple):
@@ -193,18 +149,24 @@ class _Roof(NamedTuple):
 
 
 def _roof(evaluation: SystemEvaluation) -> _Roof | None:
-    """Find work, traffic and time among the answers, and the roofs among the records."""
+    """Find work, traffic and time among the answers, or the utilisations, and the roofs among the records."""
     entry = evaluation.config.entries.get("device") if evaluation.config is not None else None
-    work, traffic = evaluation.answers.get("performance.flops"), evaluation.answers.get("performance.bytes")
-    time = evaluation.answers.get("performance.latency") or evaluation.answers.get("performance.step_time")
-    if entry is None or work is None or traffic is None or time is None:
+    if entry is None:
         return None
     peak = entry.record.compute.peak.get(evaluation.scenario.workload.precision)
     bandwidth = entry.record.memory.bandwidth
-    if peak is None or not peak.dense or not bandwidth or not (work.value and traffic.value and time.value):
+    if peak is None or not peak.dense or not bandwidth:
         return None
     devices = evaluation.scenario.system.devices
-    return _Roof(peak.dense * devices, bandwidth * devices, work.value / traffic.value, work.value / time.value)
+    roofs = peak.dense * devices, bandwidth * devices
+    names = ("flops", "bytes", "utilisation", "bandwidth_utilisation")
+    work, traffic, busy, moving = (getattr(evaluation.answers.get(f"performance.{n}"), "value", 0.0) for n in names)
+    time = evaluation.answers.get("performance.latency") or evaluation.answers.get("performance.step_time")
+    if work and traffic and time is not None and time.value:
+        return _Roof(*roofs, work / traffic, work / time.value)
+    if busy and moving and not _terms(evaluation):
+        return _Roof(*roofs, busy * roofs[0] / (moving * roofs[1]), busy * roofs[0])
+    return None
 
 
 def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
@@ -212,10 +174,10 @@ def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
     if roof is None and terms:
         _breakdown(axes, terms)
         return
-    _title(axes, _bound_words(evaluation))
+    title(axes, _bound_words(evaluation))
     if roof is None:
-        _bare(axes)
-        axes.text(0, 0.92, "no roofline: work, traffic or time is not among the answers", fontsize=9, color=_MUTED,
+        bare(axes)
+        axes.text(0, 0.92, "no roofline: work, traffic or time is not among the answers", fontsize=9, color=MUTED,
                   transform=axes.transAxes)  # fmt: skip
         return
     ridge = roof.peak / roof.bandwidth
@@ -223,20 +185,18 @@ def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
     ceiling = min(roof.peak, roof.intensity * roof.bandwidth)
     bottom = min(left * roof.bandwidth, roof.rate) / 3
     axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(bottom, roof.peak * 4))
-    axes.fill_between(
-        [left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], bottom, color=_PALE, zorder=0
-    )
-    axes.plot([left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], color=_INK, linewidth=1.6)
-    axes.plot([roof.intensity] * 2, [roof.rate, ceiling], color=_ACCENT, linewidth=1.2, linestyle=(0, (2, 2)))
-    axes.plot([roof.intensity], [roof.rate], "o", color=_ACCENT, markersize=9, markeredgecolor="white", zorder=5)
+    axes.fill_between([left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], bottom, color=PALE, zorder=0)
+    axes.plot([left, ridge, right], [left * roof.bandwidth, roof.peak, roof.peak], color=INK, linewidth=1.6)
+    axes.plot([roof.intensity] * 2, [roof.rate, ceiling], color=ACCENT, linewidth=1.2, linestyle=(0, (2, 2)))
+    axes.plot([roof.intensity], [roof.rate], "o", color=ACCENT, markersize=9, markeredgecolor="white", zorder=5)
     axes.annotate(
         f"{quantity(roof.rate, 'FLOP/s', 3)}\n{100 * roof.rate / ceiling:.3g} % of this roof",
-        (roof.intensity, roof.rate), xytext=(11, -4), textcoords="offset points", fontsize=9, color=_ACCENT, va="top",
+        (roof.intensity, roof.rate), xytext=(11, -4), textcoords="offset points", fontsize=9, color=ACCENT, va="top",
         fontweight="bold",
     )  # fmt: skip
     peak = f"{quantity(roof.peak, 'FLOP/s')} {evaluation.scenario.workload.precision}"
-    axes.text(right, roof.peak * 1.15, peak + "  ", fontsize=8.5, color=_INK, ha="right", va="bottom")
-    axes.text(0.02, 0.95, f"memory roof: {quantity(roof.bandwidth, 'B/s')}", fontsize=8.5, color=_INK, va="top",
+    axes.text(right, roof.peak * 1.15, peak + "  ", fontsize=8.5, color=INK, ha="right", va="bottom")
+    axes.text(0.02, 0.95, f"memory roof: {quantity(roof.bandwidth, 'B/s')}", fontsize=8.5, color=INK, va="top",
               transform=axes.transAxes)  # fmt: skip
     _log_axes(axes)
 
@@ -249,15 +209,15 @@ def _terms(evaluation: SystemEvaluation) -> list[Answer]:
 
 def _breakdown(axes: Axes, terms: list[Answer]) -> None:
     """Draw where the time goes, where there is no roofline to draw."""
-    _title(axes, "Where the time goes")
-    _bare(axes)
+    title(axes, "Where the time goes")
+    bare(axes)
     whole = sum(term.value for term in terms)
-    axes.barh(range(len(terms)), [term.value for term in terms], height=0.22, color=_ACCENT, alpha=0.88)
+    axes.barh(range(len(terms)), [term.value for term in terms], height=0.22, color=ACCENT, alpha=0.88)
     for row, term in enumerate(terms):
         said = (
             f"{term.label.removeprefix('of which ')}:  {quantity(term.value, term.unit, 3)},  {term.value / whole:.1%}"
         )
-        axes.text(0, row - 0.24, said, fontsize=9, color=_INK, va="bottom")
+        axes.text(0, row - 0.24, said, fontsize=9, color=INK, va="bottom")
     axes.set(xlim=(0, whole), ylim=(max(len(terms), 6) - 0.5, -0.9))
 
 
@@ -273,24 +233,21 @@ def _bound_words(evaluation: SystemEvaluation) -> str:
 def _log_axes(axes: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    axes.set_xlabel("arithmetic intensity (FLOP/B)", fontsize=8.5, color=_MUTED)
-    axes.set_ylabel("FLOP/s", fontsize=8.5, color=_MUTED)
+    axes.set_xlabel("arithmetic intensity (FLOP/B)", fontsize=8.5, color=MUTED)
+    axes.set_ylabel("FLOP/s", fontsize=8.5, color=MUTED)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value, "FLOP/s", 3).partition("FLOP")[0]))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(base=10, numticks=7))
         axis.set_minor_locator(NullLocator())
-    axes.tick_params(labelsize=8, colors=_MUTED, length=3)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(_LINE)
+    plain_axes(axes)
 
 
 def _figures(axes: Axes, evaluation: SystemEvaluation) -> None:
     """List the key figures; beside each, its 90 % interval relative to the figure itself."""
-    _bare(axes)
+    bare(axes)
     what = "Answers, if it did fit" if content.too_large(evaluation) else "Answers"
-    _title(axes, f"{what}, with 90 % intervals")
+    title(axes, f"{what}, with 90 % intervals")
     answers = _key_answers(evaluation)
     spread = max([_spread(answer) for answer in answers] + [1.25])
     axes.set_xlim(0, 1)
@@ -300,7 +257,7 @@ def _figures(axes: Axes, evaluation: SystemEvaluation) -> None:
     if any(_spread(answer) > 1 for answer in answers):
         _ratio_scale(axes, len(answers) - 0.4, spread)
     if not answers:
-        axes.text(0, 0, "nobody answered", fontsize=9, color=_MUTED)
+        axes.text(0, 0, "nobody answered", fontsize=9, color=MUTED)
 
 
 _LEFT, _RIGHT = 0.74, 0.985
@@ -325,16 +282,16 @@ def _spread(answer: Answer) -> float:
 
 
 def _figure(axes: Axes, position: int, answer: Answer, spread: float) -> None:
-    axes.text(0.0, position, answer.label, fontsize=8.9, color=_MUTED, va="center")
+    axes.text(0.0, position, answer.label, fontsize=8.9, color=MUTED, va="center")
     value = quantity(answer.value, answer.unit, whole=answer.low is None)
-    axes.text(0.71, position, value, fontsize=9.1, color=_INK, va="center", ha="right",
+    axes.text(0.71, position, value, fontsize=9.1, color=INK, va="center", ha="right",
               fontweight="bold")  # fmt: skip
-    axes.plot([0, 1], [position + 0.5] * 2, color=_PALE, linewidth=0.8, zorder=0)
+    axes.plot([0, 1], [position + 0.5] * 2, color=PALE, linewidth=0.8, zorder=0)
     if _spread(answer) <= 1 or answer.low is None or answer.high is None:
         return
     low, high = (_place(end / answer.value, spread) for end in (answer.low, answer.high))
-    axes.plot([low, high], [position] * 2, color=_ACCENT, linewidth=4.5, alpha=0.35, solid_capstyle="round")
-    axes.plot([_place(1.0, spread)], [position], "o", color=_ACCENT, markersize=5)
+    axes.plot([low, high], [position] * 2, color=ACCENT, linewidth=4.5, alpha=0.35, solid_capstyle="round")
+    axes.plot([_place(1.0, spread)], [position], "o", color=ACCENT, markersize=5)
 
 
 def _place(ratio: float, spread: float) -> float:
@@ -348,13 +305,13 @@ def _place(ratio: float, spread: float) -> float:
 def _ratio_scale(axes: Axes, below: float, spread: float) -> None:
     for ratio in (1 / spread, 1.0, spread):
         place = _place(ratio, spread)
-        axes.plot([place] * 2, [-0.5, below], color=_LINE, linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
-        axes.text(place, below + 0.28, f"{ratio:.2g}x", fontsize=7.8, color=_MUTED, ha="center", va="center")
+        axes.plot([place] * 2, [-0.5, below], color=LINE, linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
+        axes.text(place, below + 0.28, f"{ratio:.2g}x", fontsize=7.8, color=MUTED, ha="center", va="center")
 
 
 def _foot(figure: Figure, evaluation: SystemEvaluation) -> None:
-    axes = figure.add_axes((_EDGE, 0.045, 0.975 - _EDGE, 0.05))
-    _bare(axes)
+    axes = figure.add_axes((EDGE, 0.045, 0.975 - EDGE, 0.05))
+    bare(axes)
     standings = evaluation.evidence() if evaluation.config is not None else {}
     counts = [(level, sum(s.level is level for s in standings.values())) for level in sorted(Level, reverse=True)]
     axes.set_xlim(0, max(1, len(standings)))
@@ -370,7 +327,7 @@ def _foot(figure: Figure, evaluation: SystemEvaluation) -> None:
     said = f"Evidence: the {len(standings)} sourced numbers behind the answers" + (
         f"  ({', '.join(flags)})" if flags else ""
     )
-    _title(axes, said if standings else "Evidence: " + content.evidence_counts(standings))
+    title(axes, said if standings else "Evidence: " + content.evidence_counts(standings))
 
 
 _FLAGS: tuple[tuple[str, Any], ...] = (("disputed", lambda s: s.disputed), ("stale", lambda s: s.stale))
@@ -381,4 +338,4 @@ def _segment(axes: Axes, start: int, count: int, level: Level, total: int) -> No
     dark = level in (Level.MEASURED, Level.CORROBORATED)
     word = "estimates" if level is Level.ESTIMATE and count > 1 else level.label
     text = f"{count} {word}" if count / total > 0.11 else str(count)
-    axes.text(start + count / 2, 0.5, text, fontsize=8.5, color="white" if dark else _INK, ha="center", va="center")
+    axes.text(start + count / 2, 0.5, text, fontsize=8.5, color="white" if dark else INK, ha="center", va="center")

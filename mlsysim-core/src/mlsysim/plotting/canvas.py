@@ -1,0 +1,131 @@
+"""What all pictures share: where they may stand, their colours, and axes without ornament.
+
+matplotlib is imported when a picture is asked for. Figures are made without pyplot, so no
+window opens and no global state of matplotlib changes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError
+from ..names import did_you_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["bare", "check_plot_path", "figure_class", "plain_axes", "save", "title"]
+
+INK, MUTED, LINE, PALE = "#1b1f24", "#667085", "#d0d5dd", "#eef1f5"
+GOOD, BAD, ACCENT, WARN = "#1a7f37", "#c62828", "#2458c5", "#c77700"
+EDGE = 0.065
+"""Left edge of everything, in widths of the figure."""
+
+_SUFFIXES = (".svg", ".png", ".pdf")
+
+
+def check_plot_path(path: str | Path) -> None:
+    """Refuse a picture that could not be written, before anything is computed.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the picture will stand.
+
+    Raises
+    ------
+    ConfigError
+        If the suffix is unknown, the folder is missing, or matplotlib is not installed.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in _SUFFIXES:
+        remedy = did_you_mean(file.suffix, _SUFFIXES) if file.suffix else "End the name in .svg, .png or .pdf"
+        raise ConfigError(f"{file.suffix or 'no suffix'} is no picture format", where=str(path), remedy=remedy)
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {file.absolute().parent}", where=str(path), remedy="Make it first")
+    figure_class()
+
+
+def figure_class() -> type[Figure]:
+    """Return the figure of matplotlib.
+
+    Returns
+    -------
+    type of matplotlib.figure.Figure
+
+    Raises
+    ------
+    ConfigError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError(
+            "drawing needs matplotlib, which is not installed", remedy='pip install "mlsysim-core[plot]"'
+        ) from None
+    return Figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a picture.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The picture.
+    path : str or Path
+        Where it will stand.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+    """
+    try:
+        figure.savefig(str(path))
+    except OSError as problem:
+        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=str(path)) from None
+
+
+def title(axes: Axes, text: str) -> None:
+    """Write what a panel shows above its left edge.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    text : str
+        What it shows.
+    """
+    axes.set_title(text, loc="left", fontsize=10.5, fontweight="bold", color=INK, pad=8)
+
+
+def bare(axes: Axes) -> None:
+    """Leave out ticks and frame.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    """
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def plain_axes(axes: Axes) -> None:
+    """Keep the left and the lower line of a frame, and small ticks.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        The panel.
+    """
+    axes.tick_params(labelsize=8, colors=MUTED, length=3)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(LINE)

@@ -1,0 +1,269 @@
+"""A sweep as one picture: an answer along what varies, or the frontier between two answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from ..constraints import full_output_name
+from ..errors import ConfigError
+from ..evaluation import Z90
+from ..renderers.numbers import quantity
+from ..sweeping import DEGREES
+from .canvas import (
+    ACCENT,
+    BAD,
+    EDGE,
+    GOOD,
+    INK,
+    LINE,
+    MUTED,
+    PALE,
+    check_plot_path,
+    figure_class,
+    plain_axes,
+    save,
+    title,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from ..sweeping import SweepResult
+
+__all__ = ["plot_sweep"]
+
+_USUAL = ("performance.throughput", "performance.step_time", "performance.latency")
+"""What is drawn where no aim is named: the first of these that is answered."""
+_LINES = (ACCENT, "#c77700", "#1a7f37", "#8e44ad", "#c62828", "#0f766e", "#6b7280", "#b8860b")
+_BANDS = 3
+"""Intervals of more lines than these would hide one another."""
+_MOST_DOTS = 20_000
+"""More points than these make a picture slow and no clearer."""
+_NAMED = 6
+"""So many points of a frontier are named."""
+_TICKS = 10
+"""At most so many values of what varies are written below an axis, each of them."""
+_DECADE = 12.0
+"""Ratio of the ends from which an axis is logarithmic."""
+
+
+class _Aim(NamedTuple):
+    """An answer to draw."""
+
+    name: str
+    values: NDArray[np.float64]
+    largest: bool
+
+
+def plot_sweep(
+    result: SweepResult,
+    path: str | Path | None = None,
+    *,
+    minimise: Sequence[str] = (),
+    maximise: Sequence[str] = (),
+    heading: str = "",
+) -> Figure:
+    """Draw a sweep: one answer along what varies, or all variations between two answers and their frontier.
+
+    Parameters
+    ----------
+    result : SweepResult
+        What to show.
+    path : str or Path, optional
+        Where to write it; ``.svg``, ``.png`` or ``.pdf``.
+    minimise, maximise : sequence of str
+        Answers to aim at, two at most; with none, the throughput, step time or latency.
+    heading : str
+        What stands above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        For further changes.
+
+    Raises
+    ------
+    ConfigError
+        If more than two aims are named, one is no number, matplotlib is not installed, or the path is not usable.
+    """
+    if path is not None:
+        check_plot_path(path)
+    aims = _aims(result, minimise, maximise)
+    figure = figure_class()(figsize=(9.5, 6.0), dpi=150, facecolor="white")
+    axes = figure.add_axes((0.115, 0.11, 0.85, 0.70))
+    figure.text(EDGE, 0.945, heading or "Sweep", fontsize=14, fontweight="bold", color=INK, va="center")
+    said = f"{len(result):,} variations, {int(result.feasible.sum()):,} fit"
+    if len(aims) > 1:
+        said += _frontier(axes, result, aims, minimise, maximise)
+    else:
+        said += _along(axes, result, aims[0], aimed=bool(minimise or maximise))
+    figure.text(EDGE, 0.895, said, fontsize=9, color=MUTED, va="center")
+    plain_axes(axes)
+    if path is not None:
+        save(figure, path)
+    return figure
+
+
+def _aims(result: SweepResult, minimise: Sequence[str], maximise: Sequence[str]) -> list[_Aim]:
+    if len(minimise) + len(maximise) > 2:
+        raise ConfigError("more than two aims are given", where="plot", remedy="A picture has two axes")
+    named = [(full_output_name(name, result.outputs), False) for name in minimise]
+    named += [(full_output_name(name, result.outputs), True) for name in maximise]
+    if not named:
+        named = [(name, name.endswith("throughput")) for name in _USUAL if name in result.outputs][:1]
+    if not named:
+        raise ConfigError("nothing says what to draw", where="plot", remedy="Name an aim, with minimise or maximise")
+    for name, _ in named:
+        if result.units[name] == "bool" or result.units[name].startswith("choice:"):
+            raise ConfigError(f"{name} is no number", where="plot", remedy="Aim at another answer")
+    return [_Aim(name, result.outputs[name], largest) for name, largest in named]
+
+
+def _varied(result: SweepResult) -> list[str]:
+    """Return what varies, the finest first; a number of devices that follows from the layout says nothing new."""
+    names = [name for name in result.varied if name != "devices" or not set(DEGREES) & set(result.varied)]
+    return sorted(names, key=lambda name: -len(np.unique(result.varied[name])))
+
+
+def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
+    """Draw an answer along the column with the most values, a line for each combination of the others."""
+    first, *others = _varied(result)
+    x, fits = result.varied[first], result.feasible
+    lines = list(_lines(result, others))
+    few = len(lines) <= len(_LINES)
+    if few:
+        for colour, (words, rows) in zip(_LINES, lines, strict=False):
+            _line(axes, result, aim, first, rows, colour, words, banded=len(lines) <= _BANDS)
+    else:
+        _cloud(axes, x[fits], aim.values[fits])
+        _line(
+            axes, result, aim, first, _envelope(result, first, aim), ACCENT, f"best over {_and(others)}", banded=False
+        )
+    _axis(axes, "x", first, result.units[first], x)
+    _axis(axes, "y", aim.name.partition(".")[2], result.units[aim.name], aim.values[fits])
+    _misfits(axes, np.unique(x[~fits]))
+    if others or (~fits).any():
+        axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
+    shaded = ",  shaded: 90 % intervals" if f"{aim.name}.log_sd" in result.outputs and len(lines) <= _BANDS else ""
+    if not fits.any() or not aimed:
+        return shaded
+    best = result.best(aim.name, largest=aim.largest)
+    axes.plot(x[best], aim.values[best], "o", color=GOOD, markersize=10, markeredgecolor="white", zorder=6)
+    return f",  best: {quantity(aim.values[best], result.units[aim.name])} at {_point(result, best)}{shaded}"
+
+
+def _lines(result: SweepResult, others: list[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Yield the rows of each combination of the other columns, with its words."""
+    if not others:
+        yield "", np.arange(len(result))
+        return
+    keys = np.stack([result.varied[name] for name in others], axis=1)
+    found, which = np.unique(keys, axis=0, return_inverse=True)
+    for index in range(len(found)):
+        rows = np.flatnonzero(which.ravel() == index)
+        yield _point(result, int(rows[0]), others), rows
+
+
+def _line(
+    axes: Axes, result: SweepResult, aim: _Aim, first: str, rows: NDArray[np.intp], colour: str, words: str, *,
+    banded: bool,
+) -> None:  # fmt: skip
+    rows = rows[np.argsort(result.varied[first][rows], kind="stable")]
+    x, y = result.varied[first][rows], np.where(result.feasible[rows], aim.values[rows], np.nan)
+    axes.plot(x, y, "-", color=colour, linewidth=1.6, label=words or None, marker="o" if len(rows) <= 40 else None,
+              markersize=3.5)  # fmt: skip
+    spread = result.outputs.get(f"{aim.name}.log_sd")
+    if banded and spread is not None:
+        factor = np.exp(Z90 * spread[rows])
+        axes.fill_between(x, y / factor, y * factor, color=colour, alpha=0.13, linewidth=0)
+
+
+def _envelope(result: SweepResult, first: str, aim: _Aim) -> NDArray[np.intp]:
+    """Return the best row for each value of a column."""
+    fits = np.flatnonzero(result.feasible)
+    values = aim.values[fits]
+    order = fits[np.lexsort((-values if aim.largest else values, result.varied[first][fits]))]
+    x = result.varied[first][order]
+    return order[np.concatenate(([True], x[1:] != x[:-1]))] if order.size else order
+
+
+def _frontier(
+    axes: Axes, result: SweepResult, aims: list[_Aim], minimise: Sequence[str], maximise: Sequence[str]
+) -> str:
+    """Draw all variations that fit between two answers, and join those that none beats in both."""
+    fits = result.feasible
+    across, up = aims
+    _cloud(axes, across.values[fits], up.values[fits])
+    rows = result.pareto(minimise, maximise)
+    axes.plot(across.values[rows], up.values[rows], "-o", color=ACCENT, linewidth=1.5, markersize=5, zorder=4,
+              label="frontier")  # fmt: skip
+    _axis(axes, "x", _wanted(across), result.units[across.name], across.values[fits])
+    _axis(axes, "y", _wanted(up), result.units[up.name], up.values[fits])
+    changing = [name for name in _varied(result) if len(np.unique(result.varied[name][rows])) > 1]
+    axes.margins(x=0.12, y=0.08)
+    for row in rows[np.unique(np.linspace(0, len(rows) - 1, _NAMED).round().astype(int))] if len(rows) else ():
+        axes.annotate(_point(result, int(row), changing), (across.values[row], up.values[row]), xytext=(7, -3),
+                      textcoords="offset points", fontsize=8, color=INK, va="top")  # fmt: skip
+    held = [name for name in _varied(result) if name not in changing] if len(rows) else []
+    words = f",  all with {_point(result, int(rows[0]), held)}" if held else ""
+    return f", {len(rows):,} of them on the frontier{words}"
+
+
+def _wanted(aim: _Aim) -> str:
+    return f"{aim.name.partition('.')[2]}, {'more' if aim.largest else 'less'} is better"
+
+
+def _cloud(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    step = 1 + (len(x) - 1) // _MOST_DOTS if len(x) else 1
+    axes.plot(x[::step], y[::step], "o", color=LINE, markersize=3, markeredgewidth=0, rasterized=True, zorder=1)
+
+
+def _misfits(axes: Axes, values: NDArray[np.float64]) -> None:
+    """Mark at the lower edge where something does not fit."""
+    if values.size:
+        axes.plot(values, np.full(values.size, 0.015), "x", color=BAD, markersize=6, clip_on=False,
+                  transform=axes.get_xaxis_transform(), label="does not fit")  # fmt: skip
+
+
+def _point(result: SweepResult, row: int, names: Sequence[str] | None = None) -> str:
+    """Say what a row varies."""
+    kept = _varied(result) if names is None else names
+    return ", ".join(f"{name} {_number(result.varied[name][row], result.units[name])}" for name in kept)
+
+
+def _number(value: Any, unit: str) -> str:
+    return f"{value:,.6g}" if unit in ("", "1", "sample", "token") else quantity(float(value), unit)
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
+
+
+def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: NDArray[np.float64]) -> None:
+    """Name an axis; wide ranges are logarithmic, and numbers have their units."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    said = f"{label} ({unit}s)" if unit in ("sample", "token") else label
+    wide = values.size > 0 and values.min() > 0.0 and bool(values.max() / values.min() >= _DECADE)
+    axes.set(**{f"{which}scale": "log" if wide else "linear"})
+    if which == "x":
+        axes.set_xlabel(said, fontsize=9, color=MUTED)
+    else:  # above the axis, where it reads without turning the head and has all the room it needs
+        title(axes, said)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    seen = np.unique(values)
+    if which == "x" and 0 < seen.size <= _TICKS:
+        axis.set_major_locator(FixedLocator(seen.tolist()))
+    elif wide:
+        axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=_TICKS))
+    else:
+        axis.set_major_locator(MaxNLocator(7))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value, unit)))
+    axes.grid(visible=True, axis=which, color=PALE, linewidth=0.8)
