@@ -7,8 +7,9 @@ import json
 import pytest
 from core_toys import CLASSES, ToyPlugin, ToySource, scenario
 
-from mlsysim.config import SimulationConfig, apply_overrides
+from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError, MlsysimError, UnknownNameError
+from mlsysim.overrides import apply_overrides
 
 
 def load(**tables):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ from .constraints import Constraint, parse_constraints
 from .documents import SUFFIXES, Document, load_document
 from .entities import Entry
 from .errors import ConfigError, Fault, MlsysimError
-from .names import did_you_mean
+from .overrides import apply_overrides, flat, full_key, named_by
 from .plugins import plugins
 from .records import Model, Parallelism, Run, Scenario, Training, Transformer
 from .records.precision import check_precision
 from .run_checks import length_faults, run_faults
 from .structure import read_settings
 
-__all__ = ["LINK_ROLES", "SimulationConfig", "apply_overrides"]
+__all__ = ["LINK_ROLES", "SimulationConfig"]
 
 _ROLES = {"device": "devices", "stack": "stacks", "node": "nodes", "cluster": "clusters", "battery": "batteries"}
 _NODE_LINKS = ("inner", "outer", "host")
@@ -45,12 +45,15 @@ class SimulationConfig:
         Parsed limits on outputs.
     assumptions : tuple of str
         What was assumed where the scenario is silent.
+    document : Document
+        What it was read from, with the keys that were set; without data for a record made in Python.
     """
 
     scenario: Scenario
     entries: Mapping[str, Entry] = attrs.field(repr=False)
     constraints: tuple[Constraint, ...] = ()
     assumptions: tuple[str, ...] = ()
+    document: Document = attrs.field(default=Document("", {}), repr=False, eq=False)
 
     @classmethod
     def load(cls, name: str | Path, overrides: Mapping[str, str] | None = None) -> SimulationConfig:
@@ -117,13 +120,35 @@ class SimulationConfig:
         """
         data = apply_overrides(document.data, overrides or {})
         if isinstance(data.get("constraints"), dict):  # performance.latency is one name there, quoted or not
-            data["constraints"] = _flat(data["constraints"])
+            data["constraints"] = flat(data["constraints"])
         document = Document(document.name, data, document.text)
         try:
             return cls.from_scenario(read_settings(Scenario, document), document)
         except MlsysimError as error:
-            keys = [_full_key(key, data) for key in overrides or ()]
-            raise type(error).from_faults(_set_by(fault, keys) for fault in error.faults) from None
+            keys = [full_key(key, data) for key in overrides or ()]
+            raise type(error).from_faults(named_by(fault, keys) for fault in error.faults) from None
+
+    def changed(self, overrides: Mapping[str, str]) -> SimulationConfig:
+        """Check the same scenario with some keys set.
+
+        Parameters
+        ----------
+        overrides : mapping of str to str
+            As in :meth:`load`.
+
+        Returns
+        -------
+        SimulationConfig
+
+        Raises
+        ------
+        MlsysimError
+            With every fault found, or if the scenario was made in Python.
+        """
+        if not self.document.data:
+            raise ConfigError("a scenario that was made in Python takes no values to set", where="overrides",
+                              remedy="Give a name, a file or a mapping, or set them in the scenario")  # fmt: skip
+        return self.from_document(self.document, overrides)
 
     @classmethod
     def from_scenario(cls, scenario: Scenario, document: Document | None = None) -> SimulationConfig:
@@ -142,93 +167,6 @@ class SimulationConfig:
         """
         check = _Check(scenario, document or Document("", {}))
         return check.run()
-
-
-def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
-    """Return scenario data with some keys set.
-
-    Parameters
-    ----------
-    data : mapping
-        As parsed.
-    overrides : mapping of str to str
-        Dotted or short key to value; a value that reads as TOML is taken as such, else as text.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ConfigError
-        If a short key belongs to no table.
-    """
-    if not isinstance(overrides, Mapping) or not all(isinstance(key, str) for key in overrides):
-        raise ConfigError(f"{overrides!r} sets no keys", where="overrides", remedy='Give a mapping: {"batch": "64"}')
-    changed: dict[str, Any] = _copied(dict(data))
-    for key, text in overrides.items():
-        *parents, last = _full_key(key, changed).split(".")
-        table = changed
-        for part in parents:
-            inner = table.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise ConfigError(f"{part!r} is no table", where=f"--set {key}")
-            table = inner
-        table[last] = _value(text)
-    return changed
-
-
-def _copied(value: Any) -> Any:
-    """Copy tables and lists, which overrides change; what stands in them nobody changes."""
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
-
-
-def _set_by(fault: Fault, keys: Sequence[str]) -> Fault:
-    """Name the override, where the fault lies in it or in its table: the line of a file without it would mislead."""
-    path = fault.where.rpartition(": ")[2]
-    for key in keys:
-        if path == key or key.startswith(f"{path}."):
-            return Fault(fault.what, where=f"--set {key}", remedy=fault.remedy)
-    return fault
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Join the keys of nested tables with dots."""
-    parts = (_flat(v, f"{prefix}{k}.") if isinstance(v, dict) else {prefix + k: v} for k, v in table.items())
-    return {key: value for part in parts for key, value in part.items()}
-
-
-def _full_key(key: str, data: Mapping[str, Any]) -> str:
-    if "." in key:
-        head, _, rest = key.partition(".")
-        return f"constraints.{key}" if head in ("feasibility", "performance", "macro") else f"{head}.{rest}"
-    if key in ("name", "kind", "note"):
-        return key
-    from .records import Place, System
-    from .records.scenario import KINDS
-
-    workload = KINDS.get(str(data.get("kind")))
-    owners = {"workload": workload, "system": System, "parallelism": Parallelism, "place": Place}
-    known = {a.name: table for table, cls in reversed(owners.items()) if cls for a in attrs.fields(cls)}
-    if key not in known:
-        raise ConfigError(
-            f"no table of the scenario has a key {key!r}",
-            where=f"--set {key}",
-            remedy=did_you_mean(key, known) or f"A limit on an answer is set as constraints.{key}",
-        )
-    return f"{known[key]}.{key}"
-
-
-def _value(text: str) -> Any:
-    import tomli
-
-    try:
-        parsed = tomli.loads(f"x = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return parsed["x"] if len(parsed) == 1 else text
 
 
 class _Check:
@@ -254,7 +192,7 @@ class _Check:
         self.check(self.network, self.precisions, self.stack, self.devices, self.layout, self.run_inputs, self.solvers)
         constraints = self.constraints()
         self.stop()
-        return SimulationConfig(scenario, self.entries, constraints, assumptions)
+        return SimulationConfig(scenario, self.entries, constraints, assumptions, self.document)
 
     def stop(self) -> None:
         if self.faults:

@@ -6,23 +6,22 @@ solvers answer on chunks that fit the cache. Hooks, units and records stay outsi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from .chunks import Chunk, Column, Rows, run_chunks
 from .config import SimulationConfig
-from .constraints import full_output_name
-from .errors import ConfigError, MlsysimError, SolverError
+from .errors import ConfigError, MlsysimError
 from .evaluation import ask, build_request
-from .executors import process_pool
 from .names import did_you_mean
-from .plugins import plugins
+from .overrides import known_keys
 from .running import load_solver
 from .solving import SolverSpec
-from .units import format_quantity, parse_quantity
+from .sweep_result import Refusal, SweepResult
+from .units import parse_quantity
 
 __all__ = ["CHUNK", "SweepResult", "answering_solvers", "sweep"]
 
@@ -31,118 +30,6 @@ CHUNK = 8192
 
 DEGREES = ("data", "tensor", "pipeline", "context")
 """The degrees of a layout; their product is the number of devices."""
-
-Column = NDArray[np.float64]
-
-
-@attrs.frozen(eq=False)
-class SweepResult:
-    """The answers of a sweep, column by column.
-
-    Parameters
-    ----------
-    varied : dict of str to array, shape (n,), SI
-        The varied columns.
-    outputs : dict of str to array, shape (n,), SI
-        The answers.
-    units : dict of str to str
-        Unit of each column and output.
-    """
-
-    varied: dict[str, Column]
-    outputs: dict[str, Column]
-    units: dict[str, str]
-
-    def __len__(self) -> int:
-        """Return the number of configurations."""
-        return len(next(iter(self.varied.values())))
-
-    @property
-    def feasible(self) -> NDArray[np.bool_]:
-        """Mask of the configurations that fit, and whose other answers of yes or no to feasibility are yes; (n,)."""
-        mask = np.ones(len(self), dtype=bool)
-        for name, values in self.outputs.items():
-            if name == "feasibility.fits" or (name.startswith("feasibility.") and self.units.get(name) == "bool"):
-                mask &= values.astype(bool)
-        return mask
-
-    def best(self, output: str, *, largest: bool = False) -> int:
-        """Return the row of the best feasible configuration; the first of equals.
-
-        Parameters
-        ----------
-        output : str
-            Full or short name of an output.
-        largest : bool
-            Whether more is better.
-
-        Returns
-        -------
-        int
-
-        Raises
-        ------
-        SolverError
-            If none is feasible.
-        """
-        rows = np.flatnonzero(self.feasible)
-        if rows.size == 0:
-            raise SolverError("no configuration of the sweep fits", remedy="Vary something that needs less memory")
-        values = self.outputs[full_output_name(output, self.outputs, where="output")][rows]
-        return int(rows[np.argmax(values) if largest else np.argmin(values)])
-
-    def pareto(self, minimise: Sequence[str] = (), maximise: Sequence[str] = ()) -> NDArray[np.intp]:
-        """Return the rows that no feasible row beats in every respect.
-
-        Parameters
-        ----------
-        minimise, maximise : sequence of str
-            Outputs, one or two in all.
-
-        Returns
-        -------
-        array of int, shape (k,)
-            Sorted by the first output.
-
-        Raises
-        ------
-        ConfigError
-            If not one or two outputs are named.
-        """
-        signed = [(name, 1.0) for name in minimise] + [(name, -1.0) for name in maximise]
-        if not 1 <= len(signed) <= 2:
-            raise ConfigError("a frontier needs one or two outputs", where="pareto")
-        rows = np.flatnonzero(self.feasible)
-        keys = [sign * self.outputs[full_output_name(name, self.outputs)][rows] for name, sign in signed]
-        order = np.lexsort(keys[::-1])
-        if len(keys) == 1:
-            return rows[order[:1]]
-        second = keys[1][order]
-        before = np.concatenate(([np.inf], np.minimum.accumulate(second)[:-1]))
-        return rows[order[second < before]]
-
-    def row(self, index: int) -> dict[str, str]:
-        """Return one configuration as text.
-
-        Parameters
-        ----------
-        index : int
-            Row.
-
-        Returns
-        -------
-        dict of str to str
-        """
-        columns = {**self.varied, **{k: v for k, v in self.outputs.items() if not k.endswith(".log_sd")}}
-        return {name: _text(float(values[index]), self.units[name]) for name, values in columns.items()}
-
-
-def _text(value: float, unit: str) -> str:
-    if unit == "bool":
-        return "yes" if value else "no"
-    if unit.startswith("choice:"):
-        return unit.removeprefix("choice:").split(",")[int(value)].strip()
-    return format_quantity(value, unit)
 
 
 def sweep(
@@ -163,7 +50,7 @@ def sweep(
         As for :func:`mlsysim.evaluate`.
     vary : mapping of str to sequence
         Column to values; numbers are SI, text carries its unit. ``mlsysim sweep --columns`` lists
-        the columns.
+        the columns. Or key of the scenario to choices: ``{"device": ["h100-sxm", "b200-sxm"]}``.
     grid : bool
         Combine every value with every other; False takes the sequences as points, row by row.
     overrides : mapping of str to str
@@ -188,6 +75,8 @@ def sweep(
     Notes
     -----
     Where a degree of the layout varies, the number of devices follows as their product, in a column of its own.
+    Columns are computed as arrays; each choice of keys is a scenario of its own, checked and prepared once. Choices
+    that contradict the scenario are reported, and only if all do, the first is raised.
     """
     from .evaluation import _as_config
 
@@ -199,22 +88,121 @@ def sweep(
     config = _as_config(scenario, overrides)
     specs = answering_solvers(config)
     units = {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
-    columns = _with_devices(_columns(vary, units, grid=grid), config, specs)
+    keys = _keys(vary, units, config)
+    codes = {name: _codes(name, vary[name]) for name in keys}
+    units |= {name: f"choice: {', '.join(choices)}" for name, (choices, _) in codes.items()}
+    columns = _columns({**vary, **{name: code for name, (_, code) in codes.items()}}, units, grid=grid)
+    way = _Way(executor, progress, chunk)
+    if not keys:
+        return _answered(config, Rows(columns, len(next(iter(columns.values())))), way)
+    return _over_choices(config, columns, {name: (full, codes[name][0]) for name, full in keys.items()}, units, way)
+
+
+class _Way(NamedTuple):
+    """Where rows are computed, who is told, and how many at a time."""
+
+    executor: str
+    progress: Callable[[int, int], None] | None
+    chunk: int
+
+
+def _answered(config: SimulationConfig, rows: Rows, way: _Way, before: int = 0, every: int = 0) -> SweepResult:
+    """Answer the rows of one scenario; so many of all were answered before."""
+    specs = answering_solvers(config)
+    units = {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
+    unknown = [name for name in rows.columns if name not in units and name != "devices"]
+    if unknown:
+        raise ConfigError(f"there is no column {unknown[0]!r} to vary", where="vary",
+                          remedy=did_you_mean(unknown[0], units))  # fmt: skip
+    columns = _with_devices(dict(rows.columns), config, specs)
     units.setdefault("devices", "1")
-    rows = len(next(iter(columns.values())))
-    chunks = [{name: values[i : i + chunk] for name, values in columns.items()} for i in range(0, rows, chunk)]
-    work = _Chunk(config, tuple(specs))
+    starts = range(0, rows.size, way.chunk)
+    chunks = [
+        Rows({name: values[i : i + way.chunk] for name, values in columns.items()}, min(way.chunk, rows.size - i))
+        for i in starts
+    ]
     parts: list[dict[str, Column]] = []
-    done = 0
-    for part, rows_in in zip(_map(executor, work, chunks), chunks, strict=True):
+    for part, done in zip(run_chunks(way.executor, Chunk(config, tuple(specs)), chunks), chunks, strict=True):
         parts.append(part)
-        done += len(next(iter(rows_in.values())))
-        if progress is not None:
-            progress(done, rows)
+        before += done.size
+        if way.progress is not None:
+            way.progress(before, every or rows.size)
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     for spec in specs:
         units.update(spec.outputs)
     return SweepResult(columns, outputs, units)
+
+
+def _over_choices(
+    config: SimulationConfig, columns: dict[str, Column], keys: dict[str, tuple[str, list[str]]],
+    units: dict[str, str], way: _Way,
+) -> SweepResult:  # fmt: skip
+    """Answer the scenario of each combination of choices with its rows."""
+    codes = np.stack([columns[name] for name in keys], axis=1).astype(int)
+    found, which = np.unique(codes, axis=0, return_inverse=True)
+    numbers = {name: values for name, values in columns.items() if name not in keys}
+    parts: list[tuple[NDArray[np.intp], str, SweepResult]] = []
+    refused: list[Refusal] = []
+    for index, code in enumerate(found):
+        rows = np.flatnonzero(which.ravel() == index)
+        choice = {full: choices[at] for (full, choices), at in zip(keys.values(), code, strict=True)}
+        try:
+            asked = Rows({name: values[rows] for name, values in numbers.items()}, len(rows))
+            part = _answered(config.changed(choice), asked, way, sum(len(p[0]) for p in parts), len(codes))
+        except MlsysimError as error:
+            refused.append(Refusal(choice, error))
+        else:
+            parts.append((rows, ", ".join(choice.values()), part))
+    if not parts:
+        raise refused[0].error
+    return _together(parts, columns, units, tuple(refused))
+
+
+def _together(
+    parts: list[tuple[NDArray[np.intp], str, SweepResult]], columns: dict[str, Column], units: dict[str, str],
+    refused: tuple[Refusal, ...],
+) -> SweepResult:  # fmt: skip
+    """Join the rows of all choices in the order in which they were asked, with what all of them answer."""
+    rows = np.concatenate([part[0] for part in parts])
+    order = np.argsort(rows, kind="stable")
+    names = list(dict.fromkeys(name for _, _, part in parts for name in part.outputs))
+    silent = {name: tuple(words for _, words, part in parts if name not in part.outputs) for name in names}
+    outputs = {
+        name: np.concatenate([part.outputs[name] for _, _, part in parts])[order]
+        for name in names if not silent[name]
+    }  # fmt: skip
+    varied = {name: values[rows][order] for name, values in columns.items()}
+    if all("devices" in part.varied for _, _, part in parts):
+        varied["devices"] = np.concatenate([part.varied["devices"] for _, _, part in parts])[order]
+    every = {name: unit for _, _, part in parts for name, unit in part.units.items()} | units
+    left_out = {name: who for name, who in silent.items() if who and not name.endswith(".log_sd")}
+    return SweepResult(varied, outputs, every, refused, left_out)
+
+
+def _keys(vary: Mapping[str, Any], units: Mapping[str, str], config: SimulationConfig) -> dict[str, str]:
+    """Return the keys of the scenario among what varies, with their full names."""
+    known = known_keys(config.scenario.kind)
+    full = {**known, **{name: name for name in known.values()}}
+    keys: dict[str, str] = {}
+    for name in vary:
+        if name in units:
+            continue
+        if name not in full:
+            remedy = did_you_mean(name, [*units, *full], listing="mlsysim sweep SCENARIO --columns")
+            raise ConfigError(f"nothing called {name!r} can vary", where="vary", remedy=remedy)
+        if full[name] in keys.values():
+            raise ConfigError(f"{full[name]} varies twice", where="vary", remedy="Give all its values at once")
+        keys[name] = full[name]
+    return keys
+
+
+def _codes(name: str, values: Any) -> tuple[list[str], list[float]]:
+    """Return the choices of a key, and the position of each value among them."""
+    texts = [values] if isinstance(values, str) else [str(value) for value in values]
+    choices = list(dict.fromkeys(texts))
+    if any("," in text for text in choices):
+        raise ConfigError(f"{name} has a choice with a comma", where="vary", remedy="Choose by keys")
+    return choices, [float(choices.index(text)) for text in texts]
 
 
 def answering_solvers(config: SimulationConfig) -> list[SolverSpec]:
@@ -237,8 +225,6 @@ def answering_solvers(config: SimulationConfig) -> list[SolverSpec]:
 def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -> dict[str, Column]:
     axes: dict[str, Column] = {}
     for name, values in vary.items():
-        if name not in units:
-            raise ConfigError(f"there is no column {name!r} to vary", where="vary", remedy=did_you_mean(name, units))
         axis = _axis(name, values, units[name])
         if axis.ndim != 1 or axis.size == 0:
             raise ConfigError(f"{name} has no list of values", where="vary", remedy="Give at least one value")
@@ -300,74 +286,3 @@ def _axis(name: str, values: Any, unit: str) -> Column:
         raise ConfigError(
             f"{name} has values that are no numbers", where="vary", remedy=f"Give numbers or text in {unit}"
         ) from None
-
-
-@attrs.frozen
-class _Chunk:
-    """The work on one chunk; picklable, so that other processes can do it."""
-
-    config: SimulationConfig
-    specs: tuple[SolverSpec, ...]
-
-    def __call__(self, columns: Mapping[str, Column]) -> dict[str, Column]:
-        size = len(next(iter(columns.values())))
-        known: dict[str, Any] = {}
-        outputs: dict[str, Column] = {}
-        for spec in self.specs:
-            solver = load_solver(spec)
-            prepared = solver.prepare(build_request(self.config, spec, known))
-            varied = {k: v for k, v in columns.items() if k in spec.columns}
-            try:
-                with np.errstate(all="ignore"):  # what is not finite is refused below, by name
-                    answers = solver.compute({**prepared, **varied})
-            except MlsysimError:
-                raise
-            except Exception as error:
-                raise SolverError(
-                    f"the solver {spec.name} failed on arrays of {', '.join(varied)}: {type(error).__name__}: {error}",
-                    remedy="Please report this to its authors",
-                ) from error
-            known.update(answers)
-            outputs.update({k: _answer(spec, k, v, size, columns) for k, v in answers.items()})
-        return outputs
-
-
-def _answer(spec: SolverSpec, name: str, value: Any, rows: int, columns: Mapping[str, Column]) -> Column:
-    """Return one output as a column, or refuse what a scalar solve refuses too."""
-    if name.removesuffix(".log_sd") not in spec.outputs:
-        raise SolverError(f"the solver {spec.name} answered {name!r}, which it does not declare")
-    column = np.broadcast_to(np.asarray(value, dtype=np.float64), (rows,))
-    if not np.isfinite(column).all():
-        row = int(np.flatnonzero(~np.isfinite(column))[0])
-        zeros = [key for key, values in columns.items() if values[row] == 0.0]
-        if zeros:
-            raise ConfigError(
-                f"{' and '.join(zeros)} = 0 leaves {name} without a finite value", where="vary",
-                remedy="Leave 0 out",
-            )  # fmt: skip
-        raise SolverError(
-            f"the solver {spec.name} found {name} = {column[row]} in row {row} of a chunk",
-            remedy="Please report this to its authors",
-        )
-    return column
-
-
-def _map(executor: str, work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[str, Column]]:
-    if executor == "serial":
-        return map(work, chunks)
-    if executor == "processes":
-        return _in_processes(work, chunks)
-    offered = plugins().executors
-    if executor not in offered:
-        raise ConfigError(
-            f"there is no executor {executor!r}",
-            where="executor",
-            remedy=did_you_mean(executor, ["serial", "processes", *offered]),
-        )
-    results: Iterator[dict[str, Column]] = offered[executor].map(work, chunks)
-    return results
-
-
-def _in_processes(work: _Chunk, chunks: Iterable[Any]) -> Iterator[dict[str, Column]]:
-    with process_pool() as pool:
-        yield from pool.map(work, chunks)

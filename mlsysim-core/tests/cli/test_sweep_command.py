@@ -84,7 +84,7 @@ def test_none_fits_is_exit_3(run, toy_file):
     [
         ((), "nothing varies", "--vary batch=1,2,4"),
         (("--vary", "batch"), "'batch' is no COLUMN=VALUES", "batch=1,2,4"),
-        (("--vary", "bacth=1"), "no column 'bacth'", "'batch'"),
+        (("--vary", "bacth=1"), "nothing called 'bacth' can vary", "'batch'"),
         (("--vary", "batch=1", "--vary", "batch=2"), "batch varies twice", "at once"),
         (("--vary", "batch=1:2"), "is no range", "low:high:count"),
         (("--vary", "batch=1:2:3:lin"), "is no range", "low:high:count"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, UnitError
 from ..names import did_you_mean
+from ..overrides import known_keys
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
 from .printing import Progress, print_json, table, write_text
@@ -21,7 +22,8 @@ __all__ = ["add", "run"]
 
 _EXAMPLES = """
 mlsysim sweep llama-3.1-8b --on h100-sxm --columns
-mlsysim sweep llama-3.1-8b --on h100-sxm --vary batch=1,8,64 --minimise cost_per_token
+mlsysim sweep llama-3.1-8b --on h100-sxm --vary batch=1,8,64 --minimise latency
+mlsysim sweep llama-3.1-8b --on h100-sxm --vary device=h100-sxm,h200-sxm,mi300x --maximise throughput
 mlsysim sweep my-scenario.toml --vary batch=1:512:10:log --maximise throughput --minimise latency --plot frontier.svg
 mlsysim sweep my-scenario.toml --vary batch=1:64:64 --vary "bandwidth=2 TB/s:8 TB/s:7" --csv all.csv
 """
@@ -49,7 +51,8 @@ def add(commands: Commands) -> None:
     group = parser.add_argument_group("variations")
     group.add_argument("--columns", action="store_true", help="list what can vary, with units, and stop")
     group.add_argument("--vary", action="append", default=[], metavar="COLUMN=VALUES",
-                       help="a,b,c or low:high:count or low:high:count:log; all are combined")  # fmt: skip
+                       help="a,b,c or low:high:count or low:high:count:log, or choices of a key of the scenario "
+                       "(device=h100-sxm,b200-sxm); all are combined")  # fmt: skip
     group.add_argument("--minimise", action="append", default=[], metavar="OUTPUT", help="less is better")
     group.add_argument("--maximise", action="append", default=[], metavar="OUTPUT", help="more is better")
     group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} unless told")
@@ -79,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.columns:
         print("\n".join(f"{name.ljust(max(map(len, units)))}  {unit}" for name, unit in sorted(units.items())))
         return 0
-    vary = _vary(args.vary, units)
+    vary = _vary(args.vary, units, known_keys(config.scenario.kind))
     top = _top(args.top)
     if args.plot:
         from ..plotting import check_plot_path
@@ -96,10 +99,18 @@ def run(args: argparse.Namespace) -> int:
     if args.plot:  # before the text: whoever reads that may close the pipe
         from ..plotting import plot_sweep
 
-        plot_sweep(result, args.plot, minimise=args.minimise, maximise=args.maximise, heading=config.scenario.name)
+        plot_sweep(
+            result,
+            args.plot,
+            minimise=args.minimise,
+            maximise=args.maximise,
+            heading=f"Variations of {config.scenario.name}",
+        )
         print(f"wrote {args.plot}", file=sys.stderr)
     if args.csv:
         write_text(args.csv, lambda file: _write_csv(result, file))
+    for choice, error in result.refused:
+        print(f"left out: {_words(choice)}: {error.faults[0].what}", file=sys.stderr)
     if args.json:
         if args.csv == "-":
             raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
@@ -121,7 +132,7 @@ def _top(text: str | None) -> int:
     return _TOP if text is None else int(text)
 
 
-def _vary(texts: list[str], units: dict[str, str]) -> dict[str, Any]:
+def _vary(texts: list[str], units: dict[str, str], keys: dict[str, str]) -> dict[str, Any]:
     if not texts:
         raise ConfigError(
             "nothing varies", where="--vary", remedy="Write for example --vary batch=1,2,4; --columns lists all"
@@ -132,11 +143,14 @@ def _vary(texts: list[str], units: dict[str, str]) -> dict[str, Any]:
         name = name.strip()
         if not equals or not values.strip():
             raise ConfigError(f"{text!r} is no COLUMN=VALUES", where="--vary", remedy="Write for example batch=1,2,4")
-        if name not in units:
-            remedy = did_you_mean(name, units, listing="mlsysim sweep SCENARIO --columns")
-            raise ConfigError(f"there is no column {name!r} to vary", where="--vary", remedy=remedy)
         if name in vary:
             raise ConfigError(f"{name} varies twice", where="--vary", remedy="Give all its values at once")
+        if name not in units:
+            if name not in keys and name not in keys.values():
+                remedy = did_you_mean(name, [*units, *keys], listing="mlsysim sweep SCENARIO --columns")
+                raise ConfigError(f"nothing called {name!r} can vary", where="--vary", remedy=remedy)
+            vary[name] = [part.strip() for part in values.split(",")]
+            continue
         try:
             vary[name] = _range(values, units[name]) if ":" in values else _list(values, units[name])
         except UnitError as error:
@@ -208,6 +222,9 @@ def _print(result: SweepResult, order: list[int], shown: int, aims: list[str], o
     fit = int(result.feasible.sum())
     words = ["", f", best {len(order)} first", f", {shown} of them on the frontier"]
     print(f"{len(result):,} variations, {fit:,} fit{words[min(2, len(aims))]}")
+    for name, who in result.left_out.items():
+        if name in _USUAL or name in aims or name.partition(".")[2] in aims:
+            print(f"{name} is left out: not answered for {', '.join(who)}")
     if not order:
         return
     texts = [result.row(row) for row in order]
@@ -222,6 +239,10 @@ def _print(result: SweepResult, order: list[int], shown: int, aims: list[str], o
     print("\n".join(lines))
 
 
+def _words(choice: dict[str, str]) -> str:
+    return ", ".join(f"{name} = {text}" for name, text in choice.items())
+
+
 def _table(names: list[str], texts: list[dict[str, str]], style: Style) -> list[str]:
     head = [name.partition(".")[2] or name for name in names]
     return table(head, [[text[name] for name in names] for text in texts], style, right=range(len(names)))
@@ -233,6 +254,8 @@ def _plain(result: SweepResult, order: list[int]) -> dict[str, Any]:
         "variations": len(result), "fit": int(result.feasible.sum()),
         "units": {name: _si(result.units[name]) for name in columns},
         "rows": [{k: _value(float(values[row]), result.units[k]) for k, values in columns.items()} for row in order],
+        "refused": [{**choice, "reason": error.faults[0].what} for choice, error in result.refused],
+        "left_out": {name: list(who) for name, who in result.left_out.items()},
     }  # fmt: skip
 
 

@@ -49,6 +49,10 @@ _NAMED = 6
 """So many points of a frontier are named."""
 _TICKS = 10
 """At most so many values of what varies are written below an axis, each of them."""
+_NAMES = 30
+"""At most so many choices are named below an axis."""
+_MOST_LEVEL = 6
+"""Names of more choices than these are turned so that they find room."""
 _DECADE = 12.0
 """Ratio of the ends from which an axis is logarithmic."""
 
@@ -128,7 +132,12 @@ def _aims(result: SweepResult, minimise: Sequence[str], maximise: Sequence[str])
 def _varied(result: SweepResult) -> list[str]:
     """Return what varies, the finest first; a number of devices that follows from the layout says nothing new."""
     names = [name for name in result.varied if name != "devices" or not set(DEGREES) & set(result.varied)]
-    return sorted(names, key=lambda name: -len(np.unique(result.varied[name])))
+    return sorted(names, key=lambda name: (_chosen(result, name), -len(np.unique(result.varied[name]))))
+
+
+def _chosen(result: SweepResult, name: str) -> bool:
+    """Whether a column holds choices of a key, which have no order."""
+    return result.units[name].startswith("choice:")
 
 
 def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
@@ -176,12 +185,16 @@ def _line(
 ) -> None:  # fmt: skip
     rows = rows[np.argsort(result.varied[first][rows], kind="stable")]
     x, y = result.varied[first][rows], np.where(result.feasible[rows], aim.values[rows], np.nan)
-    axes.plot(x, y, "-", color=colour, linewidth=1.6, label=words or None, marker="o" if len(rows) <= 40 else None,
-              markersize=3.5)  # fmt: skip
+    apart = _chosen(result, first)
+    axes.plot(x, y, linestyle="none" if apart else "-", color=colour, linewidth=1.6, label=words or None,
+              marker="o" if len(rows) <= 40 else None, markersize=7 if apart else 3.5)  # fmt: skip
     spread = result.outputs.get(f"{aim.name}.log_sd")
     if banded and spread is not None:
         factor = np.exp(Z90 * spread[rows])
-        axes.fill_between(x, y / factor, y * factor, color=colour, alpha=0.13, linewidth=0)
+        if apart:
+            axes.vlines(x, y / factor, y * factor, color=colour, alpha=0.3, linewidth=5)
+        else:
+            axes.fill_between(x, y / factor, y * factor, color=colour, alpha=0.13, linewidth=0)
 
 
 def _envelope(result: SweepResult, first: str, aim: _Aim) -> NDArray[np.intp]:
@@ -238,6 +251,8 @@ def _point(result: SweepResult, row: int, names: Sequence[str] | None = None) ->
 
 
 def _number(value: Any, unit: str) -> str:
+    if unit.startswith("choice:"):
+        return unit.removeprefix("choice:").split(",")[int(value)].strip()
     return f"{value:,.6g}" if unit in ("", "1", "sample", "token") else quantity(float(value), unit)
 
 
@@ -250,7 +265,8 @@ def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: N
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     said = f"{label} ({unit}s)" if unit in ("sample", "token") else label
-    wide = values.size > 0 and values.min() > 0.0 and bool(values.max() / values.min() >= _DECADE)
+    chosen = unit.startswith("choice:")
+    wide = not chosen and values.size > 0 and values.min() > 0.0 and bool(values.max() / values.min() >= _DECADE)
     axes.set(**{f"{which}scale": "log" if wide else "linear"})
     if which == "x":
         axes.set_xlabel(said, fontsize=9, color=MUTED)
@@ -258,7 +274,7 @@ def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: N
         title(axes, said)
     axis = axes.xaxis if which == "x" else axes.yaxis
     seen = np.unique(values)
-    if which == "x" and 0 < seen.size <= _TICKS:
+    if which == "x" and 0 < seen.size <= (_NAMES if chosen else _TICKS):
         axis.set_major_locator(FixedLocator(seen.tolist()))
     elif wide:
         axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=_TICKS))
@@ -266,4 +282,7 @@ def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: N
         axis.set_major_locator(MaxNLocator(7))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value, unit)))
+    if chosen:
+        axes.margins(x=0.5 / max(1, seen.size))
+        axes.tick_params(axis="x", rotation=30 if seen.size > _MOST_LEVEL else 0)
     axes.grid(visible=True, axis=which, color=PALE, linewidth=0.8)

@@ -1,0 +1,148 @@
+"""The answers of a sweep, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from .chunks import Column
+from .constraints import full_output_name
+from .errors import ConfigError, MlsysimError, SolverError
+from .units import format_quantity
+
+__all__ = ["Refusal", "SweepResult"]
+
+
+class Refusal(NamedTuple):
+    """Choices that cannot be answered.
+
+    Parameters
+    ----------
+    choice : dict of str to str
+        Key of the scenario to the value that was asked for.
+    error : MlsysimError
+        Why.
+    """
+
+    choice: dict[str, str]
+    error: MlsysimError
+
+
+@attrs.frozen(eq=False)
+class SweepResult:
+    """The answers of a sweep, column by column.
+
+    Parameters
+    ----------
+    varied : dict of str to array, shape (n,), SI
+        The varied columns.
+    outputs : dict of str to array, shape (n,), SI
+        The answers.
+    units : dict of str to str
+        Unit of each column and output. A key of the scenario that varies is a column too: positions in its choices.
+    refused : tuple of Refusal
+        Choices without rows, because they contradict the rest of the scenario.
+    left_out : dict of str to tuple of str
+        Outputs that not all choices answer, with those that do not.
+    """
+
+    varied: dict[str, Column]
+    outputs: dict[str, Column]
+    units: dict[str, str]
+    refused: tuple[Refusal, ...] = ()
+    left_out: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of configurations."""
+        return len(next(iter(self.varied.values())))
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Mask of the configurations that fit, and whose other answers of yes or no to feasibility are yes; (n,)."""
+        mask = np.ones(len(self), dtype=bool)
+        for name, values in self.outputs.items():
+            if name == "feasibility.fits" or (name.startswith("feasibility.") and self.units.get(name) == "bool"):
+                mask &= values.astype(bool)
+        return mask
+
+    def best(self, output: str, *, largest: bool = False) -> int:
+        """Return the row of the best feasible configuration; the first of equals.
+
+        Parameters
+        ----------
+        output : str
+            Full or short name of an output.
+        largest : bool
+            Whether more is better.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        SolverError
+            If none is feasible.
+        """
+        rows = np.flatnonzero(self.feasible)
+        if rows.size == 0:
+            raise SolverError("no configuration of the sweep fits", remedy="Vary something that needs less memory")
+        values = self.outputs[full_output_name(output, self.outputs, where="output")][rows]
+        return int(rows[np.argmax(values) if largest else np.argmin(values)])
+
+    def pareto(self, minimise: Sequence[str] = (), maximise: Sequence[str] = ()) -> NDArray[np.intp]:
+        """Return the rows that no feasible row beats in every respect.
+
+        Parameters
+        ----------
+        minimise, maximise : sequence of str
+            Outputs, one or two in all.
+
+        Returns
+        -------
+        array of int, shape (k,)
+            Sorted by the first output.
+
+        Raises
+        ------
+        ConfigError
+            If not one or two outputs are named.
+        """
+        signed = [(name, 1.0) for name in minimise] + [(name, -1.0) for name in maximise]
+        if not 1 <= len(signed) <= 2:
+            raise ConfigError("a frontier needs one or two outputs", where="pareto")
+        rows = np.flatnonzero(self.feasible)
+        keys = [sign * self.outputs[full_output_name(name, self.outputs)][rows] for name, sign in signed]
+        order = np.lexsort(keys[::-1])
+        if len(keys) == 1:
+            return rows[order[:1]]
+        second = keys[1][order]
+        before = np.concatenate(([np.inf], np.minimum.accumulate(second)[:-1]))
+        return rows[order[second < before]]
+
+    def row(self, index: int) -> dict[str, str]:
+        """Return one configuration as text.
+
+        Parameters
+        ----------
+        index : int
+            Row.
+
+        Returns
+        -------
+        dict of str to str
+        """
+        columns = {**self.varied, **{k: v for k, v in self.outputs.items() if not k.endswith(".log_sd")}}
+        return {name: _text(float(values[index]), self.units[name]) for name, values in columns.items()}
+
+
+def _text(value: float, unit: str) -> str:
+    if unit == "bool":
+        return "yes" if value else "no"
+    if unit.startswith("choice:"):
+        return unit.removeprefix("choice:").split(",")[int(value)].strip()
+    return format_quantity(value, unit)

@@ -1,0 +1,139 @@
+"""Sweeps over keys of the scenario: every choice is a scenario of its own, and answers as it would alone."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import core_toys
+import numpy as np
+import pytest
+
+from mlsysim.config import SimulationConfig
+from mlsysim.errors import ConfigError, MlsysimError
+from mlsysim.evaluation import evaluate
+from mlsysim.overrides import known_keys
+from mlsysim.sweeping import sweep
+
+
+@pytest.fixture
+def two(world) -> list[str]:
+    """Return the devices of the toys."""
+    from mlsysim.plugins import plugins
+
+    return sorted(plugins().registry.keys("devices"))[:2]
+
+
+def test_each_choice_answers_as_it_does_alone(two):
+    assert len(two) == 2
+    found = sweep(core_toys.scenario(), {"device": two, "batch": [1.0, 2.0, 4.0]})
+    assert len(found) == 6
+    for row in range(6):
+        name, batch = two[int(found.varied["device"][row])], found.varied["batch"][row]
+        alone = evaluate(core_toys.scenario(), {"device": name, "batch": f"{batch:g}"})
+        assert found.outputs["performance.latency"][row] == pytest.approx(alone["latency"].value, rel=1e-12)
+        assert found.row(row)["device"] == name
+
+
+def test_rows_come_in_the_order_in_which_they_were_asked(two):
+    found = sweep(core_toys.scenario(), {"batch": [4.0, 1.0], "device": two[::-1]})
+    assert found.varied["batch"].tolist() == [4, 4, 1, 1]
+    assert [found.row(row)["device"] for row in range(4)] == [*two[::-1], *two[::-1]]
+    points = sweep(
+        core_toys.scenario(), {"batch": [4.0, 1.0, 2.0], "system.device": [two[1], two[0], two[1]]}, grid=False
+    )
+    assert [points.row(row)["system.device"] for row in range(3)] == [two[1], two[0], two[1]]
+    assert points.varied["batch"].tolist() == [4, 1, 2]
+
+
+def test_choices_alone_need_no_column(two):
+    found = sweep(core_toys.scenario(), {"device": two})
+    assert found.outputs["performance.latency"].shape == (2,)
+
+
+def test_progress_counts_all_rows(two):
+    told = []
+    sweep(core_toys.scenario(), {"device": two, "batch": [1.0, 2.0, 4.0]}, progress=lambda *at: told.append(at))
+    assert told == [(3, 6), (6, 6)]
+
+
+def test_a_choice_that_contradicts_the_scenario_is_reported_and_the_others_are_answered(two):
+    found = sweep(core_toys.scenario(), {"device": [two[0], "no-such-device"], "batch": [1.0, 2.0]})
+    assert len(found) == 2
+    ((choice, error),) = found.refused
+    assert choice == {"system.device": "no-such-device"}
+    assert "no-such-device" in str(error)
+
+
+def test_if_no_choice_can_be_answered_the_first_says_why(world):
+    with pytest.raises(MlsysimError, match="nobody-has-this"):
+        sweep(core_toys.scenario(), {"device": ["nobody-has-this", "nor-this"]})
+
+
+@pytest.mark.parametrize(("vary", "words"), [
+    ({"devcie": ["a"]}, "nothing called 'devcie' can vary"), ({"device": ["a,b"]}, "comma"), ({"device": []}, "no list"),
+])  # fmt: skip
+def test_what_cannot_vary_is_refused(world, vary, words):
+    with pytest.raises(ConfigError, match=words):
+        sweep(core_toys.scenario(), vary)
+
+
+def test_a_scenario_made_in_python_has_no_keys_to_set(two):
+    config = SimulationConfig.from_dict(core_toys.scenario())
+    with pytest.raises(ConfigError, match="made in Python"):
+        sweep(config.scenario, {"device": two})
+
+
+def test_a_checked_scenario_can_be_changed_and_sent_to_other_processes(two):
+    config = pickle.loads(pickle.dumps(SimulationConfig.from_dict(core_toys.scenario(), {"batch": "3"})))
+    changed = config.changed({"device": two[1]})
+    assert (changed.scenario.system.device, changed.scenario.workload.batch) == (two[1], 3)
+
+
+def test_keys_are_known_by_their_short_names():
+    keys = known_keys("inference")
+    assert (keys["device"], keys["batch"], keys["grid"]) == ("system.device", "workload.batch", "place.grid")
+
+
+def test_the_command_compares_devices(two, run_sweep):
+    out = run_sweep("--vary", f"device={','.join(two)},nobody", "--minimise", "latency")
+    assert out.code == 0
+    assert "2 variations" in out.out
+    assert all(name in out.out for name in two)
+    assert "left out: system.device = nobody" in out.err
+    data = json.loads(run_sweep("--vary", f"device={two[0]},nobody", "--json").out)
+    assert data["rows"][0]["device"] == two[0]
+    assert data["refused"][0]["system.device"] == "nobody"
+    table = run_sweep("--vary", f"device={','.join(two)}", "--csv", "-").out.splitlines()
+    assert [line.split(",")[0] for line in table] == ["device", *two]
+    assert run_sweep("--vary", f"device={two[0]}", "--vary", f"system.device={two[1]}").code == 2
+
+
+def test_choices_are_drawn_apart(two, tmp_path):
+    pytest.importorskip("matplotlib")
+    from mlsysim.plotting import plot_sweep
+
+    figure = plot_sweep(sweep(core_toys.scenario(), {"device": two}), minimise=["latency"])
+    (dots,) = (line for line in figure.axes[0].lines if len(line.get_xdata()) == 2)
+    assert dots.get_linestyle() == "None"
+    assert np.allclose(dots.get_xdata(), [0, 1])
+
+
+@pytest.fixture
+def run_sweep(world, tmp_path, capsys):
+    """Run ``mlsysim sweep`` on the toys."""
+    from types import SimpleNamespace
+
+    from mlsysim.cli import main
+
+    file = tmp_path / "toys.json"
+    file.write_text(json.dumps(core_toys.scenario()), encoding="utf-8")
+
+    def call(*words):
+        capsys.readouterr()
+        code = main(("sweep", str(file), *words))
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return SimpleNamespace(code=code, out=said.out, err=said.err)
+
+    return call
