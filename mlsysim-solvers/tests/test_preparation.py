@@ -185,3 +185,18 @@ PHYSICS = sorted(
 def test_no_constant_but_small_numbers_of_an_equation(path):
     allowed = {0.5, 0.0, *range(13)}
     assert {value for value in _literals(path) if value not in allowed} == set()
+
+
+@pytest.mark.parametrize(("precision", "asked", "width", "said"), [
+    ("bf16", "", 2.0, ""), ("fp8", "", 1.0, "key-value cache in fp8 (set workload.kv_cache)"),
+    ("int4", "", 1.0, "key-value cache in int8 (set workload.kv_cache)"), ("int4", "int4", 0.5, ""),
+    ("fp8", "bf16", 2.0, ""),
+])  # fmt: skip
+def test_the_cache_follows_the_arithmetic_down_to_eight_bits_and_says_so(precision, asked, width, said):
+    device = attrs.evolve(H100, compute=attrs.evolve(H100.compute, peak={
+        **H100.compute.peak, "int4": H100.compute.peak["bf16"], "fp8": H100.compute.peak["bf16"],
+    }))  # fmt: skip
+    columns = prepare(LLAMA_8B, device, serving(precision=precision, kv_cache=asked))
+    assert columns["kv_width"] == width
+    notes = [note for note in columns["assumptions"] if "cache" in note]
+    assert notes == ([said] if said else [])

@@ -31,7 +31,7 @@ class Serving:
     audio : float, s
         Speech that one request holds, instead of a prompt; 0 for text.
     weights, kv_cache : str
-        Formats of stored weights and of the key-value cache; empty follows ``precision``.
+        Formats of stored weights and of the key-value cache; empty follows ``precision``, the cache in 8 bits at least.
     """
 
     model: str
@@ -72,7 +72,7 @@ class Traffic:
     max_tokens : int, token
         Tokens of one pass at most; 0 takes the setting of the stack.
     weights, kv_cache : str
-        Formats of stored weights and of the key-value cache; empty follows ``precision``.
+        Formats of stored weights and of the key-value cache; empty follows ``precision``, the cache in 8 bits at least.
     """
 
     model: str

@@ -20,7 +20,7 @@ from ..lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
 from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
 
-__all__ = ["prepare_columns"]
+__all__ = ["cache_format", "prepare_columns"]
 
 Workload = Serving | Training | Inference
 """Workloads of a fixed batch."""
@@ -194,7 +194,7 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     }  # fmt: skip
     if isinstance(workload, Serving):
         columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
-        columns["kv_width"] = _width(workload.kv_cache or precision, "workload.kv_cache")
+        columns["kv_width"] = _width(cache_format(workload), "workload.kv_cache")
     elif isinstance(workload, Training):
         columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
         master = _width(workload.master, "workload.master") if workload.master else 0.0
@@ -204,6 +204,25 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
         eight_bit = workload.optimizer == "adam8bit"
         columns["state_width"] = constants.ADAM_8BIT_STATE if eight_bit else max(master, stored)
     return columns
+
+
+def cache_format(workload: Serving) -> str:
+    """Return the format of the key-value cache.
+
+    Parameters
+    ----------
+    workload : Serving
+        What is served.
+
+    Returns
+    -------
+    str
+        As asked for, else that of the arithmetic, but no narrower than 8 bits: caches in 4 bits have to be asked for.
+    """
+    own = workload.precision
+    if workload.kv_cache or bytes_per_element(own) >= 1.0:
+        return workload.kv_cache or own
+    return "int8" if own.startswith("int") else "fp8"
 
 
 def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,6 +282,8 @@ def _notes(
     workload: Workload, device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
 ) -> list[str]:
     notes = ceiling_notes(device, stack, key, precision, settings)
+    if isinstance(workload, Serving) and not workload.kv_cache and bytes_per_element(precision) < constants.HALF_WIDTH:
+        notes.append(f"key-value cache in {cache_format(workload)} (set workload.kv_cache)")
     if isinstance(workload, Training):
         if workload.recompute == "selective" and stack.features.fused_attention:
             notes.append("selective recomputation changes nothing: the stack's fused attention keeps no scores")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mlsysim.records import Scenario
+from mlsysim.records import Scenario, Serving
 from mlsysim.records.measurement import Measurement
 
+from ..execution.preparation import cache_format
 from .questions import Assumed, Question
 
 __all__ = ["blanks"]
@@ -37,9 +38,9 @@ def _sharding(asked: Scenario) -> str:
 
 
 def _cache(asked: Scenario) -> str:
-    if asked.kind != "serving":
+    if not isinstance(asked.workload, Serving):
         return ""
-    return f"a key-value cache in {getattr(asked.workload, 'kv_cache', '') or asked.workload.precision}"
+    return f"a key-value cache in {cache_format(asked.workload)}"
 
 
 def _tensor(asked: Scenario) -> str:
