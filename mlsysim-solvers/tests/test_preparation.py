@@ -185,3 +185,11 @@ PHYSICS = sorted(
 def test_no_constant_but_small_numbers_of_an_equation(path):
     allowed = {0.5, 0.0, *range(13)}
     assert {value for value in _literals(path) if value not in allowed} == set()
+
+
+def test_attention_on_an_array_wider_than_its_heads_runs_at_half_rate():
+    wide = attrs.evolve(H100, compute=attrs.evolve(H100.compute, array=256.0))
+    exact = attrs.evolve(H100, compute=attrs.evolve(H100.compute, array=128.0))
+    full, half = (prepare(LLAMA_8B, device, serving())["attention_ceiling"] for device in (exact, wide))
+    assert full == prepare(LLAMA_8B, H100, serving())["attention_ceiling"]
+    assert half == pytest.approx(0.5 * full)
