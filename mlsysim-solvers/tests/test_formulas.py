@@ -25,6 +25,7 @@ from mlsysim_solvers.formulas import (
     uncertainty,
     vision,
 )
+from mlsysim_solvers.formulas.attention import array_share
 
 FORMULAS = {
     f"{info.name}.{name}": value
@@ -119,6 +120,13 @@ def test_windowed_mean_context_equals_the_sum_over_steps():
     found = attention.windowed_mean_context(prompt, answer, window)
     assert found == pytest.approx(sum(steps) / answer, rel=1e-3)
     assert attention.windowed_mean_context(prompt, answer, 1e9) == attention.mean_context(prompt, answer)
+
+
+def test_heads_fill_a_systolic_array_or_leave_a_part_of_it_idle():
+    assert array_share(128.0, 128.0, 128.0) == array_share(256.0, 256.0, 256.0) == 1.0
+    assert array_share(128.0, 128.0, 256.0) == 0.5
+    # Latent attention: 192 of 256 rows for scores, 128 of 256 columns for values.
+    assert array_share(192.0, 128.0, 256.0) == pytest.approx(320 / 512)
 
 
 def test_causal_pairs_without_and_with_a_window():

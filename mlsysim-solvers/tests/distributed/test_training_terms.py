@@ -85,6 +85,30 @@ def test_sums_beside_gradients_of_weights_hide_part_of_the_exchange(spread):
     assert all_of_it < hidden < shown
 
 
+def tensor_time(model=LLAMA_70B, adapter=0, **features):
+    return answers(
+        model, device=H100, stack=changed(PLAIN, **features), tensor=8, spread=True, batch=64, micro_batch=64,
+        precision="fp8", adapter=adapter,
+    )["performance.breakdown_tensor"]  # fmt: skip
+
+
+def test_what_is_quantised_before_it_is_gathered_is_half_as_much():
+    wide, narrow = tensor_time(), tensor_time(narrow_gather=True)
+    # Of four transfers forward and four back two each are gathered, and two more once again for gradients of weights,
+    # of which the products beside them hide seven tenths.
+    assert narrow / wide == pytest.approx((4 + 4 / 2 + 0.3 * 2 / 2) / (8 + 0.3 * 2), rel=0.02)
+    plain = {"device": H100, "tensor": 8, "spread": True, "batch": 1, "micro_batch": 1, "precision": "bf16"}
+    one, other = (answers(LLAMA_70B, stack=stack, **plain) for stack in (PLAIN, changed(PLAIN, narrow_gather=True)))
+    assert one == other
+
+
+def test_adapters_gather_what_they_read_in_the_wide_format():
+    # Nothing is gathered again for frozen weights; one gather and one sum more for adapters, never in fewer bits.
+    wide, narrow = (tensor_time(adapter=16, narrow_gather=narrow) for narrow in (False, True))
+    assert wide / tensor_time() == pytest.approx(10 / (8 + 0.3 * 2), rel=0.02)
+    assert narrow / wide == pytest.approx((6 + 4 / 2) / 10, rel=0.02)
+
+
 @pytest.fixture(scope="module")
 def rows():
     return {row.id: row for row in read_table(packaged_tables()["training"])}

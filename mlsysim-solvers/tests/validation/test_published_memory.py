@@ -85,6 +85,14 @@ def test_adapters_are_recognised_by_the_published_work_per_token(questions):
     assert not questions["mbridge-068"].scenario.workload.adapter
 
 
+def test_a_policy_that_saves_products_without_batches_does_attention_again(rows):
+    found = predict(rows["mtv5p-001"])
+    whole = attrs.evolve(rows["mtv5p-001"], configuration={**rows["mtv5p-001"].configuration, "recompute": "none"})
+    full = attrs.evolve(whole, configuration={**whole.configuration, "recompute": "full"})
+    # Work of the model per time: the less is done again, the more.
+    assert predict(whole).predicted > found.predicted > 1.1 * predict(full).predicted
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -52,11 +52,14 @@ class Compute:
         Units that each run one output tile at a time: SM, CU, core.
     clock : float, Hz
         Clock at which the peaks hold.
+    array : float, count
+        Side of a systolic array, where products run on few large ones: what is narrower leaves part of it idle.
     """
 
     peak: dict[str, Peak]
     processors: float | None = fact("1", default=None, tolerance=0.0)
     clock: float | None = fact("Hz", default=None)
+    array: float | None = fact("1", default=None, tolerance=0.0)
 
 
 @attrs.frozen

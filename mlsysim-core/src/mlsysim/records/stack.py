@@ -89,6 +89,9 @@ class Features:
     narrow_storage : bool
         Inputs of matrix products and of the activation function wait for the backward pass in the format of the
         products.
+    narrow_gather : bool
+        What the products of a tensor-parallel group read is gathered in their format: it is quantised before it is
+        sent. Sums are sent in the format of activations.
     selective : str
         What selective recomputation does again: ``scores`` of attention, or every other one of the ``products``
         and all element-wise operators.
@@ -113,6 +116,7 @@ class Features:
     wide_reduction: bool = False
     local_accumulation: bool = True
     narrow_storage: bool = False
+    narrow_gather: bool = False
     planned_memory: bool = False
     merged_exchange: bool = False
     fused_loss: bool = False

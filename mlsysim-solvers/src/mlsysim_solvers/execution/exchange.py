@@ -98,18 +98,27 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     volume = rows * shape.hidden * width
     fore, back = layer.forward, layer.inputs + layer.weights
     able, hidden, group = features.overlap_tensor, constants.HIDDEN_TENSOR, wire.tensor
-    # Two sums over the group in each direction: after attention and after the MLP.
-    one = (all_gather if c["sequence_parallel"] else all_reduce)(wire.network, group, volume)
-    fore_wire = back_wire = (4.0 if c["sequence_parallel"] else 2.0) * one
+    # Two sums over the group in each direction: after attention and after the MLP. Divided by the sequence, each is
+    # scattered, and gathered where the next product reads it.
+    spread = c["sequence_parallel"]
+    one = (all_gather if spread else all_reduce)(wire.network, group, volume)
+    brief = one
+    if spread and c["narrow"] and features.narrow_gather:
+        brief = all_gather(wire.network, group, rows * shape.hidden * c["operand_width"])
+    fore_wire = back_wire = 2.0 * (one + brief) if spread else 2.0 * one
     ahead = _visible(c, able, hidden, fore, fore_wire, group)
     behind = _visible(c, able, hidden, back, back_wire, group)
     if features.overlap_backward:
         # What the next product needs at once is gathered in plain view; sums run beside gradients of weights.
         behind = back_wire - 2.0 * one + _visible(c, True, hidden, layer.weights, 2.0 * one, group)
-    if c["sequence_parallel"] and not c["frozen"]:
+    if spread and c["frozen"]:
+        # Adapters read what is gathered in the wide format, and their gradients of it are summed up: in plain view.
+        ahead, behind = ahead + one, behind + one
+        fore_wire, back_wire = fore_wire + one, back_wire + one
+    elif spread:
         # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
-        behind = behind + exposed_time(free_window(back + behind, back_wire), 2.0 * one, hidden)
-        back_wire = back_wire + 2.0 * one
+        behind = behind + exposed_time(free_window(back + behind, back_wire), 2.0 * brief, hidden)
+        back_wire = back_wire + 2.0 * brief
     loads = load_of(group, fore_wire), load_of(group, back_wire)
     again = whole + 0.5 * mlp
     if features.planned_memory:

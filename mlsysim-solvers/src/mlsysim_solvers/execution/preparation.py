@@ -13,6 +13,7 @@ from mlsysim.records.scenario import Inference, Scenario, Serving, Training
 from mlsysim.records.stack import Stack
 
 from ..formulas import constants
+from ..formulas.attention import array_share
 from ..formulas.gemm import delivered_rate
 from ..formulas.power import work_per_clock
 from ..lowering.network import NetworkShape, network_shape
@@ -83,6 +84,10 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
         "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
     }  # fmt: skip
+    if device.compute.array is not None and isinstance(shape, TransformerShape):
+        # Heads narrower than a systolic array leave a part of it idle.
+        filled = array_share(shape.head_dim, shape.v_dim, number(device.compute.array))
+        columns["attention_ceiling"] = columns["attention_ceiling"] * filled
     return columns | _window_tiles(device, precision, columns) if isinstance(shape, NetworkShape) else columns
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import maximum, minimum
+from mlsysim.numeric import ceil, maximum, minimum
 
 __all__ = [
+    "array_share",
     "attention_bytes",
     "attention_flops",
     "attention_rate",
@@ -164,6 +165,34 @@ def attention_rate(rate: Any, peak: Any, ceiling: Any) -> Any:
     min(P_eff, c P).
     """
     return minimum(rate, peak * ceiling)
+
+
+@formula("1", qk_dim="1", v_dim="1", side="1")
+def array_share(qk_dim: Any, v_dim: Any, side: Any) -> Any:
+    """Return the part of a systolic array that the heads of attention fill.
+
+    Parameters
+    ----------
+    qk_dim, v_dim : float, count
+        Width of queries and keys, and of values, per head: depth of the product that makes scores, and columns of
+        the product that reads values.
+    side : float, count
+        Rows and columns of the array.
+
+    Returns
+    -------
+    float, ratio
+
+    Notes
+    -----
+    (d_qk + d_v) / (s ceil(d_qk / s) + s ceil(d_v / s)): an array works as long for half of its rows or columns as
+    for all of them.
+
+    References
+    ----------
+    Google, Cloud TPU documentation: 128 x 128 multiply-accumulators in a systolic array up to v5, 256 x 256 in v6e.
+    """
+    return (qk_dim + v_dim) / (side * (ceil(qk_dim / side) + ceil(v_dim / side)))
 
 
 @formula("B", batch="1", context="1", elements="1", width="B")

@@ -107,7 +107,7 @@ def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Ass
 
 def _recompute(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
     text = cell(row, "recompute").lower()
-    if text in ("", "none", "minimal"):
+    if text in ("", "none"):
         if not text and found.record is not None and any(u.name == "recompute" for u in found.record.unstated):
             return unstated(found, "recompute", assumed)
         return "none"

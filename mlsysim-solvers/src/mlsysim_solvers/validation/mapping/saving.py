@@ -27,10 +27,12 @@ ORDER = "full > narrow"
 SAVED_PRODUCTS = {
     "save_dot_except_logits_ffn1": "attention, norm, activation, mlp",
     "save_dot_except_logits": "attention, norm, activation",
+    "minimal": "attention, norm, activation",
 }
-"""Policies that keep the results of products by name, and the parts of a layer that they do again: read from their
-names, and from the policies of AI-Hypercomputer MaxText, layers/decoders.py, that save all products but some of an
-MLP. Of an MLP that is done again a compiler leaves out the last product, which no gradient needs."""
+"""Policies that keep the results of products, and the parts of a layer that they do again: read from their names, and
+from the policies of AI-Hypercomputer MaxText, layers/decoders.py, that save all products but some of an MLP, or, as
+``minimal``, those without batch dimensions: not attention. Of an MLP that is done again a compiler leaves out the last
+product, which no gradient needs."""
 
 _LAYERS = re.compile(r"(\d+) layers")
 _REPORTED = re.compile(r"TFLOP/s/GPU=([\d.]+)")
