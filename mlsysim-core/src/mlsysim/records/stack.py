@@ -40,8 +40,6 @@ class Features:
     warp_products : bool
         Matrix products, those of attention among them, use instructions of one warp: matrix units that need
         instructions of several warps for their full rate reach a part of it.
-    hidden_softmax : bool
-        Fused attention is scheduled so that exponentials of one block run beside products of another.
     expands_weights : bool
         Weights stored in fewer bits than the arithmetic are expanded in memory before products with
         many rows; before products with few rows a kernel of its own narrows their input instead.
@@ -129,7 +127,6 @@ class Features:
     narrow_sums: bool = False
     serial_epilogue: bool = False
     warp_products: bool = False
-    hidden_softmax: bool = False
     expands_weights: bool = False
     staged_softmax: bool = False
     eager_scores: bool = False

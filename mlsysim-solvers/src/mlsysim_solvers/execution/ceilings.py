@@ -15,7 +15,6 @@ from ..formulas.constants import (
     CACHE_PER_CLOCK,
     COMPUTE_LOG_SD,
     HALF_WIDTH,
-    HIDDEN_SOFTMAX,
     INTERVAL_QUANTILE,
     KV_REREAD_RATIO,
     MEMORY_LOG_SD,
@@ -97,8 +96,7 @@ def ceiling_columns(
     if issue is not None and clock is not None and processors is not None:
         columns["issue_rate"] = issue_rate(issue, processors, clock)
     if clock is not None and processors is not None and peak.engine == "matrix":
-        shown = 1.0 - HIDDEN_SOFTMAX if stack.features.hidden_softmax else 1.0
-        columns["special_rate"] = special_rate(SPECIAL_PER_CLOCK / shown, processors, clock)
+        columns["special_rate"] = special_rate(SPECIAL_PER_CLOCK, processors, clock)
     wide = _attention_format(device, precision)
     if wide != precision:
         columns["attention_peak"] = device.peak_of(wide).dense

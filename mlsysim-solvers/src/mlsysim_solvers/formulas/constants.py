@@ -30,7 +30,6 @@ __all__ = [
     "GROUP_LOG_SDS",
     "GROUP_WEIGHT",
     "HALF_WIDTH",
-    "HIDDEN_SOFTMAX",
     "INTERVAL_QUANTILE",
     "INTERVAL_SHARE",
     "ISSUE_LANES",
@@ -100,12 +99,6 @@ and drain its pipeline, and under a causal mask half a block more on the diagona
 SPECIAL_PER_CLOCK = 16.0
 """Exponentials that a processor starts per clock: special-function units of one streaming multiprocessor.
 FlashAttention-3, arXiv:2407.08608, section 3.1 counts 3.9 T/s on the 132 processors of an H100 SXM5."""
-
-HIDDEN_SOFTMAX = 0.5
-"""Share of the exponentials that kernels hide which schedule products and softmax beside each other. Estimate, range 0.3
-to 0.8: by hand-made schedules forward attention of head dimension 128 went from "around 570" over "620" to "around
-640-660 TFLOPS" on an H100 (PyTorch blog, FlashAttention-3, sections on overlapping GEMM and softmax), which is 44 to 62 %
-of the time that 3.9 T/s exponentials take."""
 
 WARP_SHARE = {"Hopper": 2.0 / 3.0}
 """Share of the peak that matrix instructions of one warp reach, by architecture whose units need instructions of several
