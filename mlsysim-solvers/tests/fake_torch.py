@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,29 +56,64 @@ class Event:
         return 1e3 * (end.at - self.at)
 
 
+class Graph:
+    """A captured graph; its replays are counted."""
+
+    def __init__(self) -> None:
+        self.replays = 0
+
+    def replay(self) -> None:
+        self.replays += 1
+        time.sleep(1e-5)
+
+
 class FakeTorch:
     """The module."""
 
     __version__ = "9.9"
-    version = SimpleNamespace(cuda="13.0")
+    version = SimpleNamespace(cuda="13.0", hip=None)
     float64, float32, bfloat16, float16 = np.float64, np.float32, np.float32, np.float16
     int8, uint8 = np.int8, np.uint8
 
-    def __init__(self, devices: int, limit: float = 1e12) -> None:
+    def __init__(
+        self, devices: int, limit: float = 1e12, capability: tuple[int, int] = (8, 0), architecture: str = "",
+        taken: int = 10**9, peers: bool = True,
+    ) -> None:  # fmt: skip
         self.limit = limit
         self.products: list[str] = []
+        self.drawn: list[Any] = []
+        self.graphs: list[Graph] = []
+        if architecture:
+            self.version = SimpleNamespace(cuda=None, hip="7.0")
         self.cuda = SimpleNamespace(
             is_available=lambda: devices > 0, device_count=lambda: devices, set_device=lambda device: None,
-            init=lambda: None, mem_get_info=lambda device: (79 * 10**9, 80 * 10**9), synchronize=lambda device: None,
+            init=lambda: None, mem_get_info=lambda device: (80 * 10**9 - taken, 80 * 10**9),
+            synchronize=lambda device: None, get_device_capability=lambda device: capability,
+            can_device_access_peer=lambda device, other: peers, CUDAGraph=Graph, graph=self._capture,
             empty_cache=lambda: None, Event=Event, OutOfMemoryError=OutOfMemoryError,
             get_device_properties=lambda device: SimpleNamespace(
-                name="Pretend 1", total_memory=80 * 10**9, multi_processor_count=100, L2_cache_size=2**16
+                name="Pretend 1", total_memory=80 * 10**9, multi_processor_count=100, L2_cache_size=2**16,
+                gcnArchName=f"{architecture}:sramecc+:xnack-",
             ),
         )  # fmt: skip
         self.nn = SimpleNamespace(functional=SimpleNamespace(
             scaled_dot_product_attention=lambda q, k, v: (q @ np.swapaxes(k, -1, -2)) @ v, relu=lambda x: x,
             linear=lambda x, w: x @ w.T, layer_norm=lambda x, shape: x,
         ))  # fmt: skip
+
+    @contextmanager
+    def _capture(self, graph: Graph) -> Iterator[None]:
+        self.graphs.append(graph)
+        yield
+
+    def randn(self, shape: Any, device: str = "cpu") -> Tensor:
+        self.drawn.append(tuple(shape))
+        self.ones(shape, device=device)
+        return np.random.default_rng(0).standard_normal(shape).view(Tensor)
+
+    def randint(self, low: int, high: int, shape: Any, dtype: Any, device: str = "cpu") -> Tensor:
+        self.drawn.append(tuple(shape))
+        return np.random.default_rng(0).integers(low, high, shape, dtype).view(Tensor)
 
     def get_num_threads(self) -> int:
         return 3

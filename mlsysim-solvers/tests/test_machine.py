@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -25,10 +26,11 @@ from mlsysim_solvers.calibration.machine_card import check_folder, key_of, overl
 from mlsysim_solvers.calibration.probes import backend as backends
 from mlsysim_solvers.calibration.probes import host as system
 from mlsysim_solvers.calibration.probes import plan, torch_backend
-from mlsysim_solvers.calibration.probes.collective import all_reduce_readings, bus_bytes, check_ranks
+from mlsysim_solvers.calibration.probes.collective import SIZES, _sizes, all_reduce_readings, bus_bytes, check_ranks
 from mlsysim_solvers.calibration.probes.numpy_backend import numpy_backend
 from mlsysim_solvers.calibration.probes.readings import Host, Measured, Reading
 from mlsysim_solvers.calibration.probes.timing import MOST_RUNS, summarise, thread_clock, time_action
+from mlsysim_solvers.calibration.probes.torch_formats import _ALL, cuda_formats, fp8_type
 from mlsysim_solvers.lowering.attention import Abilities, attention_over_sequence
 from mlsysim_solvers.lowering.network import lower_network, network_shape
 from mlsysim_solvers.lowering.operators import Formats
@@ -254,7 +256,11 @@ def test_a_gpu_is_measured_with_its_events_and_links(small, tmp_path):
     assert torch.products[0] == "high"
     assert torch.products[-1] == "highest"
     assert "gemm int8 16x16x16 left out: no kernel for 8-bit integers" in found.notes
-    assert "gemm fp8 16x16x16 left out: this version of PyTorch has no fp8" in found.notes
+    assert "products in fp8 left out: compute capability 8.0 has no units for them" in found.notes
+    # Whether graphs are replayed makes a difference: a reading of its own, for each kernel.
+    replayed = found.of("graph")[0]
+    assert torch.graphs[0].replays > 0
+    assert replayed.value == pytest.approx(replayed.timing.median / 200)
     files = {name: tomli.loads(text) for name, text in overlay_files(found, "gpu").items() if name.endswith("toml")}
     assert files["devices/gpu.toml"]["compute"]["peak"]["bf16"]["engine"] == "matrix"
     assert files["devices/gpu.toml"]["compute"]["peak"]["fp32"]["engine"] == "vector"
@@ -262,6 +268,155 @@ def test_a_gpu_is_measured_with_its_events_and_links(small, tmp_path):
     slower = min(r.value for r in found.of("link")[:2])
     assert files["links/gpu-host.toml"]["bandwidth"]["value"] == f"{slower:.4g} B/s"
     assert "links/gpu-cuda1.toml" in files
+
+
+def test_what_lasts_counts_on_a_gpu_and_the_best_moment_on_a_processor(small, monkeypatch):
+    found = plan.run_probes(torch_backend.torch_backend(FakeTorch(1)), 0.05)
+    product, launch = found.of("gemm")[0], found.of("launch")[0]
+    assert product.value == product.amount / product.timing.median
+    assert launch.value == launch.timing.best
+    text = overlay_files(found, "gpu")["devices/gpu.toml"]
+    assert "median of" in text
+    assert "best of" not in text
+    assert plan.run_probes(numpy_backend(), 0.05).of("gemm")[0].sustained is False
+
+
+def test_samples_before_a_clock_has_settled_are_left_out():
+    times = iter([0.0, 0.0, 5.0, 5.0, 1.0, 2.0, 3.0, 4.0])
+    clock = iter([0.0, 1.0, 1.0, 1.0, 9.0]).__next__
+    found = time_action(lambda: None, 4.0, stopwatch=lambda _, runs: next(times) * runs, clock=clock, settles=True)
+    assert found.samples == (1.0, 2.0, 3.0, 4.0)
+    few = iter([1.0, 1.0, 5.0, 1.0, 2.0])
+    kept = time_action(lambda: None, 0.0, stopwatch=lambda _, runs: next(few) * runs, settles=True)
+    assert kept.samples == (5.0, 1.0, 2.0)
+
+
+def test_operands_are_drawn_since_equal_ones_draw_less_power(small):
+    torch = FakeTorch(1)
+    left_right = []
+    torch.mm = lambda left, right: left_right.append((left, right)) or left @ right
+    torch_backend.torch_backend(torch).product("bf16", 16, 8, 32)()
+    left, right = left_right[0]
+    assert (left.shape, right.shape) == ((16, 32), (32, 8))
+    assert left.std() > 0.5
+    assert (left < 0).any()
+    torch._int_mm = lambda left, right: left_right.append((left, right))
+    torch_backend.torch_backend(torch).product("int8", 16, 8, 32)()
+    # The right operand of 8-bit products lies by columns.
+    assert left_right[-1][1].shape == (32, 8)
+    assert left_right[-1][1].flags.f_contiguous
+
+
+@pytest.mark.parametrize(
+    ("capability", "first", "lacking"),
+    [
+        ((6, 1), "fp32", {"bf16", "tf32", "fp8"}),
+        ((7, 5), "fp16", {"bf16", "tf32", "fp8"}),
+        ((8, 6), "bf16", {"fp8"}),
+        ((8, 9), "bf16", set()),
+        ((10, 0), "bf16", set()),
+    ],
+)
+def test_formats_that_units_lack_are_not_timed_as_if_they_had_them(capability, first, lacking, monkeypatch):
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    chosen = torch_backend.torch_backend(FakeTorch(1, capability=capability))
+    assert chosen.precisions()[0] == first
+    assert set(_ALL) - set(chosen.precisions()) == lacking
+    assert bool(chosen.notes) is bool(lacking)
+
+
+def test_a_variable_that_turns_tf32_on_or_off_leaves_the_other_out(monkeypatch):
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    formats, why = cuda_formats((9, 0))
+    assert "tf32" not in formats
+    assert "fp32" in formats
+    assert why == "products in tf32 left out: NVIDIA_TF32_OVERRIDE is 0"
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    assert "fp32" not in cuda_formats((9, 0))[0]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "first", "fp8"),
+    [("gfx906", "fp16", ""), ("gfx90a", "bf16", ""), ("gfx942", "bf16", "float8_e4m3fnuz"),
+     ("gfx950", "bf16", "float8_e4m3fn"), ("gfx1100", "bf16", "")],
+)  # fmt: skip
+def test_units_of_amd_have_formats_of_their_own(architecture, first, fp8):
+    chosen = torch_backend.torch_backend(FakeTorch(1, architecture=architecture))
+    assert chosen.precisions()[0] == first
+    assert "tf32" not in chosen.precisions()
+    assert ("fp8" in chosen.precisions()) is bool(fp8)
+    assert fp8_type(architecture) == (fp8 or "float8_e4m3fn")
+    assert chosen.host().software.endswith(f"ROCm 7.0, {architecture}")
+
+
+def test_a_crowded_device_and_links_through_the_host_are_said(small):
+    found = plan.run_probes(torch_backend.torch_backend(FakeTorch(2, taken=30 * 10**9, peers=False)), 0.05)
+    assert any(note.startswith("30.0 GB of the device were taken before") for note in found.notes)
+    notes = {r.size: r.note for r in found.of("link")}
+    assert notes["device to cuda:1"].startswith("no peer access")
+    assert notes["host to device"] == ""
+    alone = torch_backend.torch_backend(FakeTorch(1, capability=(9, 0)))
+    assert alone.notes == ()
+    assert alone.link_notes == {}
+
+
+def test_a_device_that_does_not_compute_is_no_traceback():
+    torch = FakeTorch(1)
+
+    def busy():
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable\nmore")
+
+    torch.cuda.init = busy
+    with pytest.raises(ConfigError, match="cuda:0 does not compute: CUDA error: all CUDA-capable") as caught:
+        torch_backend.torch_backend(torch)
+    assert "more" not in str(caught.value)
+
+
+def test_one_kernel_that_fails_leaves_the_others(small):
+    torch = FakeTorch(1, capability=(9, 0))
+
+    def fail(*_):
+        raise RuntimeError("no kernel image is available\nsecond line")
+
+    torch.nn.functional.scaled_dot_product_attention = fail
+    found = plan.run_probes(torch_backend.torch_backend(torch), 0.05)
+    assert found.of("attention") == found.of("decode") == ()
+    assert any(note.endswith("left out: no kernel image is available") for note in found.notes)
+    assert tomli.loads(overlay_files(found, "gpu")["stacks/torch-gpu.toml"])["ceilings"]["memory"]["value"]
+    del torch.nn.functional.scaled_dot_product_attention
+    none = plan.run_probes(torch_backend.torch_backend(torch), 0.05)
+    assert any("no fused attention" in note for note in none.notes)
+
+
+@pytest.mark.parametrize("said", ["CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"])
+def test_want_of_memory_has_several_names(said):
+    chosen = torch_backend.torch_backend(FakeTorch(1))
+    assert chosen.is_too_large(RuntimeError(said))
+    assert not chosen.is_too_large(RuntimeError("an illegal memory access was encountered"))
+
+
+def test_an_accelerator_that_is_not_measured_is_named():
+    torch = FakeTorch(0)
+    torch.backends = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: True))
+    chosen = torch_backend.torch_backend(torch)
+    assert chosen.device == "cpu"
+    assert chosen.notes == ("the GPU of this machine (mps) is not measured: the processor is",)
+    assert torch_backend.torch_backend(FakeTorch(0)).notes == ()
+
+
+def test_what_is_left_of_pytorch_is_no_pytorch(tmp_path, monkeypatch):
+    (tmp_path / "torch").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    importlib.invalidate_caches()
+    torch, why = torch_backend.find_torch()
+    assert torch is None
+    assert "something else" in why
+
+
+def test_links_of_devices_are_filled_by_larger_buffers_than_the_loopback():
+    assert _sizes("gloo") == SIZES
+    assert max(_sizes("nccl")) == 2**30
 
 
 def test_want_of_memory_takes_something_smaller(small):

@@ -37,6 +37,9 @@ class Features:
         Matrix products keep their sums in the format of the operands.
     serial_epilogue : bool
         A tile's results are written after its product, not while another tile is computed.
+    warp_products : bool
+        Matrix products, those of attention among them, use instructions of one warp: matrix units that need
+        instructions of several warps for their full rate reach a part of it.
     expands_weights : bool
         Weights stored in fewer bits than the arithmetic are expanded in memory before products with
         many rows; before products with few rows a kernel of its own narrows their input instead.
@@ -127,6 +130,7 @@ class Features:
     asynchronous: bool = False
     narrow_sums: bool = False
     serial_epilogue: bool = False
+    warp_products: bool = False
     expands_weights: bool = False
     staged_softmax: bool = False
     eager_scores: bool = False

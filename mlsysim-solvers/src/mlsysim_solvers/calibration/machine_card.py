@@ -68,8 +68,9 @@ def _seen(reading: Reading) -> str:
     """Say what was timed, and how steadily."""
     what = f"{reading.probe} {reading.precision}".rstrip()
     t = reading.timing
+    of = "median" if reading.sustained else "best"
     return (
-        f"{what}, {reading.size}: best of {len(t.samples)}, median {reading.median:.4g}, spread {100 * t.spread:.1f} %"
+        f"{what}, {reading.size}: {of} of {len(t.samples)}, median {reading.median:.4g}, spread {100 * t.spread:.1f} %"
     )
 
 

@@ -25,7 +25,7 @@ from ..formulas.constants import (
 )
 from ..formulas.roofline import issue_rate, special_rate
 from ..formulas.uncertainty import log_sd_of_range
-from .shares import clock_left, narrow_share, product_share, share_log_sd
+from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
 __all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "spread_columns"]
 
@@ -74,7 +74,8 @@ def ceiling_columns(
     found = stack.calibration_for(key, precision)
     narrow = stack.features.narrow_sums and peak.narrow is not None
     dense = peak.narrow if narrow else peak.dense
-    achieved = narrow_share(device, precision) if narrow else product_share(device, precision)[0]
+    share = warp_share if stack.features.warp_products else _share
+    achieved = narrow_share(device, precision) if narrow else share(device, precision)
     columns = {
         "peak": dense,
         "achieved": achieved,
@@ -99,7 +100,7 @@ def ceiling_columns(
     wide = _attention_format(device, precision)
     if wide != precision:
         columns["attention_peak"] = device.peak_of(wide).dense
-        columns["attention_achieved"] = product_share(device, wide)[0]
+        columns["attention_achieved"] = share(device, wide)
     if settings.get("power_limit"):
         left = clock_left(device, precision, settings["power_limit"])
         columns |= {name: columns[name] * left for name in _CLOCKED if name in columns}
@@ -126,6 +127,10 @@ def cache_ratio(device: Device, stack: Stack) -> Any:
         return KV_REREAD_RATIO
     most = CACHE_PER_CLOCK if stack.ceilings.issue is None else minimum(stack.ceilings.issue, CACHE_PER_CLOCK)
     return issue_rate(most, processors, clock) / bandwidth
+
+
+def _share(device: Device, precision: str) -> Any:
+    return product_share(device, precision)[0]
 
 
 def _attention_format(device: Device, precision: str) -> str:

@@ -24,11 +24,12 @@ from ..formulas.constants import (
     SHARE_LOG_SD,
     VECTOR_ENERGY,
     VECTOR_SHARE,
+    WARP_SHARE,
 )
 from ..formulas.power import clocked_share, operation_density, sustained_clock, work_per_clock
 from ..formulas.roofline import achieved_share
 
-__all__ = ["clock_left", "limited_share", "narrow_share", "product_share", "share_log_sd"]
+__all__ = ["clock_left", "limited_share", "narrow_share", "product_share", "share_log_sd", "warp_share"]
 
 _GHZ = parse_unit("GHz").factor
 _SAME = 0.01
@@ -61,8 +62,8 @@ def product_share(device: Device, precision: str) -> tuple[Any, str]:
     Notes
     -----
     Formats that run on one engine at one rate reach the same share. A format that nobody measured takes what its
-    units leave at the clock that the power limit leaves; what keeps another format of the engine below that, keeps
-    this one.
+    units leave at the clock that the power limit leaves, times what another format of the engine was measured to reach
+    over the same of its own: how well units are fed, and how much power they draw, are matters of the chip.
     """
     found = _known.get((id(device), precision))
     if found is None or found[0] is not device:
@@ -76,19 +77,20 @@ def _product_share(device: Device, precision: str) -> tuple[Any, str]:
     peak = device.peak_of(precision)
     if peak.achieved is not None:
         return achieved_share(peak.achieved, peak.dense), ""
-    least: Any = None
+    measured: list[tuple[Any, str]] = []
     for name, other in device.compute.peak.items():
         if other.engine != peak.engine or other.achieved is None or other.dense is None:
             continue
         share = achieved_share(other.achieved, other.dense)
         if abs(other.dense - (peak.dense or 0.0)) < _SAME * other.dense:
             return share, f"{precision} products reach the share measured in {name}"
-        least = share if least is None else minimum(least, share)
+        measured.append((share / limited_share(device, name)[0], name))
     if peak.engine == "scalar":
         return 1.0, ""
     share, why = limited_share(device, precision)
-    if least is not None:
-        share = minimum(least, share)
+    if measured:
+        held, name = min(measured)
+        share, why = minimum(1.0, share * held), f"{why} and measured in {name}"
     return share, f"products in {precision} reach {share:.0%} of the peak, {why}"
 
 
@@ -105,15 +107,13 @@ def share_log_sd(device: Device, precision: str) -> float:
     Returns
     -------
     float, natural-log units
-        None where it was measured, and little for a format that runs on the same units at the same rate.
+        None where it was measured, and little where another format of the same units was.
     """
     peak = device.peak_of(precision)
     if peak.achieved is not None or peak.engine == "scalar":
         return 0.0
-    dense = peak.dense or 0.0
     alike = any(
-        other.engine == peak.engine and other.achieved and other.dense and abs(other.dense - dense) < _SAME * dense
-        for other in device.compute.peak.values()
+        other.engine == peak.engine and other.achieved and other.dense for other in device.compute.peak.values()
     )
     return FORMAT_LOG_SD if alike else SHARE_LOG_SD
 
@@ -146,6 +146,28 @@ def limited_share(device: Device, precision: str, power: float | None = None) ->
     limit = power if power is not None or device.power is None else device.power.tdp
     why = f"at the {sustained / _GHZ:.2f} GHz that {limit:g} W sustain"
     return clocked_share(busy, sustained, device.compute.clock), why
+
+
+def warp_share(device: Device, precision: str) -> Any:
+    """Return the share of the peak that products reach whose matrix instructions are those of one warp.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    precision : str
+        Number format, one of those that the device has.
+
+    Returns
+    -------
+    float, ratio
+        That of all products where such instructions are the fastest ones, or where nobody knows.
+    """
+    share, part = product_share(device, precision)[0], WARP_SHARE.get(device.architecture)
+    if part is None or device.peak_of(precision).engine != "matrix":
+        return share
+    # Units that stand idle for a third of the clocks leave the power that the clock needs.
+    return minimum(share, BUSY_SHARE * part)
 
 
 def narrow_share(device: Device, precision: str) -> Any:
@@ -245,9 +267,10 @@ def _lanes(device: Device) -> Any:
 
 
 def _density(device: Device, precision: str, peak: Peak) -> Any:
-    """Return the power density of a format's operations, or None where nobody knows it for the maker and process."""
+    """Return the power density of a format's operations, or None where nobody knows it for the process or design."""
     process = device.die.process if device.die is not None else ""
-    density = POWER_DENSITY.get((device.vendor, process))
+    known = POWER_DENSITY.get((device.vendor, process))
+    density = POWER_DENSITY.get((device.vendor, device.architecture)) if known is None else known
     if density is None:
         return None
     found = operation_density(density, bytes_per_element(precision), HALF_WIDTH, NARROW_ENERGY)

@@ -60,6 +60,7 @@ __all__ = [
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
     "WAITING_LOG_SD",
+    "WARP_SHARE",
     "WINOGRAD_TILE",
     "WITHIN_STACK_LOG_SD",
 ]
@@ -98,6 +99,12 @@ and drain its pipeline, and under a causal mask half a block more on the diagona
 SPECIAL_PER_CLOCK = 16.0
 """Exponentials that a processor starts per clock: special-function units of one streaming multiprocessor.
 FlashAttention-3, arXiv:2407.08608, section 3.1 counts 3.9 T/s on the 132 processors of an H100 SXM5."""
+
+WARP_SHARE = {"Hopper": 2.0 / 3.0}
+"""Share of the peak that matrix instructions of one warp reach, by architecture whose units need instructions of
+several warps: "the older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores"
+(PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Units of data centres after Hopper need such
+instructions too; no figure for them was read."""
 
 CACHE_PER_CLOCK = 25.0
 """Bytes that a processor reads from the last-level cache per clock in decode attention which does not share
@@ -152,11 +159,15 @@ POWER_DENSITY = {
     ("NVIDIA", "8 nm"): 2.6e-21,
     ("NVIDIA", "7 nm"): 0.85e-21,
     ("NVIDIA", "4 nm"): 0.45e-21,
+    ("NVIDIA", "Hopper"): 0.45e-21,
+    ("AMD", "CDNA 3"): 0.79e-21,
+    ("AMD", "CDNA 4"): 0.46e-21,
 }
 """Dynamic power of matrix units on 16-bit operands over work per clock and the square of the clock, J s/FLOP, by maker
-and process. Estimates, range a factor of 1.3 either way, from the highest published rates of matrix products on devices
-that their power limits: T4 3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 at 400 W and 0.79 at 300 W (7 nm), H100
-0.46 and L4 0.43 (4 nm), each in 1e-21."""
+and process, or architecture where units and process differ from what else the maker has on it. Estimates, range a
+factor of 1.3 either way, from the highest published rates of matrix products on devices that their power limits: T4
+3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 at 400 W and 0.79 at 300 W (7 nm), H100 0.46 and L4 0.43 (4 nm),
+MI300X 0.80 at 750 W and MI325X 0.77 at 1000 W, MI355X 0.46, each in 1e-21."""
 
 DYNAMIC_SHARE = 0.85
 """Share of the sustained power that follows the clock: all but leakage, memory and fans. Estimate, range 0.75 to
@@ -185,9 +196,10 @@ transforms cost least; range 2 to 4."""
 SHARE_LOG_SD = 0.18
 """Spread of those shares between devices, natural-log units. Nine of ten of 29 shares in the registry lie inside."""
 
-FORMAT_LOG_SD = 0.07
-"""Spread of the share between two formats of one device's units where only one was measured, natural-log units. Root
-mean square over the nine devices of the registry with two measured formats, range 0.01 to 0.13."""
+FORMAT_LOG_SD = 0.05
+"""Spread of the share of one format about what its power and the share measured in another format of the same units
+say, natural-log units. Estimate, range 0.03 to 0.08: 0.03 is the root mean square over the nine devices of the
+registry with two measured formats, most of them by one hand."""
 
 COMPUTE_LOG_SD = 0.10
 """Prior spread of a compute ceiling whose claim gives no range, natural-log units. Estimate."""

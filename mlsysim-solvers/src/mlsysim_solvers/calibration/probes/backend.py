@@ -55,6 +55,21 @@ class Backend(abc.ABC):
         return None
 
     @property
+    def sustained(self) -> bool:
+        """Whether the device's clock follows its load, so that its best moment is none that lasts."""
+        return False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the device and the library."""
+        return ()
+
+    @property
+    def link_notes(self) -> dict[str, str]:
+        """What a reader must know of links, by name."""
+        return {}
+
+    @property
     def stopwatch(self) -> Stopwatch:
         """Time of the device's work: without what other programs take, where one thread does all of it."""
         return thread_clock if self.threads == 1 else wall_clock
@@ -100,6 +115,25 @@ class Backend(abc.ABC):
         -------
         callable
         """
+
+    def graph(self, kernels: int) -> Action:  # noqa: ARG002 - none by default
+        """Return the replay of a captured graph of operations on one element.
+
+        Parameters
+        ----------
+        kernels : int, count
+            Operations in it.
+
+        Returns
+        -------
+        callable
+
+        Raises
+        ------
+        Unsupported
+            If the library captures none.
+        """
+        raise Unsupported(f"{self.name} captures no graphs on {self.device}")
 
     @abc.abstractmethod
     def product(self, precision: str, m: int, n: int, k: int) -> Action:

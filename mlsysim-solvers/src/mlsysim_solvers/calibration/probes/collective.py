@@ -24,6 +24,9 @@ __all__ = ["SIZES", "all_reduce_readings", "bus_bytes", "check_ranks"]
 SIZES = tuple(2**power for power in (10, 14, 16, 18, 20, 22, 24, 26))
 """Bytes per process, from 1 KiB to 64 MiB."""
 
+_LARGE = (2**28, 2**30)
+"""Bytes beside them over the links of devices, which are not filled by less."""
+
 _WARM, _SAMPLES = 3, 12
 _LIMIT = 300.0
 
@@ -119,8 +122,12 @@ def all_reduce_readings(backend: Backend, ranks: int) -> tuple[Reading, ...]:
     return tuple(
         Reading("allreduce", "fp32", f"{size} B, {ranks} processes", "B/s", bus_bytes(size, ranks), summarise(samples),
                 f"bus bandwidth with {library} over the {what}")
-        for size, samples in zip(SIZES, timed, strict=True)
+        for size, samples in zip(_sizes(library), timed, strict=True)
     )  # fmt: skip
+
+
+def _sizes(library: str) -> tuple[int, ...]:
+    return SIZES + _LARGE if library == "nccl" else SIZES
 
 
 def _start(folder: str, library: str, ranks: int, rank: int) -> subprocess.Popen[bytes]:
@@ -154,7 +161,7 @@ def _work(folder: str, library: str, ranks: int, rank: int) -> None:
         torch.cuda.set_device(device)
     group.init_process_group(library, init_method=f"file://{folder}/meeting", world_size=ranks, rank=rank)
     timed = []
-    for size in SIZES:
+    for size in _sizes(library):
         buffer = torch.ones(size // 4, device=device)
         samples = []
         for turn in range(_WARM + _SAMPLES):

@@ -18,9 +18,17 @@ __all__ = ["Probe", "plan_for", "run_probes"]
 
 _ELEMENT = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 
-_CPU_SIDES, _GPU_SIDES = (256, 512, 1024, 2048), (1024, 2048, 4096, 8192)
+_CPU_SIDES, _GPU_SIDES = (256, 512, 1024, 2048), (2048, 4096, 8192, 16384)
+"""The smallest product of a GPU takes longer than the host needs to start it, or the host would be timed."""
+
 _CPU_SEQUENCES, _GPU_SEQUENCES = (512, 2048), (2048, 8192)
-_HEADS, _HEAD_WIDTH = 8, 64
+_CPU_HEADS, _GPU_HEADS = (8, 64), (32, 128)
+"""Heads and their width: on a GPU enough of them for all its processors."""
+
+_HEAD_WIDTH = 64
+_GRAPH = 200
+"""Kernels of a captured graph: enough that its start is little of their time."""
+
 _CPU_HIDDEN, _GPU_HIDDEN, _CONTEXT = 1536, 8192, 512
 _CPU_BYTES, _GPU_BYTES = 256 * 2**20, 2**30
 _LINK_BYTES = 256 * 2**20
@@ -85,7 +93,11 @@ def plan_for(host: Host, precisions: tuple[str, ...]) -> tuple[Probe, ...]:
         _buffer("stream", size, 3.0),
         Probe("launch", "", "one element", "s", 1.0, lambda backend: backend.small(), on_host=True),
     ]
-    found += [_attention(usual, sequence) for sequence in (_GPU_SEQUENCES if gpu else _CPU_SEQUENCES)]
+    if gpu:
+        many = f"{_GRAPH} operations"
+        found.append(Probe("graph", "", many, "s", float(_GRAPH), lambda backend: backend.graph(_GRAPH)))
+    heads, width = _GPU_HEADS if gpu else _CPU_HEADS
+    found += [_attention(usual, sequence, heads, width) for sequence in (_GPU_SEQUENCES if gpu else _CPU_SEQUENCES)]
     found.append(_decode(usual, _GPU_HIDDEN if gpu else _CPU_HIDDEN))
     for precision in precisions:
         for side in _GPU_SIDES if gpu else _CPU_SIDES:
@@ -109,13 +121,13 @@ def _product(precision: str, m: int, n: int, k: int) -> Probe:
     return Probe("gemm", precision, f"{m}x{n}x{k}", unit, work, lambda backend: backend.product(precision, m, n, k))
 
 
-def _attention(precision: str, sequence: int) -> Probe:
+def _attention(precision: str, sequence: int, heads: int, width: int) -> Probe:
     pairs = full_pairs(float(sequence), float(sequence))
-    work = float(attention_flops(pairs, float(_HEADS), float(_HEAD_WIDTH), float(_HEAD_WIDTH), FLOP_PER_MAC))
-    text = f"{_HEADS} heads, {_HEAD_WIDTH} wide, {sequence} tokens"
-    smaller = _attention(precision, sequence // 2) if sequence > _CPU_SEQUENCES[0] else None
+    work = float(attention_flops(pairs, float(heads), float(width), float(width), FLOP_PER_MAC))
+    text = f"{heads} heads, {width} wide, {sequence} tokens"
+    smaller = _attention(precision, sequence // 2, heads, width) if sequence > _CPU_SEQUENCES[0] else None
     return Probe("attention", precision, text, "FLOP/s", work,
-                 lambda backend: backend.attention(precision, _HEADS, sequence, _HEAD_WIDTH), smaller)  # fmt: skip
+                 lambda backend: backend.attention(precision, heads, sequence, width), smaller)  # fmt: skip
 
 
 def _decode(precision: str, hidden: int) -> Probe:
@@ -158,7 +170,7 @@ def run_probes(
             if progress is not None:
                 progress(turn * len(probes) + done + 1, ROUNDS * len(probes))
     runner.links()
-    return Measured(host, (*runner.readings.values(), *runner.linked), tuple(runner.notes))
+    return Measured(host, (*runner.readings.values(), *runner.linked), (*backend.notes, *runner.notes))
 
 
 class _Runner:
@@ -190,7 +202,9 @@ class _Runner:
             self._give_up(probe, str(problem))
         except (MemoryError, RuntimeError) as problem:
             if not self.backend.is_too_large(problem):
-                raise
+                # What one kernel cannot do says nothing of the others.
+                self._give_up(probe, _first_line(problem))
+                return
             self.backend.release()
             if current.smaller is None:
                 self._give_up(probe, "memory does not suffice")
@@ -201,13 +215,16 @@ class _Runner:
 
     def _time(self, probe: Probe, current: Probe) -> None:
         watch: Stopwatch = self.backend.host_stopwatch if probe.on_host else self.backend.stopwatch
-        timing = time_action(current.make(self.backend), self.share, stopwatch=watch, clock=self._clock)
+        sustained = self.backend.sustained and not probe.on_host
+        timing = time_action(
+            current.make(self.backend), self.share, stopwatch=watch, clock=self._clock, settles=sustained
+        )
         before = self.readings.get(probe)
         if before is not None:
             timing = summarise((*before.timing.samples, *timing.samples))
         note = "" if current is probe else f"instead of {probe.size}, for which memory does not suffice"
         self.readings[probe] = Reading(
-            current.name, current.precision, current.size, current.unit, current.amount, timing, note
+            current.name, current.precision, current.size, current.unit, current.amount, timing, note, sustained
         )
 
     def _give_up(self, probe: Probe, why: str) -> None:
@@ -221,8 +238,13 @@ class _Runner:
         try:
             for name, action in self.backend.links(_LINK_BYTES).items():
                 timing = time_action(action, self.share, stopwatch=watch, clock=self._clock)
-                self.linked.append(Reading("link", "", name, "B/s", float(_LINK_BYTES), timing))
+                note = self.backend.link_notes.get(name, "")
+                self.linked.append(Reading("link", "", name, "B/s", float(_LINK_BYTES), timing, note))
         except (MemoryError, RuntimeError) as problem:
             # A link is extra: a device without peers, or a full one, is measured all the same.
-            self.notes.append(f"link left out: {problem}")
+            self.notes.append(f"link left out: {_first_line(problem)}")
         self.backend.release()
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]

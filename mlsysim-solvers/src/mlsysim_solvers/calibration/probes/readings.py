@@ -70,7 +70,7 @@ class Reading:
     Parameters
     ----------
     probe : str
-        copy, stream, launch, gemm, attention, decode or link.
+        copy, stream, launch, graph, gemm, attention, decode, link or allreduce.
     precision : str
         Number format; empty where bytes are moved.
     size : str
@@ -78,11 +78,14 @@ class Reading:
     unit : str
         ``B/s``, ``FLOP/s``, ``OP/s`` or ``s``.
     amount : float
-        Bytes, FLOP or operations of one run; 1 where the time itself is wanted.
+        Bytes, FLOP or operations of one run; kernels where the time of one is wanted.
     timing : Timing
         How long one run took.
     note : str
         Anything a reader must know.
+    sustained : bool
+        Whether the median counts instead of the best: the best moment of a device whose clock follows its load is none
+        that lasts.
     """
 
     probe: str
@@ -92,16 +95,20 @@ class Reading:
     amount: float
     timing: Timing
     note: str = ""
+    sustained: bool = False
 
     @property
     def value(self) -> float:
-        """Best rate, or least time."""
-        return self.timing.best if self.unit == "s" else self.amount / self.timing.best
+        """Best rate, or least time; the median ones where they are to last."""
+        return self._per(self.timing.median if self.sustained else self.timing.best)
 
     @property
     def median(self) -> float:
         """Median rate, or median time."""
-        return self.timing.median if self.unit == "s" else self.amount / self.timing.median
+        return self._per(self.timing.median)
+
+    def _per(self, time: float) -> float:
+        return time / self.amount if self.unit == "s" else self.amount / time
 
 
 @attrs.frozen

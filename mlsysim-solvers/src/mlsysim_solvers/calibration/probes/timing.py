@@ -15,6 +15,9 @@ Action = Callable[[], object]
 Stopwatch = Callable[[Action, int], float]
 """Runs an action so often and returns the seconds that took."""
 
+SETTLING = 1.0 / 3.0
+"""Share of the samples in which a clock may still follow its load: they do not count where it does."""
+
 LEAST_SAMPLES = 3
 """Samples that are taken whatever the budget: a median needs them."""
 
@@ -94,8 +97,9 @@ def thread_clock(action: Action, runs: int) -> float:
 
 
 def time_action(
-    action: Action, budget: float, *, stopwatch: Stopwatch = wall_clock, clock: Callable[[], float] = time.perf_counter
-) -> Timing:
+    action: Action, budget: float, *, stopwatch: Stopwatch = wall_clock,
+    clock: Callable[[], float] = time.perf_counter, settles: bool = False,
+) -> Timing:  # fmt: skip
     """Time an action: two runs to warm up, then samples until the budget is spent.
 
     Parameters
@@ -108,6 +112,8 @@ def time_action(
         How runs are timed.
     clock : callable
         Clock of the budget.
+    settles : bool
+        Whether the device's clock follows its load: the first third of the samples is left out.
 
     Returns
     -------
@@ -120,7 +126,8 @@ def time_action(
     end = clock() + budget
     while len(samples) < LEAST_SAMPLES or (clock() < end and len(samples) < MOST_SAMPLES):
         samples.append(stopwatch(action, runs) / runs)
-    return summarise(samples)
+    early = int(SETTLING * len(samples)) if settles else 0
+    return summarise(samples[min(early, len(samples) - LEAST_SAMPLES) :])
 
 
 def summarise(samples: Sequence[float]) -> Timing:

@@ -17,15 +17,16 @@ from . import host as system
 from .backend import Backend, Unsupported
 from .readings import Host
 from .timing import Action, Stopwatch
+from .torch_formats import TYPES, cuda_formats, fp8_type, rocm_formats
 
 __all__ = ["find_torch", "torch_backend"]
 
 _CPU = ("fp32", "bf16", "fp16", "int8", "fp64")
-_CUDA = ("bf16", "fp16", "tf32", "fp32", "fp8", "int8", "fp64")
-_TYPES = {
-    "fp64": "float64", "fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16",
-    "fp8": "float8_e4m3fn", "int8": "int8",
-}  # fmt: skip
+_BY_COLUMNS = ("fp8", "int8")
+"""Formats in which the library of a GPU wants the right operand by columns, or is slow."""
+
+_CROWDED = 0.05
+"""Share of a device's memory from which on what was taken before is no driver's context."""
 
 
 def find_torch() -> tuple[Any, str]:
@@ -38,13 +39,17 @@ def find_torch() -> tuple[Any, str]:
         Why there is none.
     """
     try:
-        return importlib.import_module("torch"), ""
+        found = importlib.import_module("torch")
     except ModuleNotFoundError as problem:
         if problem.name != "torch":
             return None, f"PyTorch cannot be imported: {problem}"
         return None, "PyTorch is not installed"
-    except (ImportError, OSError, ValueError) as problem:
+    except (ImportError, OSError, ValueError, RuntimeError, AttributeError) as problem:
         return None, f"PyTorch cannot be imported: {problem}"
+    if not hasattr(found, "cuda"):
+        # A folder of that name, or what an uninstallation left behind.
+        return None, "PyTorch cannot be imported: what is called torch here is something else"
+    return found, ""
 
 
 def torch_backend(torch: Any, device: str = "") -> Backend:
@@ -64,9 +69,16 @@ def torch_backend(torch: Any, device: str = "") -> Backend:
     Raises
     ------
     ConfigError
-        If there is no such device.
+        If there is no such device, or it does not compute.
     """
-    return _Torch(torch, _device(torch, device))
+    chosen = _device(torch, device)
+    try:
+        return _Torch(torch, chosen)
+    except (RuntimeError, AssertionError) as problem:
+        raise ConfigError(
+            f"{chosen} does not compute: {_first_line(problem)}", where="--device",
+            remedy="Use --device cpu; or free the device, or install a PyTorch that was built for it",
+        ) from None  # fmt: skip
 
 
 class _Torch(Backend):
@@ -80,11 +92,28 @@ class _Torch(Backend):
         self._on_gpu = self.device != "cpu"
         self._reserve = system.resident()
         self.threads = int(torch.get_num_threads())
+        self._architecture = ""
+        self._formats: tuple[tuple[str, ...], str] = (_CPU, "")
         if self._on_gpu:
-            torch.cuda.set_device(self.device)
-            torch.cuda.init()
-            free, total = torch.cuda.mem_get_info(self.device)
-            self._reserve = float(total - free)
+            self._start()
+
+    def _start(self) -> None:
+        torch = self._torch
+        torch.cuda.set_device(self.device)
+        torch.cuda.init()
+        free, total = torch.cuda.mem_get_info(self.device)
+        self._reserve = float(total - free)
+        self._crowded = self._reserve > _CROWDED * float(total)
+        if getattr(torch.version, "hip", None):
+            found = torch.cuda.get_device_properties(self.device)
+            self._architecture = str(getattr(found, "gcnArchName", "")).partition(":")[0]
+            self._formats = rocm_formats(self._architecture)
+        else:
+            major, minor = torch.cuda.get_device_capability(self.device)
+            self._formats = cuda_formats((int(major), int(minor)))
+        # A build without kernels for this device only fails once one is started.
+        torch.ones((1,), device=self.device).mul_(1.0)
+        torch.cuda.synchronize(self.device)
 
     def host(self) -> Host:
         """Return what is measured, with what."""
@@ -106,12 +135,38 @@ class _Torch(Backend):
             host=host, name=str(found.name), backend=self.name, version=version, device=self.device,
             processors=int(found.multi_processor_count), threads=self.threads, memory=float(found.total_memory),
             reserve=reserve, cache=float(cache) or None, clock=1e3 * float(clock) or None,
-            software=f"{software}, CUDA {torch.version.cuda}",
+            software=f"{software}, {self._platform()}",
         )  # fmt: skip
 
     def precisions(self) -> tuple[str, ...]:
         """Return the number formats of matrix products to try, the usual one first."""
-        return _CUDA if self._on_gpu else _CPU
+        return self._formats[0]
+
+    @property
+    def sustained(self) -> bool:
+        """Whether the device's clock follows its load, so that its best moment is none that lasts."""
+        return self._on_gpu
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the device and the library."""
+        if not self._on_gpu:
+            other = next((name for name in ("mps", "xpu") if _sees(self._torch, name)), "")
+            return (f"the GPU of this machine ({other}) is not measured: the processor is",) * bool(other)
+        taken = f"{(self._reserve or 0.0) / 1e9:.1f} GB of the device were taken before"
+        crowd = f"{taken}: other programs may disturb, and the stack counts their memory as its own"
+        return tuple(filter(None, (crowd * self._crowded, self._formats[1])))
+
+    @property
+    def link_notes(self) -> dict[str, str]:
+        """What a reader must know of links, by name."""
+        torch, here = self._torch, int(self.device.partition(":")[2] or 0)
+        reached = getattr(torch.cuda, "can_device_access_peer", None)
+        if not self._on_gpu or reached is None:
+            return {}
+        others = (i for i in range(int(torch.cuda.device_count())) if i != here)
+        return {f"device to cuda:{i}": "no peer access: through memory of the host" for i in others
+                if not reached(here, i)}  # fmt: skip
 
     @property
     def most_ranks(self) -> int | None:
@@ -133,19 +188,22 @@ class _Torch(Backend):
         kind = getattr(self._torch.cuda, "OutOfMemoryError", None)
         if isinstance(error, MemoryError) or (kind is not None and isinstance(error, kind)):
             return True
-        # On a processor it is a RuntimeError like any other.
-        return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        # On a processor, in the driver and in a library it is a RuntimeError like any other.
+        said = str(error).casefold()
+        return isinstance(error, RuntimeError) and any(
+            sign in said for sign in ("allocate memory", "out of memory", "alloc_failed")
+        )
 
     def copy(self, size: int) -> Action:
         """Return a copy of so many bytes from one buffer to another."""
-        source = self._ones((size // 4,), "fp32")
+        source = self._random((size // 4,), "fp32")
         target = self._torch.zeros_like(source)
         return lambda: target.copy_(source)
 
     def stream(self, size: int) -> Action:
         """Return the sum of two buffers of so many bytes, into a third."""
         torch = self._torch
-        first, second, third = (self._ones((size // 4,), "fp32") for _ in range(3))
+        first, second, third = (self._random((size // 4,), "fp32") for _ in range(3))
         return lambda: torch.add(first, second, out=third)
 
     def small(self) -> Action:
@@ -153,16 +211,34 @@ class _Torch(Backend):
         one = self._ones((1,), "fp32")
         return lambda: one.mul_(1.0)
 
+    def graph(self, kernels: int) -> Action:
+        """Return the replay of a captured graph of operations on one element."""
+        cuda = self._torch.cuda
+        if not self._on_gpu or not hasattr(cuda, "CUDAGraph"):
+            return super().graph(kernels)
+        small, graph = self.small(), cuda.CUDAGraph()
+        small()
+        cuda.synchronize(self.device)
+        try:
+            with cuda.graph(graph):
+                for _ in range(kernels):
+                    small()
+        except RuntimeError as problem:
+            raise Unsupported(_first_line(problem)) from None
+        replay: Action = graph.replay
+        return replay
+
     def product(self, precision: str, m: int, n: int, k: int) -> Action:
         """Return a matrix product; Unsupported where it does not exist in this format."""
         torch = self._torch
         if self._on_gpu and precision in ("fp32", "tf32"):
             torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-        if not hasattr(torch, _TYPES[precision]):
+        if not hasattr(torch, self._type(precision)):
             raise Unsupported(f"this version of PyTorch has no {precision}")
-        left = self._ones((m, k), precision)
-        # The library wants the right operand of 8-bit products by columns.
-        right = self._ones((n, k), precision).t() if precision == "fp8" else self._ones((k, n), precision)
+        # Units draw less power on operands that are all alike, and run faster than on any that mean something.
+        left = self._drawn((m, k), precision)
+        turned = self._on_gpu and precision in _BY_COLUMNS
+        right = self._drawn((n, k), precision).t() if turned else self._drawn((k, n), precision)
         action = _product_of(torch, precision, left, right, self.device)
         try:
             action()
@@ -174,7 +250,7 @@ class _Torch(Backend):
 
     def attention(self, precision: str, heads: int, sequence: int, width: int) -> Action:
         """Return attention of one sequence over itself, with the kernel that PyTorch chooses."""
-        attend = self._torch.nn.functional.scaled_dot_product_attention
+        attend = self._attend()
         q, k, v = (self._random((1, heads, sequence, width), precision) for _ in range(3))
         return lambda: attend(q, k, v)
 
@@ -185,7 +261,7 @@ class _Torch(Backend):
         up, down = self._random((4 * hidden, hidden), precision), self._random((hidden, 4 * hidden), precision)
         keys, values = (self._random((1, heads, context, width), precision) for _ in range(2))
         token = self._random((1, hidden), precision)
-        linear, attend, norm = functions.linear, functions.scaled_dot_product_attention, functions.layer_norm
+        linear, attend, norm = functions.linear, self._attend(), functions.layer_norm
 
         def run() -> Any:
             query = linear(norm(token, (hidden,)), qkv)[:, :hidden].view(1, heads, 1, width)
@@ -218,11 +294,31 @@ class _Torch(Backend):
 
     def _ones(self, shape: tuple[int, ...], precision: str) -> Any:
         torch = self._torch
-        return torch.ones(shape, device=self.device).to(getattr(torch, _TYPES[precision]))
+        return torch.ones(shape, device=self.device).to(getattr(torch, self._type(precision)))
 
     def _random(self, shape: tuple[int, ...], precision: str) -> Any:
         torch = self._torch
-        return (torch.rand(shape, device=self.device) * 0.01).to(getattr(torch, _TYPES[precision]))
+        return (torch.rand(shape, device=self.device) * 0.01).to(getattr(torch, self._type(precision)))
+
+    def _drawn(self, shape: tuple[int, ...], precision: str) -> Any:
+        """Draw operands of either sign, as weights and activations are."""
+        torch = self._torch
+        if precision == "int8":
+            return torch.randint(-127, 128, shape, dtype=torch.int8, device=self.device)
+        return torch.randn(shape, device=self.device).to(getattr(torch, self._type(precision)))
+
+    def _type(self, precision: str) -> str:
+        return fp8_type(self._architecture) if precision == "fp8" else TYPES[precision]
+
+    def _attend(self) -> Any:
+        found = getattr(self._torch.nn.functional, "scaled_dot_product_attention", None)
+        if found is None:
+            raise Unsupported("this version of PyTorch has no fused attention")
+        return found
+
+    def _platform(self) -> str:
+        hip = getattr(self._torch.version, "hip", None)
+        return f"ROCm {hip}, {self._architecture}" if hip else f"CUDA {self._torch.version.cuda}"
 
     def _between_events(self, action: Action, runs: int) -> float:
         torch = self._torch
@@ -275,6 +371,12 @@ def _product_of(torch: Any, precision: str, left: Any, right: Any, device: str) 
         one = torch.ones((), device=device)
         return lambda: scaled(left, right, scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
     return lambda: torch.mm(left, right)
+
+
+def _sees(torch: Any, name: str) -> bool:
+    """Whether PyTorch sees an accelerator of a kind that the probes do not know."""
+    found = getattr(getattr(torch, "backends", None), name, None) if name == "mps" else getattr(torch, name, None)
+    return bool(getattr(found, "is_available", bool)())
 
 
 def _onto(target: Any, source: Any) -> Action:
