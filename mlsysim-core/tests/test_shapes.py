@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from mlsysim.errors import ConfigError
+from mlsysim.layers import live_only
 from mlsysim.records.model import Latent, Layer, Mixture, Model, Network, Transformer
 from mlsysim.shapes import (
     expand,
@@ -232,3 +233,27 @@ def test_numpy_is_not_imported() -> None:
     code = "import sys, mlsysim.shapes; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_channels_of_zeros_are_left_out_of_both_sides() -> None:
+    rows = network(
+        Layer("conv", 8, kernel=3, norm=False), Layer("depthwise", kernel=3, norm=False), Layer("conv", 16, norm=False),
+        Layer("global_pool"), Layer("dense", 10, norm=False),
+    )  # fmt: skip
+    full = expand(rows)
+    first, depthwise, mixing, pool, last = live_only(full, (6, 4, 10))
+    assert (first.in_channels, first.out_channels, first.macs) == (3, 6, full[0].macs * 6 // 8)
+    assert (depthwise.groups, depthwise.outputs) == (6, full[1].outputs * 6 // 8)
+    assert mixing.macs == full[2].macs * 6 * 4 // (8 * 16)
+    assert pool.inputs == full[3].inputs * 4 // 16
+    assert (last.in_channels, last.macs) == (4, 40)
+    assert live_only(full, ()) == full
+
+
+@pytest.mark.parametrize("live", [(6, 4), (6, 4, 10, 1), (9, 4, 10)])
+def test_counts_of_live_channels_that_do_not_match_are_refused(live: tuple[int, ...]) -> None:
+    rows = network(
+        Layer("conv", 8, kernel=3), Layer("conv", 16), Layer("global_pool"), Layer("dense", 10, norm=False)
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="live channels"):
+        live_only(expand(rows), live)

@@ -200,6 +200,8 @@ def test_the_cache_follows_the_arithmetic_down_to_eight_bits_and_says_so(precisi
     assert columns["kv_width"] == width
     notes = [note for note in columns["assumptions"] if "cache" in note]
     assert notes == ([said] if said else [])
+
+
 def test_attention_on_an_array_wider_than_its_heads_runs_at_half_rate():
     wide = attrs.evolve(H100, compute=attrs.evolve(H100.compute, array=256.0))
     exact = attrs.evolve(H100, compute=attrs.evolve(H100.compute, array=128.0))

@@ -16,7 +16,7 @@ from .names import did_you_mean
 from .primitives import FeatureMap, Kind, Op, after, attention, conv, dense, elementwise, move, pair, pool
 from .records.model import Layer, Network
 
-__all__ = ["expand", "network_work"]
+__all__ = ["expand", "live_only", "network_work"]
 
 
 def _residual(x: FeatureMap, row: Layer, stride: int | tuple[int, int]) -> Iterator[Op]:
@@ -237,6 +237,51 @@ def expand(network: Network) -> tuple[Op, ...]:
     """
     start = FeatureMap(network.channels, network.height, network.width)
     return tuple(_walk(network.layers, start, {}, 0)[0])
+
+
+def live_only(ops: Sequence[Op], live: Sequence[int]) -> tuple[Op, ...]:
+    """Leave out the channels of a chain of operations whose weights are all zero.
+
+    Parameters
+    ----------
+    ops : sequence of Op
+        In order of execution, each reading what the one before it wrote.
+    live : sequence of int, count
+        Channels that remain of each operation that mixes channels; empty leaves everything.
+
+    Returns
+    -------
+    tuple of Op
+
+    Raises
+    ------
+    ConfigError
+        If there are not as many counts as operations that mix channels, or a count exceeds its channels.
+    """
+    mixing = [op for op in ops if op.kind in ("conv", "dense")]
+    if not live:
+        return tuple(ops)
+    if len(live) != len(mixing) or any(n > op.out_channels for n, op in zip(live, mixing, strict=False)):
+        raise ConfigError(
+            f"{len(live)} counts of live channels for {len(mixing)} rows that mix channels", where="network.live",
+            remedy="Give one count per convolution that is not depthwise and per dense row, at most its channels",
+        )  # fmt: skip
+    counts, kept, full = iter(live), ops[0].in_channels, ops[0].in_channels
+    result: list[Op] = []
+    for op in ops:
+        mixes = op.kind in ("conv", "dense")
+        # A dense row reads all pixels of a channel as features of their own.
+        inputs = op.in_channels * kept // full
+        outputs = next(counts) if mixes else op.out_channels * kept // full
+        share_in, share_out = inputs / op.in_channels, outputs / op.out_channels
+        shrunk = share_in * share_out if mixes else share_out
+        result.append(op._replace(
+            in_channels=inputs, out_channels=outputs, groups=outputs if op.kind == "depthwise" else op.groups,
+            parameters=round(op.parameters * shrunk), macs=round(op.macs * shrunk), inputs=round(op.inputs * share_in),
+            outputs=round(op.outputs * share_out),
+        ))  # fmt: skip
+        kept, full = outputs, op.out_channels
+    return tuple(result)
 
 
 def network_work(network: Network) -> int:

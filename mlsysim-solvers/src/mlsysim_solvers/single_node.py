@@ -38,6 +38,7 @@ from .formulas.reliability import checkpoint_bytes
 from .formulas.serving import busy_share, output_rate, request_latency, sample_rate
 from .formulas.training import run_time, training_token_rate
 from .lowering.attention import SCORE_ROWS
+from .lowering.in_order import in_order
 from .lowering.network import NetworkShape, lower_network
 from .lowering.operators import Table, resident
 from .lowering.parallel import Division, dropouts
@@ -171,6 +172,8 @@ def _pass_table(c: Columns, batch: Any) -> Table:
         table = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
         table += embedding(shape, formats, batch, rows)
         table += decoder_tail(shape, formats, batch, batch if shape.causal else rows)
+    if "result_work" in c:
+        return in_order(table, batch)
     return resident(table, c["cache"], c["reread_ratio"]) if "cache" in c else table
 
 

@@ -102,6 +102,10 @@ class Network:
         Input of one sample.
     denoiser : bool
         Whether it is run step by step, each time on its own output.
+    live : tuple of int, count
+        Output channels that have any weight other than zero in the published parameters, for each row with weights
+        that mixes channels (dense, and convolutions that are not depthwise), in order of execution; empty where
+        nobody counted, and all channels count.
     """
 
     source: str
@@ -111,3 +115,4 @@ class Network:
     width: int = fact("1", tolerance=0.0)
     channels: int = fact("1", tolerance=0.0)
     denoiser: bool = False
+    live: tuple[int, ...] = ()

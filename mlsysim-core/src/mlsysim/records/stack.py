@@ -60,6 +60,8 @@ class Features:
     winograd : bool
         Convolutions in 32 bits on vector units use Winograd's minimal filtering where the kernel is 3 x 3 and moves by
         one pixel.
+    drops_dead_channels : bool
+        Channels whose weights are all zero are left out when a network is compiled.
     channels_first : tuple of str
         Number formats in which images keep their channels first: convolutions on matrix units, which work with channels
         last, transpose what they read and what they write.
@@ -136,6 +138,7 @@ class Features:
     eager_scores: bool = False
     gathers_windows: bool = False
     winograd: bool = False
+    drops_dead_channels: bool = False
     channels_first: tuple[str, ...] = ()
     decoded_first: bool = False
     layer_split: bool = False

@@ -16,6 +16,7 @@ from ..formulas.roofline import (
     effective_bandwidth,
     effective_rate,
     replayed_time,
+    result_rate,
     utilisation,
 )
 from ..formulas.training import run_steps
@@ -72,16 +73,25 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         rate,
         attention_rate(effective_rate(wide, share, ceiling), wide, columns["attention_ceiling"]),
         rate if vector is None else minimum(rate, effective_rate(vector, 1.0, ceiling)),
-        effective_bandwidth(bandwidth, columns["memory_ceiling"]),
+        # Where results set the pace the ceiling is theirs.
+        bandwidth if "result_work" in columns else effective_bandwidth(bandwidth, columns["memory_ceiling"]),
         axis(columns, "overhead"),
         processors,
         _menu(processors, columns["tiles"]),
         columns["flop_per_mac"],
         _slowness(columns, bandwidth),
-        columns.get("special_rate"),
+        _special(columns, peak),
         columns["features"].asynchronous,
         None if windows is None else _menu(processors, windows),
     )
+
+
+def _special(columns: Mapping[str, Any], peak: Any) -> Any:
+    """Return exponentials per time, or the results of a processor that scales and stores them one by one."""
+    if "result_work" not in columns:
+        return columns.get("special_rate")
+    rate = effective_rate(peak, columns["achieved"], columns["memory_ceiling"])
+    return result_rate(rate, columns["result_work"])
 
 
 def _menu(processors: Any, tiles: Tiles) -> TileMenu:

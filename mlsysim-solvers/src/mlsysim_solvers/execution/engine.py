@@ -18,7 +18,7 @@ from ..formulas.roofline import (
     operator_time,
     special_time,
 )
-from ..lowering.operators import MATRIX_KINDS, STREAM_KINDS, Operator, Table
+from ..lowering.operators import MATRIX_KINDS, SPECIAL_KINDS, STREAM_KINDS, Operator, Table
 from .quantisation import TileMenu
 
 __all__ = [
@@ -47,7 +47,8 @@ class Machine(NamedTuple):
         Memory bandwidth over that of the storage from which weights are read in place; None when they
         lie in memory.
     special_rate : float, 1/s, or None
-        Exponentials per time; None where nobody knows the units.
+        Exponentials per time, or results per time of a processor that has no units for them; None where nobody knows
+        the units.
     asynchronous : bool
         Whether the host's time per kernel overlaps with the device's, so that the longer of both counts.
     windows : TileMenu, or None
@@ -132,7 +133,7 @@ class Settled(NamedTuple):
     products, beside : list of Product
         Products in tiles, and arithmetic that runs beside the matrix units.
     scores : list of Scores
-        Fused attention.
+        Fused attention, and results of products on a processor that has no units for them.
     streamed, others, weights : float or array, B
         Traffic of rows that only move data; traffic and reads of all rows, without weights, and of weights.
     traffic : float or array, B
@@ -218,7 +219,7 @@ def _settled(rows: Table, machine: Machine) -> Settled:
             others, weights = others + own, weights + weight_bytes
         elif kind in STREAM_KINDS:
             streamed = streamed + own
-        elif kind == "attention":
+        elif kind in SPECIAL_KINDS:
             scores.append((work, batch, own + cache + repeated))
             others, again = others + (own + cache), again + repeated
         else:

@@ -59,7 +59,8 @@ def prepare_columns(request: Any) -> dict[str, Any]:
             f"{stack.name} does not run {kind} scenarios", where="system.stack",
             remedy=f"It runs {', '.join(stack.serves)}; choose another stack",
         )  # fmt: skip
-    shape = _shape(model, workload, beyond=bool(settings.get("beyond_context")))
+    live = stack.features.drops_dead_channels
+    shape = _shape(model, workload, beyond=bool(settings.get("beyond_context")), live=live)
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
@@ -67,6 +68,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= _formats(workload, shape, precision)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _memory(device, stack)
+    columns |= _in_order(device, precision, columns)
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
     columns["winograd"] = features.winograd and engine == "vector"
@@ -108,7 +110,7 @@ def _check_single(scenario: Scenario) -> None:
         )  # fmt: skip
 
 
-def _layer_list(model: Model, workload: Workload) -> Any:
+def _layer_list(model: Model, workload: Workload, *, live: bool) -> Any:
     """Return the shape of a layer list, or say why this workload cannot run on it."""
     if model.network is None:
         raise ConfigError(f"the model {model.name} has no shape", where="workload.model")
@@ -118,17 +120,17 @@ def _layer_list(model: Model, workload: Workload) -> Any:
             f"recompute = {workload.recompute!r} is for transformers, and {model.name} is a layer list",
             where="workload.recompute", remedy='Set it to "none"',
         )  # fmt: skip
-    return network_shape(model.network)
+    return network_shape(model.network, live=live)
 
 
-def _shape(model: Model, workload: Workload, *, beyond: bool) -> Any:
+def _shape(model: Model, workload: Workload, *, beyond: bool, live: bool) -> Any:
     """Return the shape of the model, or say why this workload cannot run on it."""
     check_denoising(model, workload)
     special = generator_shape(model, workload)
     if special is not None:
         return special
     if model.transformer is None:
-        return _layer_list(model, workload)
+        return _layer_list(model, workload, live=live)
     shape = transformer_shape(model, model.transformer)
     if shape.patches:
         _check_image(model, workload)
@@ -244,6 +246,15 @@ def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) ->
 
 def _width(name: str, where: str) -> float:
     return bytes_per_element(check_precision(name, where=where))
+
+
+def _in_order(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the work that takes as long as one result on a microcontroller, whose core does one thing at a time."""
+    if device.tier != "tiny" or device.peak_of(precision).engine == "matrix":
+        return {}
+    wide = columns["operand_width"] >= columns["full_width"]
+    macs = constants.RESULT_MACS_WIDE if wide else constants.RESULT_MACS
+    return {"result_work": macs * columns["flop_per_mac"]}
 
 
 def _memory(device: Device, stack: Stack) -> dict[str, Any]:

@@ -47,6 +47,8 @@ __all__ = [
     "POWER_DENSITY",
     "PREFILL_TOKENS",
     "RESERVE_LOG_SD",
+    "RESULT_MACS",
+    "RESULT_MACS_WIDE",
     "ROUNDING",
     "SECONDS_PER_DAY",
     "SERIES_BELOW",
@@ -57,6 +59,7 @@ __all__ = [
     "SPLIT_PENALTY",
     "STANDARD_GRAVITY",
     "TILE_DELIVERY",
+    "UNSHARED_WORK",
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
     "WAITING_LOG_SD",
@@ -105,6 +108,19 @@ WARP_SHARE = {"Hopper": 2.0 / 3.0}
 several warps: "the older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores"
 (PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Units of data centres after Hopper need such
 instructions too; no figure for them was read."""
+RESULT_MACS = 24.0
+
+"""Instructions in which a processor without units of its own turns one sum of products into a result of 8 or 16 bits,
+each as long as a multiply-accumulate. Estimate, range 15 to 40: CMSIS-NN, arm_nn_requantize takes about 14 (product in
+64 bits, shifts, rounding), and its callers load bias, multiplier and shift, clamp, store and loop."""
+
+RESULT_MACS_WIDE = 8.0
+"""The same in floating point: bias, activation, store and loop. Estimate, range 4 to 15."""
+
+UNSHARED_WORK = 1.5
+"""Time of a multiply-accumulate of a matrix-vector product over that of a matrix product, on a processor without units
+of its own. Estimate, range 1.2 to 2: kernels of CMSIS-NN share each operand that they load and widen between two rows
+and two columns, and between a row and three columns where there is one row only."""
 
 CACHE_PER_CLOCK = 25.0
 """Bytes that a processor reads from the last-level cache per clock in decode attention which does not share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from mlsysim.layers import live_only
 from mlsysim.records.model import Network
 from mlsysim.shapes import Op, expand
 from mlsysim.tracing import named
@@ -152,19 +153,21 @@ def _rows(merged: dict[NetworkRow, float]) -> tuple[NetworkRow, ...]:
     return tuple(row._replace(count=same.setdefault(count, count)) for row, count in ordered)
 
 
-def network_shape(network: Network) -> NetworkShape:
+def network_shape(network: Network, *, live: bool = False) -> NetworkShape:
     """Expand and summarise a layer list.
 
     Parameters
     ----------
     network : Network
         Layer list.
+    live : bool
+        Whether channels whose published weights are all zero are left out.
 
     Returns
     -------
     NetworkShape
     """
-    ops = expand(network)
+    ops = live_only(expand(network), network.live) if live else expand(network)
     weighted = [op for op in ops if op.kind in ("conv", "depthwise", "dense")]
     attending = [op for op in ops if op.kind == "attention"]
     tables = [op for op in ops if op.kind == "lookup"]

@@ -9,7 +9,8 @@ from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight
 from ..formulas.vision import missed_bytes
 
 __all__ = [
-    "MATRIX_KINDS", "ONCE", "STREAM_KINDS", "Formats", "Operator", "Table", "gemm", "operator_of", "resident", "stream",
+    "MATRIX_KINDS", "ONCE", "SPECIAL_KINDS", "STREAM_KINDS", "Formats", "Operator", "Table", "gemm", "operator_of",
+    "resident", "stream",
 ]  # fmt: skip
 
 ONCE = 1.0
@@ -17,6 +18,9 @@ ONCE = 1.0
 
 MATRIX_KINDS = frozenset({"gemm", "grouped_gemm", "conv"})
 """Kinds whose arithmetic runs in output tiles."""
+
+SPECIAL_KINDS = frozenset({"attention", "results"})
+"""Kinds whose time units beside the products may set: exponentials of attention, results of products."""
 
 STREAM_KINDS = frozenset({"elementwise", "lookup", "optimizer"})
 """Kinds that only move data."""
@@ -30,12 +34,12 @@ class Operator(NamedTuple):
     name : str
         What it is.
     kind : str
-        gemm, grouped_gemm, conv, attention, depthwise, elementwise, lookup or optimizer.
+        gemm, grouped_gemm, conv, attention, results, depthwise, elementwise, lookup or optimizer.
     count : float, count
         Layers that have it.
     m, n, k, batch : float or array, count
         Rows, columns and inner dimension of the matrix products, and how many there are; of attention,
-        ``batch`` counts the exponentials.
+        ``batch`` counts the exponentials, and of results these.
     flops : float or array, FLOP
         Work of the model: causal attention counted half, recomputation not at all.
     weight_bytes, activation_bytes, cache_bytes : float or array, B

@@ -55,6 +55,10 @@ def _without_overhead(columns: Columns) -> Columns:
     return {**columns, "overhead": 0.0}
 
 
+def _without_results(columns: Columns) -> Columns:
+    return {name: value for name, value in columns.items() if name != "result_work"}
+
+
 def _without_softmax(columns: Columns) -> Columns:
     return {**columns, "special_rate": None}
 
@@ -128,6 +132,7 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "no element-wise traffic": _without_elementwise,
     "no time per kernel": _without_overhead,
     "no time of the softmax": _without_softmax,
+    "no results one by one on microcontrollers": _without_results,
     "no limit on issued loads": _without_issue,
     "no repeated reads of shared keys": _without_rereads,
     "one pass, no expansion of weights": _without_passes,

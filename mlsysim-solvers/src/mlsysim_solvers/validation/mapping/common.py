@@ -15,7 +15,7 @@ __all__ = [
     "Subject", "cell", "device_of", "format_for", "real_length", "scenario", "subject", "unstated", "whole",
 ]  # fmt: skip
 
-_SYSTEM = re.compile(r"system=[\w-]+?_(X-CUBE-AI[\w.-]*)")
+_SYSTEM = re.compile(r"system=[\w-]+?_(X-CUBE-AI[\w.-]*|MicroTVM[_-]CMSIS)", re.IGNORECASE)
 
 
 class Subject:
@@ -81,16 +81,17 @@ def subject(row: Measurement, known: Names) -> Subject:
     registry = plugins().registry
     device = device_of(row, known)
     tier = registry.get("devices", device).record.tier
-    key = known.stack(row.software or _software_of_system(row), row.set, row.kind, tier)
+    key = known.stack(_software(row), row.set, row.kind, tier)
     if key is None or key not in registry.keys("stacks"):
         return Subject(device, "", None)
     return Subject(device, key, registry.get("stacks", key).record)
 
 
-def _software_of_system(row: Measurement) -> str:
-    """Return the software that the published name of the whole system ends with, where nothing else names it."""
+def _software(row: Measurement) -> str:
+    """Return the software of a row; the published name of the whole system may name it, or say more of it."""
     named = _SYSTEM.search(row.configuration.get("notes", ""))
-    return named[1] if named else ""
+    said = named[1].replace("_", "-") if named else ""
+    return said if said.casefold().startswith(row.software.casefold()) else row.software
 
 
 def cell(row: Measurement, name: str) -> str:

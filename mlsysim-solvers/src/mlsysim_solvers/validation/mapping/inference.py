@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import attrs
@@ -27,6 +28,8 @@ _LIMIT = re.compile(r"power_limit=(\d+) ?W")
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
+_LEAST_SUPPLY = 1.8
+"""Supply that energy is often measured at, V; a row that names none may be anywhere between the two."""
 
 
 def inference_question(row: Measurement, known: Names) -> Question:
@@ -143,19 +146,32 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     if row.metric.quantity == "time":
         return Question(asked, "performance.latency", None, tuple(assumed))
     if row.metric.quantity == "energy":
-        return Question(_supplied(row, asked), "macro.energy_per_sample", None, tuple(assumed))
+        return Question(_supplied(row, asked, assumed), "macro.energy_per_sample", None, tuple(assumed))
     raise Refused(f"{row.name} of one pass per sample is not answered")
 
 
-def _supplied(row: Measurement, asked: Scenario) -> Scenario:
-    """Scale the power to the stated supply: a linear regulator draws the same current, a converter the same power."""
-    supply = _SUPPLY.search(cell(row, "notes"))
+def _supplied(row: Measurement, asked: Scenario, assumed: list[Assumed]) -> Scenario:
+    """Scale the power to the supply: a linear regulator draws the same current, a converter the same power."""
     if "with SMPS" in cell(row, "notes"):
         return asked
-    power = plugins().registry.get("devices", asked.system.device).record.power
-    if supply is None or power is None or power.tdp is None:
+    device = plugins().registry.get("devices", asked.system.device).record
+    if device.power is None or device.power.tdp is None:
         return asked
-    drawn = power.tdp * float(supply[1]) / _NOMINAL_SUPPLY
+    stated = _SUPPLY.search(cell(row, "notes"))
+    if stated is not None:
+        supply = float(stated[1])
+    elif device.tier == "tiny":
+        supply = math.sqrt(_LEAST_SUPPLY * _NOMINAL_SUPPLY)
+        assumed.append(
+            Assumed(
+                f"a supply of {supply:.1f} V, which the row does not state: between {_LEAST_SUPPLY} and "
+                f"{_NOMINAL_SUPPLY} V",
+                log_sd_of_range(_LEAST_SUPPLY, _NOMINAL_SUPPLY, INTERVAL_QUANTILE),
+            )
+        )
+    else:
+        return asked
+    drawn = device.power.tdp * supply / _NOMINAL_SUPPLY
     return attrs.evolve(asked, settings={"sustainability": {"power": f"{drawn} W"}})
 
 
