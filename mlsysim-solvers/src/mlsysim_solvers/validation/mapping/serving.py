@@ -9,6 +9,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, whole
+from .recipes import recipe_of
 
 __all__ = ["batched", "serving_question", "traffic_formats"]
 
@@ -25,10 +26,15 @@ _EACH = 10
 InferenceMAX (README, Benchmark Client Configuration) takes as many. An estimate for other clients, kept because without
 it the first wave of prompts would be left out, which half of a measured time to first token consists of."""
 
+_NODE = 8
+"""Devices of a node."""
+
 _WAVES = {"ttft_ms": 0.5, "tpot_ms": 0.03}
 """How much the number of requests, and how far they drift apart, may move a figure (natural-log units; estimates)."""
 
 _EXACT = Assumed("prompts and answers of the printed lengths: the row prints no spread", 0.05)
+
+_DRAWN = Assumed("lengths drawn between 0.8 times and once the printed ones, as the benchmark's client does", 0.02)
 
 
 def serving_question(row: Measurement, known: Names) -> Question:
@@ -57,7 +63,7 @@ def serving_question(row: Measurement, known: Names) -> Question:
     if (whole(row, "attention_dp_size") or 1) > 1:
         raise Refused("attention copied over devices that share the experts: no installed solver expresses that")
     waves = f"{_EACH} requests for each client, all clients starting at once: the row prints no number of requests"
-    assumed = [_EXACT, Assumed(waves, _WAVES[row.name])]
+    assumed = [Assumed(waves, _WAVES[row.name])]
     wanted = _FORMATS[cell(row, "gemm_quant_mode")]
     precision, weights, kv_cache = traffic_formats(found.device, wanted, assumed)
     if model in _RELEASED and wanted == "nvfp4":
@@ -71,16 +77,29 @@ def serving_question(row: Measurement, known: Names) -> Question:
     input_, output = whole(row, "isl"), whole(row, "osl")
     if not input_ or not output:
         raise Refused("the lengths of prompts and answers are not published")
-    tensor, pipeline = whole(row, "tp_size") or 1, whole(row, "pp_size") or 1
+    recipe = recipe_of(row, clients)
+    assumed.append(_DRAWN if recipe.variation else _EXACT)
+    tensor, pipeline = _tensor(row), whole(row, "pp_size") or 1
     if _count(row, "moe_ep_size") > 1:
         assumed.append(Assumed("experts divided by columns, and not from device to device as the row says", 0.1))
     job = Traffic(
-        model=model, precision=precision, concurrency=clients, requests=_EACH * clients, input=float(input_),
-        output=float(output), weights=weights, kv_cache=kv_cache,
+        model=model, precision=precision, concurrency=clients, requests=_EACH * clients,
+        input=recipe.mean * input_, output=recipe.mean * output, input_variation=recipe.variation,
+        output_variation=recipe.variation, max_tokens=recipe.tokens, weights=weights, kv_cache=kv_cache,
     )  # fmt: skip
     layout = Parallelism(tensor=tensor, pipeline=pipeline)
     asked = scenario(row, "traffic", job, found, layout, tensor * pipeline)
     return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
+
+
+def _tensor(row: Measurement) -> int:
+    """Return the devices that divide attention: no row without pools runs on more than the eight of one node.
+
+    Rows of DeepSeek print the product of the degrees of attention and experts (16 = 4 x 4, 64 = 8 x 8) where the
+    benchmark's configuration (.github/configs/nvidia-master.yaml of InferenceX, dsr1-fp4-b200-sglang) has 4 and 8.
+    """
+    tensor = whole(row, "tp_size") or 1
+    return tensor if tensor <= _NODE else _count(row, "moe_tp_size") or tensor
 
 
 def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, str, str]:

@@ -1,0 +1,113 @@
+"""How published measurements of servers were taken, where a row prints none of it: lengths, limits and waits.
+
+Two benchmarks stand behind the rows, and the scripts of both are public: InferenceMAX (now InferenceX,
+https://github.com/SemiAnalysisAI/InferenceX), which dates its runs, and the runs by which aiconfigurator checks itself
+(https://github.com/ai-dynamo/aiconfigurator). What follows is what those scripts say; nothing of it was chosen
+by what was measured.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+from mlsysim.records.measurement import Measurement
+
+from .common import cell, whole
+
+__all__ = ["Recipe", "recipe_of"]
+
+_LENGTHS = frozenset({(1024, 1024), (1024, 8192), (8192, 1024)})
+"""Prompts and answers of InferenceMAX (README, Benchmark Client Configuration)."""
+
+_SHORTEST = 0.8
+"""Shortest length over the printed one: RANDOM_RANGE_RATIO in .github/workflows/benchmark-tmpl.yml of InferenceX; its
+client draws whole lengths uniformly between both (utils/bench_serving, sample_random_requests)."""
+
+_SPARE = 1500
+"""Tokens of a pass beside a prompt and a token for each place: agg max_num_tokens in
+src/aiconfigurator/generator/rule_plugin/benchmark of aiconfigurator, before 2026-03."""
+
+
+@attrs.frozen
+class Recipe:
+    """What a benchmark's scripts say of a row.
+
+    Parameters
+    ----------
+    mean, variation : float, ratio
+        Mean of the lengths over the printed ones, and their standard deviation over that mean.
+    tokens : int, token
+        Tokens of a pass at most; 0 where the scripts leave that to the stack.
+    hold : int
+        Passes for which new prompts are held back at most, so that more of them are read together.
+    interval : int
+        Passes that decode between two looks at what has come; 0 and 1 look before each.
+    """
+
+    mean: float = 1.0
+    variation: float = 0.0
+    tokens: int = 0
+    hold: int = 0
+    interval: int = 0
+
+
+def recipe_of(row: Measurement, clients: int) -> Recipe:
+    """Return how a row of the serving table was taken.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    clients : int, count
+        Requests that the client keeps in flight.
+
+    Returns
+    -------
+    Recipe
+    """
+    lengths = whole(row, "isl") or 0, whole(row, "osl") or 0
+    if not cell(row, "measured") or lengths not in _LENGTHS:
+        return Recipe(tokens=_configured(row, lengths[0], clients))
+    mean = 0.5 * (1.0 + _SHORTEST)
+    found = Recipe(mean, (1.0 - _SHORTEST) / math.sqrt(12.0) / mean)
+    limits = {"trtllm": _tensorrt, "vllm": _vllm, "sglang": _sglang}.get(cell(row, "backend"))
+    return attrs.evolve(found, **limits(row, *lengths, clients)) if limits else found
+
+
+def _configured(row: Measurement, input_: int, clients: int) -> int:
+    """Return the tokens of a pass that aiconfigurator sets; for SGLang it sets none."""
+    if cell(row, "backend") == "sglang":
+        return 0
+    return (whole(row, "batch_size") or clients) + input_ + _SPARE
+
+
+def _tensorrt(row: Measurement, input_: int, output: int, clients: int) -> dict[str, int]:
+    """Read 70b_fp8_b200_trt, gptoss_fp4_b200_trt and dsr1_fp8_b200_trt under benchmarks/ of InferenceX."""
+    model = cell(row, "model_path")
+    if "Llama-3.1-70B" in model:
+        held = (input_, output) == (1024, 1024) and (whole(row, "tp_size") or 1) < 8
+        return {"tokens": 16384, "hold": 20 if held else 0}
+    if "gpt-oss" in model:
+        return {"tokens": 20000}
+    if "DeepSeek" in model:
+        held = cell(row, "precision") == "fp8" and (input_, output) == (1024, 1024) and clients >= 64
+        return {"tokens": max(8192, clients + input_ + 64), "hold": 40 if held else 0}
+    return {}
+
+
+def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, int]:
+    """Read minimaxm2.5_fp8_b200 and minimaxm2.5_fp4_b200; the other scripts set what vLLM takes anyway."""
+    doubled = "MiniMax" in cell(row, "model_path") and "b200" in cell(row, "system")
+    return {"tokens": 2 * input_} if doubled and cell(row, "measured") >= "2026-04-03" else {}
+
+
+def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, int]:
+    """Read dsr1_fp4_b200 and dsr1_fp8_b200 under benchmarks/ of InferenceX."""
+    if "DeepSeek" not in cell(row, "model_path"):
+        return {}
+    wide = cell(row, "precision") == "fp8"
+    if wide and whole(row, "tp_size") == 4:
+        return {"tokens": 8192, "interval": 10}
+    return {"tokens": 32768 if wide else 16384, "interval": 30 if clients >= 16 else 10}
