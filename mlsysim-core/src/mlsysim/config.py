@@ -357,10 +357,11 @@ class _Check:
 
     def layout(self) -> None:
         layout, devices = self.scenario.parallelism, self.scenario.system.devices
-        degrees = layout.data * layout.tensor * layout.pipeline * layout.context
+        degrees = layout.data * layout.attention * layout.tensor * layout.pipeline * layout.context
         if layout != Parallelism() and degrees != devices:
+            copies = "data x attention" if layout.attention > 1 else "data"
             self.fault(
-                f"data x tensor x pipeline x context = {degrees}, but there are {devices} devices",
+                f"{copies} x tensor x pipeline x context = {degrees}, but there are {devices} devices",
                 "parallelism",
                 f"Nearest: data = {max(1, devices // (degrees // layout.data))} or devices = {degrees}",
             )

@@ -140,6 +140,11 @@ def _copies(c: Columns) -> Any:
     return c.get("data", 1.0)
 
 
+def _caches(c: Columns) -> Any:
+    """Return how many caches there are: copies of the model, times copies of attention in each."""
+    return _copies(c) * c.get("attention", 1.0)
+
+
 def _room(c: Columns, engine: Engine) -> tuple[Any, Any]:
     """Return what holds a number of requests against memory, and the most that may be in flight."""
     shape = _shard(c, engine)
@@ -147,7 +152,7 @@ def _room(c: Columns, engine: Engine) -> tuple[Any, Any]:
     room = room_of(c, weights)
     # A request that grows holds half of its answer on average; a reserving stack sets the whole aside.
     grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
-    input_, copies = axis(c, "input"), _copies(c)
+    input_, copies = axis(c, "input"), _caches(c)
     largest = generation_demand(shape, room, 1.0 * (grown / grown), input_, grown).largest
     slots = maximum(1.0, minimum(largest, axis(c, "max_batch"))) * copies
 

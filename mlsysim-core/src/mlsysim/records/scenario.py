@@ -238,12 +238,17 @@ KINDS: dict[str, type[Serving | Traffic | Training | Inference]] = {
 
 @attrs.frozen
 class Parallelism:
-    """How the work is divided; data x tensor x pipeline x context is the number of devices.
+    """How the work is divided; data x attention x tensor x pipeline x context is the number of devices.
 
     Parameters
     ----------
     data, tensor, pipeline, context, expert : int, count
-        Degrees. Expert parallelism lives inside the data- and context-parallel group.
+        Degrees. Expert parallelism lives inside the data- and context-parallel group in training; in serving inside
+        the ``attention`` x ``tensor`` devices that share the layers of one copy of the model, of which those beyond
+        ``expert`` divide each expert by columns.
+    attention : int, count
+        Copies of attention in one copy of the model that is served (attention data parallelism): each has requests
+        and a key-value cache of its own, and all of them share the experts, or the MLP of a model without experts.
     micro_batch : int, sample
         Samples that pass a pipeline stage together; 0 takes all samples of a data-parallel rank.
     virtual : int, count
@@ -271,6 +276,7 @@ class Parallelism:
     pipeline: int = setting("1", default=1)
     context: int = setting("1", default=1)
     expert: int = setting("1", default=1)
+    attention: int = setting("1", default=1)
     micro_batch: int = setting("sample", default=0, zero=True)
     virtual: int = setting("1", default=1)
     schedule: Literal["1f1b", "gpipe", "zero-bubble-h1", "zero-bubble-h2"] = "1f1b"

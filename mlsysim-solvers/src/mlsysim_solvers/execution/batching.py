@@ -45,6 +45,8 @@ class Case(NamedTuple):
         Tokens of a pass at most.
     spread : float or array, count
         Standard deviation of the tokens of an answer.
+    ranks : float or array, count
+        Copies of attention, one of which reads a prompt.
     """
 
     own: Any
@@ -53,6 +55,7 @@ class Case(NamedTuple):
     prompt: Any
     budget: Any
     spread: Any
+    ranks: Any
 
 
 class State(NamedTuple):
@@ -100,17 +103,19 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     State
     """
     c = engine.columns
+    # Each copy of attention has the tokens of a pass for itself.
+    ranks = 1.0 if engine.place is None or engine.place.sharing is None else engine.place.sharing.attention
     case = Case(
-        own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens"),
+        own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens") * ranks,
         # Random arrivals keep no request together with another.
-        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"),
+        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks,
     )  # fmt: skip
     return _in_one_pass(engine, case, active) if c["mixed"] else _in_turn(engine, case, active)
 
 
 def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     """Read prompts in the passes that decode."""
-    own, gap, steps, prompt, budget, spread = case
+    own, gap, steps, prompt, budget, spread, ranks = case
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
     queued = reading_passes(own, steps + gap, prompt, free)
     admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
@@ -122,7 +127,7 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     plain = decoding_pass(engine, minimum(own, budget) * (steps / (maximum(1.0, steps) + gap)), active)
     reading = reading_pass(engine, others * steps, taken, active)
     cycle = _cycle(plain, maximum(0.0, 1.0 - share), reading, share)
-    passes, turns = prompt_passes(prompt, free), own / admitted
+    passes, turns = prompt_passes(prompt, free / ranks), own / admitted
     seen = shared_tokens(together * prompt, others * prompt, free)
     # A group that more than fills a pass does not end with it: half of its prompts end in the next.
     ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
@@ -133,7 +138,7 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
 
 def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     """Stop decoding while prompts are read."""
-    own, gap, steps, prompt, budget, spread = case
+    own, gap, steps, prompt, budget, spread, ranks = case
     admitted = own / (maximum(1.0, steps) + gap)
     together = together_prompts(minimum(own, budget / prompt), spread)
     taken = phase_tokens(admitted, together, prompt, budget)
@@ -141,7 +146,7 @@ def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     plain = decoding_pass(engine, admitted * steps, active)
     reading = reading_pass(engine, 0.0 * own, taken, active)
     cycle = _cycle(plain, minimum(1.0, steps), reading, share)
-    passes = prompt_passes(prompt, budget)
+    passes = prompt_passes(prompt, budget / ranks)
     # All that came together are read before anybody decodes on, and half of them before the average one.
     phase = maximum(share, together_prompts(own, spread) * prompt / budget)
     read = (passes + 0.5 * maximum(0.0, phase - passes)) * named(reading.time, "pass that reads")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Parallelism, Traffic
+from mlsysim.records import Traffic
 from mlsysim.records.measurement import Measurement
 
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, whole
+from .layouts import served_layout
 
 __all__ = ["batched", "serving_question", "traffic_formats"]
 
@@ -54,8 +55,6 @@ def serving_question(row: Measurement, known: Names) -> Question:
     found = batched(subject(row, known))
     if cell(row, "mode") == "disagg":
         raise Refused("prefill and decode on devices of their own: no installed solver expresses that")
-    if (whole(row, "attention_dp_size") or 1) > 1:
-        raise Refused("attention copied over devices that share the experts: no installed solver expresses that")
     waves = f"{_EACH} requests for each client, all clients starting at once: the row prints no number of requests"
     assumed = [_EXACT, Assumed(waves, _WAVES[row.name])]
     wanted = _FORMATS[cell(row, "gemm_quant_mode")]
@@ -71,15 +70,13 @@ def serving_question(row: Measurement, known: Names) -> Question:
     input_, output = whole(row, "isl"), whole(row, "osl")
     if not input_ or not output:
         raise Refused("the lengths of prompts and answers are not published")
-    tensor, pipeline = whole(row, "tp_size") or 1, whole(row, "pp_size") or 1
-    if _count(row, "moe_ep_size") > 1:
-        assumed.append(Assumed("experts divided by columns, and not from device to device as the row says", 0.1))
+    layout = served_layout(row, "", assumed)
+    devices = layout.attention * layout.tensor * layout.pipeline
     job = Traffic(
         model=model, precision=precision, concurrency=clients, requests=_EACH * clients, input=float(input_),
         output=float(output), weights=weights, kv_cache=kv_cache,
     )  # fmt: skip
-    layout = Parallelism(tensor=tensor, pipeline=pipeline)
-    asked = scenario(row, "traffic", job, found, layout, tensor * pipeline)
+    asked = scenario(row, "traffic", job, found, layout, devices)
     return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
 
 
@@ -89,11 +86,6 @@ def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, s
     products = "fp8" if "nvfp4" in peak else "bf16"
     assumed.append(Assumed(f"weights in {weights}, as the model is published, and products in {products}", 0.15))
     return products, weights, ""
-
-
-def _count(row: Measurement, name: str) -> int:
-    text = cell(row, name)
-    return int(text) if text.isdigit() else 0
 
 
 def batched(found: Subject) -> Subject:
