@@ -46,12 +46,15 @@ COLUMNS: dict[str, str] = {
     **{name: unit for name, unit in SERVING.items() if name not in ("batch", "micro_batch", "batch_tokens")},
     "concurrency": "sample", "rate": "sample/s", "requests": "sample", "max_batch": "sample", "max_tokens": "token",
     "input_variation": "1", "output_variation": "1", "cached": "1", "cache_share": "1",
-    "attention": "1", "expert": "1", "rank_imbalance": "1",
+    "attention": "1", "expert": "1", "rank_imbalance": "1", "rank_wait": "1",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 
 SETTINGS: dict[str, tuple[str, str, float]] = {
     **{name: given for name, given in SINGLE_SETTINGS.items() if name not in ("prefill_tokens", "dropout")},
     "rank_imbalance": ("1", "prompt tokens of the busiest copy of attention over the mean", 1.14),
+    "rank_wait": (
+        "1", "passes that a prompt waits at most until every copy of attention has one to read; 0 reads at once", 0.0
+    ),
 }
 """Unit, help and default of each setting."""

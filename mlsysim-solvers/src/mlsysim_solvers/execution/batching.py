@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
+from ..formulas.expert_parallel import gathering_passes
 from ..formulas.batching import (
     admissions,
     cycle_time,
@@ -47,6 +48,8 @@ class Case(NamedTuple):
         Standard deviation of the tokens of an answer.
     ranks : float or array, count
         Copies of attention, one of which reads a prompt.
+    gathered : float or array, count
+        Requests that come while prompts wait for copies of attention without one.
     """
 
     own: Any
@@ -56,6 +59,7 @@ class Case(NamedTuple):
     budget: Any
     spread: Any
     ranks: Any
+    gathered: Any
 
 
 class State(NamedTuple):
@@ -105,21 +109,28 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     c = engine.columns
     # Each copy of attention has the tokens of a pass for itself.
     ranks = 1.0 if engine.place is None or engine.place.sharing is None else engine.place.sharing.attention
+    gathered = 0.0 * own
+    if "rank_wait" in c:
+        rate = own / (axis(c, "output") + gap)
+        window = gathering_passes(ranks, rate, axis(c, "rank_wait"))
+        # Half of the window passes before the average prompt comes.
+        gap, gathered = gap + 0.5 * window, rate * window
     case = Case(
         own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens") * ranks,
         # Random arrivals keep no request together with another.
-        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks,
+        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks, gathered,
     )  # fmt: skip
     return _in_one_pass(engine, case, active) if c["mixed"] else _in_turn(engine, case, active)
 
 
 def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     """Read prompts in the passes that decode."""
-    own, gap, steps, prompt, budget, spread, ranks = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered = case
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
     queued = reading_passes(own, steps + gap, prompt, free)
     admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
-    together = together_prompts(minimum(own, free / prompt), spread)
+    together = minimum(together_prompts(minimum(own, free / prompt), spread) + gathered, minimum(own, free / prompt))
+    together = maximum(1.0, together)
     others = (1.0 - 1.0 / own) * admitted
     taken = pass_tokens(others, together, prompt, free)
     share = admitted * prompt / taken
@@ -138,9 +149,10 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
 
 def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     """Stop decoding while prompts are read."""
-    own, gap, steps, prompt, budget, spread, ranks = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered = case
     admitted = own / (maximum(1.0, steps) + gap)
-    together = together_prompts(minimum(own, budget / prompt), spread)
+    together = minimum(together_prompts(minimum(own, budget / prompt), spread) + gathered, minimum(own, budget / prompt))
+    together = maximum(1.0, together)
     taken = phase_tokens(admitted, together, prompt, budget)
     share = admitted * prompt / taken
     plain = decoding_pass(engine, admitted * steps, active)

@@ -65,6 +65,8 @@ def shared_columns(
         "attention": number(layout.attention), "expert": number(layout.expert),
         "rank_imbalance": number(settings.get("rank_imbalance", RANK_IMBALANCE)),
     }  # fmt: skip
+    if settings.get("rank_wait") and layout.attention > 1:
+        columns["rank_wait"] = number(settings["rank_wait"])
     if layout.attention * layout.expert == 1 or not isinstance(shape, TransformerShape):
         return columns
     group = layout.attention * layout.tensor

@@ -7,7 +7,10 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import log, maximum, minimum, sqrt
 
-__all__ = ["busiest_experts", "busiest_load", "dispatched_bytes"]
+__all__ = ["busiest_experts", "busiest_load", "dispatched_bytes", "gathering_passes"]
+
+_EULER = 0.5772156649015329
+"""Euler's constant: the harmonic number of n is close to ln n + this + 1 / (2 n)."""
 
 
 @formula("1", total="1", ranks="1", unit="1", imbalance="1")
@@ -69,6 +72,39 @@ def busiest_experts(reached: Any, experts: Any, devices: Any) -> Any:
     variance = reached / devices * (1.0 - 1.0 / devices) * maximum(0.0, 1.0 - reached / experts)
     most = minimum(reached, experts / devices)
     return minimum(most, reached / devices + sqrt(2.0 * log(devices) * variance))
+
+
+@formula("1", ranks="1", admitted="1", most="1")
+def gathering_passes(ranks: Any, admitted: Any, most: Any) -> Any:
+    """Return how long prompts wait until every copy of attention has one to read.
+
+    Parameters
+    ----------
+    ranks : float or array, count
+        Copies of attention.
+    admitted : float or array, count
+        Requests that are admitted in the average pass.
+    most : float or array, count
+        Passes after which those that wait are read anyway; 0 where nobody waits for others.
+
+    Returns
+    -------
+    float or array, count
+        From the first of them to the reading.
+
+    Notes
+    -----
+    min(W, (N - 1) H_(N-1) / a), H_n = ln n + 0.5772 + 1 / (2 n): the first prompt lies with one copy, and until the
+    others have one too, prompts come that are dealt out at random (the collector of coupons).
+
+    References
+    ----------
+    NVIDIA TensorRT-LLM, docs/source/blogs/tech_blog/blog10_ADP_Balance_Strategy.md: a rank with a prompt waits, up to
+    timeout_iters passes, until all ranks have one.
+    """
+    others = maximum(1.0, ranks - 1.0)
+    harmonic = log(others) + _EULER + 0.5 / others
+    return minimum(most, minimum(1.0, ranks - 1.0) * others * harmonic / admitted)
 
 
 @formula("B", rows="1", copies="1", hidden="1", width="B")

@@ -204,7 +204,7 @@ def format_for(device: str, precision: str) -> str:
 
 def scenario(
     row: Measurement, kind: str, workload: Workload, found: Subject, parallelism: Parallelism | None = None,
-    devices: int = 1,
+    devices: int = 1, settings: dict[str, dict[str, object]] | None = None,
 ) -> Scenario:  # fmt: skip
     """Return the scenario of a row.
 
@@ -222,6 +222,8 @@ def scenario(
         Division over several devices.
     devices : int, count
         How many.
+    settings : dict of str to dict, optional
+        Inputs of single solvers.
 
     Returns
     -------
@@ -234,6 +236,7 @@ def scenario(
         system=System(device=found.device, stack=found.stack, devices=devices),
         parallelism=parallelism or Parallelism(),
         place=Place(),
+        settings=settings or {},
     )
 
 

@@ -37,22 +37,27 @@ def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parall
 
     Notes
     -----
-    Some rows print degrees that were multiplied once too often. Where TensorRT-LLM prints as many copies of attention as
-    the product of two equal degrees of the experts, two measurements stand in the table twice, once so and once with
-    the root of it; the benchmark started that server with one number of devices for attention and for experts
-    (``--tp_size=$TP --ep_size=$EP_SIZE``, benchmarks/dsr1_fp4_b200_trt.sh and gptoss_fp4_b200_trt.sh of InferenceX).
+    Some rows print degrees that were multiplied once too often. Where a row prints as many devices or copies of
+    attention as the product of two equal degrees of the experts, two measurements stand in the table twice, once so
+    and once with the root of it, and 64 devices are none that the benchmark's server of eight could have; it was
+    started with one number of devices for attention and for experts (``--tp_size=$TP --ep_size=$EP_SIZE``,
+    benchmarks/dsr1_fp4_b200_trt.sh and gptoss_fp4_b200_trt.sh of InferenceX).
     Where vLLM prints the tensor degree a second time as copies of attention, the benchmark started it without any
     (``--tensor-parallel-size=$TP --enable-expert-parallel``, benchmarks/single_node/minimaxm2.5_fp8_b200.sh and
     minimaxm2.5_fp8_h100.sh).
     """
     names = ("tp_size", "pp_size", "attention_dp_size", "moe_tp_size", "moe_ep_size")
     tensor, pipeline, attention, columns, expert = (_degree(row, pool + name) for name in names)
+    printed = bool(cell(row, f"{pool}attention_dp_size"))
+    if printed and 1 < columns == expert and columns * expert == attention * tensor and 1 in (attention, tensor):
+        copied = attention > 1
+        what = "copies of attention" if copied else "tensor-parallel devices"
+        assumed.append(Assumed(f"{columns} {what} share the experts, of which the row prints the square", _SQUARED))
+        return Parallelism(
+            attention=columns if copied else 1, tensor=1 if copied else columns, pipeline=pipeline, expert=columns
+        )
     if attention == 1:
         return Parallelism(tensor=tensor, pipeline=pipeline, expert=_within(expert, tensor))
-    if columns == expert and attention == columns * expert and tensor == 1:
-        assumed.append(Assumed(f"{columns} copies of attention on as many devices, of which the row prints the square",
-                               _SQUARED))  # fmt: skip
-        return Parallelism(attention=columns, pipeline=pipeline, expert=columns)
     if attention == tensor and expert == tensor * attention:
         assumed.append(Assumed(f"experts on {tensor} tensor-parallel devices, of which the row prints the square",
                                _SQUARED))  # fmt: skip

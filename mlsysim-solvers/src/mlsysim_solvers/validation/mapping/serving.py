@@ -29,6 +29,11 @@ it the first wave of prompts would be left out, which half of a measured time to
 _WAVES = {"ttft_ms": 0.5, "tpot_ms": 0.03}
 """How much the number of requests, and how far they drift apart, may move a figure (natural-log units; estimates)."""
 
+_WAIT = 50
+"""Passes for which TensorRT-LLM lets a prompt wait until each copy of attention has one: the benchmark's scripts switch
+that on (InferenceX, benchmarks/gptoss_fp4_b200_trt.sh and dsr1_fp4_b200_trt.sh: attention_dp_config, enable_balance:
+true), with the default of timeout_iters (llmapi/llm_args.py, AttentionDpConfig) or 60."""
+
 _EXACT = Assumed("prompts and answers of the printed lengths: the row prints no spread", 0.05)
 
 
@@ -76,7 +81,11 @@ def serving_question(row: Measurement, known: Names) -> Question:
         model=model, precision=precision, concurrency=clients, requests=_EACH * clients, input=float(input_),
         output=float(output), weights=weights, kv_cache=kv_cache,
     )  # fmt: skip
-    asked = scenario(row, "traffic", job, found, layout, devices)
+    settings: dict[str, dict[str, object]] = {}
+    if layout.attention > 1 and row.software.startswith("trtllm"):
+        settings = {"in-flight": {"rank_wait": _WAIT}}
+        assumed.append(Assumed(f"prompts wait up to {_WAIT} passes until every copy of attention has one", 0.05))
+    asked = scenario(row, "traffic", job, found, layout, devices, settings)
     return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
 
 
