@@ -380,7 +380,9 @@ class _Check:
             self.fault(f"pipeline = {layout.pipeline} exceeds {shape.layers} layers", "parallelism.pipeline",
                        f"At most {shape.layers}")  # fmt: skip
         experts = shape.mixture.experts if shape.mixture else 1
-        if experts % layout.expert:
+        if layout.expert > 1 and not shape.mixture:
+            self.fault(f"expert = {layout.expert}, and the model has no experts", "parallelism.expert", "Set it to 1")
+        elif experts % layout.expert:
             self.fault(f"expert = {layout.expert} does not divide {experts} experts", "parallelism.expert",
                        f"Legal degrees: {legal(experts)}")  # fmt: skip
 

@@ -23,6 +23,7 @@ from .execution.copies import bound_of
 from .execution.memory import Demand
 from .execution.passes import Engine, engine_of, spread_of_pass
 from .execution.sequences import generation_demand, within_context
+from .execution.shared_layout import legal_degrees
 from .execution.traffic import ARRIVALS, traffic_columns
 from .formulas.batching import (
     drain_passes,
@@ -159,7 +160,8 @@ def _room(c: Columns, engine: Engine) -> tuple[Any, Any]:
     def hold(flying: Any) -> dict[str, Any]:
         demand = generation_demand(shape, room, maximum(1.0, flying / copies), input_, grown)
         demand = Demand(demand.required, largest * copies)
-        return feasibility(c, demand, weights, within=within_context(c["shape"], input_, axis(c, "output")))
+        within = within_context(c["shape"], input_, axis(c, "output")) & legal_degrees(c)
+        return feasibility(c, demand, weights, within=within)
 
     return hold, slots
 

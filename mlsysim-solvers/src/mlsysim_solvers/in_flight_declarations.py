@@ -54,7 +54,9 @@ SETTINGS: dict[str, tuple[str, str, float]] = {
     **{name: given for name, given in SINGLE_SETTINGS.items() if name not in ("prefill_tokens", "dropout")},
     "rank_imbalance": ("1", "prompt tokens of the busiest copy of attention over the mean", 1.14),
     "rank_wait": (
-        "1", "passes that a prompt waits at most until every copy of attention has one to read; 0 reads at once", 0.0
+        "1",
+        "passes that a prompt waits at most until every copy of attention has one to read; 0 reads at once",
+        0.0,
     ),
 }
 """Unit, help and default of each setting."""

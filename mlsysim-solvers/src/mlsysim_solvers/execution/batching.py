@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
-from ..formulas.expert_parallel import gathering_passes
 from ..formulas.batching import (
     admissions,
     cycle_time,
@@ -19,6 +18,7 @@ from ..formulas.batching import (
     shared_tokens,
     together_prompts,
 )
+from ..formulas.expert_parallel import gathering_passes
 from .answers import axis
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
@@ -129,8 +129,7 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
     queued = reading_passes(own, steps + gap, prompt, free)
     admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
-    together = minimum(together_prompts(minimum(own, free / prompt), spread) + gathered, minimum(own, free / prompt))
-    together = maximum(1.0, together)
+    together = _together(minimum(own, free / prompt), spread, gathered)
     others = (1.0 - 1.0 / own) * admitted
     taken = pass_tokens(others, together, prompt, free)
     share = admitted * prompt / taken
@@ -151,8 +150,7 @@ def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     """Stop decoding while prompts are read."""
     own, gap, steps, prompt, budget, spread, ranks, gathered = case
     admitted = own / (maximum(1.0, steps) + gap)
-    together = minimum(together_prompts(minimum(own, budget / prompt), spread) + gathered, minimum(own, budget / prompt))
-    together = maximum(1.0, together)
+    together = _together(minimum(own, budget / prompt), spread, gathered)
     taken = phase_tokens(admitted, together, prompt, budget)
     share = admitted * prompt / taken
     plain = decoding_pass(engine, admitted * steps, active)
@@ -164,6 +162,11 @@ def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     read = (passes + 0.5 * maximum(0.0, phase - passes)) * named(reading.time, "pass that reads")
     waits = gap * named(cycle.time, "mean pass")
     return _state(case, cycle, plain, reading, waits, read, taken, own / admitted)
+
+
+def _together(most: Any, spread: Any, gathered: Any) -> Any:
+    """Return the prompts that a pass reads together: those that came so, and those that were waited for."""
+    return maximum(1.0, minimum(together_prompts(most, spread) + gathered, most))
 
 
 def _state(case: Case, cycle: Pass, plain: Pass, reading: Pass, waits: Any, read: Any, taken: Any, turns: Any) -> State:

@@ -10,8 +10,35 @@ from mlsysim.records.scenario import Parallelism
 
 from ..formulas.parallel_constants import RANK_IMBALANCE
 from ..lowering.shape import TransformerShape, number
+from .attention_copies import sharing_of
+from .layout_checks import divides
 
-__all__ = ["refuse_shared", "shared_columns", "shared_notes"]
+__all__ = ["legal_degrees", "refuse_shared", "shared_columns", "shared_notes"]
+
+
+def legal_degrees(c: Mapping[str, Any]) -> Any:
+    """Tell which layouts of a sweep suit the model: what a scenario is refused for cannot fit.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    bool or array of bool
+    """
+    shape = c["shape"]
+    if "tensor" not in c or not isinstance(shape, TransformerShape):
+        return True
+    legal = divides(c["tensor"], shape.heads)
+    if sharing_of(c) is None:
+        return legal
+    group = c["attention"] * c["tensor"]
+    if not shape.experts:
+        return legal & (c["expert"] <= 1.0) & divides(group, shape.ffn)
+    legal = legal & divides(c["expert"], shape.experts) & divides(c["expert"], group)
+    return legal & divides(group / c["expert"], shape.expert_ffn)
 
 
 def refuse_shared(layout: Parallelism) -> None:
@@ -78,7 +105,7 @@ def shared_columns(
             f"expert = {layout.expert} does not divide the {group} devices that share a layer (attention x tensor)",
             where="parallelism.expert", remedy=f"Legal degrees: {', '.join(map(str, near))}",
         )  # fmt: skip
-    _check_columns(layout, shape, group // layout.expert)
+    _check_columns(shape, group // layout.expert)
     if expands:
         raise ConfigError(
             "the stack expands stored weights before it multiplies, and no rate is known for experts that do so on "
@@ -87,7 +114,7 @@ def shared_columns(
     return columns
 
 
-def _check_columns(layout: Parallelism, shape: TransformerShape, parts: int) -> None:
+def _check_columns(shape: TransformerShape, parts: int) -> None:
     """Refuse an MLP, or experts, whose columns do not divide over the devices that share them."""
     width, what = (shape.expert_ffn, "an expert") if shape.experts else (shape.ffn, "the MLP")
     if int(width) % parts:

@@ -26,7 +26,7 @@ def busiest_load(total: Any, ranks: Any, unit: Any, imbalance: Any) -> Any:
     unit : float or array, count
         What cannot be divided: one request, or the tokens of one prompt.
     imbalance : float or array, ratio
-        The busiest copy over the mean where there are pieces enough for all.
+        The busiest copy over the mean where there are pieces enough for all; 1 at least.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def busiest_load(total: Any, ranks: Any, unit: Any, imbalance: Any) -> Any:
     NVIDIA TensorRT-LLM, docs/source/blogs/tech_blog/blog10_ADP_Balance_Strategy.md: the time of an iteration is that of
     the rank with the highest load.
     """
-    return minimum(total, maximum(imbalance * (total / ranks), unit))
+    return minimum(total, maximum(maximum(1.0, imbalance) * (total / ranks), unit))
 
 
 @formula("1", reached="1", experts="1", devices="1")
@@ -94,8 +94,8 @@ def gathering_passes(ranks: Any, admitted: Any, most: Any) -> Any:
 
     Notes
     -----
-    min(W, (N - 1) H_(N-1) / a), H_n = ln n + 0.5772 + 1 / (2 n): the first prompt lies with one copy, and until the
-    others have one too, prompts come that are dealt out at random (the collector of coupons).
+    min(W, N H_(N-1) / a), H_n = ln n + 0.5772 + 1 / (2 n): the first prompt lies with one copy, and until the others
+    have one too, prompts come that are dealt out at random (the collector of coupons). 0 for one copy.
 
     References
     ----------
@@ -104,7 +104,7 @@ def gathering_passes(ranks: Any, admitted: Any, most: Any) -> Any:
     """
     others = maximum(1.0, ranks - 1.0)
     harmonic = log(others) + _EULER + 0.5 / others
-    return minimum(most, minimum(1.0, ranks - 1.0) * others * harmonic / admitted)
+    return minimum(most, minimum(1.0, ranks - 1.0) * ranks * harmonic / admitted)
 
 
 @formula("B", rows="1", copies="1", hidden="1", width="B")

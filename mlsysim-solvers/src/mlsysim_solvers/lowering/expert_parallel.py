@@ -14,6 +14,7 @@ from .shape import TransformerShape
 
 __all__ = ["Sharing", "shared", "spread"]
 
+
 class Sharing(NamedTuple):
     """How the devices of one copy of a model, or of one of its stages, share the layers.
 
@@ -99,8 +100,11 @@ def spread(
     list of Operator
         Experts of the busiest device; of a model without experts the part of the MLP.
     """
-    lower = _experts if shape.expert_layers else _mlp
-    new = lower(shape, formats, sharing, tokens, fused=abilities.fused_elementwise)
+    fused = abilities.fused_elementwise
+    if shape.expert_layers:
+        new = _experts(shape, formats, sharing, tokens, fused=fused)
+    else:
+        new = _mlp(shape, formats, tokens, fused=fused)
     return [_like(row, new[row.name]) if row.name in new else row for row in table]
 
 
@@ -127,9 +131,7 @@ def _experts(
     return {row.name: row for row in rows}
 
 
-def _mlp(
-    shape: TransformerShape, formats: Formats, sharing: Sharing, tokens: Any, *, fused: bool
-) -> dict[str, Operator]:
+def _mlp(shape: TransformerShape, formats: Formats, tokens: Any, *, fused: bool) -> dict[str, Operator]:
     count, width, hidden = shape.dense_layers, shape.ffn, shape.hidden
     up = shape.matrices * width
     rows = [
