@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mlsysim.records import Parallelism
+from mlsysim.records import Parallelism, Pool, Pools
 from mlsysim.records.measurement import Measurement
 
 from ..questions import Assumed, Refused
 from .common import cell
 
-__all__ = ["served_layout"]
+__all__ = ["served_layout", "served_pools"]
 
 _SQUARED = 0.1
 """How far a layout that is read otherwise than it is printed may move a figure (natural-log units; estimate)."""
@@ -67,6 +67,35 @@ def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parall
             f"{attention} copies of attention on {tensor} devices each cannot share experts over {columns} x {expert}"
         )
     return Parallelism(attention=attention, tensor=tensor, pipeline=pipeline, expert=expert)
+
+
+def served_pools(row: Measurement, assumed: list[Assumed]) -> Pools:
+    """Return the pools of a server that reads prompts and writes answers on devices of their own.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    Pools
+
+    Raises
+    ------
+    Refused
+        If the printed degrees contradict each other.
+    """
+    pools = []
+    for name in ("prefill", "decode"):
+        layout = served_layout(row, f"{name}_", assumed)
+        pools.append(Pool(
+            workers=_degree(row, f"{name}_num_workers"), max_batch=_degree(row, f"{name}_batch_size"),
+            devices=layout.attention * layout.tensor * layout.pipeline, parallelism=layout,
+        ))  # fmt: skip
+    return Pools(*pools)
 
 
 def _degree(row: Measurement, name: str) -> int:

@@ -9,7 +9,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, whole
-from .layouts import served_layout
+from .layouts import served_layout, served_pools
 
 __all__ = ["batched", "serving_question", "traffic_formats"]
 
@@ -58,8 +58,6 @@ def serving_question(row: Measurement, known: Names) -> Question:
     """
     model = known.model(row.model)
     found = batched(subject(row, known))
-    if cell(row, "mode") == "disagg":
-        raise Refused("prefill and decode on devices of their own: no installed solver expresses that")
     waves = f"{_EACH} requests for each client, all clients starting at once: the row prints no number of requests"
     assumed = [_EXACT, Assumed(waves, _WAVES[row.name])]
     wanted = _FORMATS[cell(row, "gemm_quant_mode")]
@@ -75,18 +73,30 @@ def serving_question(row: Measurement, known: Names) -> Question:
     input_, output = whole(row, "isl"), whole(row, "osl")
     if not input_ or not output:
         raise Refused("the lengths of prompts and answers are not published")
+    if cell(row, "mode") == "disagg":
+        pools = served_pools(row, assumed)
+        devices = sum(pool.workers * pool.devices for pool in (pools.prefill, pools.decode))
+        job = _job(model, clients, float(input_), float(output), precision, weights, kv_cache)
+        asked = scenario(row, "traffic", job, found, None, devices, None, pools)
+        return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
     layout = served_layout(row, "", assumed)
     devices = layout.attention * layout.tensor * layout.pipeline
-    job = Traffic(
-        model=model, precision=precision, concurrency=clients, requests=_EACH * clients, input=float(input_),
-        output=float(output), weights=weights, kv_cache=kv_cache,
-    )  # fmt: skip
+    job = _job(model, clients, float(input_), float(output), precision, weights, kv_cache)
     settings: dict[str, dict[str, object]] = {}
     if layout.attention > 1 and row.software.startswith("trtllm"):
         settings = {"in-flight": {"rank_wait": _WAIT}}
         assumed.append(Assumed(f"prompts wait up to {_WAIT} passes until every copy of attention has one", 0.05))
     asked = scenario(row, "traffic", job, found, layout, devices, settings)
     return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
+
+
+def _job(
+    model: str, clients: int, input_: float, output: float, precision: str, weights: str, kv_cache: str
+) -> Traffic:
+    return Traffic(
+        model=model, precision=precision, concurrency=clients, requests=_EACH * clients, input=input_, output=output,
+        weights=weights, kv_cache=kv_cache,
+    )  # fmt: skip
 
 
 def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, str, str]:
