@@ -123,7 +123,7 @@ def test_what_cannot_run_is_refused(world, tables, words):
         ({"data": 2, "tensor": 2}, 2, "= 4, but there are 2 devices"),
         ({"tensor": 3}, 3, "tensor = 3 does not divide 8 heads. Legal degrees: 1, 2, 4, 8"),
         ({"pipeline": 5}, 5, "pipeline = 5 exceeds 4 layers. At most 4"),
-        ({"data": 2, "expert": 2}, 2, "expert = 2 does not divide 1 experts"),
+        ({"data": 2, "expert": 2}, 2, "expert = 2, and the model has no experts"),
     ],
 )
 def test_impossible_parallelism_is_refused(world, layout, devices, words):

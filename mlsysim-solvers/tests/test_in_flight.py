@@ -33,6 +33,10 @@ def columns(**overrides):
     return InFlightSolver().prepare(build_request(config, plugins().solver("in-flight"), {}))
 
 
+def caches(c):
+    return c.get("data", 1.0) * c.get("attention", 1.0)
+
+
 def answers(**overrides):
     return InFlightSolver().compute(columns(**overrides))
 
@@ -47,6 +51,10 @@ CASE = SolverCase(
         SimulationConfig.load("llama-3.1-8b-h100-rate"),
         SimulationConfig.load("llama-3.1-8b-h100-rate", {"model": "llama-3.1-70b", "devices": "8", "rate": "2 sample/s"}),
         SimulationConfig.load("llama-3.1-8b-h100-rate", {"rate": "100 sample/s", "stack": "sglang-0.4"}),
+        SimulationConfig.load("deepseek-v3-b200-attention-dp", {"settings.in-flight.rank_wait": "20"}),
+        varied(model="llama-3.1-70b", devices=4, **{"parallelism.attention": 2, "parallelism.tensor": 2}),
+        varied(model="mixtral-8x7b", devices=16, **{"parallelism.attention": 2, "parallelism.tensor": 2,
+               "parallelism.pipeline": 2, "parallelism.data": 2, "parallelism.expert": 2}),
         varied(model="mixtral-8x7b", devices=8, **{"parallelism.tensor": 2, "parallelism.pipeline": 2, "parallelism.data": 2}),
     ],
     discrete=("token", "sample"),
@@ -58,7 +66,7 @@ CASE = SolverCase(
         "traffic is never above the bandwidth": lambda c, a: a["performance.bandwidth_utilisation"] <= UP,
         "the first token comes before the last": lambda c, a: a["performance.ttft"] <= a["performance.latency"] * UP,
         "nobody is in flight beyond the limit": lambda c, a: a["performance.in_flight"]
-        <= max(1.0, min(c["max_batch"], a["feasibility.max_batch"] / c.get("data", 1.0))) * c.get("data", 1.0) * UP,
+        <= max(1.0, min(c["max_batch"], a["feasibility.max_batch"] / caches(c))) * caches(c) * UP,
         "quantiles are in order": lambda c, a: "rate" not in c
         or (a["performance.ttft_p50"] <= a["performance.ttft_p90"] <= a["performance.ttft_p99"]
         and a["performance.latency_p50"] <= a["performance.latency_p90"] <= a["performance.latency_p99"]),

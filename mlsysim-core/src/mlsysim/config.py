@@ -14,9 +14,10 @@ from .constraints import Constraint, parse_constraints
 from .documents import SUFFIXES, Document, load_document
 from .entities import Entry
 from .errors import ConfigError, Fault, MlsysimError
+from .layout_faults import layout_faults
 from .overrides import apply_overrides, flat, full_key, named_by
 from .plugins import plugins
-from .records import Model, Parallelism, Run, Scenario, Training, Transformer
+from .records import Model, Run, Scenario, Training
 from .records.precision import check_precision
 from .run_checks import length_faults, run_faults
 from .structure import read_settings
@@ -25,8 +26,9 @@ __all__ = ["LINK_ROLES", "SimulationConfig"]
 
 _ROLES = {"device": "devices", "stack": "stacks", "node": "nodes", "cluster": "clusters", "battery": "batteries"}
 _NODE_LINKS = ("inner", "outer", "host")
-LINK_ROLES = (*_NODE_LINKS, "far")
-"""Roles of links: between the devices of a node, out of it, to host memory, and between the sites of a cluster."""
+LINK_ROLES = (*_NODE_LINKS, "far", "between")
+"""Roles of links: between the devices of a node, out of it, to host memory, between the sites of a cluster, and
+between pools."""
 _PLACES = {"grid": "grids", "site": "sites", "price": "prices"}
 
 
@@ -40,7 +42,7 @@ class SimulationConfig:
         The scenario; keys and precisions in canonical form.
     entries : mapping of str to Entry
         By role: model, device, stack, node, cluster, fabric, far (link between its sites), inner, outer and host
-        (links of the node), battery, grid, site, price.
+        (links of the node), between (link of the pools), battery, grid, site, price.
     constraints : tuple of Constraint
         Parsed limits on outputs.
     assumptions : tuple of str
@@ -183,6 +185,8 @@ class _Check:
         self.look_up("model", "models", scenario.workload.model, "workload.model")
         for role, kind in _ROLES.items():
             self.look_up(role, kind, getattr(scenario.system, role), f"system.{role}")
+        if self.scenario.pools is not None and self.scenario.pools.link:
+            self.look_up("between", "links", self.scenario.pools.link, "pools.link")
         for role, kind in _PLACES.items():
             self.look_up(role, kind, getattr(scenario.place, role), f"place.{role}")
         self.stop()
@@ -294,32 +298,8 @@ class _Check:
             self.faults += [self.located(fault) for fault in found]
 
     def layout(self) -> None:
-        layout, devices = self.scenario.parallelism, self.scenario.system.devices
-        degrees = layout.data * layout.tensor * layout.pipeline * layout.context
-        if layout != Parallelism() and degrees != devices:
-            self.fault(
-                f"data x tensor x pipeline x context = {degrees}, but there are {devices} devices",
-                "parallelism",
-                f"Nearest: data = {max(1, devices // (degrees // layout.data))} or devices = {degrees}",
-            )
         model: Model = self.entries["model"].record
-        if model.transformer is not None:
-            self.transformer_layout(layout, model.transformer)
-
-    def transformer_layout(self, layout: Parallelism, shape: Transformer) -> None:
-        def legal(limit: int) -> str:
-            return ", ".join(str(d) for d in range(1, limit + 1) if limit % d == 0)
-
-        if shape.heads % layout.tensor:
-            self.fault(f"tensor = {layout.tensor} does not divide {shape.heads} heads", "parallelism.tensor",
-                       f"Legal degrees: {legal(shape.heads)}")  # fmt: skip
-        if layout.pipeline > shape.layers:
-            self.fault(f"pipeline = {layout.pipeline} exceeds {shape.layers} layers", "parallelism.pipeline",
-                       f"At most {shape.layers}")  # fmt: skip
-        experts = shape.mixture.experts if shape.mixture else 1
-        if experts % layout.expert:
-            self.fault(f"expert = {layout.expert} does not divide {experts} experts", "parallelism.expert",
-                       f"Legal degrees: {legal(experts)}")  # fmt: skip
+        self.faults += [self.located(fault) for fault in layout_faults(self.scenario, model.transformer)]
 
     def solvers(self) -> None:
         loaded = plugins()

@@ -28,7 +28,7 @@ __all__ = ["CHUNK", "SweepResult", "answering_solvers", "sweep"]
 CHUNK = 8192
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
 
-DEGREES = ("data", "tensor", "pipeline", "context")
+DEGREES = ("data", "attention", "tensor", "pipeline", "context")
 """The degrees of a layout; their product is the number of devices."""
 
 

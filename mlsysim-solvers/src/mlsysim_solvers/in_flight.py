@@ -22,7 +22,9 @@ from .execution.cases import feasibility, fixed_bytes, room_of
 from .execution.copies import bound_of
 from .execution.memory import Demand
 from .execution.passes import Engine, engine_of, spread_of_pass
+from .execution.pools import pools_columns
 from .execution.sequences import generation_demand, within_context
+from .execution.shared_layout import legal_degrees
 from .execution.traffic import ARRIVALS, traffic_columns
 from .formulas.batching import (
     drain_passes,
@@ -36,7 +38,7 @@ from .formulas.serving import sample_rate
 from .lowering.serving import stage
 from .lowering.shape import TransformerShape
 
-__all__ = ["InFlightSolver"]
+__all__ = ["InFlightSolver", "completed", "room"]
 
 Columns = Mapping[str, Any]
 
@@ -73,7 +75,7 @@ class InFlightSolver:
         SolverError
             If a number that nobody knows is needed.
         """
-        return traffic_columns(request)
+        return traffic_columns(request) if request.scenario.pools is None else pools_columns(request)
 
     def compute(self, columns: Columns) -> dict[str, Any]:
         """Answer, for floats and for arrays alike.
@@ -95,9 +97,13 @@ class InFlightSolver:
         ConfigError
             If a sweep varies arrivals of another kind than the scenario's.
         """
-        c = _completed(columns)
+        if "pools" in columns:
+            from .disaggregated import two_pools
+
+            return two_pools(columns)
+        c = completed(columns)
         engine = engine_of(c)
-        place, slots = _room(c, engine)
+        place, slots = room(c, engine)
         if c["arrivals"] == "rate":
             return _at_random(c, engine, place, slots)
         asked = axis(c, "concurrency") if "concurrency" in c else slots
@@ -111,8 +117,23 @@ class InFlightSolver:
         return answers | _rates(c, engine, state, rate, flying)
 
 
-def _completed(columns: Columns) -> dict[str, Any]:
-    """Add what follows from columns that may vary, and refuse arrivals of two kinds."""
+def completed(columns: Columns) -> dict[str, Any]:
+    """Add what follows from columns that may vary, and refuse arrivals of two kinds.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    dict of str to number or object
+
+    Raises
+    ------
+    ConfigError
+        If a sweep varies arrivals of another kind than the scenario's.
+    """
     c = dict(columns)
     for name in ARRIVALS:
         if name in c and c["arrivals"] != name:
@@ -140,21 +161,42 @@ def _copies(c: Columns) -> Any:
     return c.get("data", 1.0)
 
 
-def _room(c: Columns, engine: Engine) -> tuple[Any, Any]:
-    """Return what holds a number of requests against memory, and the most that may be in flight."""
+def _caches(c: Columns) -> Any:
+    """Return how many caches there are: copies of the model, times copies of attention in each."""
+    return _copies(c) * c.get("attention", 1.0)
+
+
+def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
+    """Return what holds a number of requests against memory, and the most that may be in flight.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns, completed.
+    engine : Engine
+        What runs the passes of a copy.
+
+    Returns
+    -------
+    hold : callable
+        From requests in flight to the outputs of feasibility.
+    slots : float or array, count
+        Most requests in flight on all copies.
+    """
     shape = _shard(c, engine)
     weights = weight_bytes(shape.parameters, c["weight_width"])
-    room = room_of(c, weights)
+    memory = room_of(c, weights)
     # A request that grows holds half of its answer on average; a reserving stack sets the whole aside.
     grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
-    input_, copies = axis(c, "input"), _copies(c)
-    largest = generation_demand(shape, room, 1.0 * (grown / grown), input_, grown).largest
+    input_, copies = axis(c, "input"), _caches(c)
+    largest = generation_demand(shape, memory, 1.0 * (grown / grown), input_, grown).largest
     slots = maximum(1.0, minimum(largest, axis(c, "max_batch"))) * copies
 
     def hold(flying: Any) -> dict[str, Any]:
-        demand = generation_demand(shape, room, maximum(1.0, flying / copies), input_, grown)
+        demand = generation_demand(shape, memory, maximum(1.0, flying / copies), input_, grown)
         demand = Demand(demand.required, largest * copies)
-        return feasibility(c, demand, weights, within=within_context(c["shape"], input_, axis(c, "output")))
+        within = within_context(c["shape"], input_, axis(c, "output")) & legal_degrees(c)
+        return feasibility(c, demand, weights, within=within)
 
     return hold, slots
 

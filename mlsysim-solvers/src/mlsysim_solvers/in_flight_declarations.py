@@ -7,9 +7,18 @@ from .declarations import SETTINGS as SINGLE_SETTINGS
 from .serving_declarations import COLUMNS as SERVING
 from .serving_declarations import LABELS as SERVING_LABELS
 
-__all__ = ["COLUMNS", "LABELS", "OUTPUTS", "SETTINGS"]
+__all__ = ["COLUMNS", "LABELS", "OUTPUTS", "POOLED", "POOLS", "SETTINGS"]
 
 _LEFT_OUT = ("performance.bound_factor", "performance.flops", "performance.bytes")
+
+POOLS = ("prefill", "decode")
+"""Pools of workers of a disaggregated server."""
+
+POOLED: dict[str, str] = {
+    "workers": "1", "data": "1", "attention": "1", "tensor": "1", "pipeline": "1", "expert": "1",
+    "max_batch": "sample", "max_tokens": "token",
+}  # fmt: skip
+"""Columns that each pool has for itself, with the pool's name before them."""
 
 OUTPUTS: dict[str, str] = {
     **{name: unit for name, unit in SINGLE["serving"].items() if name not in _LEFT_OUT},
@@ -18,6 +27,15 @@ OUTPUTS: dict[str, str] = {
     "performance.in_flight": "sample",
     "performance.waiting": "sample",
     "performance.pass_time": "s",
+    "feasibility.prefill_memory": "B",
+    "feasibility.decode_memory": "B",
+    "performance.prefill_time": "s",
+    "performance.transfer_time": "s",
+    **{f"performance.{pool}_capacity": "sample/s" for pool in POOLS},
+    **{f"performance.{pool}_busy": "1" for pool in POOLS},
+    **{f"performance.{pool}_idle": "1" for pool in POOLS},
+    "performance.matching_prefill": "1",
+    "performance.slower_pool": "choice: prefill, decode",
     "feasibility.keeps_up": "bool",
     "performance.capacity": "sample/s",
     "performance.duty": "1",
@@ -35,6 +53,18 @@ LABELS: dict[str, str] = {
     "performance.in_flight": "requests in flight",
     "performance.waiting": "requests that wait to be admitted",
     "performance.pass_time": "mean time of a pass",
+    "feasibility.prefill_memory": "memory required per prefill device",
+    "feasibility.decode_memory": "memory required per decode device",
+    "performance.prefill_time": "of which reading the prompt",
+    "performance.transfer_time": "of which moving its cache",
+    "performance.prefill_capacity": "most that the prefill pool reads",
+    "performance.decode_capacity": "most that the decode pool answers",
+    "performance.prefill_busy": "busy share of the prefill pool",
+    "performance.decode_busy": "places taken in the decode pool",
+    "performance.prefill_idle": "idle prefill workers",
+    "performance.decode_idle": "idle decode workers",
+    "performance.matching_prefill": "prefill workers that match the decode pool",
+    "performance.slower_pool": "slower pool",
     "feasibility.keeps_up": "keeps up with the requests that arrive",
     "performance.capacity": "largest rate of requests",
     **{f"performance.ttft_{at}": f"time to first token, {at}" for at in ("p50", "p90", "p99")},
@@ -46,10 +76,19 @@ COLUMNS: dict[str, str] = {
     **{name: unit for name, unit in SERVING.items() if name not in ("batch", "micro_batch", "batch_tokens")},
     "concurrency": "sample", "rate": "sample/s", "requests": "sample", "max_batch": "sample", "max_tokens": "token",
     "input_variation": "1", "output_variation": "1", "cached": "1", "cache_share": "1",
+    **{f"{pool}_{name}": unit for pool in POOLS for name, unit in POOLED.items()},
+    "between_rate": "B/s", "between_latency": "s",
+    "attention": "1", "expert": "1", "rank_imbalance": "1", "rank_wait": "1",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 
 SETTINGS: dict[str, tuple[str, str, float]] = {
-    name: given for name, given in SINGLE_SETTINGS.items() if name not in ("prefill_tokens", "dropout")
+    **{name: given for name, given in SINGLE_SETTINGS.items() if name not in ("prefill_tokens", "dropout")},
+    "rank_imbalance": ("1", "prompt tokens of the busiest copy of attention over the mean", 1.14),
+    "rank_wait": (
+        "1",
+        "passes that a prompt waits at most until every copy of attention has one to read; 0 reads at once",
+        0.0,
+    ),
 }
 """Unit, help and default of each setting."""

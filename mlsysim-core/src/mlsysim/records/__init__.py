@@ -9,16 +9,17 @@ from .dataset import Dataset
 from .device import Compute, Device, Die, Memory, Peak, Port, Power
 from .infrastructure import Battery, Cluster, Fabric, Fleet, Grid, Link, Node, Price, Rack, Site, Switch
 from .model import EncoderDecoder, Latent, Layer, Mixture, Model, Network, StateSpace, Transformer
-from .scenario import Inference, Parallelism, Place, Run, Scenario, Serving, System, Traffic, Training, Workload
+from .parallelism import Parallelism, Pool, Pools
+from .scenario import Inference, Place, Run, Scenario, Serving, System, Traffic, Training, Workload
 from .scheduler import Scheduler
 from .stack import Calibration, Ceilings, Features, Stack, Tile
 
 __all__ = [
     "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die", "EncoderDecoder",
     "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model",
-    "Network", "Node", "Parallelism", "Peak", "Place", "Port", "Power", "Price", "Rack", "Run", "Scenario",
-    "Scheduler", "Serving", "Site", "Stack", "StateSpace", "Switch", "System", "Tile", "Traffic", "Training",
-    "Transformer", "Workload", "singular",
+    "Network", "Node", "Parallelism", "Peak", "Place", "Pool", "Pools", "Port", "Power", "Price", "Rack", "Run",
+    "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateSpace", "Switch", "System", "Tile", "Traffic",
+    "Training", "Transformer", "Workload", "singular",
 ]  # fmt: skip
 
 KINDS: dict[str, type] = {

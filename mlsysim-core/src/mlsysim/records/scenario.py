@@ -7,10 +7,11 @@ from typing import Literal
 import attrs
 
 from .fields import setting
+from .parallelism import Parallelism, Pools
 
 __all__ = [
-    "KINDS", "Inference", "Parallelism", "Place", "Run", "Scenario", "Serving", "System", "Traffic", "Training",
-    "Workload",
+    "KINDS", "Inference", "Parallelism", "Place", "Pools", "Run", "Scenario", "Serving", "System", "Traffic",
+    "Training", "Workload",
 ]  # fmt: skip
 
 
@@ -237,52 +238,6 @@ KINDS: dict[str, type[Serving | Traffic | Training | Inference]] = {
 
 
 @attrs.frozen
-class Parallelism:
-    """How the work is divided; data x tensor x pipeline x context is the number of devices.
-
-    Parameters
-    ----------
-    data, tensor, pipeline, context, expert : int, count
-        Degrees. Expert parallelism lives inside the data- and context-parallel group.
-    micro_batch : int, sample
-        Samples that pass a pipeline stage together; 0 takes all samples of a data-parallel rank.
-    virtual : int, count
-        Model chunks per pipeline stage; more than 1 interleaves them.
-    schedule : str
-        Order of micro-batches: 1f1b, gpipe, zero-bubble-h1 or zero-bubble-h2.
-    sequence : bool
-        Divide norms and their activations over the tensor-parallel group as well.
-    zero : int, stage
-        What the data-parallel group divides: 0 nothing, 1 optimizer states, 2 gradients too, 3 parameters too
-        (fully sharded data parallelism).
-    shard : int, count
-        Devices of a group over which stages 1 to 3 divide; the groups are copies of each other (hybrid
-        sharding). 0 takes the whole data-parallel group.
-    reshard : bool
-        Whether stage 3 drops a layer's parameters after its forward pass and gathers them again.
-    context_kind : str
-        How context parallelism works: ring passes keys and values on, all-to-all trades tokens for heads.
-    placement : str
-        Dimensions from the nearest devices to the farthest.
-    """
-
-    data: int = setting("1", default=1)
-    tensor: int = setting("1", default=1)
-    pipeline: int = setting("1", default=1)
-    context: int = setting("1", default=1)
-    expert: int = setting("1", default=1)
-    micro_batch: int = setting("sample", default=0, zero=True)
-    virtual: int = setting("1", default=1)
-    schedule: Literal["1f1b", "gpipe", "zero-bubble-h1", "zero-bubble-h2"] = "1f1b"
-    sequence: bool = False
-    zero: Literal[0, 1, 2, 3] = 0
-    shard: int = setting("1", default=0, zero=True)
-    reshard: bool = True
-    context_kind: Literal["ring", "all-to-all"] = "ring"
-    placement: str = "tensor, context, data, pipeline"
-
-
-@attrs.frozen
 class System:
     """What runs it.
 
@@ -341,6 +296,8 @@ class Scenario:
         The machine.
     parallelism : Parallelism
         Division of the job over the devices.
+    pools : Pools, optional
+        Of traffic: prompts are read and answers written on devices of their own.
     place : Place
         Grid, site and price.
     constraints : dict of str to str
@@ -356,6 +313,7 @@ class Scenario:
     workload: Workload = attrs.field(metadata={"by": "kind", "choices": KINDS})
     system: System
     parallelism: Parallelism = attrs.field(factory=Parallelism)
+    pools: Pools | None = None
     place: Place = attrs.field(factory=Place)
     constraints: dict[str, str] = attrs.field(factory=dict)
     solvers: dict[str, str] = attrs.field(factory=dict)

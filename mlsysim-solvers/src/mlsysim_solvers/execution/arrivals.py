@@ -19,7 +19,7 @@ from ..formulas.queueing import (
     wait_quantile,
 )
 
-__all__ = ["Line", "in_flight_at", "line_of", "prompt_wait", "quantiles"]
+__all__ = ["Line", "in_flight_at", "line_of", "prompt_wait", "quantiles", "stays_at"]
 
 NODES = 6
 """Numbers in flight, from one to the most, between which the time that a request stays is interpolated."""
@@ -77,13 +77,7 @@ def in_flight_at(columns: Mapping[str, Any], rate: Any, most: Any, residence: Ca
     -----
     b = lambda t(b), by Little's law; t is interpolated between numbers in flight in geometric steps.
     """
-    steps = [k / (NODES - 1.0) for k in range(NODES)]
-    key = _key(columns, most)
-    if key is not None:
-        points = _known(columns, key, [most**share for share in steps], residence)
-    else:
-        # Powers one by one, so that a number that is traced or varies stays what it is.
-        points = [(node, residence(node)) for node in (most**share for share in steps)]
+    points = stays_at(columns, most, residence)
     found = maximum(1.0, 0.0 * rate)
     for (low, stay), (high, longer) in pairwise(points):
         short, over = low - rate * stay, high - rate * longer
@@ -93,6 +87,31 @@ def in_flight_at(columns: Mapping[str, Any], rate: Any, most: Any, residence: Ca
         found = where(inside, crossed, found)
     last, stay = points[-1]
     return where(last - rate * stay <= 0.0, last + 0.0 * rate, minimum(found, last)), stay
+
+
+def stays_at(columns: Mapping[str, Any], most: Any, residence: Callable[[Any], Any]) -> list[tuple[Any, Any]]:
+    """Return how long a request stays with few, more and the most requests in flight.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+    most : float or array, count
+        Most requests in flight.
+    residence : callable
+        From requests in flight to the time that each stays.
+
+    Returns
+    -------
+    list of tuple of number
+        Numbers in flight in geometric steps from one to the most, and the times.
+    """
+    steps = [k / (NODES - 1.0) for k in range(NODES)]
+    key = _key(columns, most)
+    if key is not None:
+        return _known(columns, key, [most**share for share in steps], residence)
+    # Powers one by one, so that a number that is traced or varies stays what it is.
+    return [(node, residence(node)) for node in (most**share for share in steps)]
 
 
 def _key(columns: Mapping[str, Any], most: Any) -> tuple[Any, ...] | None:

@@ -18,6 +18,7 @@ from ..formulas.batching import (
     shared_tokens,
     together_prompts,
 )
+from ..formulas.expert_parallel import gathering_passes
 from .answers import axis
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
@@ -45,6 +46,10 @@ class Case(NamedTuple):
         Tokens of a pass at most.
     spread : float or array, count
         Standard deviation of the tokens of an answer.
+    ranks : float or array, count
+        Copies of attention, one of which reads a prompt.
+    gathered : float or array, count
+        Requests that come while prompts wait for copies of attention without one.
     """
 
     own: Any
@@ -53,6 +58,8 @@ class Case(NamedTuple):
     prompt: Any
     budget: Any
     spread: Any
+    ranks: Any
+    gathered: Any
 
 
 class State(NamedTuple):
@@ -100,21 +107,29 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     State
     """
     c = engine.columns
+    # Each copy of attention has the tokens of a pass for itself.
+    ranks = 1.0 if engine.place is None or engine.place.sharing is None else engine.place.sharing.attention
+    gathered = 0.0 * own
+    if "rank_wait" in c:
+        rate = own / (axis(c, "output") + gap)
+        window = gathering_passes(ranks, rate, axis(c, "rank_wait"))
+        # Half of the window passes before the average prompt comes.
+        gap, gathered = gap + 0.5 * window, rate * window
     case = Case(
-        own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens"),
+        own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens") * ranks,
         # Random arrivals keep no request together with another.
-        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"),
+        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks, gathered,
     )  # fmt: skip
     return _in_one_pass(engine, case, active) if c["mixed"] else _in_turn(engine, case, active)
 
 
 def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     """Read prompts in the passes that decode."""
-    own, gap, steps, prompt, budget, spread = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered = case
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
     queued = reading_passes(own, steps + gap, prompt, free)
     admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
-    together = together_prompts(minimum(own, free / prompt), spread)
+    together = _together(minimum(own, free / prompt), spread, gathered)
     others = (1.0 - 1.0 / own) * admitted
     taken = pass_tokens(others, together, prompt, free)
     share = admitted * prompt / taken
@@ -122,7 +137,7 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     plain = decoding_pass(engine, minimum(own, budget) * (steps / (maximum(1.0, steps) + gap)), active)
     reading = reading_pass(engine, others * steps, taken, active)
     cycle = _cycle(plain, maximum(0.0, 1.0 - share), reading, share)
-    passes, turns = prompt_passes(prompt, free), own / admitted
+    passes, turns = prompt_passes(prompt, free / ranks), own / admitted
     seen = shared_tokens(together * prompt, others * prompt, free)
     # A group that more than fills a pass does not end with it: half of its prompts end in the next.
     ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
@@ -133,20 +148,25 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
 
 def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     """Stop decoding while prompts are read."""
-    own, gap, steps, prompt, budget, spread = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered = case
     admitted = own / (maximum(1.0, steps) + gap)
-    together = together_prompts(minimum(own, budget / prompt), spread)
+    together = _together(minimum(own, budget / prompt), spread, gathered)
     taken = phase_tokens(admitted, together, prompt, budget)
     share = admitted * prompt / taken
     plain = decoding_pass(engine, admitted * steps, active)
     reading = reading_pass(engine, 0.0 * own, taken, active)
     cycle = _cycle(plain, minimum(1.0, steps), reading, share)
-    passes = prompt_passes(prompt, budget)
+    passes = prompt_passes(prompt, budget / ranks)
     # All that came together are read before anybody decodes on, and half of them before the average one.
     phase = maximum(share, together_prompts(own, spread) * prompt / budget)
     read = (passes + 0.5 * maximum(0.0, phase - passes)) * named(reading.time, "pass that reads")
     waits = gap * named(cycle.time, "mean pass")
     return _state(case, cycle, plain, reading, waits, read, taken, own / admitted)
+
+
+def _together(most: Any, spread: Any, gathered: Any) -> Any:
+    """Return the prompts that a pass reads together: those that came so, and those that were waited for."""
+    return maximum(1.0, minimum(together_prompts(most, spread) + gathered, most))
 
 
 def _state(case: Case, cycle: Pass, plain: Pass, reading: Pass, waits: Any, read: Any, taken: Any, turns: Any) -> State:

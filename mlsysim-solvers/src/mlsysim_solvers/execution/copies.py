@@ -10,9 +10,11 @@ from mlsysim.tracing import named
 
 from ..formulas.parallel_constants import COMMUNICATION_LOG_SD
 from ..formulas.serving import stage_share
+from ..lowering.expert_parallel import Sharing, shared
 from ..lowering.serving import Generator, sharded
 from ..lowering.shape import TransformerShape
 from .answers import common_answers, log_sd
+from .attention_copies import own_requests, shared_layers, sharing_of
 from .communication import all_gather, all_reduce, message
 from .engine import Totals
 from .topology import Group, Network, group_of, network_of
@@ -35,6 +37,8 @@ class Place(NamedTuple):
         Layers of the fullest stage over all.
     shape : TransformerShape, PairShape or StateShape
         One device's part of every layer.
+    sharing : Sharing or None
+        Copies of attention and devices with experts of their own; None where there are neither.
     """
 
     network: Network
@@ -42,6 +46,7 @@ class Place(NamedTuple):
     stages: Group
     share: Any
     shape: Generator
+    sharing: Sharing | None = None
 
 
 def place_of(c: Columns) -> Place:
@@ -58,13 +63,15 @@ def place_of(c: Columns) -> Place:
     """
     network, shape = network_of(c), c["shape"]
     tensor = group_of(network, c["tensor"], 1.0 * (c["tensor"] / c["tensor"]))
-    stages = group_of(network, c["pipeline"], c["tensor"])
+    sharing = sharing_of(c)
+    stages = group_of(network, c["pipeline"], c["tensor"] if sharing is None else sharing.devices)
     if not isinstance(shape, TransformerShape):
         return Place(network, tensor, stages, 1.0, shape)
-    return Place(network, tensor, stages, stage_share(shape.layers, c["pipeline"]), sharded(shape, c["tensor"]))
+    own = sharded(shape, c["tensor"]) if sharing is None else shared(shape, sharing)
+    return Place(network, tensor, stages, stage_share(shape.layers, c["pipeline"]), own, sharing)
 
 
-def within_layers(c: Columns, place: Place, rows: Any, last: Any) -> Any:
+def within_layers(c: Columns, place: Place, rows: Any, last: Any, own: Any = None) -> Any:
     """Return the time of the collectives of one pass: two all-reduces in a layer, and the logits of the last positions.
 
     Parameters
@@ -77,6 +84,8 @@ def within_layers(c: Columns, place: Place, rows: Any, last: Any) -> Any:
         Tokens of the pass.
     last : float or array, count
         Positions whose successor is wanted.
+    own : float or array, count, optional
+        Tokens of the busiest copy of attention, where it is copied.
 
     Returns
     -------
@@ -85,6 +94,10 @@ def within_layers(c: Columns, place: Place, rows: Any, last: Any) -> Any:
     shape, width, group = c["shape"], c["activation_width"], place.tensor
     if not isinstance(shape, TransformerShape):
         return 0.0 * rows
+    if place.sharing is not None:
+        whole = group_of(place.network, place.sharing.devices, 1.0 * (c["tensor"] / c["tensor"]))
+        mine = rows if own is None else own
+        return shared_layers(c, place.network, group, whole, rows, mine, own_requests(place.sharing, last))
     # Their start is part of a collective's own time: no kernel is counted for them beside it.
     one = all_reduce(place.network, group, rows * shape.hidden * width)
     logits = all_gather(place.network, group, last * shape.vocab * width)

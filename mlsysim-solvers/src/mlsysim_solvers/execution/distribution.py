@@ -23,7 +23,7 @@ from .layout_checks import again_of, check_layout, check_lean, placement_of
 from .layout_notes import layout_notes
 from .preparation import prepare_columns
 
-__all__ = ["distributed_columns", "network_columns"]
+__all__ = ["distributed_columns", "link_rate", "network_columns"]
 
 
 def distributed_columns(request: Any) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _host_rate(records: Mapping[str, Any], settings: Mapping[str, float]) -> flo
     """Return the rate of copies to host memory: as set, or of the node's link."""
     link = records.get("host")
     given = settings.get("host_rate", 0.0)
-    return given or (constants.HOST_RATE if link is None else _rate(link, constants.HOST_SHARE))
+    return given or (constants.HOST_RATE if link is None else link_rate(link, constants.HOST_SHARE))
 
 
 def _adapt(request: Any, columns: dict[str, Any]) -> None:
@@ -208,7 +208,20 @@ def _parameters(model: Model) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rate(link: Link, share: float) -> Any:
+def link_rate(link: Link, share: float) -> Any:
+    """Return the rate of a link: as measured, or a share of the printed one.
+
+    Parameters
+    ----------
+    link : Link
+        The link.
+    share : float, ratio
+        Share that is reached where nobody measured.
+
+    Returns
+    -------
+    float, B/s
+    """
     return link.bandwidth * share if link.achieved is None else link.achieved
 
 
@@ -248,7 +261,7 @@ def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any
             f"{devices:g} devices need a network, and {node.name} has no link that leaves its domain of {domain:g}",
             where="system.devices", remedy=f"At most {domain:g}, or name a node with an outer link",
         )  # fmt: skip
-    rate = _rate(inner, constants.INNER_SHARE)
+    rate = link_rate(inner, constants.INNER_SHARE)
     columns: dict[str, Any] = {"domain": domain, "inner_rate": rate if is_torus else rate * links}
     if is_torus:
         columns |= {"torus_links": number(links), "torus_dimensions": torus, "torus_members": min(domain, devices)}
@@ -259,7 +272,7 @@ def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any
     if outer is None:
         columns["outer_rate"] = columns["inner_rate"]
     else:
-        columns["outer_rate"] = _rate(outer, constants.OUTER_SHARE) * (node.outer_links or 1.0) / node.devices
+        columns["outer_rate"] = link_rate(outer, constants.OUTER_SHARE) * (node.outer_links or 1.0) / node.devices
         columns |= _narrowest(fabric, columns["outer_rate"], domain, devices)
     columns |= _between_sites(records, devices)
     columns |= _ways(inner, outer)
@@ -302,7 +315,7 @@ def _between_sites(records: Mapping[str, Any], devices: Any) -> dict[str, Any]:
     if devices <= site:
         return {}
     assert far is not None
-    rate = _rate(far, constants.OUTER_SHARE) * cluster.far_links / site
+    rate = link_rate(far, constants.OUTER_SHARE) * cluster.far_links / site
     return {"pod": site, "crossing_rate": rate, "far_step": far.latency}
 
 

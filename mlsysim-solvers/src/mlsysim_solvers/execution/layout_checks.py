@@ -80,6 +80,9 @@ def check_layout(layout: Parallelism, shape: TransformerShape, batch: int, seque
     ConfigError
         With the nearest legal values.
     """
+    if layout.attention > 1:
+        _refuse("attention is copied inside a model that is served, and training has no requests", "attention",
+                "Leave it out; data copies the whole model")  # fmt: skip
     _check_batch(layout, batch)
     _check_pipeline(layout, shape)
     _check_context(layout, shape, sequence)

@@ -9,10 +9,13 @@ from mlsysim.numeric import maximum, sqrt
 from mlsysim.tracing import named
 
 from ..formulas.constants import LAYOUT_LOG_SD
+from ..lowering.expert_parallel import spread
+from ..lowering.operators import Table
 from ..lowering.serving import first_pass, next_token
 from ..lowering.shape import TransformerShape
 from ..lowering.transformer import Reading, mixed
 from .answers import decoding, log_sd, machine_of
+from .attention_copies import own_prompts, own_requests
 from .cases import abilities_of, formats_of, is_once, run_part
 from .copies import Place, place_of, spread_of, through, within_layers
 from .engine import Machine, Totals
@@ -90,13 +93,15 @@ def decoding_pass(engine: Engine, requests: Any, active: Any) -> Pass:
     Pass
     """
     c = {**engine.columns, "decoding": requests}
-    shape = _own(engine)
+    shape, own = _own(engine), own_requests(_sharing(engine), requests)
     totals = run_part(
         c, "decoding pass",
-        lambda: next_token(shape, formats_of(c), abilities_of(c), requests, c["input"], c["long_output"]),
+        lambda: _met(
+            engine, next_token(shape, formats_of(c), abilities_of(c), own, c["input"], c["long_output"]), requests
+        ),
         engine.replay,
     )  # fmt: skip
-    return _placed(engine, totals, requests, requests, active)
+    return _placed(engine, totals, requests, requests, active, own)
 
 
 def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pass:
@@ -119,13 +124,28 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     """
     c = {**engine.columns, "decoding": requests, "reading": tokens}
     shape = _own(engine)
-    reading = _reading(c, tokens)
-    totals = run_part(c, "reading pass", lambda: _table(c, shape, requests, reading), engine.machine)
-    return _placed(engine, totals, requests + tokens, requests + reading.prompts, active)
+    sharing = _sharing(engine)
+    own, reading = own_requests(sharing, requests), _reading(c, own_prompts(c, sharing, tokens))
+    totals = run_part(
+        c, "reading pass", lambda: _met(engine, _table(c, shape, own, reading), requests + tokens), engine.machine
+    )
+    return _placed(engine, totals, requests + tokens, requests + reading.prompts, active, own + reading.tokens)
 
 
 def _own(engine: Engine) -> Any:
     return engine.columns["shape"] if engine.place is None else engine.place.shape
+
+
+def _sharing(engine: Engine) -> Any:
+    return None if engine.place is None else engine.place.sharing
+
+
+def _met(engine: Engine, table: Table, tokens: Any) -> Table:
+    """Return a table in which the tokens of all copies of attention meet in the experts, where it is copied."""
+    sharing = _sharing(engine)
+    if sharing is None:
+        return table
+    return spread(table, _own(engine), formats_of(engine.columns), abilities_of(engine.columns), sharing, tokens)
 
 
 def _reading(c: Columns, tokens: Any) -> Reading:
@@ -146,12 +166,12 @@ def _table(c: Columns, shape: Any, requests: Any, reading: Reading) -> Any:
     return read + next_token(shape, formats, abilities, requests, c["input"], c["long_output"])
 
 
-def _placed(engine: Engine, totals: Totals, rows: Any, last: Any, active: Any) -> Pass:
+def _placed(engine: Engine, totals: Totals, rows: Any, last: Any, active: Any, own: Any) -> Pass:
     place, c = engine.place, engine.columns
     if place is None:
         return Pass(totals.time, 0.0 * totals.time, totals)
-    within = within_layers(c, place, rows, last)
-    one, slowest = through(c, place, totals.time, within, rows)
+    within = within_layers(c, place, rows, last, own)
+    one, slowest = through(c, place, totals.time, within, own)
     # A batch waits for its last stage, and for the other batches in flight where they take longer.
     time = one if is_once(c["pipeline"]) else maximum(one, active * slowest)
     return Pass(time, named(time - totals.time * (time / one), "communication"), totals)

@@ -13,20 +13,23 @@ from mlsysim.records.stack import Stack
 from ..lowering.shape import TransformerShape, number
 from .distribution import network_columns
 from .preparation import prepare_columns
+from .shared_layout import refuse_shared, shared_columns, shared_notes
 
 __all__ = ["serving_columns"]
 
-_TRAINING = {"context": 1, "expert": 1, "virtual": 1, "zero": 0, "shard": 0, "sequence": False}
+_TRAINING = {"context": 1, "virtual": 1, "zero": 0, "shard": 0, "sequence": False}
 """Parts of a layout that this solver does not answer for, and the values that leave them out."""
 
 
-def serving_columns(request: Any) -> dict[str, Any]:
+def serving_columns(request: Any, *, in_flight: bool = False) -> dict[str, Any]:
     """Flatten a request to generate text, or to answer samples, on several devices.
 
     Parameters
     ----------
     request : Request
         Scenario, records (model, device, stack, node, links), claims and settings.
+    in_flight : bool
+        Whether requests come and go; only then attention may be copied, and whole experts spread over devices.
 
     Returns
     -------
@@ -50,6 +53,11 @@ def serving_columns(request: Any) -> dict[str, Any]:
     columns |= network_columns(records, scenario, number(scenario.system.devices))
     layout, assumed = _settled(scenario, records["stack"], shape, int(columns["domain"]))
     _check(layout, shape, _batch(scenario))
+    if in_flight:
+        columns |= shared_columns(layout, shape, request.settings, expands=columns["expands"])
+        assumed = [*assumed, *shared_notes(layout, shape)]
+    else:
+        refuse_shared(layout)
     batch_tokens = records["stack"].batch_tokens
     if batch_tokens is not None:
         columns["batch_tokens"] = number(batch_tokens)
@@ -79,6 +87,7 @@ def _copies(scenario: Scenario, columns: dict[str, Any]) -> dict[str, Any]:
             remedy="Set data to the number of devices: each answers samples of its own",
         )  # fmt: skip
     _check(layout, None, _batch(scenario))
+    refuse_shared(layout)
     return {"data": number(layout.data), "assumptions": (*columns["assumptions"], *assumed)}
 
 
@@ -118,7 +127,7 @@ def _check(layout: Parallelism, shape: Any, batch: int) -> None:
                 f"{name} is answered for training only", where=f"parallelism.{name}",
                 remedy="Leave it out: serving divides a model by tensor and pipeline, and copies it by data",
             )  # fmt: skip
-    if not isinstance(shape, TransformerShape) and layout.tensor * layout.pipeline > 1:
+    if not isinstance(shape, TransformerShape) and layout.attention * layout.tensor * layout.pipeline > 1:
         raise ConfigError(
             "only decoders are divided over devices", where="parallelism",
             remedy="Set data to the number of devices: each serves requests of its own",

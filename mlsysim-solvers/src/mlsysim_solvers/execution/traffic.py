@@ -54,7 +54,7 @@ def traffic_columns(request: Any) -> dict[str, Any]:
         output=round(workload.output), weights=workload.weights, kv_cache=workload.kv_cache,
     )  # fmt: skip
     asked = attrs.evolve(request, scenario=attrs.evolve(scenario, kind="serving", workload=fixed))
-    columns = prepare_columns(asked) if devices == 1 else serving_columns(asked)
+    columns = prepare_columns(asked) if devices == 1 else serving_columns(asked, in_flight=True)
     if isinstance(columns["shape"], PairShape):
         raise ConfigError(
             f"{request.records['model'].name} reads its whole input before it writes, and joins no running batch",

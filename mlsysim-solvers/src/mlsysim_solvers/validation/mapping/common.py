@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Parallelism, Place, Scenario, Stack, System, Workload
+from mlsysim.records import Parallelism, Place, Pools, Scenario, Stack, System, Workload
 from mlsysim.records.measurement import Measurement
 
 from ..names import Names
@@ -205,7 +205,8 @@ def format_for(device: str, precision: str) -> str:
 
 def scenario(
     row: Measurement, kind: str, workload: Workload, found: Subject, parallelism: Parallelism | None = None,
-    devices: int = 1,
+    devices: int = 1, settings: dict[str, dict[str, object]] | None = None,
+    pools: Pools | None = None,
 ) -> Scenario:  # fmt: skip
     """Return the scenario of a row.
 
@@ -223,6 +224,10 @@ def scenario(
         Division over several devices.
     devices : int, count
         How many.
+    settings : dict of str to dict, optional
+        Inputs of single solvers.
+    pools : Pools, optional
+        Workers that read prompts, and workers that write answers.
 
     Returns
     -------
@@ -235,6 +240,8 @@ def scenario(
         system=System(device=found.device, stack=found.stack, devices=devices),
         parallelism=parallelism or Parallelism(),
         place=Place(),
+        settings=settings or {},
+        pools=pools,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Parallelism, Traffic
+from mlsysim.records import Traffic
 from mlsysim.records.measurement import Measurement
 
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, whole
+from .layouts import served_layout, served_pools
 from .recipes import recipe_of
 
 __all__ = ["batched", "serving_question", "traffic_formats"]
@@ -26,11 +27,13 @@ _EACH = 10
 InferenceMAX (README, Benchmark Client Configuration) takes as many. An estimate for other clients, kept because without
 it the first wave of prompts would be left out, which half of a measured time to first token consists of."""
 
-_NODE = 8
-"""Devices of a node."""
-
 _WAVES = {"ttft_ms": 0.5, "tpot_ms": 0.03}
 """How much the number of requests, and how far they drift apart, may move a figure (natural-log units; estimates)."""
+
+_WAIT = 50
+"""Passes for which TensorRT-LLM lets a prompt wait until each copy of attention has one: the benchmark's scripts switch
+that on (InferenceX, benchmarks/gptoss_fp4_b200_trt.sh and dsr1_fp4_b200_trt.sh: attention_dp_config, enable_balance:
+true), with the default of timeout_iters (llmapi/llm_args.py, AttentionDpConfig) or 60."""
 
 _EXACT = Assumed("prompts and answers of the printed lengths: the row prints no spread", 0.05)
 
@@ -58,10 +61,6 @@ def serving_question(row: Measurement, known: Names) -> Question:
     """
     model = known.model(row.model)
     found = batched(subject(row, known))
-    if cell(row, "mode") == "disagg":
-        raise Refused("prefill and decode on devices of their own: no installed solver expresses that")
-    if (whole(row, "attention_dp_size") or 1) > 1:
-        raise Refused("attention copied over devices that share the experts: no installed solver expresses that")
     waves = f"{_EACH} requests for each client, all clients starting at once: the row prints no number of requests"
     assumed = [Assumed(waves, _WAVES[row.name])]
     wanted = _FORMATS[cell(row, "gemm_quant_mode")]
@@ -79,27 +78,24 @@ def serving_question(row: Measurement, known: Names) -> Question:
         raise Refused("the lengths of prompts and answers are not published")
     recipe = recipe_of(row, clients)
     assumed.append(_DRAWN if recipe.variation else _EXACT)
-    tensor, pipeline = _tensor(row), whole(row, "pp_size") or 1
-    if _count(row, "moe_ep_size") > 1:
-        assumed.append(Assumed("experts divided by columns, and not from device to device as the row says", 0.1))
     job = Traffic(
         model=model, precision=precision, concurrency=clients, requests=_EACH * clients,
         input=recipe.mean * input_, output=recipe.mean * output, input_variation=recipe.variation,
         output_variation=recipe.variation, max_tokens=recipe.tokens, weights=weights, kv_cache=kv_cache,
     )  # fmt: skip
-    layout = Parallelism(tensor=tensor, pipeline=pipeline)
-    asked = scenario(row, "traffic", job, found, layout, tensor * pipeline)
+    if cell(row, "mode") == "disagg":
+        pools = served_pools(row, assumed)
+        devices = sum(pool.workers * pool.devices for pool in (pools.prefill, pools.decode))
+        asked = scenario(row, "traffic", job, found, None, devices, None, pools)
+        return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
+    layout = served_layout(row, "", assumed)
+    devices = layout.attention * layout.tensor * layout.pipeline
+    settings: dict[str, dict[str, object]] = {}
+    if layout.attention > 1 and row.software.startswith("trtllm"):
+        settings = {"in-flight": {"rank_wait": _WAIT}}
+        assumed.append(Assumed(f"prompts wait up to {_WAIT} passes until every copy of attention has one", 0.05))
+    asked = scenario(row, "traffic", job, found, layout, devices, settings)
     return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
-
-
-def _tensor(row: Measurement) -> int:
-    """Return the devices that divide attention: no row without pools runs on more than the eight of one node.
-
-    Rows of DeepSeek print the product of the degrees of attention and experts (16 = 4 x 4, 64 = 8 x 8) where the
-    benchmark's configuration (.github/configs/nvidia-master.yaml of InferenceX, dsr1-fp4-b200-sglang) has 4 and 8.
-    """
-    tensor = whole(row, "tp_size") or 1
-    return tensor if tensor <= _NODE else _count(row, "moe_tp_size") or tensor
 
 
 def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, str, str]:
@@ -108,11 +104,6 @@ def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, s
     products = "fp8" if "nvfp4" in peak else "bf16"
     assumed.append(Assumed(f"weights in {weights}, as the model is published, and products in {products}", 0.15))
     return products, weights, ""
-
-
-def _count(row: Measurement, name: str) -> int:
-    text = cell(row, name)
-    return int(text) if text.isdigit() else 0
 
 
 def batched(found: Subject) -> Subject:

@@ -1,0 +1,108 @@
+"""How a row of the serving table divides a model over its devices."""
+
+from __future__ import annotations
+
+from mlsysim.records import Parallelism, Pool, Pools
+from mlsysim.records.measurement import Measurement
+
+from ..questions import Assumed, Refused
+from .common import cell
+
+__all__ = ["served_layout", "served_pools"]
+
+_SQUARED = 0.1
+"""How far a layout that is read otherwise than it is printed may move a figure (natural-log units; estimate)."""
+
+
+def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parallelism:
+    """Return the layout of a server, or of one worker of a pool.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    pool : str
+        What the names of its columns begin with: empty, ``prefill_`` or ``decode_``.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    Parallelism
+
+    Raises
+    ------
+    Refused
+        If the printed degrees contradict each other.
+
+    Notes
+    -----
+    Some rows print degrees that were multiplied once too often. Where a row prints as many devices or copies of
+    attention as the product of two equal degrees of the experts, two measurements stand in the table twice, once so
+    and once with the root of it, and 64 devices are none that the benchmark's server of eight could have; it was
+    started with one number of devices for attention and for experts (``--tp_size=$TP --ep_size=$EP_SIZE``,
+    benchmarks/dsr1_fp4_b200_trt.sh and gptoss_fp4_b200_trt.sh of InferenceX).
+    Where vLLM prints the tensor degree a second time as copies of attention, the benchmark started it without any
+    (``--tensor-parallel-size=$TP --enable-expert-parallel``, benchmarks/single_node/minimaxm2.5_fp8_b200.sh and
+    minimaxm2.5_fp8_h100.sh).
+    """
+    names = ("tp_size", "pp_size", "attention_dp_size", "moe_tp_size", "moe_ep_size")
+    tensor, pipeline, attention, columns, expert = (_degree(row, pool + name) for name in names)
+    printed = bool(cell(row, f"{pool}attention_dp_size"))
+    if printed and 1 < columns == expert and columns * expert == attention * tensor and 1 in (attention, tensor):
+        copied = attention > 1
+        what = "copies of attention" if copied else "tensor-parallel devices"
+        assumed.append(Assumed(f"{columns} {what} share the experts, of which the row prints the square", _SQUARED))
+        return Parallelism(
+            attention=columns if copied else 1, tensor=1 if copied else columns, pipeline=pipeline, expert=columns
+        )
+    if attention == 1:
+        return Parallelism(tensor=tensor, pipeline=pipeline, expert=_within(expert, tensor))
+    if attention == tensor and expert == tensor * attention:
+        assumed.append(Assumed(f"experts on {tensor} tensor-parallel devices, of which the row prints the square",
+                               _SQUARED))  # fmt: skip
+        return Parallelism(tensor=tensor, pipeline=pipeline, expert=tensor)
+    if columns * expert != attention * tensor:
+        raise Refused(
+            f"{attention} copies of attention on {tensor} devices each cannot share experts over {columns} x {expert}"
+        )
+    return Parallelism(attention=attention, tensor=tensor, pipeline=pipeline, expert=expert)
+
+
+def served_pools(row: Measurement, assumed: list[Assumed]) -> Pools:
+    """Return the pools of a server that reads prompts and writes answers on devices of their own.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    Pools
+
+    Raises
+    ------
+    Refused
+        If the printed degrees contradict each other.
+    """
+    pools = []
+    for name in ("prefill", "decode"):
+        layout = served_layout(row, f"{name}_", assumed)
+        pools.append(Pool(
+            workers=_degree(row, f"{name}_num_workers"), max_batch=_degree(row, f"{name}_batch_size"),
+            devices=layout.attention * layout.tensor * layout.pipeline, parallelism=layout,
+        ))  # fmt: skip
+    return Pools(prefill=pools[0], decode=pools[1])
+
+
+def _degree(row: Measurement, name: str) -> int:
+    text = cell(row, name)
+    return int(text) if text.isdigit() and int(text) else 1
+
+
+def _within(expert: int, tensor: int) -> int:
+    """Return a degree of expert parallelism that the devices of a copy have; some rows print none, or of others."""
+    return expert if tensor % expert == 0 else 1
