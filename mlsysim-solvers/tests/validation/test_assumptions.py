@@ -71,3 +71,12 @@ def test_a_setting_that_the_stack_does_not_tell_is_refused(rows):
     row = next(r for r in rows if r.set == "trtllm_v0.9.0" and r.name == "ttft_ms")
     bare = attrs.evolve(row, configuration={**row.configuration, "weight_precision": ""})
     assert "precision is not published" in predict(bare).reason
+
+
+def test_a_release_may_be_another_stack_on_another_device(rows):
+    # NeMo 26.06 captures whole iterations of mixtures on GB200 alone.
+    stacks = {
+        r.device: question_for(r, names()).scenario.system.stack for r in rows if r.id in ("mbridge-048", "mbridge-050")
+    }
+    assert sorted(stacks.values()) == ["megatron-bridge-26.06", "megatron-core-0.12"]
+    assert stacks["H100"] == "megatron-core-0.12"

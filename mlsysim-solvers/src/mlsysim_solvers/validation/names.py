@@ -42,12 +42,36 @@ class StackRule:
         Sets (beginning of the row id) or kinds of rows it holds for; empty means all.
     tier : str
         Tier of device it holds for; empty means any.
+    formats, devices : tuple of str
+        Beginnings of published number formats, lower case, and of keys of devices it holds for; empty means all.
     """
 
     software: str
     stack: str
     kinds: tuple[str, ...] = ()
     tier: str = ""
+    formats: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+
+    def holds(self, software: str, set_: str, kind: str, tier: str, precision: str, device: str) -> bool:
+        """Tell whether the rule holds for a row.
+
+        Parameters
+        ----------
+        software, set_, kind, tier, precision, device : str
+            As for :meth:`Names.stack`, software and precision in lower case.
+
+        Returns
+        -------
+        bool
+        """
+        return (
+            (software.startswith(self.software) if self.software else not software)
+            and (not self.kinds or any(set_.startswith(k) or kind == k for k in self.kinds))
+            and self.tier in ("", tier)
+            and (not self.formats or precision.startswith(self.formats))
+            and (not self.devices or device.startswith(self.devices))
+        )
 
 
 def _tokens(text: str, *, families: bool = False) -> frozenset[str]:
@@ -78,7 +102,14 @@ class Names:
         self._noise = {kind: frozenset(words) for kind, words in data.get("noise", {}).items()}
         self._weights = {_spaced(k): v for k, v in data.get("weights", {}).items()}
         self._rules = tuple(
-            StackRule(r["software"], r["stack"], tuple(r.get("kinds", ())), r.get("tier", ""))
+            StackRule(
+                r["software"],
+                r["stack"],
+                tuple(r.get("kinds", ())),
+                r.get("tier", ""),
+                tuple(r.get("formats", ())),
+                tuple(r.get("devices", ())),
+            )
             for r in data.get("stacks", ())
         )
         self._index: dict[str, dict[frozenset[str], set[str]]] = {}
@@ -158,7 +189,9 @@ class Names:
         precision, _, weights = found.partition("/")
         return precision, weights
 
-    def stack(self, software: str, set_: str, kind: str, tier: str) -> str | None:
+    def stack(
+        self, software: str, set_: str, kind: str, tier: str, precision: str = "", device: str = ""
+    ) -> str | None:
         """Return the key of the stack that some software is.
 
         Parameters
@@ -169,17 +202,17 @@ class Names:
             Set and kind of the row.
         tier : str
             Tier of the device.
+        precision, device : str
+            Number format as published, and key of the device.
 
         Returns
         -------
         str or None
             None leaves the choice to the assumption that every scenario makes.
         """
-        folded = software.casefold()
+        folded, format_ = software.casefold(), precision.casefold()
         for rule in self._rules:
-            fits = folded.startswith(rule.software) if rule.software else not folded
-            of_kind = not rule.kinds or any(set_.startswith(k) or kind == k for k in rule.kinds)
-            if fits and of_kind and rule.tier in ("", tier):
+            if rule.holds(folded, set_, kind, tier, format_, device):
                 return rule.stack
         return None
 
