@@ -9,10 +9,19 @@ from training_cases import A100, GPT_175B, LLAMA_70B, OVERLAPPED, PLAIN, columns
 
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import evaluate
+from mlsysim.records.transformer import Latent
 from mlsysim_solvers.distributed import DistributedSolver
 
 LAYERS, HIDDEN, HEADS, SEQUENCE = 48, 6144, 64, 2048
 MODEL = gpt(LAYERS, HIDDEN, HEADS)
+MLA = attrs.evolve(
+    LLAMA_70B,
+    transformer=attrs.evolve(
+        LLAMA_70B.transformer,
+        kv_heads=64,
+        latent=Latent(kv_rank=512, rope_dim=64, nope_dim=128, v_dim=128, q_rank=1536),
+    ),
+)
 INPUT = 2.0 * SEQUENCE * HIDDEN
 """Bytes that a layer keeps of one sequence when it is recomputed whole."""
 
@@ -82,6 +91,22 @@ def test_a_part_that_is_done_again_keeps_nothing_of_what_it_writes(part, element
     kept, less = (activations(recompute="selective", job=job) for job in ({}, {"recompute_modules": part}))
     once = elements if part == "mlp" else 0.0
     assert kept - less == pytest.approx((LAYERS * elements - once) * SEQUENCE * HIDDEN / 8.0, rel=1e-12)
+
+
+def test_latent_attention_is_unfolded_once_more_instead_of_kept():
+    # Heads, of which queries and keys are 192 wide and values 128: 8 devices keep none of them. Of the compressed
+    # keys they keep the part beside, 64 wide, as well.
+    shape = MLA.transformer
+    heads, latent = shape.heads, shape.latent
+    kept, less = (
+        solved(MLA, recompute="selective", stack=OVERLAPPED, job=job) for job in ({}, {"recompute_modules": "latent"})
+    )
+    wide = heads * (2 * (latent.nope_dim + latent.rope_dim) + latent.v_dim) - latent.rope_dim
+    memory = [one["feasibility.activations_memory"] for one in (kept, less)]
+    assert memory[0] - memory[1] == pytest.approx(shape.layers * SEQUENCE * wide * 2.0 / 8.0, rel=1e-12)
+    again = term(less, "recompute")
+    assert 0.0 < again < 0.2 * term(less, "compute")
+    assert again < term(solved(MLA, recompute="full", stack=OVERLAPPED), "recompute")
 
 
 def test_parts_take_their_own_time_and_together_less_than_a_whole_layer():
@@ -177,6 +202,7 @@ def test_states_that_alone_exceed_the_memory_never_fit():
         ("full", {"recompute_method": "uniform"}),
         ("full", {"recompute_modules": "mlp"}),
         ("selective", {"recompute_modules": "mlps"}),
+        ("selective", {"recompute_modules": "latent"}),
         ("none", {"offload_layers": 2}),
         ("none", {"offload": True, "offload_layers": 49}),
         ("none", {"offload_optimizer": 1.5}),

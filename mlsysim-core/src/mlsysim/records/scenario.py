@@ -158,8 +158,8 @@ class Training:
         block: so many layers of each pipeline stage are recomputed, the others keep everything. uniform: layers
         are recomputed together in groups of so many, and only the input of a group is kept. Empty is block.
     recompute_modules : str
-        With selective recomputation, the parts of a layer that are done again, with commas: attention, norm,
-        activation, mlp. Empty follows the stack.
+        With selective recomputation, the parts of a layer that are done again, with commas: attention, latent (what
+        unfolds queries, keys and values of latent attention), norm, activation, mlp. Empty follows the stack.
     samples : int, sample
         Samples of the whole run; 0 reports the step only.
     tokens : int, token

@@ -28,6 +28,7 @@ _SCORES = SCORE_ROWS | {"attention dropout"}
 
 _REDONE = {
     "attention": ("attention", "softmax", "attention dropout"),
+    "latent": ("query projection", "key-value expansion"),
     "norm": ("norms",),
     "activation": ("activation", "experts activation"),
     "mlp": ("MLP up", "MLP down", "activation", "shared", "router", "routing", "experts"),

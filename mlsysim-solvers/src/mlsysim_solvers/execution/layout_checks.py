@@ -254,6 +254,11 @@ def check_lean(workload: Training, layout: Parallelism, shape: TransformerShape)
             "only a frozen model keeps its weights in a format of their own", where="workload.weights",
             remedy="Set workload.adapter, or leave it out",
         )  # fmt: skip
+    if "latent" in again_of(workload) and not shape.latent:
+        raise ConfigError(
+            "the model has no latent attention whose projections could be done again",
+            where="workload.recompute_modules", remedy="Leave out latent",
+        )  # fmt: skip
     chosen, most = workload.recompute_layers, -(-int(shape.layers) // layout.pipeline)
     if chosen and workload.recompute != "full":
         raise ConfigError(

@@ -32,7 +32,7 @@ __all__ = [
     "transformer_activations",
 ]
 
-MODULES = ("attention", "norm", "activation", "mlp")
+MODULES = ("attention", "latent", "norm", "activation", "mlp")
 """Parts of a layer that selective recomputation may do again."""
 
 
@@ -177,6 +177,9 @@ def transformer_activations(
     norms = 2.0 if "norm" in again else shape.norm_passes + 2.0
     # Queries, keys and values, the input of the output projection, and compressed vectors.
     attention = (shape.heads + shape.kv_heads) * (shape.head_dim + shape.v_dim) + shape.kv_rank + shape.q_rank
+    if "latent" in again and shape.latent:
+        # Queries, keys and values are unfolded once more from the compressed vectors.
+        attention = shape.heads * shape.v_dim + shape.kv_rank + shape.q_rank + shape.rope_dim
     # On average over the layers.
     mlp = wide * (shape.dense_layers * shape.ffn + shape.expert_layers * shape.shared_ffn)
     copies = 0.0 if "mlp" in again else shape.hidden

@@ -10,6 +10,7 @@ import attrs
 
 from mlsysim.config import SimulationConfig
 from mlsysim.evaluation import ask
+from mlsysim.plugins import plugins
 from mlsysim.records import Model, Scenario, Training
 from mlsysim.records.measurement import Measurement
 
@@ -179,8 +180,15 @@ def _changed(asked: Scenario, name: str) -> tuple[Scenario, str, float] | None:
             asked, lambda n: attrs.evolve(job, recompute="full", recompute_layers=n, recompute_modules=""),
             "recomputation of {} layers of each stage", 0.1,
         )  # fmt: skip
+    if "latent" in name and not _has_latent_attention(job):
+        return None
     less = attrs.evolve(asked, workload=attrs.evolve(job, recompute="selective", recompute_modules=name))
     return (less, f"recomputation of {name}", 0.05) if fits(less) else None
+
+
+def _has_latent_attention(job: Training) -> bool:
+    model: Model = plugins().registry.get("models", job.model).record
+    return model.transformer is not None and model.transformer.latent is not None
 
 
 def _least(
