@@ -218,9 +218,15 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
     parts = (
         table, inputs, weights, _again(table, setup), first + backward(first, fused_attention=fused),
         last + backward(last, fused_attention=fused) + tail,
-        [row for row in (*table, *inputs, *weights) if row.kind == "grouped_gemm"] if shape.experts else [],
     )  # fmt: skip
-    return Lowered(*[settle(part, machine) for part in parts])
+    done = [settle(part, machine) for part in parts]
+    return Lowered(*done, _of_experts(table, done) if shape.experts else Settlement())
+
+
+def _of_experts(table: Table, done: list[Settlement]) -> Settlement:
+    """Return what was settled of the experts' products: they stand under a count of their own."""
+    count = next(row.count for row in table if row.kind == "grouped_gemm")
+    return Settlement([group for part in done[:3] for group in part if group.count is count])
 
 
 def timed_layer(parts: Lowered, setup: Setup) -> Layer:
