@@ -95,6 +95,8 @@ SETTINGS: dict[str, tuple[str, str, float]] = {
     "host_rate": ("B/s", "rate of copies to host memory, one way; 0 takes the link of the node", 0.0),
     "imbalance": ("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
     "device_spread": ("1", "standard deviation of the speed of devices of one kind over its mean", 0.02),
+    "eager": ("1", "1 runs norms, rotary embedding and activation functions operator by operator", 0.0),
+    "overlap_tensor": ("1", "1 runs tensor-parallel exchange beside products although the stack does not", 0.0),
     "full_attention": (
         "1",
         "1 counts all query-key pairs of a causal model as its work, 0 the half that is computed",

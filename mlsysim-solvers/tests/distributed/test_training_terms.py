@@ -7,7 +7,8 @@ import pytest
 from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
 
 from mlsysim_solvers.lowering.operators import Formats
-from mlsysim_solvers.lowering.parallel import casts, forward
+from mlsysim_solvers.lowering.parallel import Division, casts, eager_norms, forward
+from mlsysim_solvers.lowering.shape import transformer_shape
 from mlsysim_solvers.lowering.training import loss
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
@@ -109,6 +110,37 @@ def test_adapters_gather_what_they_read_in_the_wide_format():
     assert narrow / wide == pytest.approx((6 + 4 / 2) / 10, rel=0.02)
 
 
+def test_operators_one_by_one_move_what_compiled_ones_keep():
+    layout = {"device": H100, "batch": 8, "precision": "bf16", "data": 8, "micro_batch": 1}
+    compiled, eager = (
+        answers(LLAMA_70B, stack=OVERLAPPED, settings=settings, **layout)["performance.breakdown_compute"]
+        for settings in ({}, {"eager": 1.0})
+    )
+    assert 1.02 * compiled < eager < 1.5 * compiled
+
+
+def test_norms_one_by_one_pass_seven_times_over_the_wide_tensor():
+    shape, alone = transformer_shape(LLAMA_70B, LLAMA_70B.transformer), Division(1.0, 1.0, 1.0, sequence=False)
+    formats = Formats(2.0, 2.0, 2.0, 2.0, 2.0)
+    norms, turned = eager_norms(shape, formats, alone, 2.0, 100.0, 4.0)
+    # Two norms of a layer, each beyond the four bytes that are counted with the others.
+    assert norms.activation_bytes == 200 * 2 * shape.hidden * (36 - 4)
+    assert turned.activation_bytes == 200 * (64 + 8) * 128 * 16
+
+
+def test_a_user_may_let_the_exchange_run_beside_products():
+    layout = {"data": 1, "tensor": 8, "micro_batch": 1}
+    plain, switched, able = (
+        answers(stack=stack, settings=settings, **layout)["performance.breakdown_tensor"]
+        for stack, settings in (
+            (PLAIN, {}),
+            (PLAIN, {"overlap_tensor": 1.0}),
+            (changed(PLAIN, overlap_tensor=True), {}),
+        )
+    )
+    assert switched == able < plain
+
+
 @pytest.fixture(scope="module")
 def rows():
     return {row.id: row for row in read_table(packaged_tables()["training"])}
@@ -126,6 +158,14 @@ def test_packed_samples_do_not_attend_to_each_other(rows):
     assert job.sequence < 250
     assert job.batch * job.sequence == pytest.approx(32 * 4096, rel=0.01)
     assert packed.scenario.parallelism.micro_batch * job.sequence == pytest.approx(4096, rel=0.01)
+
+
+def test_what_software_says_of_itself_is_switched(rows):
+    found = {
+        name: question_for(rows[name], names()).scenario.settings for name in ("tt8b-001", "tt8b-002", "ttasync-010")
+    }
+    assert found == {"tt8b-001": {"distributed": {"eager": "1"}}, "tt8b-002": {},
+                     "ttasync-010": {"distributed": {"overlap_tensor": "1"}}}  # fmt: skip
 
 
 def test_what_a_row_leaves_open_is_said(rows):

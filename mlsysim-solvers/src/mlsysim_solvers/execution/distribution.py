@@ -12,6 +12,7 @@ from mlsysim.records.infrastructure import Fabric, Link
 from mlsysim.records.model import Model
 from mlsysim.records.precision import bytes_per_element, check_precision
 from mlsysim.records.scenario import Parallelism, Scenario, Training
+from mlsysim.records.stack import Features
 from mlsysim.shapes import parameters
 
 from ..formulas import parallel_constants as constants
@@ -61,6 +62,7 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         )
     )  # fmt: skip
     assumed = assumed + longer
+    columns["features"] = _switched(columns["features"], request.settings)
     shape = columns["shape"]
     if not isinstance(shape, TransformerShape):
         raise SolverError(
@@ -73,6 +75,15 @@ def distributed_columns(request: Any) -> dict[str, Any]:
     _adapt(request, columns)
     columns["assumptions"] = (*columns["assumptions"], *assumed, *layout_notes(layout, shape, columns, records))
     return columns
+
+
+def _switched(features: Features, settings: Mapping[str, float]) -> Features:
+    """Return what the stack does with what the user of it switched."""
+    if settings.get("eager"):
+        features = attrs.evolve(features, fused_elementwise=False)
+    if settings.get("overlap_tensor"):
+        features = attrs.evolve(features, overlap_tensor=True)
+    return features
 
 
 def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +113,7 @@ def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any
         "launches": 1.0 if features.graphs else constants.EXPERT_LAUNCHES, "host": 0.0 if host is None else host,
         "full_attention": settings.get("full_attention", 0.0),
         "device_spread": settings.get("device_spread", constants.DEVICE_SPREAD),
-        "drops": settings.get("dropout", 0.0) > 0.0, "layer_memo": {},
+        "drops": settings.get("dropout", 0.0) > 0.0, "eager": settings.get("eager", 0.0) > 0.0, "layer_memo": {},
     }  # fmt: skip
 
 

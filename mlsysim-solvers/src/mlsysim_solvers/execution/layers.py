@@ -13,7 +13,7 @@ from mlsysim.tracing import Traced, named
 from ..formulas.elementwise import stream_bytes
 from ..lowering.attention import SCORE_ROWS, Abilities
 from ..lowering.operators import MATRIX_KINDS, Formats, Table, stream
-from ..lowering.parallel import Division, adapters, divided, dropouts, forward, head, lookup
+from ..lowering.parallel import Division, adapters, divided, dropouts, eager_norms, forward, head, lookup
 from ..lowering.shape import TransformerShape
 from ..lowering.training import backward, gradients, loss, recomputed
 from ..lowering.transformer import repeated
@@ -99,6 +99,8 @@ class Setup(NamedTuple):
         Whether the loss passes over a copy of the logits in 32 bits.
     pruned : bool
         Whether a compiler drops from what is done again what no gradient needs.
+    eager : bool
+        Whether norms and rotary embedding run operator by operator.
     """
 
     shape: TransformerShape
@@ -119,6 +121,7 @@ class Setup(NamedTuple):
     again: frozenset[str] = frozenset()
     wide_loss: bool = False
     pruned: bool = False
+    eager: bool = False
 
 
 _LAST = ("MLP down", "experts down")
@@ -200,6 +203,8 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
         own, setup.formats, setup.abilities, division, batch, sequence, narrow=setup.narrow, frozen=setup.frozen
     )
     fused = setup.abilities.fused_attention
+    if setup.eager:
+        table = table + eager_norms(own, setup.formats, division, batch, sequence, setup.full_width)
     if setup.drops:
         table = table + dropouts(
             shape, setup.formats, division, batch, sequence, setup.mask_width, setup.dropout, scores=not fused
@@ -220,7 +225,8 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
         last + backward(last, fused_attention=fused) + tail,
     )  # fmt: skip
     done = [settle(part, machine) for part in parts]
-    return Lowered(*done, _of_experts(table, done) if shape.experts else Settlement())
+    done.append(_of_experts(table, done) if shape.experts else Settlement())
+    return Lowered(*done)
 
 
 def _of_experts(table: Table, done: list[Settlement]) -> Settlement:

@@ -13,7 +13,7 @@ from .operators import ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
 
-__all__ = ["Division", "adapters", "casts", "divided", "dropouts", "forward", "head", "lookup"]
+__all__ = ["Division", "adapters", "casts", "divided", "dropouts", "eager_norms", "forward", "head", "lookup"]
 
 
 class Division(NamedTuple):
@@ -250,6 +250,47 @@ def dropouts(
         traffic = stream_bytes(pairs, 1.0, (2.0 * formats.activation + mask) * share)
         table.append(stream("attention dropout", shape.layers, traffic, share))
     return table
+
+
+def eager_norms(
+    shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any, wide: Any
+) -> Table:  # fmt: skip
+    """Return what norms and rotary embedding move beyond one reading and one writing when operators run one by one.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The device's part of each layer, from :func:`divided`.
+    formats : Formats
+        Number formats.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences of a micro-batch, and tokens of each before they are divided.
+    wide : float, B
+        Bytes per element of what is computed in between.
+
+    Returns
+    -------
+    list of Operator
+        A norm casts to 32 bits, squares, averages, multiplies, casts back and multiplies by its weights: seven passes
+        over the wide tensor and four over the narrow one, two of which are counted as the norm itself. Queries and
+        keys are cast, rotated and cast back: four passes over the wide tensor.
+
+    References
+    ----------
+    PyTorch, aten/src/ATen/native/layer_norm.cpp, rms_norm: an operator each; and apply_rotary_emb of Llama, which
+    multiplies complex numbers of 32 bits.
+    """
+    rows = batch / division.context * sequence
+    norms = shape.norm_passes
+    turned = (shape.heads + shape.kv_heads) * shape.head_dim
+    each = 7.0 * wide + 2.0 * formats.activation
+    return [
+        stream("norms, one by one", shape.layers, stream_bytes(rows / division.shards, norms * shape.hidden, each),
+               5.0 * norms),
+        stream("rotary embedding, one by one", shape.layers, stream_bytes(rows, turned, 4.0 * wide), 4.0),
+    ]  # fmt: skip
 
 
 def lookup(shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any) -> Table:

@@ -30,6 +30,9 @@ WITH_RECOMPUTATION = ("sc21t1", "bloom", "palm")
 WITH_DROPOUT = ("sc21t1", "seqsel", "mlm22", "mtnlg", "dle-bert")
 """Sets of runs of GPT and BERT, which drop out activations as their authors did."""
 
+SWITCHES = {"torchtitan eager": "eager", "async tp": "overlap_tensor"}
+"""What published software says of itself, and the setting that says so."""
+
 LORA_RANK = 16
 """Rank of the adapters of the fine-tuning benchmark (MLCommons training, llama2_70b_lora)."""
 
@@ -93,6 +96,9 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     asked = scenario(row, "training", job, found, layout, row.devices)
     if row.set.startswith(WITH_DROPOUT):
         asked = attrs.evolve(asked, settings={"distributed": {"dropout": "1"}})
+    switched = [name for word, name in SWITCHES.items() if word in row.software.casefold()]
+    if switched:
+        asked = attrs.evolve(asked, settings={"distributed": dict.fromkeys(switched, "1")})
     asked = saved(asked, row, found, assumed)
     return _reading(row, asked, record, batch, sequence, found.device, precision, lora, assumed)
 
