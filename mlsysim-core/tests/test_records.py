@@ -142,6 +142,19 @@ def test_calibrations_are_found_by_device_and_precision():
     assert stack.calibration_for("toy-two", "bf16") is None
 
 
+def test_what_was_fitted_on_devices_of_a_maker_goes_before_what_was_fitted_on_all():
+    def fitted(device, precision):
+        return records.Calibration(device, precision, ("row",), "fit", "1", "2026-01-01", 0.1, compute=0.7)
+
+    every, maker, own = fitted("*", "bf16"), fitted("Toys/*", "*"), fitted("toy-one", "bf16")
+    stack = attrs.evolve(ToySource().entry("stacks", "toy-stack").record, calibrations=(every, maker, own))
+    assert stack.calibration_for("toy-one", "bf16", "Toys") is own
+    assert stack.calibration_for("toy-two", "bf16", "Toys") is maker
+    assert stack.calibration_for("toy-two", "bf16", "Others") is every
+    assert stack.calibration_for("toy-two", "bf16") is every
+    assert [one.is_shared for one in (every, maker, own)] == [True, True, False]
+
+
 def test_without_its_own_a_format_takes_the_device_before_other_devices():
     def fitted(device, precision):
         return records.Calibration(device, precision, ("row",), "fit", "1", "2026-01-01", 0.1, compute=0.7)

@@ -8,10 +8,12 @@ import pytest
 from solver_cases import BERT, RESNET_50, STACK, request_of
 
 from mlsysim.errors import ConfigError, SolverError
+from mlsysim.plugins import plugins
 from mlsysim.records.device import Compute, Device, Die, Memory, Peak, Power
 from mlsysim.records.scenario import Inference
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.execution.shares import clock_left, narrow_share, product_share
+from mlsysim_solvers.execution.ceilings import ceiling_columns
+from mlsysim_solvers.execution.shares import clock_left, narrow_share, product_share, warp_share
 from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
 from mlsysim_solvers.formulas.gemm import delivered_rate
 from mlsysim_solvers.formulas.power import operation_density, sustained_clock
@@ -61,6 +63,51 @@ def test_what_was_measured_stands_and_holds_other_formats_down():
     assert share(measured) == 0.5
     assert share(measured, "int8") == 0.5
     assert share(attrs.evolve(measured, die=None), "int8") == 0.5
+
+
+def test_a_format_that_nobody_measured_falls_short_as_another_of_its_units_does():
+    """Power sets either share alone; what was measured of one over that says what is lost in both."""
+    whole = card(60.0)
+    half = card(60.0, fp16=Peak(dense=200e12, achieved=0.5 * 200e12 * share(whole)))
+    assert share(half, "int8") == pytest.approx(0.5 * share(whole, "int8"))
+    # Eight bits that draw more than the limit carries do not hold sixteen down, which draw less.
+    eight = card(60.0, int8=Peak(dense=400e12, achieved=400e12 * share(whole, "int8")))
+    assert share(eight) == pytest.approx(share(whole))
+    better = card(1e4, int8=Peak(dense=400e12, achieved=0.99 * 400e12), fp16=Peak(dense=200e12))
+    assert share(better) == pytest.approx(0.99)
+    best = card(1e4, int8=Peak(dense=400e12, achieved=400e12), fp16=Peak(dense=200e12))
+    assert share(best) <= 1.0
+
+
+def test_power_is_known_by_process_or_by_architecture():
+    bare = attrs.evolve(card(100.0), die=None)
+    assert share(attrs.evolve(bare, architecture="Hopper")) == pytest.approx(share(card(100.0)))
+    amd = attrs.evolve(card(100.0, vendor="AMD"), die=None)
+    assert share(amd) == MATRIX_SHARE
+    assert share(attrs.evolve(amd, architecture="CDNA 3")) < share(attrs.evolve(amd, architecture="CDNA 4"))
+
+
+@pytest.mark.parametrize("key", ["mi300x", "mi325x"])
+def test_accelerators_of_one_architecture_differ_by_their_power(key):
+    """Each is predicted without its own measurement; the constant lies between what the two say."""
+    device = plugins().registry.get("devices", key).record
+    peak = device.compute.peak["bf16"]
+    peaks = {name: attrs.evolve(one, achieved=None) for name, one in device.compute.peak.items()}
+    bare = attrs.evolve(device, compute=attrs.evolve(device.compute, peak=peaks))
+    assert share(bare, "bf16") == pytest.approx(peak.achieved / peak.dense, rel=0.05)
+
+
+def test_instructions_of_one_warp_reach_a_part_where_units_need_several():
+    hopper = attrs.evolve(card(1e4), architecture="Hopper")
+    assert warp_share(hopper, "fp16") == pytest.approx(BUSY_SHARE * 2.0 / 3.0)
+    assert warp_share(hopper, "fp32") == share(hopper, "fp32")
+    assert warp_share(card(1e4), "fp16") == share(card(1e4))
+    # A limit that holds all products down further holds these down alike.
+    tight = attrs.evolve(card(20.0), architecture="Hopper")
+    assert warp_share(tight, "fp16") == share(tight)
+    held = attrs.evolve(STACK, features=attrs.evolve(STACK.features, warp_products=True))
+    for stack, achieved in ((STACK, share(hopper)), (held, warp_share(hopper, "fp16"))):
+        assert ceiling_columns(hopper, stack, "card", "fp16", {})["achieved"] == achieved
 
 
 def test_an_unknown_maker_keeps_the_general_share():

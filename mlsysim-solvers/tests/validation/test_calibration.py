@@ -142,7 +142,9 @@ def test_constants_for_all_devices_name_those_they_were_fitted_on(stacks):
     for entry in stacks:
         for found in entry.record.calibrations:
             assert set(found.devices) <= known
-            assert (len(found.devices) > 1) == (found.device == "*"), (entry.key, found.device)
+            assert (len(found.devices) > 1) == found.is_shared, (entry.key, found.device)
+            maker = found.device.rpartition("/")[0]
+            assert all(plugins().registry.get("devices", key).record.vendor == maker for key in found.devices if maker)
 
 
 def test_what_is_uncertain_in_a_device_counts_where_nothing_was_fitted_on_it():

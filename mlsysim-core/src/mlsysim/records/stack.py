@@ -9,7 +9,11 @@ import attrs
 from .fields import fact, setting
 from .scheduler import Scheduler
 
-__all__ = ["AttentionRate", "Calibration", "Ceilings", "Features", "Stack", "Tile", "Unstated"]
+__all__ = ["ANY", "AttentionRate", "Calibration", "Ceilings", "Features", "Stack", "Tile", "Unstated"]
+
+
+ANY = "*"
+"""All devices, or all number formats, together."""
 
 
 @attrs.frozen
@@ -193,7 +197,8 @@ class Calibration:
     Parameters
     ----------
     device, precision : str
-        What it was fitted for; ``*`` stands for all devices or formats together.
+        What it was fitted for; ``*`` stands for all devices or formats together, ``NVIDIA/*`` for all devices of a
+        maker, for which software often has code of its own.
     compute, memory : float, ratio
         As in :class:`Ceilings`.
     overhead : float, s
@@ -240,6 +245,11 @@ class Calibration:
     left_out_sd: float | None = setting("1", default=None, zero=True)
     left_out_coverage: float | None = setting("1", default=None, zero=True)
     devices: tuple[str, ...] = ()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it was fitted on several devices together."""
+        return self.device.endswith(ANY)
 
 
 @attrs.frozen
@@ -381,20 +391,23 @@ class Stack:
         fitting = (s for s in self.schedulers if capacity >= s.memory and device not in s.except_for)
         return next(fitting, None)
 
-    def calibration_for(self, device: str, precision: str) -> Calibration | None:
+    def calibration_for(self, device: str, precision: str, vendor: str = "") -> Calibration | None:
         """Return the fitted constants for a device and precision, else those of more: its formats, several devices.
 
         Parameters
         ----------
         device, precision : str
             Keys.
+        vendor : str
+            Maker of the device: what was fitted on its devices goes before what was fitted on all.
 
         Returns
         -------
         Calibration or None
         """
         by_key = {(found.device, found.precision): found for found in self.calibrations}
-        for key in ((device, precision), (device, "*"), ("*", precision), ("*", "*")):
-            if key in by_key:
-                return by_key[key]
+        for one in (device, f"{vendor}/{ANY}", ANY):
+            found = by_key.get((one, precision)) or by_key.get((one, ANY))
+            if found is not None:
+                return found
         return None

@@ -63,13 +63,22 @@ def references(registry: Registry) -> Iterator[Finding]:
         known = set(registry.keys(target))
         for entry in entities(registry, kind):
             for field, name in _values(entry.record, path.split("."), ""):
-                if kind == "stacks" and name == "*":  # constants fitted on several devices together
+                if kind == "stacks" and name.endswith("*"):  # constants fitted on several devices together
+                    yield from _maker(registry, entry, field, name)
                     continue
                 if name and name not in known and not (kind == "scenarios" and _found(registry, target, name)):
                     yield about(entry, field, "fault", "references", f"there is no {singular(target)} {name!r}",
                                 did_you_mean(name, known))  # fmt: skip
     for entry in entities(registry, "scenarios"):
         yield from _precision(registry, entry)
+
+
+def _maker(registry: Registry, entry: Entry, field: str, name: str) -> Iterator[Finding]:
+    """Find constants for all devices of a maker that has none."""
+    maker, _, _ = name.rpartition("/")
+    known = {device.record.vendor for device in registry.entries("devices")}
+    if maker and maker not in known:
+        yield about(entry, field, "fault", "references", f"no device is made by {maker!r}", did_you_mean(maker, known))
 
 
 def _found(registry: Registry, kind: str, name: str) -> Entry | None:

@@ -41,7 +41,9 @@ def add_calibrate_command(commands: Any) -> None:
     stack = kinds.add_parser("stack", help="fit a stack on published measurements")
     stack.add_argument("key", help="key of the stack")
     stack.add_argument("--on", required=True, metavar="ROWS", help="ids of rows, or beginnings of ids, with commas")
-    stack.add_argument("--device", default="*", help="key of the device; * fits all devices together")
+    stack.add_argument(
+        "--device", default="*", help="key of the device; * fits all devices together, NVIDIA/* those of a maker"
+    )
     stack.add_argument("--precision", default="*", help="number format; * fits all formats together")
     stack.add_argument("--file", metavar="CSV", help="a table of measurements of your own")
     stack.add_argument(

@@ -13,7 +13,7 @@ from mlsysim.entities import Entry
 from mlsysim.executors import process_pool
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
-from mlsysim.records.stack import Calibration
+from mlsysim.records.stack import ANY, Calibration
 from mlsysim.units import parse_unit
 
 from ..validation.predicting import Outcome, predict
@@ -148,7 +148,8 @@ class _Refits:
     def _choose(self, group: Group, device: str, precision: str) -> tuple[int, Mask] | None:
         """Return the first calibration, in the order in which they are looked up, with enough rows left."""
         by_key = {(c.device, c.precision): i for i, c in enumerate(self._entry.record.calibrations)}
-        for key in ((device, precision), ("*", precision), ("*", "*")):
+        maker = f"{plugins().registry.get('devices', device).record.vendor}/{ANY}"
+        for key in ((device, precision), (maker, precision), (maker, ANY), (ANY, precision), (ANY, ANY)):
             index = by_key.get(key)
             if index is None:
                 continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlsysim.entities import Entry
 from mlsysim.plugins import plugins
-from mlsysim.records.stack import Calibration
+from mlsysim.records.stack import ANY, Calibration
 
 from ..formulas.constants import GROUP_LOG_SDS, INTERVAL_QUANTILE, NEIGHBOUR_WEIGHT
 from ..validation.predicting import predict
@@ -47,7 +47,7 @@ def sample_of(entry: Entry, points: Sequence[Point], device: str, precision: str
     # What remains when neither constants nor stack are in doubt: open choices, the device's numbers, links.
     with plugins().registry.replacing(attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(bare,)))):
         loose = np.array([predict(point.row).log_sd ** 2 for point in points])
-    return Sample(tuple(points), priors, loose, device == "*")
+    return Sample(tuple(points), priors, loose, bare.is_shared)
 
 
 def _priors(entry: Entry) -> tuple[Prior, ...]:
@@ -91,7 +91,9 @@ class Neighbours:
         """
         calibrations = self._entry.record.calibrations
         parts = [
-            self._of(i) for i, c in enumerate(calibrations) if "*" not in (device, c.device) and c.device != device
+            self._of(i)
+            for i, c in enumerate(calibrations)
+            if not (device.endswith(ANY) or c.is_shared) and c.device != device
         ]
         return Unseen(*(np.concatenate(part) for part in zip(*parts, strict=True))) if parts else NOBODY
 

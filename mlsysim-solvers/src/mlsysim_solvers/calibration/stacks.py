@@ -16,7 +16,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.names import did_you_mean
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
-from mlsysim.records.stack import Calibration
+from mlsysim.records.stack import ANY, Calibration
 
 from ..formulas.constants import INTERVAL_QUANTILE
 from ..validation.tables import packaged_rows, read_table
@@ -102,8 +102,8 @@ def calibrate_stack(
     on : str
         Ids of rows, or beginnings of ids, with commas.
     device, precision : str
-        What the constants hold for; ``*`` fits all devices or formats together. Where all rows are of one device
-        they hold for that one alone.
+        What the constants hold for; ``*`` fits all devices or formats together, ``NVIDIA/*`` all devices of a maker.
+        Where all rows are of one device they hold for that one alone.
     file : str, optional
         A table of the user's own; the packaged ones otherwise.
     neighbours : Neighbours, optional
@@ -123,11 +123,11 @@ def calibrate_stack(
     entry = plugins().registry.get("stacks", key, where="stack")
     points = [
         point for point in prepare(_rows(on, file))
-        if point.stack == entry.key and device in ("*", point.device) and precision in ("*", point.precision)
+        if point.stack == entry.key and device in _names(point.device) and precision in (ANY, point.precision)
     ]  # fmt: skip
     if len(points) < LEAST_ROWS:
         raise ConfigError(
-            f"{len(points)} rows of {entry.key} match {on!r}" + ("" if device == "*" else f" on {device}"),
+            f"{len(points)} rows of {entry.key} match {on!r}" + ("" if device == ANY else f" on {device}"),
             where="--on",
             remedy=f"A fit needs at least {LEAST_ROWS}; "
             f"`mlsysim validate --source {on.partition(',')[0]}` shows what can be expressed",
@@ -174,7 +174,7 @@ def calibration_of(sample: Sample, fitted: Fitted, device: str, precision: str) 
     return Calibration(
         device=device, precision=precision, rows=tuple(sorted(point.row.id for point in points)),
         command="", version="", date="",
-        devices=tuple(sorted({point.device for point in points})) if device == "*" else (),
+        devices=tuple(sorted({point.device for point in points})) if device.endswith(ANY) else (),
         sigma=_rounded(fitted.sigma), spread=tuple(map(_rounded, fitted.spread)),
         covariance=tuple(tuple(_rounded(v) for v in row) for row in fitted.fit.covariance),
         **{name: _rounded(value) for name, value in zip(CONSTANTS, fitted.fit.values, strict=True)},
@@ -220,6 +220,11 @@ def write_calibration(found: Calibrated, out: str | None) -> str:
     except OSError as problem:
         raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=out) from None
     return out
+
+
+def _names(device: str) -> tuple[str, ...]:
+    """Return what constants that hold for a device may be for: itself, its maker's devices, all devices."""
+    return (device, f"{plugins().registry.get('devices', device).record.vendor}/{ANY}", ANY)
 
 
 def _rows(on: str, file: str | None) -> list[Measurement]:

@@ -9,7 +9,7 @@ from mlsysim.errors import SolverError
 from mlsysim.numeric import minimum
 from mlsysim.records.device import Device
 from mlsysim.records.precision import bytes_per_element
-from mlsysim.records.stack import Calibration, Stack
+from mlsysim.records.stack import ANY, Calibration, Stack
 
 from ..formulas.constants import (
     CACHE_PER_CLOCK,
@@ -71,7 +71,7 @@ def ceiling_columns(
             where="system.device",
             remedy="Choose another device, or add memory.bandwidth with its source to the registry",
         )
-    found = stack.calibration_for(key, precision)
+    found = stack.calibration_for(key, precision, device.vendor)
     narrow = stack.features.narrow_sums and peak.narrow is not None
     dense = peak.narrow if narrow else peak.dense
     share = warp_share if stack.features.warp_products else _share
@@ -192,9 +192,12 @@ def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settin
     achieved = product_share(device, precision)[1]
     if achieved:
         notes.append(achieved)
-    found = stack.calibration_for(key, precision)
+    found = stack.calibration_for(key, precision, device.vendor)
     pooled = [] if found is None else [
-        what for what, one in (("devices", found.device), ("formats", found.precision)) if one == "*"
+        what for what, wide in (
+            (f"devices of {device.vendor}" if found.device != ANY else "devices", found.is_shared),
+            ("formats", found.precision == ANY),
+        ) if wide
     ]  # fmt: skip
     if found is None or pooled:
         held = (
@@ -253,7 +256,7 @@ def spread_columns(
     bandwidth = _variance(claims, "device", "memory.bandwidth", 0.0)
     reserve = _variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
     names = ("var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter")
-    found = stack.calibration_for(key, precision)
+    found = stack.calibration_for(key, precision, device.vendor)
     own = found is not None and key in (found.device, *found.devices)
     if own:
         peak = bandwidth = 0.0  # constants fitted on the device make up for what is uncertain in its numbers
