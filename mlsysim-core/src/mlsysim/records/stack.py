@@ -60,6 +60,9 @@ class Features:
     winograd : bool
         Convolutions in 32 bits on vector units use Winograd's minimal filtering where the kernel is 3 x 3 and moves by
         one pixel.
+    spatial : bool
+        All layers of a network, or of each context of a larger one, lie on the chip at once and work as a pipeline;
+        between contexts the chip is configured anew.
     drops_dead_channels : bool
         Channels whose weights are all zero are left out when a network is compiled.
     channels_first : tuple of str
@@ -139,6 +142,7 @@ class Features:
     gathers_windows: bool = False
     winograd: bool = False
     drops_dead_channels: bool = False
+    spatial: bool = False
     channels_first: tuple[str, ...] = ()
     decoded_first: bool = False
     layer_split: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +70,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _memory(device, stack)
     columns |= _in_order(device, precision, columns)
+    columns |= _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
     columns["winograd"] = features.winograd and engine == "vector"
@@ -246,6 +248,19 @@ def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) ->
 
 def _width(name: str, where: str) -> float:
     return bytes_per_element(check_precision(name, where=where))
+
+
+def _contexts(device: Device, stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts into which a spatial processor divides a network: as memory for weights and control allow."""
+    if not stack.features.spatial:
+        return {}
+    weights = float(shape.parameters * columns["weight_width"])
+    room = float(columns["capacity"] * columns["utilisation"] - columns["reserve"])
+    parts = math.ceil(weights / room)
+    if isinstance(shape, NetworkShape) and device.compute.processors is not None:
+        clusters = float(device.compute.processors)
+        parts = max(parts, math.ceil(shape.operations / (constants.SPATIAL_OPERATIONS * clusters)))
+    return {"contexts": float(max(parts, 1))}
 
 
 def _in_order(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
