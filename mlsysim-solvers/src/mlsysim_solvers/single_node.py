@@ -42,8 +42,8 @@ from .lowering.in_order import in_order
 from .lowering.network import NetworkShape, lower_network
 from .lowering.operators import Table, resident
 from .lowering.parallel import Division, dropouts
-from .lowering.spatial import spatial
 from .lowering.serving import first_pass, next_token
+from .lowering.spatial import spatial
 from .lowering.training import backward, loss, optimizer_step, recomputed
 from .lowering.transformer import decoder_tail, embedding, forward_layers
 
