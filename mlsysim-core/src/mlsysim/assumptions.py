@@ -76,7 +76,7 @@ def assume(
 def _stack_for(kind: str, device: Entry, registry: Registry) -> Entry:
     stacks = [entry for entry in registry.entries("stacks") if entry.record.runs(kind)]
     usual = "serving" if kind == "traffic" else kind
-    for wanted in (f"{usual}/{device.record.vendor}", f"{usual}/{device.record.tier}", usual):
+    for wanted in (f"{usual}/{device.key}", f"{usual}/{device.record.vendor}", f"{usual}/{device.record.tier}", usual):
         for entry in stacks:
             if wanted in entry.record.assumed_for:
                 return entry

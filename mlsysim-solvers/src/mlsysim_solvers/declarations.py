@@ -44,7 +44,7 @@ COLUMNS: dict[str, str] = {
     "tokens": "token", "samples": "sample",
     "peak": "FLOP/s", "achieved": "1", "vector_peak": "FLOP/s", "bandwidth": "B/s", "weight_bandwidth": "B/s",
     "issue_rate": "B/s", "cache": "B", "attention_peak": "FLOP/s", "attention_achieved": "1", "special_rate": "1/s",
-    "result_work": "FLOP",
+    "result_work": "FLOP", "contexts": "1", "kept_weights": "1",
     "pass_tokens": "token",
     "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "processors": "1",
     "capacity": "B", "utilisation": "1", "reserve": "B", "storage": "B",

@@ -43,6 +43,7 @@ from .lowering.network import NetworkShape, lower_network
 from .lowering.operators import Table, resident
 from .lowering.parallel import Division, dropouts
 from .lowering.serving import first_pass, next_token
+from .lowering.spatial import spatial
 from .lowering.training import backward, loss, optimizer_step, recomputed
 from .lowering.transformer import decoder_tail, embedding, forward_layers
 
@@ -172,6 +173,8 @@ def _pass_table(c: Columns, batch: Any) -> Table:
         table = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
         table += embedding(shape, formats, batch, rows)
         table += decoder_tail(shape, formats, batch, batch if shape.causal else rows)
+    if "contexts" in c:
+        return spatial(table, c["contexts"])
     if "result_work" in c:
         return in_order(table, batch)
     return resident(table, c["cache"], c["reread_ratio"]) if "cache" in c else table
@@ -192,12 +195,7 @@ def _inference(c: Columns) -> dict[str, Any]:
         within = sequence <= shape.context if c["is_text"] else True
     totals = run_part(c, "pass", lambda: _pass_table(c, batch), machine_of(c))
     totals = repeated(totals, c.get("steps", 1.0), "denoising step")
-    usable = c["capacity"] * c["utilisation"]
-    fixed = fixed_bytes(c, weights)
-    demand = Demand(
-        fixed + named(batch * named(each, "workspace of a sample"), "workspace"), fitting_batch(usable - fixed, each)
-    )
-    answers = feasibility(c, demand, weights, within=within)
+    answers = feasibility(c, _inference_demand(c, weights, batch, each), weights, within=within)
     answers |= _rates(c, totals, batch)
     if "rate" in c:
         rate = axis(c, "rate")
@@ -205,6 +203,18 @@ def _inference(c: Columns) -> dict[str, Any]:
         answers["performance.duty"] = busy_share(rate, answers["performance.throughput"])
         answers["performance.duty.log_sd"] = answers["performance.latency.log_sd"]
     return answers
+
+
+def _inference_demand(c: Columns, weights: Any, batch: Any, each: Any) -> Demand:
+    """Return what weights and the maps of a batch need."""
+    if "contexts" in c:
+        # Of a map only the lines that a layer still reads are kept, and samples follow one another.
+        return Demand(weights / c["contexts"] + c["reserve"], fitting_batch(c["capacity"] * c["utilisation"], each))
+    usable = c["capacity"] * c["utilisation"]
+    fixed = fixed_bytes(c, weights)
+    return Demand(
+        fixed + named(batch * named(each, "workspace of a sample"), "workspace"), fitting_batch(usable - fixed, each)
+    )
 
 
 def _rates(c: Columns, totals: Totals, batch: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlsysim.plugins import plugins
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.tables import packaged_tables, read_table
@@ -37,3 +38,28 @@ def test_rows_of_several_devices_carry_their_layout():
     tensor, layers = asked("trtllm_v0.5.0-0009"), asked("llamacpp_xiongjie-0345")
     assert (tensor.parallelism.tensor, tensor.parallelism.pipeline) == (4, 1)
     assert (layers.parallelism.tensor, layers.parallelism.pipeline) == (1, 4)
+
+
+def test_a_scan_that_is_read_in_pieces_takes_a_pass_for_each() -> None:
+    row = ROWS["mlperf_v41-0001"]
+    question = question_for(row, names())
+    passes = plugins().registry.get("datasets", "kits19-mlperf").record.passes
+    batch = question.scenario.workload.batch
+    assert question.amount == pytest.approx(batch * row.devices / passes)
+    assert any("passes per sample" in one.what for one in question.assumed)
+
+
+def test_an_unstated_supply_lies_between_the_usual_ones() -> None:
+    stated, unstated = (question_for(ROWS[key], names()) for key in ("tiny_v1.1-0056", "tiny_v1.1-0072"))
+    assert not any("supply" in one.what for one in stated.assumed)
+    assert any("supply" in one.what for one in unstated.assumed)
+    watts = [float(q.scenario.settings["sustainability"]["power"].split()[0]) for q in (stated, unstated)]
+    assert watts[0] < watts[1] < 2.0 * watts[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "stack"), [("tiny_v1.1-0020", "microtvm-cmsis-nn-2023"), ("tiny_v1.1-0110", "microtvm-2023"),
+                       ("tiny_v1.1-0013", "x-cube-ai-7"), ("tiny_v1.2-0010", "x-cube-ai-9")],
+)  # fmt: skip
+def test_the_name_of_the_system_tells_which_software_ran(key: str, stack: str) -> None:
+    assert asked(key).system.stack == stack

@@ -18,11 +18,13 @@ class Dataset:
     name, note : str
         Name and remark.
     input : float, token
-        Mean length of an input after tokenisation.
+        Mean length of an input after tokenisation; 0 where samples are no text.
     output : float, token
         Mean length of a reference answer.
     longest : float, token
         Length at which inputs are cut.
+    passes : float, count
+        Mean number of passes that the benchmark takes over a sample, each over a part of it.
     models : tuple of str
         Keys of models whose benchmark draws from it.
     aliases : tuple of str
@@ -30,9 +32,10 @@ class Dataset:
     """
 
     name: str
-    input: float = fact("token", tolerance=0.05)
+    input: float = fact("token", default=0.0, tolerance=0.05, zero=True)
     output: float | None = fact("token", default=None, tolerance=0.05)
     longest: float | None = fact("token", default=None, tolerance=0.0)
+    passes: float | None = fact("1", default=None, tolerance=0.05)
     models: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     note: str = ""

@@ -64,6 +64,11 @@ class Features:
     winograd : bool
         Convolutions in 32 bits on vector units use Winograd's minimal filtering where the kernel is 3 x 3 and moves by
         one pixel.
+    keeps_weights : bool
+        Of weights that are read from storage, as many as fit stay in memory between passes.
+    spatial : bool
+        All layers of a network, or of each context of a larger one, lie on the chip at once and work as a pipeline;
+        between contexts the chip is configured anew.
     drops_dead_channels : bool
         Channels whose weights are all zero are left out when a network is compiled.
     channels_first : tuple of str
@@ -143,6 +148,8 @@ class Features:
     gathers_windows: bool = False
     winograd: bool = False
     drops_dead_channels: bool = False
+    spatial: bool = False
+    keeps_weights: bool = False
     channels_first: tuple[str, ...] = ()
     decoded_first: bool = False
     layer_split: bool = False
@@ -334,7 +341,7 @@ class Stack:
     calibrations : tuple of Calibration
         Fitted constants, each for one device and precision.
     assumed_for : tuple of str
-        ``kind/vendor`` or ``kind/tier`` for which this stack is assumed, visibly, when a scenario
+        ``kind/device``, ``kind/vendor`` or ``kind/tier`` for which this stack is assumed, visibly, when a scenario
         names none; for example ``serving/NVIDIA``.
     unstated : tuple of Unstated
         What published measurements of it tend to leave out.

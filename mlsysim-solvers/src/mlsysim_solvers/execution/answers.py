@@ -121,7 +121,8 @@ def _slowness(columns: Mapping[str, Any], bandwidth: Any) -> Any:
     """Return how much more slowly weights arrive than the rest, or None where they do not."""
     storage, issue = columns.get("weight_bandwidth"), columns.get("issue_rate")
     if storage is not None:
-        return bandwidth / storage
+        slowness, kept = bandwidth / storage, columns.get("kept_weights")
+        return slowness if kept is None else kept + (1.0 - kept) * slowness
     if issue is not None:
         return maximum(1.0, effective_bandwidth(bandwidth, columns["memory_ceiling"]) / issue)
     return None

@@ -87,8 +87,9 @@ def ceiling_columns(
         "processors": device.compute.processors or 1.0,
     }
     vector = device.compute.peak.get("fp32")
-    if peak.engine == "matrix" and vector is not None and vector.engine == "vector" and vector.dense is not None:
-        # What has no matrix product in it runs beside the matrix units.
+    beside = vector is not None and vector.engine == "vector" and device.tier != "tiny"
+    if peak.engine == "matrix" and vector is not None and beside and vector.dense is not None:
+        # What has no matrix product in it runs beside the matrix units; a small accelerator's core is too slow for it.
         columns["vector_peak"] = vector.dense
     _check_roof(columns["compute_ceiling"] * columns["achieved"], "compute_ceiling", stack)
     _check_roof(columns["memory_ceiling"], "memory_ceiling", stack)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlsysim.records.stack import Stack
 from ..formulas import constants
 from ..formulas.attention import array_share
 from ..formulas.gemm import delivered_rate
+from ..formulas.memory import kept_share, weight_bytes
 from ..formulas.power import work_per_clock
 from ..lowering.network import NetworkShape, network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
@@ -69,6 +71,8 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _memory(device, stack)
     columns |= _in_order(device, precision, columns)
+    columns |= _kept(stack, shape, columns)
+    columns |= _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
     columns["winograd"] = features.winograd and engine == "vector"
@@ -246,6 +250,28 @@ def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) ->
 
 def _width(name: str, where: str) -> float:
     return bytes_per_element(check_precision(name, where=where))
+
+
+def _kept(stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the share of weights that stay in memory, where the others are read from storage at each pass."""
+    if not stack.features.keeps_weights or "weight_bandwidth" not in columns:
+        return {}
+    weights = weight_bytes(shape.parameters, columns["weight_width"])
+    room = columns["capacity"] * columns["utilisation"] - columns["reserve"]
+    return {"kept_weights": kept_share(room, weights)}
+
+
+def _contexts(device: Device, stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts into which a spatial processor divides a network: as memory for weights and control allow."""
+    if not stack.features.spatial:
+        return {}
+    weights = float(shape.parameters * columns["weight_width"])
+    room = float(columns["capacity"] * columns["utilisation"] - columns["reserve"])
+    parts = math.ceil(weights / room)
+    if isinstance(shape, NetworkShape) and device.compute.processors is not None:
+        clusters = float(device.compute.processors)
+        parts = max(parts, math.ceil(shape.operations / (constants.SPATIAL_OPERATIONS * clusters)))
+    return {"contexts": float(max(parts, 1))}
 
 
 def _in_order(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,10 +53,12 @@ __all__ = [
     "SECONDS_PER_DAY",
     "SERIES_BELOW",
     "SHARE_LOG_SD",
+    "SPATIAL_OPERATIONS",
     "SPECIAL_PER_CLOCK",
     "SPLITS",
     "SPLIT_DEPTH",
     "SPLIT_PENALTY",
+    "STAGE_SHARE",
     "STANDARD_GRAVITY",
     "TILE_DELIVERY",
     "UNSHARED_WORK",
@@ -116,6 +118,17 @@ each as long as a multiply-accumulate. Estimate, range 15 to 40: CMSIS-NN, arm_n
 
 RESULT_MACS_WIDE = 8.0
 """The same in floating point: bias, activation, store and loop. Estimate, range 4 to 15."""
+
+SPATIAL_OPERATIONS = 20.0
+"""Operations of a network that one cluster of a spatial processor can control at once. Estimate, range 14 to 28: the
+compiler of a Hailo-8 reports the use of the controllers of a cluster in sixteenths, and additions and activations share
+one with their convolution. Chosen with the networks that a Hailo-8L runs at one rate at any batch in view: they have up
+to 79 operations on four clusters, and others 81 and more."""
+
+STAGE_SHARE = 1.0 / 128.0
+"""Share of the memory bandwidth of a spatial processor through which one layer of a pipeline reads and writes its maps.
+Estimate, range 1/300 to 1/40: layers lie side by side, each with ports of its own. Chosen with published rates of
+networks with few multiply-accumulates in view."""
 
 UNSHARED_WORK = 1.5
 """Time of a multiply-accumulate of a matrix-vector product over that of a matrix product, on a processor without units

@@ -12,6 +12,7 @@ __all__ = [
     "gradient_state_bytes",
     "headroom",
     "in_flight_layers",
+    "kept_share",
     "kept_tokens",
     "kv_cache_bytes",
     "layer_activation_bytes",
@@ -20,6 +21,28 @@ __all__ = [
     "weight_bytes",
     "workspace_bytes",
 ]
+
+
+@formula("1", room="B", weights="B")
+def kept_share(room: Any, weights: Any) -> Any:
+    """Return the share of weights that stay in memory between passes.
+
+    Parameters
+    ----------
+    room : float or array, B
+        Memory that is left for weights.
+    weights : float or array, B
+        All of them.
+
+    Returns
+    -------
+    float or array, ratio
+
+    Notes
+    -----
+    s = min(1, M / W); the rest is read from storage at each pass.
+    """
+    return minimum(1.0, room / weights)
 
 
 @formula("B", parameters="1", width="B")

@@ -87,6 +87,8 @@ class NetworkShape(NamedTuple):
         time, and the number of these.
     convolved, convolutions : float
         Inputs and outputs of all dense convolutions, and their number.
+    operations : float
+        All operations, with and without weights.
     """
 
     parameters: Any
@@ -109,6 +111,7 @@ class NetworkShape(NamedTuple):
     windowed: Any
     convolved: Any = 0.0
     convolutions: Any = 0.0
+    operations: Any = 0.0
 
 
 def _matrix_row(op: Op) -> NetworkRow:
@@ -201,6 +204,7 @@ def network_shape(network: Network, *, live: bool = False) -> NetworkShape:
         windowed=number(len(sliding)),
         convolved=number(sum(op.inputs + op.outputs for op in convolutions)),
         convolutions=number(len(convolutions)),
+        operations=number(len(ops)),
     )
 
 

@@ -59,6 +59,10 @@ def _without_results(columns: Columns) -> Columns:
     return {name: value for name, value in columns.items() if name != "result_work"}
 
 
+def _without_pipeline(columns: Columns) -> Columns:
+    return {name: value for name, value in columns.items() if name != "contexts"}
+
+
 def _without_softmax(columns: Columns) -> Columns:
     return {**columns, "special_rate": None}
 
@@ -133,6 +137,7 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "no time per kernel": _without_overhead,
     "no time of the softmax": _without_softmax,
     "no results one by one on microcontrollers": _without_results,
+    "layers one after another where they lie side by side": _without_pipeline,
     "no limit on issued loads": _without_issue,
     "no repeated reads of shared keys": _without_rereads,
     "one pass, no expansion of weights": _without_passes,

@@ -140,14 +140,27 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     limit = _LIMIT.search(cell(row, "notes"))
     if limit:
         asked = attrs.evolve(asked, settings={"single-node": {"power_limit": f"{limit[1]} W"}})
+    passes = _passes(model, assumed)
     if row.metric.quantity == "rate":
         share = 1 if row.metric.per == "device" else devices
-        return Question(asked, "performance.latency", float(batch * share), tuple(assumed))
+        return Question(asked, "performance.latency", batch * share / passes, tuple(assumed))
+    if passes > 1.0:
+        raise Refused(f"{row.name} of samples that take several passes each is not answered")
     if row.metric.quantity == "time":
         return Question(asked, "performance.latency", None, tuple(assumed))
     if row.metric.quantity == "energy":
         return Question(_supplied(row, asked, assumed), "macro.energy_per_sample", None, tuple(assumed))
     raise Refused(f"{row.name} of one pass per sample is not answered")
+
+
+def _passes(model: str, assumed: list[Assumed]) -> float:
+    """Return the passes of the model that one sample of its benchmark takes."""
+    for entry in plugins().registry.entries("datasets"):
+        if model in entry.record.models and entry.record.passes:
+            passes = float(entry.record.passes)
+            assumed.append(Assumed(f"{passes:g} passes per sample, the mean of {entry.record.name}", 0.02))
+            return passes
+    return 1.0
 
 
 def _supplied(row: Measurement, asked: Scenario, assumed: list[Assumed]) -> Scenario:
