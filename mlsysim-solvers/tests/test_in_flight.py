@@ -14,6 +14,7 @@ from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim_solvers.execution import batching
 from mlsysim_solvers.execution.arrivals import in_flight_at, line_of, prompt_wait, quantiles
+from mlsysim_solvers.execution.ending import ending
 from mlsysim_solvers.execution.engine import Totals
 from mlsysim_solvers.execution.passes import Engine, Pass
 from mlsysim_solvers.in_flight import InFlightSolver
@@ -197,6 +198,19 @@ def test_a_run_that_ends_answers_less_per_time_than_one_that_does_not():
     assert rates[-1] < forever["performance.throughput"]
     waits = [a["performance.ttft"] for a in runs]
     assert waits == sorted(waits, reverse=True)
+
+
+@pytest.mark.parametrize("requests", [100, 400, 700])
+@pytest.mark.parametrize(("input_", "output", "slots"), [(128, 1024, 256), (2048, 128, 64), (512, 512, 64)])
+@pytest.mark.parametrize("spread", [0.0, 0.1])
+def test_a_run_of_finitely_many_requests_pass_by_pass(monkeypatch, requests, input_, output, slots, spread):
+    rules = Rules(slots, 8192)
+    run = simulate(rules, input_=input_, output=output, spread=spread, clients=requests, requests=requests)
+    c = passes(monkeypatch, rules, input_, output, spread / 3**0.5, "offline") | {"requests": float(requests)}
+    engine, flying = Engine(c, None, None, None), float(min(requests, slots))
+    state = batching.steady(engine, flying, 1.0, 0.0)
+    end = requests * state.residence / flying + ending(c, engine, state, flying)
+    assert end == pytest.approx(run.end, rel=0.05 if spread == 0 else 0.13)
 
 
 def test_tokens_per_time_are_requests_times_their_answers():

@@ -114,6 +114,18 @@ def test_narrow_weights_take_a_kernel_more_per_product_in_decode():
     assert quantised["performance.tpot"] - plain["performance.tpot"] == pytest.approx(products * 0.5 * 3e-6)
 
 
+def test_embedding_and_output_projection_may_stay_in_sixteen_bits():
+    wide = attrs.evolve(STACK, features=attrs.evolve(STACK.features, wide_head=True))
+    job = serving(batch=1, input=1, output=2, precision="fp8")
+    plain, kept = (answers(LLAMA_8B, H100, job, stack=stack) for stack in (STACK, wide))
+    elements = LLAMA_8B.transformer.vocab * LLAMA_8B.transformer.hidden
+    more = kept["feasibility.memory_required"] - plain["feasibility.memory_required"]
+    assert more == pytest.approx(2 * elements)
+    assert kept["performance.tpot"] > plain["performance.tpot"]
+    same = serving(batch=1, input=1, output=2, precision="bf16")
+    assert answers(LLAMA_8B, H100, same, stack=wide) == answers(LLAMA_8B, H100, same, stack=STACK)
+
+
 def test_utilisation_tends_to_the_ceiling():
     free = attrs.evolve(STACK, tiles=(), ceilings=Ceilings(compute=0.9, memory=1.0, overhead=0.0, reserve=0.0))
     fast = attrs.evolve(H100, memory=attrs.evolve(H100.memory, bandwidth=1e18))

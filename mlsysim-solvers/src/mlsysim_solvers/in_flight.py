@@ -18,22 +18,17 @@ from mlsysim.tracing import named
 from .execution.answers import axis, common_answers
 from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles
 from .execution.batching import State, steady
-from .execution.cases import feasibility, fixed_bytes, room_of
+from .execution.cases import feasibility, fixed_bytes, room_of, weights_of
 from .execution.copies import bound_of
+from .execution.ending import copies_of, ending, shared
 from .execution.memory import Demand
 from .execution.passes import Engine, engine_of, spread_of_pass
 from .execution.pools import pools_columns
 from .execution.sequences import generation_demand, within_context
 from .execution.shared_layout import legal_degrees
 from .execution.traffic import ARRIVALS, traffic_columns
-from .formulas.batching import (
-    drain_passes,
-    first_wave_wait,
-    long_answer,
-    time_per_token,
-)
+from .formulas.batching import first_wave_wait, long_answer, time_per_token
 from .formulas.constants import WAITING_LOG_SD
-from .formulas.memory import weight_bytes
 from .formulas.serving import sample_rate
 from .lowering.serving import stage
 from .lowering.shape import TransformerShape
@@ -110,7 +105,7 @@ class InFlightSolver:
         if "requests" in c:
             asked = minimum(asked, axis(c, "requests"))
         flying = minimum(asked, slots)
-        state = steady(engine, *_shared(c, flying), _gap(c, asked, slots, flying))
+        state = steady(engine, *shared(c, flying), _gap(c, asked, slots, flying))
         rate = flying / state.residence
         answers: dict[str, Any] = place(flying)
         answers |= _times(c, state, rate, asked, flying)
@@ -144,7 +139,7 @@ def completed(columns: Columns) -> dict[str, Any]:
     c["long_output"] = long_answer(axis(c, "output"), c["output_variation"])
     # All of the device's memory but what the stack leaves free, or what it leaves free beside the weights.
     if "cache_share" in c:
-        fixed = fixed_bytes(c, weight_bytes(_shard(c, engine_of(c)).parameters, c["weight_width"])) / c["capacity"]
+        fixed = fixed_bytes(c, weights_of(c, _shard(c, engine_of(c)))) / c["capacity"]
         c["utilisation"] = fixed + c["cache_share"] * maximum(0.0, 1.0 - fixed)
     return c
 
@@ -157,13 +152,9 @@ def _shard(c: Columns, engine: Engine) -> Any:
     return stage(place.shape, place.share) if isinstance(place.shape, TransformerShape) else place.shape
 
 
-def _copies(c: Columns) -> Any:
-    return c.get("data", 1.0)
-
-
 def _caches(c: Columns) -> Any:
     """Return how many caches there are: copies of the model, times copies of attention in each."""
-    return _copies(c) * c.get("attention", 1.0)
+    return copies_of(c) * c.get("attention", 1.0)
 
 
 def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
@@ -184,7 +175,7 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
         Most requests in flight on all copies.
     """
     shape = _shard(c, engine)
-    weights = weight_bytes(shape.parameters, c["weight_width"])
+    weights = weights_of(c, shape)
     memory = room_of(c, weights)
     # A request that grows holds half of its answer on average; a reserving stack sets the whole aside.
     grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
@@ -201,16 +192,9 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
     return hold, slots
 
 
-def _shared(c: Columns, flying: Any) -> tuple[Any, Any]:
-    """Return the requests of one batch, and the batches that a pipeline of stages works on in turn."""
-    own = maximum(1.0, flying / _copies(c))
-    active = minimum(own, c["pipeline"]) if "pipeline" in c else 1.0
-    return own / active, active
-
-
 def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
     """Return the passes that run between an answer and the next request of its client: one, if others are there."""
-    own, _ = _shared(c, flying)
+    own, _ = shared(c, flying)
     if c["arrivals"] != "concurrency":
         return 0.0 * own
     return where(asked > slots, 0.0 * own, 1.0 - 1.0 / own)
@@ -218,7 +202,7 @@ def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
 
 def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, Any]:
     """Answer for requests that arrive at random, whoever is served."""
-    rate, steps, batches = axis(c, "rate"), axis(c, "output") - 1.0, _copies(c) * c.get("pipeline", 1.0)
+    rate, steps, batches = axis(c, "rate"), axis(c, "output") - 1.0, copies_of(c) * c.get("pipeline", 1.0)
     stages = c.get("pipeline", 1.0)
     most, each = maximum(1.0, slots / batches), rate / batches
     own, longest = in_flight_at(c, each, most, lambda own: steady(engine, own, stages, 0.0 * own).residence)
@@ -266,7 +250,7 @@ def _times(c: Columns, state: State, rate: Any, asked: Any, flying: Any) -> dict
     token = time_per_token(state.residence, state.first, steps)
     if "requests" in c:
         prompt = axis(c, "input") * (1.0 - c["cached"])
-        wave = first_wave_wait(_shared(c, flying)[0], prompt, state.taken, state.reading.time)
+        wave = first_wave_wait(shared(c, flying)[0], prompt, state.taken, state.reading.time)
         first = first + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(c, "requests"))
     return {
         "performance.ttft": first,
@@ -281,10 +265,7 @@ def _rates(c: Columns, engine: Engine, state: State, rate: Any, flying: Any) -> 
     output = axis(c, "output")
     if "requests" in c:
         requests = axis(c, "requests")
-        spread = c["output_variation"] * output
-        drain = drain_passes(output - 1.0, spread, maximum(1.0, requests / flying), _shared(c, flying)[0])
-        lost = drain * maximum(0.0, state.plain.time - 0.5 * state.cycle.time)
-        rate = sample_rate(requests, requests / rate + named(lost, "end of the run"))
+        rate = sample_rate(requests, requests / rate + named(ending(c, engine, state, flying), "end of the run"))
     cycle = state.cycle
     if engine.place is None:
         bound = common_answers(c, cycle.totals, cycle.time)

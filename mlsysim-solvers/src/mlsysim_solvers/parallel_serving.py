@@ -14,13 +14,22 @@ from mlsysim.numeric import ceil, maximum, minimum, where
 from mlsysim.tracing import named
 
 from .execution.answers import axis, decoding, machine_of
-from .execution.cases import abilities_of, feasibility, formats_of, is_once, read_before, repeated, room_of, run_part
+from .execution.cases import (
+    abilities_of,
+    feasibility,
+    formats_of,
+    is_once,
+    read_before,
+    repeated,
+    room_of,
+    run_part,
+    weights_of,
+)
 from .execution.copies import Place, bound_of, place_of, spread_of, through, within_layers
 from .execution.engine import Machine, Totals, together
 from .execution.layout_checks import divides
 from .execution.sequences import generation_demand, within_context
 from .execution.serving_layout import serving_columns
-from .formulas.memory import weight_bytes
 from .formulas.serving import output_rate, pipelined_time, request_latency, sample_rate
 from .lowering.serving import first_pass, next_token, stage
 from .lowering.shape import TransformerShape
@@ -191,7 +200,7 @@ def _memory(c: Columns, place: Place, own: Any, input_: Any, output: Any) -> dic
     shape = place.shape
     if isinstance(shape, TransformerShape):
         shape = stage(shape, place.share)
-    weights = weight_bytes(shape.parameters, c["weight_width"])
+    weights = weights_of(c, shape)
     demand = generation_demand(shape, room_of(c, weights), own, input_, output)
     demand = demand._replace(largest=demand.largest * c["data"])
     # A sweep may ask for degrees that a scenario is refused for: such a layout fits nowhere.

@@ -26,6 +26,7 @@ from .execution.cases import (
     repeated,
     room_of,
     run_part,
+    weights_of,
 )
 from .execution.engine import Totals, together
 from .execution.memory import Demand, Widths, fit, live_elements, training_activations
@@ -135,7 +136,7 @@ def _serving(c: Columns) -> dict[str, Any]:
     whole = together(first, step, each - 1.0)
     if not is_once(windows):
         latency, whole = windows * named(latency, "window"), repeated(whole, windows, "window")
-    weights = weight_bytes(shape.parameters, c["weight_width"])
+    weights = weights_of(c, shape)
     demand = generation_demand(shape, room_of(c, weights), batch, input_, each)
     answers = feasibility(c, demand, weights, within=within_context(shape, input_, each))
     answers |= common_answers(c, whole, latency)

@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from mlsysim.documents import load_document
+from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration.problem import prepare
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
@@ -69,6 +71,46 @@ def test_offline_rows_take_the_batch_and_the_budget_of_their_settings():
     job = question_for(row, names()).scenario.workload
     assert (job.max_tokens, job.max_batch) == (1536, 2048)
     assert 250 < job.output < 350
+
+
+def test_documented_runs_fill_what_rows_leave_out():
+    row = OTHERS["trtllm_v0.14-0008"]
+    question = question_for(row, names())
+    job = question.scenario.workload
+    assert (job.requests, job.max_batch, job.max_tokens) == (3000, 2048, 1024)
+    assert any("as the benchmark builds it" in one.what for one in question.assumed)
+    assert question_for(OTHERS["trtllm_v1.0-0022"], names()).scenario.workload.requests == 0
+
+
+def test_documented_runs_name_documents_models_and_whole_numbers():
+    data, registry = load_document(packaged_tables()["names"]).data, plugins().registry
+    assert data["runs"]
+    sources = packaged_tables()["names"].parent.parent / "sources"
+    for rule in (*data["runs"], *data["engines"]):
+        assert (sources / f"{rule['source']}.toml").is_file()
+        assert rule["software"] == rule["software"].casefold()
+    for rule in data["engines"]:
+        assert all(model in registry.keys("models") for model in rule["models"])
+        assert all(count > 0 and most > 0 and tokens > 0 for count, _, most, tokens in rule["limits"])
+
+
+def test_a_limit_on_the_time_per_token_leaves_fewer_in_flight():
+    limited, free = OTHERS["mlperf_v51-0128"], OTHERS["mlperf_v41-0011"]
+    assert question_for(limited, names()).scenario.workload.max_batch < 512
+    assert question_for(free, names()).scenario.workload.max_batch == 896
+
+
+def test_a_rate_that_nothing_limits_is_not_the_largest():
+    with pytest.raises(Refused, match="under half of its limit"):
+        question_for(OTHERS["mlperf_v41-0159"], names())
+
+
+def test_a_declaration_of_narrow_weights_tells_the_format_and_one_of_sixteen_bits_does_not():
+    narrow = question_for(OTHERS["mlperf_v51-0131"], names())
+    assert narrow.scenario.workload.precision == "fp8"
+    assert any("declares its weights" in one.what for one in narrow.assumed)
+    with pytest.raises(Refused, match="precision is not published"):
+        question_for(OTHERS["mlperf_v41-0163"], names())
 
 
 def test_beam_search_is_refused():

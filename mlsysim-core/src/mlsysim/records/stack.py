@@ -53,6 +53,8 @@ class Features:
     layer_split : bool
         Over several devices it divides a model by layers unless a layout says otherwise: each device computes
         after the one before it.
+    wide_head : bool
+        The embedding and the output projection stay in 16 bits where weights are stored in fewer.
     staged_softmax : bool
         Softmax takes one kernel for each of its steps, which all pass over the scores: greatest score, difference,
         exponential, sum and quotient.
@@ -143,6 +145,7 @@ class Features:
     serial_epilogue: bool = False
     warp_products: bool = False
     expands_weights: bool = False
+    wide_head: bool = False
     staged_softmax: bool = False
     eager_scores: bool = False
     gathers_windows: bool = False

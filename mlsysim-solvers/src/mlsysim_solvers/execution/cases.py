@@ -8,6 +8,7 @@ from typing import Any
 from mlsysim.numeric import sqrt, where
 from mlsysim.tracing import named
 
+from ..formulas.memory import weight_bytes
 from ..lowering.attention import Abilities
 from ..lowering.operators import Formats, Table
 from ..lowering.pair import PairShape
@@ -19,7 +20,7 @@ from .sequences import Room
 
 __all__ = [
     "abilities_of", "feasibility", "fixed_bytes", "formats_of", "is_once", "read_before", "repeated", "room_of",
-    "run_part",
+    "run_part", "weights_of",
 ]  # fmt: skip
 
 Columns = Mapping[str, Any]
@@ -38,7 +39,32 @@ def formats_of(columns: Columns) -> Formats:
     Formats
     """
     c = columns
-    return Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
+    return Formats(
+        c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"],
+        c.get("head_width"), c.get("head_time", 1.0),
+    )  # fmt: skip
+
+
+def weights_of(columns: Columns, shape: Any) -> Any:
+    """Return the memory of a model's weights, or of one device's part of them.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+    shape : object
+        The model, or the part.
+
+    Returns
+    -------
+    float or array, B
+        What stays in 16 bits beside narrower weights counts so.
+    """
+    weights = weight_bytes(shape.parameters, columns["weight_width"])
+    if "head_width" not in columns:
+        return weights
+    wider = columns["head_width"] - columns["weight_width"]
+    return weights + weight_bytes(columns["head_copies"] * shape.vocab * shape.hidden, wider)
 
 
 def abilities_of(columns: Columns) -> Abilities:

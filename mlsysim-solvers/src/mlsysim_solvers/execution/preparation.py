@@ -69,6 +69,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= spread_columns(request.claims, device, stack, key, precision)
     columns |= _formats(workload, shape, precision)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
+    columns |= _head(device, stack, model, workload, columns)
     columns |= _memory(device, stack)
     columns |= _in_order(device, precision, columns)
     columns |= _kept(stack, shape, columns)
@@ -234,6 +235,25 @@ def cache_format(workload: Serving) -> str:
     if workload.kv_cache or bytes_per_element(own) >= 1.0:
         return workload.kv_cache or own
     return "int8" if own.startswith("int") else "fp8"
+
+
+def _head(
+    device: Device, stack: Stack, model: Model, workload: Workload, columns: Mapping[str, Any]
+) -> dict[str, Any]:  # fmt: skip
+    """Return the format of embedding and output projection where the stack leaves them in 16 bits."""
+    text, wide = model.transformer, constants.HALF_WIDTH
+    narrow = columns["weight_width"] < wide and stack.features.wide_head and isinstance(workload, Serving)
+    if not narrow or text is None or not text.vocab:
+        return {}
+    rates = [found.dense for name in _HALVES if (found := device.compute.peak.get(name)) is not None and found.dense]
+    rate = device.compute.peak[workload.precision].dense
+    # A device without 16-bit products of its own widens nothing: the rate of the others stands.
+    time = max(1.0, rate / max(rates)) if rates and rate else 1.0
+    return {"head_width": wide, "head_time": time, "head_copies": 1.0 if text.tied else 2.0}
+
+
+_HALVES = ("bf16", "fp16")
+"""Formats of what stays in 16 bits."""
 
 
 def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:

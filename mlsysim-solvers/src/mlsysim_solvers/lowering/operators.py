@@ -84,6 +84,10 @@ class Formats(NamedTuple):
         the key-value cache.
     flop_per_mac : float, FLOP
         Work of one multiply-accumulate.
+    head : float, B, optional
+        Bytes per element of the embedding and the output projection; None as other weights.
+    head_time : float, ratio
+        Time of the output projection over that at the rate of other products.
     """
 
     weight: Any
@@ -91,6 +95,8 @@ class Formats(NamedTuple):
     activation: Any
     cache: Any
     flop_per_mac: Any
+    head: Any = None
+    head_time: Any = 1.0
 
 
 def gemm(
@@ -118,7 +124,7 @@ def gemm(
     -------
     Operator
     """
-    weight, operand, activation, _, flop_per_mac = formats
+    weight, operand, activation, _, flop_per_mac, *_ = formats
     flops = matmul_flops(m, n, k, batch, flop_per_mac)
     return operator_of((
         name, kind, count, m, n, k, batch, flops, matmul_weight_bytes(n, k, batch, weight),

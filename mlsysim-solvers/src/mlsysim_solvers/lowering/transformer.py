@@ -324,7 +324,8 @@ def embedding(shape: TransformerShape, formats: Formats, batch: Any, rows: Any) 
     """
     if shape.patches:
         return [gemm("patch embedding", ONCE, batch * shape.patches, shape.hidden, shape.patch_elements, formats)]
-    traffic = lookup_bytes(rows, shape.lookups * shape.hidden, formats.weight, formats.activation)
+    stored = formats.weight if formats.head is None else formats.head
+    traffic = lookup_bytes(rows, shape.lookups * shape.hidden, stored, formats.activation)
     return [stream("embedding", ONCE, traffic, shape.lookups, kind="lookup")]
 
 
@@ -355,7 +356,18 @@ def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: An
     if shape.pooler:
         table.append(gemm("pooler", ONCE, batch, shape.hidden, shape.hidden, formats))
     if shape.head:
-        table.append(gemm("output projection to vocabulary", ONCE, rows, shape.vocab, shape.hidden, formats))
+        table.append(_head(shape, formats, rows))
     if shape.classes:
         table.append(gemm("classifier", ONCE, batch, shape.classes, shape.hidden, formats))
     return table
+
+
+def _head(shape: TransformerShape, formats: Formats, rows: Any) -> Any:
+    """Return the output projection, in its own format where it has one."""
+    name = "output projection to vocabulary"
+    if formats.head is None:
+        return gemm(name, ONCE, rows, shape.vocab, shape.hidden, formats)
+    own = formats._replace(weight=formats.head, operand=formats.activation)
+    row = gemm(name, ONCE, rows, shape.vocab, shape.hidden, own)
+    # A slower unit takes as long as this one does for an inner dimension so much longer.
+    return row._replace(k=row.k * formats.head_time)

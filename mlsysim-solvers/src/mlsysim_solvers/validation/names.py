@@ -17,6 +17,7 @@ from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 
 from .questions import Refused
+from .runs import Runs
 from .tables import packaged_tables
 
 __all__ = ["Names", "StackRule", "names"]
@@ -94,7 +95,12 @@ class Names:
     Parameters
     ----------
     data : mapping
-        The table of names: ``devices``, ``models``, ``noise``, ``weights``, ``stacks``.
+        The table of names: ``devices``, ``models``, ``noise``, ``weights``, ``stacks``, ``runs``, ``engines``.
+
+    Attributes
+    ----------
+    runs : Runs
+        What documentation says of the runs behind rows.
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
@@ -112,6 +118,7 @@ class Names:
             )
             for r in data.get("stacks", ())
         )
+        self.runs = Runs(data)
         self._index: dict[str, dict[frozenset[str], set[str]]] = {}
 
     def device(self, name: str) -> str:

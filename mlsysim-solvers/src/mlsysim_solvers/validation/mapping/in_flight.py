@@ -13,6 +13,7 @@ from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, unstated, whole
+from .limits import check_reached, within_limits
 from .serving import batched
 
 __all__ = ["in_flight_question"]
@@ -25,6 +26,7 @@ _BEAM = ("gpt-j-6b",)
 
 _BUDGET = re.compile(r"max_num_tokens=(\d+)")
 _IN_NAME = re.compile(r"[-_]fp8(_|$)")
+_DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
 _NATIVE = re.compile(r"^tensorrt \d|^tensorrt$")
 
 
@@ -59,10 +61,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
         raise Refused("the row ran without a kernel that its stack has")
     assumed: list[Assumed] = []
     found = _stack(row, found)
-    text = cell(row, "weight_precision")
-    if not text and _IN_NAME.search(row.model):
-        text = "fp8"
-    text = text or unstated(found, "precision", assumed)
+    text = cell(row, "weight_precision") or _implied(row, assumed) or unstated(found, "precision", assumed)
     precision, weights = known.weights(text)
     precision = format_for(found.device, precision)
     input_, output = _lengths(row, model, assumed)
@@ -70,18 +69,47 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     kv_cache = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
     if not kv_cache and weights:
         kv_cache = precision
-    budget = _BUDGET.search(cell(row, "notes"))
+    most, budget = _limits(row, known, model, layout.tensor * layout.pipeline, input_ + output, assumed)
     job = Traffic(
         model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
-        max_batch=whole(row, "batch_or_concurrency") or 0, max_tokens=int(budget[1]) if budget else 0,
+        max_batch=most, max_tokens=budget, requests=known.runs.requests(row.software, input_, output) or 0,
     )  # fmt: skip
     asked = scenario(row, "traffic", job, found, layout, devices)
     if row.kind == "server":
+        check_reached(row)
+        asked = within_limits(row, asked, assumed)
         assumed.append(Assumed("a rate close to the largest: the limits of latency leave that open", 0.2))
     share = devices if row.metric.per == "device" else 1
     outputs = {"samples": "performance.throughput"}
     output_name = outputs.get(row.metric.counts, "performance.token_throughput")
     return Question(asked, output_name, None, tuple(assumed), 1.0 / share)
+
+
+def _implied(row: Measurement, assumed: list[Assumed]) -> str:
+    """Return the format that the model's name or the submission's declaration of its weights tells, or nothing.
+
+    A declaration of 16 bits is that of the published model, whatever a submission made of it; one of fewer is not.
+    """
+    if _IN_NAME.search(row.model):
+        return "fp8"
+    declared = _DECLARED.search(cell(row, "notes"))
+    if declared is None:
+        return ""
+    assumed.append(Assumed(f"products in {declared[1]}, as the submission declares its weights", 0.05))
+    return declared[1]
+
+
+def _limits(
+    row: Measurement, known: Names, model: str, devices: int, tokens: float, assumed: list[Assumed]
+) -> tuple[int, int]:  # fmt: skip
+    """Return most requests in flight and most tokens of a pass: published, documented, or 0 for the stack's own."""
+    budget, most = _BUDGET.search(cell(row, "notes")), whole(row, "batch_or_concurrency")
+    engine = known.runs.engine(row.software, model, devices, tokens)
+    if engine is None:
+        return most or 0, int(budget[1]) if budget else 0
+    what = f"an engine for {engine.requests} requests in flight and {engine.tokens} tokens of a pass"
+    assumed.append(Assumed(f"{what}, as the benchmark builds it{': ' * bool(engine.note)}{engine.note}", 0.05))
+    return most or engine.requests, int(budget[1]) if budget else engine.tokens
 
 
 def _stack(row: Measurement, found: Subject) -> Subject:
