@@ -17,6 +17,7 @@ from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers
 from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles
+from .execution.attention_copies import own_limits
 from .execution.batching import State, steady
 from .execution.cases import feasibility, fixed_bytes, room_of
 from .execution.copies import bound_of
@@ -35,6 +36,7 @@ from .formulas.batching import (
 from .formulas.constants import WAITING_LOG_SD
 from .formulas.memory import weight_bytes
 from .formulas.serving import sample_rate
+from .in_flight_declarations import POOLED, POOLS
 from .lowering.serving import stage
 from .lowering.shape import TransformerShape
 
@@ -97,10 +99,16 @@ class InFlightSolver:
         ConfigError
             If a sweep varies arrivals of another kind than the scenario's.
         """
+        lone = [f"{pool}_{name}" for pool in POOLS for name in POOLED if f"{pool}_{name}" in columns]
         if "pools" in columns:
             from .disaggregated import two_pools
 
             return two_pools(columns)
+        if lone:
+            raise ConfigError(
+                f"{lone[0]} varies, and the scenario has no pools", where=f"vary.{lone[0]}",
+                remedy="Give it [pools.prefill] and [pools.decode] first",
+            )  # fmt: skip
         c = completed(columns)
         engine = engine_of(c)
         place, slots = room(c, engine)
@@ -190,7 +198,7 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
     grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
     input_, copies = axis(c, "input"), _caches(c)
     largest = generation_demand(shape, memory, 1.0 * (grown / grown), input_, grown).largest
-    slots = maximum(1.0, minimum(largest, axis(c, "max_batch"))) * copies
+    slots = maximum(1.0, minimum(largest, own_limits(c)[0])) * copies
 
     def hold(flying: Any) -> dict[str, Any]:
         demand = generation_demand(shape, memory, maximum(1.0, flying / copies), input_, grown)
