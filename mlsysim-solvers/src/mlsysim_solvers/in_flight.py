@@ -44,6 +44,9 @@ __all__ = ["InFlightSolver", "completed", "room"]
 
 Columns = Mapping[str, Any]
 
+_OF_POOLS = frozenset(f"{pool}_{name}" for pool in POOLS for name in POOLED)
+"""Columns that only scenarios with pools have."""
+
 
 class InFlightSolver:
     """The performance of an engine that batches requests in flight, on one device or several.
@@ -99,14 +102,14 @@ class InFlightSolver:
         ConfigError
             If a sweep varies arrivals of another kind than the scenario's.
         """
-        lone = [f"{pool}_{name}" for pool in POOLS for name in POOLED if f"{pool}_{name}" in columns]
         if "pools" in columns:
             from .disaggregated import two_pools
 
             return two_pools(columns)
+        lone = _OF_POOLS & columns.keys()
         if lone:
             raise ConfigError(
-                f"{lone[0]} varies, and the scenario has no pools", where=f"vary.{lone[0]}",
+                f"{min(lone)} varies, and the scenario has no pools", where=f"vary.{min(lone)}",
                 remedy="Give it [pools.prefill] and [pools.decode] first",
             )  # fmt: skip
         c = completed(columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import maximum, minimum, sqrt
+from mlsysim.numeric import maximum, sqrt, where
 
 __all__ = ["cache_transfer_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate", "prompt_stay",
            "prompts_together", "residual_wait"]  # fmt: skip
@@ -109,8 +109,9 @@ def prompts_together(rate: Any, alone: Any, added: Any, most: Any) -> Any:
     -----
     n = l (t_1 + (n - 1) a), so n = l (t_1 - a) / (1 - l a), at least 1 and at most what a pass takes.
     """
-    slack = maximum(1e-9, 1.0 - rate * added)
-    return minimum(most, maximum(1.0, rate * maximum(0.0 * added, alone - added) / slack))
+    first, slack = rate * maximum(0.0 * added, alone - added), 1.0 - rate * added
+    full = first >= most * slack
+    return where(full, most + 0.0 * first, maximum(1.0, first / where(full, 1.0 + 0.0 * slack, slack)))
 
 
 @formula("s", busy="1", service="s")
