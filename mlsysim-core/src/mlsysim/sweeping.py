@@ -35,6 +35,9 @@ DEGREES = ("data", "attention", "tensor", "pipeline", "context")
 _POOLS = tuple(tuple(f"{pool}_{name}" for name in ("workers", *DEGREES)) for pool in ("prefill", "decode"))
 """Workers and degrees of pools; the products of both add up to the number of devices."""
 
+COUNTS = frozenset(name for product in (DEGREES, *_POOLS) for name in product)
+"""Columns from which the number of devices follows."""
+
 
 def sweep(
     scenario: Any,
@@ -252,10 +255,9 @@ def _with_devices(
     columns: dict[str, Column], config: SimulationConfig, specs: Sequence[SolverSpec]
 ) -> dict[str, Column]:
     """Let the number of devices follow from the layout; money and energy would count others than those that work."""
-    counts = [name for product in (DEGREES, *_POOLS) for name in product]
-    if not {*counts, "devices"} & set(columns):
+    if not {*COUNTS, "devices"} & set(columns):
         return columns
-    for name in (*counts, "devices"):
+    for name in (*sorted(COUNTS), "devices"):
         values = columns.get(name, np.ones(1))
         broken = values[(values < 1.0) | (values % 1.0 != 0.0)]
         if broken.size:

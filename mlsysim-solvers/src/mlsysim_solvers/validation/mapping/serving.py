@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from mlsysim.plugins import plugins
 from mlsysim.records import Traffic
 from mlsysim.records.measurement import Measurement
@@ -94,6 +96,8 @@ def serving_question(row: Measurement, known: Names) -> Question:
             assumed.append(Assumed("workers that already know each other: a mean over few requests contains those that "
                                    "set up the links between them", _COLD))  # fmt: skip
         devices = sum(pool.workers * pool.devices for pool in (pools.prefill, pools.decode))
+        # The recipes that were read start one server, and say nothing about the passes of two pools.
+        job = attrs.evolve(job, max_tokens=0)
         asked = scenario(row, "traffic", job, found, None, devices, None, pools)
         return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
     layout = served_layout(row, "", assumed)
