@@ -124,11 +124,39 @@ def test_what_cannot_run_is_refused(world, tables, words):
         ({"tensor": 3}, 3, "tensor = 3 does not divide 8 heads. Legal degrees: 1, 2, 4, 8"),
         ({"pipeline": 5}, 5, "pipeline = 5 exceeds 4 layers. At most 4"),
         ({"data": 2, "expert": 2}, 2, "expert = 2, and the model has no experts"),
+        (
+            {"attention": 2, "tensor": 2},
+            2,
+            "data x attention x tensor x pipeline x context = 4, but there are 2 devices",
+        ),
     ],
 )
 def test_impossible_parallelism_is_refused(world, layout, devices, words):
     faults = refused(**lm(parallelism=layout, system={"devices": devices}, workload={"precision": "bf16"}))
     assert any(words in fault for fault in faults), faults
+
+
+@pytest.mark.parametrize(
+    ("pools", "devices", "words"),
+    [
+        ({"prefill": {"workers": 2}}, 4, "2 x 1 + 1 x 1 = 3 devices, but there are 4. Set it to 3"),
+        ({"prefill": {"devices": 2, "parallelism": {"tensor": 4}}}, 3, "= 4, but there are 2 devices"),
+        ({"decode": {"devices": 3, "parallelism": {"tensor": 3}}}, 4, "tensor = 3 does not divide 8 heads"),
+        ({"decode": {"devices": 2, "parallelism": {"data": 2}}}, 3, "Set pools.decode.workers"),
+        ({"decode": {"devices": 2, "parallelism": {"attention": 2, "expert": 2}}}, 3, "the model has no experts"),
+        ({"link": "toy-wir"}, 2, "Did you mean 'toy-wire'"),
+        ({"prefil": {}}, 2, "Did you mean 'prefill'"),
+        ({}, 2, "pools serve requests that come and go, and the scenario is serving"),
+    ],
+)
+def test_impossible_pools_are_refused(world, pools, devices, words):
+    faults = refused(**lm(pools=pools, system={"devices": devices}, workload={"precision": "bf16"}))
+    assert any(words in fault for fault in faults), faults
+
+
+def test_pools_and_a_layout_of_the_whole_exclude_each_other(world):
+    faults = refused(**lm(pools={}, parallelism={"data": 2}, system={"devices": 2}))
+    assert any("each pool has a layout of its own" in fault for fault in faults), faults
 
 
 @pytest.mark.parametrize("layout", [{}, {"data": 4}, {"tensor": 4}, {"pipeline": 2, "tensor": 2}])

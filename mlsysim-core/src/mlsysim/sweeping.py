@@ -6,6 +6,7 @@ solvers answer on chunks that fit the cache. Hooks, units and records stay outsi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,12 @@ CHUNK = 8192
 
 DEGREES = ("data", "attention", "tensor", "pipeline", "context")
 """The degrees of a layout; their product is the number of devices."""
+
+_POOLS = tuple(tuple(f"{pool}_{name}" for name in ("workers", *DEGREES)) for pool in ("prefill", "decode"))
+"""Workers and degrees of pools; the products of both add up to the number of devices."""
+
+COUNTS = frozenset(name for product in (DEGREES, *_POOLS) for name in product)
+"""Columns from which the number of devices follows."""
 
 
 def sweep(
@@ -248,9 +255,9 @@ def _with_devices(
     columns: dict[str, Column], config: SimulationConfig, specs: Sequence[SolverSpec]
 ) -> dict[str, Column]:
     """Let the number of devices follow from the layout; money and energy would count others than those that work."""
-    if not {*DEGREES, "devices"} & set(columns):
+    if not {*COUNTS, "devices"} & set(columns):
         return columns
-    for name in (*DEGREES, "devices"):
+    for name in (*sorted(COUNTS), "devices"):
         values = columns.get(name, np.ones(1))
         broken = values[(values < 1.0) | (values % 1.0 != 0.0)]
         if broken.size:
@@ -258,9 +265,9 @@ def _with_devices(
                               remedy="Give whole numbers, 1 or more")  # fmt: skip
     held = next((spec for spec in specs if set(DEGREES) & set(spec.columns)), None)
     given = {} if held is None else load_solver(held).prepare(build_request(config, held, {}))
-    product = np.ones(len(next(iter(columns.values()))))
-    for name in DEGREES:
-        product = product * columns.get(name, given.get(name, 1.0))
+    product = np.zeros(len(next(iter(columns.values()))))
+    for names in _POOLS if _POOLS[0][0] in given else (DEGREES,):
+        product = product + math.prod(columns.get(name, given.get(name, 1.0)) for name in names)
     if "devices" not in columns:
         return {**columns, "devices": product}
     wrong = np.flatnonzero(columns["devices"] != product)

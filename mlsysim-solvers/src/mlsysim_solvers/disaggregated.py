@@ -9,140 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
+from mlsysim.errors import ConfigError
 from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers
 from .execution.arrivals import in_flight_at, line_of, quantiles, stays_at
 from .execution.copies import bound_of
-from .execution.passes import Engine, Pass, decoding_pass, engine_of, reading_pass, spread_of_pass
-from .execution.pools import pool_of
-from .formulas.batching import drain_passes, prompt_passes
+from .execution.passes import Engine, Pass, spread_of_pass
+from .formulas.batching import drain_passes
 from .formulas.constants import WAITING_LOG_SD
 from .formulas.disaggregation import (
-    cache_transfer_time,
-    exposed_transfer,
     idle_workers,
     matching_workers,
     pool_rate,
     prompt_stay,
-    prompts_together,
 )
-from .formulas.memory import kept_tokens, kv_cache_bytes
 from .formulas.queueing import crowding
 from .formulas.serving import sample_rate
-from .formulas.state_space import state_bytes
-from .in_flight import completed, room
-from .lowering.shape import TransformerShape
+from .in_flight_declarations import POOLED, POOLS
+from .pool_workers import Readers, Writers, readers_of, transfer_time, writers_of
 
-__all__ = ["two_pools"]
+__all__ = ["sent_rate", "two_pools"]
 
 Columns = Mapping[str, Any]
-
-
-class Readers(NamedTuple):
-    """The pool that reads.
-
-    Parameters
-    ----------
-    engine : Engine
-        One worker.
-    fit : dict of str to number
-        Outputs of feasibility.
-    workers : float or array, count
-        Workers, times the stages of each that read prompts of their own.
-    most : float or array, count
-        Prompts of one pass at most.
-    alone, added : float or array, s
-        Time to read one prompt, and what each further one adds.
-    full : Pass
-        A pass with as many prompts as it takes.
-    capacity : float or array, count/s
-        Most prompts per time.
-    """
-
-    engine: Engine
-    fit: dict[str, Any]
-    workers: Any
-    most: Any
-    alone: Any
-    added: Any
-    full: Pass
-    capacity: Any
-
-    @property
-    def spacing(self) -> Any:
-        """Time between two prompts when all workers are busy."""
-        return 1.0 / self.capacity
-
-    def service(self, rate: Any) -> Any:
-        """Return the time of the pass that reads a prompt.
-
-        Parameters
-        ----------
-        rate : float or array, count/s
-            Prompts that come to the pool.
-
-        Returns
-        -------
-        float or array, s
-        """
-        together = prompts_together(rate / self.workers, self.alone, self.added, self.most)
-        return self.alone + (together - 1.0) * self.added
-
-
-class Writers(NamedTuple):
-    """The pool that decodes.
-
-    Parameters
-    ----------
-    engine : Engine
-        One worker.
-    hold : callable
-        From requests of the pool to outputs of feasibility.
-    workers, most : float or array, count
-        Workers, and requests of each at most.
-    steps : float or array, count
-        Tokens of an answer after the first.
-    """
-
-    engine: Engine
-    hold: Any
-    workers: Any
-    most: Any
-    steps: Any
-
-    def stay(self, own: Any) -> Any:
-        """Return how long a request is decoded.
-
-        Parameters
-        ----------
-        own : float or array, count
-            Requests of one worker.
-
-        Returns
-        -------
-        float or array, s
-        """
-        return self.steps * self.step(own).time
-
-    def step(self, own: Any) -> Pass:
-        """Return the pass that decodes one token of each request.
-
-        Parameters
-        ----------
-        own : float or array, count
-            Requests of one worker.
-
-        Returns
-        -------
-        Pass
-        """
-        c = self.engine.columns
-        active = minimum(own, c["pipeline"]) if "pipeline" in c else 1.0
-        return decoding_pass(self.engine, own / active, active)
 
 
 def two_pools(columns: Columns) -> dict[str, Any]:
@@ -163,9 +55,10 @@ def two_pools(columns: Columns) -> dict[str, Any]:
     ConfigError
         If a sweep varies arrivals of another kind than the scenario's.
     """
-    readers, writers = _readers(columns), _writers(columns)
+    _check(columns)
+    readers, writers = readers_of(columns), writers_of(columns)
     capacities = readers.capacity, pool_rate(writers.workers, writers.most, writers.stay(writers.most))
-    moving = _transfer(columns, readers)
+    moving = transfer_time(columns, readers)
     if columns["arrivals"] == "rate":
         found = _at_random(columns, readers, writers, capacities, moving)
     else:
@@ -173,49 +66,13 @@ def two_pools(columns: Columns) -> dict[str, Any]:
     return found | _matched(columns, readers, writers, capacities, found)
 
 
-def _readers(columns: Columns) -> Readers:
-    c = completed(pool_of(columns, "prefill"))
-    engine = engine_of(c)
-    hold, slots = room(c, engine)
-    copies = c["data"] * c.get("attention", 1.0)
-    prompt, budget = axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens")
-    piece, pieces = minimum(prompt, budget), prompt_passes(prompt, budget)
-    # Each copy of attention reads prompts of its own, as many as limit, memory and the tokens of a pass allow.
-    most = c.get("attention", 1.0) * maximum(1.0, minimum(slots / copies, budget / prompt))
-    stages = c.get("pipeline", 1.0)
-    one = reading_pass(engine, 0.0 * piece, piece, 1.0)
-    full = reading_pass(engine, 0.0 * piece, piece * most, stages)
-    added = maximum(0.0, pieces * (full.time - one.time)) / maximum(1.0, most - 1.0)
-    workers = c["data"] * stages
-    return Readers(
-        engine, hold(most * c["data"]), workers, most, pieces * one.time, added, full,
-        pool_rate(workers, most, pieces * full.time),
-    )  # fmt: skip
-
-
-def _writers(columns: Columns) -> Writers:
-    c = completed(pool_of(columns, "decode"))
-    engine = engine_of(c)
-    hold, slots = room(c, engine)
-    return Writers(engine, hold, c["data"], slots / c["data"], axis(c, "output") - 1.0)
-
-
-def _transfer(columns: Columns, readers: Readers) -> Any:
-    """Return how long a request waits for its cache to arrive where it is decoded."""
-    shape, tokens, width = columns["shape"], axis(columns, "input"), columns["kv_width"]
-    if not isinstance(shape, TransformerShape):
-        cache = state_bytes(1.0, shape.layers * shape.cache_elements, 1.0, width)
-        return cache_transfer_time(cache, columns["between_rate"], 1.0, columns["between_latency"])
-    kept = kept_tokens(tokens, shape.window, shape.full_layers, shape.window_layers)
-    cache = named(kv_cache_bytes(kept, shape.cache_elements, width), "cache of a prompt")
-    streams: Any = None
-    for pool in ("prefill", "decode"):
-        tensor = columns.get(f"{pool}_tensor", 1.0)
-        parts = tensor / tensor if shape.latent else minimum(tensor, shape.kv_heads)
-        parts = parts * columns.get(f"{pool}_pipeline", 1.0)
-        streams = parts if streams is None else minimum(streams, parts)
-    whole = cache_transfer_time(cache, columns["between_rate"], streams, columns["between_latency"])
-    return exposed_transfer(whole, readers.alone, shape.layers) if columns["layerwise"] else whole
+def _check(columns: Columns) -> None:
+    for name in POOLED:
+        if name in columns:
+            raise ConfigError(
+                f"{name} varies, and each pool has one of its own", where=f"vary.{name}",
+                remedy=f"Vary {' or '.join(f'{pool}_{name}' for pool in POOLS)}",
+            )  # fmt: skip
 
 
 def _closed(c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], moving: Any) -> dict[str, Any]:
@@ -228,7 +85,7 @@ def _closed(c: Columns, readers: Readers, writers: Writers, capacities: tuple[An
     own, full = maximum(1.0, 0.0 * asked), False
     points = stays_at(writers.engine.columns, most, writers.stay)
     # More are decoded than clients send, or fewer: where that turns, both are equal.
-    over = [node * writers.workers - _sent(readers, asked, stay + moving) * stay for node, stay in points]
+    over = [node * writers.workers - sent_rate(readers, asked, stay + moving) * stay for node, stay in points]
     for ((low, _), below), ((high, _), above) in pairwise(zip(points, over, strict=True)):
         inside = (below <= 0.0) & (above > 0.0)
         crossed = crowding(low, high, where(inside, below, -1.0 + 0.0 * below), where(inside, above, 1.0 + 0.0 * above))
@@ -237,7 +94,7 @@ def _closed(c: Columns, readers: Readers, writers: Writers, capacities: tuple[An
     own = where(full, most + 0.0 * own, own)
     step = writers.step(own)
     stay = writers.steps * step.time
-    rate = where(full, own * writers.workers / stay, _sent(readers, asked, stay + moving))
+    rate = where(full, own * writers.workers / stay, sent_rate(readers, asked, stay + moving))
     rate = minimum(rate, capacities[0])
     first = asked / rate - stay
     service = readers.service(rate)
@@ -253,12 +110,29 @@ def _closed(c: Columns, readers: Readers, writers: Writers, capacities: tuple[An
     }  # fmt: skip
 
 
-def _sent(readers: Readers, clients: Any, away: Any) -> Any:
-    """Return the requests per time that clients send who are away from the readers for so long."""
-    rate = clients / (away + prompt_stay(readers.alone, readers.spacing, clients, away))
+def sent_rate(readers: Readers, clients: Any, away: Any) -> Any:
+    """Return the requests per time that clients send who are away from the readers for so long.
+
+    Parameters
+    ----------
+    readers : Readers
+        Who reads their prompts.
+    clients : float or array, count
+        Clients, each with one request.
+    away : float or array, s
+        From the end of a prompt to the next request of its client.
+
+    Returns
+    -------
+    float or array, count/s
+    """
+    rate = minimum(clients / (away + prompt_stay(readers.alone, readers.spacing, clients, away)), readers.capacity)
     for _ in range(2):
-        rate = clients / (away + prompt_stay(readers.service(rate), readers.spacing, clients, away))
-    return minimum(rate, readers.capacity)
+        # Others can be reading only if there are others.
+        late = (1.0 - 1.0 / clients) * readers.late(rate)
+        stay = prompt_stay(readers.service(rate), readers.spacing, clients, away + late)
+        rate = minimum(clients / (away + late + stay), readers.capacity)
+    return rate
 
 
 def _at_random(
@@ -276,7 +150,8 @@ def _at_random(
     reading = line_of(rate * readers.spacing * prompts, prompts, readers.spacing * prompts, variation)
     places = writers.workers * writers.most
     decoding = line_of(own * writers.workers, places, longest, c["output_variation"])
-    queue = reading.wait + decoding.wait
+    late = readers.late(served) + reading.wait
+    queue = late + decoding.wait
     first = named(queue, "queue") + named(service, "reading of the prompt") + named(moving, "transfer of the cache")
     spread = service * variation
     both = sqrt(spread * spread + (stay * c["output_variation"]) * (stay * c["output_variation"]))
@@ -289,8 +164,8 @@ def _at_random(
     found["performance.throughput.log_sd"] = found["performance.token_throughput.log_sd"] = 0.0 * stay
     return (
         found
-        | quantiles("performance.ttft", service + moving, spread, reading.wait, decoding)
-        | quantiles("performance.latency", service + moving + stay, both, reading.wait, decoding)
+        | quantiles("performance.ttft", service + moving, spread, late, decoding)
+        | quantiles("performance.latency", service + moving + stay, both, late, decoding)
     )
 
 

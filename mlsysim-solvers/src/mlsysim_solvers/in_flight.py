@@ -17,6 +17,7 @@ from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers
 from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles
+from .execution.attention_copies import own_limits
 from .execution.batching import State, steady
 from .execution.cases import feasibility, fixed_bytes, room_of, weights_of
 from .execution.copies import bound_of
@@ -30,12 +31,16 @@ from .execution.traffic import ARRIVALS, traffic_columns
 from .formulas.batching import first_wave_wait, long_answer, time_per_token
 from .formulas.constants import WAITING_LOG_SD
 from .formulas.serving import sample_rate
+from .in_flight_declarations import POOLED, POOLS
 from .lowering.serving import stage
 from .lowering.shape import TransformerShape
 
 __all__ = ["InFlightSolver", "completed", "room"]
 
 Columns = Mapping[str, Any]
+
+_OF_POOLS = frozenset(f"{pool}_{name}" for pool in POOLS for name in POOLED)
+"""Columns that only scenarios with pools have."""
 
 
 class InFlightSolver:
@@ -96,6 +101,12 @@ class InFlightSolver:
             from .disaggregated import two_pools
 
             return two_pools(columns)
+        lone = _OF_POOLS & columns.keys()
+        if lone:
+            raise ConfigError(
+                f"{min(lone)} varies, and the scenario has no pools", where=f"vary.{min(lone)}",
+                remedy="Give it [pools.prefill] and [pools.decode] first",
+            )  # fmt: skip
         c = completed(columns)
         engine = engine_of(c)
         place, slots = room(c, engine)
@@ -181,7 +192,7 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
     grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
     input_, copies = axis(c, "input"), _caches(c)
     largest = generation_demand(shape, memory, 1.0 * (grown / grown), input_, grown).largest
-    slots = maximum(1.0, minimum(largest, axis(c, "max_batch"))) * copies
+    slots = maximum(1.0, minimum(largest, own_limits(c)[0])) * copies
 
     def hold(flying: Any) -> dict[str, Any]:
         demand = generation_demand(shape, memory, maximum(1.0, flying / copies), input_, grown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import attrs
 import pytest
 
 from mlsysim.documents import load_document
@@ -32,10 +33,49 @@ def test_a_closed_loop_is_asked_with_its_clients_and_layout():
     assert any("requests for each client" in one.what for one in question.assumed)
 
 
-@pytest.mark.parametrize("cells", [{"mode": "disagg"}, {"mode": "agg", "attention_dp_size": "4"}])
-def test_what_no_solver_expresses_is_refused(cells):
-    with pytest.raises(Refused, match="no installed solver expresses"):
-        question_for(first(**cells), names())
+@pytest.mark.parametrize(
+    ("cells", "layout", "told"),
+    [
+        ({"tp_size": "1", "attention_dp_size": "4", "moe_tp_size": "1", "moe_ep_size": "4"}, (4, 1, 4), ""),
+        ({"tp_size": "1", "attention_dp_size": "4", "moe_tp_size": "4", "moe_ep_size": "1"}, (4, 1, 1), ""),
+        ({"tp_size": "1", "attention_dp_size": "64", "moe_tp_size": "8", "moe_ep_size": "8"}, (8, 1, 8), "the square"),
+        ({"tp_size": "64", "attention_dp_size": "1", "moe_tp_size": "8", "moe_ep_size": "8"}, (1, 8, 8), "the square"),
+        ({"tp_size": "4", "attention_dp_size": "4", "moe_tp_size": "1", "moe_ep_size": "16"}, (1, 4, 4), "the square"),
+        ({"tp_size": "2", "attention_dp_size": "1", "moe_tp_size": "1", "moe_ep_size": "2"}, (1, 2, 2), ""),
+    ],
+)
+def test_layouts_are_those_that_the_benchmark_started(cells, layout, told):
+    question = question_for(first(mode="agg", **cells), names())
+    parts = question.scenario.parallelism
+    assert (parts.attention, parts.tensor, parts.expert) == layout
+    assert question.scenario.system.devices == parts.attention * parts.tensor
+    assert any("the square" in one.what for one in question.assumed) == bool(told)
+
+
+def test_the_same_measurement_printed_twice_is_asked_alike():
+    twice = [first(model_path="openai/gpt-oss-120b", isl="1024", osl="1024", concurrency="256", attention_dp_size=n)
+             for n in ("2", "4")]  # fmt: skip
+    assert twice[0].value == pytest.approx(twice[1].value)
+    one, other = (question_for(row, names()).scenario for row in twice)
+    assert (one.parallelism, one.system.devices) == (other.parallelism, other.system.devices)
+
+
+def test_a_row_whose_degrees_contradict_each_other_is_refused():
+    row = first(mode="agg", attention_dp_size="4", moe_ep_size="4")
+    odd = attrs.evolve(row, configuration={**row.configuration, "moe_ep_size": "3"})
+    with pytest.raises(Refused, match="cannot share experts over"):
+        question_for(odd, names())
+
+
+def test_two_pools_are_asked_with_their_workers_layouts_and_limits():
+    row = first(mode="disagg", prefill_num_workers="7", decode_num_workers="2", concurrency="2048")
+    scenario = question_for(row, names()).scenario
+    pools = scenario.pools
+    assert (pools.prefill.workers, pools.prefill.devices, pools.prefill.max_batch) == (7, 4, 1)
+    assert (pools.decode.workers, pools.decode.devices, pools.decode.max_batch) == (2, 8, 128)
+    assert (pools.decode.parallelism.attention, pools.decode.parallelism.expert) == (8, 8)
+    assert scenario.system.devices == 7 * 4 + 2 * 8
+    assert predict(row).predicted is not None
 
 
 def test_weights_in_four_bits_keep_a_wider_cache():

@@ -12,7 +12,7 @@ from ..constraints import full_output_name
 from ..errors import ConfigError
 from ..evaluation import Z90
 from ..renderers.numbers import quantity
-from ..sweeping import DEGREES
+from ..sweeping import COUNTS
 from .canvas import (
     ACCENT,
     BAD,
@@ -131,7 +131,7 @@ def _aims(result: SweepResult, minimise: Sequence[str], maximise: Sequence[str])
 
 def _varied(result: SweepResult) -> list[str]:
     """Return what varies, the finest first; a number of devices that follows from the layout says nothing new."""
-    names = [name for name in result.varied if name != "devices" or not set(DEGREES) & set(result.varied)]
+    names = [name for name in result.varied if name != "devices" or not COUNTS & set(result.varied)]
     return sorted(names, key=lambda name: (_chosen(result, name), -len(np.unique(result.varied[name]))))
 
 

@@ -31,6 +31,8 @@ class Scheduler:
     reserves : bool
         Whether a request is admitted only when its whole answer has room in the cache; else the cache fills up
         token by token.
+    divided : bool
+        Whether ``requests`` and ``tokens`` are those of all copies of attention together; else each has as many.
     """
 
     requests: float = fact("sample", tolerance=0.0)
@@ -40,3 +42,4 @@ class Scheduler:
     share: float | None = fact("1", default=None, tolerance=0.0)
     mixed: bool = True
     reserves: bool = False
+    divided: bool = False

@@ -11,11 +11,12 @@ from mlsysim.tracing import named
 from ..formulas.expert_parallel import busiest_load, dispatched_bytes
 from ..formulas.mixture import distinct_experts
 from ..lowering.expert_parallel import Sharing
+from .answers import axis
 from .cases import is_once
 from .communication import all_gather, all_reduce, all_to_all
 from .topology import Group, Network
 
-__all__ = ["own_prompts", "own_requests", "shared_layers", "sharing_of"]
+__all__ = ["own_limits", "own_prompts", "own_requests", "shared_layers", "sharing_of"]
 
 Columns = Mapping[str, Any]
 
@@ -35,6 +36,24 @@ def sharing_of(c: Columns) -> Sharing | None:
     """
     attention, expert = c.get("attention", 1.0), c.get("expert", 1.0)
     return None if is_once(attention) and is_once(expert) else Sharing(attention, c["tensor"], expert)
+
+
+def own_limits(c: Columns) -> tuple[Any, Any]:
+    """Return what one copy of attention takes at most.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    requests, tokens : float or array, count
+        In flight, and in a pass; some stacks divide their limits over the copies.
+    """
+    copies, (requests, tokens) = c.get("attention", 1.0), c["divided"]
+    limits = axis(c, "max_batch"), axis(c, "max_tokens")
+    return limits[0] / copies if requests else limits[0], limits[1] / copies if tokens else limits[1]
 
 
 def own_requests(sharing: Sharing | None, requests: Any) -> Any:
@@ -74,7 +93,7 @@ def own_prompts(c: Columns, sharing: Sharing | None, tokens: Any) -> Any:
     """
     if sharing is None:
         return tokens
-    prompt = minimum(c["input"] * (1.0 - c["cached"]), c["max_tokens"])
+    prompt = minimum(c["input"] * (1.0 - c["cached"]), own_limits(c)[1])
     return busiest_load(tokens, sharing.attention, prompt, c["rank_imbalance"])
 
 

@@ -20,6 +20,7 @@ from ..formulas.batching import (
 )
 from ..formulas.expert_parallel import gathering_passes
 from .answers import axis
+from .attention_copies import own_limits
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
 __all__ = ["State", "steady"]
@@ -116,7 +117,7 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
         # Half of the window passes before the average prompt comes.
         gap, gathered = gap + 0.5 * window, rate * window
     case = Case(
-        own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens") * ranks,
+        own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), own_limits(c)[1] * ranks,
         # Random arrivals keep no request together with another.
         APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks, gathered,
     )  # fmt: skip

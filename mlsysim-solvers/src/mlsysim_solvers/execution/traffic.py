@@ -113,6 +113,7 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
         "max_batch": number(workload.max_batch or scheduler.requests),
         "max_tokens": number(workload.max_tokens or scheduler.tokens),
         "mixed": scheduler.mixed, "reserves": scheduler.reserves,
+        "divided": (scheduler.divided and not workload.max_batch, scheduler.divided and not workload.max_tokens),
     }  # fmt: skip
     if scheduler.share is not None:
         columns["cache_share"] = number(scheduler.share)

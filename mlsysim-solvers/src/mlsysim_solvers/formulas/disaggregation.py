@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import maximum, minimum, sqrt
+from mlsysim.numeric import maximum, sqrt, where
 
 __all__ = ["cache_transfer_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate", "prompt_stay",
-           "prompts_together"]  # fmt: skip
+           "prompts_together", "residual_wait"]  # fmt: skip
 
 
 @formula("1/s", workers="1", together="1", time="s")
@@ -109,8 +109,35 @@ def prompts_together(rate: Any, alone: Any, added: Any, most: Any) -> Any:
     -----
     n = l (t_1 + (n - 1) a), so n = l (t_1 - a) / (1 - l a), at least 1 and at most what a pass takes.
     """
-    slack = maximum(1e-9, 1.0 - rate * added)
-    return minimum(most, maximum(1.0, rate * maximum(0.0 * added, alone - added) / slack))
+    first, slack = rate * maximum(0.0 * added, alone - added), 1.0 - rate * added
+    full = first >= most * slack
+    return where(full, most + 0.0 * first, maximum(1.0, first / where(full, 1.0 + 0.0 * slack, slack)))
+
+
+@formula("s", busy="1", service="s")
+def residual_wait(busy: Any, service: Any) -> Any:
+    """Return how long a prompt waits for the end of the pass that runs when it comes.
+
+    Parameters
+    ----------
+    busy : float or array, ratio
+        Chance that it finds all workers reading.
+    service : float or array, s
+        Time of a pass.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    p S / 2: who comes at random sees half of a pass of one length. Even with places left in it a pass takes nobody in.
+
+    References
+    ----------
+    Gross and Harris, Fundamentals of Queueing Theory.
+    """
+    return busy * (0.5 * service)
 
 
 @formula("s", service="s", spacing="s", customers="1", away="s")
@@ -134,16 +161,18 @@ def prompt_stay(service: Any, spacing: Any, customers: Any, away: Any) -> Any:
 
     Notes
     -----
-    R = S + d (N - 1) (R - S / 2) / (Z + R): who comes finds the others as they are on average, and who is being read
-    half read. It is S for one client and d N - Z for many, which is the rate 1 / d.
+    R = (S - d) + Q, Q = d + d (N - 1) (Q - d / 2) / (Z + R): several readers are one that takes d for each, and a delay
+    S - d behind it; who comes finds the others as they are on average, and who is being read half read
+    (Schweitzer). It is S for one client and d N - Z for many, which is the rate 1 / d.
 
     References
     ----------
     Schweitzer 1979, approximate mean value analysis of closed networks of queues.
     """
-    ahead = spacing * (customers - 1.0)
-    surplus = service + ahead - away
-    return 0.5 * (surplus + sqrt(surplus * surplus + 4.0 * service * away - 2.0 * service * ahead))
+    delay = service - spacing
+    ahead, gone = spacing * (customers - 1.0), away + delay
+    surplus = spacing + ahead - gone
+    return delay + 0.5 * (surplus + sqrt(surplus * surplus + 4.0 * spacing * gone - 2.0 * spacing * ahead))
 
 
 @formula("s", cache="B", rate="B/s", streams="1", latency="s")

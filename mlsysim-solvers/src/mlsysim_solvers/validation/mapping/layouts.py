@@ -88,14 +88,14 @@ def served_pools(row: Measurement, assumed: list[Assumed]) -> Pools:
     Refused
         If the printed degrees contradict each other.
     """
-    pools = []
+    pools: dict[str, Pool] = {}
     for name in ("prefill", "decode"):
         layout = served_layout(row, f"{name}_", assumed)
-        pools.append(Pool(
+        pools[name] = Pool(
             workers=_degree(row, f"{name}_num_workers"), max_batch=_degree(row, f"{name}_batch_size"),
             devices=layout.attention * layout.tensor * layout.pipeline, parallelism=layout,
-        ))  # fmt: skip
-    return Pools(prefill=pools[0], decode=pools[1])
+        )  # fmt: skip
+    return Pools(prefill=pools["prefill"], decode=pools["decode"])
 
 
 def _degree(row: Measurement, name: str) -> int:

@@ -1,0 +1,227 @@
+"""The workers of two pools: those that read prompts, those that decode, and the cache that moves between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mlsysim.numeric import maximum, minimum
+from mlsysim.tracing import named
+
+from .execution.answers import axis
+from .execution.attention_copies import own_limits
+from .execution.passes import Engine, Pass, decoding_pass, engine_of, reading_pass
+from .execution.pools import pool_of
+from .formulas.batching import prompt_passes
+from .formulas.disaggregation import cache_transfer_time, exposed_transfer, pool_rate, prompts_together, residual_wait
+from .formulas.memory import kept_tokens, kv_cache_bytes
+from .formulas.queueing import occupied_share, wait_probability
+from .formulas.state_space import state_bytes
+from .in_flight import completed, room
+from .lowering.shape import TransformerShape
+
+__all__ = ["Readers", "Writers", "readers_of", "transfer_time", "writers_of"]
+
+Columns = Mapping[str, Any]
+
+
+class Readers(NamedTuple):
+    """The pool that reads.
+
+    Parameters
+    ----------
+    engine : Engine
+        One worker.
+    fit : dict of str to number
+        Outputs of feasibility.
+    workers : float or array, count
+        Workers, times the stages of each that read prompts of their own.
+    most : float or array, count
+        Prompts of one pass at most.
+    alone, added : float or array, s
+        Time to read one prompt, and what each further one adds.
+    full : Pass
+        A pass with as many prompts as it takes.
+    capacity : float or array, count/s
+        Most prompts per time.
+    """
+
+    engine: Engine
+    fit: dict[str, Any]
+    workers: Any
+    most: Any
+    alone: Any
+    added: Any
+    full: Pass
+    capacity: Any
+
+    @property
+    def spacing(self) -> Any:
+        """Time between two prompts when all workers are busy."""
+        return 1.0 / self.capacity
+
+    def service(self, rate: Any) -> Any:
+        """Return the time of the pass that reads a prompt.
+
+        Parameters
+        ----------
+        rate : float or array, count/s
+            Prompts that come to the pool.
+
+        Returns
+        -------
+        float or array, s
+        """
+        return self.alone + (self._together(rate) - 1.0) * self.added
+
+    def _together(self, rate: Any) -> Any:
+        return prompts_together(rate / self.workers, self.alone, self.added, self.most)
+
+    def late(self, rate: Any) -> Any:
+        """Return how long a prompt waits for the pass that runs when it comes, if all workers are reading.
+
+        Parameters
+        ----------
+        rate : float or array, count/s
+            Prompts that come to the pool.
+
+        Returns
+        -------
+        float or array, s
+        """
+        service, together = self.service(rate), self._together(rate)
+        reading = occupied_share(rate * service / together, self.workers, 1.0)
+        # Where a pass takes one prompt, its end is part of the wait for those before.
+        found = wait_probability(reading, self.workers) * (1.0 - 1.0 / self.most)
+        return residual_wait(found, service)
+
+
+class Writers(NamedTuple):
+    """The pool that decodes.
+
+    Parameters
+    ----------
+    engine : Engine
+        One worker.
+    hold : callable
+        From requests of the pool to outputs of feasibility.
+    workers, most : float or array, count
+        Workers, and requests of each at most.
+    steps : float or array, count
+        Tokens of an answer after the first.
+    """
+
+    engine: Engine
+    hold: Any
+    workers: Any
+    most: Any
+    steps: Any
+
+    def stay(self, own: Any) -> Any:
+        """Return how long a request is decoded.
+
+        Parameters
+        ----------
+        own : float or array, count
+            Requests of one worker.
+
+        Returns
+        -------
+        float or array, s
+        """
+        return self.steps * self.step(own).time
+
+    def step(self, own: Any) -> Pass:
+        """Return the pass that decodes one token of each request.
+
+        Parameters
+        ----------
+        own : float or array, count
+            Requests of one worker.
+
+        Returns
+        -------
+        Pass
+        """
+        c = self.engine.columns
+        active = minimum(own, c["pipeline"]) if "pipeline" in c else 1.0
+        return decoding_pass(self.engine, own / active, active)
+
+
+def readers_of(columns: Columns) -> Readers:
+    """Return the pool that reads.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    Readers
+    """
+    c = completed(pool_of(columns, "prefill"))
+    engine = engine_of(c)
+    hold, slots = room(c, engine)
+    copies = c["data"] * c.get("attention", 1.0)
+    prompt, budget = axis(c, "input") * (1.0 - c["cached"]), own_limits(c)[1]
+    piece, pieces = minimum(prompt, budget), prompt_passes(prompt, budget)
+    # Each copy of attention reads prompts of its own, as many as limit, memory and the tokens of a pass allow.
+    most = c.get("attention", 1.0) * maximum(1.0, minimum(slots / copies, budget / prompt))
+    stages = c.get("pipeline", 1.0)
+    one = reading_pass(engine, 0.0 * piece, piece, 1.0)
+    full = reading_pass(engine, 0.0 * piece, piece * most, stages)
+    added = maximum(0.0, pieces * (full.time - one.time)) / maximum(1.0, most - 1.0)
+    workers = c["data"] * stages
+    return Readers(
+        engine, hold(most * c["data"]), workers, most, pieces * one.time, added, full,
+        pool_rate(workers, most, pieces * full.time),
+    )  # fmt: skip
+
+
+def writers_of(columns: Columns) -> Writers:
+    """Return the pool that decodes.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    Writers
+    """
+    c = completed(pool_of(columns, "decode"))
+    engine = engine_of(c)
+    hold, slots = room(c, engine)
+    return Writers(engine, hold, c["data"], slots / c["data"], axis(c, "output") - 1.0)
+
+
+def transfer_time(columns: Columns, readers: Readers) -> Any:
+    """Return how long a request waits for its cache to arrive where it is decoded.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+    readers : Readers
+        Who sends it.
+
+    Returns
+    -------
+    float or array, s
+    """
+    shape, tokens, width = columns["shape"], axis(columns, "input"), columns["kv_width"]
+    if not isinstance(shape, TransformerShape):
+        cache = state_bytes(1.0, shape.layers * shape.cache_elements, 1.0, width)
+        return cache_transfer_time(cache, columns["between_rate"], 1.0, columns["between_latency"])
+    kept = kept_tokens(tokens, shape.window, shape.full_layers, shape.window_layers)
+    cache = named(kv_cache_bytes(kept, shape.cache_elements, width), "cache of a prompt")
+    streams: Any = None
+    for pool in ("prefill", "decode"):
+        tensor = columns.get(f"{pool}_tensor", 1.0)
+        parts = tensor / tensor if shape.latent else minimum(tensor, shape.kv_heads)
+        parts = parts * columns.get(f"{pool}_pipeline", 1.0)
+        streams = parts if streams is None else minimum(streams, parts)
+    whole = cache_transfer_time(cache, columns["between_rate"], streams, columns["between_latency"])
+    return exposed_transfer(whole, readers.alone, shape.layers) if columns["layerwise"] else whole
