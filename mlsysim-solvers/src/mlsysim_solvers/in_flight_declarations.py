@@ -46,6 +46,7 @@ COLUMNS: dict[str, str] = {
     **{name: unit for name, unit in SERVING.items() if name not in ("batch", "micro_batch", "batch_tokens")},
     "concurrency": "sample", "rate": "sample/s", "requests": "sample", "max_batch": "sample", "max_tokens": "token",
     "input_variation": "1", "output_variation": "1", "cached": "1", "cache_share": "1",
+    "hold": "1", "interval": "1", "intake": "s", "intake_token": "s/token", "delivery": "s",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 

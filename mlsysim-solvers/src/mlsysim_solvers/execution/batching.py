@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
 from ..formulas.batching import (
+    admission_wait,
     admissions,
     cycle_time,
     decoding_requests,
+    gathered_prompts,
+    intake_time,
+    lockstep_passes,
     pass_tokens,
     phase_tokens,
     prompt_passes,
     reading_passes,
     shared_tokens,
     together_prompts,
+    whole_prompts,
 )
 from .answers import axis
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
-__all__ = ["State", "steady"]
+__all__ = ["State", "intake_of", "steady"]
 
 
 APART = 1e9
@@ -45,6 +51,12 @@ class Case(NamedTuple):
         Tokens of a pass at most.
     spread : float or array, count
         Standard deviation of the tokens of an answer.
+    gathered : float or array, count
+        Prompts that are brought together by a wait on purpose.
+    interval : float or array, count
+        Passes that decode between two looks at what has come.
+    chunked : bool
+        Whether a prompt may be read in parts.
     """
 
     own: Any
@@ -53,6 +65,9 @@ class Case(NamedTuple):
     prompt: Any
     budget: Any
     spread: Any
+    gathered: Any
+    interval: Any
+    chunked: bool
 
 
 class State(NamedTuple):
@@ -81,6 +96,23 @@ class State(NamedTuple):
     taken: Any
 
 
+def intake_of(c: Mapping[str, Any]) -> Any:
+    """Return what the server's front end takes for a request; a program that asks its own engine has none.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    float or array, s
+    """
+    if c["arrivals"] == "offline":
+        return 0.0
+    return intake_time(axis(c, "input"), axis(c, "intake"), axis(c, "intake_token"))
+
+
 def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     """Return the mean of the steady state with so many requests in flight.
 
@@ -100,26 +132,35 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     State
     """
     c = engine.columns
+    steps, interval = axis(c, "output") - 1.0, maximum(1.0, axis(c, "interval"))
+    arrivals, hold = own / (maximum(1.0, steps) + gap), axis(c, "hold")
     case = Case(
-        own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens"),
+        own, gap + admission_wait(arrivals, hold, interval), steps,
+        axis(c, "input") * (1.0 - c["cached"]), axis(c, "max_tokens"),
         # Random arrivals keep no request together with another.
         APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"),
+        minimum(own, gathered_prompts(arrivals, hold, interval)), interval, c["chunked"],
     )  # fmt: skip
     return _in_one_pass(engine, case, active) if c["mixed"] else _in_turn(engine, case, active)
 
 
 def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     """Read prompts in the passes that decode."""
-    own, gap, steps, prompt, budget, spread = case
+    own, gap, steps, prompt, budget, spread, gathered, _, chunked = case
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
+    if not chunked:
+        free = whole_prompts(prompt, free)
+    # Where nobody reads, whoever is not absent decodes; where one reads, the others do as they do on average.
+    plain = decoding_pass(engine, minimum(own, budget) * (steps / (maximum(1.0, steps) + gap)), active)
+    handed = intake_of(engine.columns) / plain.time
     queued = reading_passes(own, steps + gap, prompt, free)
     admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
-    together = together_prompts(minimum(own, free / prompt), spread)
+    # Who ended together comes back scattered by the front end.
+    most = minimum(own, free / prompt)
+    together = maximum(together_prompts(most, spread + handed), minimum(gathered, most))
     others = (1.0 - 1.0 / own) * admitted
     taken = pass_tokens(others, together, prompt, free)
     share = admitted * prompt / taken
-    # Where nobody reads, whoever is not absent decodes; where one reads, the others do as they do on average.
-    plain = decoding_pass(engine, minimum(own, budget) * (steps / (maximum(1.0, steps) + gap)), active)
     reading = reading_pass(engine, others * steps, taken, active)
     cycle = _cycle(plain, maximum(0.0, 1.0 - share), reading, share)
     passes, turns = prompt_passes(prompt, free), own / admitted
@@ -127,23 +168,24 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     # A group that more than fills a pass does not end with it: half of its prompts end in the next.
     ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
     read = ends * named(reading.time, "pass that reads") + (seen / taken - 1.0) * (reading.time - plain.time)
-    waits = (turns - steps - passes) * named(cycle.time, "mean pass")
+    behind = lockstep_passes(gap + minimum(1.0, gap) * handed, maximum(1.0, own / together), spread)
+    waits = (turns - steps - passes) * named(cycle.time, "mean pass") + behind * (reading.time - plain.time)
     return _state(case, cycle, plain, reading, waits, read, taken, turns)
 
 
 def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     """Stop decoding while prompts are read."""
-    own, gap, steps, prompt, budget, spread = case
+    own, gap, steps, prompt, budget, spread, gathered, interval, _ = case
     admitted = own / (maximum(1.0, steps) + gap)
     together = together_prompts(minimum(own, budget / prompt), spread)
-    taken = phase_tokens(admitted, together, prompt, budget)
+    taken = phase_tokens(maximum(admitted, gathered), together, prompt, budget)
     share = admitted * prompt / taken
     plain = decoding_pass(engine, admitted * steps, active)
     reading = reading_pass(engine, 0.0 * own, taken, active)
     cycle = _cycle(plain, minimum(1.0, steps), reading, share)
     passes = prompt_passes(prompt, budget)
     # All that came together are read before anybody decodes on, and half of them before the average one.
-    phase = maximum(share, together_prompts(own, spread) * prompt / budget)
+    phase = maximum(share * interval, together_prompts(own, spread) * prompt / budget)
     read = (passes + 0.5 * maximum(0.0, phase - passes)) * named(reading.time, "pass that reads")
     waits = gap * named(cycle.time, "mean pass")
     return _state(case, cycle, plain, reading, waits, read, taken, own / admitted)
