@@ -17,6 +17,11 @@ class Rules:
     base: float = 10e-3
     per_request: float = 20e-6
     per_token: float = 30e-6
+    chunked: bool = True
+    overlap: bool = False
+    hold: int = 0
+    interval: int = 1
+    intake: float = 0.0
 
     def plain(self, decoding: float) -> float:
         return self.base + self.per_request * decoding
@@ -83,6 +88,9 @@ class Simulation:
     spread: float
     left: int = 0
     now: float = 0.0
+    began: float = 0.0
+    held: int = 0
+    unseen: int = 0
     coming: deque[Job] = field(default_factory=deque)
     waiting: deque[Job] = field(default_factory=deque)
     reading: deque[Job] = field(default_factory=deque)
@@ -99,8 +107,19 @@ class Simulation:
         return bool(self.reading or self.decoding)
 
     def admit(self) -> None:
-        while self.coming and self.coming[0].arrived <= self.now:
+        """Let in who is there, unless the engine does not look, or holds new prompts back."""
+        self.unseen += 1
+        if self.busy and self.unseen < self.rules.interval:
+            return
+        self.unseen = 0
+        # A pass that is put together while the one before runs knows who was there when that one began.
+        known = self.began if self.rules.overlap and self.busy else self.now
+        while self.coming and self.coming[0].arrived <= known:
             self.waiting.append(self.coming.popleft())
+        if self.waiting and self.decoding and self.held < self.rules.hold:
+            self.held += 1
+            return
+        self.held = 0
         while self.waiting and len(self.reading) + len(self.decoding) < self.rules.slots:
             self.waiting[0].admitted = self.now
             self.reading.append(self.waiting.popleft())
@@ -111,6 +130,8 @@ class Simulation:
         ended, tokens = [], 0
         while self.reading and room > 0:
             job = self.reading[0]
+            if not self.rules.chunked and job.prompt > room:
+                break
             take = min(room, job.prompt - job.read)
             job.read, room, tokens = job.read + take, room - take, tokens + take
             if job.read == job.prompt:
@@ -120,6 +141,7 @@ class Simulation:
     def run_pass(self) -> list[Job]:
         """Run a pass and return whose answers end with it."""
         ended, tokens = self.read()
+        self.began = self.now
         decoding = self.decoding if self.rules.mixed or not tokens else []
         self.now += self.rules.reading(len(decoding), tokens) if tokens else self.rules.plain(len(decoding))
         for job in ended:
@@ -154,7 +176,7 @@ def simulate(rules: Rules, *, input_, output, spread=0.0, clients=0, rate=0.0, r
         run.jobs += answered
         for _ in answered[: engine.left]:
             # The pass that starts now does not see it.
-            engine.coming.append(engine.job(engine.now + 1e-9))
+            engine.coming.append(engine.job(engine.now + max(rules.intake, 1e-9)))
             engine.left -= 1
     run.end = engine.now
     return run

@@ -98,17 +98,41 @@ def passes(monkeypatch, rules, input_, output, variation, arrivals):
     monkeypatch.setattr(batching, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0 * d, NOTHING))
     monkeypatch.setattr(batching, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0 * t, NOTHING))
     return {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
-            "mixed": rules.mixed, "output_variation": variation, "arrivals": arrivals}  # fmt: skip
+            "mixed": rules.mixed, "output_variation": variation, "arrivals": arrivals, "chunked": rules.chunked,
+            "overlap": rules.overlap, "hold": float(rules.hold), "interval": float(rules.interval),
+            "intake": rules.intake, "intake_token": 0.0}  # fmt: skip
 
 
 def closed_form(monkeypatch, rules, input_, output, spread, clients):
     """Return requests per time, time to first token and time per token under the simulation's times of passes."""
     c = passes(monkeypatch, rules, input_, output, spread / 3**0.5, "concurrency")
     flying = float(min(clients, rules.slots))
-    gap = 1.0 - 1.0 / flying if clients <= rules.slots else 0.0
+    gap = (1.0 + rules.overlap) * (1.0 - 1.0 / flying) if clients <= rules.slots else 0.0
     state = batching.steady(Engine(c, None, None, None), flying, 1.0, gap)
-    rate = flying / state.residence
-    return rate, (clients - flying) / rate + state.first, (state.residence - state.first) / (output - 1)
+    rate = min(clients / (state.residence + rules.intake), flying / state.residence)
+    wait = max(0.0, clients / rate - state.residence - rules.intake)
+    return rate, wait + state.first, (state.residence - state.first) / (output - 1)
+
+
+SPECIAL = {
+    "whole prompts": {"chunked": False},
+    "whole prompts, none beside another": {"chunked": False, "budget": 1500},
+    "a pass is put together early": {"overlap": True},
+    "held back": {"hold": 20},
+    "looks now and then": {"mixed": False, "interval": 20},
+    "a front end": {"intake": 0.02},
+}
+
+
+@pytest.mark.parametrize("output", [256, 1024])
+@pytest.mark.parametrize("rules", SPECIAL.values(), ids=SPECIAL)
+def test_what_an_engine_does_besides_agrees_pass_by_pass(monkeypatch, rules, output):
+    rules = Rules(256, **{"budget": 8192} | rules)
+    run = simulate(rules, input_=1024, output=output, spread=0.2, clients=16, requests=800)
+    rate, first, token = closed_form(monkeypatch, rules, 1024, output, 0.2, 16)
+    assert rate == pytest.approx(run.rate, rel=0.05)
+    assert token == pytest.approx(run.mean(tpot), rel=0.05)
+    assert first == pytest.approx(run.mean(ttft), rel=0.3)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +170,7 @@ def test_little(clients, stack):
 
 
 def test_alone_a_request_takes_what_a_batch_of_one_takes():
-    alone = answers(concurrency=1)
+    alone = InFlightSolver().compute({**columns(concurrency=1), "intake": 0.0, "intake_token": 0.0, "delivery": 0.0})
     still = evaluate("llama-3.1-8b-h100", {"batch": "1"})
     assert alone["performance.tpot"] == pytest.approx(still["tpot"].value, rel=1e-3)
     assert alone["performance.ttft"] == pytest.approx(still["ttft"].value, rel=0.1)

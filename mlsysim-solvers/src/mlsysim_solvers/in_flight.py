@@ -18,17 +18,17 @@ from mlsysim.tracing import named
 from .execution.answers import axis, common_answers
 from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles
 from .execution.attention_copies import own_limits
-from .execution.batching import State, steady
+from .execution.batching import State, intake_of, steady
 from .execution.cases import feasibility, fixed_bytes, room_of, weights_of
 from .execution.copies import bound_of
 from .execution.ending import copies_of, ending, shared
 from .execution.memory import Demand
-from .execution.passes import Engine, engine_of, spread_of_pass
+from .execution.passes import Engine, engine_of, reading_pass, spread_of_pass
 from .execution.pools import pools_columns
 from .execution.sequences import generation_demand, within_context
 from .execution.shared_layout import legal_degrees
 from .execution.traffic import ARRIVALS, traffic_columns
-from .formulas.batching import first_wave_wait, long_answer, time_per_token
+from .formulas.batching import first_wave, long_answer, time_per_token, whole_prompts
 from .formulas.constants import WAITING_LOG_SD
 from .formulas.serving import sample_rate
 from .in_flight_declarations import POOLED, POOLS
@@ -41,6 +41,9 @@ Columns = Mapping[str, Any]
 
 _OF_POOLS = frozenset(f"{pool}_{name}" for pool in POOLS for name in POOLED)
 """Columns that only scenarios with pools have."""
+
+_INSTANT = 1e-9
+"""Least time of a front end that limits a rate, s."""
 
 
 class InFlightSolver:
@@ -117,9 +120,13 @@ class InFlightSolver:
             asked = minimum(asked, axis(c, "requests"))
         flying = minimum(asked, slots)
         state = steady(engine, *shared(c, flying), _gap(c, asked, slots, flying))
-        rate = flying / state.residence
+        outside = intake_of(c) + _delivery(c)
+        # Clients are in the engine or outside it, unless more wait than it has places for.
+        rate = minimum(asked / (state.residence + outside), flying / state.residence)
+        # The front end takes one request after the other.
+        rate = minimum(rate, copies_of(c) / maximum(intake_of(c), _INSTANT))
         answers: dict[str, Any] = place(flying)
-        answers |= _times(c, state, rate, asked, flying)
+        answers |= _times(c, engine, state, rate, asked, flying)
         return answers | _rates(c, engine, state, rate, flying)
 
 
@@ -204,11 +211,11 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
 
 
 def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
-    """Return the passes that run between an answer and the next request of its client: one, if others are there."""
+    """Return the passes that run between an answer and the next request of its client: those that are under way."""
     own, _ = shared(c, flying)
     if c["arrivals"] != "concurrency":
         return 0.0 * own
-    return where(asked > slots, 0.0 * own, 1.0 - 1.0 / own)
+    return where(asked > slots, 0.0 * own, (2.0 if c["overlap"] else 1.0) * (1.0 - 1.0 / own))
 
 
 def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, Any]:
@@ -225,6 +232,7 @@ def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, 
     queue = prompt_wait(each, prompt, state.taken, state.reading.time, c["input_variation"])
     # Who comes while a pass runs sees half of it on average.
     late = named(queue, "wait for other prompts") + 0.5 * busy * state.cycle.time
+    late = late + named(intake_of(c) + _delivery(c), "front end")
     first = named(line.wait, "wait for a place in flight") + late + state.own
     token = time_per_token(state.residence, state.first, steps)
     latency, served = first + steps * token, minimum(rate, capacity)
@@ -254,20 +262,36 @@ def _spread_out(c: Columns, state: State, wait: Any, line: Line, decoding: Any) 
     )
 
 
-def _times(c: Columns, state: State, rate: Any, asked: Any, flying: Any) -> dict[str, Any]:
+def _burst(c: Columns, engine: Engine, flying: Any) -> Any:
+    """Return the mean time to first token of those that all come at once when a run begins."""
+    own, active = shared(c, flying)
+    prompt = axis(c, "input") * (1.0 - c["cached"])
+    sharing = None if engine.place is None else engine.place.sharing
+    each = own_limits(c)[1] if c["chunked"] else whole_prompts(prompt, own_limits(c)[1])
+    tokens = minimum(own * prompt, each * (1.0 if sharing is None else sharing.attention))
+    reading = reading_pass(engine, 0.0 * own, tokens, active).time
+    return first_wave(own, prompt, tokens, reading, intake_of(c)) + _delivery(c)
+
+
+def _delivery(c: Columns) -> Any:
+    """Return what a token takes to a client; a program that asks its own engine has none."""
+    return 0.0 if c["arrivals"] == "offline" else axis(c, "delivery")
+
+
+def _times(c: Columns, engine: Engine, state: State, rate: Any, asked: Any, flying: Any) -> dict[str, Any]:
     """Return what a request sees: the wait for a place in flight, its first token, and the others."""
-    steps, waiting = axis(c, "output") - 1.0, asked - flying
-    first = named(waiting / rate, "wait for a place in flight") + state.first
+    steps, outside = axis(c, "output") - 1.0, intake_of(c) + _delivery(c)
+    wait = named(maximum(0.0, asked / rate - state.residence - outside), "wait for a place in flight")
+    first = named(outside, "front end") + state.first
     token = time_per_token(state.residence, state.first, steps)
     if "requests" in c:
-        prompt = axis(c, "input") * (1.0 - c["cached"])
-        wave = first_wave_wait(shared(c, flying)[0], prompt, state.taken, state.reading.time)
-        first = first + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(c, "requests"))
+        share = minimum(1.0, asked / axis(c, "requests"))
+        first = (1.0 - share) * first + share * named(_burst(c, engine, flying), "the first wave")
     return {
-        "performance.ttft": first,
+        "performance.ttft": wait + first,
         "performance.tpot": token,
-        "performance.latency": first + steps * token,
-        "performance.waiting": waiting,
+        "performance.latency": wait + first + steps * token,
+        "performance.waiting": asked - flying,
     }
 
 

@@ -28,7 +28,7 @@ def test_a_closed_loop_is_asked_with_its_clients_and_layout():
     row = first(mode="agg", concurrency="64", tp_size="2", attention_dp_size="1", isl="1024", osl="8192")
     question = question_for(row, names())
     job, layout = question.scenario.workload, question.scenario.parallelism
-    assert (job.concurrency, job.input, job.output, job.requests) == (64, 1024.0, 8192.0, 640)
+    assert (job.concurrency, job.input, job.output, job.requests) == (64, 0.9 * 1024, 0.9 * 8192, 640)
     assert (layout.tensor, question.scenario.system.devices) == (2, 2)
     assert any("requests for each client" in one.what for one in question.assumed)
 

@@ -72,6 +72,10 @@ class Traffic:
         Requests that one copy of the model works on at most; 0 takes the setting of the stack.
     max_tokens : int, token
         Tokens of one pass at most; 0 takes the setting of the stack.
+    hold : int
+        Passes for which new prompts are held back at most, so that more of them are read together; 0 for none.
+    interval : int
+        Passes that decode between two looks at what has come; 0 looks before each.
     weights, kv_cache : str
         Formats of stored weights and of the key-value cache; empty follows ``precision``, the cache in 8 bits at least.
     """
@@ -88,6 +92,8 @@ class Traffic:
     cached: float = setting("1", default=0.0, zero=True)
     max_batch: int = setting("sample", default=0, zero=True)
     max_tokens: int = setting("token", default=0, zero=True)
+    hold: int = setting("1", default=0, zero=True)
+    interval: int = setting("1", default=0, zero=True)
     weights: str = ""
     kv_cache: str = ""
 

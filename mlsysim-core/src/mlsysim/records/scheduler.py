@@ -28,6 +28,17 @@ class Scheduler:
         counts.
     mixed : bool
         Whether prompts are read in the passes that decode; else decoding stops while prompts are read.
+    chunked : bool
+        Whether a prompt may be read in parts; else a pass reads as many whole prompts as fit.
+    overlap : bool
+        Whether a pass is put together while the one before it runs, so that who comes meanwhile misses both.
+    intake : float, s
+        What the server's front end takes for a request, one after the other: connection, parsing, hand-over. None where
+        requests come from the program itself.
+    intake_token : float, s/token
+        The same for each token of a prompt: its text is received and tokenised.
+    delivery : float, s
+        What a token takes from the engine to the client that waits for it: its text is found, sent and received.
     reserves : bool
         Whether a request is admitted only when its whole answer has room in the cache; else the cache fills up
         token by token.
@@ -41,5 +52,10 @@ class Scheduler:
     except_for: tuple[str, ...] = ()
     share: float | None = fact("1", default=None, tolerance=0.0)
     mixed: bool = True
+    chunked: bool = True
+    overlap: bool = False
+    intake: float | None = fact("s", default=None, tolerance=0.0)
+    intake_token: float | None = fact("s/token", default=None, tolerance=0.0)
+    delivery: float | None = fact("s", default=None, tolerance=0.0)
     reserves: bool = False
     divided: bool = False

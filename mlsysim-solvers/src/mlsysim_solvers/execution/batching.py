@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
 from ..formulas.batching import (
+    admission_wait,
     admissions,
     cycle_time,
     decoding_requests,
+    gathered_prompts,
+    intake_time,
+    lockstep_passes,
     pass_tokens,
     phase_tokens,
     prompt_passes,
     reading_passes,
     shared_tokens,
     together_prompts,
+    whole_prompts,
 )
 from ..formulas.expert_parallel import gathering_passes
 from .answers import axis
 from .attention_copies import own_limits
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
-__all__ = ["State", "steady"]
+__all__ = ["State", "intake_of", "steady"]
 
 
 APART = 1e9
@@ -50,7 +56,11 @@ class Case(NamedTuple):
     ranks : float or array, count
         Copies of attention, one of which reads a prompt.
     gathered : float or array, count
-        Requests that come while prompts wait for copies of attention without one.
+        Prompts that are brought together by a wait on purpose.
+    interval : float or array, count
+        Passes that decode between two looks at what has come.
+    chunked : bool
+        Whether a prompt may be read in parts.
     """
 
     own: Any
@@ -61,6 +71,8 @@ class Case(NamedTuple):
     spread: Any
     ranks: Any
     gathered: Any
+    interval: Any
+    chunked: bool
 
 
 class State(NamedTuple):
@@ -89,6 +101,23 @@ class State(NamedTuple):
     taken: Any
 
 
+def intake_of(c: Mapping[str, Any]) -> Any:
+    """Return what the server's front end takes for a request; a program that asks its own engine has none.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    float or array, s
+    """
+    if c["arrivals"] == "offline":
+        return 0.0
+    return intake_time(axis(c, "input"), axis(c, "intake"), axis(c, "intake_token"))
+
+
 def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     """Return the mean of the steady state with so many requests in flight.
 
@@ -108,34 +137,41 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     State
     """
     c = engine.columns
+    steps, interval = axis(c, "output") - 1.0, maximum(1.0, axis(c, "interval"))
+    arrivals, hold = own / (maximum(1.0, steps) + gap), axis(c, "hold")
+    wait, gathered = admission_wait(arrivals, hold, interval), gathered_prompts(arrivals, hold, interval)
     # Each copy of attention has the tokens of a pass for itself.
     ranks = 1.0 if engine.place is None or engine.place.sharing is None else engine.place.sharing.attention
-    gathered = 0.0 * own
     if "rank_wait" in c:
-        rate = own / (axis(c, "output") + gap)
-        window = gathering_passes(ranks, rate, axis(c, "rank_wait"))
+        window = gathering_passes(ranks, arrivals, axis(c, "rank_wait"))
         # Half of the window passes before the average prompt comes.
-        gap, gathered = gap + 0.5 * window, rate * window
+        wait, gathered = wait + 0.5 * window, gathered + arrivals * window
     case = Case(
-        own, gap, axis(c, "output") - 1.0, axis(c, "input") * (1.0 - c["cached"]), own_limits(c)[1] * ranks,
+        own, gap + wait, steps, axis(c, "input") * (1.0 - c["cached"]), own_limits(c)[1] * ranks,
         # Random arrivals keep no request together with another.
-        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks, gathered,
+        APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks,
+        minimum(own, gathered), interval, c["chunked"],
     )  # fmt: skip
     return _in_one_pass(engine, case, active) if c["mixed"] else _in_turn(engine, case, active)
 
 
 def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     """Read prompts in the passes that decode."""
-    own, gap, steps, prompt, budget, spread, ranks, gathered = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered, _, chunked = case
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
+    if not chunked:
+        free = ranks * whole_prompts(prompt, free / ranks)
+    # Where nobody reads, whoever is not absent decodes; where one reads, the others do as they do on average.
+    plain = decoding_pass(engine, minimum(own, budget) * (steps / (maximum(1.0, steps) + gap)), active)
+    handed = intake_of(engine.columns) / plain.time
     queued = reading_passes(own, steps + gap, prompt, free)
     admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
-    together = _together(minimum(own, free / prompt), spread, gathered)
+    # Who ended together comes back scattered by the front end.
+    most = minimum(own, free / prompt)
+    together = maximum(together_prompts(most, spread + handed), minimum(gathered, most))
     others = (1.0 - 1.0 / own) * admitted
     taken = pass_tokens(others, together, prompt, free)
     share = admitted * prompt / taken
-    # Where nobody reads, whoever is not absent decodes; where one reads, the others do as they do on average.
-    plain = decoding_pass(engine, minimum(own, budget) * (steps / (maximum(1.0, steps) + gap)), active)
     reading = reading_pass(engine, others * steps, taken, active)
     cycle = _cycle(plain, maximum(0.0, 1.0 - share), reading, share)
     passes, turns = prompt_passes(prompt, free / ranks), own / admitted
@@ -143,31 +179,27 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     # A group that more than fills a pass does not end with it: half of its prompts end in the next.
     ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
     read = ends * named(reading.time, "pass that reads") + (seen / taken - 1.0) * (reading.time - plain.time)
-    waits = (turns - steps - passes) * named(cycle.time, "mean pass")
+    behind = lockstep_passes(gap + minimum(1.0, gap) * handed, maximum(1.0, own / together), spread)
+    waits = (turns - steps - passes) * named(cycle.time, "mean pass") + behind * (reading.time - plain.time)
     return _state(case, cycle, plain, reading, waits, read, taken, turns)
 
 
 def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     """Stop decoding while prompts are read."""
-    own, gap, steps, prompt, budget, spread, ranks, gathered = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered, interval, _ = case
     admitted = own / (maximum(1.0, steps) + gap)
-    together = _together(minimum(own, budget / prompt), spread, gathered)
-    taken = phase_tokens(admitted, together, prompt, budget)
+    together = together_prompts(minimum(own, budget / prompt), spread)
+    taken = phase_tokens(maximum(admitted, gathered), together, prompt, budget)
     share = admitted * prompt / taken
     plain = decoding_pass(engine, admitted * steps, active)
     reading = reading_pass(engine, 0.0 * own, taken, active)
     cycle = _cycle(plain, minimum(1.0, steps), reading, share)
     passes = prompt_passes(prompt, budget / ranks)
     # All that came together are read before anybody decodes on, and half of them before the average one.
-    phase = maximum(share, together_prompts(own, spread) * prompt / budget)
+    phase = maximum(share * interval, together_prompts(own, spread) * prompt / budget)
     read = (passes + 0.5 * maximum(0.0, phase - passes)) * named(reading.time, "pass that reads")
     waits = gap * named(cycle.time, "mean pass")
     return _state(case, cycle, plain, reading, waits, read, taken, own / admitted)
-
-
-def _together(most: Any, spread: Any, gathered: Any) -> Any:
-    """Return the prompts that a pass reads together: those that came so, and those that were waited for."""
-    return maximum(1.0, minimum(together_prompts(most, spread) + gathered, most))
 
 
 def _state(case: Case, cycle: Pass, plain: Pass, reading: Pass, waits: Any, read: Any, taken: Any, turns: Any) -> State:

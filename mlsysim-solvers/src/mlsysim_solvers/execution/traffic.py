@@ -112,8 +112,12 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "max_batch": number(workload.max_batch or scheduler.requests),
         "max_tokens": number(workload.max_tokens or scheduler.tokens),
-        "mixed": scheduler.mixed, "reserves": scheduler.reserves,
+        "mixed": scheduler.mixed, "reserves": scheduler.reserves, "chunked": scheduler.chunked,
         "divided": (scheduler.divided and not workload.max_batch, scheduler.divided and not workload.max_tokens),
+        "overlap": scheduler.overlap,
+        "hold": number(workload.hold), "interval": number(workload.interval),
+        "intake": number(scheduler.intake or 0.0), "intake_token": number(scheduler.intake_token or 0.0),
+        "delivery": number(scheduler.delivery or 0.0),
     }  # fmt: skip
     if scheduler.share is not None:
         columns["cache_share"] = number(scheduler.share)

@@ -98,7 +98,9 @@ def _mean_in_flight(most: int) -> int:
 
 def _with(asked: Scenario, most: int) -> Scenario:
     workload = asked.workload
-    return attrs.evolve(asked, workload=attrs.evolve(workload, max_batch=most)) if isinstance(workload, Traffic) else asked
+    return (
+        attrs.evolve(asked, workload=attrs.evolve(workload, max_batch=most)) if isinstance(workload, Traffic) else asked
+    )
 
 
 def _answer(asked: Scenario) -> tuple[float, float]:

@@ -88,7 +88,8 @@ def serving_question(row: Measurement, known: Names) -> Question:
     job = Traffic(
         model=model, precision=precision, concurrency=clients, requests=_EACH * clients,
         input=recipe.mean * input_, output=recipe.mean * output, input_variation=recipe.variation,
-        output_variation=recipe.variation, max_tokens=recipe.tokens, weights=weights, kv_cache=kv_cache,
+        output_variation=recipe.variation, max_tokens=recipe.tokens, hold=recipe.hold,
+        interval=recipe.interval, weights=weights, kv_cache=kv_cache,
     )  # fmt: skip
     if cell(row, "mode") == "disagg":
         pools = served_pools(row, assumed)
