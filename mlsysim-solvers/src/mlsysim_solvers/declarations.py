@@ -49,6 +49,7 @@ COLUMNS: dict[str, str] = {
     "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "processors": "1",
     "capacity": "B", "utilisation": "1", "reserve": "B", "storage": "B",
     "weight_width": "B", "operand_width": "B", "activation_width": "B", "kv_width": "B", "full_width": "B",
+    "outer_width": "B", "head_width": "B",
     "mask_width": "B", "gradient_width": "B", "master_width": "B", "state_width": "B", "weight_passes": "1",
     "states": "1", "flop_per_mac": "FLOP", "reread_ratio": "1", "prefill_tokens": "token", "dropout": "1",
     "var_compute": "1", "var_memory": "1", "var_overhead": "1", "cov_cm": "1", "cov_co": "1", "cov_mo": "1",

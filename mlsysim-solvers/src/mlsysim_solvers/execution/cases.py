@@ -38,7 +38,10 @@ def formats_of(columns: Columns) -> Formats:
     Formats
     """
     c = columns
-    return Formats(c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"])
+    return Formats(
+        c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"],
+        c.get("outer_width"), c.get("head_width"),
+    )  # fmt: skip
 
 
 def abilities_of(columns: Columns) -> Abilities:

@@ -202,6 +202,7 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     if isinstance(workload, Serving):
         columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
         columns["kv_width"] = _width(cache_format(workload), "workload.kv_cache")
+        columns |= _spared(workload.weights or precision, shape, columns["activation_width"])
     elif isinstance(workload, Training):
         columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
         master = _width(workload.master, "workload.master") if workload.master else 0.0
@@ -230,6 +231,19 @@ def cache_format(workload: Serving) -> str:
     if workload.kv_cache or bytes_per_element(own) >= 1.0:
         return workload.kv_cache or own
     return "int8" if own.startswith("int") else "fp8"
+
+
+def _spared(weights: str, shape: Any, activation: float) -> dict[str, float]:
+    """Return the widths of weights that a model in few bits keeps in the format of its activations.
+
+    The output projection; and all but the experts, where a mixture is in blocks of 4 bits.
+    """
+    if weights not in constants.QUANTISED or not isinstance(shape, TransformerShape):
+        return {}
+    found = {"head_width": activation}
+    if shape.expert_layers and weights in constants.BLOCKED:
+        found["outer_width"] = activation
+    return found
 
 
 def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
