@@ -75,7 +75,7 @@ LABELS: dict[str, str] = {
 COLUMNS: dict[str, str] = {
     **{name: unit for name, unit in SERVING.items() if name not in ("batch", "micro_batch", "batch_tokens")},
     "concurrency": "sample", "rate": "sample/s", "requests": "sample", "max_batch": "sample", "max_tokens": "token",
-    "input_variation": "1", "output_variation": "1", "cached": "1", "cache_share": "1",
+    "input_variation": "1", "output_variation": "1", "cached": "1", "cache_share": "1", "launch": "s",
     **{f"{pool}_{name}": unit for pool in POOLS for name, unit in POOLED.items()},
     "between_rate": "B/s", "between_latency": "s",
     "attention": "1", "expert": "1", "rank_imbalance": "1", "rank_wait": "1",

@@ -25,6 +25,8 @@ LABELS: dict[str, str] = {
 }
 """Words for the outputs, where they differ from those of one device."""
 
+_WAYS = ("short_", "long_", "direct_")
+
 _NETWORK = (
     "domain", "pod", "inner_rate", "outer_rate", "crossing_rate", "reduced_rate", "torus_links", "torus_dimensions",
     "torus_members", "torus_wrap",
@@ -33,7 +35,7 @@ _NETWORK = (
 
 COLUMNS: dict[str, str] = {
     **SINGLE,
-    **{name: unit for name, unit in WIDE.items() if name in _NETWORK or name.startswith(("short_", "long_"))},
+    **{name: unit for name, unit in WIDE.items() if name in _NETWORK or name.startswith(_WAYS)},
     "batch_tokens": "token",
     "handover": "s",
 }

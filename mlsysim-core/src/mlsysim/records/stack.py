@@ -187,6 +187,9 @@ class Ceilings:
     host : float, s
         Time in which the host issues one pass of one layer in training; the device waits for it where it is faster,
         unless graphs are replayed. A layer has three passes: forward, gradients of inputs and of weights.
+    launch : float, s
+        Time in which the host of a server issues one kernel of a pass over prompts, ahead of the device, which waits
+        for it where it is faster. Without it the time per kernel counts in full.
     """
 
     compute: float = fact("1", tolerance=0.2)
@@ -198,6 +201,7 @@ class Ceilings:
     handover: float | None = fact("s", default=None, tolerance=0.5, zero=True)
     step: float | None = fact("s", default=None, tolerance=0.5, zero=True)
     host: float | None = fact("s", default=None, tolerance=0.5, zero=True)
+    launch: float | None = fact("s", default=None, tolerance=0.5, zero=True)
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from ..formulas.mixture import distinct_experts
 from ..lowering.expert_parallel import Sharing
 from .answers import axis
 from .cases import is_once
-from .communication import all_gather, all_reduce, all_to_all
+from .communication import all_gather, all_to_all, served_all_reduce
 from .topology import Group, Network
 
 __all__ = ["own_limits", "own_prompts", "own_requests", "shared_layers", "sharing_of"]
@@ -118,7 +118,7 @@ def shared_layers(c: Columns, network: Network, tensor: Group, whole: Group, row
     float or array, s
     """
     shape, width = c["shape"], c["activation_width"]
-    near = all_reduce(network, tensor, own * shape.hidden * width)
+    near = served_all_reduce(network, tensor, own * shape.hidden * width)
     logits = all_gather(network, tensor, last * shape.vocab * width)
     far = _exchange(c, network, tensor, whole, rows, own)
     alone = where(c["attention"] > 1.0, far, near)

@@ -20,7 +20,7 @@ from ..formulas.collectives import (
 )
 from .topology import Group, Network
 
-__all__ = ["all_gather", "all_reduce", "all_to_all", "message"]
+__all__ = ["all_gather", "all_reduce", "all_to_all", "message", "served_all_reduce"]
 
 TREE_SHARE = 0.9
 """Bandwidth of a double binary tree over that of a ring (NVIDIA NCCL, src/graph/tuning.cc)."""
@@ -97,6 +97,33 @@ def all_reduce(network: Network, group: Group, volume: Any) -> Any:
         able = (group.nodes <= 1.0) & (group.size > 4.0)
         best = where(able, minimum(best, switched), best)
     return _silent(group.size, best + _distance(network, group, 2.0))
+
+
+def served_all_reduce(network: Network, group: Group, volume: Any) -> Any:
+    """Return the time of an all-reduce in a server, whose own kernels read the memory of all members where they can.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    group : Group
+        Who takes part.
+    volume : float or array, B
+        The vector.
+
+    Returns
+    -------
+    float or array, s
+        By the collective library, or by such a kernel: at one go, or a part each and once more to all.
+    """
+    library, way = all_reduce(network, group, volume), network.direct
+    if way is None:
+        return library
+    others = group.size - 1.0
+    once = ring_time(way.base, 0.0, transfer_time(others * volume, group.inner, way.share))
+    parts = transfer_time(2.0 * gathered_bytes(volume, group.size), group.inner, way.share)
+    own = minimum(once, ring_time(way.base, way.inner_step, parts))
+    return where((group.nodes <= 1.0) & (group.size > 1.0), minimum(library, own), library)
 
 
 def all_to_all(network: Network, group: Group, volume: Any) -> Any:

@@ -15,7 +15,7 @@ from ..lowering.serving import Generator, sharded
 from ..lowering.shape import TransformerShape
 from .answers import common_answers, log_sd
 from .attention_copies import own_requests, shared_layers, sharing_of
-from .communication import all_gather, all_reduce, message
+from .communication import all_gather, message, served_all_reduce
 from .engine import Totals
 from .topology import Group, Network, group_of, network_of
 
@@ -99,7 +99,7 @@ def within_layers(c: Columns, place: Place, rows: Any, last: Any, own: Any = Non
         mine = rows if own is None else own
         return shared_layers(c, place.network, group, whole, rows, mine, own_requests(place.sharing, last))
     # Their start is part of a collective's own time: no kernel is counted for them beside it.
-    one = all_reduce(place.network, group, rows * shape.hidden * width)
+    one = served_all_reduce(place.network, group, rows * shape.hidden * width)
     logits = all_gather(place.network, group, last * shape.vocab * width)
     return named(2.0 * shape.layers * one + logits, "tensor-parallel communication")
 

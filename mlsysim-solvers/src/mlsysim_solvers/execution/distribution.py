@@ -332,10 +332,14 @@ def _between_sites(records: Mapping[str, Any], devices: Any) -> dict[str, Any]:
 
 def _ways(inner: Link, outer: Link | None) -> dict[str, Any]:
     columns: dict[str, Any] = {}
+    ring = [protocol for protocol in inner.protocols if protocol.name != constants.DIRECT]
+    for protocol in inner.protocols:
+        if protocol.name == constants.DIRECT:
+            columns |= {"direct_base": protocol.base, "direct_step": protocol.step, "direct_share": protocol.share}
     for i, (name, default) in enumerate((("short", constants.SHORT_WAY), ("long", constants.LONG_WAY))):
         base, step, far, share = default
-        if len(inner.protocols) > i:
-            base, step, share = inner.protocols[i].base, inner.protocols[i].step, inner.protocols[i].share
+        if len(ring) > i:
+            base, step, share = ring[i].base, ring[i].step, ring[i].share
         if outer is not None and len(outer.protocols) > i:
             far = outer.protocols[i].step
         columns |= {f"{name}_base": base, f"{name}_inner_step": step, f"{name}_outer_step": far, f"{name}_share": share}

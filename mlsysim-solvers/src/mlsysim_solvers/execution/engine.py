@@ -18,7 +18,7 @@ from ..formulas.roofline import (
     operator_time,
     special_time,
 )
-from ..lowering.operators import MATRIX_KINDS, SPECIAL_KINDS, STREAM_KINDS, Operator, Table
+from ..lowering.operators import MATRIX_KINDS, SPECIAL_KINDS, STREAM_KINDS, WIDE, Operator, Table
 from .quantisation import TileMenu
 
 __all__ = [
@@ -219,6 +219,9 @@ def _settled(rows: Table, machine: Machine) -> Settled:
             others, weights = others + own, weights + weight_bytes
         elif kind in STREAM_KINDS:
             streamed = streamed + own
+        elif kind == WIDE:
+            scores.append((padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac), 0.0, own + weight_bytes))
+            others, weights = others + own, weights + weight_bytes
         elif kind in SPECIAL_KINDS:
             scores.append((work, batch, own + cache + repeated))
             others, again = others + (own + cache), again + repeated
@@ -226,11 +229,8 @@ def _settled(rows: Table, machine: Machine) -> Settled:
             beside.append((work, work, own + weight_bytes, own, weight_bytes))
             others, weights = others + own, weights + weight_bytes
     others = others + streamed
-    name, _, count = rows[0][:3]
-    return _settled_of((
-        name, count, kernels, products, beside, scores, streamed, others + again, weights,
-        others + weights, flops,
-    ))  # fmt: skip
+    moved = (streamed, others + again, weights, others + weights)
+    return _settled_of((rows[0].name, rows[0].count, kernels, products, beside, scores, *moved, flops))
 
 
 def run(table: Table, machine: Machine) -> Totals:

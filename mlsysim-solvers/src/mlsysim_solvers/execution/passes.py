@@ -18,7 +18,8 @@ from .answers import decoding, log_sd, machine_of
 from .attention_copies import own_prompts, own_requests
 from .cases import abilities_of, formats_of, is_once, run_part
 from .copies import Place, place_of, spread_of, through, within_layers
-from .engine import Machine, Totals
+from .engine import Machine, Totals, settle, timed
+from .remembering import remembered
 
 __all__ = ["Engine", "Pass", "decoding_pass", "engine_of", "joined", "reading_pass", "spread_of_pass"]
 
@@ -126,10 +127,24 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     shape = _own(engine)
     sharing = _sharing(engine)
     own, reading = own_requests(sharing, requests), _reading(c, own_prompts(c, sharing, tokens))
-    totals = run_part(
-        c, "reading pass", lambda: _met(engine, _table(c, shape, own, reading), requests + tokens), engine.machine
+    launch = c.get("launch")
+    # Of what is launched ahead of the device, only what passes on the device adds up.
+    machine = engine.machine if launch is None else engine.replay
+    table = remembered(
+        c, "reading pass",
+        lambda: settle(_met(engine, _table(c, shape, own, reading), requests + tokens), machine),
+    )  # fmt: skip
+    done = _placed(
+        engine, timed(table, machine), requests + tokens, requests + reading.prompts, active, own + reading.tokens
     )
-    return _placed(engine, totals, requests + tokens, requests + reading.prompts, active, own + reading.tokens)
+    return done if launch is None else _launched(done, sum(row.count * row.kernels for row in table) * launch)
+
+
+def _launched(done: Pass, issued: Any) -> Pass:
+    """Return a pass that waits for the host where that launches kernels more slowly than they run."""
+    late = named(maximum(0.0, issued - done.time), "waiting for the host")
+    totals = done.totals._replace(time=done.totals.time + late, overhead=done.totals.overhead + late)
+    return done._replace(time=done.time + late, totals=totals)
 
 
 def _own(engine: Engine) -> Any:

@@ -69,7 +69,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= spread_columns(request.claims, device, stack, key, precision)
     columns |= _formats(workload, shape, precision)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
-    columns |= _head(device, stack, model, workload, columns)
+    columns |= _head(stack, model, workload, columns)
     columns |= _memory(device, stack)
     columns |= _in_order(device, precision, columns)
     columns |= _kept(stack, shape, columns)
@@ -207,6 +207,7 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     if isinstance(workload, Serving):
         columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
         columns["kv_width"] = _width(cache_format(workload), "workload.kv_cache")
+        columns |= _spared(workload.weights or precision, shape, columns["activation_width"])
     elif isinstance(workload, Training):
         columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
         master = _width(workload.master, "workload.master") if workload.master else 0.0
@@ -237,23 +238,19 @@ def cache_format(workload: Serving) -> str:
     return "int8" if own.startswith("int") else "fp8"
 
 
-def _head(
-    device: Device, stack: Stack, model: Model, workload: Workload, columns: Mapping[str, Any]
-) -> dict[str, Any]:  # fmt: skip
+def _head(stack: Stack, model: Model, workload: Workload, columns: Mapping[str, Any]) -> dict[str, Any]:
     """Return the format of embedding and output projection where the stack leaves them in 16 bits."""
     text, wide = model.transformer, constants.HALF_WIDTH
     narrow = columns["weight_width"] < wide and stack.features.wide_head and isinstance(workload, Serving)
     if not narrow or text is None or not text.vocab:
         return {}
-    rates = [found.dense for name in _HALVES if (found := device.compute.peak.get(name)) is not None and found.dense]
-    rate = device.compute.peak[workload.precision].dense
-    # A device without 16-bit products of its own widens nothing: the rate of the others stands.
-    time = max(1.0, rate / max(rates)) if rates and rate else 1.0
-    return {"head_width": wide, "head_time": time, "head_copies": 1.0 if text.tied else 2.0}
+    return {"head_width": wide, "head_copies": 1.0 if text.tied else 2.0}
 
 
-_HALVES = ("bf16", "fp16")
-"""Formats of what stays in 16 bits."""
+def _spared(weights: str, shape: Any, activation: float) -> dict[str, float]:
+    """Return the width of what a mixture in blocks of 4 bits keeps in the format of its activations: not the experts."""
+    blocked = weights in constants.BLOCKED and isinstance(shape, TransformerShape) and shape.expert_layers
+    return {"outer_width": activation} if blocked else {}
 
 
 def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:

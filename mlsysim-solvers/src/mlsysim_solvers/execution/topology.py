@@ -60,6 +60,8 @@ class Network(NamedTuple):
         Devices of the torus that the job has.
     wrap : float, count, or None
         Fewest members along a dimension of a torus that close a ring; None where all do.
+    direct : Way, or None
+        All-reduce by kernels that read the memory of all members; None where nobody knows that they can.
     """
 
     domain: Any
@@ -74,6 +76,7 @@ class Network(NamedTuple):
     far_step: Any = None
     chips: Any = None
     wrap: Any = None
+    direct: Way | None = None
 
 
 class Group(NamedTuple):
@@ -122,10 +125,13 @@ def network_of(columns: Mapping[str, Any]) -> Network:
     c = columns
     short = Way(c["short_base"], c["short_inner_step"], c["short_outer_step"], c["short_share"])
     long = Way(c["long_base"], c["long_inner_step"], c["long_outer_step"], c["long_share"])
+    direct = None
+    if "direct_base" in c:
+        direct = Way(c["direct_base"], c["direct_step"], c["direct_step"], c["direct_share"])
     return Network(
         c["domain"], c["inner_rate"], c["outer_rate"], c.get("reduced_rate"), c.get("torus_links"),
         c.get("torus_dimensions"), (short, long), c.get("pod"), c.get("crossing_rate"), c.get("far_step"),
-        c.get("torus_members"), c.get("torus_wrap"),
+        c.get("torus_members"), c.get("torus_wrap"), direct,
     )  # fmt: skip
 
 

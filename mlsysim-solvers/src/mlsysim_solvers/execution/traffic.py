@@ -64,6 +64,8 @@ def traffic_columns(request: Any) -> dict[str, Any]:
         columns.pop(name, None)
     scheduler = _scheduler(request)
     columns |= _lengths(workload) | _batching(workload, scheduler)
+    if request.records["stack"].ceilings.launch is not None:
+        columns["launch"] = number(request.records["stack"].ceilings.launch)
     columns["kind"] = "traffic"
     columns["arrivals"] = "concurrency" if workload.concurrency else "rate" if workload.rate else "offline"
     columns |= {name: number(getattr(workload, name)) for name in (*ARRIVALS, "requests") if getattr(workload, name)}

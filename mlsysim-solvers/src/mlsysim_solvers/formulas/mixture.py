@@ -6,6 +6,8 @@ from typing import Any
 
 from mlsysim.formula import formula
 
+from .constants import POPULARITY_SHAPE
+
 __all__ = ["distinct_experts", "rows_per_expert"]
 
 
@@ -28,9 +30,16 @@ def distinct_experts(experts: Any, active: Any, tokens: Any) -> Any:
 
     Notes
     -----
-    E (1 - (1 - k/E)^T) for routing that is even and independent between tokens.
+    E (1 - (1 - k/E) (1 + (T - 1) k / (E a))^-a): the first token reaches k; the others choose independently of each
+    other, each expert with a chance that scatters about k/E as a gamma variable of shape a. Even routing, of a without
+    end, comes to (1 - k/E)^T but for the square of k/E.
+
+    References
+    ----------
+    Greenwood and Yule 1920, Journal of the Royal Statistical Society 83(2): Poisson counts of gamma-distributed rates.
     """
-    return experts * (1.0 - (1.0 - active / experts) ** tokens)
+    share = active / experts
+    return experts * (1.0 - (1.0 - share) * (1.0 + (tokens - 1.0) * (share / POPULARITY_SHAPE)) ** -POPULARITY_SHAPE)
 
 
 @formula("1", tokens="1", active="1", reached="1")

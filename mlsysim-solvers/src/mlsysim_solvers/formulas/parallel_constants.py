@@ -8,6 +8,7 @@ __all__ = [
     "BUCKET_PER_RANK",
     "COMMUNICATION_LOG_SD",
     "DEVICE_SPREAD",
+    "DIRECT",
     "DRAGONFLY_SHARE",
     "EXPERT_LAUNCHES",
     "FEWEST_PROCESSORS",
@@ -73,6 +74,9 @@ states none: NVIDIA NCCL, src/graph/tuning.cc, ring, LL."""
 
 LONG_WAY = (8.4e-6, 3.4e-6, 9.6e-6, 1.0)
 """The same for long messages: ring, Simple."""
+
+DIRECT = "direct"
+"""Name of the protocol of a link by which every device reads the memory of all others in a kernel of its own."""
 
 BUCKET_ELEMENTS = 40e6
 """Elements of a gradient bucket. Estimate, range 10e6 to 100e6."""

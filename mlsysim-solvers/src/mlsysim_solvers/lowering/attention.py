@@ -20,7 +20,7 @@ from ..formulas.attention import (
 from ..formulas.constants import ATTENTION_BLOCK, FULL_WIDTH
 from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops
-from .operators import Formats, Operator, Table, gemm, operator_of, stream
+from .operators import Formats, Operator, Table, gemm, operator_of, spared, stream
 from .shape import TransformerShape
 
 __all__ = ["SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "projections"]
@@ -79,26 +79,27 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
     DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, appendix C.
     """
     layers, hidden, heads = shape.layers, shape.hidden, shape.heads
+    formats, kind = spared(formats, formats.outer)
     if not shape.latent:
         queries, keys = heads * shape.head_dim, shape.kv_heads * shape.head_dim
         return [
-            gemm("query-key-value projection", layers, rows, queries + 2.0 * keys, hidden, formats),
-            gemm("output projection", layers, rows, hidden, queries, formats),
+            gemm("query-key-value projection", layers, rows, queries + 2.0 * keys, hidden, formats, kind=kind),
+            gemm("output projection", layers, rows, hidden, queries, formats, kind=kind),
         ]
     queries, latent = heads * shape.head_dim, shape.kv_rank
-    table = [gemm("key-value compression", layers, rows, latent + shape.rope_dim, hidden, formats)]
+    table = [gemm("key-value compression", layers, rows, latent + shape.rope_dim, hidden, formats, kind=kind)]
     if shape.q_rank:
-        table.append(gemm("query compression", layers, rows, shape.q_rank, hidden, formats))
-        table.append(gemm("query projection", layers, rows, queries, shape.q_rank, formats))
+        table.append(gemm("query compression", layers, rows, shape.q_rank, hidden, formats, kind=kind))
+        table.append(gemm("query projection", layers, rows, queries, shape.q_rank, formats, kind=kind))
     else:
-        table.append(gemm("query projection", layers, rows, queries, hidden, formats))
+        table.append(gemm("query projection", layers, rows, queries, hidden, formats, kind=kind))
     if absorbed:
-        table.append(gemm("query absorption", layers, rows, latent, shape.nope_dim, formats, heads))
-        table.append(gemm("value expansion", layers, rows, shape.v_dim, latent, formats, heads))
+        table.append(gemm("query absorption", layers, rows, latent, shape.nope_dim, formats, heads, kind=kind))
+        table.append(gemm("value expansion", layers, rows, shape.v_dim, latent, formats, heads, kind=kind))
     else:
         unfolded = heads * (shape.nope_dim + shape.v_dim)
-        table.append(gemm("key-value expansion", layers, rows, unfolded, latent, formats))
-    table.append(gemm("output projection", layers, rows, hidden, heads * shape.v_dim, formats))
+        table.append(gemm("key-value expansion", layers, rows, unfolded, latent, formats, kind=kind))
+    table.append(gemm("output projection", layers, rows, hidden, heads * shape.v_dim, formats, kind=kind))
     return table
 
 

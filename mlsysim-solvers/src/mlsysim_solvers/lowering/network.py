@@ -241,7 +241,7 @@ def lower_network(
     list of Operator
     """
     table: Table = []
-    _, _, activation, _, flop_per_mac, *_ = formats
+    activation, flop_per_mac = formats.activation, formats.flop_per_mac
     for name, kind, count, height, width, n, k, groups, macs, elements, quick in shape.rows:
         flops = conv_flops(batch, macs, flop_per_mac)
         rows = conv_rows(batch, height, width)

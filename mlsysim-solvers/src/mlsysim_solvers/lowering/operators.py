@@ -9,8 +9,8 @@ from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight
 from ..formulas.vision import missed_bytes
 
 __all__ = [
-    "MATRIX_KINDS", "ONCE", "SPECIAL_KINDS", "STREAM_KINDS", "Formats", "Operator", "Table", "gemm", "operator_of",
-    "resident", "stream",
+    "MATRIX_KINDS", "ONCE", "SPECIAL_KINDS", "STREAM_KINDS", "WIDE", "Formats", "Operator", "Table", "gemm",
+    "operator_of", "resident", "spared", "stream",
 ]  # fmt: skip
 
 ONCE = 1.0
@@ -21,6 +21,10 @@ MATRIX_KINDS = frozenset({"gemm", "grouped_gemm", "conv"})
 
 SPECIAL_KINDS = frozenset({"attention", "results"})
 """Kinds whose time units beside the products may set: exponentials of attention, results of products."""
+
+WIDE = "wide_gemm"
+"""Kind of matrix products that run in the format of the activations, as attention does, where others run in fewer
+bits."""
 
 STREAM_KINDS = frozenset({"elementwise", "lookup", "optimizer"})
 """Kinds that only move data."""
@@ -34,7 +38,7 @@ class Operator(NamedTuple):
     name : str
         What it is.
     kind : str
-        gemm, grouped_gemm, conv, attention, results, depthwise, elementwise, lookup or optimizer.
+        gemm, wide_gemm, grouped_gemm, conv, attention, results, depthwise, elementwise, lookup or optimizer.
     count : float, count
         Layers that have it.
     m, n, k, batch : float or array, count
@@ -84,10 +88,9 @@ class Formats(NamedTuple):
         the key-value cache.
     flop_per_mac : float, FLOP
         Work of one multiply-accumulate.
-    head : float, B, optional
-        Bytes per element of the embedding and the output projection; None as other weights.
-    head_time : float, ratio
-        Time of the output projection over that at the rate of other products.
+    outer, head : float, B, or None
+        Bytes per element of the weights around attention and of routers, and of the output projection, where they are
+        left in the format of the activations; None for that of all weights.
     """
 
     weight: Any
@@ -95,8 +98,8 @@ class Formats(NamedTuple):
     activation: Any
     cache: Any
     flop_per_mac: Any
+    outer: Any = None
     head: Any = None
-    head_time: Any = 1.0
 
 
 def gemm(
@@ -130,6 +133,28 @@ def gemm(
         name, kind, count, m, n, k, batch, flops, matmul_weight_bytes(n, k, batch, weight),
         matmul_activation_bytes(m, n if out is None else out, k, batch, operand, activation), 0.0, 1.0, flops, 0.0,
     ))  # fmt: skip
+
+
+def spared(formats: Formats, width: Any) -> tuple[Formats, str]:
+    """Return the formats of products whose weights were not brought into fewer bits, and their kind.
+
+    Parameters
+    ----------
+    formats : Formats
+        Number formats of the others.
+    width : float, B, or None
+        Bytes per element of these weights; None where they are like all others.
+
+    Returns
+    -------
+    formats : Formats
+    kind : str
+        ``gemm``, or ``wide_gemm`` where they run at the rate of the activations' format.
+    """
+    if width is None:
+        return formats, "gemm"
+    wide = formats._replace(weight=width, operand=formats.activation)
+    return wide, "gemm" if formats.operand is formats.activation or formats.operand >= formats.activation else WIDE
 
 
 def stream(name: str, count: Any, traffic: Any, kernels: Any = 1.0, kind: str = "elementwise") -> Operator:

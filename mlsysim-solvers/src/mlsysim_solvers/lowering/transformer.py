@@ -9,7 +9,8 @@ from mlsysim.numeric import is_array, minimum
 from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities, attention_over_cache, attention_over_sequence, projections
-from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, stream
+from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, spared, stream
+from .served import beside, served_kernels
 from .shape import TransformerShape
 
 __all__ = [
@@ -128,6 +129,7 @@ def decode(
     table = projections(shape, formats, batch, absorbed=True)
     table += _mlp(shape, formats, batch, batch, fused=abilities.fused_elementwise)
     table.append(_elementwise(shape, formats, batch, fused=abilities.fused_elementwise))
+    table = beside(table, shape) + served_kernels(shape, formats, abilities, batch)
     table += attention_over_cache(shape, formats, abilities, batch, input, output)
     table += embedding(shape, formats, batch, batch)
     table += decoder_tail(shape, formats, batch, batch)
@@ -191,6 +193,7 @@ def mixed(
         table += [row for row in folded if row.name in ("query absorption", "value expansion")]
     if abilities.expands_weights:
         table.append(expansion(table, formats, stored))
+    table = beside(table, shape) + served_kernels(shape, formats, abilities, rows)
     table += attention_over_cache(shape, formats, abilities, decoding, input, output)
     table += attention_over_sequence(shape, formats, abilities, reading.sequences, reading.length)
     table += embedding(shape, formats, rows, rows)
@@ -273,6 +276,7 @@ def _experts(
 ) -> Table:  # fmt: skip
     """Router, permutation, and one product per reached expert, each padded to its own tiles."""
     count, width, hidden = shape.expert_layers, shape.expert_ffn, shape.hidden
+    outer, kind = spared(formats, formats.outer)
     reached = distinct_experts(shape.experts, shape.active, rows)
     each = rows_per_expert(rows, shape.active, reached)
     up = shape.matrices * width
@@ -280,7 +284,7 @@ def _experts(
     # Tokens are gathered into expert order and scattered back, weighted and added.
     moved = (4.0 * shape.active + 2.0) * hidden + 2.0 * shape.experts
     table = [
-        gemm("router", count, rows, shape.experts, hidden, formats),
+        gemm("router", count, rows, shape.experts, hidden, outer, kind=kind),
         stream("routing and permutation", count, stream_bytes(spread, moved, formats.activation), 3.0),
         gemm("experts up", count, each, up, hidden, formats, reached, out=out, kind="grouped_gemm"),
         gemm("experts down", count, each, hidden, width, formats, reached, kind="grouped_gemm"),
@@ -356,18 +360,8 @@ def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: An
     if shape.pooler:
         table.append(gemm("pooler", ONCE, batch, shape.hidden, shape.hidden, formats))
     if shape.head:
-        table.append(_head(shape, formats, rows))
+        head, kind = spared(formats, formats.head)
+        table.append(gemm("output projection to vocabulary", ONCE, rows, shape.vocab, shape.hidden, head, kind=kind))
     if shape.classes:
         table.append(gemm("classifier", ONCE, batch, shape.classes, shape.hidden, formats))
     return table
-
-
-def _head(shape: TransformerShape, formats: Formats, rows: Any) -> Any:
-    """Return the output projection, in its own format where it has one."""
-    name = "output projection to vocabulary"
-    if formats.head is None:
-        return gemm(name, ONCE, rows, shape.vocab, shape.hidden, formats)
-    own = formats._replace(weight=formats.head, operand=formats.activation)
-    row = gemm(name, ONCE, rows, shape.vocab, shape.hidden, own)
-    # A slower unit takes as long as this one does for an inner dimension so much longer.
-    return row._replace(k=row.k * formats.head_time)

@@ -22,6 +22,13 @@ _FORMATS = {"nvfp4": "nvfp4", "fp8": "fp8", "": "bf16"}
 _RELEASED = {"gpt-oss-120b": "mxfp4", "gpt-oss-20b": "mxfp4"}
 """Models whose weights are published in 4 bits; tables print any such format as nvfp4."""
 
+_NARROW_CACHE = {("llama-3.1-70b", "b200-sxm"), ("gpt-oss-120b", "b200-sxm")}
+"""Models and devices for which InferenceMAX starts vLLM with ``kv-cache-dtype: fp8`` (70b_fp8_b200_docker.sh and
+gptoss_fp4_b200.sh under benchmarks/); others leave it out (minimaxm2.5_fp8_b200.sh, minimaxm2.5_fp8_h100.sh and
+minimaxm2.5_fp4_b200.sh under benchmarks/single_node/). One for Llama 3.1 70B on H100 has it (70b_fp8_h100_slurm.sh),
+but in the table 64 requests of 8192 tokens on two devices are written as fast as 32, which is all that 16 bits leave
+room for."""
+
 _OUTPUTS = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot"}
 
 _EACH = 10
@@ -74,6 +81,8 @@ def serving_question(row: Measurement, known: Names) -> Question:
     precision, weights, kv_cache = traffic_formats(found.device, wanted, assumed)
     if model in _RELEASED and wanted == "nvfp4":
         precision, weights, kv_cache = _released(found.device, _RELEASED[model], assumed)
+    if row.software.startswith("vllm"):
+        kv_cache = _cache(model, found.device, precision, assumed)
     clients = whole(row, "concurrency")
     if clients is None:
         clients = whole(row, "batch_size")
@@ -117,6 +126,16 @@ def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, s
     products = "fp8" if "nvfp4" in peak else "bf16"
     assumed.append(Assumed(f"weights in {weights}, as the model is published, and products in {products}", 0.15))
     return products, weights, ""
+
+
+def _cache(model: str, device: str, precision: str, assumed: list[Assumed]) -> str:
+    """Return the format of the key-value cache of vLLM."""
+    if precision in ("bf16", "fp16"):
+        return ""
+    told = (model, device) in _NARROW_CACHE
+    kept = "fp8, as the benchmark's script says" if told else "16 bits, as vLLM keeps it unless told otherwise"
+    assumed.append(Assumed(f"a key-value cache in {kept}", 0.03))
+    return "fp8" if told else "bf16"
 
 
 def batched(found: Subject) -> Subject:

@@ -1,0 +1,91 @@
+"""What a server runs beside the operators of a transformer: the small kernels of a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.numeric import maximum
+
+from ..formulas.constants import BLOCKED_CASTS, BLOCKED_WIDTH
+from ..formulas.elementwise import stream_bytes
+from .attention import Abilities
+from .operators import Formats, Table, stream
+from .shape import TransformerShape
+
+__all__ = ["beside", "served_kernels"]
+
+
+def served_kernels(shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:
+    """Return the element-wise kernels that a server runs beside norms, however much it fuses.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    rows : float or array, count
+        Tokens of the pass.
+
+    Returns
+    -------
+    list of Operator
+        Queries and keys are normed, turned and written to the cache, compressed ones normed; the activation function
+        of an MLP runs on its own, that of routed experts in their products. Operands in blocks with scales of their
+        own are formed in a kernel where no norm or activation function comes before. Nothing for a stack that fuses
+        nothing: it counts these among all others.
+    """
+    if not abilities.fused_elementwise:
+        return []
+    queries = shape.rope_dim if shape.latent else shape.head_dim
+    keys = shape.kv_rank + shape.rope_dim if shape.latent else 2.0 * shape.kv_heads * shape.head_dim
+    kernels = maximum(1.0, shape.stream_kernels - shape.norm_passes - 2.0)
+    if shape.latent:
+        kernels = kernels + 1.0
+    kernels = kernels + _blocked(shape, formats)
+    moved = stream_bytes(rows, 2.0 * (shape.heads * queries + keys), formats.activation)
+    table = [stream("rotary embedding and cache", shape.layers, moved, kernels)]
+    if shape.dense_layers:
+        moved = stream_bytes(rows, shape.matrices * shape.ffn, formats.activation)
+        table.append(stream("activation", shape.dense_layers, moved))
+    return table
+
+
+def _blocked(shape: TransformerShape, formats: Formats) -> float:
+    """Return the kernels of a layer that only bring operands into blocks with a scale each.
+
+    Dense models in 8 bits have scales that are known beforehand, and norms and activation functions apply them;
+    mixtures are published in blocks, or have experts in blocks of 4 bits alone.
+    """
+    if formats.operand >= formats.activation:
+        return 0.0
+    if not shape.expert_layers:
+        return BLOCKED_CASTS if formats.operand < BLOCKED_WIDTH else 0.0
+    if formats.outer is not None:
+        return 0.5 * BLOCKED_CASTS if formats.operand < BLOCKED_WIDTH else 0.0
+    return 2.0 * BLOCKED_CASTS + (1.0 if shape.q_rank else 0.0)
+
+
+def beside(table: Table, shape: TransformerShape) -> Table:
+    """Return a table whose shared experts start beside the routed ones, on a stream of their own.
+
+    Parameters
+    ----------
+    table : list of Operator
+        A pass.
+    shape : TransformerShape
+        The model.
+
+    Returns
+    -------
+    list of Operator
+        Their kernels take no time of their own; their traffic and arithmetic do.
+    """
+    if not shape.expert_layers:
+        return table
+    return [
+        row._replace(kernels=0.0) if row.count is shape.expert_layers and row.name in ("MLP up", "MLP down") else row
+        for row in table
+    ]
