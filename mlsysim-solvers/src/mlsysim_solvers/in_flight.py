@@ -32,7 +32,6 @@ from .formulas.batching import (
     long_answer,
     time_per_token,
 )
-from .formulas.constants import WAITING_LOG_SD
 from .formulas.memory import weight_bytes
 from .formulas.serving import sample_rate
 from .lowering.serving import stage
@@ -301,7 +300,6 @@ def _rates(c: Columns, engine: Engine, state: State, rate: Any, flying: Any) -> 
     spread = spread_of_pass(engine, cycle)
     names = ("latency", "throughput", "token_throughput", "tpot", "utilisation", "pass_time")
     answers |= {f"performance.{name}.log_sd": spread for name in names}
-    waits = 1.0 - state.own / state.first
     quiet = spread_of_pass(engine, state.reading)
-    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + (WAITING_LOG_SD * waits) * (WAITING_LOG_SD * waits))
+    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + c["var_first"])
     return answers
