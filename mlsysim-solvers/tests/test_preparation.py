@@ -131,7 +131,8 @@ def test_calibration_replaces_ceilings_and_spread():
     columns = prepare(LLAMA_8B, H100, serving(), attrs.evolve(STACK, calibrations=(fitted,)))
     assert (columns["compute_ceiling"], columns["memory_ceiling"], columns["overhead"]) == (0.7, 0.8, 1e-6)
     assert columns["reserve"] == STACK.ceilings.reserve
-    assert (columns["var_compute"], columns["cov_cm"], columns["scatter"]) == (0.01, 0.001, pytest.approx(0.0025))
+    variances = [columns[name] for name in ("var_compute", "cov_cm", "scatter")]
+    assert variances == pytest.approx([one * constants.UNKNOWN_SCATTER**2 for one in (0.01, 0.001, 0.0025)])
     assert not any("calibrated" in note for note in columns["assumptions"])
     other = prepare(LLAMA_8B, H100, serving(precision="fp8"), attrs.evolve(STACK, calibrations=(fitted,)))
     assert other["compute_ceiling"] == STACK.ceilings.compute

@@ -20,7 +20,6 @@ from .execution.arrivals import in_flight_at, line_of, quantiles, stays_at
 from .execution.copies import bound_of
 from .execution.passes import Engine, Pass, spread_of_pass
 from .formulas.batching import drain_passes
-from .formulas.constants import WAITING_LOG_SD
 from .formulas.disaggregation import (
     idle_workers,
     matching_workers,
@@ -180,8 +179,7 @@ def _answers(
         drain = drain_passes(writers.steps, c["output_variation"] * output, maximum(1.0, requests / own), own)
         rate = sample_rate(requests, requests / rate + named(0.5 * drain * step.time, "end of the run"))
     quiet, loud = spread_of_pass(readers.engine, readers.full), spread_of_pass(writers.engine, step)
-    queue, service, moving = parts
-    waits = queue / (queue + service + moving)
+    _, service, moving = parts
     answers = {
         "performance.tpot": stay / maximum(1.0, writers.steps), "performance.throughput": rate,
         "performance.token_throughput": rate * output, "performance.in_flight": own * writers.workers,
@@ -191,7 +189,7 @@ def _answers(
     answers |= {f"performance.{name}.log_sd": loud for name in ("tpot", "pass_time", "latency")}
     both = maximum(quiet, loud)
     answers |= {f"performance.{name}.log_sd": both for name in ("throughput", "token_throughput", "utilisation")}
-    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + (WAITING_LOG_SD * waits) * (WAITING_LOG_SD * waits))
+    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + readers.engine.columns["var_first"])
     answers["performance.prefill_time.log_sd"] = quiet
     return answers
 

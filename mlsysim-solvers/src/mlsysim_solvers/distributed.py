@@ -375,5 +375,5 @@ def _log_sd(c: Columns, layer: Layer, step: Step, time: Any) -> Any:
         c["cov_co"], c["cov_mo"], 0.0,
     )  # fmt: skip
     quiet = (time - talk) / time
-    share = (1.0 - quiet) * constants.COMMUNICATION_LOG_SD
-    return sqrt(quiet * quiet * (alone * alone) + c["scatter"] + share * share)
+    share = 1.0 - quiet
+    return sqrt(quiet * quiet * (alone * alone) + c["scatter"] + share * share * c["var_talk"])

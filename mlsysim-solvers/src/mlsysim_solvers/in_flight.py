@@ -29,7 +29,6 @@ from .execution.sequences import generation_demand, within_context
 from .execution.shared_layout import legal_degrees
 from .execution.traffic import ARRIVALS, traffic_columns
 from .formulas.batching import first_wave, long_answer, time_per_token, whole_prompts
-from .formulas.constants import WAITING_LOG_SD
 from .formulas.serving import sample_rate
 from .in_flight_declarations import POOLED, POOLS
 from .lowering.serving import stage
@@ -317,7 +316,6 @@ def _rates(c: Columns, engine: Engine, state: State, rate: Any, flying: Any) -> 
     spread = spread_of_pass(engine, cycle)
     names = ("latency", "throughput", "token_throughput", "tpot", "utilisation", "pass_time")
     answers |= {f"performance.{name}.log_sd": spread for name in names}
-    waits = 1.0 - state.own / state.first
     quiet = spread_of_pass(engine, state.reading)
-    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + (WAITING_LOG_SD * waits) * (WAITING_LOG_SD * waits))
+    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + c["var_first"])
     return answers

@@ -89,7 +89,7 @@ def fitted_error(points, change):
             entry = plugins().registry.get("stacks", stack)
             priors = sample_of(entry, own[:3], device, precision).priors
             sample = Sample(tuple(own), priors, np.zeros(len(own)), across=False)
-            errors += np.abs(fit_sample(sample)[0].fit.residuals).tolist()
+            errors += np.abs(fit_sample(sample)[0].residuals).tolist()
     return statistics.fmean(errors)
 
 
@@ -169,7 +169,7 @@ def test_two_papers_are_within_six_per_cent_with_constants_fitted_on_the_other(e
     entry = plugins().registry.get("stacks", "megatron-lm-2021")
     parts = [tuple(p for p in every if p.row.id.startswith(s)) for s in ("sc21t1", "seqsel-t5")]
     for known, other in (parts, parts[::-1]):
-        fit = fit_sample(sample_of(entry, known, "a100-sxm-80gb", "fp16"))[0].fit
+        fit = fit_sample(sample_of(entry, known, "a100-sxm-80gb", "fp16"))[0]
         constants = dict(zip(("compute", "memory", "overhead"), fit.values, strict=True))
         errors = [abs(p.at(constants) / p.row.value - 1.0) for p in other]
         assert np.median(errors) <= 0.06

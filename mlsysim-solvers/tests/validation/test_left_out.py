@@ -11,15 +11,31 @@ import pytest
 
 from mlsysim.cli import main
 from mlsysim.plugins import plugins
-from mlsysim_solvers.calibration.fitting import Prior, fit_many
-from mlsysim_solvers.calibration.left_out import left_out
-from mlsysim_solvers.calibration.samples import Neighbours
-from mlsysim_solvers.calibration.scatter import NOBODY, Unseen, fitted_scale, unseen
-from mlsysim_solvers.calibration.spreads import Group, fitted_scales, row_correlation
+from mlsysim_solvers.calibration.left_out import left_out, scatters
+from mlsysim_solvers.calibration.scatter import Strays, likelihoods, row_weights, stack_scatter
+from mlsysim_solvers.calibration.spreads import (
+    NAMES,
+    Terms,
+    fitted_scales,
+    row_correlation,
+    terms_of,
+    unknown_scatter,
+)
 from mlsysim_solvers.calibration.stacks import calibrate_stack
-from mlsysim_solvers.formulas.constants import GROUP_LOG_SDS, INTERVAL_QUANTILE
+from mlsysim_solvers.calibration.writing import write_scatter
+from mlsysim_solvers.execution.ceilings import scatter_of
+from mlsysim_solvers.formulas.constants import (
+    COMMUNICATION_LOG_SD,
+    DEVICE_LOG_SDS,
+    FIRST_TOKEN_LOG_SD,
+    GROUP_LOG_SDS,
+    INTERVAL_QUANTILE,
+    LAYOUT_LOG_SD,
+    STACK_LOG_SD,
+    UNKNOWN_SCATTER,
+)
 from mlsysim_solvers.formulas.uncertainty import effective_rows, student_tail
-from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.predicting import predict, strayed
 from mlsysim_solvers.validation.reports import FORMATS, summarise
 from mlsysim_solvers.validation.running import run_rows, select
 from mlsysim_solvers.validation.tables import packaged_rows
@@ -55,10 +71,10 @@ def test_a_row_left_out_is_predicted_by_others_only(rows, monkeypatch):
     assert [o.log_sd for o in again] == [o.log_sd for o in unseen]
 
 
-def test_what_was_not_fitted_stands_as_it_is(both):
+def test_what_was_not_fitted_keeps_its_figure(both):
     for before, after in zip(*both, strict=True):
         if before.predicted is None or not (before.calibrated or before.in_sample):
-            assert after is before
+            assert (after.predicted, after.in_sample) == (before.predicted, before.in_sample)
 
 
 def test_processes_change_nothing(both):
@@ -75,98 +91,167 @@ def test_an_entity_stands_in_only_inside_the_block():
     assert registry.get("stacks", "tensorrt-llm-0.5") is entry
 
 
-def _fits(groups: int, spread: float, seed: int = 0):
-    """Fit one constant to groups of rows that are off together, and leave each group out."""
+def _drawn(factor: float, rows: int, seed: int, *, known: float = 0.0) -> Strays:
+    """Draw residuals of a stack that strays by a factor over what is usual, 0.1."""
     random = np.random.default_rng(seed)
-    each = 6
-    bias = np.repeat(random.normal(0.0, spread, groups), each)
-    measured = np.exp(bias + random.normal(0.0, 0.03, groups * each))
-    out = [np.arange(groups * each) // each == g for g in range(groups)]
-    used = np.array([np.ones(groups * each, dtype=bool), *(~rows for rows in out)])
-    prior = [Prior("compute", 1.0, 0.5)]
-    whole, *others = fit_many(lambda x: np.repeat(1.0 / x, groups * each, axis=1), measured, prior, 0.1, used)
-    return whole, tuple(zip(out, others, strict=True)), np.zeros(groups * each)
+    sizes = np.full(rows, 0.1**2)
+    drawn = random.normal(0.0, 1.0, rows) * np.sqrt(factor**2 * sizes + known)
+    return Strays(drawn, sizes, np.full(rows, known), np.ones(rows))
 
 
-def _scatter(without, loose) -> float:
-    general = (GROUP_LOG_SDS[0], GROUP_LOG_SDS[-1])  # one constant, and the whole
-    return fitted_scale(unseen(without, loose, general)) * math.hypot(*general)
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_an_interval_from_many_rows_holds_nine_of_ten_new_ones(factor):
+    held = []
+    for seed in range(20):
+        found = stack_scatter(_drawn(factor, 60, seed))
+        new = np.random.default_rng(seed + 1000).normal(0.0, 0.1 * factor, 300)
+        held.append(np.mean(np.abs(new) <= INTERVAL_QUANTILE * found * 0.1))
+    assert 0.86 <= np.mean(held) <= 0.95
 
 
-@pytest.mark.parametrize("spread", [0.1, 0.3])
-def test_the_scatter_is_that_of_groups_not_seen(spread):
-    """Residuals about the fit understate it when rows of a group are off together."""
-    found = np.mean([_scatter(*_fits(25, spread, seed)[1:]) for seed in range(8)])
-    assert found == pytest.approx(math.hypot(spread, 0.03), rel=0.25)
-
-
-def test_an_interval_from_many_groups_holds_nine_of_ten_new_ones():
-    random = np.random.default_rng(7)
-    inside = []
-    for seed in range(12):
-        whole, without, loose = _fits(30, 0.1, seed)
-        new = random.normal(0.0, math.hypot(0.1, 0.03), 200)
-        centre = -math.log(whole.values[0])
-        spread = math.sqrt(whole.variances[0] + _scatter(without, loose) ** 2)
-        inside.append(np.mean(np.abs(new - centre) <= INTERVAL_QUANTILE * spread))
-    assert 0.85 <= np.mean(inside) <= 0.97
+def test_few_rows_are_pulled_to_what_is_usual():
+    few, many = (np.mean([stack_scatter(_drawn(2.0, rows, seed)) for seed in range(20)]) for rows in (3, 200))
+    assert 1.0 < few < many
+    assert stack_scatter(Strays(*[np.zeros(0)] * 4)) == UNKNOWN_SCATTER
 
 
 def test_what_a_row_leaves_open_is_not_counted_twice():
-    _, without, loose = _fits(10, 0.2)
-    assert _scatter(without, loose + 0.1**2) < _scatter(without, loose)
+    apart = np.mean([stack_scatter(_drawn(1.0, 100, seed, known=0.2**2)) for seed in range(20)])
+    blind = np.mean([
+        stack_scatter(_drawn(1.0, 100, seed, known=0.2**2)._replace(known=np.zeros(100))) for seed in range(20)
+    ])  # fmt: skip
+    assert apart < 0.7 * blind
 
 
-def test_few_groups_are_pulled_to_what_is_usual():
-    # Student's t with four degrees of freedom: 2.132 at 95 % and 2.776 at 97.5 %.
-    assert student_tail(2.132) == pytest.approx(0.10, rel=1e-3)
-    assert student_tail(2.776) == pytest.approx(0.05, rel=1e-3)
-    assert student_tail(0.0) == 1.0
-    assert fitted_scale(NOBODY) == pytest.approx(2.132 / INTERVAL_QUANTILE, rel=1e-3)
-    one = _scatter(*_fits(2, 0.0)[1:])
-    assert one > _scatter(*_fits(20, 0.0)[1:])
-
-
-def test_rows_of_a_group_say_less_than_as_many_groups():
+def test_rows_that_are_alike_say_less_than_as_many_groups():
+    rows = _drawn(2.5, 20, 0)
+    one = row_weights(["a"] * 20, 0.5)
+    assert one.sum() == pytest.approx(effective_rows(20.0, 0.5))
+    assert row_weights(list(range(20)), 0.5).sum() == 20.0
+    assert stack_scatter(rows._replace(weights=one)) < stack_scatter(rows)
     assert effective_rows(1.0, 0.4) == 1.0
     assert effective_rows(10.0, 0.0) == 10.0
     assert effective_rows(10.0, 1.0) == 1.0
-    assert 1.0 < effective_rows(1000.0, 0.4) < 1.0 / 0.4
 
 
-def test_one_wild_group_in_many_leaves_the_others_their_interval():
-    """A tenth lies outside anyway; how far outside says nothing about the rest."""
-    squares = np.full(30, 0.05**2)
-    wild = np.append(squares, 2.6**2)
-    none, general = np.zeros(31), np.full(31, 0.07**2)
-    rows = Unseen(wild, none, general, np.ones(31))
-    usual = Unseen(np.append(squares, 0.05**2), none, general, np.ones(31))
-    assert fitted_scale(rows) < 1.5 * fitted_scale(usual)
+def test_one_wild_row_in_many_leaves_the_others_their_interval():
+    rows = _drawn(1.0, 31, 1)
+    wild = rows.residuals.copy()
+    wild[0] = 2.6
+    assert stack_scatter(rows._replace(residuals=wild)) < 1.3 * stack_scatter(rows)
+
+
+def test_the_likelihood_is_that_of_students_distribution():
+    """Its integral over all residuals is one, whatever the factor, and a tenth lies beyond the interval."""
+    grid = np.linspace(-60.0, 60.0, 400_001)
+    for factor in (0.5, 3.0):
+        own = np.full(len(grid), 0.3)
+        logs = likelihoods(Strays(grid, own, 0.1 + 0.0 * grid, np.ones(len(grid))), np.log([factor]))[:, 0]
+        density = np.exp(logs) * 15.0 / (16.0 * 6.0**0.5)  # Gamma(7/2) / (Gamma(3) sqrt(6 pi))
+        step = grid[1] - grid[0]
+        assert density.sum() * step == pytest.approx(1.0, rel=1e-4)
+        end = INTERVAL_QUANTILE * math.sqrt(factor**2 * 0.3 + 0.1)
+        assert density[np.abs(grid) > end].sum() * step == pytest.approx(0.1, rel=1e-3)
+    # Student's t with six degrees of freedom: 1.943 at 95 % and 2.447 at 97.5 %.
+    assert student_tail(1.9432) == pytest.approx(0.10, rel=1e-3)
+    assert student_tail(2.4469) == pytest.approx(0.05, rel=1e-3)
+    assert student_tail(0.0) == 1.0
 
 
 def test_scales_are_found_again_from_residuals_made_with_them():
     random = np.random.default_rng(3)
-    groups = []
-    for i in range(400):
-        share = (i % 4) / 3.0
-        slopes = np.column_stack([np.full(3, share**2), np.zeros(3), np.zeros(3), np.ones(3)])
-        own = random.standard_t(4.0, size=2) * (0.2 * share, 0.06)
-        groups.append(Group(np.full(3, own.sum()) + random.normal(0.0, 1e-3, 3), np.zeros(3), slopes))
-    scales = fitted_scales(groups)
-    assert scales[0] == pytest.approx(0.2, rel=0.25)
-    assert scales[3] == pytest.approx(0.06, rel=0.25)
-    assert row_correlation(groups, scales) > 0.9
+    rows = []
+    for stack in range(12):
+        factor = math.exp(random.normal(0.0, 0.4))
+        for i in range(60):
+            slopes = np.zeros(len(NAMES))
+            slopes[0], slopes[8] = ((i % 4) / 3.0) ** 2, (1.0 - (i % 4) / 3.0) ** 2
+            drawn = factor * math.sqrt(slopes[0] * 0.2**2 + slopes[8] * 0.06**2) * random.normal()
+            rows.append(Terms(f"s{stack}", (f"s{stack}", str(i), "d", "m"), drawn, 0.0, 1e-6, slopes))
+    scales, between = fitted_scales(rows)
+    assert scales[0] == pytest.approx(0.2, rel=0.3)
+    assert scales[8] == pytest.approx(0.06, rel=0.3)
+    assert between == pytest.approx(0.4, rel=0.4)
 
 
-def test_calibrations_of_a_stack_lend_each_other_what_they_left_out():
+def test_rows_of_one_group_are_alike():
+    random = np.random.default_rng(4)
+    groups = [(str(i // 5),) for i in range(500)]
+    common = np.repeat(random.normal(0.0, 1.0, 100), 5)
+    single = random.normal(0.0, 1.0, 500)
+    assert row_correlation(common, np.ones(500), groups) == pytest.approx(1.0, abs=0.02)
+    assert row_correlation(common + single, np.full(500, 2.0**0.5), groups) == pytest.approx(0.5, abs=0.1)
+    assert row_correlation(single, np.ones(500), groups) == pytest.approx(0.0, abs=0.1)
+
+
+def test_an_unknown_stack_has_the_doubt_about_it_in_its_interval():
+    """A tenth of the measurements of stacks drawn at random lies beyond it."""
+    assert unknown_scatter(1e-6) == pytest.approx(1.0, rel=1e-4)
+    random = np.random.default_rng(5)
+    drawn = random.standard_t(6.0, 400_000) * np.exp(random.normal(0.0, 0.4, 400_000))
+    assert np.mean(np.abs(drawn) > 1.9432 * unknown_scatter(0.4)) == pytest.approx(0.1, abs=0.003)
+    assert round(unknown_scatter(STACK_LOG_SD), 2) == UNKNOWN_SCATTER
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["trtllm_v0.5.0-0047", "mosaic-017", "minimaxm2_5_b200_vllm_fp8_agg_8192x1024_c8_cfg633:ttft", "k-deepgemm-0001"],
+)
+def test_the_terms_of_an_interval_add_up_to_it(rows, name):
+    """The variance is the known part, the fixed part, and each slope with the square of its scale."""
+    row = next(r for r in rows if r.id == name)
+    entry = plugins().registry.get("stacks", predict(row).stack)
+    calibrations = tuple(
+        attrs.evolve(c, spread=(DEVICE_LOG_SDS if c.device == "*" else GROUP_LOG_SDS)[:3],
+                     sigma=(DEVICE_LOG_SDS if c.device == "*" else GROUP_LOG_SDS)[3])
+        for c in entry.record.calibrations
+    )  # fmt: skip
+    with plugins().registry.replacing(
+        attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=calibrations, scatter=1.0))
+    ):
+        outcome, terms = terms_of(row)
+        assert outcome == predict(row)
+    scales = (*GROUP_LOG_SDS, *DEVICE_LOG_SDS, COMMUNICATION_LOG_SD, LAYOUT_LOG_SD, FIRST_TOKEN_LOG_SD)
+    assert (terms.slopes > 0.0).any()
+    total = terms.known + terms.fixed + terms.slopes @ np.square(scales)
+    assert total == pytest.approx(outcome.log_sd**2, rel=1e-6)
+
+
+def test_the_factor_of_a_stack_scales_what_is_its_own(rows):
+    row = next(r for r in rows if r.id == "trtllm_v0.5.0-0047")
+    entry = plugins().registry.get("stacks", predict(row).stack)
+    found = {}
+    for factor in (1.0, 2.0):
+        record = attrs.evolve(entry.record, scatter=factor)
+        with plugins().registry.replacing(attrs.evolve(entry, record=record)):
+            found[factor] = predict(row)
+    assert found[2.0].own_sd == pytest.approx(2.0 * found[1.0].own_sd)
+    assert strayed(found[1.0], 2.0).log_sd == pytest.approx(found[2.0].log_sd)
+    assert found[2.0].predicted == found[1.0].predicted
+    assert found[2.0].high > found[1.0].high
+
+
+def test_a_group_takes_no_part_in_its_own_factor(both):
+    found, _ = both
+    again = [attrs.evolve(o, row=attrs.evolve(o.row, value=50.0 * o.row.value)) for o in found]
+    group = next(o for o in found if o.own_sd).row.group
+    mixed = [b if a.row.group == group else a for a, b in zip(found, again, strict=True)]
+    pairs = zip(found, scatters(found, apart=True), scatters(mixed, apart=True), strict=True)
+    own = {(before, after) for o, before, after in pairs if o.row.group == group and o.own_sd}
+    assert own
+    assert all(before == after for before, after in own)
+
+
+def test_a_factor_is_written_where_it_is_read(tmp_path):
     entry = plugins().registry.get("stacks", "exllamav2-0.0.1")
-    near = Neighbours(entry)
-    for device, other in (("rtx-3090-ti", "rtx-4090"), ("rtx-4090", "rtx-3090-ti")):
-        lent = near.of(device)
-        rows = entry.record.calibration_for(other, "fp16").rows
-        assert len(lent.squares) == len(rows)
-        assert lent.weights.sum() < len(rows)
-    assert len(near.of("*").squares) == 0
+    bare = write_scatter(entry, None)
+    path = tmp_path / "stack.toml"
+    path.write_text(write_scatter(entry, 0.75), encoding="utf-8")
+    assert path.read_text(encoding="utf-8").count('scatter = "0.75"') == 1
+    again = attrs.evolve(entry, path=str(path))
+    assert write_scatter(again, 0.75) == path.read_text(encoding="utf-8")
+    assert write_scatter(again, None) == bare
+    assert scatter_of(attrs.evolve(entry.record, scatter=None)) == UNKNOWN_SCATTER
 
 
 def test_every_format_shows_both_scores(both):
@@ -184,15 +269,6 @@ def test_the_command_leaves_out(capsys):
     assert "left out" in capsys.readouterr().out
 
 
-def test_an_interval_of_a_calibration_holds_for_what_it_has_not_seen(rows):
-    """Constants that were fitted on few groups leave more open than the scatter about the fit."""
-    row = next(r for r in rows if r.id == "trtllm_v0.5.0-0047")
-    outcome = predict(row)
-    entry = plugins().registry.get("stacks", outcome.stack)
-    found = entry.record.calibration_for(outcome.device, outcome.precision)
-    assert outcome.log_sd >= found.sigma
-
-
 def test_leaving_out_is_calibrating_on_the_rows_that_remain(rows):
     """Two ways to one number: the refit in step, and the ordinary command given the other rows by name."""
     row = next(r for r in rows if r.set == "trtllm_v0.5.0" and r.device == "NVIDIA L40S" and r.model == "LLaMA 7B")
@@ -204,7 +280,7 @@ def test_leaving_out_is_calibrating_on_the_rows_that_remain(rows):
     assert len(rest) < len(recorded.rows)
     again = calibrate_stack(entry.key, ",".join(rest), device=recorded.device, precision=recorded.precision)
     with plugins().registry.replacing(
-        attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(again.calibration,)))
+        attrs.evolve(entry, record=attrs.evolve(entry.record, calibrations=(again.calibration,), scatter=None))
     ):
         expected = predict(row)
     (unseen,) = left_out([before], jobs=1)

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 
 import attrs
+import numpy as np
 import pytest
 
+from mlsysim_solvers.validation.chance import (
+    chance_within,
+    inside_correlation,
+    inside_distribution,
+    too_few,
+    too_many,
+)
 from mlsysim_solvers.validation.predicting import Outcome, predict
 from mlsysim_solvers.validation.reports import FORMATS, summarise
 from mlsysim_solvers.validation.running import run_rows, select
-from mlsysim_solvers.validation.scoring import baseline_error, chance_within, quantile, score, spearman
+from mlsysim_solvers.validation.scoring import baseline_error, quantile, score, spearman
 from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 
@@ -25,10 +33,41 @@ def outcomes(rows):
 
 
 def test_a_small_set_seldom_holds_nine_of_ten_exactly():
-    """Of ten rows only nine lie between 85 and 95 %: 10 x 0.9^9 x 0.1."""
-    assert chance_within(10, 0.85, 0.95) == pytest.approx(10 * 0.9**9 * 0.1)
-    assert chance_within(10, 0.0, 1.0) == pytest.approx(1.0)
-    assert chance_within(1000, 0.85, 0.95) > 0.999
+    """Of ten independent rows only nine lie between 85 and 95 %: 10 x 0.9^9 x 0.1."""
+    alone = [1] * 10
+    assert chance_within(alone, 0.85, 0.95) == pytest.approx(10 * 0.9**9 * 0.1)
+    assert chance_within(alone, 0.0, 1.0) == pytest.approx(1.0)
+    assert chance_within([10], 0.85, 0.95, 0.0) == pytest.approx(chance_within(alone, 0.85, 0.95))
+    assert chance_within([1] * 1000, 0.85, 0.95) > 0.999
+    assert chance_within([100] * 10, 0.85, 0.95) < 0.85
+
+
+def test_rows_of_a_group_go_in_or_out_together():
+    """Mean and variance are those of correlated rows; one row has no other to be correlated with."""
+    for sizes, correlation in (([7], 0.3), ([4, 9, 1], 0.2), ([5, 5], 0.0)):
+        chances = inside_distribution(sizes, 0.8, correlation)
+        counts = np.arange(len(chances))
+        mean = float(chances @ counts)
+        assert chances.sum() == pytest.approx(1.0)
+        assert mean == pytest.approx(0.8 * sum(sizes))
+        expected = sum(n * 0.8 * 0.2 * (1.0 + (n - 1) * correlation) for n in sizes)
+        assert float(chances @ (counts - mean) ** 2) == pytest.approx(expected)
+
+
+def test_few_groups_prove_less_than_many_rows():
+    assert too_few([1] * 40, 28, 0.85) < 0.02 < too_few([40], 28, 0.85)
+    assert too_many([1] * 100, 100, 0.95) < 0.01 < too_many([100], 100, 0.95)
+    assert too_few([3, 4], 7, 0.85) == pytest.approx(1.0)
+    assert too_many([3, 4], 0, 0.85) == pytest.approx(1.0)
+
+
+def test_the_correlation_inside_groups_is_found_again():
+    random = np.random.default_rng(2)
+    ratio = 1.0 / 0.25 - 1.0
+    shares = random.beta(0.9 * ratio, 0.1 * ratio, 4000)
+    groups = [(random.random(6) < share).tolist() for share in shares]
+    assert inside_correlation(groups) == pytest.approx(0.25, abs=0.03)
+    assert inside_correlation([[True], [False]]) == 0.0
 
 
 def test_quantile_and_rank():

@@ -221,7 +221,7 @@ class Calibration:
         As in :class:`Ceilings`.
     sigma : float, natural-log units
         Scatter of a measurement of another group (source, model and device; another device where the constants hold
-        for all) about its prediction, whatever sets its time.
+        for all) about its prediction, whatever sets its time, in a stack that strays as far as is usual.
     spread : tuple of float, natural-log units
         How much (compute, memory, overhead) differ for such a group; none where not found.
     covariance : tuple of tuple of float
@@ -347,6 +347,9 @@ class Stack:
         Measured rates of its attention kernels; a device that is not among them takes the general ceiling.
     calibrations : tuple of Calibration
         Fitted constants, each for one device and precision.
+    scatter : float or None, ratio
+        How far measurements stray from its predictions, over what is usual for all stacks: by this the spread of
+        every time and rate is multiplied. None where nobody compared it with measurements.
     assumed_for : tuple of str
         ``kind/device``, ``kind/vendor`` or ``kind/tier`` for which this stack is assumed, visibly, when a scenario
         names none; for example ``serving/NVIDIA``.
@@ -373,6 +376,7 @@ class Stack:
     unstated: tuple[Unstated, ...] = ()
     aliases: tuple[str, ...] = ()
     note: str = ""
+    scatter: float | None = setting("1", default=None)
 
     def runs(self, kind: str) -> bool:
         """Tell whether it runs a kind of scenario; traffic needs a stack that batches requests in flight.

@@ -14,7 +14,6 @@ from mlsysim.executors import process_pool
 from mlsysim.plugins import plugins
 from mlsysim.records.stack import Calibration
 
-from .samples import Neighbours
 from .stacks import calibrate_stack
 from .writing import write_calibrations
 
@@ -105,14 +104,12 @@ def _one(key: str) -> Again:
 
 def _fitted(key: str) -> Again:
     entry = plugins().registry.get("stacks", key)
-    fits, lines, neighbours = [], [], Neighbours(entry)
+    fits, lines = [], []
     for old in entry.record.calibrations:
         _, _, _, name, *options = shlex.split(old.command)
         if len(options) != _USUAL - 1 or options[::2] != ["--on", "--device", "--precision"]:
             raise ConfigError(f"the recorded command is not understood: {old.command}", where=entry.name)
-        new = calibrate_stack(
-            name, options[1], device=options[3], precision=options[5], neighbours=neighbours
-        ).calibration
+        new = calibrate_stack(name, options[1], device=options[3], precision=options[5]).calibration
         fits.append(new)
         lines.append(_line(old, new))
     path = Path(entry.path)

@@ -57,10 +57,11 @@ def add_calibrate_command(commands: Any) -> None:
     stacks.set_defaults(run=_run_stacks)
     spreads = kinds.add_parser(
         "spreads",
-        help="estimate from all packaged calibrations how far groups and devices stray that were left out",
-        description="Estimate how far groups and devices stray from constants that were fitted without them: the "
-        "general scales of intervals, from all packaged calibrations.",
+        help="estimate from all packaged measurements how far groups, devices and stacks stray",
+        description="Estimate the general scales of intervals from all packaged measurements, each predicted without "
+        "its group, and how far each stack strays over what is usual.",
     )
+    spreads.add_argument("--out", metavar="FOLDER", default="", help="write the files of the stacks there")
     spreads.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as there are cores")
     spreads.set_defaults(run=_run_spreads)
     _add_device(kinds)
@@ -120,15 +121,23 @@ def _run_stacks(args: argparse.Namespace) -> int:
 
 
 def _run_spreads(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from mlsysim.cli.printing import Progress
+    from mlsysim.errors import ConfigError
 
     from .spreads import estimate_spreads, general_coverage
 
+    if args.out and not Path(args.out).is_dir():
+        raise ConfigError("there is no such folder", where="--out", remedy="Make it first")
     progress = Progress()
     found = estimate_spreads(jobs=max(0, args.jobs), progress=progress)
     progress.close()
-    for one in found:
-        print(one.line())
+    print("\n".join(found.lines()))
+    for stack, factor in sorted(found.factors.items()):
+        print(f"  {stack} strays {factor:.3g} times as far as is usual")
+    if args.out:
+        print(f"wrote {len(found.write(args.out))} files to {args.out}", file=sys.stderr)
     held, rows, stacks = general_coverage()
     print(f"without fitted constants intervals hold {held:.1%} ({rows} rows, {stacks} stacks counting alike)")
     return 0

@@ -18,12 +18,12 @@ from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import ANY, Calibration
 
-from ..formulas.constants import INTERVAL_QUANTILE
+from ..formulas.constants import DEVICE_LOG_SDS, GROUP_LOG_SDS, INTERVAL_QUANTILE
 from ..validation.tables import packaged_rows, read_table
-from .fitting import Array, Prior
+from .fitting import Array, Fit, Prior
 from .problem import CONSTANTS, Point, predictions, prepare
-from .samples import Neighbours, sample_of
-from .scatter import LEAST_ROWS, Fitted, Sample, fit_sample
+from .samples import sample_of
+from .scatter import LEAST_ROWS, Sample, fit_sample
 from .writing import write_stack
 
 __all__ = [
@@ -47,7 +47,7 @@ class Calibrated:
     in_sample, left_out : tuple of float, natural-log units
         ln(predicted / measured) of each row: fitted on all rows, and on all but its group.
     covered : float
-        Share of the left-out measurements inside their 90 % interval.
+        Share of the left-out measurements inside the 90 % interval of a stack that strays as far as is usual.
     priors : tuple of Prior
         What was known before.
     """
@@ -90,8 +90,7 @@ def _ape(residuals: Sequence[float]) -> float:
 
 
 def calibrate_stack(
-    key: str, on: str, *, device: str = "*", precision: str = "*", file: str | None = None,
-    neighbours: Neighbours | None = None,
+    key: str, on: str, *, device: str = "*", precision: str = "*", file: str | None = None
 ) -> Calibrated:  # fmt: skip
     """Fit the constants of a stack.
 
@@ -106,8 +105,6 @@ def calibrate_stack(
         Where all rows are of one device they hold for that one alone.
     file : str, optional
         A table of the user's own; the packaged ones otherwise.
-    neighbours : Neighbours, optional
-        Those of the stack, where several of its calibrations are fitted in turn.
 
     Returns
     -------
@@ -136,8 +133,7 @@ def calibrate_stack(
         device = points[0].device  # one device says nothing about others
     sample = sample_of(entry, points, device, precision)
     all_ = np.ones(len(points), dtype=bool)
-    near = (neighbours or Neighbours(entry)).of(device)
-    fitted, *others = fit_sample(sample, [all_, *(~out for out in sample.holes(all_))], near)
+    fitted, *others = fit_sample(sample, [all_, *(~out for out in sample.holes(all_))])
     left_out, covered = _left_out(sample, others)
     command = f"mlsysim calibrate stack {entry.key} --on {on} --device {device} --precision {precision}"
     found = calibration_of(sample, fitted, device, precision)
@@ -154,14 +150,14 @@ def calibrate_stack(
     return Calibrated(entry, calibration, in_sample, left_out, covered, sample.priors)
 
 
-def calibration_of(sample: Sample, fitted: Fitted, device: str, precision: str) -> Calibration:
+def calibration_of(sample: Sample, fitted: Fit, device: str, precision: str) -> Calibration:
     """Return fitted constants as a calibration without its scores.
 
     Parameters
     ----------
     sample : Sample
         What was fitted on.
-    fitted : Fitted
+    fitted : Fit
         The fit.
     device, precision : str
         What the constants hold for.
@@ -170,24 +166,26 @@ def calibration_of(sample: Sample, fitted: Fitted, device: str, precision: str) 
     -------
     Calibration
     """
-    points = [point for point, used in zip(sample.points, fitted.fit.used, strict=True) if used]
+    points = [point for point, used in zip(sample.points, fitted.used, strict=True) if used]
+    *spread, sigma = DEVICE_LOG_SDS if sample.across else GROUP_LOG_SDS
     return Calibration(
         device=device, precision=precision, rows=tuple(sorted(point.row.id for point in points)),
         command="", version="", date="",
         devices=tuple(sorted({point.device for point in points})) if device.endswith(ANY) else (),
-        sigma=_rounded(fitted.sigma), spread=tuple(map(_rounded, fitted.spread)),
-        covariance=tuple(tuple(_rounded(v) for v in row) for row in fitted.fit.covariance),
-        **{name: _rounded(value) for name, value in zip(CONSTANTS, fitted.fit.values, strict=True)},
+        sigma=sigma, spread=tuple(spread),
+        covariance=tuple(tuple(_rounded(v) for v in row) for row in fitted.covariance),
+        **{name: _rounded(value) for name, value in zip(CONSTANTS, fitted.values, strict=True)},
     )  # fmt: skip
 
 
-def _left_out(sample: Sample, others: Sequence[Fitted]) -> tuple[tuple[float, ...], float]:
-    """Return the residuals of groups left out, and the share inside the intervals of the fits without them."""
+def _left_out(sample: Sample, others: Sequence[Fit]) -> tuple[tuple[float, ...], float]:
+    """Return the residuals of groups left out, and the share inside the general intervals of the fits without them."""
+    *scales, whole = DEVICE_LOG_SDS if sample.across else GROUP_LOG_SDS
     residuals: list[float] = []
     inside = 0
-    for fitted in others:
-        rows, fit = ~fitted.fit.used, fitted.fit
-        unseen = fit.slopes**2 @ np.square(fitted.spread) + fitted.sigma**2
+    for fit in others:
+        rows = ~fit.used
+        unseen = fit.slopes**2 @ np.square(scales) + whole**2
         spread: Array = np.sqrt(fit.variances + sample.loose + unseen)[rows]
         residuals += fit.residuals[rows].tolist()
         inside += int((np.abs(fit.residuals[rows]) <= INTERVAL_QUANTILE * spread).sum())
@@ -284,4 +282,4 @@ def _constants(entry: Entry, points: Sequence[Point], key: tuple[str, str]) -> d
     sample = sample_of(entry, points, *key)
     if len(points) < LEAST_ROWS:
         return {prior.name: prior.centre for prior in sample.priors}
-    return dict(zip(CONSTANTS, fit_sample(sample)[0].fit.values, strict=True))
+    return dict(zip(CONSTANTS, fit_sample(sample)[0].values, strict=True))

@@ -11,10 +11,11 @@ import attrs
 from mlsysim.entities import Entry
 from mlsysim.records.stack import Calibration
 
-__all__ = ["calibration_text", "write_calibrations", "write_stack"]
+__all__ = ["calibration_text", "write_calibrations", "write_scatter", "write_stack"]
 
 _MARK = "\n[[calibrations]]\n"
 _BLOCK = re.compile(r"^(?=\[)", re.MULTILINE)
+_SCATTER = re.compile(r"^scatter = .*\n", re.MULTILINE)
 
 
 _NUMBERS = {
@@ -111,3 +112,23 @@ def write_calibrations(entry: Entry, all_: Sequence[Calibration]) -> str:
         kept[new.device, new.precision] = old if old is not None and _same(old, new) else new
     fitted = [calibration_text(kept[key]).strip("\n") for key in sorted(kept)]
     return "\n\n".join([*others[:place], *fitted, *others[place:]]) + "\n"
+
+
+def write_scatter(entry: Entry, scatter: float | None) -> str:
+    """Return the text of a stack's file with how far its measurements stray.
+
+    Parameters
+    ----------
+    entry : Entry
+        The stack.
+    scatter : float or None, ratio
+        The factor; None where the stack was compared with nothing.
+
+    Returns
+    -------
+    str
+    """
+    head, *blocks = _BLOCK.split(Path(entry.path).read_text(encoding="utf-8"))
+    head = _SCATTER.sub("", head).rstrip("\n")
+    line = "" if scatter is None else f'\nscatter = "{scatter:.3g}"'
+    return "".join([head + line + "\n\n", *blocks])

@@ -13,24 +13,33 @@ from mlsysim.records.stack import ANY, Calibration, Stack
 
 from ..formulas.constants import (
     CACHE_PER_CLOCK,
+    COMMUNICATION_LOG_SD,
     COMPUTE_LOG_SD,
+    FIRST_TOKEN_LOG_SD,
     HALF_WIDTH,
     INTERVAL_QUANTILE,
     KV_REREAD_RATIO,
+    LAYOUT_LOG_SD,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
     SPECIAL_PER_CLOCK,
-    WITHIN_STACK_LOG_SD,
+    UNKNOWN_SCATTER,
 )
 from ..formulas.roofline import issue_rate, special_rate
 from ..formulas.uncertainty import log_sd_of_range
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
-__all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "spread_columns"]
+__all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "scatter_of", "spread_columns"]
 
 _CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
 """Columns that follow the clock."""
+
+_SPREADS = (
+    "var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter", "var_talk", "var_layout",
+    "var_first",
+)  # fmt: skip
+"""Columns of variances that follow how far measurements of the stack stray."""
 
 
 def ceiling_columns(
@@ -245,18 +254,19 @@ def spread_columns(
     Returns
     -------
     dict of str to float
-        var_compute, var_memory, var_overhead, their covariances, scatter and var_reserve.
+        var_compute, var_memory, var_overhead, their covariances, scatter, var_talk, var_layout, var_first and
+        var_reserve.
 
     Notes
     -----
     A calibration brings the posterior covariance of its constants, how much they differ for a group that it has not
-    seen, and its own scatter. Without one the ranges of the stack's ceilings and of the device's numbers count, which
-    are how stacks and devices differ, and the scatter within a stack comes on top.
+    seen, and its scatter. Without one the ranges of the stack's ceilings and of the device's numbers count, which
+    are how stacks and devices differ. All but the memory that a runtime keeps is multiplied by the square of how far
+    the stack's measurements stray over what is usual.
     """
     peak = _variance(claims, "device", f"compute.peak.{precision}.dense", 0.0)
     bandwidth = _variance(claims, "device", "memory.bandwidth", 0.0)
     reserve = _variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
-    names = ("var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter")
     found = stack.calibration_for(key, precision, device.vendor)
     own = found is not None and key in (found.device, *found.devices)
     if own:
@@ -277,8 +287,26 @@ def spread_columns(
         for i, scale in enumerate(found.spread):
             spreads[i] += float(scale) * float(scale)
     else:
-        scatter = WITHIN_STACK_LOG_SD * WITHIN_STACK_LOG_SD
+        scatter = 0.0
     if not own:
         peak += share_log_sd(device, precision) ** 2
-    values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter)
-    return {**dict(zip(names, values, strict=True)), "var_reserve": reserve}
+    general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2)
+    values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
+    strays = scatter_of(stack) ** 2
+    return {name: strays * value for name, value in zip(_SPREADS, values, strict=True)} | {"var_reserve": reserve}
+
+
+def scatter_of(stack: Stack) -> float:
+    """Return how far measurements of a stack stray, over what is usual.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+
+    Returns
+    -------
+    float, ratio
+        That of a stack drawn at random where nobody compared it with measurements.
+    """
+    return UNKNOWN_SCATTER if stack.scatter is None else float(stack.scatter)

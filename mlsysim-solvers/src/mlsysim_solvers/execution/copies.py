@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, sqrt, where
 from mlsysim.tracing import named
 
-from ..formulas.parallel_constants import COMMUNICATION_LOG_SD
 from ..formulas.serving import stage_share
 from ..lowering.expert_parallel import Sharing, shared
 from ..lowering.serving import Generator, sharded
@@ -182,5 +181,4 @@ def spread_of(c: Columns, totals: Totals, time: Any, talk: Any) -> Any:
     """
     share = talk / time
     quiet = (1.0 - share) * log_sd(c, totals)
-    loud = share * COMMUNICATION_LOG_SD
-    return sqrt(quiet * quiet + loud * loud)
+    return sqrt(quiet * quiet + share * share * c["var_talk"])

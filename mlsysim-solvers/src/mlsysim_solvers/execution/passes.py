@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, sqrt
 from mlsysim.tracing import named
 
-from ..formulas.constants import LAYOUT_LOG_SD
 from ..lowering.expert_parallel import spread
 from ..lowering.operators import Table
 from ..lowering.serving import first_pass, next_token
@@ -227,4 +226,4 @@ def spread_of_pass(engine: Engine, done: Pass) -> Any:
     if engine.place is None:
         return log_sd(engine.columns, done.totals)
     spread = spread_of(engine.columns, done.totals, done.time, done.talk)
-    return sqrt(spread * spread + LAYOUT_LOG_SD * LAYOUT_LOG_SD)
+    return sqrt(spread * spread + engine.columns["var_layout"])

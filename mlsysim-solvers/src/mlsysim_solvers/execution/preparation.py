@@ -248,7 +248,7 @@ def _head(stack: Stack, model: Model, workload: Workload, columns: Mapping[str, 
 
 
 def _spared(weights: str, shape: Any, activation: float) -> dict[str, float]:
-    """Return the width of what a mixture in blocks of 4 bits keeps in the format of its activations: not the experts."""
+    """Return the width of what a mixture in blocks of 4 bits keeps as wide as its activations: all but the experts."""
     blocked = weights in constants.BLOCKED and isinstance(shape, TransformerShape) and shape.expert_layers
     return {"outer_width": activation} if blocked else {}
 

@@ -19,11 +19,13 @@ __all__ = [
     "BLOCKED_WIDTH",
     "BUSY_SHARE",
     "CACHE_PER_CLOCK",
+    "COMMUNICATION_LOG_SD",
     "COMPUTE_LOG_SD",
     "DEVICE_LOG_SDS",
     "DYNAMIC_SHARE",
     "EULER",
     "EXCEEDED",
+    "FIRST_TOKEN_LOG_SD",
     "FLOP_PER_MAC",
     "FORMAT_LOG_SD",
     "FULLEST",
@@ -31,7 +33,6 @@ __all__ = [
     "GRAPH_SHARE",
     "GROUP_CORRELATION",
     "GROUP_LOG_SDS",
-    "GROUP_WEIGHT",
     "HALF_WIDTH",
     "INTERVAL_QUANTILE",
     "INTERVAL_SHARE",
@@ -44,7 +45,6 @@ __all__ = [
     "MATRIX_SHARE",
     "MEMORY_LOG_SD",
     "NARROW_ENERGY",
-    "NEIGHBOUR_WEIGHT",
     "OPTIMIZER_STATES",
     "OVERHEAD_LOG_SD",
     "POPULARITY_SHAPE",
@@ -62,16 +62,16 @@ __all__ = [
     "SPLITS",
     "SPLIT_DEPTH",
     "SPLIT_PENALTY",
+    "STACK_LOG_SD",
     "STAGE_SHARE",
     "STANDARD_GRAVITY",
     "TILE_DELIVERY",
+    "UNKNOWN_SCATTER",
     "UNSHARED_WORK",
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
-    "WAITING_LOG_SD",
     "WARP_SHARE",
     "WINOGRAD_TILE",
-    "WITHIN_STACK_LOG_SD",
 ]
 
 FLOP_PER_MAC = 2.0
@@ -270,38 +270,40 @@ BETWEEN_STACK_LOG_SD = 0.071
 """Spread of ln(measured / predicted) between software stacks where a measurement does not name its own. Estimate over
 seven published sets of training and serving measurements (104 rows)."""
 
-WITHIN_STACK_LOG_SD = 0.06
-"""Spread of ln(measured / predicted) within a stack on which nothing was fitted, beside the ranges of its ceilings,
-which are the spread between stacks. Estimate, range 0.02 to 0.10. Under the general ceilings of all stacks the
-intervals then hold 91 % of the packaged measurements, every stack counting alike; but the ceilings were chosen by
-people who had seen these rows, and stacks of training reach 75 to 100 %."""
-
 INTERVAL_QUANTILE = 1.6448536269514722
 """Standard normal quantile of 95 %: a two-sided 90 % interval."""
 
 INTERVAL_SHARE = 0.9
 """Share of measurements that an interval is meant to hold."""
 
-GROUP_LOG_SDS = (0.015, 0.01, 0.17, 0.06)
+GROUP_LOG_SDS = (0.11, 0.01, 0.26, 0.01)
 """Scales of ln(measured / predicted) of a group of rows (set, model and device) under constants that were fitted on
 other groups of the device: of the compute ceiling, the memory ceiling and the time per kernel as the group sees them,
-and of the whole. ``mlsysim calibrate spreads`` finds them from the groups left out of all packaged calibrations, each
-residual as Student's t of four degrees of freedom, to no less than 0.01: 172 groups of 45 calibrations."""
+and of the whole. This and the seven below are what ``mlsysim calibrate spreads`` finds from all packaged measurements,
+each predicted without its group; none is below 0.01."""
 
-DEVICE_LOG_SDS = (0.11, 0.01, 0.08, 0.095)
-"""The same between devices, under constants that were fitted on other devices; by the same command from 94 devices left
-out of 23 calibrations."""
+DEVICE_LOG_SDS = (0.18, 0.096, 0.26, 0.055)
+"""The same of a device, under constants that were fitted on other devices."""
 
-GROUP_CORRELATION = 0.4
-"""Correlation of the residuals of two rows of one group that was left out; by the same command, 0.37 to 0.44."""
+COMMUNICATION_LOG_SD = 0.28
+"""Scale of the time of collectives and of hand-overs between devices."""
 
-GROUP_WEIGHT = 5.0
-"""How many groups left out the general scales are worth. Estimate, range 3 to 8: over it the coverage of all packaged
-measurements left out moves by one point."""
+LAYOUT_LOG_SD = 0.15
+"""Scale that requests in flight on several devices add: narrower products and collectives that nobody has measured
+apart."""
 
-NEIGHBOUR_WEIGHT = 0.5
-"""How much a group counts that the same stack left out on another device. Estimate, range 0.25 to 1: without them the
-intervals of stacks with few groups on each device hold too little, and with 1 those of the others are wider."""
+FIRST_TOKEN_LOG_SD = 0.45
+"""Scale that a time to first token adds where requests share the engine: in which pass a prompt is taken, and how far
+requests that began together have drifted apart."""
+
+STACK_LOG_SD = 0.42
+"""Spread of the logarithm of the factor by which the measurements of a stack stray more, or less, than is usual."""
+
+UNKNOWN_SCATTER = 1.15
+"""That factor for a stack that nobody compared with measurements: its intervals contain the doubt about it."""
+
+GROUP_CORRELATION = 0.36
+"""Correlation of two rows of one group that was left out."""
 
 STANDARD_GRAVITY = 9.80665
 """Standard acceleration of free fall, m/s^2: a conventional value."""
@@ -320,14 +322,6 @@ LOG_4_PI = 2.5310242469692907
 
 SERIES_BELOW = 0.1
 """Argument below which ten terms of the exponential series are exact to the last digit."""
-
-WAITING_LOG_SD = 0.4
-"""Scatter of the part of a time to first token in which a request waits for others. Estimate, range 0.2 to 0.7: the
-wait depends on how far requests that began together have drifted apart, of which only the mean is known."""
-
-LAYOUT_LOG_SD = 0.08
-"""Scatter that constants fitted on one device gain when several share a model: narrower products and collectives that
-nobody has measured apart. Estimate, range 0.05 to 0.15, set after comparing servers on two to eight devices."""
 
 FULLEST = 0.999
 """Largest occupation that a waiting line is counted with: at 1 it grows without end, and no number describes it."""

@@ -6,7 +6,6 @@ __all__ = [
     "ACTIVATION_LOG_SD",
     "BUCKET_ELEMENTS",
     "BUCKET_PER_RANK",
-    "COMMUNICATION_LOG_SD",
     "DEVICE_SPREAD",
     "DIRECT",
     "DRAGONFLY_SHARE",
@@ -132,6 +131,3 @@ and eight normal variables spread over 2.85 standard deviations."""
 
 DRAGONFLY_SHARE = 0.7
 """Share of the interface rate that traffic across groups of a dragonfly keeps. Estimate, range 0.5 to 1."""
-
-COMMUNICATION_LOG_SD = 0.2
-"""Spread of collective times, natural-log units. Estimate, range 0.1 to 0.3."""

@@ -87,13 +87,17 @@ def effective_rows(rows: Any, correlation: Any) -> Any:
     Notes
     -----
     n / (1 + (n - 1) rho): the inverse of the variance of their mean, in units of that of one row.
+
+    References
+    ----------
+    Stata Technical Bulletin 60, sts18, after Kish 1965: a sample of clusters needs 1 + (m - 1) rho times as many rows.
     """
     return rows / (1.0 + (rows - 1.0) * correlation)
 
 
 @formula("1", distance="1")
 def student_tail(distance: Any) -> Any:
-    """Return how much of Student's t with four degrees of freedom lies further out, on both sides.
+    """Return how much of Student's t with six degrees of freedom lies further out, on both sides.
 
     Parameters
     ----------
@@ -106,8 +110,9 @@ def student_tail(distance: Any) -> Any:
 
     Notes
     -----
-    1 - (3 w - w^3) / 2 with w = x / sqrt(4 + x^2): the integral of the density
-    (3 / 8) (1 + x^2 / 4)^(-5/2).
+    1 - w (5 (3 - 2 w^2) + 3 w^4) / 8 with w = x / sqrt(6 + x^2): the integral of the density
+    15 / (16 sqrt(6)) (1 + x^2 / 6)^(-7/2), in which dx (1 + x^2 / 6)^(-7/2) = sqrt(6) (1 - w^2)^2 dw.
     """
-    w = distance / sqrt(4.0 + distance * distance)
-    return 1.0 - w * (3.0 - w * w) / 2.0
+    w = distance / sqrt(6.0 + distance * distance)
+    square = w * w
+    return 1.0 - w * (5.0 * (3.0 - 2.0 * square) + 3.0 * square * square) / 8.0

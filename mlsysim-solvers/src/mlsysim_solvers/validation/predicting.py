@@ -22,7 +22,7 @@ from .names import names
 from .questions import Assumed, Question, Refused
 from .tables import UNREADABLE
 
-__all__ = ["Outcome", "check_row", "predict"]
+__all__ = ["Outcome", "check_row", "predict", "strayed"]
 
 Z90 = 1.6448536269514722
 """Half-width of a 90 % interval in standard deviations."""
@@ -56,6 +56,9 @@ class Outcome:
         What the row leaves open.
     log_sd : float
         Standard deviation of the logarithm of the prediction.
+    own_sd : float
+        The part of it that follows how far the measurements of a stack stray: all but what the row leaves open, and 0
+        where the prediction is no time or rate of a stack.
     ideal : float or None
         The same figure at the full peak and bandwidth of the device, for the baseline.
     """
@@ -73,6 +76,7 @@ class Outcome:
     in_sample: bool = False
     assumed: tuple[str, ...] = ()
     log_sd: float = 0.0
+    own_sd: float = 0.0
     ideal: float | None = None
 
     @property
@@ -135,7 +139,8 @@ def _kernel(row: Measurement) -> Outcome:
     found = predict_kernel(row, names())
     unit, kernel = parse_unit(row.metric.unit).factor, found.kernel
     return _outcome(
-        row, found.value / unit, found.log_sd, kernel.assumed, stack=kernel.stack, device=kernel.device,
+        row, found.value / unit, found.log_sd, kernel.assumed, own_sd=found.log_sd, stack=kernel.stack,
+        device=kernel.device,
         precision=kernel.precision, calibrated=kernel.calibrated, in_sample=kernel.in_sample, ideal=found.ideal / unit,
     )  # fmt: skip
 
@@ -169,10 +174,11 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     assumed = (*question.assumed, *blanks(row, question))
     if not system.stack:
         assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", BETWEEN_STACK_LOG_SD))
+    spread = spreads.get(question.output, 0.0)
     return _outcome(
-        row, figure, spreads.get(question.output, 0.0), assumed, stack=stack.key, device=device,
-        model=config.entries["model"].key, precision=workload.precision, calibrated=fitted is not None,
-        in_sample=fitted is not None and row.id in fitted.rows, ideal=ideal,
+        row, figure, spread, assumed, own_sd=0.0 if question.output.startswith("feasibility") else spread,
+        stack=stack.key, device=device, model=config.entries["model"].key, precision=workload.precision,
+        calibrated=fitted is not None, in_sample=fitted is not None and row.id in fitted.rows, ideal=ideal,
     )  # fmt: skip
 
 
@@ -206,6 +212,28 @@ def _outcome(row: Measurement, value: float, log_sd: float, assumed: tuple[Assum
         row, value, value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread),
         assumed=tuple(one.what for one in assumed), log_sd=spread, **known,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def strayed(outcome: Outcome, factor: float) -> Outcome:
+    """Return a prediction under another factor of its stack.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        The prediction; refused ones stand.
+    factor : float, ratio
+        By what its own spread is multiplied.
+
+    Returns
+    -------
+    Outcome
+    """
+    if outcome.predicted is None or not outcome.own_sd:
+        return outcome
+    own = factor * outcome.own_sd
+    spread = math.sqrt(max(0.0, outcome.log_sd**2 - outcome.own_sd**2) + own**2)
+    low, high = (outcome.predicted * math.exp(sign * Z90 * spread) for sign in (-1.0, 1.0))
+    return attrs.evolve(outcome, low=low, high=high, log_sd=spread, own_sd=own)
 
 
 def warm_up() -> None:

@@ -8,11 +8,10 @@ from statistics import median
 
 import attrs
 
-from ..formulas.constants import INTERVAL_SHARE
 from .predicting import Outcome
 
 __all__ = [
-    "Score", "baseline_error", "chance_within", "groups_of", "quantile", "score", "score_groups", "sets_of", "spearman",
+    "Score", "baseline_error", "groups_of", "quantile", "score", "score_groups", "sets_of", "spearman",
 ]  # fmt: skip
 
 
@@ -40,6 +39,10 @@ class Score:
         Shares of rows predicted with fitted constants, and of rows that those were fitted on.
     group_median_ape : float or None
         Median over (set, model, device, metric) groups of their median errors.
+    group_rows : tuple of int
+        Predicted rows of each such group.
+    inside : int
+        Measurements inside the 90 % interval.
     """
 
     name: tuple[str, ...]
@@ -56,6 +59,8 @@ class Score:
     calibrated: float = 0.0
     in_sample: float = 0.0
     group_median_ape: float | None = None
+    group_rows: tuple[int, ...] = ()
+    inside: int = 0
 
     @property
     def skill(self) -> float | None:
@@ -84,31 +89,6 @@ def quantile(values: Sequence[float], share: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
-
-
-def chance_within(rows: int, low: float, high: float) -> float:
-    """Return how probable it is that right intervals of 90 % hold a share between two bounds of independent rows.
-
-    Parameters
-    ----------
-    rows : int
-        How many rows, at least one.
-    low, high : float, ratio
-        The bounds; both count.
-
-    Returns
-    -------
-    float, ratio
-
-    Notes
-    -----
-    Sum over k of C(n, k) 0.9^k 0.1^(n - k) with low <= k / n <= high.
-    """
-    return sum(
-        math.comb(rows, k) * INTERVAL_SHARE**k * (1.0 - INTERVAL_SHARE) ** (rows - k)
-        for k in range(rows + 1)
-        if low <= k / rows <= high
-    )
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
@@ -200,6 +180,7 @@ def score(name: tuple[str, ...], outcomes: Sequence[Outcome], *, baseline: float
     if not known:
         return Score(name, *counts)
     errors = [o.error or 0.0 for o in known]
+    inside = sum((o.low or 0.0) <= o.row.value <= (o.high or 0.0) for o in known)
     return Score(
         name,
         *counts,
@@ -207,11 +188,13 @@ def score(name: tuple[str, ...], outcomes: Sequence[Outcome], *, baseline: float
         p90_ape=quantile([abs(e) for e in errors], 0.9),
         bias=median(errors),
         spearman=spearman([o.predicted or 0.0 for o in known], [o.row.value for o in known]),
-        coverage90=sum((o.low or 0.0) <= o.row.value <= (o.high or 0.0) for o in known) / len(known),
+        coverage90=inside / len(known),
         half_width=median(((o.high or 0.0) - (o.low or 0.0)) / 2.0 / (o.predicted or 1.0) for o in known),
         baseline_median_ape=baseline,
         calibrated=sum(o.calibrated for o in known) / len(known),
         in_sample=sum(o.in_sample for o in known) / len(known),
+        group_rows=tuple(len(rows) for rows in groups_of(known).values()),
+        inside=inside,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..chance import chance_within
 from ..predicting import Outcome
-from ..scoring import Score, chance_within
+from ..scoring import Score
 from .shares import percent
 from .summary import Report
 
@@ -82,7 +83,7 @@ def unseen_headline(report: Report) -> list[str]:
         return []
     large = [s for s in report.left_out if s.predicted >= LEAST]
     outside = outside_target(report)
-    chance = sum(chance_within(s.predicted, *_TARGET) for s in large)
+    chance = sum(chance_within(s.group_rows, *_TARGET) for s in large)
     lines = [
         (
             f"left out (constants fitted without the row's set, model and device): median error"
@@ -91,7 +92,7 @@ def unseen_headline(report: Report) -> list[str]:
             f" {percent(found.half_width)} ({percent(all_.half_width)})"
         ),
         f"{len(large) - len(outside)} of {len(large)} sets with {LEAST} rows or more lie within 85 to 95 % coverage"
-        + (f", where {chance:.0f} would if all rows were independent and all intervals right" if large else "")
+        + (f", where {chance:.0f} would if all intervals were right" if large else "")
         + (f"; outside: {', '.join(outside)}" if outside else ""),
         "rows in which no fitted constant took part are left out already and stand as they are",
     ]
