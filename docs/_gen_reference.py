@@ -26,7 +26,8 @@ _PYTHON = (
     "config", "evaluation", "explaining", "sweeping", "entities", "solving", "formula", "numeric", "units", "quantity",
     "provenance", "constraints", "plugins", "installed", "front", "errors", "executors", "refreshing", "rendering",
     "structure", "plans", "converting", "documents", "tracing", "shapes", "layers", "records.model", "records.device",
-    "records.infrastructure", "records.scenario", "records.parallelism", "records.scheduler", "records.stack", "records.precision",
+    "records.infrastructure", "records.scenario", "records.parallelism", "records.scheduler", "records.stack",
+    "records.stack_parts", "records.precision",
     "records.fields", "testing", "testing.fixtures",
 )  # fmt: skip
 
