@@ -27,7 +27,8 @@ _PYTHON = (
     "provenance", "constraints", "plugins", "installed", "front", "errors", "executors", "refreshing", "rendering",
     "structure", "plans", "converting", "documents", "tracing", "shapes", "layers", "records.model", "records.device",
     "records.infrastructure", "records.scenario", "records.parallelism", "records.scheduler", "records.stack",
-    "records.calibration", "records.precision", "records.fields", "testing", "testing.fixtures",
+    "records.stack_parts", "records.calibration", "records.precision", "records.fields", "testing",
+    "testing.fixtures",
 )  # fmt: skip
 
 

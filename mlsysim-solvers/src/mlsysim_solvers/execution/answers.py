@@ -10,13 +10,13 @@ from mlsysim.numeric import maximum, minimum, where
 
 from ..formulas.attention import attention_rate
 from ..formulas.constants import GRAPH_SHARE
+from ..formulas.elementwise import result_rate
 from ..formulas.roofline import (
     bandwidth_utilisation,
     bound_factor,
     effective_bandwidth,
     effective_rate,
     replayed_time,
-    result_rate,
     utilisation,
 )
 from ..formulas.training import run_steps

@@ -1,4 +1,4 @@
-"""Operators that only move data: norms, activations, residuals, look-ups."""
+"""Operators that only move data: norms, activations, residuals, look-ups; and results written one by one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["lookup_bytes", "stream_bytes"]
+__all__ = ["lookup_bytes", "result_rate", "stream_bytes"]
 
 
 @formula("B", rows="1", elements="1", width="B")
@@ -55,3 +55,25 @@ def lookup_bytes(rows: Any, columns: Any, width: Any, written: Any) -> Any:
     Q = n h (w_table + w_copy): it does not depend on the length of the table.
     """
     return (width + written) * columns * rows
+
+
+@formula("1/s", rate="FLOP/s", work="FLOP")
+def result_rate(rate: Any, work: Any) -> Any:
+    """Return the rate at which a processor turns sums of products into results.
+
+    Parameters
+    ----------
+    rate : float or array, FLOP/s
+        Its effective rate in instructions of this kind.
+    work : float, FLOP
+        Work that takes as long as one result: bias, scaling, clamping, storing.
+
+    Returns
+    -------
+    float or array, 1/s
+
+    Notes
+    -----
+    R = P_eff / w.
+    """
+    return rate / work

@@ -20,7 +20,6 @@ __all__ = [
     "memory_time",
     "operator_time",
     "replayed_time",
-    "result_rate",
     "special_rate",
     "special_time",
     "utilisation",
@@ -147,28 +146,6 @@ def special_time(count: Any, rate: Any) -> Any:
     Shah et al. 2024, FlashAttention-3, arXiv:2407.08608, section 3.1.
     """
     return count / rate
-
-
-@formula("1/s", rate="FLOP/s", work="FLOP")
-def result_rate(rate: Any, work: Any) -> Any:
-    """Return the rate at which a processor turns sums of products into results.
-
-    Parameters
-    ----------
-    rate : float or array, FLOP/s
-        Its effective rate in instructions of this kind.
-    work : float, FLOP
-        Work that takes as long as one result: bias, scaling, clamping, storing.
-
-    Returns
-    -------
-    float or array, 1/s
-
-    Notes
-    -----
-    R = P_eff / w.
-    """
-    return rate / work
 
 
 @formula("1/s", per_clock="1", processors="1", clock="1/s")
