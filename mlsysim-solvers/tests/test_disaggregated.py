@@ -14,6 +14,7 @@ from mlsysim.plugins import plugins
 from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim_solvers.disaggregated import sent_rate, two_pools
+from mlsysim_solvers.execution.batching import intake_of
 from mlsysim_solvers.formulas.disaggregation import (
     cache_transfer_time,
     exposed_transfer,
@@ -140,8 +141,8 @@ def test_the_cache_of_a_prompt_is_that_of_the_model():
 
 
 def test_one_client_waits_for_nobody():
-    found = answers(concurrency=1)
-    parts = found["performance.prefill_time"] + found["performance.transfer_time"]
+    found, c = answers(concurrency=1), columns(varied(concurrency=1))
+    parts = found["performance.prefill_time"] + found["performance.transfer_time"] + intake_of(c) + c["delivery"]
     assert found["performance.ttft"] == pytest.approx(parts, rel=1e-6)
     assert found["performance.latency"] == pytest.approx(found["performance.ttft"] + 1023.0 * found["performance.tpot"])
     assert found["performance.throughput"] == pytest.approx(1.0 / found["performance.latency"], rel=1e-3)

@@ -17,6 +17,7 @@ from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers
 from .execution.arrivals import in_flight_at, line_of, quantiles, stays_at
+from .execution.batching import intake_of
 from .execution.copies import bound_of
 from .execution.passes import Engine, Pass, spread_of_pass
 from .formulas.batching import drain_passes
@@ -57,11 +58,12 @@ def two_pools(columns: Columns) -> dict[str, Any]:
     _check(columns)
     readers, writers = readers_of(columns), writers_of(columns)
     capacities = readers.capacity, pool_rate(writers.workers, writers.most, writers.stay(writers.most))
-    moving = transfer_time(columns, readers)
+    outside = intake_of(columns) + (0.0 if columns["arrivals"] == "offline" else axis(columns, "delivery"))
+    around = transfer_time(columns, readers), outside
     if columns["arrivals"] == "rate":
-        found = _at_random(columns, readers, writers, capacities, moving)
+        found = _at_random(columns, readers, writers, capacities, around)
     else:
-        found = _closed(columns, readers, writers, capacities, moving)
+        found = _closed(columns, readers, writers, capacities, around)
     return found | _matched(columns, readers, writers, capacities, found)
 
 
@@ -74,8 +76,18 @@ def _check(columns: Columns) -> None:
             )  # fmt: skip
 
 
-def _closed(c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], moving: Any) -> dict[str, Any]:
+def _first(queue: Any, service: Any, around: tuple[Any, Any]) -> Any:
+    """Return the time to the first token, from its parts."""
+    moving, outside = around
+    inside = named(queue, "queue") + named(service, "reading of the prompt")
+    return inside + named(moving, "transfer of the cache") + named(outside, "front end")
+
+
+def _closed(
+    c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], around: tuple[Any, Any]
+) -> dict[str, Any]:
     """Answer for clients that wait, or for more requests than both pools hold."""
+    moving, gone = around[0], around[0] + around[1]
     places, reading = writers.most * writers.workers, readers.most * readers.workers
     asked = axis(c, "concurrency") if "concurrency" in c else places + reading
     if "requests" in c:
@@ -84,7 +96,7 @@ def _closed(c: Columns, readers: Readers, writers: Writers, capacities: tuple[An
     own, full = maximum(1.0, 0.0 * asked), False
     points = stays_at(writers.engine.columns, most, writers.stay)
     # More are decoded than clients send, or fewer: where that turns, both are equal.
-    over = [node * writers.workers - sent_rate(readers, asked, stay + moving) * stay for node, stay in points]
+    over = [node * writers.workers - sent_rate(readers, asked, stay + gone) * stay for node, stay in points]
     for ((low, _), below), ((high, _), above) in pairwise(zip(points, over, strict=True)):
         inside = (below <= 0.0) & (above > 0.0)
         crossed = crowding(low, high, where(inside, below, -1.0 + 0.0 * below), where(inside, above, 1.0 + 0.0 * above))
@@ -93,16 +105,16 @@ def _closed(c: Columns, readers: Readers, writers: Writers, capacities: tuple[An
     own = where(full, most + 0.0 * own, own)
     step = writers.step(own)
     stay = writers.steps * step.time
-    rate = where(full, own * writers.workers / stay, sent_rate(readers, asked, stay + moving))
+    rate = where(full, own * writers.workers / stay, sent_rate(readers, asked, stay + gone))
     rate = minimum(rate, capacities[0])
     first = asked / rate - stay
     service = readers.service(rate)
-    queue = maximum(0.0, first - service - moving)
+    queue = maximum(0.0, first - service - gone)
     if "requests" in c:
         # All come at once: half of them are read before the average one.
         wave = maximum(0.0, 0.5 * (asked * readers.spacing - service) - queue)
         queue = queue + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(c, "requests"))
-    first = named(queue, "queue") + named(service, "reading of the prompt") + named(moving, "transfer of the cache")
+    first = _first(queue, service, around)
     return _answers(c, readers, writers, step, rate, (queue, service, moving), stay, own) | {
         "performance.ttft": first, "performance.latency": first + stay,
         "performance.waiting": maximum(0.0, asked - own * writers.workers),
@@ -135,9 +147,10 @@ def sent_rate(readers: Readers, clients: Any, away: Any) -> Any:
 
 
 def _at_random(
-    c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], moving: Any
+    c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], around: tuple[Any, Any]
 ) -> dict[str, Any]:
     """Answer for requests that arrive at random, whoever is served."""
+    moving, gone = around[0], around[0] + around[1]
     rate, capacity = axis(c, "rate"), minimum(*capacities)
     own, longest = in_flight_at(writers.engine.columns, rate / writers.workers, writers.most, writers.stay)
     step = writers.step(own)
@@ -151,7 +164,7 @@ def _at_random(
     decoding = line_of(own * writers.workers, places, longest, c["output_variation"])
     late = readers.late(served) + reading.wait
     queue = late + decoding.wait
-    first = named(queue, "queue") + named(service, "reading of the prompt") + named(moving, "transfer of the cache")
+    first = _first(queue, service, around)
     spread = service * variation
     both = sqrt(spread * spread + (stay * c["output_variation"]) * (stay * c["output_variation"]))
     found = _answers(c, readers, writers, step, served, (queue, service, moving), stay, own) | {
@@ -163,8 +176,8 @@ def _at_random(
     found["performance.throughput.log_sd"] = found["performance.token_throughput.log_sd"] = 0.0 * stay
     return (
         found
-        | quantiles("performance.ttft", service + moving, spread, late, decoding)
-        | quantiles("performance.latency", service + moving + stay, both, late, decoding)
+        | quantiles("performance.ttft", service + gone, spread, late, decoding)
+        | quantiles("performance.latency", service + gone + stay, both, late, decoding)
     )
 
 

@@ -17,7 +17,7 @@ from mlsysim.tracing import named
 
 from .execution.answers import axis, common_answers
 from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles
-from .execution.attention_copies import own_limits
+from .execution.attention_copies import own_places, own_tokens
 from .execution.batching import State, intake_of, steady
 from .execution.cases import feasibility, fixed_bytes, room_of, weights_of
 from .execution.copies import bound_of
@@ -198,7 +198,7 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
     grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
     input_, copies = axis(c, "input"), _caches(c)
     largest = generation_demand(shape, memory, 1.0 * (grown / grown), input_, grown).largest
-    slots = maximum(1.0, minimum(largest, own_limits(c)[0])) * copies
+    slots = maximum(1.0, minimum(largest, own_places(c))) * copies
 
     def hold(flying: Any) -> dict[str, Any]:
         demand = generation_demand(shape, memory, maximum(1.0, flying / copies), input_, grown)
@@ -266,7 +266,7 @@ def _burst(c: Columns, engine: Engine, flying: Any) -> Any:
     own, active = shared(c, flying)
     prompt = axis(c, "input") * (1.0 - c["cached"])
     sharing = None if engine.place is None else engine.place.sharing
-    each = own_limits(c)[1] if c["chunked"] else whole_prompts(prompt, own_limits(c)[1])
+    each = own_tokens(c) if c["chunked"] else whole_prompts(prompt, own_tokens(c))
     tokens = minimum(own * prompt, each * (1.0 if sharing is None else sharing.attention))
     reading = reading_pass(engine, 0.0 * own, tokens, active).time
     return first_wave(own, prompt, tokens, reading, intake_of(c)) + _delivery(c)

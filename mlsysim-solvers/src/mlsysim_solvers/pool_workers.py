@@ -9,7 +9,7 @@ from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
 from .execution.answers import axis
-from .execution.attention_copies import own_limits
+from .execution.attention_copies import own_tokens
 from .execution.passes import Engine, Pass, decoding_pass, engine_of, reading_pass
 from .execution.pools import pool_of
 from .formulas.batching import prompt_passes
@@ -164,7 +164,7 @@ def readers_of(columns: Columns) -> Readers:
     engine = engine_of(c)
     hold, slots = room(c, engine)
     copies = c["data"] * c.get("attention", 1.0)
-    prompt, budget = axis(c, "input") * (1.0 - c["cached"]), own_limits(c)[1]
+    prompt, budget = axis(c, "input") * (1.0 - c["cached"]), own_tokens(c)
     piece, pieces = minimum(prompt, budget), prompt_passes(prompt, budget)
     # Each copy of attention reads prompts of its own, as many as limit, memory and the tokens of a pass allow.
     most = c.get("attention", 1.0) * maximum(1.0, minimum(slots / copies, budget / prompt))

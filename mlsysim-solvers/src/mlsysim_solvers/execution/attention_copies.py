@@ -16,7 +16,7 @@ from .cases import is_once
 from .communication import all_gather, all_to_all, served_all_reduce
 from .topology import Group, Network
 
-__all__ = ["own_limits", "own_prompts", "own_requests", "shared_layers", "sharing_of"]
+__all__ = ["own_places", "own_prompts", "own_requests", "own_tokens", "shared_layers", "sharing_of"]
 
 Columns = Mapping[str, Any]
 
@@ -38,8 +38,8 @@ def sharing_of(c: Columns) -> Sharing | None:
     return None if is_once(attention) and is_once(expert) else Sharing(attention, c["tensor"], expert)
 
 
-def own_limits(c: Columns) -> tuple[Any, Any]:
-    """Return what one copy of attention takes at most.
+def own_places(c: Columns) -> Any:
+    """Return how many requests one copy of attention takes at most.
 
     Parameters
     ----------
@@ -48,12 +48,31 @@ def own_limits(c: Columns) -> tuple[Any, Any]:
 
     Returns
     -------
-    requests, tokens : float or array, count
-        In flight, and in a pass; some stacks divide their limits over the copies.
+    float or array, count
+        Some stacks divide their limit over the copies.
     """
-    copies, (requests, tokens) = c.get("attention", 1.0), c["divided"]
-    limits = axis(c, "max_batch"), axis(c, "max_tokens")
-    return limits[0] / copies if requests else limits[0], limits[1] / copies if tokens else limits[1]
+    return _own(c, "max_batch", 0)
+
+
+def own_tokens(c: Columns) -> Any:
+    """Return how many tokens a pass of one copy of attention has at most.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    float or array, count
+        Some stacks divide their limit over the copies.
+    """
+    return _own(c, "max_tokens", 1)
+
+
+def _own(c: Columns, name: str, place: int) -> Any:
+    limit = axis(c, name)
+    return limit / c["attention"] if "attention" in c and c["divided"][place] else limit
 
 
 def own_requests(sharing: Sharing | None, requests: Any) -> Any:
@@ -93,7 +112,7 @@ def own_prompts(c: Columns, sharing: Sharing | None, tokens: Any) -> Any:
     """
     if sharing is None:
         return tokens
-    prompt = minimum(c["input"] * (1.0 - c["cached"]), own_limits(c)[1])
+    prompt = minimum(c["input"] * (1.0 - c["cached"]), own_tokens(c))
     return busiest_load(tokens, sharing.attention, prompt, c["rank_imbalance"])
 
 

@@ -26,7 +26,7 @@ from ..formulas.batching import (
 )
 from ..formulas.expert_parallel import gathering_passes
 from .answers import axis
-from .attention_copies import own_limits
+from .attention_copies import own_tokens
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
 __all__ = ["State", "intake_of", "steady"]
@@ -147,7 +147,7 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
         # Half of the window passes before the average prompt comes.
         wait, gathered = wait + 0.5 * window, gathered + arrivals * window
     case = Case(
-        own, gap + wait, steps, axis(c, "input") * (1.0 - c["cached"]), own_limits(c)[1] * ranks,
+        own, gap + wait, steps, axis(c, "input") * (1.0 - c["cached"]), own_tokens(c) * ranks,
         # Random arrivals keep no request together with another.
         APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks,
         minimum(own, gathered), interval, c["chunked"],
