@@ -49,6 +49,7 @@ __all__ = [
     "POPULARITY_SHAPE",
     "POWER_DENSITY",
     "PREFILL_TOKENS",
+    "QUANTISED",
     "RESERVE_LOG_SD",
     "RESULT_MACS",
     "RESULT_MACS_WIDE",
@@ -146,6 +147,9 @@ BLOCKED = frozenset({"fp4", "nvfp4", "mxfp4"})
 """Formats of 4 bits, into which only the MLPs and experts of mixtures are brought. OpenAI, gpt-oss, README.md: "MXFP4
 quantization of the MoE weights"; NVIDIA, TensorRT-LLM, Pushing Latency Boundaries: Optimizing DeepSeek-R1 Performance
 on NVIDIA B200 GPUs, Precision Strategy: attention modules and router in bf16, dense and expert FFN layers in nvfp4."""
+
+QUANTISED = frozenset({"fp8", "mxfp8"})
+"""Formats of 8 bits into which mixtures are published in blocks with a scale each."""
 
 BLOCKED_CASTS = 2.0
 """Kernels of a dense layer that only bring operands into blocks of few elements with a scale each: two of its four
