@@ -82,7 +82,8 @@ def test_a_step_reads_each_weight_once(model):
 def test_batch_1_decode_is_weights_over_bandwidth_and_overhead():
     found = answers(LLAMA_8B, H100, serving(batch=1, input=1, output=2))
     read = (8_030_261_248 - 128_256 * 4096 - 65 * 4096) * 2
-    kernels = 32 * 7 + 3
+    # Two more for queries and keys, which are turned and cached, and for the activation function.
+    kernels = 32 * 9 + 3
     replayed = kernels * 0.5 * 3e-6
     assert found["performance.tpot"] == pytest.approx(read / (3.35e12 * 0.88) + replayed, rel=2e-3)
     assert found["performance.bound"] == 1.0
@@ -91,7 +92,7 @@ def test_batch_1_decode_is_weights_over_bandwidth_and_overhead():
 def test_a_captured_graph_halves_what_kernels_of_a_decode_step_cost():
     eager = attrs.evolve(STACK, features=attrs.evolve(STACK.features, graphs=False))
     graphs, launched = (answers(LLAMA_8B, H100, serving(batch=1, input=1, output=2), s) for s in (STACK, eager))
-    kernels = 32 * 7 + 3
+    kernels = 32 * 9 + 3
     saved = launched["performance.tpot"] - graphs["performance.tpot"]
     assert saved == pytest.approx(kernels * 0.5 * 3e-6, rel=1e-6)
     assert graphs["performance.ttft"] == launched["performance.ttft"]
@@ -203,8 +204,28 @@ def test_experts_read_what_the_batch_reaches():
         return weights(rows_named(decode(shape, BF16, FUSED, batch, 100.0, 1.0), "experts up", "experts down"))
 
     assert expert_weights(1.0) == pytest.approx(2 * expert)
-    assert expert_weights(4.0) == pytest.approx(8 * (1 - 0.75**4) * expert)
+    assert expert_weights(2.0) < expert_weights(4.0) < 8 * (1 - 0.75**4) * expert
     assert expert_weights(1e4) == pytest.approx(8 * expert)
+
+
+def test_weights_around_attention_may_stay_wide():
+    shape = transformer_shape(MIXTRAL, MIXTRAL.transformer)
+    narrow = BF16._replace(weight=0.5, operand=1.0)
+    spared = narrow._replace(outer=2.0, head=2.0, narrow=True)
+    few, some = (decode(shape, formats, FUSED, 4.0, 100.0, 1.0) for formats in (narrow, spared))
+    names = ("query-key-value projection", "output projection", "router", "output projection to vocabulary")
+    wide = rows_named(some, *names)
+    assert {row.kind for row in wide} == {"wide_gemm"}
+    assert weights(wide) == 4.0 * weights(rows_named(few, *names))
+    assert weights(rows_named(some, "experts up")) == weights(rows_named(few, "experts up"))
+
+
+def test_shared_experts_start_beside_the_routed_ones():
+    shape = transformer_shape(MIXTRAL, MIXTRAL.transformer)
+    shared = shape._replace(shared_ffn=1024.0)
+    alone, both = (decode(s, BF16, FUSED, 4.0, 100.0, 1.0) for s in (shape, shared))
+    assert sum(r.count * r.kernels for r in both) == sum(r.count * r.kernels for r in alone)
+    assert weights(both) > weights(alone)
 
 
 def test_experts_work_by_active_and_weigh_by_total():
@@ -221,7 +242,7 @@ def test_each_expert_pads_to_its_own_tiles():
     # 16 tokens reach almost 8 experts with 4 rows each, and each pays for a tile of 64.
     shape = transformer_shape(MIXTRAL, MIXTRAL.transformer)
     (row,) = rows_named(prefill(shape, BF16, FUSED, 1.0, 16.0), "experts up")
-    assert row.m == pytest.approx(4.0, rel=0.02)
+    assert row.m == pytest.approx(4.0, rel=0.06)
     tiles = tuple((tile.m, tile.n, tile.rate) for tile in STACK.tiles)
     area = tile_menu(tiles, 132.0).area(row.m, row.n, row.k, row.batch)
     assert tile_efficiency(row.m, row.n, row.batch, 132.0, area) <= row.m / 64

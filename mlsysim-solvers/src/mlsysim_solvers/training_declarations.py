@@ -85,6 +85,7 @@ COLUMNS: dict[str, str] = {
     "mixed_occupancy": "1",
     **{f"{way}_{part}": "1" if part == "share" else "s" for way in ("short", "long")
        for part in ("base", "inner_step", "outer_step", "share")},
+    "direct_base": "s", "direct_step": "s", "direct_share": "1",
     "stored_width": "B", "sent_width": "B", "gathered_width": "B", "optimizer_width": "B",
     "plain_peak": "FLOP/s", "achieved_plain": "1",
 }  # fmt: skip

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mlsysim_solvers.execution.communication import all_gather, all_reduce, all_to_all, message
+from mlsysim_solvers.execution.communication import all_gather, all_reduce, all_to_all, message, served_all_reduce
 from mlsysim_solvers.execution.topology import Network, Way, group_of, strides
 
 SHORT, LONG = Way(3.6e-6, 0.47e-6, 2.7e-6, 0.25), Way(8.4e-6, 3.4e-6, 9.6e-6, 1.0)
@@ -18,6 +18,18 @@ def test_nccl_ring_of_eight_a100_takes_eight_milliseconds_for_a_gibibyte():
     # 8.204 ms were measured (stas00/ml-engineering, network/README.md); the library's own model says 8.05.
     time = all_reduce(A100, group_of(A100, 8.0, 1.0), 2.0**30)
     assert time == pytest.approx(8.05e-3, rel=0.01)
+
+
+def test_kernels_of_a_server_are_faster_for_short_vectors_and_only_in_one_domain():
+    able = A100._replace(direct=Way(5e-6, 2e-6, 2e-6, 1.0))
+    inside, across = group_of(able, 8.0, 1.0), group_of(able, 16.0, 1.0)
+    # At one go each member reads the vectors of seven others.
+    assert served_all_reduce(able, inside, 16e3) == pytest.approx(5e-6 + 7 * 16e3 / 235e9)
+    # A part each, and once more to all, sends less.
+    assert served_all_reduce(able, inside, 4e6) == pytest.approx(7e-6 + 2 * 7 / 8 * 4e6 / 235e9)
+    assert served_all_reduce(able, across, 16e3) == all_reduce(able, across, 16e3)
+    assert served_all_reduce(able, group_of(able, 1.0, 1.0), 16e3) == 0.0
+    assert served_all_reduce(A100, inside, 16e3) == all_reduce(A100, inside, 16e3)
 
 
 def test_a_group_of_one_says_nothing():

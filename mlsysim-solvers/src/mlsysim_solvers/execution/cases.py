@@ -41,7 +41,7 @@ def formats_of(columns: Columns) -> Formats:
     c = columns
     return Formats(
         c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"],
-        c.get("outer_width"), c.get("head_width"),
+        c.get("outer_width"), c.get("head_width"), bool(c.get("narrow_products")), c.get("block_casts", 0.0),
     )  # fmt: skip
 
 

@@ -207,7 +207,7 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     if isinstance(workload, Serving):
         columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
         columns["kv_width"] = _width(cache_format(workload), "workload.kv_cache")
-        columns |= _spared(workload.weights or precision, shape, columns["activation_width"])
+        columns |= _quantised(workload.weights or precision, precision, shape, columns["activation_width"])
     elif isinstance(workload, Training):
         columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
         master = _width(workload.master, "workload.master") if workload.master else 0.0
@@ -247,10 +247,24 @@ def _head(stack: Stack, model: Model, workload: Workload, columns: Mapping[str, 
     return {"head_width": wide, "head_copies": 1.0 if text.tied else 2.0}
 
 
-def _spared(weights: str, shape: Any, activation: float) -> dict[str, float]:
-    """Return the width of what a mixture in blocks of 4 bits keeps as wide as its activations: all but the experts."""
-    blocked = weights in constants.BLOCKED and isinstance(shape, TransformerShape) and shape.expert_layers
-    return {"outer_width": activation} if blocked else {}
+def _quantised(weights: str, precision: str, shape: Any, activation: float) -> dict[str, Any]:
+    """Return what a mixture in few bits keeps in the format of its activations, and the kernels that form operands.
+
+    All but the experts stays wide where a mixture is in blocks of 4 bits. Dense models in 8 bits have scales that are
+    known beforehand, which norms and activation functions apply; mixtures are published in blocks, whose scales follow
+    from the operands.
+    """
+    if not isinstance(shape, TransformerShape):
+        return {}
+    narrow = bytes_per_element(precision) < activation
+    found: dict[str, Any] = {"narrow_products": narrow}
+    blocked, casts = precision in constants.BLOCKED, constants.BLOCKED_CASTS
+    if shape.expert_layers and weights in constants.BLOCKED:
+        return found | {"outer_width": activation, "block_casts": 0.5 * casts * blocked}
+    if shape.expert_layers and narrow and weights in constants.QUANTISED:
+        # Compressed queries are an operand more.
+        return found | {"block_casts": 2.0 * casts + float(shape.q_rank > 0.0)}
+    return found | {"block_casts": casts * blocked}
 
 
 def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ __all__ = [
     "BETWEEN_STACK_LOG_SD",
     "BLOCKED",
     "BLOCKED_CASTS",
-    "BLOCKED_WIDTH",
     "BUSY_SHARE",
     "CACHE_PER_CLOCK",
     "COMMUNICATION_LOG_SD",
@@ -50,6 +49,7 @@ __all__ = [
     "POPULARITY_SHAPE",
     "POWER_DENSITY",
     "PREFILL_TOKENS",
+    "QUANTISED",
     "RESERVE_LOG_SD",
     "RESULT_MACS",
     "RESULT_MACS_WIDE",
@@ -148,14 +148,15 @@ BLOCKED = frozenset({"fp4", "nvfp4", "mxfp4"})
 quantization of the MoE weights"; NVIDIA, TensorRT-LLM, Pushing Latency Boundaries: Optimizing DeepSeek-R1 Performance
 on NVIDIA B200 GPUs, Precision Strategy: attention modules and router in bf16, dense and expert FFN layers in nvfp4."""
 
-BLOCKED_WIDTH = bytes_per_element("fp8")
-"""Bytes of an element below which operands come in blocks of few elements with a scale each (nvfp4, mxfp4)."""
+QUANTISED = frozenset({"fp8", "mxfp8"})
+"""Formats of 8 bits into which mixtures are published in blocks with a scale each."""
 
 BLOCKED_CASTS = 2.0
-"""Kernels of a dense layer that do nothing but bring operands into such blocks: two of its four products follow no norm
-or activation function whose kernel could do it. Twice as many where a mixture is published in blocks of 8 bits, half as
-many where only its experts are in 4. Estimate, range 0 to 4, chosen with residuals in view and kept because models that
-were left out came closer: the time per kernel fitted on one model is then that of others."""
+"""Kernels of a dense layer that only bring operands into blocks of few elements with a scale each: two of its four
+products follow no norm or activation function whose kernel could do it. Twice as many where a mixture is published in
+blocks of 8 bits, half as many where only its experts are in 4. Estimate, range 0 to 4, chosen with residuals in view
+and kept because models that were left out came closer: the time per kernel fitted on one model is then that of others.
+"""
 
 GRAPH_SHARE = 0.5
 """Time per kernel of a replayed graph over that of a kernel launched by the host. Estimate, range 0.2 to 0.8: start

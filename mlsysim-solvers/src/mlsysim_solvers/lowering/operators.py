@@ -91,6 +91,10 @@ class Formats(NamedTuple):
     outer, head : float, B, or None
         Bytes per element of the weights around attention and of routers, and of the output projection, where they are
         left in the format of the activations; None for that of all weights.
+    narrow : bool
+        Whether other products run in fewer bits than these.
+    casts : float, count
+        Kernels of a layer that only bring operands into blocks with a scale each.
     """
 
     weight: Any
@@ -100,6 +104,8 @@ class Formats(NamedTuple):
     flop_per_mac: Any
     outer: Any = None
     head: Any = None
+    narrow: bool = False
+    casts: Any = 0.0
 
 
 def gemm(
@@ -154,7 +160,7 @@ def spared(formats: Formats, width: Any) -> tuple[Formats, str]:
     if width is None:
         return formats, "gemm"
     wide = formats._replace(weight=width, operand=formats.activation)
-    return wide, "gemm" if formats.operand is formats.activation or formats.operand >= formats.activation else WIDE
+    return wide, WIDE if formats.narrow else "gemm"
 
 
 def stream(name: str, count: Any, traffic: Any, kernels: Any = 1.0, kind: str = "elementwise") -> Operator:

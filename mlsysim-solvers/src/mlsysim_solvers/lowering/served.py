@@ -6,7 +6,6 @@ from typing import Any
 
 from mlsysim.numeric import maximum
 
-from ..formulas.constants import BLOCKED_CASTS, BLOCKED_WIDTH
 from ..formulas.elementwise import stream_bytes
 from .attention import Abilities
 from .operators import Formats, Table, stream
@@ -44,28 +43,13 @@ def served_kernels(shape: TransformerShape, formats: Formats, abilities: Abiliti
     kernels = maximum(1.0, shape.stream_kernels - shape.norm_passes - 2.0)
     if shape.latent:
         kernels = kernels + 1.0
-    kernels = kernels + _blocked(shape, formats)
+    kernels = kernels + formats.casts
     moved = stream_bytes(rows, 2.0 * (shape.heads * queries + keys), formats.activation)
     table = [stream("rotary embedding and cache", shape.layers, moved, kernels)]
     if shape.dense_layers:
-        moved = stream_bytes(rows, shape.matrices * shape.ffn, formats.activation)
+        moved = stream_bytes(rows, (shape.matrices + 1.0) * shape.ffn, formats.activation)
         table.append(stream("activation", shape.dense_layers, moved))
     return table
-
-
-def _blocked(shape: TransformerShape, formats: Formats) -> float:
-    """Return the kernels of a layer that only bring operands into blocks with a scale each.
-
-    Dense models in 8 bits have scales that are known beforehand, and norms and activation functions apply them;
-    mixtures are published in blocks, or have experts in blocks of 4 bits alone.
-    """
-    if formats.operand >= formats.activation:
-        return 0.0
-    if not shape.expert_layers:
-        return BLOCKED_CASTS if formats.operand < BLOCKED_WIDTH else 0.0
-    if formats.outer is not None:
-        return 0.5 * BLOCKED_CASTS if formats.operand < BLOCKED_WIDTH else 0.0
-    return 2.0 * BLOCKED_CASTS + (1.0 if shape.q_rank else 0.0)
 
 
 def beside(table: Table, shape: TransformerShape) -> Table:
