@@ -129,6 +129,7 @@ def write_scatter(entry: Entry, scatter: float | None) -> str:
     str
     """
     head, *blocks = _BLOCK.split(Path(entry.path).read_text(encoding="utf-8"))
-    head = _SCATTER.sub("", head).rstrip("\n")
-    line = "" if scatter is None else f'\nscatter = "{scatter:.3g}"'
-    return "".join([head + line + "\n\n", *blocks])
+    head = _SCATTER.sub("", head)
+    if scatter is not None:  # before the list that ends the head: the canonical form of registry files
+        head = head.replace("\nserves = ", f'\nscatter = "{scatter:.3g}"\nserves = ', 1)
+    return "".join([head, *blocks])
