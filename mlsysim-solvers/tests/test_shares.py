@@ -221,3 +221,19 @@ def test_eager_scores_take_more_passes_in_16_bits_than_in_32():
     assert softmax(2.0, eager=True).activation_bytes == pairs * (8.0 + 6.0 + 8.0 + 6.0)
     assert softmax(4.0, eager=True).activation_bytes == pairs * (16.0 + 8.0)
     assert (softmax(2.0, eager=True).kernels, softmax(4.0, eager=True).kernels) == (5.0, 3.0)
+
+
+def test_scores_that_are_cast_pass_through_memory_once_more_on_either_side():
+    def softmax(kept, operand, *, casts):
+        formats = Formats(operand, operand, kept, kept, 2.0)
+        abilities = Abilities(False, False, False, 1.0, casts_scores=casts)
+        shape = transformer_shape(BERT, BERT.transformer)
+        rows = attention_over_sequence(shape, formats, abilities, 4.0, 128.0)
+        return next(row for row in rows if row.name == "softmax")
+
+    pairs = 4.0 * BERT.transformer.heads * 128.0**2
+    plain, cast = softmax(4.0, 2.0, casts=False), softmax(4.0, 2.0, casts=True)
+    assert cast.activation_bytes - plain.activation_bytes == pairs * 8.0
+    assert cast.kernels == plain.kernels + 2.0
+    # Nothing is cast where the format of the products is kept.
+    assert softmax(2.0, 2.0, casts=True) == softmax(2.0, 2.0, casts=False)

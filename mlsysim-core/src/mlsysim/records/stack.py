@@ -39,6 +39,9 @@ class Features:
         Matrix products keep their sums in the format of the operands.
     serial_epilogue : bool
         A tile's results are written after its product, not while another tile is computed.
+    casts_scores : bool
+        Without fused attention, products leave scores in their own format where a wider one is kept between operators:
+        a kernel widens them for the softmax, and another narrows what it yields.
     warp_products : bool
         Matrix products, those of attention among them, use instructions of one warp: matrix units that need
         instructions of several warps for their full rate reach a part of it.
@@ -142,6 +145,7 @@ class Features:
     narrow_sums: bool = False
     serial_epilogue: bool = False
     warp_products: bool = False
+    casts_scores: bool = False
     expands_weights: bool = False
     wide_head: bool = False
     staged_softmax: bool = False

@@ -94,6 +94,7 @@ def abilities_of(columns: Columns) -> Abilities:
         columns["expands"],
         features.staged_softmax,
         features.eager_scores,
+        features.casts_scores,
     )
 
 

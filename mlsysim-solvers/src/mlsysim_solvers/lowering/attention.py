@@ -41,7 +41,7 @@ class Abilities(NamedTuple):
         Bandwidth of the last-level cache over that of memory, for kernels that do not share keys and values.
     pass_tokens : float, token, or None
         Most tokens of one pass over prompts; None for one pass whatever their number.
-    expands_weights, staged_softmax, eager_scores : bool
+    expands_weights, staged_softmax, eager_scores, casts_scores : bool
         As in the stack's features.
     """
 
@@ -53,6 +53,7 @@ class Abilities(NamedTuple):
     expands_weights: bool = False
     staged_softmax: bool = False
     eager_scores: bool = False
+    casts_scores: bool = False
 
 
 def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
@@ -158,7 +159,8 @@ def _unfused(
     """Scores are computed in full, written, normalised and read again; a pass sees what came before it.
 
     A softmax in one kernel reads and writes them once. Step by step, five kernels read them, and three write them.
-    Eagerly, a kernel each scales them, adds the mask and normalises: 16-bit scores between two casts.
+    Eagerly, a kernel each scales them, adds the mask and normalises: 16-bit scores between two casts. A library whose
+    products end in 16 bits casts them up and down where 32 are kept.
     """
     pass_tokens = abilities.pass_tokens
     products = batch * shape.heads
@@ -185,6 +187,9 @@ def _unfused(
         wide = maximum(width, FULL_WIDTH)
         casts = 0.0 if width >= FULL_WIDTH else 2.0 * (width + wide)
         moved, kernels = 4.0 * width + passes * wide + casts, kernels + (2.0 if width >= FULL_WIDTH else 4.0)
+    if abilities.casts_scores and width > formats.operand:
+        # A narrow copy is written and read on either side.
+        moved, kernels = moved + 4.0 * formats.operand, kernels + 2.0
     softmax = stream("softmax", count, stream_bytes(products * rows, seen, moved), kernels)
     return [scores, softmax, values]
 

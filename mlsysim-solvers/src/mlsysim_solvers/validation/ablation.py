@@ -40,7 +40,7 @@ def _without_winograd(columns: Columns) -> Columns:
 
 
 def _without_eager_scores(columns: Columns) -> Columns:
-    return {**columns, "features": attrs.evolve(columns["features"], eager_scores=False)}
+    return {**columns, "features": attrs.evolve(columns["features"], eager_scores=False, casts_scores=False)}
 
 
 def _without_transposes(columns: Columns) -> Columns:
