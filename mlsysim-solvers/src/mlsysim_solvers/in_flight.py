@@ -28,7 +28,8 @@ from .execution.pools import pools_columns
 from .execution.sequences import generation_demand, within_context
 from .execution.shared_layout import legal_degrees
 from .execution.traffic import ARRIVALS, traffic_columns
-from .formulas.batching import first_wave, long_answer, time_per_token, whole_prompts
+from .formulas.admission import first_wave, whole_prompts
+from .formulas.batching import long_answer, time_per_token
 from .formulas.serving import sample_rate
 from .in_flight_declarations import POOLED, POOLS
 from .lowering.serving import stage

@@ -78,6 +78,28 @@ def test_two_pools_are_asked_with_their_workers_layouts_and_limits():
     assert predict(row).predicted is not None
 
 
+@pytest.mark.parametrize(
+    ("cells", "tokens", "hold", "interval"),
+    [
+        ({"backend": "trtllm", "model_path": "meta-llama/Llama-3.1-70B", "isl": "1024", "osl": "1024", "tp_size": "4"},
+         16384, 20, 0),
+        ({"backend": "trtllm", "model_path": "meta-llama/Llama-3.1-70B", "isl": "1024", "osl": "1024", "tp_size": "8"},
+         16384, 0, 0),
+        ({"backend": "vllm", "model_path": "meta-llama/Llama-3.1-70B"}, 0, 0, 0),
+        ({"backend": "vllm", "model_path": "Qwen/Qwen3-32B", "measured": "", "isl": "4096", "concurrency": "64"},
+         64 + 4096 + 1500, 0, 0),
+        ({"backend": "sglang", "model_path": "deepseek-ai/DeepSeek-V3", "precision": "fp4", "concurrency": "64"},
+         16384, 0, 30),
+    ],
+)  # fmt: skip
+def test_a_row_is_asked_as_the_scripts_of_its_benchmark_ran_it(cells, tokens, hold, interval):
+    # Rows without a date print no pools at all.
+    alone = {} if "measured" in cells else {"attention_dp_size": "1"}
+    job = question_for(first(mode="agg", **alone, **cells), names()).scenario.workload
+    assert (job.max_tokens, job.hold, job.interval) == (tokens, hold, interval)
+    assert (job.output_variation > 0.0) == ("measured" not in cells)
+
+
 def test_weights_in_four_bits_keep_a_wider_cache():
     row = first(model_path="meta-llama/Llama-3.1-70B", gemm_quant_mode="nvfp4", mode="agg")
     job = question_for(row, names()).scenario.workload

@@ -8,21 +8,17 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
+from ..formulas.admission import admission_wait, gathered_prompts, intake_time, lockstep_passes, whole_prompts
 from ..formulas.batching import (
-    admission_wait,
     admissions,
     cycle_time,
     decoding_requests,
-    gathered_prompts,
-    intake_time,
-    lockstep_passes,
     pass_tokens,
     phase_tokens,
     prompt_passes,
     reading_passes,
     shared_tokens,
     together_prompts,
-    whole_prompts,
 )
 from ..formulas.expert_parallel import gathering_passes
 from .answers import axis
@@ -163,7 +159,8 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
         free = ranks * whole_prompts(prompt, free / ranks)
     # Where nobody reads, whoever is not absent decodes; where one reads, the others do as they do on average.
     plain = decoding_pass(engine, minimum(own, budget) * (steps / (maximum(1.0, steps) + gap)), active)
-    handed = intake_of(engine.columns) / plain.time
+    # Where more wait than there are places for, the next is there at once.
+    handed = minimum(1.0, gap) * intake_of(engine.columns) / plain.time
     queued = reading_passes(own, steps + gap, prompt, free)
     admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
     # Who ended together comes back scattered by the front end.
@@ -179,7 +176,7 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     # A group that more than fills a pass does not end with it: half of its prompts end in the next.
     ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
     read = ends * named(reading.time, "pass that reads") + (seen / taken - 1.0) * (reading.time - plain.time)
-    behind = lockstep_passes(gap + minimum(1.0, gap) * handed, maximum(1.0, own / together), spread)
+    behind = lockstep_passes(gap + handed, maximum(1.0, own / together), spread)
     waits = (turns - steps - passes) * named(cycle.time, "mean pass") + behind * (reading.time - plain.time)
     return _state(case, cycle, plain, reading, waits, read, taken, turns)
 

@@ -11,18 +11,14 @@ import math
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import floor, log, maximum, minimum, sqrt
+from mlsysim.numeric import log, maximum, minimum, sqrt
 
 __all__ = [
-    "admission_wait",
+    "SAME_PASS",
     "admissions",
     "cycle_time",
     "decoding_requests",
     "drain_passes",
-    "first_wave",
-    "gathered_prompts",
-    "intake_time",
-    "lockstep_passes",
     "long_answer",
     "pass_tokens",
     "phase_tokens",
@@ -31,7 +27,6 @@ __all__ = [
     "shared_tokens",
     "time_per_token",
     "together_prompts",
-    "whole_prompts",
 ]
 
 
@@ -85,100 +80,6 @@ def prompt_passes(prompt: Any, free: Any) -> Any:
     Agrawal et al. 2024, Sarathi-Serve, arXiv:2403.02310: prompts are read in chunks.
     """
     return maximum(1.0, prompt / free)
-
-
-@formula("1", prompt="1", free="1")
-def whole_prompts(prompt: Any, free: Any) -> Any:
-    """Return the prompt tokens that a pass takes where no prompt is read in parts.
-
-    Parameters
-    ----------
-    prompt : float or array, count
-        Tokens of a prompt.
-    free : float or array, count
-        Prompt tokens that a pass has room for.
-
-    Returns
-    -------
-    float or array, count
-
-    Notes
-    -----
-    min(F, I max(1, floor(F / I))): as many whole prompts as fit.
-    """
-    return minimum(free, prompt * maximum(1.0, floor(free / prompt)))
-
-
-@formula("1", arrivals="1", hold="1", interval="1")
-def admission_wait(arrivals: Any, hold: Any, interval: Any) -> Any:
-    """Return the passes for which a new request is left waiting on purpose.
-
-    Parameters
-    ----------
-    arrivals : float or array, count
-        Requests that come in a pass.
-    hold : float or array, count
-        Passes for which the first is held back.
-    interval : float or array, count
-        Passes between two looks at what has come.
-
-    Returns
-    -------
-    float or array, count
-
-    Notes
-    -----
-    H (1 + a H / 2) / (1 + a H) + (N - 1) / 2: the first waits for H passes and the a H that come meanwhile for half of
-    them; who comes between two looks waits for half of the passes between them, of which one is waited for anyway.
-    """
-    held = arrivals * hold
-    return hold * (1.0 + 0.5 * held) / (1.0 + held) + 0.5 * maximum(0.0, interval - 1.0)
-
-
-@formula("1", arrivals="1", hold="1", interval="1")
-def gathered_prompts(arrivals: Any, hold: Any, interval: Any) -> Any:
-    """Return the prompts that such a wait brings together.
-
-    Parameters
-    ----------
-    arrivals : float or array, count
-        Requests that come in a pass.
-    hold : float or array, count
-        Passes for which the first is held back.
-    interval : float or array, count
-        Passes between two looks at what has come.
-
-    Returns
-    -------
-    float or array, count
-
-    Notes
-    -----
-    max(1 + a H, a N).
-    """
-    return maximum(1.0 + arrivals * hold, arrivals * interval)
-
-
-@formula("s", prompt="1", request="s", each="s")
-def intake_time(prompt: Any, request: Any, each: Any) -> Any:
-    """Return what the front end of a server takes for a request, before the engine sees it.
-
-    Parameters
-    ----------
-    prompt : float or array, count
-        Tokens of a prompt.
-    request, each : float or array, s
-        Time for a request and for each token of its prompt.
-
-    Returns
-    -------
-    float or array, s
-
-    Notes
-    -----
-    h = r + i I.
-    """
-    return request + each * prompt
 
 
 @formula("1", batch="1", steps="1", gap="1", prompt="1", budget="1")
@@ -303,37 +204,11 @@ def together_prompts(most: Any, spread: Any) -> Any:
     1 + (k - 1) / (1 + 2 sqrt(pi) s): two answers whose lengths scatter by s end in the same pass with the chance
     1 / (2 sqrt(pi) s), the density of their difference at zero; answers of one length always do.
     """
-    return 1.0 + (maximum(1.0, most) - 1.0) / (1.0 + _SAME_PASS * spread)
+    return 1.0 + (maximum(1.0, most) - 1.0) / (1.0 + SAME_PASS * spread)
 
 
-_SAME_PASS = 2.0 * math.sqrt(math.pi)
+SAME_PASS = 2.0 * math.sqrt(math.pi)
 """2 sqrt(pi): the inverse density at zero of a difference of two normal numbers of standard deviation 1."""
-
-
-@formula("1", late="1", groups="1", spread="1")
-def lockstep_passes(late: Any, groups: Any, spread: Any) -> Any:
-    """Return the passes with prompts of others that a request waits for because all of them come one after the other.
-
-    Parameters
-    ----------
-    late : float or array, count
-        Passes that end while a request is on its way to the engine, each of them with answers to others.
-    groups : float or array, count
-        Groups of prompts that are read one after the other.
-    spread : float or array, count
-        Standard deviation of the passes that an answer takes.
-
-    Returns
-    -------
-    float or array, count
-
-    Notes
-    -----
-    min(l, (n - 1) / 2) / (1 + 2 sqrt(pi) s): answers of one length end in the order in which their prompts were read,
-    so that prompts come as fast as they are read, and the line that was there before the first stays to the last. Half
-    of all others are before the average one at most.
-    """
-    return minimum(late, 0.5 * (groups - 1.0)) / (1.0 + _SAME_PASS * spread)
 
 
 @formula("1", others="1", together="1", prompt="1", free="1")
@@ -462,35 +337,6 @@ def time_per_token(residence: Any, first: Any, steps: Any) -> Any:
     (t - t_first) / S; 0 where an answer has one token.
     """
     return (residence - first) / maximum(1.0, steps)
-
-
-@formula("s", batch="1", prompt="1", tokens="1", reading="s", intake="s")
-def first_wave(batch: Any, prompt: Any, tokens: Any, reading: Any, intake: Any) -> Any:
-    """Return the mean time to first token of requests that all come at once to an idle engine.
-
-    Parameters
-    ----------
-    batch : float or array, count
-        Requests that begin together.
-    prompt, tokens : float or array, count
-        Tokens of a prompt, and of one of the passes that read them all.
-    reading : float or array, s
-        Such a pass.
-    intake : float or array, s
-        What the front end takes for one request after the other.
-
-    Returns
-    -------
-    float or array, s
-
-    Notes
-    -----
-    max(t (n + 1) / 2, h (b - 1) / 2 + t I / T) + h, n = max(1, b I / T) passes: prompts end all through them, each with
-    its pass, unless the front end hands them over more slowly than they are read.
-    """
-    read = 0.5 * (maximum(1.0, batch * prompt / tokens) + 1.0) * reading
-    handed = 0.5 * (batch - 1.0) * intake + reading * minimum(1.0, prompt / tokens)
-    return maximum(read, handed) + intake
 
 
 @formula("1", steps="1", spread="1", waves="1", batch="1")

@@ -9,6 +9,7 @@ by what was measured.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 
@@ -24,6 +25,9 @@ _LENGTHS = frozenset({(1024, 1024), (1024, 8192), (8192, 1024)})
 _SHORTEST = 0.8
 """Shortest length over the printed one: RANDOM_RANGE_RATIO in .github/workflows/benchmark-tmpl.yml of InferenceX; its
 client draws whole lengths uniformly between both (utils/bench_serving, sample_random_requests)."""
+
+_WARMED = "2026-01-21"
+"""From when the client of InferenceX sends requests that do not count before those that do (--num-warmups)."""
 
 _SPARE = 1500
 """Tokens of a pass beside a prompt and a token for each place: agg max_num_tokens in
@@ -44,6 +48,8 @@ class Recipe:
         Passes for which new prompts are held back at most, so that more of them are read together.
     interval : int
         Passes that decode between two looks at what has come; 0 and 1 look before each.
+    cold : bool
+        Whether nothing was sent before the requests that count, to a stack that compiles kernels on first use.
     """
 
     mean: float = 1.0
@@ -51,6 +57,7 @@ class Recipe:
     tokens: int = 0
     hold: int = 0
     interval: int = 0
+    cold: bool = False
 
 
 def recipe_of(row: Measurement, clients: int) -> Recipe:
@@ -103,11 +110,11 @@ def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, int]:
     return {"tokens": 2 * input_} if doubled and cell(row, "measured") >= "2026-04-03" else {}
 
 
-def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, int]:
+def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, Any]:
     """Read dsr1_fp4_b200 and dsr1_fp8_b200 under benchmarks/ of InferenceX."""
     if "DeepSeek" not in cell(row, "model_path"):
         return {}
-    wide = cell(row, "precision") == "fp8"
+    wide, cold = cell(row, "precision") == "fp8", cell(row, "measured") < _WARMED
     if wide and whole(row, "tp_size") == 4:
-        return {"tokens": 8192, "interval": 10}
-    return {"tokens": 32768 if wide else 16384, "interval": 30 if clients >= 16 else 10}
+        return {"tokens": 8192, "interval": 10, "cold": cold}
+    return {"tokens": 32768 if wide else 16384, "interval": 30 if clients >= 16 else 10, "cold": cold}
