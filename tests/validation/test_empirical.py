@@ -49,7 +49,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 MISSES: dict[str, str] = {
-    "Llama 3.1, inference": "refused: one of five rows does not say in which format it ran",
+    "Llama 3.1, inference": "18.6 %: summaries of 128 tokens come out too fast by 10 to 24 %, and one server by 27 % too slow",
 }
 """Groups that miss the goal today, with their figure."""
 

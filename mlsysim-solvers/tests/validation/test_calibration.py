@@ -12,7 +12,8 @@ import pytest
 from mlsysim.errors import ConfigError
 from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration.again import fit_again
-from mlsysim_solvers.calibration.fitting import Prior, fit, fit_many
+from mlsysim_solvers.calibration.fitting import Fit, Prior, fit, fit_many
+from mlsysim_solvers.calibration.pooling import pooled
 from mlsysim_solvers.calibration.stacks import LEAST_ROWS, calibrate_stack
 from mlsysim_solvers.calibration.writing import write_stack
 from mlsysim_solvers.validation.predicting import predict
@@ -59,6 +60,24 @@ def test_without_data_that_speaks_the_prior_stays():
     found = fit(lambda v: np.repeat(1.0 / v[:, :1], 4, axis=1), np.array([1.25] * 4), priors, 0.1)
     assert found.values[1] == pytest.approx(0.9)
     assert math.sqrt(found.covariance[1][1]) == pytest.approx(0.1, rel=0.01)
+
+
+def test_other_devices_tell_of_the_next_one_what_their_rows_told():
+    card = [Prior("compute", 0.8, 0.2), Prior("memory", 0.9, 0.05, 1.0), Prior("overhead", 5e-6, 0.5)]
+    nothing = np.zeros(0)
+
+    def found(values, log_sds):
+        return Fit(values, np.diag(np.square(log_sds)), 0.05, nothing, nothing, nothing.astype(bool))
+
+    assert pooled(card, []) == tuple(card)
+    silent = found((0.8, 0.9, 5e-6), (0.2, 0.05, 0.5))
+    assert [p.centre for p in pooled(card, [silent])] == pytest.approx([0.8, 0.9, 5e-6])
+    clear = found((0.8, 0.9, 2e-5), (0.2, 0.05, 0.05))
+    one, two = pooled(card, [clear]), pooled(card, [clear, clear])
+    assert 1e-5 < one[2].centre < two[2].centre < 2e-5
+    assert two[2].log_sd < one[2].log_sd < card[2].log_sd
+    assert all(a.log_sd <= b.log_sd for a, b in zip(one, card, strict=True))
+    assert [p.centre for p in one[:2]] == pytest.approx([0.8, 0.9])
 
 
 def test_an_outlier_does_not_carry_the_fit_away():

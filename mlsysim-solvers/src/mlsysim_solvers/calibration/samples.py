@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import attrs
@@ -12,10 +11,9 @@ from mlsysim.entities import Entry
 from mlsysim.plugins import plugins
 from mlsysim.records.stack import Calibration
 
-from ..formulas.constants import INTERVAL_QUANTILE
 from ..validation.predicting import predict
-from .fitting import Prior
-from .problem import CONSTANTS, Point
+from .pooling import priors_of
+from .problem import Point
 from .scatter import Sample
 
 __all__ = ["sample_of"]
@@ -37,7 +35,7 @@ def sample_of(entry: Entry, points: Sequence[Point], device: str, precision: str
     -------
     Sample
     """
-    priors = _priors(entry)
+    priors = priors_of(entry, device)
     # Where the constants are for all devices, a device is left out with its own uncertain numbers.
     bare = Calibration(
         device=device, precision=precision, rows=(), command="", version="", date="", sigma=0.0, devices=(), spread=(),
@@ -48,16 +46,3 @@ def sample_of(entry: Entry, points: Sequence[Point], device: str, precision: str
     with plugins().registry.replacing(attrs.evolve(entry, record=record)):
         loose = np.array([predict(point.row).log_sd ** 2 for point in points])
     return Sample(tuple(points), priors, loose, bare.is_shared)
-
-
-def _priors(entry: Entry) -> tuple[Prior, ...]:
-    """Read centre and spread of each constant from the claims on the stack's ceilings."""
-    found = []
-    for name in CONSTANTS:
-        standing = entry.standing(f"ceilings.{name}")
-        centre = getattr(entry.record.ceilings, name)
-        low = standing.chosen.low if standing is not None else None
-        high = standing.chosen.high if standing is not None else None
-        spread = math.log(high / low) / (2.0 * INTERVAL_QUANTILE) if low and high else 0.3
-        found.append(Prior(name, centre, spread, math.inf if name == "overhead" else 1.0 if name == "memory" else 3.0))
-    return tuple(found)

@@ -80,6 +80,14 @@ def _without_passes(columns: Columns) -> Columns:
     return {**kept, "features": attrs.evolve(columns["features"], expands_weights=False)}
 
 
+def _without_head(columns: Columns) -> Columns:
+    return {name: value for name, value in columns.items() if not name.startswith("head_")}
+
+
+def _without_end(columns: Columns) -> Columns:
+    return {name: value for name, value in columns.items() if name != "requests"}
+
+
 def _without_waiting(columns: Columns) -> Columns:
     return {**columns, "launches": 1.0, "host": 0.0} if "launches" in columns else columns
 
@@ -141,6 +149,8 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "no limit on issued loads": _without_issue,
     "no repeated reads of shared keys": _without_rereads,
     "one pass, no expansion of weights": _without_passes,
+    "no embedding and head in 16 bits": _without_head,
+    "no beginning and end of a run": _without_end,
     "no waiting for the host": _without_waiting,
     "no wide copy of the logits": _without_wide_loss,
     "no size ramp of collectives": _without_ramp,
