@@ -202,8 +202,8 @@ def test_the_terms_of_an_interval_add_up_to_it(rows, name):
     row = next(r for r in rows if r.id == name)
     entry = plugins().registry.get("stacks", predict(row).stack)
     calibrations = tuple(
-        attrs.evolve(c, spread=(DEVICE_LOG_SDS if c.device == "*" else GROUP_LOG_SDS)[:3],
-                     sigma=(DEVICE_LOG_SDS if c.device == "*" else GROUP_LOG_SDS)[3])
+        attrs.evolve(c, spread=(DEVICE_LOG_SDS if c.is_shared else GROUP_LOG_SDS)[:3],
+                     sigma=(DEVICE_LOG_SDS if c.is_shared else GROUP_LOG_SDS)[3])
         for c in entry.record.calibrations
     )  # fmt: skip
     with plugins().registry.replacing(
