@@ -170,14 +170,14 @@ def terms_of(row: Measurement) -> tuple[Outcome, Terms | None]:
     points = prepare([row], judged=True) if outcome.predicted and outcome.own_sd and outcome.stack else []
     if not points:
         return _usual(outcome), None
-    record = plugins().registry.get("stacks", outcome.stack).record
+    registry = plugins().registry
+    vendor = registry.get("devices", outcome.device).record.vendor
+    found = registry.get("stacks", outcome.stack).record.calibration_for(outcome.device, outcome.precision, vendor)
     usual = _usual(outcome)
     still = {**points[0].columns, **dict.fromkeys((*_UNITS, *_COVARIANCES), 0.0)}
     units = np.array([_variance(points[0], {**still, name: 1.0}) for name in _UNITS])
     slopes, now = np.zeros(len(NAMES)), np.zeros(len(NAMES))
     slopes[8:], now[8:] = units[4:], (COMMUNICATION_LOG_SD, LAYOUT_LOG_SD, FIRST_TOKEN_LOG_SD)
-    maker = plugins().registry.get("devices", outcome.device).record.vendor
-    found = record.calibration_for(outcome.device, outcome.precision, maker)
     if found is not None and found.spread:
         own = slice(4, 8) if found.is_shared else slice(0, 4)
         slopes[own], now[own] = units[:4], (*found.spread, found.sigma)
