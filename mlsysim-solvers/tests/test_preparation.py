@@ -209,3 +209,11 @@ def test_attention_on_an_array_wider_than_its_heads_runs_at_half_rate():
     full, half = (prepare(LLAMA_8B, device, serving())["attention_ceiling"] for device in (exact, wide))
     assert full == prepare(LLAMA_8B, H100, serving())["attention_ceiling"]
     assert half == pytest.approx(0.5 * full)
+
+
+def test_a_stack_may_keep_the_cache_in_16_bits_beside_narrower_arithmetic():
+    wide = attrs.evolve(STACK, features=attrs.evolve(STACK.features, wide_cache=True))
+    columns = prepare(LLAMA_8B, H100, serving(precision="fp8"), stack=wide)
+    assert columns["kv_width"] == 2.0
+    assert "key-value cache in bf16 (set workload.kv_cache)" in columns["assumptions"]
+    assert prepare(LLAMA_8B, H100, serving(precision="fp8", kv_cache="fp8"), stack=wide)["kv_width"] == 1.0

@@ -32,7 +32,8 @@ class Serving:
     audio : float, s
         Speech that one request holds, instead of a prompt; 0 for text.
     weights, kv_cache : str
-        Formats of stored weights and of the key-value cache; empty follows ``precision``, the cache in 8 bits at least.
+        Formats of stored weights and of the key-value cache; empty follows ``precision``; the cache has at least 8
+        bits, and 16 where the stack keeps them.
     """
 
     model: str
@@ -77,7 +78,8 @@ class Traffic:
     interval : int
         Passes that decode between two looks at what has come; 0 looks before each.
     weights, kv_cache : str
-        Formats of stored weights and of the key-value cache; empty follows ``precision``, the cache in 8 bits at least.
+        Formats of stored weights and of the key-value cache; empty follows ``precision``; the cache has at least 8
+        bits, and 16 where the stack keeps them.
     """
 
     model: str

@@ -56,6 +56,8 @@ class Features:
         after the one before it.
     wide_head : bool
         The embedding and the output projection stay in 16 bits where weights are stored in fewer.
+    wide_cache : bool
+        The key-value cache stays in 16 bits, also beside narrower arithmetic, unless its format is asked for.
     staged_softmax : bool
         Softmax takes one kernel for each of its steps, which all pass over the scores: greatest score, difference,
         exponential, sum and quotient.
@@ -148,6 +150,7 @@ class Features:
     casts_scores: bool = False
     expands_weights: bool = False
     wide_head: bool = False
+    wide_cache: bool = False
     staged_softmax: bool = False
     eager_scores: bool = False
     gathers_windows: bool = False

@@ -67,7 +67,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
     columns |= spread_columns(request.claims, device, stack, key, precision)
-    columns |= _formats(workload, shape, precision)
+    columns |= _formats(workload, stack, shape, precision)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _head(stack, model, workload, columns)
     columns |= _memory(device, stack)
@@ -190,7 +190,7 @@ def _check_context(model: Model, shape: TransformerShape, length: float, where: 
         )  # fmt: skip
 
 
-def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
+def _formats(workload: Workload, stack: Stack, shape: Any, precision: str) -> dict[str, Any]:
     """Return bytes per element.
 
     Transformers keep activations in at least 16 bits between operators, also where products run in
@@ -206,7 +206,7 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     }  # fmt: skip
     if isinstance(workload, Serving):
         columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
-        columns["kv_width"] = _width(cache_format(workload), "workload.kv_cache")
+        columns["kv_width"] = _width(cache_format(workload, stack), "workload.kv_cache")
         columns |= _quantised(workload.weights or precision, precision, shape, columns["activation_width"])
     elif isinstance(workload, Training):
         columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
@@ -219,20 +219,25 @@ def _formats(workload: Workload, shape: Any, precision: str) -> dict[str, Any]:
     return columns
 
 
-def cache_format(workload: Serving) -> str:
+def cache_format(workload: Serving, stack: Stack) -> str:
     """Return the format of the key-value cache.
 
     Parameters
     ----------
     workload : Serving
         What is served.
+    stack : Stack
+        What serves it.
 
     Returns
     -------
     str
-        As asked for, else that of the arithmetic, but no narrower than 8 bits: caches in 4 bits have to be asked for.
+        As asked for, else 16 bits where the stack keeps them, else that of the arithmetic, but no narrower than
+        8 bits: caches in 4 bits have to be asked for.
     """
     own = workload.precision
+    if not workload.kv_cache and stack.features.wide_cache and bytes_per_element(own) < constants.HALF_WIDTH:
+        return "bf16"
     if workload.kv_cache or bytes_per_element(own) >= 1.0:
         return workload.kv_cache or own
     return "int8" if own.startswith("int") else "fp8"
@@ -356,7 +361,7 @@ def _notes(
 ) -> list[str]:
     notes = ceiling_notes(device, stack, key, precision, settings)
     if isinstance(workload, Serving) and not workload.kv_cache and bytes_per_element(precision) < constants.HALF_WIDTH:
-        notes.append(f"key-value cache in {cache_format(workload)} (set workload.kv_cache)")
+        notes.append(f"key-value cache in {cache_format(workload, stack)} (set workload.kv_cache)")
     if isinstance(workload, Training):
         if workload.recompute == "selective" and stack.features.fused_attention:
             notes.append("selective recomputation changes nothing: the stack's fused attention keeps no scores")

@@ -7,10 +7,9 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import log, maximum, minimum, sqrt
 
-__all__ = ["busiest_experts", "busiest_load", "dispatched_bytes", "gathering_passes"]
+from .constants import EULER
 
-_EULER = 0.5772156649015329
-"""Euler's constant: the harmonic number of n is close to ln n + this + 1 / (2 n)."""
+__all__ = ["busiest_experts", "busiest_load", "dispatched_bytes", "gathering_passes"]
 
 
 @formula("1", total="1", ranks="1", unit="1", imbalance="1")
@@ -103,7 +102,7 @@ def gathering_passes(ranks: Any, admitted: Any, most: Any) -> Any:
     timeout_iters passes, until all ranks have one.
     """
     others = maximum(1.0, ranks - 1.0)
-    harmonic = log(others) + _EULER + 0.5 / others
+    harmonic = log(others) + EULER + 0.5 / others
     return minimum(most, minimum(1.0, ranks - 1.0) * ranks * harmonic / admitted)
 
 

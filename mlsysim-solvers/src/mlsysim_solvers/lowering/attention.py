@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, minimum
+from mlsysim.numeric import maximum, minimum, where
 
 from ..formulas.attention import (
     attention_bytes,
@@ -187,9 +187,10 @@ def _unfused(
         wide = maximum(width, FULL_WIDTH)
         casts = 0.0 if width >= FULL_WIDTH else 2.0 * (width + wide)
         moved, kernels = 4.0 * width + passes * wide + casts, kernels + (2.0 if width >= FULL_WIDTH else 4.0)
-    if abilities.casts_scores and width > formats.operand:
+    if abilities.casts_scores:
         # A narrow copy is written and read on either side.
-        moved, kernels = moved + 4.0 * formats.operand, kernels + 2.0
+        narrower = where(width > formats.operand, 1.0, 0.0)
+        moved, kernels = moved + narrower * (4.0 * formats.operand), kernels + 2.0 * narrower
     softmax = stream("softmax", count, stream_bytes(products * rows, seen, moved), kernels)
     return [scores, softmax, values]
 

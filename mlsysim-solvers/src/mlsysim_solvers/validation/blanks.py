@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mlsysim.plugins import plugins
 from mlsysim.records import Scenario, Serving
 from mlsysim.records.measurement import Measurement
 
@@ -40,7 +41,8 @@ def _sharding(asked: Scenario) -> str:
 def _cache(asked: Scenario) -> str:
     if not isinstance(asked.workload, Serving):
         return ""
-    return f"a key-value cache in {cache_format(asked.workload)}"
+    stack = plugins().registry.get("stacks", asked.system.stack).record
+    return f"a key-value cache in {cache_format(asked.workload, stack)}"
 
 
 def _tensor(asked: Scenario) -> str:
