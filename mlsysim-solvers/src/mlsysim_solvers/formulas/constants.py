@@ -284,7 +284,7 @@ other groups of the device: of the compute ceiling, the memory ceiling and the t
 and of the whole. This and the seven below are what ``mlsysim calibrate spreads`` finds from all packaged measurements,
 each predicted without its group; none is below 0.01."""
 
-DEVICE_LOG_SDS = (0.069, 0.01, 0.17, 0.069)
+DEVICE_LOG_SDS = (0.069, 0.01, 0.18, 0.066)
 """The same of a device, under constants that were fitted on other devices."""
 
 COMMUNICATION_LOG_SD = 0.19
@@ -295,11 +295,11 @@ DEVICE_PRIOR_LOG_SDS = (0.2, 0.05, 0.3)
 moments from the fits whose rows tell more of a constant than the card does (50, 17 and 34 of them): 0.22, less than
 what the fits leave uncertain, and 0.32."""
 
-LAYOUT_LOG_SD = 0.19
+LAYOUT_LOG_SD = 0.2
 """Scale that requests in flight on several devices add: narrower products and collectives that nobody has measured
 apart."""
 
-FIRST_TOKEN_LOG_SD = 0.27
+FIRST_TOKEN_LOG_SD = 0.29
 """Scale that a time to first token adds where requests share the engine: in which pass a prompt is taken, and how far
 requests that began together have drifted apart."""
 
