@@ -23,7 +23,8 @@ from mlsysim.units import UNIT_TABLE, dimension_text, format_quantity, unit_symb
 __all__ = ["pages"]
 
 _PYTHON = (
-    "config", "evaluation", "explaining", "sweeping", "entities", "solving", "formula", "numeric", "units", "quantity",
+    "config", "overrides", "evaluation", "explaining", "sweeping", "sweep_result", "chunks", "plotting", "entities",
+    "solving", "formula", "numeric", "units", "quantity",
     "provenance", "constraints", "plugins", "installed", "front", "errors", "executors", "refreshing", "rendering",
     "structure", "plans", "converting", "documents", "tracing", "shapes", "layers", "records.model", "records.device",
     "records.infrastructure", "records.scenario", "records.parallelism", "records.scheduler", "records.stack",

@@ -291,16 +291,21 @@ def test_samples_before_a_clock_has_settled_are_left_out():
     assert kept.samples == (5.0, 1.0, 2.0)
 
 
-def test_operands_are_drawn_since_equal_ones_draw_less_power(small):
+def test_operands_are_drawn_since_equal_ones_draw_less_power(small, monkeypatch):
     torch = FakeTorch(1)
     left_right = []
-    torch.mm = lambda left, right: left_right.append((left, right)) or left @ right
+
+    def product(left, right):
+        left_right.append((left, right))
+        return left
+
+    monkeypatch.setattr(torch, "mm", product)
     torch_backend.torch_backend(torch).product("bf16", 16, 8, 32)()
     left, right = left_right[0]
     assert (left.shape, right.shape) == ((16, 32), (32, 8))
     assert left.std() > 0.5
     assert (left < 0).any()
-    torch._int_mm = lambda left, right: left_right.append((left, right))
+    monkeypatch.setattr(torch, "_int_mm", product)
     torch_backend.torch_backend(torch).product("int8", 16, 8, 32)()
     # The right operand of 8-bit products lies by columns.
     assert left_right[-1][1].shape == (32, 8)
