@@ -24,7 +24,7 @@ from .solving import SolverSpec
 from .sweep_result import Refusal, SweepResult
 from .units import parse_quantity
 
-__all__ = ["CHUNK", "SweepResult", "answering_solvers", "sweep"]
+__all__ = ["CHUNK", "answering_solvers", "sweep"]
 
 CHUNK = 8192
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""

@@ -8,7 +8,8 @@ import pytest
 
 from mlsysim.errors import ConfigError
 from mlsysim.plotting import plot_sweep
-from mlsysim.sweeping import SweepResult, sweep
+from mlsysim.sweep_result import SweepResult
+from mlsysim.sweeping import sweep
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from .printing import Progress, print_json, table, write_text
 if TYPE_CHECKING:
     from ..config import SimulationConfig
     from ..renderers.style import Style
-    from ..sweeping import SweepResult
+    from ..sweep_result import SweepResult
 
 __all__ = ["add", "run"]
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from ..sweeping import SweepResult
+    from ..sweep_result import SweepResult
 
 __all__ = ["plot_sweep"]
 
