@@ -84,7 +84,7 @@ def test_every_set_could_come_of_intervals_that_hold_what_they_say(large):
 def test_rows_of_a_group_are_as_alike_as_is_said(unseen):
     groups = groups_of([o for o in unseen.left_out_outcomes if o.predicted is not None]).values()
     found = inside_correlation([[(o.low or 0.0) <= o.row.value <= (o.high or 0.0) for o in rows] for rows in groups])
-    assert found == pytest.approx(INSIDE_CORRELATION, abs=0.1)
+    assert found == pytest.approx(INSIDE_CORRELATION, abs=0.06)
 
 
 def test_as_many_sets_lie_within_the_target_as_right_intervals_would_put_there(large):

@@ -19,7 +19,7 @@ from .plugins import plugins
 from .provenance import Standing
 from .records import Scenario
 from .scorecard import LEVELS, Answer, SystemEvaluation, Violation
-from .solving import Request, Result, SolverSpec, solve
+from .solving import Request, Result, SolverSpec, choices_of, solve
 
 __all__ = ["LEVELS", "QUESTIONS", "Answer", "SystemEvaluation", "Violation", "build_request", "evaluate"]
 
@@ -203,8 +203,8 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
         low = high = None
         if unit == "bool":
             value = bool(value)
-        elif unit.startswith("choice:"):
-            value = [choice.strip() for choice in unit.removeprefix("choice:").split(",")][int(value)]
+        elif choices := choices_of(unit):
+            value = choices[int(value)]
         else:
             value = float(value)
             spread = result.log_sd.get(name)

@@ -19,9 +19,26 @@ from .units import parse_quantity
 if TYPE_CHECKING:
     from .records import Scenario
 
-__all__ = ["Columns", "Request", "Result", "Setting", "Solver", "SolverSpec", "is_role", "solve"]
+__all__ = ["Columns", "Request", "Result", "Setting", "Solver", "SolverSpec", "choices_of", "is_role", "solve"]
 
 Columns = dict[str, Any]
+
+
+def choices_of(unit: str) -> tuple[str, ...]:
+    """Return the words among which an output or a column chooses.
+
+    Parameters
+    ----------
+    unit : str
+        For example ``choice: compute, memory``; its values are positions among them.
+
+    Returns
+    -------
+    tuple of str
+        Nothing for other units.
+    """
+    head, colon, words = unit.partition("choice:")
+    return tuple(word.strip() for word in words.split(",")) if colon and not head else ()
 
 
 @attrs.frozen

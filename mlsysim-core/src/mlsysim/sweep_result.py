@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .chunks import Column
 from .constraints import full_output_name
 from .errors import ConfigError, MlsysimError, SolverError
+from .solving import choices_of
 from .units import format_quantity
 
 __all__ = ["Refusal", "SweepResult"]
@@ -59,6 +60,11 @@ class SweepResult:
     def __len__(self) -> int:
         """Return the number of configurations."""
         return len(next(iter(self.varied.values())))
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """What varies and what is answered, without the spreads of answers; each (n,), SI."""
+        return {**self.varied, **{k: v for k, v in self.outputs.items() if not k.endswith(".log_sd")}}
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
@@ -136,13 +142,12 @@ class SweepResult:
         -------
         dict of str to str
         """
-        columns = {**self.varied, **{k: v for k, v in self.outputs.items() if not k.endswith(".log_sd")}}
-        return {name: _text(float(values[index]), self.units[name]) for name, values in columns.items()}
+        return {name: _text(float(values[index]), self.units[name]) for name, values in self.columns.items()}
 
 
 def _text(value: float, unit: str) -> str:
     if unit == "bool":
         return "yes" if value else "no"
-    if unit.startswith("choice:"):
-        return unit.removeprefix("choice:").split(",")[int(value)].strip()
+    if choices := choices_of(unit):
+        return choices[int(value)]
     return format_quantity(value, unit)

@@ -94,14 +94,14 @@ def sweep(
         raise ConfigError(f"a chunk of {chunk} rows", where="chunk", remedy="Give 1 or more")
     config = _as_config(scenario, overrides)
     specs = answering_solvers(config)
-    units = {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
+    units = _column_units(specs)
     keys = _keys(vary, units, config)
     codes = {name: _codes(name, vary[name]) for name in keys}
     units |= {name: f"choice: {', '.join(choices)}" for name, (choices, _) in codes.items()}
     columns = _columns({**vary, **{name: code for name, (_, code) in codes.items()}}, units, grid=grid)
     way = _Way(executor, progress, chunk)
     if not keys:
-        return _answered(config, Rows(columns, len(next(iter(columns.values())))), way)
+        return _answered(config, specs, Rows(columns, len(next(iter(columns.values())))), way)
     return _over_choices(config, columns, {name: (full, codes[name][0]) for name, full in keys.items()}, units, way)
 
 
@@ -113,10 +113,16 @@ class _Way(NamedTuple):
     chunk: int
 
 
-def _answered(config: SimulationConfig, rows: Rows, way: _Way, before: int = 0, every: int = 0) -> SweepResult:
+def _column_units(specs: Sequence[SolverSpec]) -> dict[str, str]:
+    """Return the unit of each column; solvers that answer first name theirs first."""
+    return {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
+
+
+def _answered(
+    config: SimulationConfig, specs: Sequence[SolverSpec], rows: Rows, way: _Way, before: int = 0, every: int = 0
+) -> SweepResult:  # fmt: skip
     """Answer the rows of one scenario; so many of all were answered before."""
-    specs = answering_solvers(config)
-    units = {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
+    units = _column_units(specs)
     unknown = [name for name in rows.columns if name not in units and name != "devices"]
     if unknown:
         raise ConfigError(f"there is no column {unknown[0]!r} to vary", where="vary",
@@ -155,7 +161,9 @@ def _over_choices(
         choice = {full: choices[at] for (full, choices), at in zip(keys.values(), code, strict=True)}
         try:
             asked = Rows({name: values[rows] for name, values in numbers.items()}, len(rows))
-            part = _answered(config.changed(choice), asked, way, sum(len(p[0]) for p in parts), len(codes))
+            changed = config.changed(choice)
+            before = sum(len(rows) for rows, _, _ in parts)
+            part = _answered(changed, answering_solvers(changed), asked, way, before, len(codes))
         except MlsysimError as error:
             refused.append(Refusal(choice, error))
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, UnitError
 from ..names import did_you_mean
 from ..overrides import known_keys
+from ..solving import choices_of
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
 from .printing import Progress, print_json, table, write_text
@@ -249,7 +250,7 @@ def _table(names: list[str], texts: list[dict[str, str]], style: Style) -> list[
 
 
 def _plain(result: SweepResult, order: list[int]) -> dict[str, Any]:
-    columns = {**result.varied, **{k: v for k, v in result.outputs.items() if not k.endswith(".log_sd")}}
+    columns = result.columns
     return {
         "variations": len(result), "fit": int(result.feasible.sum()),
         "units": {name: _si(result.units[name]) for name in columns},
@@ -260,25 +261,21 @@ def _plain(result: SweepResult, order: list[int]) -> dict[str, Any]:
 
 
 def _value(value: float, unit: str) -> float | bool | str:
-    if unit.startswith("choice:"):
-        return unit.removeprefix("choice:").split(",")[int(value)].strip()
+    if choices := choices_of(unit):
+        return choices[int(value)]
     return bool(value) if unit == "bool" else value
 
 
 def _write_csv(result: SweepResult, file: Any) -> None:
     import csv
 
-    columns = {**result.varied, **{k: v for k, v in result.outputs.items() if not k.endswith(".log_sd")}}
+    columns = result.columns
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([_head(name, result.units[name]) for name in columns])
-    choices = {
-        name: unit.removeprefix("choice:").split(",")
-        for name, unit in result.units.items()
-        if unit.startswith("choice:")
-    }
+    choices = {name: choices_of(result.units[name]) for name in columns}
     for values in zip(*columns.values(), strict=True):
         writer.writerow([
-            choices[name][int(value)].strip() if name in choices else repr(float(value))
+            choices[name][int(value)] if choices[name] else repr(float(value))
             for name, value in zip(columns, values, strict=True)
         ])  # fmt: skip
 
@@ -291,7 +288,7 @@ def _si(unit: str) -> str:
     """Return the SI unit of values that are declared in a unit; nothing for words."""
     from ..units import dimension_text, parse_unit
 
-    if unit == "bool" or unit.startswith("choice:"):
+    if unit == "bool" or choices_of(unit):
         return ""
     known = parse_unit(unit)
     # The values are in SI: a declared unit that is SI itself reads better than its base units.

@@ -12,6 +12,7 @@ from ..constraints import full_output_name
 from ..errors import ConfigError
 from ..evaluation import Z90
 from ..renderers.numbers import quantity
+from ..solving import choices_of
 from ..sweeping import COUNTS
 from .canvas import (
     ACCENT,
@@ -124,7 +125,7 @@ def _aims(result: SweepResult, minimise: Sequence[str], maximise: Sequence[str])
     if not named:
         raise ConfigError("nothing says what to draw", where="plot", remedy="Name an aim, with minimise or maximise")
     for name, _ in named:
-        if result.units[name] == "bool" or result.units[name].startswith("choice:"):
+        if result.units[name] == "bool" or _chosen(result, name):
             raise ConfigError(f"{name} is no number", where="plot", remedy="Aim at another answer")
     return [_Aim(name, result.outputs[name], largest) for name, largest in named]
 
@@ -137,7 +138,7 @@ def _varied(result: SweepResult) -> list[str]:
 
 def _chosen(result: SweepResult, name: str) -> bool:
     """Whether a column holds choices of a key, which have no order."""
-    return result.units[name].startswith("choice:")
+    return bool(choices_of(result.units[name]))
 
 
 def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
@@ -251,8 +252,8 @@ def _point(result: SweepResult, row: int, names: Sequence[str] | None = None) ->
 
 
 def _number(value: Any, unit: str) -> str:
-    if unit.startswith("choice:"):
-        return unit.removeprefix("choice:").split(",")[int(value)].strip()
+    if choices := choices_of(unit):
+        return choices[int(value)]
     return f"{value:,.6g}" if unit in ("", "1", "sample", "token") else quantity(float(value), unit)
 
 
@@ -265,7 +266,7 @@ def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: N
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     said = f"{label} ({unit}s)" if unit in ("sample", "token") else label
-    chosen = unit.startswith("choice:")
+    chosen = bool(choices_of(unit))
     wide = not chosen and values.size > 0 and values.min() > 0.0 and bool(values.max() / values.min() >= _DECADE)
     axes.set(**{f"{which}scale": "log" if wide else "linear"})
     if which == "x":

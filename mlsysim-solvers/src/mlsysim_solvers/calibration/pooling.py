@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -14,11 +15,9 @@ from ..formulas.constants import DEVICE_PRIOR_LOG_SDS, INTERVAL_QUANTILE
 from ..validation.tables import packaged_rows
 from .fitting import Array, Fit, Prior, fit
 from .problem import CONSTANTS, predictions, prepare
+from .scatter import FIRST_SIGMA, LEAST_ROWS
 
 __all__ = ["card_priors", "pooled", "priors_of"]
-
-_FIRST_SIGMA = 0.1
-_LEAST_ROWS = 3
 
 _fits: dict[tuple[str, tuple[Prior, ...], tuple[str, ...]], Fit | None] = {}
 """Fits under the card alone, by stack, card and rows."""
@@ -47,7 +46,7 @@ def card_priors(entry: Entry) -> tuple[Prior, ...]:
     return tuple(found)
 
 
-def priors_of(entry: Entry, device: str) -> tuple[Prior, ...]:
+def priors_of(entry: Entry, device: str, unseen: AbstractSet[str] = frozenset()) -> tuple[Prior, ...]:
     """Return what the card of a stack and its fits on other devices tell of one before it is fitted.
 
     Parameters
@@ -56,6 +55,8 @@ def priors_of(entry: Entry, device: str) -> tuple[Prior, ...]:
         The stack.
     device : str
         Key of the device; constants for several devices begin with the card alone.
+    unseen : set of str
+        Ids of rows of which nothing may be known.
 
     Returns
     -------
@@ -65,17 +66,17 @@ def priors_of(entry: Entry, device: str) -> tuple[Prior, ...]:
     if "*" in device:
         return card
     others = [c for c in entry.record.calibrations if "*" not in c.device and c.device != device]
-    return pooled(card, [found for one in others if (found := _fit_of(entry, card, one)) is not None])
+    return pooled(card, [found for one in others if (found := _fit_of(entry, card, one, unseen)) is not None])
 
 
-def _fit_of(entry: Entry, card: tuple[Prior, ...], calibration: Calibration) -> Fit | None:
-    key = (entry.key, card, calibration.rows)
+def _fit_of(entry: Entry, card: tuple[Prior, ...], calibration: Calibration, unseen: AbstractSet[str]) -> Fit | None:
+    key = (entry.key, card, tuple(one for one in calibration.rows if one not in unseen))
     if key not in _fits:
-        ids = set(calibration.rows)
+        ids = set(key[2])
         points = [p for p in prepare([row for row in packaged_rows() if row.id in ids]) if p.stack == entry.key]
         measured = np.array([point.row.value for point in points])
-        enough = len(points) >= _LEAST_ROWS
-        _fits[key] = fit(lambda x: predictions(points, x), measured, card, _FIRST_SIGMA) if enough else None
+        enough = len(points) >= LEAST_ROWS
+        _fits[key] = fit(lambda x: predictions(points, x), measured, card, FIRST_SIGMA) if enough else None
     return _fits[key]
 
 

@@ -17,7 +17,8 @@ from .problem import Point, predictions
 Mask = NDArray[np.bool_]
 
 __all__ = [
-    "LEAST_ROWS", "SHRINKAGE", "Mask", "Sample", "Strays", "fit_sample", "likelihoods", "row_weights", "stack_scatter",
+    "FIRST_SIGMA", "LEAST_ROWS", "SHRINKAGE", "Mask", "Sample", "Strays", "fit_sample", "likelihoods", "row_weights",
+    "stack_scatter",
 ]  # fmt: skip
 
 LEAST_ROWS = 3
@@ -27,7 +28,7 @@ SHRINKAGE = (INTERVAL_QUANTILE / 1.9431802805153022) ** 2
 """Squared scale of Student's t with six degrees of freedom over the variance of the normal distribution that has the
 same 90 % interval: the quantiles of 95 % of both."""
 
-_FIRST_SIGMA = 0.1
+FIRST_SIGMA = 0.1
 _FACTORS = np.linspace(-1.6, 1.6, 65)
 """Logarithms of the factors that are tried."""
 
@@ -93,7 +94,7 @@ def fit_sample(sample: Sample, kept: Sequence[Mask] = ()) -> list[Fit]:
     used = {rows.tobytes(): rows for rows in kept}
     measured = np.array([point.row.value for point in sample.points])
     fits = fit_many(
-        lambda x: predictions(sample.points, x), measured, sample.priors, _FIRST_SIGMA, np.stack(list(used.values()))
+        lambda x: predictions(sample.points, x), measured, sample.priors, FIRST_SIGMA, np.stack(list(used.values()))
     )
     by_rows = dict(zip(used, fits, strict=True))
     return [by_rows[rows.tobytes()] for rows in kept]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -272,14 +273,17 @@ def left_out_residuals(points: Sequence[Point], rest: Sequence[Measurement]) -> 
         if key not in fits:
             same = [p for p in others if p.precision == point.precision]
             near = [p for p in same if p.device == point.device]
-            chosen = near if len(near) >= LEAST_ROWS else same
-            fits[key] = _constants(entry, chosen, key)
+            # Rows of other devices begin with the card: what their own fits tell is in the rows already.
+            enough = len(near) >= LEAST_ROWS
+            fits[key] = _constants(entry, near if enough else same, key[0] if enough else ANY, key[1], own)
         found.append(math.log(point.at(fits[key]) / point.row.value))
     return tuple(found)
 
 
-def _constants(entry: Entry, points: Sequence[Point], key: tuple[str, str]) -> dict[str, float]:
-    sample = sample_of(entry, points, *key)
+def _constants(
+    entry: Entry, points: Sequence[Point], device: str, precision: str, unseen: AbstractSet[str]
+) -> dict[str, float]:  # fmt: skip
+    sample = sample_of(entry, points, device, precision, unseen)
     if len(points) < LEAST_ROWS:
         return {prior.name: prior.centre for prior in sample.priors}
     return dict(zip(CONSTANTS, fit_sample(sample)[0].values, strict=True))

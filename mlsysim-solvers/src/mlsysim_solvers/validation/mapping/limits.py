@@ -82,12 +82,12 @@ def within_limits(row: Measurement, asked: Scenario, assumed: list[Assumed]) -> 
     low, high = 1, max(2, math.floor(flying / copies))
     while high - low > 1:
         middle = (low + high) // 2
-        token, _ = _answer(_with(asked, middle))
+        token, _ = _answer(_with(asked, job, middle))
         low, high = (middle, high) if token <= limit else (low, middle)
     mean = _mean_in_flight(low)
     what = f"{mean} requests in flight, of which 1 % meet the limit of {limit * 1000:g} ms a token"
     assumed.append(Assumed(what, 0.1))
-    return _with(asked, mean)
+    return _with(asked, job, mean)
 
 
 def _mean_in_flight(most: int) -> int:
@@ -96,11 +96,8 @@ def _mean_in_flight(most: int) -> int:
     return max(1, math.floor((math.sqrt(half * half + most) - half) ** 2))
 
 
-def _with(asked: Scenario, most: int) -> Scenario:
-    workload = asked.workload
-    return (
-        attrs.evolve(asked, workload=attrs.evolve(workload, max_batch=most)) if isinstance(workload, Traffic) else asked
-    )
+def _with(asked: Scenario, job: Traffic, most: int) -> Scenario:
+    return attrs.evolve(asked, workload=attrs.evolve(job, max_batch=most))
 
 
 def _answer(asked: Scenario) -> tuple[float, float]:
