@@ -75,3 +75,27 @@ def test_eval_writes_the_picture(run, toy_file, tmp_path):
     assert code == 0
     assert f"wrote {file}" in err
     assert file.stat().st_size > 10_000
+
+
+def test_a_long_name_ends_before_the_verdict(world):
+    import attrs
+
+    evaluation = evaluate(core_toys.scenario())
+    long = attrs.evolve(evaluation, scenario=attrs.evolve(evaluation.scenario, name="a name without an end " * 20))
+    name, verdict, *_ = plot_scorecard(long).texts
+    assert name.get_text().endswith("…")
+    assert name.get_window_extent().x1 < verdict.get_window_extent().x0
+
+
+def test_a_label_ends_before_its_value(world):
+    import attrs
+
+    evaluation = evaluate(core_toys.scenario())
+    answers = {n: attrs.evolve(a, label=f"{a.label}, and a long word on it") for n, a in evaluation.answers.items()}
+    axes = plot_scorecard(attrs.evolve(evaluation, answers=answers)).axes[2]
+    rows = {}
+    for text in axes.texts:
+        rows.setdefault(text.get_position()[1], []).append(text)
+    pairs = [texts for texts in rows.values() if len(texts) == 2]
+    assert pairs
+    assert all(label.get_window_extent().x1 < value.get_window_extent().x0 for label, value in pairs)

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             args.plot,
             minimise=args.minimise,
             maximise=args.maximise,
-            heading=f"Variations of {config.scenario.name}",
+            heading=f"{config.scenario.name}, {' and '.join(vary)} varied",
         )
         print(f"wrote {args.plot}", file=sys.stderr)
     if args.csv:

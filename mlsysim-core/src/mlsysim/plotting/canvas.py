@@ -15,14 +15,17 @@ from ..names import did_you_mean
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
-__all__ = ["bare", "check_plot_path", "figure_class", "plain_axes", "save", "title"]
+__all__ = ["bare", "check_plot_path", "end_before", "figure_class", "plain_axes", "save", "title"]
 
 INK, MUTED, LINE, PALE = "#1b1f24", "#667085", "#d0d5dd", "#eef1f5"
 GOOD, BAD, ACCENT, WARN = "#1a7f37", "#c62828", "#2458c5", "#c77700"
 EDGE = 0.065
 """Left edge of everything, in widths of the figure."""
 
+_SMALLEST = 0.7
+"""Share of its size to which a text shrinks before it is cut."""
 _SUFFIXES = (".svg", ".png", ".pdf")
 
 
@@ -101,6 +104,26 @@ def title(axes: Axes, text: str) -> None:
         What it shows.
     """
     axes.set_title(text, loc="left", fontsize=10.5, fontweight="bold", color=INK, pad=8)
+
+
+def end_before(text: Text, end: float) -> None:
+    """Make a text smaller, and at last shorter, until it ends before something else begins.
+
+    Parameters
+    ----------
+    text : matplotlib.text.Text
+        The text, drawn to the right of its place.
+    end : float, pixel
+        Where it has to end.
+    """
+    box = text.get_window_extent()
+    if box.x1 <= end:
+        return
+    text.set_fontsize(text.get_fontsize() * max(_SMALLEST, (end - box.x0) / box.width))
+    words = text.get_text()
+    while text.get_window_extent().x1 > end and words:
+        words = words[:-1].rstrip()
+        text.set_text(f"{words}…")
 
 
 def bare(axes: Axes) -> None:

@@ -20,6 +20,7 @@ from .canvas import (
     WARN,
     bare,
     check_plot_path,
+    end_before,
     figure_class,
     plain_axes,
     save,
@@ -83,11 +84,12 @@ def plot_scorecard(evaluation: SystemEvaluation, path: str | Path | None = None)
 
 def _head(figure: Figure, evaluation: SystemEvaluation) -> None:
     word, colour = content.verdict(evaluation)
-    figure.text(EDGE, 0.935, evaluation.scenario.name, fontsize=17, fontweight="bold", color=INK, va="center")
-    figure.text(
+    name = figure.text(EDGE, 0.935, evaluation.scenario.name, fontsize=17, fontweight="bold", color=INK, va="center")
+    badge = figure.text(
         0.972, 0.935, word, fontsize=11, fontweight="bold", color="white", ha="right", va="center",
         bbox={"boxstyle": "round,pad=0.5", "facecolor": _COLOURS[colour], "edgecolor": "none"},
     )  # fmt: skip
+    end_before(name, badge.get_window_extent().x0 - 2 * badge.get_fontsize())
     why = [f"{evaluation.answers[name].label}: no" for name in evaluation.infeasible if name != "feasibility.fits"]
     figure.text(0.972, 0.982, ", ".join(why), fontsize=9, color=BAD, ha="right", va="center")
     height = 0.890
@@ -282,10 +284,10 @@ def _spread(answer: Answer) -> float:
 
 
 def _figure(axes: Axes, position: int, answer: Answer, spread: float) -> None:
-    axes.text(0.0, position, answer.label, fontsize=8.9, color=MUTED, va="center")
-    value = quantity(answer.value, answer.unit, whole=answer.low is None)
-    axes.text(0.71, position, value, fontsize=9.1, color=INK, va="center", ha="right",
-              fontweight="bold")  # fmt: skip
+    label = axes.text(0.0, position, answer.label, fontsize=8.9, color=MUTED, va="center")
+    said = quantity(answer.value, answer.unit, whole=answer.low is None)
+    value = axes.text(0.71, position, said, fontsize=9.1, color=INK, va="center", ha="right", fontweight="bold")
+    end_before(label, value.get_window_extent().x0 - value.get_fontsize())
     axes.plot([0, 1], [position + 0.5] * 2, color=PALE, linewidth=0.8, zorder=0)
     if _spread(answer) <= 1 or answer.low is None or answer.high is None:
         return

@@ -24,6 +24,7 @@ from .canvas import (
     MUTED,
     PALE,
     check_plot_path,
+    end_before,
     figure_class,
     plain_axes,
     save,
@@ -102,7 +103,8 @@ def plot_sweep(
     aims = _aims(result, minimise, maximise)
     figure = figure_class()(figsize=(9.5, 6.0), dpi=150, facecolor="white")
     axes = figure.add_axes((0.115, 0.11, 0.85, 0.70))
-    figure.text(EDGE, 0.945, heading or "Sweep", fontsize=14, fontweight="bold", color=INK, va="center")
+    name = figure.text(EDGE, 0.945, heading or "Sweep", fontsize=14, fontweight="bold", color=INK, va="center")
+    end_before(name, figure.bbox.width * 0.965)
     said = f"{len(result):,} variations, {int(result.feasible.sum()):,} fit"
     if len(aims) > 1:
         said += _frontier(axes, result, aims, minimise, maximise)
