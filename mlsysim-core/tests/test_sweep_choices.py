@@ -13,6 +13,7 @@ from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError, MlsysimError
 from mlsysim.evaluation import evaluate
 from mlsysim.overrides import known_keys
+from mlsysim.sweep_result import SweepResult
 from mlsysim.sweeping import sweep
 
 
@@ -137,3 +138,11 @@ def run_sweep(world, tmp_path, capsys):
         return SimpleNamespace(code=code, out=said.out, err=said.err)
 
     return call
+
+
+def test_an_aim_that_a_choice_does_not_answer_names_the_choice():
+    part = SweepResult({"batch": np.ones(1)}, {"performance.latency": np.ones(1)}, {"batch": "sample"},
+                       left_out={"macro.cost_per_token": ("rtx-4090",)})  # fmt: skip
+    for asked in (lambda: part.best("cost_per_token"), lambda: part.pareto(["latency"], ["macro.cost_per_token"])):
+        with pytest.raises(ConfigError, match=r"macro\.cost_per_token is not answered for rtx-4090"):
+            asked()

@@ -75,6 +75,31 @@ class SweepResult:
                 mask &= values.astype(bool)
         return mask
 
+    def output_name(self, name: str, *, where: str = "") -> str:
+        """Return the full name of what all choices answer.
+
+        Parameters
+        ----------
+        name : str
+            Full or short name of an output.
+        where : str
+            Where it was asked for, for the error.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ConfigError
+            If nobody answers it, or not for every choice of a key.
+        """
+        full = full_output_name(name, [*self.outputs, *self.left_out], where=where)
+        if full in self.left_out:
+            raise ConfigError(f"{full} is not answered for {' and '.join(self.left_out[full])}", where=where,
+                              remedy="Leave that out of what varies, or give the scenario what is missing")  # fmt: skip
+        return full
+
     def best(self, output: str, *, largest: bool = False) -> int:
         """Return the row of the best feasible configuration; the first of equals.
 
@@ -93,11 +118,13 @@ class SweepResult:
         ------
         SolverError
             If none is feasible.
+        ConfigError
+            If the output is not answered.
         """
         rows = np.flatnonzero(self.feasible)
         if rows.size == 0:
             raise SolverError("no configuration of the sweep fits", remedy="Vary something that needs less memory")
-        values = self.outputs[full_output_name(output, self.outputs, where="output")][rows]
+        values = self.outputs[self.output_name(output, where="output")][rows]
         return int(rows[np.argmax(values) if largest else np.argmin(values)])
 
     def pareto(self, minimise: Sequence[str] = (), maximise: Sequence[str] = ()) -> NDArray[np.intp]:
@@ -116,13 +143,13 @@ class SweepResult:
         Raises
         ------
         ConfigError
-            If not one or two outputs are named.
+            If not one or two outputs are named, or one is not answered.
         """
         signed = [(name, 1.0) for name in minimise] + [(name, -1.0) for name in maximise]
         if not 1 <= len(signed) <= 2:
             raise ConfigError("a frontier needs one or two outputs", where="pareto")
         rows = np.flatnonzero(self.feasible)
-        keys = [sign * self.outputs[full_output_name(name, self.outputs)][rows] for name, sign in signed]
+        keys = [sign * self.outputs[self.output_name(name, where="pareto")][rows] for name, sign in signed]
         order = np.lexsort(keys[::-1])
         if len(keys) == 1:
             return rows[order[:1]]

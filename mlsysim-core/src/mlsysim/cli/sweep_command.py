@@ -188,8 +188,6 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
     """Return the rows to print: the best first, the frontier of two aims, or all in order."""
     import numpy as np
 
-    from ..constraints import full_output_name
-
     if len(minimise) + len(maximise) > 2:
         raise ConfigError("more than two aims are given", where="--maximise" if maximise else "--minimise",
                           remedy="A frontier is drawn between two")  # fmt: skip
@@ -197,9 +195,7 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
         return [int(row) for row in result.pareto(minimise, maximise)]
     rows = np.flatnonzero(result.feasible)
     if minimise or maximise:
-        name = full_output_name(
-            (minimise or maximise)[0], result.outputs, where="--minimise" if minimise else "--maximise"
-        )
+        name = result.output_name((minimise or maximise)[0], where="--minimise" if minimise else "--maximise")
         values = result.outputs[name][rows]
         rows = rows[np.argsort(values if minimise else -values, kind="stable")]
     return [int(row) for row in rows]
@@ -216,7 +212,6 @@ def _own(config: SimulationConfig, vary: dict[str, Any]) -> list[str]:
 
 
 def _print(result: SweepResult, order: list[int], shown: int, aims: list[str], own: list[str]) -> None:
-    from ..constraints import full_output_name
     from ..renderers.style import Style
 
     style = Style.of(sys.stdout)
@@ -229,7 +224,7 @@ def _print(result: SweepResult, order: list[int], shown: int, aims: list[str], o
     if not order:
         return
     texts = [result.row(row) for row in order]
-    full = [full_output_name(aim, result.outputs) for aim in aims]
+    full = [result.output_name(aim) for aim in aims]
     wanted = {*result.varied, *_USUAL, *full, *own}
     names = [name for name in texts[0] if name in wanted]
     print()

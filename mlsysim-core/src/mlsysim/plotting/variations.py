@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..constraints import full_output_name
 from ..errors import ConfigError
 from ..evaluation import Z90
 from ..renderers.numbers import quantity
@@ -120,8 +119,8 @@ def plot_sweep(
 def _aims(result: SweepResult, minimise: Sequence[str], maximise: Sequence[str]) -> list[_Aim]:
     if len(minimise) + len(maximise) > 2:
         raise ConfigError("more than two aims are given", where="plot", remedy="A picture has two axes")
-    named = [(full_output_name(name, result.outputs), False) for name in minimise]
-    named += [(full_output_name(name, result.outputs), True) for name in maximise]
+    named = [(result.output_name(name, where="plot"), False) for name in minimise]
+    named += [(result.output_name(name, where="plot"), True) for name in maximise]
     if not named:
         named = [(name, name.endswith("throughput")) for name in _USUAL if name in result.outputs][:1]
     if not named:
