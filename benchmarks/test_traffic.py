@@ -1,0 +1,67 @@
+"""How long one answer about traffic takes, and how many a sweep gives.
+
+Times are those of the fastest of several rounds, in seconds of the processor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlsysim.config import SimulationConfig
+from mlsysim.evaluation import build_request, evaluate
+from mlsysim.plugins import plugins
+from mlsysim.running import load_solver
+from mlsysim.sweeping import CHUNK
+
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
+"""Seconds of the processor, so that other programs beside this one do not count."""
+
+ROWS = 10 * CHUNK
+VARIED: dict[str, tuple[str, dict[str, tuple[float, float]]]] = {
+    "clients": ("llama-3.1-8b-h100-traffic", {"concurrency": (1.0, 512.0), "bandwidth": (1e12, 8e12)}),
+    "lengths": ("llama-3.1-8b-h100-traffic", {"input": (64.0, 8192.0), "output": (16.0, 1024.0)}),
+    "rates": ("llama-3.1-8b-h100-rate", {"rate": (0.1, 10.0), "bandwidth": (3e12, 8e12)}),
+    "pools": ("deepseek-v3-b200-disaggregated", {"concurrency": (1.0, 512.0)}),
+}
+"""What varies between which ends, with the scenario."""
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_traffic_sweep(name: str, benchmark: Any, report: Callable[[str], None]) -> None:
+    """One core, chunk by chunk; the loop beside it runs the same compute on the same rows."""
+    scenario, ends = VARIED[name]
+    spec = plugins().solvers["in-flight"]
+    solver = load_solver(spec)
+    columns = solver.prepare(build_request(SimulationConfig.load(scenario), spec, {}))
+    dice = np.random.default_rng(0)
+    arrays = {column: np.exp(dice.uniform(*np.log(end), ROWS)) for column, end in ends.items()}
+    chunks = [{n: a[i : i + CHUNK] for n, a in arrays.items()} for i in range(0, ROWS, CHUNK)]
+
+    def sweep() -> None:
+        for chunk in chunks:
+            solver.compute({**columns, **chunk})
+
+    benchmark.pedantic(sweep, rounds=5, warmup_rounds=1)
+    rate = ROWS / benchmark.stats.stats.min
+    some = 100
+    rows = [{n: float(a[i]) for n, a in arrays.items()} for i in range(some)]
+    begin = time.process_time()
+    for row in rows:
+        solver.compute({**columns, **row})
+    loop = some / (time.process_time() - begin)
+    report(
+        f"in-flight: {name} [1,000,000/s]: {rate:,.0f} rows/s, "
+        f"{rate / loop:,.0f} x a Python loop ({loop:,.0f}/s) [20 x]"
+    )
+
+
+@pytest.mark.parametrize("scenario", sorted({scenario for scenario, _ in VARIED.values()}))
+def test_warm_traffic(scenario: str, benchmark: Any, report: Callable[[str], None]) -> None:
+    config = SimulationConfig.load(scenario)
+    benchmark.pedantic(evaluate, (config,), rounds=50, iterations=2, warmup_rounds=1)
+    report(f"{scenario}: evaluate, all solvers, warm: {1e3 * benchmark.stats.stats.min:.2f} ms [2 ms]")
