@@ -39,7 +39,7 @@ def test_traffic_sweep(name: str, benchmark: Any, report: Callable[[str], None])
     solver = load_solver(spec)
     columns = solver.prepare(build_request(SimulationConfig.load(scenario), spec, {}))
     dice = np.random.default_rng(0)
-    arrays = {column: np.exp(dice.uniform(*np.log(end), ROWS)) for column, end in ends.items()}
+    arrays = {n: np.exp(dice.uniform(np.log(low), np.log(high), ROWS)) for n, (low, high) in ends.items()}
     chunks = [{n: a[i : i + CHUNK] for n, a in arrays.items()} for i in range(0, ROWS, CHUNK)]
 
     def sweep() -> None:
