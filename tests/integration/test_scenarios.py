@@ -81,3 +81,16 @@ def test_the_file_says_what_the_name_says(name: str, mlsysim: Callable[..., Any]
     file = tmp_path / "mine.toml"
     file.write_text(mlsysim("show", f"scenarios/{name}", "--format", "toml").out, encoding="utf-8")
     assert mlsysim("eval", str(file)).out == mlsysim("eval", name).out
+
+
+@pytest.mark.parametrize(
+    ("device", "node"),
+    [("l40", "server-pcie-4-x16"), ("rtx-5090", "server-geforce-pcie-5"), ("h100-sxm", "dgx-h100"), ("m2-ultra", None)],
+)
+def test_cards_that_no_node_names_are_joined_by_their_slots(device, node):
+    from mlsysim.assumptions import node_for
+    from mlsysim.plugins import plugins
+
+    registry = plugins().registry
+    found = node_for(registry.get("devices", device), 8, registry)
+    assert (None if found is None else found.key) == node

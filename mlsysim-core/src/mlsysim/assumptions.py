@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .entities import Entry, Registry
     from .records import Scenario
 
-__all__ = ["assume"]
+__all__ = ["assume", "node_for"]
 
 DEFAULT_GRID = "world"
 
@@ -49,7 +49,7 @@ def assume(
         filled["stack"] = _stack_for(scenario.kind, filled["device"], registry)
         said.append(f"stack: {filled['stack'].key}, the usual one for {filled['device'].key} (set system.stack)")
     if scenario.system.devices > 1 and "node" not in filled:
-        node = _node_for(filled["device"].key, scenario.system.devices, registry)
+        node = node_for(filled["device"], scenario.system.devices, registry)
         if node is not None:
             filled["node"] = node
             said.append(f"node: {node.record.name} (set system.node or system.cluster)")
@@ -87,11 +87,30 @@ def _stack_for(kind: str, device: Entry, registry: Registry) -> Entry:
     )
 
 
-def _node_for(device: str, devices: int, registry: Registry) -> Entry | None:
-    """Return the node of a device: one with several cards for several, the maker's own first, then by name."""
-    nodes = [entry for entry in registry.entries("nodes") if entry.record.device == device]
-    maker = registry.get("devices", device).record.vendor
-    return min(nodes, key=lambda e: (devices > 1 >= e.record.devices, e.record.vendor != maker, e.key), default=None)
+def node_for(device: Entry, devices: int, registry: Registry) -> Entry | None:
+    """Return the node that holds a device where nothing names one.
+
+    Parameters
+    ----------
+    device : Entry
+        The device.
+    devices : int
+        How many are wanted.
+    registry : Registry
+        Where nodes are looked for.
+
+    Returns
+    -------
+    Entry or None
+        One with several cards for several, the maker's own first, then by name; for a device that no node names, a
+        node of cards of several kinds, the one that says most about their names. None if there is neither.
+    """
+    nodes = [entry for entry in registry.entries("nodes") if entry.record.device == device.key]
+    if not nodes:
+        taking = [entry for entry in registry.entries("nodes") if entry.record.takes(device.record)]
+        return max(taking, key=lambda e: (len(e.record.device), e.key), default=None)
+    maker = device.record.vendor
+    return min(nodes, key=lambda e: (devices > 1 >= e.record.devices, e.record.vendor != maker, e.key))
 
 
 def _grid_for(entries: Mapping[str, Entry], registry: Registry) -> Entry | None:

@@ -17,7 +17,7 @@ from .errors import ConfigError, Fault, MlsysimError
 from .layout_faults import layout_faults
 from .overrides import apply_overrides, flat, full_key, named_by
 from .plugins import plugins
-from .records import Model, Run, Scenario, Training
+from .records import Model, Node, Run, Scenario, Training
 from .records.precision import check_precision
 from .run_checks import length_faults, run_faults
 from .structure import read_settings
@@ -256,8 +256,9 @@ class _Check:
         if node is None:
             return
         place = "system.node" if system.node else "system.cluster"
-        if plugins().registry.get("devices", node.record.device).key != self.entries["device"].key:
-            self.fault(f"{node.record.name} holds {node.record.device}, not {system.device}", place,
+        if not self._holds(node.record):
+            held = f"cards for {node.record.host}" if node.record.general else node.record.device
+            self.fault(f"{node.record.name} holds {held}, not {system.device}", place,
                        "Name a node of that device, or its device")  # fmt: skip
         if cluster is not None:
             if plugins().registry.get("nodes", cluster.record.node).key != node.key:
@@ -270,6 +271,12 @@ class _Check:
             most, what = max(node.record.devices, node.record.domain or 0.0), node.record.name
         if system.devices > most:
             self.fault(f"{system.devices} devices do not fit {what}", "system.devices", f"It holds {most:g}")
+
+    def _holds(self, node: Node) -> bool:
+        device = self.entries["device"]
+        if node.general:
+            return node.takes(device.record)
+        return plugins().registry.get("devices", node.device).key == device.key
 
     def network(self) -> None:
         """Follow a cluster to its nodes and fabric, and a node to its links."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from .calibration import ANY
 from .fields import fact
+
+if TYPE_CHECKING:
+    from .device import Device
 
 __all__ = [
     "Battery", "Cluster", "Fabric", "Fleet", "Grid", "Link", "Node", "Price", "Protocol", "Rack", "Site", "Switch",
@@ -109,7 +114,7 @@ class Node:
     name, vendor, released, note : str
         What it is called.
     device : str
-        Key of a device.
+        Key of a device; or, for a node of cards of several kinds, a pattern of their names: ``*``, ``*GeForce*``.
     devices : float, count
         How many.
     domain : float, count
@@ -147,6 +152,27 @@ class Node:
     released: str = ""
     aliases: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def general(self) -> bool:
+        """Whether the node holds cards of several kinds."""
+        return ANY in self.device
+
+    def takes(self, device: Device) -> bool:
+        """Return whether a node of cards of several kinds would hold a device.
+
+        Parameters
+        ----------
+        device : Device
+            The device.
+
+        Returns
+        -------
+        bool
+            Its name fits, and it has a port for the slots of the node.
+        """
+        slots = (self.host or self.inner,)
+        return self.general and fnmatchcase(device.name, self.device) and any(p.link in slots for p in device.ports)
 
 
 @attrs.frozen

@@ -66,6 +66,9 @@ def references(registry: Registry) -> Iterator[Finding]:
                 if kind == "stacks" and name.endswith("*"):  # constants fitted on several devices together
                     yield from _maker(registry, entry, field, name)
                     continue
+                if kind == "nodes" and field == "device" and entry.record.general:
+                    yield from _takers(registry, entry)
+                    continue
                 if name and name not in known and not (kind == "scenarios" and _found(registry, target, name)):
                     yield about(entry, field, "fault", "references", f"there is no {singular(target)} {name!r}",
                                 did_you_mean(name, known))  # fmt: skip
@@ -79,6 +82,13 @@ def _maker(registry: Registry, entry: Entry, field: str, name: str) -> Iterator[
     known = {device.record.vendor for device in registry.entries("devices")}
     if maker and maker not in known:
         yield about(entry, field, "fault", "references", f"no device is made by {maker!r}", did_you_mean(maker, known))
+
+
+def _takers(registry: Registry, entry: Entry) -> Iterator[Finding]:
+    """Find nodes of cards of several kinds that would hold none."""
+    if not any(entry.record.takes(device.record) for device in registry.entries("devices")):
+        yield about(entry, "device", "fault", "references", f"no device called {entry.record.device!r} fits its slots",
+                    "Correct the pattern, or the link to the host")  # fmt: skip
 
 
 def _found(registry: Registry, kind: str, name: str) -> Entry | None:
