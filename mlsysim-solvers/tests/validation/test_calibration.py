@@ -46,7 +46,7 @@ def test_fits_in_step_are_the_fits_of_each_selection():
     """Rows that a selection leaves out, however wrong, do not touch it."""
     measured = times(TRUE)[0] * np.array([1.1, 0.9, 1.05, 0.95, 1.0, 1.02])
     used = np.array([[True] * 6, [True, True, True, True, True, False], [False, True, True, True, True, True]])
-    together = fit_many(times, measured, PRIORS, 0.1, used)
+    together = fit_many(times, measured, [PRIORS] * len(used), 0.1, used)
     for kept, found in zip(used, together, strict=True):
         alone = fit(lambda x, kept=kept: times(x)[:, kept], measured[kept], PRIORS, 0.1)
         assert found.values == pytest.approx(alone.values, rel=1e-4)

@@ -71,6 +71,46 @@ def test_a_row_left_out_is_predicted_by_others_only(rows, monkeypatch):
     assert [o.log_sd for o in again] == [o.log_sd for o in unseen]
 
 
+@pytest.mark.parametrize(
+    ("by", "like"),
+    [
+        ("device", lambda row, one: row.device == one.device),
+        ("model", lambda row, one: row.model == one.model),
+        ("set", lambda row, one: row.set == one.set),
+    ],
+)
+def test_nothing_of_what_is_left_out_is_known(rows, monkeypatch, by, like):
+    """Rows of the device (model, set) of a row move its prediction nowhere: not through the fit, nor what came before.
+
+    Other rows do, so the test would notice a prediction that listens to none.
+    """
+    one = next(r for r in rows if r.set == "trtllm_v0.5.0" and r.device == "NVIDIA L40S" and r.model == "LLaMA 7B")
+    found = run_rows([one], jobs=1)
+    stack = {id_ for c in plugins().registry.get("stacks", found[0].stack).record.calibrations for id_ in c.rows}
+
+    def under(changed):
+        wrong = [attrs.evolve(r, value=3.0 * r.value) if r.id in stack and changed(r) else r for r in rows]
+        monkeypatch.setattr("mlsysim_solvers.calibration.left_out.packaged_rows", lambda: wrong)
+        (outcome,) = left_out(found, by, jobs=1)
+        return outcome.predicted, outcome.log_sd, outcome.in_sample
+
+    before = under(lambda r: False)
+    assert before[0] != found[0].predicted
+    assert not before[2]
+    assert under(lambda r: like(r, one)) == before
+    assert under(lambda r: not like(r, one)) != before
+
+
+def test_a_device_left_out_has_no_measured_rate(rows):
+    """A row without any fitted constant is predicted again, for rates measured on its device may have taken part."""
+    row = next(r for r in rows if r.set == "k-mamf" and "H100" in r.device)
+    before = run_rows([row], jobs=1)
+    (group,), (device,) = left_out(before, jobs=1), left_out(before, "device", jobs=1)
+    assert not before[0].calibrated
+    assert device.predicted != group.predicted
+    assert device.log_sd > group.log_sd
+
+
 def test_what_was_not_fitted_keeps_its_figure(both):
     for before, after in zip(*both, strict=True):
         if before.predicted is None or not (before.calibrated or before.in_sample):
@@ -236,7 +276,7 @@ def test_a_group_takes_no_part_in_its_own_factor(both):
     again = [attrs.evolve(o, row=attrs.evolve(o.row, value=50.0 * o.row.value)) for o in found]
     group = next(o for o in found if o.own_sd).row.group
     mixed = [b if a.row.group == group else a for a, b in zip(found, again, strict=True)]
-    pairs = zip(found, scatters(found, apart=True), scatters(mixed, apart=True), strict=True)
+    pairs = zip(found, scatters(found, "group"), scatters(mixed, "group"), strict=True)
     own = {(before, after) for o, before, after in pairs if o.row.group == group and o.own_sd}
     assert own
     assert all(before == after for before, after in own)
@@ -264,9 +304,38 @@ def test_every_format_shows_both_scores(both):
         assert FORMATS[name](report).count("left out") >= 3
 
 
-def test_the_command_leaves_out(capsys):
-    assert main(["validate", "--source", "tiny_v1.2", "--left-out", "--jobs", "1"]) == 0
-    assert "left out" in capsys.readouterr().out
+def test_devices_that_were_left_out_stand_in_every_format(both):
+    found, unseen = both
+    for by in ("device", "model"):
+        report = summarise(found, unseen, by=by)
+        data = json.loads(FORMATS["json"](report))["summary"]
+        assert data["left_out"]["by"] == by
+        assert sum(one["predicted"] for one in data[f"{by}s"]) == data["predicted"]
+        assert {one["name"] for one in data[f"{by}s"]} == {getattr(o, by) for o in found if o.predicted is not None}
+        names = [one["name"] for one in data[f"{by}s"]]
+        for name in ("text", "markdown", "html"):
+            assert all(one in FORMATS[name](report) for one in names)
+    assert "devices" not in json.loads(FORMATS["json"](summarise(found, unseen, by="set")))["summary"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ([], "without the row's set, model and device"),
+        (["group"], "without the row's set, model and device"),
+        (["device"], "nothing fitted or measured on the row's device"),
+        (["model"], "without any row of the row's model"),
+        (["set"], "without any row of the row's set"),
+    ],
+)
+def test_the_command_says_what_it_leaves_out(choice, says, capsys):
+    assert main(["validate", "--source", "k-fa2", "--jobs", "1", "--left-out", *choice]) == 0
+    assert says in capsys.readouterr().out
+
+
+def test_the_command_refuses_to_leave_out_what_it_does_not_know(capsys):
+    assert main(["validate", "--left-out", "colour"]) == 2
+    assert "device, group, model, set" in capsys.readouterr().err
 
 
 def test_leaving_out_is_calibrating_on_the_rows_that_remain(rows):

@@ -91,11 +91,17 @@ class _State(NamedTuple):
 
 
 class _Problem(NamedTuple):
+    """What is predicted, and what is known before: centre, spread and bound of each constant of each fit, (k, q)."""
+
     predict: Predict
     target: Array
     centre: Array
     spread: Array
     high: Array
+
+    def of(self, fits: NDArray[np.intp]) -> _Problem:
+        """Return the problem of some of the fits."""
+        return self._replace(centre=self.centre[fits], spread=self.spread[fits], high=self.high[fits])
 
     def look(self, x: Array) -> tuple[Array, Array]:
         """Return residuals (k, n) and slopes (k, n, q) at logarithms of constants (k, q)."""
@@ -117,7 +123,8 @@ class _Problem(NamedTuple):
         """Return Hessians (k, q, q) and gradients (k, q)."""
         scaled = np.abs(state.residuals) / scatter[:, None]
         weight = used * np.where(scaled <= _HUBER, 1.0, _HUBER / np.maximum(scaled, _HUBER)) / scatter[:, None] ** 2
-        hessian = np.einsum("knq,kn,knp->kqp", state.slopes, weight, state.slopes) + np.diag(1.0 / self.spread**2)
+        hessian = np.einsum("knq,kn,knp->kqp", state.slopes, weight, state.slopes)
+        hessian += np.eye(state.x.shape[1]) / self.spread[:, None, :] ** 2
         gradient = np.einsum("knq,kn->kq", state.slopes, weight * state.residuals)
         return hessian, gradient + (state.x - self.centre) / self.spread**2
 
@@ -151,11 +158,11 @@ def fit(predict: Predict, measured: Array, priors: Sequence[Prior], sigma: float
     ----------
     Huber 1964, Robust Estimation of a Location Parameter, Annals of Mathematical Statistics 35(1).
     """
-    return fit_many(predict, measured, priors, sigma, np.ones((1, len(measured)), dtype=bool))[0]
+    return fit_many(predict, measured, [priors], sigma, np.ones((1, len(measured)), dtype=bool))[0]
 
 
 def fit_many(
-    predict: Predict, measured: Array, priors: Sequence[Prior], sigma: float, used: NDArray[np.bool_]
+    predict: Predict, measured: Array, priors: Sequence[Sequence[Prior]], sigma: float, used: NDArray[np.bool_]
 ) -> list[Fit]:
     """Fit constants on many selections of the same rows, all in step.
 
@@ -165,8 +172,8 @@ def fit_many(
         Constants in SI, shape (k, q), to the predictions of all rows, shape (k, n).
     measured : ndarray, shape (n,)
         Measured figures in the same unit.
-    priors : sequence of Prior
-        At most three.
+    priors : sequence of sequence of Prior, length m
+        Of each fit, at most three.
     sigma : float, natural-log units
         First guess of the scatter of single rows.
     used : ndarray of bool, shape (m, n)
@@ -177,16 +184,19 @@ def fit_many(
     list of Fit
         One for each selection; as :func:`fit` finds it on those rows alone.
     """
-    centre = np.log([prior.centre for prior in priors])
-    high = np.log([prior.high for prior in priors])
-    problem = _Problem(predict, np.log(measured), centre, np.array([prior.log_sd for prior in priors]), high)
+    centre, spread, high = (
+        np.array([[getattr(prior, name) for prior in known] for known in priors])
+        for name in ("centre", "log_sd", "high")
+    )
+    problem = _Problem(predict, np.log(measured), np.log(centre), spread, np.log(high))
     scatter = np.full(len(used), max(sigma, _SIGMA_FLOOR))
     # Where one term hides another its slope is nought: several starts find the best valley.
-    starts = np.array([np.minimum(centre + shift * problem.spread, high) for shift in _starts(len(priors))])
-    first = _descend(
-        problem, np.tile(starts, (len(used), 1)), np.repeat(used, len(starts), axis=0), scatter.repeat(len(starts))
-    )
-    best = first.cost.reshape(len(used), -1).argmin(axis=1) + np.arange(len(used)) * len(starts)
+    shifts = _starts(centre.shape[1])
+    fits = np.arange(len(used)).repeat(len(shifts))
+    tried = problem.of(fits)
+    starts = np.minimum(tried.centre + np.tile(shifts, (len(used), 1)) * tried.spread, tried.high)
+    first = _descend(tried, starts, used[fits], scatter[fits])
+    best = first.cost.reshape(len(used), -1).argmin(axis=1) + np.arange(len(used)) * len(shifts)
     state = _State(*(part[best] for part in first))
     for _ in range(_SIGMA_ROUNDS - 1):
         scatter = _scatter(state.residuals, used, scatter)
@@ -224,13 +234,13 @@ def _descend(problem: _Problem, x: Array, used: NDArray[np.bool_], scatter: Arra
         here = np.flatnonzero(going)
         if not len(here):
             break
-        now = _State(*(part[here] for part in state))
-        hessian, gradient = problem.normal(now, used[here], scatter[here])
+        now, own = _State(*(part[here] for part in state)), problem.of(here)
+        hessian, gradient = own.normal(now, used[here], scatter[here])
         diagonal = damping[here, None, None] * hessian * np.eye(x.shape[1])
         step = np.linalg.solve(hessian + diagonal, -gradient[..., None])[..., 0]
-        trial = np.minimum(now.x + step, problem.high)
-        residuals, slopes = problem.look(trial)
-        cost = problem.cost(trial, residuals, used[here], scatter[here])
+        trial = np.minimum(now.x + step, own.high)
+        residuals, slopes = own.look(trial)
+        cost = own.cost(trial, residuals, used[here], scatter[here])
         better = cost < now.cost
         for part, new in zip(state, (trial, residuals, slopes, cost), strict=True):
             part[here[better]] = new[better]

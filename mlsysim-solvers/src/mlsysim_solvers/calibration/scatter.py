@@ -74,7 +74,9 @@ class Sample:
         return [rows for rows in found if rows.any() and (kept & ~rows).sum() >= LEAST_ROWS]
 
 
-def fit_sample(sample: Sample, kept: Sequence[Mask] = ()) -> list[Fit]:
+def fit_sample(
+    sample: Sample, kept: Sequence[Mask] = (), priors: Sequence[tuple[Prior, ...]] = ()
+) -> list[Fit]:  # fmt: skip
     """Fit constants on some of the rows.
 
     Parameters
@@ -83,6 +85,8 @@ def fit_sample(sample: Sample, kept: Sequence[Mask] = ()) -> list[Fit]:
         At least three rows.
     kept : sequence of ndarray of bool, shape (n,)
         The rows of each fit, at least three; none means one fit on all.
+    priors : sequence of tuple of Prior
+        What is known before each fit; none means that of the sample.
 
     Returns
     -------
@@ -91,13 +95,15 @@ def fit_sample(sample: Sample, kept: Sequence[Mask] = ()) -> list[Fit]:
     """
     kept = kept or [np.ones(len(sample.points), dtype=bool)]
     # All fits go down in step: a row is predicted for all of them at once.
-    used = {rows.tobytes(): rows for rows in kept}
+    known = priors or [sample.priors] * len(kept)
+    used = {(rows.tobytes(), before): rows for rows, before in zip(kept, known, strict=True)}
     measured = np.array([point.row.value for point in sample.points])
     fits = fit_many(
-        lambda x: predictions(sample.points, x), measured, sample.priors, FIRST_SIGMA, np.stack(list(used.values()))
-    )
+        lambda x: predictions(sample.points, x), measured, [before for _, before in used], FIRST_SIGMA,
+        np.stack(list(used.values())),
+    )  # fmt: skip
     by_rows = dict(zip(used, fits, strict=True))
-    return [by_rows[rows.tobytes()] for rows in kept]
+    return [by_rows[rows.tobytes(), before] for rows, before in zip(kept, known, strict=True)]
 
 
 class Strays(NamedTuple):

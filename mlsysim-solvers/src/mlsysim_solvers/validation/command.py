@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .owners import CHOICES
+
 __all__ = ["add_validate_command"]
 
 _EXAMPLES = """\
@@ -16,6 +18,7 @@ examples:
   mlsysim validate --source llamacpp --format json
   mlsysim validate --file my-measurements.csv --plot fit.png
   mlsysim validate --left-out
+  mlsysim validate --left-out device
   mlsysim validate --ablation"""
 
 
@@ -46,8 +49,9 @@ def add_validate_command(commands: Any) -> None:
     parser.add_argument("--plot", metavar="FILE", help="draw predicted against measured into FILE (.png, .svg, .pdf)")
     parser.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as help")
     parser.add_argument(
-        "--left-out", action="store_true",
-        help="also predict each row with constants fitted without its set, model and device",
+        "--left-out", nargs="?", const="group", default="", choices=CHOICES,
+        help="also predict each row with constants fitted without its group (its set, model and device; the default), "
+        "or without any row of its device, its model or its set",
     )  # fmt: skip
     parser.add_argument("--ablation", action="store_true", help="drop one term of the physics at a time")
     parser.set_defaults(run=run_validate)
@@ -107,9 +111,9 @@ def run_validate(args: argparse.Namespace) -> int:
     if args.left_out:
         from ..calibration.left_out import left_out
 
-        unseen = left_out(outcomes, jobs=args.jobs, progress=progress)
+        unseen = left_out(outcomes, args.left_out, jobs=args.jobs, progress=progress)
     progress.close()
-    report = summarise(outcomes, unseen)
+    report = summarise(outcomes, unseen, by=args.left_out or "group")
     sys.stdout.write(FORMATS[args.format](report) + "\n")
     if args.plot:
         from .reports.figure import save_figure
@@ -123,7 +127,7 @@ def _refuse_beside_ablation(args: argparse.Namespace) -> None:
     """Refuse what a table of dropped terms has no place for."""
     from mlsysim.errors import ConfigError
 
-    given = {"--plot": bool(args.plot), "--left-out": args.left_out, "--format": args.format != "text"}
+    given = {"--plot": bool(args.plot), "--left-out": bool(args.left_out), "--format": args.format != "text"}
     for option, is_given in given.items():
         if args.ablation and is_given:
             raise ConfigError("--ablation prints one table of text and has nothing else to show", where=option,

@@ -95,16 +95,21 @@ def json_report(report: Report) -> str:
     Returns
     -------
     str
-        One object with ``rows`` and ``summary``; where groups were left out, rows and sets hold ``left_out``.
+        One object with ``rows`` and ``summary``; where groups were left out, rows and sets hold ``left_out``, and
+        where devices or models were, each of them stands there too.
     """
     summary = score_of(report.overall)
     del summary["name"]
     summary["sets"] = [score_of(found) for found in report.sets]
     summary["groups"] = [score_of(found) for found in report.groups]
     if report.left_out_overall is not None:
-        summary["left_out"] = score_of(report.left_out_overall)
+        summary["left_out"] = {**score_of(report.left_out_overall), "by": report.left_out_by}
         for found, unseen in zip(summary["sets"], report.left_out, strict=True):
             found["left_out"] = score_of(unseen)
+    if report.owners:
+        summary[f"{report.left_out_by}s"] = [
+            {**score_of(found), "left_out": score_of(unseen)} for found, unseen in report.owners
+        ]
     summary["reasons"] = [{"reason": reason, "rows": count} for reason, count in report.reasons]
     rows = [row_of(outcome) for outcome in report.outcomes]
     for row, unseen_row in zip(rows, report.left_out_outcomes, strict=False):

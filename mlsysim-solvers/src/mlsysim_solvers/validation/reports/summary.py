@@ -37,6 +37,10 @@ class Report:
         Over all rows.
     left_out_outcomes : tuple of Outcome
         Row by row, in the order of ``outcomes``.
+    left_out_by : str
+        What was left out with each row: ``group``, ``device``, ``model`` or ``set``.
+    owners : tuple of (Score, Score)
+        Where devices or models were left out: the scores of each, in sample and left out, most rows first.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -48,9 +52,11 @@ class Report:
     left_out: tuple[Score, ...] = ()
     left_out_overall: Score | None = None
     left_out_outcomes: tuple[Outcome, ...] = ()
+    left_out_by: str = "group"
+    owners: tuple[tuple[Score, Score], ...] = ()
 
 
-def summarise(outcomes: Sequence[Outcome], left_out: Sequence[Outcome] = ()) -> Report:
+def summarise(outcomes: Sequence[Outcome], left_out: Sequence[Outcome] = (), *, by: str = "group") -> Report:
     """Score a validation.
 
     Parameters
@@ -59,6 +65,8 @@ def summarise(outcomes: Sequence[Outcome], left_out: Sequence[Outcome] = ()) -> 
         Row by row.
     left_out : sequence of Outcome
         The same rows, each predicted with constants fitted without its group; may be empty.
+    by : str
+        What was left out with each row: ``group``, ``device``, ``model`` or ``set``.
 
     Returns
     -------
@@ -79,7 +87,22 @@ def summarise(outcomes: Sequence[Outcome], left_out: Sequence[Outcome] = ()) -> 
         left_out=tuple(_by_set(left_out)[0]),
         left_out_overall=score(("all",), left_out) if left_out else None,
         left_out_outcomes=tuple(left_out),
+        left_out_by=by,
+        owners=tuple(_by_owner(outcomes, left_out, by)) if by in ("device", "model") else (),
     )
+
+
+def _by_owner(outcomes: Sequence[Outcome], left_out: Sequence[Outcome], by: str) -> list[tuple[Score, Score]]:
+    """Score the rows of each device or model, in sample and left out."""
+    places: dict[str, list[int]] = {}
+    for place, outcome in enumerate(left_out):
+        if outcome.predicted is not None and getattr(outcome, by):
+            places.setdefault(getattr(outcome, by), []).append(place)
+    found = []
+    for name, own in sorted(places.items(), key=lambda item: (-len(item[1]), item[0])):
+        before, after = ([rows[place] for place in own] for rows in (outcomes, left_out))
+        found.append((score((name,), before), score((name,), after)))
+    return found
 
 
 def _by_set(outcomes: Sequence[Outcome]) -> tuple[list[Score], list[float]]:

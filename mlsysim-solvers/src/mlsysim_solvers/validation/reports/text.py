@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..scoring import Score
 from .shares import percent
 from .summary import Report
-from .unseen import UNSEEN_COLUMNS, unseen_cells, unseen_headline
+from .unseen import UNSEEN_COLUMNS, owner_table, unseen_cells, unseen_headline
 
 __all__ = ["COLUMNS", "cells", "markdown_report", "percent", "table_of", "text_report"]
 
@@ -109,6 +109,9 @@ def text_report(report: Report) -> str:
     head, body = table_of(report)
     if body:
         lines += ["", *_columns([head, *body])]
+    head, body = owner_table(report)
+    if body:
+        lines += ["", *_columns([head, *body])]
     worst = sorted(
         (group for group in report.groups if group.median_ape is not None), key=lambda g: -(g.median_ape or 0.0)
     )[:8]
@@ -143,9 +146,9 @@ def markdown_report(report: Report) -> str:
         return "| " + " | ".join(item.replace("|", "\\|") for item in items) + " |"
 
     lines = [f"- {line}" for line in _headline(report)]
-    head, body = table_of(report)
-    if body:
-        lines += ["", row(head), row(["---"] * 2 + ["---:"] * (len(head) - 2)), *map(row, body)]
+    for head, body in (table_of(report), owner_table(report)):
+        if body:
+            lines += ["", row(head), row(["---"] * 2 + ["---:"] * (len(head) - 2)), *map(row, body)]
     if report.reasons:
         lines += ["", f"Refused: {report.overall.refused} rows.", "", row(["rows", "reason"]), row(["---:", "---"])]
         lines += [row([str(count), reason]) for reason, count in report.reasons]
