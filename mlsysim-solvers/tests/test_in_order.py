@@ -10,7 +10,7 @@ import solver_cases as cases
 from mlsysim.records.model import Layer, Model, Network
 from mlsysim.records.scenario import Inference
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.formulas.constants import FLOP_PER_MAC, RESULT_MACS, UNSHARED_WORK
+from mlsysim_solvers.formulas.constants import FLOP_PER_MAC, RESULT_MACS, UNSHARED_WORK, WINDOW_MACS
 
 SOLVER = SingleNodeSolver()
 
@@ -39,7 +39,7 @@ def latency(model: Model, stack=cases.MICRO, **changes) -> float:
 def test_products_results_and_weights_add_up() -> None:
     model = one_layer(Layer("conv", 32, kernel=3, norm=False))
     results, weights = 16 * 16 * 32, 9 * 16 * 32
-    products = FLOP_PER_MAC * results * 9 * 16 / (RATE * 0.5)
+    products = FLOP_PER_MAC * 16 * 16 * 9 * 16 * (32 + WINDOW_MACS) / (RATE * 0.5)
     written = results * RESULT_MACS * FLOP_PER_MAC / (RATE * 0.8)
     read = weights / 40e6
     expected = (products + written) / prepared(model)["achieved"] + read
@@ -53,6 +53,13 @@ def test_a_row_that_meets_a_matrix_shares_no_operands() -> None:
     assert slow == pytest.approx(UNSHARED_WORK * product, rel=1e-6)
 
 
+def test_only_windows_of_several_pixels_are_copied() -> None:
+    pixel = one_layer(Layer("conv", 4, norm=False), channels=144)
+    window = one_layer(Layer("conv", 4, kernel=3, norm=False))
+    free = {"bandwidth": 1e18, "weight_bandwidth": 1e18, "memory_ceiling": 1e9}
+    assert latency(window, **free) / latency(pixel, **free) == pytest.approx(1.0 + WINDOW_MACS / 4.0, rel=1e-6)
+
+
 def test_thin_layers_take_longer_per_product() -> None:
     thin = one_layer(Layer("conv", 64, norm=False), channels=8)
     thick = one_layer(Layer("conv", 8, norm=False), channels=64)
@@ -61,9 +68,10 @@ def test_thin_layers_take_longer_per_product() -> None:
 
 def test_a_compiler_that_drops_dead_channels_is_faster_where_there_are_any() -> None:
     drops = attrs.evolve(cases.MICRO, features=attrs.evolve(cases.MICRO.features, drops_dead_channels=True))
-    half = one_layer(Layer("conv", 32, kernel=3, norm=False), live=(16,))
+    # Of one pixel: nothing is copied for all channels, live or dead.
+    half = one_layer(Layer("conv", 32, norm=False), live=(16,))
     assert latency(half, drops) == pytest.approx(latency(half) / 2.0, rel=0.01)
-    full = one_layer(Layer("conv", 32, kernel=3, norm=False))
+    full = one_layer(Layer("conv", 32, norm=False))
     assert latency(full, drops) == latency(full)
 
 

@@ -124,6 +124,12 @@ each as long as a multiply-accumulate. Estimate, range 15 to 40: CMSIS-NN, arm_n
 RESULT_MACS_WIDE = 8.0
 """The same in floating point: bias, activation, store and loop. Estimate, range 4 to 15."""
 
+WINDOW_MACS = 2.0
+"""Multiply-accumulates of a processor without units of its own that take as long as copying one element of a window of
+a convolution. Estimate, range 1 to 4: CMSIS-NN, arm_convolve_s8.c copies the windows of two pixels pixel by pixel and
+widens them to 16 bits (arm_q7_to_q15_with_offset: a load, three instructions that widen and order, and two stores for
+four elements, and the loop around them) before it multiplies."""
+
 SPATIAL_OPERATIONS = 20.0
 """Operations of a network that one cluster of a spatial processor can control at once. Estimate, range 14 to 28: the
 compiler of a Hailo-8 reports the use of the controllers of a cluster in sixteenths, and additions and activations share

@@ -7,7 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import minimum
 
-__all__ = ["conv_bytes", "conv_flops", "conv_rows", "image_patches", "missed_bytes", "winograd_share"]
+__all__ = ["conv_bytes", "conv_flops", "conv_rows", "gathered_work", "image_patches", "missed_bytes", "winograd_share"]
 
 
 @formula("1", image="1", patch="1")
@@ -75,6 +75,28 @@ def conv_flops(batch: Any, macs: Any, flop_per_mac: Any) -> Any:
     F = 2 b K^2 C_in C_out H W / g.
     """
     return flop_per_mac * macs * batch
+
+
+@formula("1", columns="1", macs="1")
+def gathered_work(columns: Any, macs: Any) -> Any:
+    """Return the work of a convolution whose windows are copied first, over that of its multiply-accumulates.
+
+    Parameters
+    ----------
+    columns : float, count
+        Output channels of a group, which share a window.
+    macs : float, count
+        Multiply-accumulates that take as long as the copy of one element.
+
+    Returns
+    -------
+    float, ratio
+
+    Notes
+    -----
+    1 + c / n: each element of a window is copied once and multiplied once for each of n columns.
+    """
+    return 1.0 + macs / columns
 
 
 @formula("B", batch="1", elements="1", width="B")

@@ -6,7 +6,8 @@ from typing import Any
 
 from mlsysim.numeric import where
 
-from ..formulas.constants import UNSHARED_WORK
+from ..formulas.constants import UNSHARED_WORK, WINDOW_MACS
+from ..formulas.vision import gathered_work
 from .operators import MATRIX_KINDS, Operator, Table
 
 __all__ = ["in_order"]
@@ -27,8 +28,9 @@ def in_order(table: Table, batch: Any) -> Table:
     Returns
     -------
     list of Operator
-        Each product in three rows whose times add up: its multiply-accumulates; its results, each of which takes
-        a bias, a scaling, a clamp and a store; and its weights, read from where they lie.
+        Each product in three rows whose times add up: its multiply-accumulates, and the copies of the windows of
+        a convolution; its results, each of which takes a bias, a scaling, a clamp and a store; and its weights, read
+        from where they lie.
 
     Notes
     -----
@@ -41,6 +43,8 @@ def in_order(table: Table, batch: Any) -> Table:
             continue
         results = row.m * row.n * row.batch
         slower = where(row.m > batch, 1.0, UNSHARED_WORK)
+        if row.kind == "conv":
+            slower = slower * gathered_work(row.n, WINDOW_MACS)
         result.append(row._replace(k=slower * row.k, work=slower * row.work, weight_bytes=0.0, activation_bytes=0.0))
         result.append(Operator(
             f"results of {row.name}", "results", row.count, row.m, 1.0, 1.0, results, 0.0, 0.0, row.activation_bytes,
