@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mlsysim.plugins import plugins
-from mlsysim.records import Scenario, Serving
+from mlsysim.records import Scenario, Serving, Stack
 from mlsysim.records.measurement import Measurement
 
 from ..execution.preparation import cache_format
@@ -13,39 +12,38 @@ from .questions import Assumed, Question
 
 __all__ = ["blanks"]
 
-Reading = Callable[[Scenario], str]
+Reading = Callable[[Scenario, Stack], str]
 
 
-def _recompute(asked: Scenario) -> str:
+def _recompute(asked: Scenario, _: Stack) -> str:
     return f"recomputation {getattr(asked.workload, 'recompute', 'none')}" if asked.kind == "training" else ""
 
 
-def _sequence(asked: Scenario) -> str:
+def _sequence(asked: Scenario, _: Stack) -> str:
     if asked.kind != "training" or asked.parallelism.tensor < 2:
         return ""
     return f"sequence parallelism {'on' if asked.parallelism.sequence else 'off'}"
 
 
-def _virtual(asked: Scenario) -> str:
+def _virtual(asked: Scenario, _: Stack) -> str:
     if asked.kind != "training" or asked.parallelism.pipeline < 2:
         return ""
     return f"{asked.parallelism.virtual} chunk of layers for each pipeline stage"
 
 
-def _sharding(asked: Scenario) -> str:
+def _sharding(asked: Scenario, _: Stack) -> str:
     if asked.kind != "training" or asked.parallelism.data * asked.parallelism.context < 2:
         return ""
     return "optimizer states divided as the stack does unless told otherwise"
 
 
-def _cache(asked: Scenario) -> str:
+def _cache(asked: Scenario, stack: Stack) -> str:
     if not isinstance(asked.workload, Serving):
         return ""
-    stack = plugins().registry.get("stacks", asked.system.stack).record
     return f"a key-value cache in {cache_format(asked.workload, stack)}"
 
 
-def _tensor(asked: Scenario) -> str:
+def _tensor(asked: Scenario, _: Stack) -> str:
     if asked.kind != "serving" or asked.system.devices < 2:
         return ""
     parts = asked.parallelism
@@ -64,7 +62,7 @@ _BLANKS: dict[str, tuple[Reading, float]] = {
 the choice may move a prediction (natural-log units; estimates)."""
 
 
-def blanks(row: Measurement, question: Question) -> tuple[Assumed, ...]:
+def blanks(row: Measurement, question: Question, stack: Stack) -> tuple[Assumed, ...]:
     """List what empty cells of a row are taken to mean, beyond what is listed already.
 
     Parameters
@@ -73,6 +71,8 @@ def blanks(row: Measurement, question: Question) -> tuple[Assumed, ...]:
         The row.
     question : Question
         What is asked for it.
+    stack : Stack
+        The stack that answers it, named by the row or assumed.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def blanks(row: Measurement, question: Question) -> tuple[Assumed, ...]:
     for column, (reading, log_sd) in _BLANKS.items():
         if row.configuration.get(column) or any(column.split("_")[0] in one.what for one in question.assumed):
             continue
-        what = reading(question.scenario)
+        what = reading(question.scenario, stack)
         if what:
             found.append(Assumed(f"{what}: the cell {column} is empty", log_sd))
     return tuple(found)

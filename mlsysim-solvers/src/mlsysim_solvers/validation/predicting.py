@@ -171,7 +171,7 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     stack = config.entries["stack"]
     device = config.entries["device"].key
     fitted = stack.record.calibration_for(device, workload.precision, config.entries["device"].record.vendor)
-    assumed = (*question.assumed, *blanks(row, question))
+    assumed = (*question.assumed, *blanks(row, question, stack.record))
     if not system.stack:
         assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", BETWEEN_STACK_LOG_SD))
     spread = spreads.get(question.output, 0.0)
