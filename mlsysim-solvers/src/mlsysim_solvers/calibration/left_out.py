@@ -114,12 +114,21 @@ def _took_part(outcome: Outcome, by: str) -> bool:
     """Tell whether fitted figures took part in a prediction, or rates measured on a device that is left out."""
     if outcome.predicted is None or not outcome.stack:
         return False
-    return outcome.calibrated or outcome.in_sample or (by == "device" and _is_measured(outcome.device))
+    return (
+        outcome.calibrated
+        or outcome.in_sample
+        or (by == "device" and bool(_measured(plugins().registry.get("devices", outcome.device))))
+    )
 
 
-def _is_measured(device: str) -> bool:
-    peaks = plugins().registry.get("devices", device).record.compute.peak
-    return any(peak.achieved is not None for peak in peaks.values())
+def _measured(entry: Entry) -> list[str]:
+    """Name the formats in which a rate of products was measured on a device; estimates come from how it is built."""
+    standings = {
+        name: entry.standing(f"compute.peak.{name}.achieved")
+        for name, peak in entry.record.compute.peak.items()
+        if peak.achieved is not None
+    }
+    return [name for name, found in standings.items() if found is not None and found.chosen.source]
 
 
 def scatters(outcomes: Sequence[Outcome], apart: str = "") -> list[float]:
@@ -212,8 +221,8 @@ def _without_facts(key: str, figure: float | None) -> Entry:
     """Return a device without the achieved rate that is a figure, or without all of them."""
     entry = plugins().registry.get("devices", key)
     peaks = dict(entry.record.compute.peak)
-    for name, peak in peaks.items():
-        if peak.achieved is not None and (figure is None or abs(peak.achieved / figure - 1.0) < _SAME):
-            peaks[name] = attrs.evolve(peak, achieved=None)
+    for name in _measured(entry):
+        if figure is None or abs(peaks[name].achieved / figure - 1.0) < _SAME:
+            peaks[name] = attrs.evolve(peaks[name], achieved=None)
     compute = attrs.evolve(entry.record.compute, peak=peaks)
     return attrs.evolve(entry, record=attrs.evolve(entry.record, compute=compute))

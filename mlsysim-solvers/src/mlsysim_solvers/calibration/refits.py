@@ -103,7 +103,7 @@ class Refits:
         by_key = {(c.device, c.precision): i for i, c in enumerate(self._entry.record.calibrations)}
         device, precision = asked.device, asked.precision
         maker = f"{plugins().registry.get('devices', device).record.vendor}/{ANY}"
-        for key in ((device, precision), (maker, precision), (maker, ANY), (ANY, precision), (ANY, ANY)):
+        for key in ((one, kind) for one in (device, maker, ANY) for kind in (precision, ANY)):
             index = by_key.get(key)
             if index is None:
                 continue

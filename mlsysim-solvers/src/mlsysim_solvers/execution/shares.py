@@ -20,6 +20,7 @@ from ..formulas.constants import (
     ISSUE_SHARE,
     MATRIX_SHARE,
     NARROW_ENERGY,
+    POWERED_SHARE_LOG_SD,
     POWER_DENSITY,
     SHARE_LOG_SD,
     VECTOR_ENERGY,
@@ -107,7 +108,8 @@ def share_log_sd(device: Device, precision: str) -> float:
     Returns
     -------
     float, natural-log units
-        None where it was measured, and little where another format of the same units was.
+        None where it was measured, little where another format of the same units was, and less than usual where the
+        clock follows from the power limit.
     """
     peak = device.peak_of(precision)
     if peak.achieved is not None or peak.engine == "scalar":
@@ -115,7 +117,10 @@ def share_log_sd(device: Device, precision: str) -> float:
     alike = any(
         other.engine == peak.engine and other.achieved and other.dense for other in device.compute.peak.values()
     )
-    return FORMAT_LOG_SD if alike else SHARE_LOG_SD
+    if alike:
+        return FORMAT_LOG_SD
+    powered = peak.engine == "matrix" and _density(device, precision, peak) is not None
+    return POWERED_SHARE_LOG_SD if powered else SHARE_LOG_SD
 
 
 def limited_share(device: Device, precision: str, power: float | None = None) -> tuple[Any, str]:
