@@ -8,7 +8,7 @@ from mlsysim.formula import formula
 
 from .constants import POPULARITY_SHAPE
 
-__all__ = ["distinct_experts", "rows_per_expert"]
+__all__ = ["block_scaled_rate", "distinct_experts", "grouped_flops", "reached_groups", "rows_per_expert"]
 
 
 @formula("1", experts="1", active="1", tokens="1", discrete=("token", "sample"))
@@ -42,6 +42,32 @@ def distinct_experts(experts: Any, active: Any, tokens: Any) -> Any:
     return experts * (1.0 - (1.0 - share) * (1.0 + (tokens - 1.0) * (share / POPULARITY_SHAPE)) ** -POPULARITY_SHAPE)
 
 
+@formula("1", groups="1", experts="1", active="1", discrete=("token", "sample"))
+def reached_groups(groups: Any, experts: Any, active: Any) -> Any:
+    """Return the expected number of groups of experts that one token reaches.
+
+    Parameters
+    ----------
+    groups : float or array, count
+        Groups, with as many experts each: those of one device, or of one node.
+    experts : float, count
+        Routed experts of a layer.
+    active : float, count
+        Routed experts per token.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    n (1 - (1 - 1/n) (1 + (k - 1) / (n b))^-b), b = a E / n: as :func:`distinct_experts`, for k choices of one group
+    each. The popularity of a group is the mean of that of its experts, and scatters less.
+    """
+    shape = experts / groups * POPULARITY_SHAPE
+    return groups * (1.0 - (1.0 - 1.0 / groups) * (1.0 + (active - 1.0) / (groups * shape)) ** -shape)
+
+
 @formula("1", tokens="1", active="1", reached="1")
 def rows_per_expert(tokens: Any, active: Any, reached: Any) -> Any:
     """Return the rows that each reached expert multiplies, on average.
@@ -64,3 +90,58 @@ def rows_per_expert(tokens: Any, active: Any, reached: Any) -> Any:
     T k / D.
     """
     return tokens * active / reached
+
+
+@formula("FLOP", work="FLOP", share="1")
+def grouped_flops(work: Any, share: Any) -> Any:
+    """Return the work that takes as long at the rate of single products as products of many experts at once take.
+
+    Parameters
+    ----------
+    work : float or array, FLOP
+        Work of the experts' products, without padding.
+    share : float, ratio
+        Rate of such products over that of single ones, of wanted work.
+
+    Returns
+    -------
+    float or array, FLOP
+
+    Notes
+    -----
+    F / g: rows of each expert end in the middle of a tile, are gathered from where they lie, and pass the activation
+    function in between. Few rows for each expert fill tiles more poorly than that, and then tiles count.
+    """
+    return work / share
+
+
+@formula("FLOP/s", rate="FLOP/s", vector="FLOP/s", block="1")
+def block_scaled_rate(rate: Any, vector: Any, block: Any) -> Any:
+    """Return the rate of matrix products whose partial sums are scaled on vector units.
+
+    Parameters
+    ----------
+    rate : float or array, FLOP/s
+        Rate of products without scales.
+    vector : float or array, FLOP/s
+        Peak of vector units in 32 bits.
+    block : float, count
+        Elements of the inner dimension that share a scale.
+
+    Returns
+    -------
+    float or array, FLOP/s
+
+    Notes
+    -----
+    P / (1 + P / (b V)): after b multiply-adds on matrix units each element of the result takes one on vector units,
+    which waits for the former and is waited for. An upper bound of the loss where kernels overlap both, and a lower
+    bound where results pass through memory of their own on the way to vector units.
+
+    References
+    ----------
+    flashinfer-ai/flashinfer, issue 2146: products of 8-bit operands in blocks of 128 x 128 are slower than those in 16
+    bits on a B200 (0.58 to 0.97 of their rate by CUTLASS). deepseek-ai/DeepGEMM, README.md: scales are numbers in 32
+    bits on Hopper.
+    """
+    return rate / (1.0 + rate / (block * vector))
