@@ -7,7 +7,8 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import log, maximum, minimum, sqrt
 
-from .constants import EULER, POPULARITY_SHAPE
+from .constants import EULER
+from .mixture import popularity_shape
 
 __all__ = ["busiest_experts", "busiest_load", "busiest_share", "dispatched_bytes", "gathering_passes"]
 
@@ -94,7 +95,7 @@ def busiest_share(experts: Any, devices: Any) -> Any:
     E / e experts among E by sqrt((e - 1) / (E a)), and the mean of the largest of e normal variables of one variance
     is at most sqrt(2 ln e) standard deviations above theirs. All wait for that device in every layer.
     """
-    spread = sqrt(2.0 * log(devices) * ((devices - 1.0) / (experts * POPULARITY_SHAPE)))
+    spread = sqrt(2.0 * log(devices) * ((devices - 1.0) / (experts * popularity_shape(experts))))
     return minimum(devices, 1.0 + spread)
 
 

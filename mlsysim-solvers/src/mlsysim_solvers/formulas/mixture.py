@@ -5,10 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
+from mlsysim.numeric import maximum
 
-from .constants import POPULARITY_SHAPE
+from .constants import FINE_EXPERTS, POPULARITY_SHAPE
 
-__all__ = ["block_scaled_rate", "distinct_experts", "grouped_flops", "reached_groups", "rows_per_expert"]
+__all__ = [
+    "block_scaled_rate", "distinct_experts", "grouped_flops", "popularity_shape", "reached_groups", "rows_per_expert",
+]  # fmt: skip
+
+
+@formula("1", experts="1")
+def popularity_shape(experts: Any) -> Any:
+    """Return the shape of the gamma distribution of how often experts of a layer are chosen.
+
+    Parameters
+    ----------
+    experts : float, count
+        Routed experts of a layer.
+
+    Returns
+    -------
+    float, ratio
+        The inverse square of the standard deviation of their popularity over its mean.
+
+    Notes
+    -----
+    a max(1, E_f / E): fewer experts than E_f are taken as groups of finer ones, and the mean of several scatters less.
+    """
+    return POPULARITY_SHAPE * maximum(1.0, FINE_EXPERTS / experts)
 
 
 @formula("1", experts="1", active="1", tokens="1", discrete=("token", "sample"))
@@ -32,14 +56,14 @@ def distinct_experts(experts: Any, active: Any, tokens: Any) -> Any:
     -----
     E (1 - (1 - k/E) (1 + (T - 1) k / (E a))^-a): the first token reaches k; the others choose independently of each
     other, each expert with a chance that scatters about k/E as a gamma variable of shape a. Even routing, of a without
-    end, comes to (1 - k/E)^T but for the square of k/E.
+    end, comes to (1 - k/E)^T but for the square of k/E. The shape is that of :func:`popularity_shape`.
 
     References
     ----------
     Greenwood and Yule 1920, Journal of the Royal Statistical Society 83(2): Poisson counts of gamma-distributed rates.
     """
-    share = active / experts
-    return experts * (1.0 - (1.0 - share) * (1.0 + (tokens - 1.0) * (share / POPULARITY_SHAPE)) ** -POPULARITY_SHAPE)
+    share, shape = active / experts, popularity_shape(experts)
+    return experts * (1.0 - (1.0 - share) * (1.0 + (tokens - 1.0) * (share / shape)) ** -shape)
 
 
 @formula("1", groups="1", experts="1", active="1", discrete=("token", "sample"))
@@ -64,7 +88,7 @@ def reached_groups(groups: Any, experts: Any, active: Any) -> Any:
     n (1 - (1 - 1/n) (1 + (k - 1) / (n b))^-b), b = a E / n: as :func:`distinct_experts`, for k choices of one group
     each. The popularity of a group is the mean of that of its experts, and scatters less.
     """
-    shape = experts / groups * POPULARITY_SHAPE
+    shape = experts / groups * popularity_shape(experts)
     return groups * (1.0 - (1.0 - 1.0 / groups) * (1.0 + (active - 1.0) / (groups * shape)) ** -shape)
 
 
