@@ -7,9 +7,12 @@ import pytest
 from mlsysim.config import SimulationConfig
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
-from mlsysim_solvers.execution.passes import engine_of, reading_pass
-from mlsysim_solvers.formulas.constants import BLOCKED_CASTS
+from mlsysim_solvers.execution.answers import machine_of
+from mlsysim_solvers.execution.cases import weights_of
+from mlsysim_solvers.execution.passes import decoding_pass, engine_of, reading_pass
+from mlsysim_solvers.formulas.constants import BLOCKED_CASTS, GROUPED_SHARE
 from mlsysim_solvers.in_flight import InFlightSolver
+from mlsysim_solvers.lowering.attention import outer_parameters
 
 
 def columns(model, precision, weights=""):
@@ -44,3 +47,32 @@ def test_a_mixture_in_four_bits_has_experts_in_them_alone():
     assert eight["head_width"] == 2.0
     assert "head_width" not in wide
     assert narrow["block_casts"] < dense["block_casts"] == BLOCKED_CASTS < eight["block_casts"]
+
+
+def test_what_stays_wide_takes_its_bytes_in_memory():
+    c = columns("deepseek-v3", "nvfp4") | {"long_output": 1024.0}
+    shape, narrow = c["shape"], {name: value for name, value in c.items() if name != "outer_width"}
+    wider = c["outer_width"] - c["weight_width"]
+    # DeepSeek-V3 has 11.4 thousand million weights around attention, and routers of 58 layers.
+    around = 61 * (7168 * 1536 + 1536 * 128 * 192 + 7168 * 576 + 512 * 128 * 256 + 128 * 128 * 7168)
+    assert outer_parameters(shape) == pytest.approx(around + 58 * 256 * 7168)
+    assert weights_of(c, shape) - weights_of(narrow, shape) == pytest.approx(wider * outer_parameters(shape))
+    dense = columns("llama-3.1-70b", "fp8")["shape"]
+    assert outer_parameters(dense) == 80 * 8192 * 128 * (64 + 2 * 8 + 64)
+
+
+def test_products_of_many_experts_are_slower_than_single_ones():
+    c = columns("deepseek-v3", "fp8") | {"long_output": 1024.0}
+    assert c["grouped_share"] == GROUPED_SHARE
+    assert c["scale_block"] == 128.0
+    times = [reading_pass(engine_of(c | {"grouped_share": share}), 0.0, 8192.0, 1.0).time for share in (1.0, 0.4, 0.2)]
+    assert times == sorted(times)
+    assert times[0] < times[1]
+    # A few tokens wait for the weights of their experts, however fast these multiply.
+    few = [decoding_pass(engine_of(c | {"grouped_share": share}), 4.0, 1.0).time for share in (1.0, 0.4)]
+    assert few[1] == pytest.approx(few[0], rel=0.01)
+    plain = {name: value for name, value in c.items() if name != "scale_block"}
+    assert machine_of(plain).matrix_rate > machine_of(c).matrix_rate
+    assert machine_of(plain).attention_rate == machine_of(c).attention_rate
+    assert "scale_block" not in columns("deepseek-v3", "nvfp4")
+    assert "grouped_share" not in columns("llama-3.1-70b", "fp8")

@@ -11,6 +11,7 @@ from mlsysim.numeric import maximum, minimum, where
 from ..formulas.attention import attention_rate
 from ..formulas.constants import GRAPH_SHARE
 from ..formulas.elementwise import result_rate
+from ..formulas.mixture import block_scaled_rate
 from ..formulas.roofline import (
     bandwidth_utilisation,
     bound_factor,
@@ -65,6 +66,8 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
     peak, ceiling = axis(columns, "peak"), columns["compute_ceiling"]
     bandwidth = axis(columns, "bandwidth")
     rate = effective_rate(peak, columns["achieved"], ceiling)
+    if "scale_block" in columns and "vector_peak" in columns:
+        rate = block_scaled_rate(rate, columns["vector_peak"], columns["scale_block"])
     processors = axis(columns, "processors")
     windows = columns.get("window_tiles")
     vector = columns.get("vector_peak")

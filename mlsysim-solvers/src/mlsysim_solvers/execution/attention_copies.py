@@ -9,7 +9,7 @@ from mlsysim.numeric import minimum, where
 from mlsysim.tracing import named
 
 from ..formulas.expert_parallel import busiest_load, dispatched_bytes
-from ..formulas.mixture import distinct_experts
+from ..formulas.mixture import reached_groups
 from ..lowering.expert_parallel import Sharing
 from .answers import axis
 from .cases import is_once
@@ -161,7 +161,7 @@ def _exchange(c: Columns, network: Network, tensor: Group, whole: Group, rows: A
     if not shape.experts:
         return gathered + again
     expert = c["expert"]
-    groups = distinct_experts(expert, 1.0, shape.active + 0.0 * expert)
+    groups = reached_groups(expert, shape.experts, shape.active)
     copies, part = groups * (whole.size / expert), own / tensor.size
     out = all_to_all(network, whole, dispatched_bytes(part, copies, shape.hidden, narrow))
     back = all_to_all(network, whole, dispatched_bytes(part, copies, shape.hidden, wide))

@@ -9,7 +9,7 @@ from mlsysim.numeric import sqrt, where
 from mlsysim.tracing import named
 
 from ..formulas.memory import weight_bytes
-from ..lowering.attention import Abilities
+from ..lowering.attention import Abilities, outer_parameters
 from ..lowering.operators import Formats, Table
 from ..lowering.pair import PairShape
 from ..lowering.shape import TransformerShape
@@ -42,6 +42,7 @@ def formats_of(columns: Columns) -> Formats:
     return Formats(
         c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"],
         c.get("outer_width"), c.get("head_width"), bool(c.get("narrow_products")), c.get("block_casts", 0.0),
+        c.get("grouped_share", 1.0),
     )  # fmt: skip
 
 
@@ -61,6 +62,9 @@ def weights_of(columns: Columns, shape: Any) -> Any:
         What stays in 16 bits beside narrower weights counts so.
     """
     weights = weight_bytes(shape.parameters, columns["weight_width"])
+    if "outer_width" in columns:
+        wide = outer_parameters(shape)
+        weights = weights + weight_bytes(wide, columns["outer_width"] - columns["weight_width"])
     if "head_width" not in columns:
         return weights
     wider = columns["head_width"] - columns["weight_width"]

@@ -215,6 +215,7 @@ def _settled(rows: Table, machine: Machine) -> Settled:
         if kind in MATRIX_KINDS:
             area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
             padded = padded_flops(area, k, processors, flop_per_mac)
+            padded = maximum(padded, work) if kind == "grouped_gemm" else padded
             products.append((padded, work, own + weight_bytes, own, weight_bytes))
             others, weights = others + own, weights + weight_bytes
         elif kind in STREAM_KINDS:
@@ -334,9 +335,7 @@ def _varies(machine: Machine) -> bool:
 def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     """Return what one layer takes of the rows of a group, the part that arithmetic sets, and either alone."""
     matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
-    time: Any = memory_time(group.streamed, bandwidth)
-    bound: Any = 0.0
-    total: Any = 0.0
+    time, bound, total = memory_time(group.streamed, bandwidth), 0.0, 0.0
     for padded, plain, moved, others, weights in group.products:
         # A product with few rows runs faster as matrix-vector products, without padding.
         work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import ceil, maximum, minimum, where
 
 from ..formulas import parallel_constants as constants
-from ..formulas.mixture import distinct_experts
+from ..formulas.mixture import reached_groups
 from ..formulas.overlap import contended_time, exposed_time, free_window, slowed_time, unhidden_pieces
 from ..formulas.pipeline import chunk_passes, fill_share
 from .communication import all_gather, all_reduce, all_to_all, message
@@ -175,7 +175,7 @@ def _expert(
     share = shape.expert_layers / shape.layers * c["imbalance"]
     if c["features"].merged_exchange:
         # Of the copies that leave a domain only one goes to each other domain.
-        reached = distinct_experts(group.nodes, 1.0, shape.active + 0.0 * group.nodes)
+        reached = reached_groups(group.nodes, shape.experts, shape.active)
         fewer = where(group.nodes > 1.0, reached / shape.active, 1.0 + 0.0 * group.nodes)
         fewer = minimum(fewer, 1.0)
         group = group._replace(outer=group.outer / fewer)

@@ -208,6 +208,8 @@ def _formats(workload: Workload, stack: Stack, shape: Any, precision: str) -> di
         columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
         columns["kv_width"] = _width(cache_format(workload, stack), "workload.kv_cache")
         columns |= _quantised(workload.weights or precision, precision, shape, columns["activation_width"])
+        if isinstance(shape, TransformerShape) and shape.expert_layers:
+            columns["grouped_share"] = number(stack.ceilings.grouped or constants.GROUPED_SHARE)
     elif isinstance(workload, Training):
         columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
         master = _width(workload.master, "workload.master") if workload.master else 0.0
@@ -268,7 +270,9 @@ def _quantised(weights: str, precision: str, shape: Any, activation: float) -> d
         return found | {"outer_width": activation, "block_casts": 0.5 * casts * blocked}
     if shape.expert_layers and narrow and weights in constants.QUANTISED:
         # Compressed queries are an operand more.
-        return found | {"block_casts": 2.0 * casts + float(shape.q_rank > 0.0)}
+        return found | {
+            "block_casts": 2.0 * casts + float(shape.q_rank > 0.0), "scale_block": constants.SCALE_BLOCK,
+        }  # fmt: skip
     return found | {"block_casts": casts * blocked}
 
 

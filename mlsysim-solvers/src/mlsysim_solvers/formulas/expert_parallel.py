@@ -8,8 +8,9 @@ from mlsysim.formula import formula
 from mlsysim.numeric import log, maximum, minimum, sqrt
 
 from .constants import EULER
+from .mixture import popularity_shape
 
-__all__ = ["busiest_experts", "busiest_load", "dispatched_bytes", "gathering_passes"]
+__all__ = ["busiest_experts", "busiest_load", "busiest_share", "dispatched_bytes", "gathering_passes"]
 
 
 @formula("1", total="1", ranks="1", unit="1", imbalance="1")
@@ -71,6 +72,31 @@ def busiest_experts(reached: Any, experts: Any, devices: Any) -> Any:
     variance = reached / devices * (1.0 - 1.0 / devices) * maximum(0.0, 1.0 - reached / experts)
     most = minimum(reached, experts / devices)
     return minimum(most, reached / devices + sqrt(2.0 * log(devices) * variance))
+
+
+@formula("1", experts="1", devices="1")
+def busiest_share(experts: Any, devices: Any) -> Any:
+    """Return the tokens that come to the experts of the busiest device, over those that come to a device on average.
+
+    Parameters
+    ----------
+    experts : float, count
+        Experts of a layer.
+    devices : float or array, count
+        Devices over which they are spread, as many on each.
+
+    Returns
+    -------
+    float or array, ratio
+
+    Notes
+    -----
+    min(e, 1 + sqrt(2 ln(e) (e - 1) / (E a))): the popularity of experts scatters by 1 / sqrt(a) of its mean, that of
+    E / e experts among E by sqrt((e - 1) / (E a)), and the mean of the largest of e normal variables of one variance
+    is at most sqrt(2 ln e) standard deviations above theirs. All wait for that device in every layer.
+    """
+    spread = sqrt(2.0 * log(devices) * ((devices - 1.0) / (experts * popularity_shape(experts))))
+    return minimum(devices, 1.0 + spread)
 
 
 @formula("1", ranks="1", admitted="1", most="1")

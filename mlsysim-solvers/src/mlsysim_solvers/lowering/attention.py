@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import maximum, minimum, where
+from mlsysim.tracing import named
 
 from ..formulas.attention import (
     attention_bytes,
@@ -23,7 +24,9 @@ from ..formulas.gemm import matmul_activation_bytes, matmul_flops
 from .operators import Formats, Operator, Table, gemm, operator_of, spared, stream
 from .shape import TransformerShape
 
-__all__ = ["SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "projections"]
+__all__ = [
+    "SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "outer_parameters", "projections",
+]  # fmt: skip
 
 
 SCORE_ROWS = frozenset({"attention scores", "softmax"})
@@ -102,6 +105,28 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
         table.append(gemm("key-value expansion", layers, rows, unfolded, latent, formats, kind=kind))
     table.append(gemm("output projection", layers, rows, hidden, heads * shape.v_dim, formats, kind=kind))
     return table
+
+
+def outer_parameters(shape: TransformerShape) -> Any:
+    """Return the weights around attention and of routers, which a mixture in few bits keeps wide.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model, or one device's part of it.
+
+    Returns
+    -------
+    float or array, count
+    """
+    s, queries = shape, shape.heads * shape.head_dim
+    if s.latent:
+        own = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
+        own = own + s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
+    else:
+        own = s.hidden * (queries + 2.0 * s.kv_heads * s.head_dim)
+    own = own + s.heads * s.v_dim * s.hidden
+    return named(s.layers * own + minimum(s.expert_layers, s.layers) * s.experts * s.hidden, "attention and routers")
 
 
 def attention_over_sequence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..formulas.elementwise import stream_bytes
-from ..formulas.expert_parallel import busiest_experts
+from ..formulas.expert_parallel import busiest_experts, busiest_share
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities
 from .operators import Formats, Operator, Table, gemm, stream
@@ -119,6 +119,7 @@ def _experts(
     reached = distinct_experts(shape.experts, active, tokens)
     each = rows_per_expert(tokens, active, reached)
     local = busiest_experts(reached, shape.experts, sharing.expert)
+    each = each * busiest_share(shape.experts, sharing.expert)
     up = shape.matrices * width
     # A device moves the tokens that are routed to its experts, not all.
     moved, here = (4.0 * active + 2.0) * hidden + 2.0 * shape.experts, tokens / sharing.expert

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight_bytes
+from ..formulas.mixture import grouped_flops
 from ..formulas.vision import missed_bytes
 
 __all__ = [
@@ -95,6 +96,8 @@ class Formats(NamedTuple):
         Whether other products run in fewer bits than these.
     casts : float, count
         Kernels of a layer that only bring operands into blocks with a scale each.
+    grouped : float, ratio
+        Rate of products of many experts at once over that of single ones.
     """
 
     weight: Any
@@ -106,6 +109,7 @@ class Formats(NamedTuple):
     head: Any = None
     narrow: bool = False
     casts: Any = 0.0
+    grouped: Any = 1.0
 
 
 def gemm(
@@ -135,9 +139,10 @@ def gemm(
     """
     weight, operand, activation, _, flop_per_mac, *_ = formats
     flops = matmul_flops(m, n, k, batch, flop_per_mac)
+    work = grouped_flops(flops, formats.grouped) if kind == "grouped_gemm" else flops
     return operator_of((
         name, kind, count, m, n, k, batch, flops, matmul_weight_bytes(n, k, batch, weight),
-        matmul_activation_bytes(m, n if out is None else out, k, batch, operand, activation), 0.0, 1.0, flops, 0.0,
+        matmul_activation_bytes(m, n if out is None else out, k, batch, operand, activation), 0.0, 1.0, work, 0.0,
     ))  # fmt: skip
 
 

@@ -80,6 +80,11 @@ def _without_passes(columns: Columns) -> Columns:
     return {**kept, "features": attrs.evolve(columns["features"], expands_weights=False)}
 
 
+def _without_grouped(columns: Columns) -> Columns:
+    kept = {name: value for name, value in columns.items() if name not in ("grouped_share", "scale_block")}
+    return {**kept, "grouped": 1.0} if "grouped" in kept else kept
+
+
 def _without_head(columns: Columns) -> Columns:
     return {name: value for name, value in columns.items() if not name.startswith("head_")}
 
@@ -150,6 +155,7 @@ VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "no repeated reads of shared keys": _without_rereads,
     "one pass, no expansion of weights": _without_passes,
     "no embedding and head in 16 bits": _without_head,
+    "products of experts as fast as single ones": _without_grouped,
     "no beginning and end of a run": _without_end,
     "no waiting for the host": _without_waiting,
     "no wide copy of the logits": _without_wide_loss,
