@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from mlsysim.plugins import plugins
 from mlsysim_solvers.execution.communication import all_gather, all_reduce, all_to_all, message, served_all_reduce
 from mlsysim_solvers.execution.topology import Network, Way, group_of, strides
 
@@ -30,6 +31,35 @@ def test_kernels_of_a_server_are_faster_for_short_vectors_and_only_in_one_domain
     assert served_all_reduce(able, across, 16e3) == all_reduce(able, across, 16e3)
     assert served_all_reduce(able, group_of(able, 1.0, 1.0), 16e3) == 0.0
     assert served_all_reduce(A100, inside, 16e3) == all_reduce(A100, inside, 16e3)
+
+
+def test_a_server_does_not_let_switches_add_up():
+    switched = A100._replace(reduced=400e9)
+    inside = group_of(switched, 8.0, 1.0)
+    assert all_reduce(switched, inside, 64e6) < all_reduce(A100, inside, 64e6)
+    assert served_all_reduce(switched, inside, 64e6) == all_reduce(A100, inside, 64e6)
+
+
+@pytest.mark.parametrize(
+    ("link", "size", "low", "high", "seconds"),
+    [
+        # vllm-project/vllm, pull request 22086: hidden 8192 in bf16, 32 and 128 rows on two H100: 10 and 17 us.
+        ("nvlink-4", 2.0, 32 * 8192 * 2.0, 128 * 8192 * 2.0, 7e-6),
+        # NVIDIA/TensorRT-LLM, pull request 14534: 1024 and 2048 rows of 16384 on four GB200, in parts: 126 us apart.
+        ("nvlink-5", 4.0, 1024 * 16384 * 2.0, 2048 * 16384 * 2.0, 126.4e-6),
+    ],
+)
+def test_longer_vectors_take_kernels_of_servers_as_much_longer_as_published(link, size, low, high, seconds):
+    record = plugins().registry.get("links", link).record
+    (direct,) = (one for one in record.protocols if one.name == "direct")
+    # Eighteen links for each device of either generation.
+    slow = Way(1.0, 0.0, 0.0, 1.0)
+    able = A100._replace(
+        ways=(slow, slow), inner=18.0 * record.achieved, direct=Way(direct.base, direct.step, direct.step, direct.share)
+    )
+    group = group_of(able, size, 1.0)
+    longer = served_all_reduce(able, group, high) - served_all_reduce(able, group, low)
+    assert longer == pytest.approx(seconds, rel=0.15)
 
 
 def test_a_group_of_one_says_nothing():

@@ -114,9 +114,15 @@ def served_all_reduce(network: Network, group: Group, volume: Any) -> Any:
     Returns
     -------
     float or array, s
-        By the collective library, or by such a kernel: at one go, or a part each and once more to all.
+        By rings and trees of the collective library, or by such a kernel: at one go, or a part each and once more to
+        all.
+
+    Notes
+    -----
+    The library does not add up in switches here: servers do without (SGLang: enable_nccl_nvls is off unless
+    asked for), and a user's trace of TensorRT-LLM shows rings (NVIDIA/TensorRT-LLM, issue 2521).
     """
-    library, way = all_reduce(network, group, volume), network.direct
+    library, way = all_reduce(network._replace(reduced=None), group, volume), network.direct
     if way is None:
         return library
     others = group.size - 1.0
