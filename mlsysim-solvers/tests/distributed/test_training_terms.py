@@ -6,6 +6,7 @@ import attrs
 import pytest
 from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
 
+from mlsysim_solvers.formulas import parallel_constants as constants
 from mlsysim_solvers.lowering.operators import Formats
 from mlsysim_solvers.lowering.parallel import Division, casts, eager_norms, forward
 from mlsysim_solvers.lowering.shape import transformer_shape
@@ -68,13 +69,26 @@ def test_a_device_waits_for_the_host_unless_graphs_are_replayed():
     assert times[2] == times[0]
 
 
-def test_graphs_save_the_launches_of_experts():
-    layout = {"device": H100, "batch": 64, "precision": "bf16", "data": 8, "expert": 8, "micro_batch": 1}
-    eager, replayed = (
-        answers(MIXTRAL, stack=changed(OVERLAPPED, graphs=graphs), **layout)["performance.step_time"]
-        for graphs in (False, True)
+def test_small_micro_batches_of_a_mixture_run_at_the_pace_of_the_host():
+    stack = changed(OVERLAPPED, {"host": 0.001})
+    layout = {"device": H100, "precision": "bf16", "data": 8, "expert": 8, "sequence": 512}
+
+    def lost(micro):
+        eager, replayed = (
+            answers(MIXTRAL, stack=changed(stack, graphs=graphs), batch=64, micro_batch=micro, **layout)
+            for graphs in (False, True)
+        )
+        return eager["performance.breakdown_compute"] / replayed["performance.breakdown_compute"]
+
+    # One expert on each device: two products in every pass of a layer. Longer work hides what the host does.
+    assert lost(1) > 1.0
+    assert lost(1) > lost(8)
+    few, many = (
+        answers(MIXTRAL, stack=stack, batch=64, micro_batch=1, **{**layout, "expert": expert}) for expert in (8, 1)
     )
-    assert eager > replayed
+    passes = 3 * 8 * MIXTRAL.transformer.layers
+    for found, local in ((few, 1), (many, 8)):
+        assert found["performance.breakdown_compute"] >= passes * (0.001 + 2 * local * constants.EXPERT_ISSUE)
 
 
 @pytest.mark.parametrize("spread", [False, True])

@@ -27,8 +27,6 @@ class Division(NamedTuple):
         Whether norms are divided over the tensor-parallel group too.
     grouped : float, ratio
         Rate of experts' products over that of single ones.
-    launches : float, count
-        Kernels whose un-hidden time one product of one expert takes.
     """
 
     tensor: Any
@@ -36,7 +34,6 @@ class Division(NamedTuple):
     expert: Any
     sequence: bool
     grouped: Any = 1.0
-    launches: Any = 1.0
 
     @property
     def shards(self) -> Any:
@@ -134,7 +131,7 @@ def _local_experts(table: Table, shape: TransformerShape, formats: Formats, divi
     each = rows_per_expert(tokens, shape.active, reached)
     width, up = shape.expert_ffn, shape.matrices * shape.expert_ffn
     # Each local expert is a product of its own, slower than one large product.
-    count, local = shape.expert_layers / division.grouped, division.launches * (shape.experts / e)
+    count, local = shape.expert_layers / division.grouped, shape.experts / e
     own = {
         "experts up": gemm("experts up", count, each, up, shape.hidden, formats, reached, kind="grouped_gemm"),
         "experts down": gemm("experts down", count, each, shape.hidden, width, formats, reached, kind="grouped_gemm"),
