@@ -8,7 +8,7 @@ from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
 
 from mlsysim_solvers.formulas import parallel_constants as constants
 from mlsysim_solvers.lowering.operators import Formats
-from mlsysim_solvers.lowering.parallel import Division, casts, eager_norms, forward
+from mlsysim_solvers.lowering.parallel import Division, casts, eager_norms, expert_biases, forward
 from mlsysim_solvers.lowering.shape import transformer_shape
 from mlsysim_solvers.lowering.training import loss
 from mlsysim_solvers.validation.mapping import question_for
@@ -67,6 +67,25 @@ def test_a_device_waits_for_the_host_unless_graphs_are_replayed():
     ]
     assert times[1] >= 8 * 80 * 3 * 0.05 > times[0]
     assert times[2] == times[0]
+
+
+def test_biases_of_experts_move_every_routed_token():
+    biased = attrs.evolve(MIXTRAL, transformer=attrs.evolve(MIXTRAL.transformer, bias=True))
+    shape = transformer_shape(biased, biased.transformer)
+    assert shape.expert_bias
+    assert not transformer_shape(MIXTRAL, MIXTRAL.transformer).expert_bias
+    formats = Formats(2.0, 2.0, 2.0, 2.0, 2.0)
+    (row,) = expert_biases(shape, formats, Division(1.0, 1.0, 8.0, False), 2.0, 1024.0, 4.0)
+    # Two of eight experts for each of 2048 tokens, 28 bytes for each element of what they return.
+    assert row.activation_bytes == 2 * 2048 * shape.hidden * 28
+    (half,) = expert_biases(shape, formats, Division(1.0, 2.0, 8.0, False), 2.0, 1024.0, 4.0)
+    assert half.activation_bytes == row.activation_bytes / 2
+    layout = {"device": H100, "precision": "bf16", "data": 8, "expert": 8, "batch": 64, "micro_batch": 8}
+    plain, added, planned = (
+        answers(model, stack=changed(OVERLAPPED, planned_memory=compiled), **layout)["performance.breakdown_compute"]
+        for model, compiled in ((MIXTRAL, False), (biased, False), (biased, True))
+    )
+    assert added > plain == pytest.approx(planned)
 
 
 def test_small_micro_batches_of_a_mixture_run_at_the_pace_of_the_host():
