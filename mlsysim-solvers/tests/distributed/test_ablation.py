@@ -96,7 +96,8 @@ def fitted_error(points, change):
 @pytest.mark.parametrize(
     ("name", "sets", "change"),
     [
-        ("launches of experts that wait for the router", ("mbridge",), lambda c: {"launches": 1.0}),
+        ("the host that issues products expert by expert", ("mbridge",), lambda c: {"issue": 0.0}),
+        ("biases of experts", ("mbridge",), lambda c: {"shape": c["shape"]._replace(expert_bias=False)}),
         ("the host of a stack without graphs", ("mbridge",), lambda c: {"host": 0.0}),
         ("a loss that passes over a wide copy of the logits", ("mosaic",), _features(wide_loss=False)),
     ],

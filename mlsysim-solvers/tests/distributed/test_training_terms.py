@@ -6,8 +6,9 @@ import attrs
 import pytest
 from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
 
+from mlsysim_solvers.formulas import parallel_constants as constants
 from mlsysim_solvers.lowering.operators import Formats
-from mlsysim_solvers.lowering.parallel import Division, casts, eager_norms, forward
+from mlsysim_solvers.lowering.parallel import Division, casts, eager_norms, expert_biases, forward
 from mlsysim_solvers.lowering.shape import transformer_shape
 from mlsysim_solvers.lowering.training import loss
 from mlsysim_solvers.validation.mapping import question_for
@@ -68,13 +69,45 @@ def test_a_device_waits_for_the_host_unless_graphs_are_replayed():
     assert times[2] == times[0]
 
 
-def test_graphs_save_the_launches_of_experts():
-    layout = {"device": H100, "batch": 64, "precision": "bf16", "data": 8, "expert": 8, "micro_batch": 1}
-    eager, replayed = (
-        answers(MIXTRAL, stack=changed(OVERLAPPED, graphs=graphs), **layout)["performance.step_time"]
-        for graphs in (False, True)
+def test_biases_of_experts_move_every_routed_token():
+    biased = attrs.evolve(MIXTRAL, transformer=attrs.evolve(MIXTRAL.transformer, bias=True))
+    shape = transformer_shape(biased, biased.transformer)
+    assert shape.expert_bias
+    assert not transformer_shape(MIXTRAL, MIXTRAL.transformer).expert_bias
+    formats = Formats(2.0, 2.0, 2.0, 2.0, 2.0)
+    (row,) = expert_biases(shape, formats, Division(1.0, 1.0, 8.0, False), 2.0, 1024.0, 4.0)
+    # Two of eight experts for each of 2048 tokens, 28 bytes for each element of what they return.
+    assert row.activation_bytes == 2 * 2048 * shape.hidden * 28
+    (half,) = expert_biases(shape, formats, Division(1.0, 2.0, 8.0, False), 2.0, 1024.0, 4.0)
+    assert half.activation_bytes == row.activation_bytes / 2
+    layout = {"device": H100, "precision": "bf16", "data": 8, "expert": 8, "batch": 64, "micro_batch": 8}
+    plain, added, planned = (
+        answers(model, stack=changed(OVERLAPPED, planned_memory=compiled), **layout)["performance.breakdown_compute"]
+        for model, compiled in ((MIXTRAL, False), (biased, False), (biased, True))
     )
-    assert eager > replayed
+    assert added > plain == pytest.approx(planned)
+
+
+def test_small_micro_batches_of_a_mixture_run_at_the_pace_of_the_host():
+    stack = changed(OVERLAPPED, {"host": 0.001})
+    layout = {"device": H100, "precision": "bf16", "data": 8, "expert": 8, "sequence": 512}
+
+    def lost(micro):
+        eager, replayed = (
+            answers(MIXTRAL, stack=changed(stack, graphs=graphs), batch=64, micro_batch=micro, **layout)
+            for graphs in (False, True)
+        )
+        return eager["performance.breakdown_compute"] / replayed["performance.breakdown_compute"]
+
+    # One expert on each device: two products in every pass of a layer. Longer work hides what the host does.
+    assert lost(1) > 1.0
+    assert lost(1) > lost(8)
+    few, many = (
+        answers(MIXTRAL, stack=stack, batch=64, micro_batch=1, **{**layout, "expert": expert}) for expert in (8, 1)
+    )
+    passes = 3 * 8 * MIXTRAL.transformer.layers
+    for found, local in ((few, 1), (many, 8)):
+        assert found["performance.breakdown_compute"] >= passes * (0.001 + 2 * local * constants.EXPERT_ISSUE)
 
 
 @pytest.mark.parametrize("spread", [False, True])

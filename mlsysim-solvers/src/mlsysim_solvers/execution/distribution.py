@@ -110,7 +110,7 @@ def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any
         "again": again_of(workload),
         "frozen": workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
         "grouped": 1.0 if grouped is None else grouped, "step_end": 0.0 if end is None else end,
-        "launches": 1.0 if features.graphs else constants.EXPERT_LAUNCHES, "host": 0.0 if host is None else host,
+        "issue": 0.0 if features.graphs else constants.EXPERT_ISSUE, "host": 0.0 if host is None else host,
         "full_attention": settings.get("full_attention", 0.0),
         "device_spread": settings.get("device_spread", constants.DEVICE_SPREAD),
         "drops": settings.get("dropout", 0.0) > 0.0, "eager": settings.get("eager", 0.0) > 0.0, "layer_memo": {},

@@ -13,7 +13,7 @@ from mlsysim.tracing import Traced, named
 from ..formulas.elementwise import stream_bytes
 from ..lowering.attention import SCORE_ROWS, Abilities
 from ..lowering.operators import MATRIX_KINDS, Formats, Table, stream
-from ..lowering.parallel import Division, adapters, divided, dropouts, eager_norms, forward, head, lookup
+from ..lowering.parallel import Division, adapters, divided, dropouts, eager_norms, expert_biases, forward, head, lookup
 from ..lowering.shape import TransformerShape
 from ..lowering.training import backward, gradients, loss, recomputed
 from ..lowering.transformer import repeated
@@ -205,6 +205,8 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
     fused = setup.abilities.fused_attention
     if setup.eager:
         table = table + eager_norms(own, setup.formats, division, batch, sequence, setup.full_width)
+    if shape.expert_bias and not setup.pruned:
+        table = table + expert_biases(own, setup.formats, division, batch, sequence, setup.full_width)
     if setup.drops:
         table = table + dropouts(
             shape, setup.formats, division, batch, sequence, setup.mask_width, setup.dropout, scores=not fused

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlsysim.numeric import maximum
 
+from ..formulas.training import issue_time
 from ..lowering.parallel import Division
 from .exchange import Exchange, layer_exchange
 from .layers import Layer, Setup, layer_times
@@ -39,17 +40,19 @@ def pieces_of(
     -------
     Layer, Exchange, Kept
     """
-    division = Division(
-        layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"], c["launches"]
-    )
-    layer = _issued(c, layer_times(setup, division, layout.micro, sequence, c["layer_memo"]))
+    division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
+    layer = _issued(c, layout, layer_times(setup, division, layout.micro, sequence, c["layer_memo"]))
     rows = layout.micro * sequence / layout.context
     return layer, layer_exchange(c, near, layout, layer, rows), kept_by_layer(c, layout)
 
 
-def _issued(c: Mapping[str, Any], layer: Layer) -> Layer:
+def _issued(c: Mapping[str, Any], layout: Layout, layer: Layer) -> Layer:
     """Let a device that is faster than the host that issues its kernels wait for it, pass by pass."""
-    host = c["host"]
+    host, shape = c["host"], c["shape"]
+    if shape.experts:
+        # Two products of each expert that lies here, in those layers that have experts.
+        local = shape.experts / layout.expert * (shape.expert_layers / shape.layers)
+        host = issue_time(host, 2.0, local, c["issue"])
     if type(host) is float and host == 0.0:
         return layer
     weights = layer.weights if c["frozen"] else maximum(layer.weights, host)

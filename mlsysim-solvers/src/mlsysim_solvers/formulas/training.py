@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["active_share", "megatron_iteration_flops", "run_steps", "run_time", "training_token_rate"]
+__all__ = ["active_share", "issue_time", "megatron_iteration_flops", "run_steps", "run_time", "training_token_rate"]
 
 
 @formula(
@@ -139,3 +139,35 @@ def active_share(active: Any, step: Any) -> Any:
     arXiv:2508.14318, abstract: phases of computation need much more power than phases of communication.
     """
     return active / step
+
+
+@formula("s", host="s", products="1", experts="1", each="s")
+def issue_time(host: Any, products: Any, experts: Any, each: Any) -> Any:
+    """Return how long the host takes to issue one pass of one layer.
+
+    Parameters
+    ----------
+    host : float or array, s
+        What every layer has: norms, attention, projections, router.
+    products : float, count
+        Products of one expert.
+    experts : float or array, count
+        Experts of a layer that lie on the device; of all layers on average.
+    each : float or array, s
+        To issue one product of one expert, with the quantisation of what it reads.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    t_h + p E t_e: a loop over experts issues kernels of its own for each, however few rows it has. The device waits for
+    the host where it is faster: a pass takes the longer of both.
+
+    References
+    ----------
+    NVIDIA Megatron-LM, megatron/core/transformer/moe/experts.py, TEGroupedMLP: the numbers of tokens are copied to the
+    host, which splits the input by expert.
+    """
+    return host + products * experts * each

@@ -13,7 +13,18 @@ from .operators import ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
 
-__all__ = ["Division", "adapters", "casts", "divided", "dropouts", "eager_norms", "forward", "head", "lookup"]
+__all__ = [
+    "Division",
+    "adapters",
+    "casts",
+    "divided",
+    "dropouts",
+    "eager_norms",
+    "expert_biases",
+    "forward",
+    "head",
+    "lookup",
+]
 
 
 class Division(NamedTuple):
@@ -27,8 +38,6 @@ class Division(NamedTuple):
         Whether norms are divided over the tensor-parallel group too.
     grouped : float, ratio
         Rate of experts' products over that of single ones.
-    launches : float, count
-        Kernels whose un-hidden time one product of one expert takes.
     """
 
     tensor: Any
@@ -36,7 +45,6 @@ class Division(NamedTuple):
     expert: Any
     sequence: bool
     grouped: Any = 1.0
-    launches: Any = 1.0
 
     @property
     def shards(self) -> Any:
@@ -134,7 +142,7 @@ def _local_experts(table: Table, shape: TransformerShape, formats: Formats, divi
     each = rows_per_expert(tokens, shape.active, reached)
     width, up = shape.expert_ffn, shape.matrices * shape.expert_ffn
     # Each local expert is a product of its own, slower than one large product.
-    count, local = shape.expert_layers / division.grouped, division.launches * (shape.experts / e)
+    count, local = shape.expert_layers / division.grouped, shape.experts / e
     own = {
         "experts up": gemm("experts up", count, each, up, shape.hidden, formats, reached, kind="grouped_gemm"),
         "experts down": gemm("experts down", count, each, shape.hidden, width, formats, reached, kind="grouped_gemm"),
@@ -291,6 +299,42 @@ def eager_norms(
                5.0 * norms),
         stream("rotary embedding, one by one", shape.layers, stream_bytes(rows, turned, 4.0 * wide), 4.0),
     ]  # fmt: skip
+
+
+def expert_biases(
+    shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any, wide: Any
+) -> Table:  # fmt: skip
+    """Return what adding the bias of the experts' last product moves where a framework does it operator by operator.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences of a micro-batch, and tokens of each before they are divided.
+    wide : float, B
+        Bytes per element of what is computed in between.
+
+    Returns
+    -------
+    list of Operator
+        The bias of each expert is multiplied by the weights of its tokens, which are kept in 32 bits, added to the
+        result, the parts of all experts are joined and narrowed: six passes over the wide tensor and two over the
+        narrow one.
+
+    References
+    ----------
+    NVIDIA Megatron-LM, megatron/core/transformer/moe/experts.py, TEGroupedMLP._apply_bias.
+    """
+    routed = batch / division.context * sequence * shape.active
+    rows = where(division.expert > 1.0, routed / division.tensor, routed + 0.0 * division.expert)
+    traffic = stream_bytes(rows, shape.hidden, 2.0 * formats.activation + 6.0 * wide)
+    kernels = 2.0 * (shape.experts / division.expert) + 2.0
+    return [stream("experts, bias", shape.expert_layers, traffic, kernels)]
 
 
 def lookup(shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any) -> Table:

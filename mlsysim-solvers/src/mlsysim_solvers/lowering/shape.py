@@ -41,6 +41,8 @@ class TransformerShape(NamedTuple):
         Tables that are added up to the input of the first layer.
     causal, latent, head, pooler, final_norm : bool
         As in the record.
+    expert_bias : bool
+        Whether the products of experts add a bias.
     """
 
     parameters: Any
@@ -80,6 +82,7 @@ class TransformerShape(NamedTuple):
     head: bool
     pooler: bool
     final_norm: bool
+    expert_bias: bool = False
 
 
 def number(value: Any) -> Any:
@@ -135,7 +138,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         patches=image_patches(t.image, t.patch) if t.patch else 0, patch_elements=t.channels * t.patch * t.patch,
         classes=t.classes, lookups=(1 if t.vocab else 0) + (1 if t.positions else 0) + (1 if t.token_types else 0),
         causal=t.causal, latent=latent is not None, head=t.head and bool(t.vocab), pooler=t.pooler,
-        final_norm=t.final_norm,
+        final_norm=t.final_norm, expert_bias=bool(mixture and t.bias),
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}

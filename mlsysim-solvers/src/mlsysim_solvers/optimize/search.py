@@ -152,9 +152,7 @@ def lower_bound(columns: Mapping[str, Any]) -> Any:
     c = columns
     layout = layout_of(c, c["batch"], c["shape"])
     setup = setup_of(c)
-    division = Division(
-        layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"], c["launches"]
-    )
+    division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
     layer = layer_times(setup, division, layout.micro, c["sequence"], c["layer_memo"])
     # At least one stage holds the mean number of layers, and every micro-batch passes it.
     layers = c["shape"].layers / layout.pipeline
