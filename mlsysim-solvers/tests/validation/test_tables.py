@@ -67,7 +67,7 @@ def _validated(tmp_path, capsys, content: bytes) -> list[dict]:
         (("ttft_ms,25", "ttft_ms,-5"), "no positive number"),
         (("ttft_ms,25", "ttft_ms,"), "no positive number"),
         (("ttft_ms,25", "ttft_ms,inf"), "no positive number"),
-        (("ttft_ms,25", "ttft_hours,25"), "Did you mean"),
+        (("ttft_ms,25", "ttfft_ms,25"), "Did you mean"),
         (("ttft_ms,25", ",25"), "it has no metric"),
         (("HBM3,1,", "HBM3,some,"), "n_accelerators = 'some' is no count"),
         (("HBM3,1,", "HBM3,,"), "number of accelerators is not published"),

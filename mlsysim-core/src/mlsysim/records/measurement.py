@@ -26,7 +26,7 @@ class Metric:
     per : str
         ``total`` of the system, or ``device``.
     counts : str
-        What a rate counts: ``output tokens``, ``all tokens``, ``samples``; empty otherwise.
+        What a rate counts: ``output tokens``, ``input tokens``, ``all tokens``, ``samples``; empty otherwise.
     statistic : str
         mean, p90, p99 or best.
     """
@@ -34,7 +34,7 @@ class Metric:
     quantity: Literal["time", "rate", "memory", "energy", "utilisation", "compute", "bandwidth"]
     unit: str
     per: Literal["total", "device"] = "total"
-    counts: Literal["", "output tokens", "all tokens", "samples"] = ""
+    counts: Literal["", "output tokens", "input tokens", "all tokens", "samples"] = ""
     statistic: Literal["mean", "p90", "p99", "best"] = "mean"
 
     @property
@@ -53,17 +53,24 @@ METRICS: dict[str, Metric] = {
     "tokens_per_s_per_accelerator": Metric("rate", "token/s", "device", "all tokens"),
     "output_tokens_per_s_per_gpu": Metric("rate", "token/s", "device", "output tokens"),
     "tokens_per_s_total": Metric("rate", "token/s", "total", "output tokens"),
+    "total_tokens_per_s": Metric("rate", "token/s", "total", "all tokens"),
+    "prefill_tokens_per_s": Metric("rate", "token/s", "total", "input tokens"),
+    "decode_tokens_per_s": Metric("rate", "token/s", "total", "output tokens"),
+    "tokens_per_s_per_user": Metric("rate", "token/s", "total", "output tokens"),
     "samples_per_s": Metric("rate", "sample/s", "total", "samples"),
+    "samples_per_s_per_accelerator": Metric("rate", "sample/s", "device", "samples"),
     "fps": Metric("rate", "sample/s", "total", "samples"),
     "memory_gb": Metric("memory", "GB", "device"),
     "energy_uj_per_inference": Metric("energy", "uJ"),
     "model_tflops_per_accelerator": Metric("compute", "TFLOP/s", "device"),
     "mfu": Metric("utilisation", "1", "device"),
+    "hfu": Metric("utilisation", "1", "device"),
     "TFLOP/s": Metric("compute", "TFLOP/s", "device", statistic="best"),
     "GB/s": Metric("bandwidth", "GB/s"),
     "MB/s": Metric("bandwidth", "MB/s"),
     "TB/s": Metric("bandwidth", "TB/s"),
     "busbw_GB/s": Metric("bandwidth", "GB/s"),
+    "algbw_GB/s": Metric("bandwidth", "GB/s"),
 }
 """Metric by the name that a table gives it."""
 

@@ -15,6 +15,7 @@ from mlsysim.units import parse_unit
 
 from ..formulas.constants import BETWEEN_STACK_LOG_SD
 from .blanks import blanks
+from .cells import READ
 from .collectives import predict_collective
 from .kernels import predict_kernel
 from .mapping import question_for
@@ -207,6 +208,8 @@ def _check_memory(found: dict[str, float]) -> None:
 
 
 def _outcome(row: Measurement, value: float, log_sd: float, assumed: tuple[Assumed, ...], **known: object) -> Outcome:
+    if READ in row.configuration:
+        assumed = (*assumed, Assumed(f"read {row.configuration[READ]}"))
     spread = math.sqrt(log_sd**2 + sum(one.log_sd**2 for one in assumed))
     return Outcome(
         row, value, value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread),

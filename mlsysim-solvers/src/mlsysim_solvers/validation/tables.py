@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mlsysim.errors import ConfigError
-from mlsysim.names import did_you_mean, suggest
+from mlsysim.names import suggest
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import METRICS, Measurement, Metric
+
+from .cells import READ, cleaned, figure_of
+from .metrics import read_metric
 
 __all__ = [
     "SHAPES", "UNREADABLE", "packaged_rows", "packaged_tables", "read_rows", "read_table", "shape_of", "unread_columns",
@@ -181,7 +184,8 @@ def read_table(path: Path) -> list[Measurement]:
     shape = shape_of(frozenset(columns), str(path))
     found: list[Measurement] = []
     seen: dict[str, int] = {}
-    for line, row in rows:
+    for line, printed in rows:
+        row = cleaned(printed)
         if row["id"] and seen.setdefault(row["id"], line) != line:
             row.setdefault(UNREADABLE, f"the id {row['id']!r} stands in line {seen[row['id']]} already")
         if row.get("evidence") != "memory":
@@ -239,23 +243,21 @@ def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
     if sockets and not devices:
         devices, accelerator = sockets.groups()
     kind = row.get("scenario") or row.get("kind") or "training"
-    name, value = row["metric"], _number(row["value"])
-    fault = row.get(UNREADABLE, "")
-    if name not in METRICS:
-        unknown = f"no metric is called {name!r}. {did_you_mean(name, METRICS)}"
-        fault = fault or (unknown if name else "it has no metric")
-    elif math.isnan(value):
-        fault = fault or f"value = {row['value']!r} is no positive number"
-    elif devices and not _count(devices):
+    read = read_metric(row["metric"], row["value"], shape)
+    fault = row.get(UNREADABLE, "") or read.fault
+    if devices and not _count(devices):
         fault = fault or f"n_accelerators = {devices!r} is no count"
     configuration = {key: cell for key, cell in row.items() if cell and key not in _CITATION}
+    told = "; ".join(filter(None, (row.get(READ, ""), read.told)))
+    if told:
+        configuration[READ] = told
     return Measurement(
         id=row["id"] or where,
         table=shape,  # type: ignore[arg-type]
         kind=kind,
-        name=name,
-        metric=METRICS.get(name, _NO_METRIC),
-        value=value,
+        name=read.name or row["metric"],
+        metric=METRICS.get(read.name, _NO_METRIC),
+        value=read.value,
         model=row.get("model", ""),
         device=accelerator,
         devices=_count(devices),
@@ -280,8 +282,8 @@ def _serving(row: Mapping[str, str], where: str) -> list[Measurement]:
         text = row.get(f"silicon_{name}", "")
         if not text and not row.get(UNREADABLE):
             continue
-        value = _number(text)
-        fault = row.get(UNREADABLE) or (f"silicon_{name} = {text!r} is no positive number" if math.isnan(value) else "")
+        value, wrong = figure_of(text, METRICS[name].unit)
+        fault = row.get(UNREADABLE) or (f"silicon_{name}: {wrong}" if wrong else "")
         configuration = {k: cell for k, cell in row.items() if cell and k not in _CITATION}
         found.append(
             Measurement(

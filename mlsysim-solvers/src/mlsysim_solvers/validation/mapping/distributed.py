@@ -19,7 +19,7 @@ from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, whole
 from .saving import is_adapted, modules_of, recomputed_layers, saved
 
-__all__ = ["WITH_DROPOUT", "distributed_question"]
+__all__ = ["WITH_DROPOUT", "amount_of", "distributed_question"]
 
 FULL_ATTENTION = ("sc21t1", "seqsel", "mlm22", "mtv5e", "mtv5p", "mtnlg", "bloom", "nemolong", "palm")
 """Sets whose published FLOP count every query-key pair of a causal model."""
@@ -188,6 +188,31 @@ def _layout(row: Measurement, found: Subject, batch: int, assumed: list[Assumed]
     )  # fmt: skip
 
 
+def amount_of(row: Measurement, batch: int, sequence: int) -> float:
+    """Return what a rate of training counts of a step.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    batch, sequence : int
+        Samples of a step, and tokens of a sample.
+
+    Returns
+    -------
+    float
+        Samples, or tokens, of all devices or of one.
+    """
+    share = row.devices if row.metric.per == "device" else 1
+    return batch * (1 if row.metric.counts == "samples" else sequence) / share
+
+
+def _again(row: Measurement, asked: object) -> float:
+    """Return by how much repeated forward passes raise the work that a utilisation of the hardware counts."""
+    recompute: str = asked.workload.recompute  # type: ignore[attr-defined]
+    return 4.0 / 3.0 if row.name == "hfu" and recompute == "full" and row.set not in WITH_RECOMPUTATION else 1.0
+
+
 def _reading(
     row: Measurement, asked: object, model: Model, batch: int, sequence: int, device: str, precision: str, lora: bool,
     assumed: list[Assumed],
@@ -199,10 +224,8 @@ def _reading(
         if "ACTIVATIONS" in cell(row, "notes"):
             raise Refused("the figure is a formula for activations alone, not a measurement")
         return Question(asked, "feasibility.memory_required", None, given)  # type: ignore[arg-type]
-    if row.name == "samples_per_s":
-        return Question(asked, "performance.step_time", float(batch), given)  # type: ignore[arg-type]
-    if row.name == "tokens_per_s_per_accelerator":
-        return Question(asked, "performance.step_time", batch * sequence / row.devices, given)  # type: ignore[arg-type]
+    if row.metric.quantity == "rate":
+        return Question(asked, "performance.step_time", amount_of(row, batch, sequence), given)  # type: ignore[arg-type]
     assert model.transformer is not None
     shape = transformer_shape(model, model.transformer)
     full = 1.0 if row.set in FULL_ATTENTION or row.set.startswith("seqsel") else 0.0
@@ -212,7 +235,8 @@ def _reading(
     each = batch * (layers + ends) / row.devices
     if row.name == "model_tflops_per_accelerator":
         return Question(asked, "performance.step_time", each / 1e12, given)  # type: ignore[arg-type]
-    if row.name == "mfu":
+    if row.name in ("mfu", "hfu"):
+        each *= _again(row, asked)
         try:
             peak = plugins().registry.get("devices", device).record.peak_of(precision).dense
         except MlsysimError as error:

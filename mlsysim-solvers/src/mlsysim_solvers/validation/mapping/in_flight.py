@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from mlsysim.plugins import plugins
@@ -55,7 +56,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     """
     if model in _BEAM and row.kind != "max_throughput":
         raise Refused("answers are found by beam search, which no solver expresses")
-    if row.metric.quantity != "rate":
+    if row.metric.quantity != "rate" or row.name == "tokens_per_s_per_user":
         raise Refused(f"{row.name} at a rate of arrivals that the row does not state exactly")
     if "without XQA" in cell(row, "notes"):
         raise Refused("the row ran without a kernel that its stack has")
@@ -79,10 +80,14 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
         check_reached(row)
         asked = within_limits(row, asked, assumed)
         assumed.append(Assumed("a rate close to the largest: the limits of latency leave that open", 0.2))
-    share = devices if row.metric.per == "device" else 1
+    share = 1.0 / devices if row.metric.per == "device" else 1.0
+    if row.name == "total_tokens_per_s":
+        share *= (input_ + output) / output
+    elif row.name == "prefill_tokens_per_s":
+        share *= input_ / output
     outputs = {"samples": "performance.throughput"}
     output_name = outputs.get(row.metric.counts, "performance.token_throughput")
-    return Question(asked, output_name, None, tuple(assumed), 1.0 / share)
+    return Question(asked, output_name, None, tuple(assumed), share)
 
 
 def _implied(row: Measurement, assumed: list[Assumed]) -> str:
@@ -124,10 +129,14 @@ def _stack(row: Measurement, found: Subject) -> Subject:
 def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> tuple[float, float]:
     input_, output = cell(row, "input_len"), cell(row, "output_len")
     if input_ and output:
+        if not (_positive(input_) and _positive(output)):
+            raise Refused(f"prompts of {input_} and answers of {output} tokens: a server needs whole ones of both")
         assumed.append(Assumed("prompts and answers of the printed lengths: the row prints no spread", 0.05))
         return float(input_), float(output)
     if not output:
         raise Refused("the length of the answers is not published")
+    if not _positive(output):
+        raise Refused(f"output_len = {output!r} is no count")
     for entry in plugins().registry.entries("datasets"):
         if model in entry.record.models:
             claim = entry.standing("input")
@@ -138,6 +147,15 @@ def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> tuple[floa
             )
             return float(entry.record.input), float(output)
     raise Refused("the length of the prompts is not published, and no data set of the registry tells its mean")
+
+
+def _positive(text: str) -> bool:
+    """Tell whether a cell holds a length that a request can have; means of lengths may be fractions."""
+    try:
+        value = float(text)
+    except ValueError:
+        return False
+    return math.isfinite(value) and value > 0.0
 
 
 def _layout(

@@ -25,6 +25,10 @@ IN_FLIGHT = {"server", "max_throughput", "interactive", "offline"}
 
 _WEIGHT_TYPES = re.compile(r"weight_data_types=(\w+)")
 _LIMIT = re.compile(r"power_limit=(\d+) ?W")
+_TIMES = {
+    "tpot_ms": "performance.tpot", "latency_ms": "performance.latency", "memory_gb": "feasibility.memory_required",
+}  # fmt: skip
+"""What answers other figures of a fixed batch than rates."""
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -86,11 +90,11 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
     kv = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
     if not kv and weights:
         kv = precision
-    if row.name == "ttft_ms":
-        if input_ is None:
+    if row.name in ("ttft_ms", "prefill_tokens_per_s"):
+        if not input_:
             raise Refused("the prompt length is not published")
         output = 1
-        reading, amount = "performance.ttft", None
+        reading, amount = "performance.ttft", None if row.name == "ttft_ms" else float(batch * input_)
     else:
         reading, amount, input_, output = _rate(row, found, batch, input_, output, assumed)
     devices, layout = _layout(row)
@@ -111,18 +115,28 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
 def _rate(
     row: Measurement, found: Subject, batch: int, input_: int | None, output: int | None, assumed: list[Assumed]
 ) -> tuple[str, float | None, int, int]:
-    """Return what a token rate counts: prompts read, answers written, or both phases together."""
-    if row.metric.quantity != "rate":
+    """Return what a rate counts: prompts read, answers written, or both phases together; or which time it is."""
+    if row.metric.quantity != "rate" and row.name not in _TIMES:
         raise Refused(f"{row.name} of a language model is not answered")
     if output == 0 and input_:
-        return "performance.ttft", float(batch * input_), input_, 1
+        per_prompt = 1 if row.metric.counts == "samples" else input_
+        return "performance.ttft", None if row.name in _TIMES else float(batch * per_prompt), input_, 1
     if output is None:
         output = int(unstated(found, "output", assumed))
     if input_ is None:
         input_ = int(unstated(found, "input", assumed))
-    if row.kind == "latency" or input_ == 0:
-        return "performance.tpot", float(batch), max(input_, 1), output
-    return "performance.latency", float(batch * output), max(input_, 1), output
+    input_ = max(input_, 1)
+    if row.name in _TIMES:
+        return _TIMES[row.name], None, input_, output
+    if row.metric.counts == "samples":
+        return "performance.latency", float(batch), input_, output
+    if row.metric.counts == "all tokens" and row.metric.per == "total":
+        return "performance.latency", float(batch * (input_ + output)), input_, output
+    if row.name == "tokens_per_s_per_user":
+        return "performance.tpot", 1.0, input_, output
+    if row.kind == "latency" or whole(row, "input_len") == 0 or row.name == "decode_tokens_per_s":
+        return "performance.tpot", float(batch), input_, output
+    return "performance.latency", float(batch * output), input_, output
 
 
 def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Question:

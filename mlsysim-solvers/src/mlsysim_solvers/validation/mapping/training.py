@@ -11,7 +11,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import cell, format_for, real_length, scenario, subject, unstated, whole
-from .distributed import WITH_DROPOUT, distributed_question
+from .distributed import WITH_DROPOUT, amount_of, distributed_question
 
 __all__ = ["training_question"]
 
@@ -65,7 +65,7 @@ def training_question(row: Measurement, known: Names) -> Question:
     asked = scenario(row, "training", job, found, _layout(row, devices), devices)
     if row.set.startswith(WITH_DROPOUT):
         asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
-    return _reading(row, asked, batch, sequence, devices, assumed)
+    return _reading(row, asked, batch, sequence, assumed)
 
 
 def _layout(row: Measurement, devices: int) -> Parallelism:
@@ -74,16 +74,12 @@ def _layout(row: Measurement, devices: int) -> Parallelism:
     return Parallelism(data=data, tensor=tensor, pipeline=pipeline, context=context, expert=whole(row, "ep") or 1)
 
 
-def _reading(
-    row: Measurement, asked: object, batch: int, sequence: int, devices: int, assumed: list[Assumed]
-) -> Question:
+def _reading(row: Measurement, asked: object, batch: int, sequence: int, assumed: list[Assumed]) -> Question:
     given = tuple(assumed)
     if row.name == "iteration_time_s":
         return Question(asked, "performance.step_time", None, given)  # type: ignore[arg-type]
     if row.name == "memory_gb":
         return Question(asked, "feasibility.memory_required", None, given)  # type: ignore[arg-type]
-    if row.name == "samples_per_s":
-        return Question(asked, "performance.step_time", float(batch), given)  # type: ignore[arg-type]
-    if row.name == "tokens_per_s_per_accelerator" and sequence:
-        return Question(asked, "performance.step_time", batch * sequence / devices, given)  # type: ignore[arg-type]
+    if row.metric.quantity == "rate" and (sequence or row.metric.counts == "samples"):
+        return Question(asked, "performance.step_time", amount_of(row, batch, sequence), given)  # type: ignore[arg-type]
     raise Refused(f"{row.name} of a training run is not answered by an installed solver")

@@ -1,0 +1,112 @@
+"""Cells and metrics as people write them: each is read one way, or refused with what is wrong."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from mlsysim_solvers.validation.cells import READ, cleaned, count_of, figure_of
+from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.metrics import read_metric
+from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.tables import read_table
+
+SERVED = {
+    "id": "own-1", "model": "Llama 3.1 8B", "accelerator": "NVIDIA H100 80GB HBM3", "n_accelerators": "1",
+    "weight_precision": "fp8", "framework": "vLLM 0.9", "scenario": "static_batch", "batch_or_concurrency": "16",
+    "input_len": "512", "output_len": "128", "metric": "tokens_per_s_total", "value": "2000",
+}  # fmt: skip
+
+
+def row_of(tmp_path, **changes):
+    file = tmp_path / "own.csv"
+    with file.open("w", newline="") as out:
+        table = csv.DictWriter(out, list(SERVED))
+        table.writeheader()
+        table.writerow(SERVED | changes)
+    (row,) = read_table(file)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [("1,024", "ms", 1024.0), ("1 024", "ms", 1024.0), ("12,5", "ms", 12.5), ("1e3", "ms", 1000.0),
+     ("2.1k", "ms", 2100.0), ("80 GB", "GB", 80.0), ("80000 MB", "GB", 80.0), ("1,234.5 tokens/s", "token/s", 1234.5)],
+)  # fmt: skip
+def test_a_figure_is_read_with_separators_suffix_and_unit(text, unit, value):
+    assert figure_of(text, unit) == (pytest.approx(value), "")
+
+
+@pytest.mark.parametrize("text", ["", "fast", "-5", "0", "nan", "inf", "~500", "80 GB", "1,5k"])
+def test_a_figure_that_is_none_says_so(text):
+    assert figure_of(text, "ms")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "count"),
+    [("1,024", "global_batch", "1024"), ("8k", "seq_len", "8192"), ("2x8", "n_accelerators", "16"),
+     ("512 tokens", "input_len", "512"), ("8 GPUs", "n_accelerators", "8"), ("1k", "global_batch", "1k"),
+     ("128-1024", "input_len", "128-1024")],
+)  # fmt: skip
+def test_counts_are_read_where_only_one_reading_is_possible(text, column, count):
+    assert count_of(text, column) == count
+
+
+def test_what_was_read_otherwise_is_told():
+    row = cleaned({"input_len": "8k", "output_len": "1,024", "tp": "-", "recompute": "none", "kv_precision": "n/a"})
+    assert row == {"input_len": "8192", "output_len": "1024", "tp": "", "recompute": "none", "kv_precision": "",
+                   READ: "input_len '8k' as 8192"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "known", "factor"),
+    [("tok/s", "inference", "tokens_per_s_total", 1.0), ("tok/s", "training", "total_tokens_per_s", 1.0),
+     ("tok/s/GPU", "training", "tokens_per_s_per_accelerator", 1.0), ("TTFT (ms)", "inference", "ttft_ms", 1.0),
+     ("ttft_s", "inference", "ttft_ms", 1000.0), ("ITL (ms)", "inference", "tpot_ms", 1.0),
+     ("mean_tpot_ms", "inference", "tpot_ms", 1.0), ("e2e_latency_s", "inference", "latency_ms", 1000.0),
+     ("req/s", "inference", "samples_per_s", 1.0), ("images/s", "training", "samples_per_s", 1.0),
+     ("total_token_throughput", "inference", "total_tokens_per_s", 1.0), ("MFU (%)", "training", "mfu", 0.01),
+     ("step_time_ms", "training", "iteration_time_s", 0.001), ("time_to_train_h", "training", "time_to_train_min", 60.0),
+     ("memory_gib", "training", "memory_gb", 1.073741824), ("TFLOPS", "kernels", "TFLOP/s", 1.0),
+     ("latency_ms", "kernels", "latency_ms", 1.0), ("algbw (GB/s)", "kernels", "algbw_GB/s", 1.0)],
+)  # fmt: skip
+def test_a_metric_is_known_however_it_is_spelled(name, shape, known, factor):
+    read = read_metric(name, "12", shape)
+    assert (read.name, read.fault) == (known, "")
+    assert read.value == pytest.approx(12.0 * factor)
+
+
+@pytest.mark.parametrize("name", ["ttft", "throughput", "p99_ttft_ms", "busbw_gbps", "", "warmth"])
+def test_a_metric_with_several_readings_is_refused(name):
+    assert read_metric(name, "12", "kernels" if name.startswith("bus") else "inference").fault
+
+
+def test_rates_of_a_batch_count_what_they_name(tmp_path):
+    found = {metric: predict(row_of(tmp_path, metric=metric)).predicted for metric in (
+        "tokens_per_s_total", "total_tokens_per_s", "samples_per_s", "latency_ms", "tpot_ms", "tokens_per_s_per_user",
+        "decode_tokens_per_s")}  # fmt: skip
+    assert found["samples_per_s"] == pytest.approx(found["tokens_per_s_total"] / 128)
+    assert found["total_tokens_per_s"] == pytest.approx(found["tokens_per_s_total"] * 640 / 128)
+    assert found["latency_ms"] == pytest.approx(1000 * 16 / found["samples_per_s"])
+    assert found["tokens_per_s_per_user"] == pytest.approx(1000 / found["tpot_ms"])
+    assert found["decode_tokens_per_s"] == pytest.approx(16 * found["tokens_per_s_per_user"])
+
+
+def test_software_that_is_not_known_is_answered_by_the_usual_stack(tmp_path):
+    outcome = predict(row_of(tmp_path, framework="an engine of my own"))
+    assert outcome.predicted
+    assert any("names none that is known" in one for one in outcome.assumed)
+
+
+def test_a_server_needs_prompts_and_answers(tmp_path):
+    outcome = predict(row_of(tmp_path, scenario="max_throughput", output_len="0"))
+    assert "needs whole ones of both" in outcome.reason
+
+
+def test_lengths_with_separators_reach_the_question(tmp_path):
+    row = row_of(tmp_path, scenario="max_throughput", input_len="1,024", output_len="1k")
+    job = question_for(row, names()).scenario.workload
+    assert (job.input, job.output) == (1024.0, 1024.0)
+    assert any("output_len '1k' as 1024" in one for one in predict(row).assumed)
