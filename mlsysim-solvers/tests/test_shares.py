@@ -13,7 +13,7 @@ from mlsysim.records.device import Compute, Device, Die, Memory, Peak, Power
 from mlsysim.records.scenario import Inference
 from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.execution.ceilings import ceiling_columns
-from mlsysim_solvers.execution.shares import clock_left, narrow_share, product_share, warp_share
+from mlsysim_solvers.execution.shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
 from mlsysim_solvers.formulas.gemm import delivered_rate
 from mlsysim_solvers.formulas.power import operation_density, sustained_clock
@@ -237,3 +237,17 @@ def test_scores_that_are_cast_pass_through_memory_once_more_on_either_side():
     assert cast.kernels == plain.kernels + 2.0
     # Nothing is cast where the format of the products is kept.
     assert softmax(2.0, 2.0, casts=True) == softmax(2.0, 2.0, casts=False)
+
+
+def test_a_share_that_follows_from_power_is_known_better_than_one_that_nobody_can_derive():
+    """Own measurement, then another format of the units, then the clock that the power limit leaves, then nothing."""
+    registry = plugins().registry
+    h100, gaudi = registry.get("devices", "h100-sxm").record, registry.get("devices", "gaudi2").record
+
+    def bare(device):
+        peaks = {name: attrs.evolve(peak, achieved=None) for name, peak in device.compute.peak.items()}
+        return attrs.evolve(device, compute=attrs.evolve(device.compute, peak=peaks))
+
+    assert h100.compute.peak["bf16"].achieved is not None
+    assert share_log_sd(h100, "bf16") == 0.0
+    assert 0.0 < share_log_sd(h100, "int8") < share_log_sd(bare(h100), "bf16") < share_log_sd(bare(gaudi), "bf16")
