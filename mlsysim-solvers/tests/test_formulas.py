@@ -160,6 +160,13 @@ def test_tile_efficiency_of_a_square_product_on_108_processors():
     assert gemm.tile_efficiency(8192.0, 8192.0, 1.0, 108.0, area) == pytest.approx(0.998, abs=5e-4)
 
 
+def test_each_doubling_of_devices_adds_its_own_variance_and_copies_none():
+    assert uncertainty.divided_variance(0.04, 1.0) == 0.0
+    assert uncertainty.divided_variance(0.04, 2.0) == pytest.approx(0.04)
+    once, twice = uncertainty.divided_variance(0.04, 4.0), uncertainty.divided_variance(0.04, 8.0)
+    assert twice - once == pytest.approx(0.04)
+
+
 def test_interval_of_a_range_and_back():
     sd = uncertainty.log_sd_of_range(0.7, 0.95, constants.INTERVAL_QUANTILE)
     middle = (0.7 * 0.95) ** 0.5

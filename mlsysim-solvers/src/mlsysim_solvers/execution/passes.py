@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, sqrt
 from mlsysim.tracing import named
 
+from ..formulas.uncertainty import divided_variance
 from ..lowering.expert_parallel import spread
 from ..lowering.operators import Table
 from ..lowering.serving import first_pass, next_token
@@ -225,5 +226,7 @@ def spread_of_pass(engine: Engine, done: Pass) -> Any:
     """
     if engine.place is None:
         return log_sd(engine.columns, done.totals)
-    spread = spread_of(engine.columns, done.totals, done.time, done.talk)
-    return sqrt(spread * spread + engine.columns["var_layout"])
+    c, sharing = engine.columns, engine.place.sharing
+    spread = spread_of(c, done.totals, done.time, done.talk)
+    devices = (c["tensor"] if sharing is None else sharing.devices) * c["pipeline"]
+    return sqrt(spread * spread + divided_variance(c["var_layout"], devices))

@@ -331,9 +331,9 @@ DEVICE_PRIOR_LOG_SDS = (0.2, 0.05, 0.3)
 moments from the fits whose rows tell more of a constant than the card does (50, 17 and 34 of them): 0.22, less than
 what the fits leave uncertain, and 0.32."""
 
-LAYOUT_LOG_SD = 0.2
-"""Scale that requests in flight on several devices add: narrower products and collectives that nobody has measured
-apart."""
+LAYOUT_LOG_SD = 0.12
+"""Scale that requests in flight add for each doubling of the devices of a copy: narrower products and collectives that
+nobody has measured apart."""
 
 FIRST_TOKEN_LOG_SD = 0.29
 """Scale that a time to first token adds where requests share the engine: in which pass a prompt is taken, and how far

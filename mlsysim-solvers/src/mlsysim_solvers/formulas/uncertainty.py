@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import log, sqrt
+from mlsysim.numeric import log, maximum, sqrt
 
-__all__ = ["effective_rows", "log_sd_of_range", "student_tail", "time_log_sd"]
+__all__ = ["divided_variance", "effective_rows", "log_sd_of_range", "student_tail", "time_log_sd"]
 
 
 @formula("1", low="1", high="1", quantile="1")
@@ -30,6 +30,28 @@ def log_sd_of_range(low: Any, high: Any, quantile: Any) -> Any:
     sigma = ln(high / low) / (2 z).
     """
     return log(high / low) / (2.0 * quantile)
+
+
+@formula("1", variance="1", devices="1")
+def divided_variance(variance: Any, devices: Any) -> Any:
+    """Return the variance that dividing a model over several devices adds to the logarithm of a time.
+
+    Parameters
+    ----------
+    variance : float, squared natural-log units
+        That of one doubling of the devices.
+    devices : float or array, count
+        Devices of one copy of the model; 1 divides nothing, however many copies there are.
+
+    Returns
+    -------
+    float or array, squared natural-log units
+
+    Notes
+    -----
+    V log2(n): each doubling narrows the products and adds members to the collectives once more, and errs on its own.
+    """
+    return variance * (log(maximum(1.0, devices)) / log(2.0))
 
 
 @formula(
