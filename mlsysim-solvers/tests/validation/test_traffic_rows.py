@@ -30,7 +30,7 @@ def test_a_closed_loop_is_asked_with_its_clients_and_layout():
     job, layout = question.scenario.workload, question.scenario.parallelism
     assert (job.concurrency, job.input, job.output, job.requests) == (64, 0.9 * 1024, 0.9 * 8192, 640)
     assert (layout.tensor, question.scenario.system.devices) == (2, 2)
-    assert any("requests for each client" in one.what for one in question.assumed)
+    assert any("640 requests, all clients starting at once" in one.what for one in question.assumed)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,25 @@ def test_a_row_is_asked_as_the_scripts_of_its_benchmark_ran_it(cells, tokens, ho
     job = question_for(first(mode="agg", **alone, **cells), names()).scenario.workload
     assert (job.max_tokens, job.hold, job.interval) == (tokens, hold, interval)
     assert (job.output_variation > 0.0) == ("measured" not in cells)
+
+
+@pytest.mark.parametrize(
+    ("backend", "clients", "requests"),
+    [("vllm", 64, 640), ("trtllm", 8, 160), ("sglang", 64, 1280), ("trtllm", 128, 2000), ("sglang", 128, 2000)],
+)
+def test_a_run_has_as_many_requests_as_the_digits_of_its_mean_say(backend, clients, requests):
+    clients_in = "concurrency" if backend == "vllm" else "batch_size"
+    row = first(backend=backend, measured="", model_path="Qwen/Qwen3-32B", **{clients_in: str(clients)})
+    assert question_for(row, names()).scenario.workload.requests == requests
+    # Times are kept in whole nanoseconds: their sum over the requests of the mean is one, too.
+    total = float(row.configuration["silicon_ttft_ms"]) * 1e6 * requests
+    assert total == pytest.approx(round(total), abs=4e-16 * total)
+
+
+@pytest.mark.parametrize(("measured", "cache"), [("2026-03-11", "bf16"), ("2026-04-03", "fp8"), ("2026-04-22", "fp8")])
+def test_the_cache_is_that_of_the_script_of_its_day(measured, cache):
+    row = first(model_path="MiniMaxAI/MiniMax-M2.5", system="b200_sxm", precision="fp8", measured=measured)
+    assert question_for(row, names()).scenario.workload.kv_cache == cache
 
 
 def test_weights_in_four_bits_keep_a_wider_cache():

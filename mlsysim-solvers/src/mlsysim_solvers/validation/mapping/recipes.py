@@ -33,6 +33,15 @@ _SPARE = 1500
 """Tokens of a pass beside a prompt and a token for each place: agg max_num_tokens in
 src/aiconfigurator/generator/rule_plugin/benchmark of aiconfigurator, before 2026-03."""
 
+_EACH = 10
+"""Requests that a benchmark's client sends for each that it keeps in flight (InferenceX, --num-prompts
+$((CONC * 10))). The times of a row are means over them: of medians, the first wave would be no part."""
+
+_TWICE, _MOST = 20, 2000
+"""Requests for each client, and in all at most, of rows without a date that another engine than vLLM gave. A mean of
+times in whole nanoseconds over n requests is a multiple of 1/n nanoseconds: the printed digits of those rows are
+multiples of 1/(20 c), and with 128 clients of 1/2000, hardly any of 1/(10 c); those of vLLM are all of 1/(10 c)."""
+
 
 @attrs.frozen
 class Recipe:
@@ -50,6 +59,8 @@ class Recipe:
         Passes that decode between two looks at what has come; 0 and 1 look before each.
     cold : bool
         Whether nothing was sent before the requests that count, to a stack that compiles kernels on first use.
+    requests : int, count
+        Requests over which the times of the row are means.
     """
 
     mean: float = 1.0
@@ -58,6 +69,7 @@ class Recipe:
     hold: int = 0
     interval: int = 0
     cold: bool = False
+    requests: int = 0
 
 
 def recipe_of(row: Measurement, clients: int) -> Recipe:
@@ -76,11 +88,18 @@ def recipe_of(row: Measurement, clients: int) -> Recipe:
     """
     lengths = whole(row, "isl") or 0, whole(row, "osl") or 0
     if not cell(row, "measured") or lengths not in _LENGTHS:
-        return Recipe(tokens=_configured(row, lengths[0], clients))
+        return Recipe(tokens=_configured(row, lengths[0], clients), requests=_counted(row, clients))
     mean = 0.5 * (1.0 + _SHORTEST)
-    found = Recipe(mean, (1.0 - _SHORTEST) / math.sqrt(12.0) / mean)
+    found = Recipe(mean, (1.0 - _SHORTEST) / math.sqrt(12.0) / mean, requests=_EACH * clients)
     limits = {"trtllm": _tensorrt, "vllm": _vllm, "sglang": _sglang}.get(cell(row, "backend"))
     return attrs.evolve(found, **limits(row, *lengths, clients)) if limits else found
+
+
+def _counted(row: Measurement, clients: int) -> int:
+    """Return the requests of a run of aiconfigurator."""
+    if cell(row, "measured") or cell(row, "backend") == "vllm":
+        return _EACH * clients
+    return min(_TWICE * clients, max(clients, _MOST))
 
 
 def _configured(row: Measurement, input_: int, clients: int) -> int:

@@ -24,19 +24,14 @@ _RELEASED = {"gpt-oss-120b": "mxfp4", "gpt-oss-20b": "mxfp4"}
 
 _NARROW_CACHE = {("llama-3.1-70b", "b200-sxm"): "", ("gpt-oss-120b", "b200-sxm"): "",
                  ("minimax-m2.5", "b200-sxm"): "2026-04-03"}  # fmt: skip
-"""Models and devices for which InferenceMAX starts vLLM with ``kv-cache-dtype: fp8``, and from when (70b_fp8_b200_docker.sh
-and gptoss_fp4_b200.sh under benchmarks/; minimaxm2.5_fp8_b200.sh and minimaxm2.5_fp4_b200.sh under
-benchmarks/single_node/, which have it since the change that also set the tokens of a pass); others leave it out
+"""Models and devices for which InferenceMAX starts vLLM with ``kv-cache-dtype: fp8``, and from when
+(70b_fp8_b200_docker.sh and gptoss_fp4_b200.sh under benchmarks/; minimaxm2.5_fp8_b200.sh and minimaxm2.5_fp4_b200.sh
+under benchmarks/single_node/, which have it since the change that also set the tokens of a pass); others leave it out
 (minimaxm2.5_fp8_h100.sh under benchmarks/single_node/). One for Llama 3.1 70B on H100 has it (70b_fp8_h100_slurm.sh),
 but in the table 64 requests of 8192 tokens on two devices are written as fast as 32, which is all that 16 bits leave
 room for."""
 
 _OUTPUTS = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot"}
-
-_EACH = 10
-"""Requests that a benchmark's client sends for each that it keeps in flight, where a row does not say: those of both
-benchmarks take as many (InferenceX, --num-prompts $((CONC * 10)); aiconfigurator, --request-count, before 2026-03). The
-times of a row are means over them: of medians, the first wave would be no part."""
 
 _WAVES = {"ttft_ms": 0.35, "tpot_ms": 0.03}
 """How much the number of requests, and how far they drift apart, may move a figure (natural-log units; estimates)."""
@@ -79,8 +74,7 @@ def serving_question(row: Measurement, known: Names) -> Question:
     """
     model = known.model(row.model)
     found = batched(subject(row, known))
-    waves = f"{_EACH} requests for each client, all clients starting at once, as the benchmark's client does"
-    assumed = [Assumed(waves, _WAVES[row.name])]
+    assumed: list[Assumed] = []
     wanted = _FORMATS[cell(row, "gemm_quant_mode")]
     precision, weights, kv_cache = traffic_formats(found.device, wanted, assumed)
     if model in _RELEASED and wanted == "nvfp4":
@@ -97,11 +91,13 @@ def serving_question(row: Measurement, known: Names) -> Question:
     if not input_ or not output:
         raise Refused("the lengths of prompts and answers are not published")
     recipe = recipe_of(row, clients)
+    waves = f"{recipe.requests} requests, all clients starting at once, as the benchmark's client does"
+    assumed.append(Assumed(waves, _WAVES[row.name]))
     assumed.append(_DRAWN if recipe.variation else _EXACT)
     if recipe.cold and row.name == "ttft_ms":
         assumed.append(_COMPILED)
     job = Traffic(
-        model=model, precision=precision, concurrency=clients, requests=_EACH * clients,
+        model=model, precision=precision, concurrency=clients, requests=recipe.requests,
         input=recipe.mean * input_, output=recipe.mean * output, input_variation=recipe.variation,
         output_variation=recipe.variation, max_tokens=recipe.tokens, hold=recipe.hold,
         interval=recipe.interval, weights=weights, kv_cache=kv_cache,
