@@ -371,3 +371,24 @@ FULLEST = 0.999
 
 EXCEEDED = {"p50": (0.5, 0.0), "p90": (0.1, 1.2815515655446004), "p99": (0.01, 2.3263478740408408)}
 """Share of requests beyond a quantile, and the standard deviations of a normal number at which it lies."""
+
+OVERSHOOT = 1.165
+"""Twice 0.5826, the mean by which a normal random walk in steps of one deviation overshoots a level: -zeta(1/2) /
+sqrt(2 pi). A queue that is emptied batch by batch is shorter by it than one that is emptied all the time."""
+
+OVERSHOOT_SQUARED = 0.22
+"""The next term, from the series of Spitzer for such a walk at drifts of one and two deviations."""
+
+NORMAL_CUBIC = (1.5976, 0.07056)
+"""Coefficients of x and x^3 in 1 / (1 + exp(-(a x + b x^3))), which is the normal distribution within 0.0002."""
+
+NORMAL_LOSS = 1.75
+"""Factor k with which ln(1 + exp(-k z)) / k is about the mean by which a normal number exceeds z."""
+
+SPREAD_OF_TAIL = {"p50": (0.5, 1.8), "p99": (0.01, 1.0)}
+"""Share of requests beyond a quantile, and by how much the spread of passes is weighed where it turns the even spread of
+waits within a pass into an exponential one: found on simulated queues."""
+
+QUEUE_LOG_SD = {"latency": 0.04, "p50": 0.11, "p99": 0.09}
+"""Scale by which the approximations of a batched queue stray from simulation, over batches of 1 to 128 and loads of 5 to
+95 %."""
