@@ -16,16 +16,13 @@ from mlsysim.tracing import named
 from .execution.answers import axis
 from .execution.batch_queue import Queue, Service, largest_rate, quantile, queue_at
 from .execution.preparation import prepare_columns
-from .formulas.constants import QUEUE_LOG_SD
+from .formulas.constants import QUEUE_LOG_SD, RATE_STEP
 from .single_node import SingleNodeSolver
 
 __all__ = ["DynamicBatchingSolver"]
 
 NODES = 5
 """Batches in geometric steps from one to the greatest, between which the time of a pass is interpolated."""
-
-_STEP = 0.01
-"""Part of a rate by which it is varied to see how steeply latency answers."""
 
 
 class DynamicBatchingSolver:
@@ -115,7 +112,7 @@ def _service(columns: Mapping[str, Any]) -> tuple[Service, Any]:
 
 def _at_rate(columns: Mapping[str, Any], service: Service, rate: Any, spread: Any) -> Columns:
     """Return what requests see at a rate; beyond what full batches get through no latency is within any limit."""
-    queue, further = queue_at(service, rate), queue_at(service, (1.0 + _STEP) * rate)
+    queue, further = queue_at(service, rate), queue_at(service, (1.0 + RATE_STEP) * rate)
     times, others = _times(queue), _times(further)
     answers: Columns = {
         "feasibility.within_limit": (times["p99"] <= columns["limit"]) & (rate < service.sizes[-1] / service.times[-1]),
@@ -125,7 +122,7 @@ def _at_rate(columns: Mapping[str, Any], service: Service, rate: Any, spread: An
     for name, value in times.items():
         output = "performance.request_latency" + ("" if name == "latency" else f"_{name}")
         # Slower passes also mean more load: T(s (1 + h), rate) = (1 + h) T(s, rate (1 + h)).
-        steep = 1.0 + (others[name] / value - 1.0) / _STEP
+        steep = 1.0 + (others[name] / value - 1.0) / RATE_STEP
         own = QUEUE_LOG_SD[name]
         answers |= {output: value, f"{output}.log_sd": sqrt(steep * steep * spread * spread + own * own)}
     return answers

@@ -354,15 +354,8 @@ BRAKING = SolverSpec(
         "sensing": Setting("s", "time from light to a frame in memory", 0.0),
         "actuation": Setting("s", "time from a decision to the first touch of the brake", 0.0),
     },
-    columns={
-        "speed": "m/s",
-        "friction": "1",
-        "reach": "m",
-        "sensing": "s",
-        "actuation": "s",
-        "latency": "s",
-        "gravity": "m/s^2",
-    },
+    columns=dict.fromkeys(("sensing", "actuation", "latency"), "s")
+    | {"speed": "m/s", "friction": "1", "reach": "m", "gravity": "m/s^2"},
     references=("Uniformly decelerated motion",),
 )
 
@@ -376,8 +369,8 @@ def mlsysim_register_solvers() -> Iterable[SolverSpec]:
     iterable of SolverSpec
     """
     return [
-        SINGLE_NODE, DISTRIBUTED, PARALLEL_SERVING, IN_FLIGHT, WHOLE_RUN, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING,
-        DYNAMIC_BATCHING,
+        SINGLE_NODE, DISTRIBUTED, PARALLEL_SERVING, IN_FLIGHT, DYNAMIC_BATCHING, WHOLE_RUN, ECONOMICS,
+        SUSTAINABILITY, BATTERY, BRAKING,
     ]  # fmt: skip
 
 

@@ -13,23 +13,25 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
 
 from ..formulas.constants import (
+    BELOW_LEAST,
     FULLEST,
+    HALVINGS,
+    LARGEST_EXPONENT,
+    LEAST,
+    MOST_DEVIATIONS,
+    NEAR_FULL,
     NORMAL_CUBIC,
     NORMAL_LOSS,
     OVERSHOOT,
     OVERSHOOT_SQUARED,
     SPREAD_OF_TAIL,
+    TWO_PI,
 )
 
 __all__ = ["Queue", "Service", "largest_rate", "quantile", "queue_at"]
 
-_TINY = 1e-9
-_FAR = 8.0
-"""Standard deviations beyond which a full batch never happens."""
 _ROUNDS = 6
 """Rounds of fixed points and of Newton's method, all of which converge faster."""
-_HALVINGS = 30
-_TWO_PI = 6.283185307179586
 
 
 class Service(NamedTuple):
@@ -131,7 +133,7 @@ def queue_at(service: Service, rate: Any) -> Queue:
     own = minimum(longest, slope * (1.0 + rate * before) + start / rate)
     scatter = slope * sqrt((1.0 + growth) * (1.0 + growth) * spread + rate * before)
     each = most * _decay(most / full)
-    late = over / mean * (1.0 - exp(-minimum(each, 500.0)))
+    late = over / mean * (1.0 - exp(-minimum(each, LARGEST_EXPONENT)))
     return Queue(
         mean, none / mean, alone, before, own, scatter, late, each / longest, minimum(1.0, rate * typical / mean),
         maximum(latency, alone),
@@ -143,11 +145,11 @@ def _line_at(service: Service, rate: Any) -> _Line:
     found: _Line | None = None
     taken: Any = None
     for (small, short), (large, long) in pairwise(zip(service.sizes, service.times, strict=True)):
-        width = maximum(large - small, _TINY * large)
+        width = maximum(large - small, LEAST * large)
         slope = maximum(0.0 * short, (long - short) / width) * (1.0 * (large > small))
         # A pass never takes less than nothing, however steep it grows.
         slope = minimum(slope, FULLEST / rate)
-        start = maximum(_TINY * long, long - slope * large)
+        start = maximum(LEAST * long, long - slope * large)
         piece = _Line(rate * slope, rate * start, slope)
         if found is None:
             found = piece
@@ -169,7 +171,7 @@ def _mean_batch(line: _Line, most: Any, gap: Any) -> tuple[Any, Any]:
     for _round in range(_ROUNDS):
         mean = maximum(1.0, minimum(most, (start + none) / (1.0 - growth)))
         spread = (start * start + 2.0 * start * growth * mean + mean) / (1.0 - growth * growth) - mean * mean
-        spread, more = maximum(_TINY, spread), maximum(_TINY, mean - 1.0)
+        spread, more = maximum(LEAST, spread), maximum(LEAST, mean - 1.0)
         chance = exp(-start - growth - more * more / spread * log(1.0 + growth * spread / more))
         none = minimum(gap, sqrt(none * chance))
     return maximum(1.0, minimum(most, (start + none) / (1.0 - growth))), none
@@ -178,11 +180,11 @@ def _mean_batch(line: _Line, most: Any, gap: Any) -> tuple[Any, Any]:
 def _left_over(mean: Any, most: Any, full: Any, growth: Any) -> Any:
     """Return how many a pass leaves over on average: a normal number below the greatest batch, exponential above."""
     gap = (most - full) / sqrt(full)
-    far = minimum(_FAR, (most - mean) / sqrt(mean / (1.0 - growth * growth)))
-    near = minimum(_FAR, gap)
+    far = minimum(MOST_DEVIATIONS, (most - mean) / sqrt(mean / (1.0 - growth * growth)))
+    near = minimum(MOST_DEVIATIONS, gap)
     continuous = _mass(1.0 / (1.0 - growth * growth), far)
     stepped = (exp(near * (OVERSHOOT + OVERSHOOT_SQUARED * near)) - 1.0) / (2.0 * gap)
-    below = maximum(0.25, continuous - (1.0 - growth) * (_mass(1.0, near) - stepped))
+    below = maximum(BELOW_LEAST, continuous - (1.0 - growth) * (_mass(1.0, near) - stepped))
     return sqrt(full) / (2.0 * gap) / (1.0 + 2.0 * gap * below)
 
 
@@ -190,19 +192,19 @@ def _mass(variance: Any, deviations: Any) -> Any:
     """Return the mass of a normal number below a level over its density there."""
     x, (first, third) = deviations, NORMAL_CUBIC
     below = 1.0 / (1.0 + exp(-x * (first + third * x * x)))
-    return sqrt(_TWO_PI * variance) * below * exp(0.5 * x * x)
+    return sqrt(TWO_PI * variance) * below * exp(0.5 * x * x)
 
 
 def _decay(ratio: Any) -> Any:
     """Return the rate at which longer queues become rarer: exp(d) - 1 = r d, by Newton's method from above."""
     little = log(ratio)
-    found = minimum(_FAR, 2.0 * little)
+    found = minimum(MOST_DEVIATIONS, 2.0 * little)
     for _round in range(_ROUNDS):
         grown = exp(found)
-        found = found - (grown - 1.0 - ratio * found) / maximum(grown - ratio, _TINY)
-        found = minimum(maximum(found, _TINY), _FAR)
+        found = found - (grown - 1.0 - ratio * found) / maximum(grown - ratio, LEAST)
+        found = minimum(maximum(found, LEAST), MOST_DEVIATIONS)
     # Close to 1 the difference above loses its digits, and two terms of the series are exact enough.
-    return where(ratio < 1.02, little * (2.0 - little / 3.0), found)
+    return where(ratio < NEAR_FULL, little * (2.0 - little / 3.0), found)
 
 
 def quantile(queue: Queue, at: str) -> Any:
@@ -226,13 +228,15 @@ def quantile(queue: Queue, at: str) -> Any:
     """
     share, weight = SPREAD_OF_TAIL[at]
     q = queue
-    waiting = maximum(_TINY, 1.0 - q.idle)
+    waiting = maximum(LEAST, 1.0 - q.idle)
     beyond = minimum(1.0, share / waiting)
     even = -beyond * q.before
     wide = q.scatter / (q.before + q.own)
-    scale = maximum(_TINY * q.before, q.scatter / (NORMAL_LOSS - (NORMAL_LOSS - 1.0) * minimum(1.0, wide)))
+    scale = maximum(LEAST * q.before, q.scatter / (NORMAL_LOSS - (NORMAL_LOSS - 1.0) * minimum(1.0, wide)))
     depth = beyond * q.before / scale
-    swung = where(depth > 500.0, even, -scale * log(maximum(_TINY, exp(minimum(depth, 500.0)) - 1.0)))
+    swung = where(
+        depth > LARGEST_EXPONENT, even, -scale * log(maximum(LEAST, exp(minimum(depth, LARGEST_EXPONENT)) - 1.0))
+    )
     later = where(
         q.late > share, log(maximum(1.0, q.late / share)) / q.decay, -maximum(0.0, beyond - q.late / waiting) * q.before
     )
@@ -263,8 +267,8 @@ def largest_rate(service: Service, limit: Any) -> Any:
     low, high = 0.0 * top, FULLEST * top + 0.0 * limit / service.times[-1] * top
     within = quantile(queue_at(service, high), "p99") <= limit
     low = where(within, high, low + 0.0 * high)
-    for _half in range(_HALVINGS):
+    for _half in range(HALVINGS):
         middle = 0.5 * (low + high)
-        good = quantile(queue_at(service, maximum(middle, _TINY * top)), "p99") <= limit
+        good = quantile(queue_at(service, maximum(middle, LEAST * top)), "p99") <= limit
         low, high = where(good, middle, low), where(good, high, middle)
     return where(service.times[0] > limit, 0.0 * low, low)
