@@ -175,7 +175,7 @@ def _within_limit(row: Measurement, asked: Question) -> Question:
         raise Refused("server rows of one pass per sample that print no rate, or no limit of latency")
     settings = {**asked.scenario.settings, "dynamic-batching": {"limit": f"{limit[1]} ms"}}
     share = 1.0 if row.metric.per == "device" else float(max(row.devices, 1))
-    apart = Assumed("the front end, and lengths that are mixed as they come, are not counted: they cost up to 20 %", 0.1)
+    apart = Assumed("the front end, and lengths that are mixed as they come, are not counted", 0.1)
     return attrs.evolve(
         asked, scenario=attrs.evolve(asked.scenario, settings=settings), output="performance.limited_throughput",
         amount=None, share=share, assumed=(*asked.assumed, apart),
