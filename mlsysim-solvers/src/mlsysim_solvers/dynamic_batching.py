@@ -16,7 +16,7 @@ from mlsysim.tracing import named
 from .execution.answers import axis
 from .execution.batch_queue import Queue, Service, largest_rate, quantile, queue_at
 from .execution.preparation import prepare_columns
-from .formulas.constants import QUEUE_LOG_SD, RATE_STEP
+from .formulas.queue_constants import QUEUE_LOG_SD, RATE_STEP
 from .single_node import SingleNodeSolver
 
 __all__ = ["DynamicBatchingSolver"]

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
 
-from ..formulas.constants import (
+from ..formulas.constants import FULLEST
+from ..formulas.queue_constants import (
     BELOW_LEAST,
-    FULLEST,
     HALVINGS,
     LARGEST_EXPONENT,
     LEAST,
