@@ -295,6 +295,41 @@ BATTERY = SolverSpec(
     references=("Energy balance of a duty cycle",),
 )
 
+DYNAMIC_BATCHING = SolverSpec(
+    name="dynamic-batching",
+    title="What latency do requests of one pass each see when they arrive at random and are batched?",
+    question="dynamic-batching",
+    scenarios=("inference",),
+    target="mlsysim_solvers.dynamic_batching:DynamicBatchingSolver",
+    inputs=("model", "device", "stack", "macro.hourly_cost?"),
+    outputs={
+        "feasibility.within_limit": "bool",
+        "performance.request_latency": "s",
+        "performance.request_latency_p50": "s",
+        "performance.request_latency_p99": "s",
+        "performance.mean_batch": "sample",
+        "performance.occupation": "1",
+        "performance.full_throughput": "sample/s",
+        "performance.limited_throughput": "sample/s",
+        "macro.cost_within_limit": "USD/Msample",
+    },
+    at_most={"performance.occupation": 1.0},
+    labels={
+        "feasibility.within_limit": "99 % of requests within the limit",
+        "performance.request_latency": "mean latency of a request",
+        "performance.request_latency_p50": "latency of a request, p50",
+        "performance.request_latency_p99": "latency of a request, p99",
+        "performance.mean_batch": "mean batch",
+        "performance.occupation": "occupation of the server",
+        "performance.full_throughput": "rate of full batches",
+        "performance.limited_throughput": "largest rate within the limit",
+        "macro.cost_within_limit": "cost per million answers at that rate",
+    },
+    settings={"limit": Setting("s", "latency that 99 % of requests must keep")},
+    columns={**COLUMNS, "limit": "s", "devices": "1", "cost": "USD/s"},
+    references=("Bailey 1954, JRSS B 16", "Inoue 2021, arXiv:1912.06322", "Little 1961, Operations Research 9(3)"),
+)
+
 BRAKING = SolverSpec(
     name="braking",
     title="Can the vehicle stop within the reach of its sensors?",
@@ -319,15 +354,8 @@ BRAKING = SolverSpec(
         "sensing": Setting("s", "time from light to a frame in memory", 0.0),
         "actuation": Setting("s", "time from a decision to the first touch of the brake", 0.0),
     },
-    columns={
-        "speed": "m/s",
-        "friction": "1",
-        "reach": "m",
-        "sensing": "s",
-        "actuation": "s",
-        "latency": "s",
-        "gravity": "m/s^2",
-    },
+    columns=dict.fromkeys(("sensing", "actuation", "latency"), "s")
+    | {"speed": "m/s", "friction": "1", "reach": "m", "gravity": "m/s^2"},
     references=("Uniformly decelerated motion",),
 )
 
@@ -341,7 +369,8 @@ def mlsysim_register_solvers() -> Iterable[SolverSpec]:
     iterable of SolverSpec
     """
     return [
-        SINGLE_NODE, DISTRIBUTED, PARALLEL_SERVING, IN_FLIGHT, WHOLE_RUN, ECONOMICS, SUSTAINABILITY, BATTERY, BRAKING,
+        SINGLE_NODE, DISTRIBUTED, PARALLEL_SERVING, IN_FLIGHT, DYNAMIC_BATCHING, WHOLE_RUN, ECONOMICS,
+        SUSTAINABILITY, BATTERY, BRAKING,
     ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ _TIMES = {
     "tpot_ms": "performance.tpot", "latency_ms": "performance.latency", "memory_gb": "feasibility.memory_required",
 }  # fmt: skip
 """What answers other figures of a fixed batch than rates."""
+_BOUND = re.compile(r"latency bound=(\d+) ?ms")
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -67,7 +68,7 @@ def inference_question(row: Measurement, known: Names) -> Question:
             return in_flight_question(row, known, model, found)
         return _generation(row, known, model, found)
     if row.kind == "server":
-        raise Refused("server rows of one pass per sample: the largest rate within a limit of latency is not answered")
+        return _within_limit(row, _samples(row, known, model, found))
     return _samples(row, known, model, found)
 
 
@@ -165,6 +166,20 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     if row.metric.quantity == "energy":
         return Question(_supplied(row, asked, assumed), "macro.energy_per_sample", None, tuple(assumed))
     raise Refused(f"{row.name} of one pass per sample is not answered")
+
+
+def _within_limit(row: Measurement, asked: Question) -> Question:
+    """Ask for the largest rate of samples that come at random, 99 % of which are answered within the row's limit."""
+    limit = _BOUND.search(cell(row, "qps_or_sla"))
+    if limit is None or row.metric.quantity != "rate":
+        raise Refused("server rows of one pass per sample that print no rate, or no limit of latency")
+    settings = {**asked.scenario.settings, "dynamic-batching": {"limit": f"{limit[1]} ms"}}
+    share = 1.0 if row.metric.per == "device" else float(max(row.devices, 1))
+    apart = Assumed("the front end, and lengths that are mixed as they come, are not counted", 0.1)
+    return attrs.evolve(
+        asked, scenario=attrs.evolve(asked.scenario, settings=settings), output="performance.limited_throughput",
+        amount=None, share=share, assumed=(*asked.assumed, apart),
+    )  # fmt: skip
 
 
 def _passes(model: str, assumed: list[Assumed]) -> float:

@@ -1,0 +1,132 @@
+"""Requests of one pass each that arrive at random and are batched as they wait: latency at a rate, rate in a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from mlsysim.errors import ConfigError
+from mlsysim.numeric import sqrt
+from mlsysim.records import Parallelism
+from mlsysim.solving import Columns, Request
+from mlsysim.tracing import named
+
+from .execution.answers import axis
+from .execution.batch_queue import Queue, Service, largest_rate, quantile, queue_at
+from .execution.preparation import prepare_columns
+from .formulas.queue_constants import QUEUE_LOG_SD, RATE_STEP
+from .single_node import SingleNodeSolver
+
+__all__ = ["DynamicBatchingSolver"]
+
+NODES = 5
+"""Batches in geometric steps from one to the greatest, between which the time of a pass is interpolated."""
+
+
+class DynamicBatchingSolver:
+    """A server that starts a pass as soon as the last one ends, over everybody who waits, up to a greatest batch."""
+
+    def prepare(self, request: Request) -> Columns:
+        """Flatten a request into columns.
+
+        Parameters
+        ----------
+        request : Request
+            Scenario, records (model, device, stack), claims and settings.
+
+        Returns
+        -------
+        dict of str to number or object
+            As those of the single-node solver, with ``limit`` and ``devices``.
+
+        Raises
+        ------
+        ConfigError
+            If the limit is 0, or devices share one copy of the model.
+        """
+        from .plugin import SINGLE_NODE
+
+        scenario = request.scenario
+        if not request.settings["limit"]:
+            raise ConfigError(
+                "a limit of 0", where="settings.dynamic-batching.limit", remedy='Give more than 0, for example "15 ms"'
+            )
+        devices, layout = scenario.system.devices, scenario.parallelism
+        if layout not in (Parallelism(), Parallelism(data=devices)):
+            raise ConfigError(
+                "each device answers requests of its own", where="parallelism",
+                remedy=f"Leave it out, or set data = {devices}",
+            )  # fmt: skip
+        alone = attrs.evolve(scenario, system=attrs.evolve(scenario.system, devices=1), parallelism=Parallelism())
+        given = SINGLE_NODE.read_settings(scenario.settings.get(SINGLE_NODE.name, {}))
+        columns = prepare_columns(attrs.evolve(request, scenario=alone, settings=given))
+        notes = ["dynamic batching: requests arrive at random, and a pass takes all that wait"]
+        if devices > 1:
+            notes.append(f"each of {devices} devices gets an equal share of the requests, at random")
+        return {
+            **columns, "limit": request.settings["limit"], "devices": float(devices), "assumptions": tuple(notes),
+            **({"cost": request.inputs["macro.hourly_cost"]} if "macro.hourly_cost" in request.inputs else {}),
+        }  # fmt: skip
+
+    def compute(self, columns: Columns) -> Columns:
+        """Answer, for floats and for arrays alike.
+
+        Parameters
+        ----------
+        columns : dict
+            As :meth:`prepare` returned, numbers or arrays.
+
+        Returns
+        -------
+        dict
+            Outputs in SI.
+        """
+        service, spread = _service(columns)
+        devices, most = columns["devices"], service.sizes[-1]
+        top = devices * (most / service.times[-1])
+        within = devices * named(largest_rate(service, columns["limit"]), "largest rate of a device")
+        answers: Columns = {
+            "performance.full_throughput": top, "performance.full_throughput.log_sd": spread,
+            "performance.limited_throughput": within, "performance.limited_throughput.log_sd": spread,
+        }  # fmt: skip
+        if "cost" in columns:
+            answers["macro.cost_within_limit"] = columns["cost"] / within
+            answers["macro.cost_within_limit.log_sd"] = spread
+        if "rate" not in columns:
+            return answers
+        rate = axis(columns, "rate") / devices
+        return answers | _at_rate(columns, service, rate, spread)
+
+
+def _service(columns: Mapping[str, Any]) -> tuple[Service, Any]:
+    """Return what passes take, and the spread of a full one."""
+    solver, most = SingleNodeSolver(), axis(columns, "batch")
+    own = {name: value for name, value in columns.items() if name not in ("rate", "limit", "devices", "cost")}
+    sizes = [most ** (k / (NODES - 1.0)) for k in range(NODES)]
+    found = [solver.compute({**own, "batch": size}) for size in sizes]
+    times = [answer["performance.latency"] for answer in found]
+    return Service(tuple(sizes), tuple(times)), found[-1]["performance.latency.log_sd"]
+
+
+def _at_rate(columns: Mapping[str, Any], service: Service, rate: Any, spread: Any) -> Columns:
+    """Return what requests see at a rate; beyond what full batches get through no latency is within any limit."""
+    queue, further = queue_at(service, rate), queue_at(service, (1.0 + RATE_STEP) * rate)
+    times, others = _times(queue), _times(further)
+    answers: Columns = {
+        "feasibility.within_limit": (times["p99"] <= columns["limit"]) & (rate < service.sizes[-1] / service.times[-1]),
+        "performance.mean_batch": queue.batch,
+        "performance.occupation": queue.busy,
+    }
+    for name, value in times.items():
+        output = "performance.request_latency" + ("" if name == "latency" else f"_{name}")
+        # Slower passes also mean more load: T(s (1 + h), rate) = (1 + h) T(s, rate (1 + h)).
+        steep = 1.0 + (others[name] / value - 1.0) / RATE_STEP
+        own = QUEUE_LOG_SD[name]
+        answers |= {output: value, f"{output}.log_sd": sqrt(steep * steep * spread * spread + own * own)}
+    return answers
+
+
+def _times(queue: Queue) -> dict[str, Any]:
+    return {"latency": queue.latency, "p50": quantile(queue, "p50"), "p99": quantile(queue, "p99")}

@@ -1,0 +1,49 @@
+"""Constants of queues that are served in batches."""
+
+from __future__ import annotations
+
+OVERSHOOT = 1.165
+"""Twice 0.5826, the mean by which a normal random walk in steps of one deviation overshoots a level: -zeta(1/2) /
+sqrt(2 pi). A queue that is emptied batch by batch is shorter by it than one that is emptied all the time."""
+
+OVERSHOOT_SQUARED = 0.22
+"""The next term, from the series of Spitzer for such a walk at drifts of one and two deviations."""
+
+NORMAL_CUBIC = (1.5976, 0.07056)
+"""Coefficients of x and x^3 in 1 / (1 + exp(-(a x + b x^3))), which is the normal distribution within 0.0002."""
+
+NORMAL_LOSS = 1.75
+"""Factor k with which ln(1 + exp(-k z)) / k is about the mean by which a normal number exceeds z."""
+
+SPREAD_OF_TAIL = {"p50": (0.5, 1.8), "p99": (0.01, 1.0)}
+"""Share of requests beyond a quantile, and by how much the spread of passes is weighed where it turns the even spread
+of waits within a pass into an exponential one: found on simulated queues."""
+
+QUEUE_LOG_SD = {"latency": 0.04, "p50": 0.11, "p99": 0.09}
+"""Scale by which the approximations of a batched queue stray from simulation, over batches of 1 to 128 and loads of 5
+to 90 %."""
+
+LEAST = 1e-9
+"""What a number that is divided by is held above: far below anything that is asked for."""
+
+MOST_DEVIATIONS = 8.0
+"""Standard deviations beyond which a full batch never happens, and largest rate of decay that is counted with."""
+
+LARGEST_EXPONENT = 500.0
+"""Exponents are held below: floats end at 709."""
+
+TWO_PI = 6.283185307179586
+"""The ratio of circumference to radius, 2 pi."""
+
+HALVINGS = 30
+"""Halvings of an interval in which a rate is searched: to a part in 1e9."""
+
+BELOW_LEAST = 0.25
+"""Least share of time that a queue keeps below a full batch, in deviations: half of 0.58, where nothing is
+left over."""
+
+NEAR_FULL = 1.02
+"""Greatest batch over arrivals of a full pass below which two terms of a series are exact to five digits."""
+
+RATE_STEP = 0.01
+"""Part of a rate by which it is varied to see how steeply latency answers."""
