@@ -159,7 +159,7 @@ class Node:
         return ANY in self.device
 
     def takes(self, device: Device) -> bool:
-        """Return whether a node of cards of several kinds would hold a device.
+        """Return whether a node of cards of several kinds would hold a device: its name and a port of it fit.
 
         Parameters
         ----------
@@ -169,10 +169,9 @@ class Node:
         Returns
         -------
         bool
-            Its name fits, and it has a port for the slots of the node.
         """
-        slots = (self.host or self.inner,)
-        return self.general and fnmatchcase(device.name, self.device) and any(p.link in slots for p in device.ports)
+        slotted = any(port.link == (self.host or self.inner) for port in device.ports)
+        return self.general and slotted and fnmatchcase(device.name, self.device)
 
 
 @attrs.frozen

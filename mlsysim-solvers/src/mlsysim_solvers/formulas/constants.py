@@ -141,8 +141,8 @@ RESULT_MACS_WIDE = 8.0
 WINDOW_MACS = 2.0
 """Multiply-accumulates of a processor without units of its own that take as long as copying one element of a window of
 a convolution. Estimate, range 1 to 4: CMSIS-NN, arm_convolve_s8.c copies the windows of two pixels pixel by pixel and
-widens them to 16 bits (arm_q7_to_q15_with_offset: a load, three instructions that widen and order, and two stores for
-four elements, and the loop around them) before it multiplies."""
+widens them to 16 bits before it multiplies; about two instructions an element for loads, widening and stores are
+assumed."""
 
 SPATIAL_OPERATIONS = 20.0
 """Operations of a network that one cluster of a spatial processor can control at once. Estimate, range 14 to 28: the
