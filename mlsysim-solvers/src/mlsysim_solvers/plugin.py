@@ -327,7 +327,7 @@ DYNAMIC_BATCHING = SolverSpec(
     },
     settings={"limit": Setting("s", "latency that 99 % of requests must keep")},
     columns={**COLUMNS, "limit": "s", "devices": "1", "cost": "USD/s"},
-    references=("Bailey 1954, JRSS B 16", "Inoue 2021, arXiv:1912.06322", "Little 1961, Operations Research 9(3)"),
+    references=("Little 1961, Operations Research 9(3)",),
 )
 
 BRAKING = SolverSpec(

@@ -114,7 +114,7 @@ class Node:
     name, vendor, released, note : str
         What it is called.
     device : str
-        Key of a device; or, for a node of cards of several kinds, a pattern of their names: ``*``, ``*GeForce*``.
+        Key of a device; or a pattern of the names of the cards that fit: ``*``, ``*GeForce*``.
     devices : float, count
         How many.
     domain : float, count
@@ -152,10 +152,9 @@ class Node:
     released: str = ""
     aliases: tuple[str, ...] = ()
     note: str = ""
-
     @property
     def general(self) -> bool:
-        """Whether the node holds cards of several kinds."""
+        """Whether it holds cards of several kinds."""
         return ANY in self.device
 
     def takes(self, device: Device) -> bool:
@@ -170,8 +169,8 @@ class Node:
         -------
         bool
         """
-        slotted = any(port.link == (self.host or self.inner) for port in device.ports)
-        return self.general and slotted and fnmatchcase(device.name, self.device)
+        fits = any(port.link == (self.host or self.inner) for port in device.ports)
+        return fits and self.general and fnmatchcase(device.name, self.device)
 
 
 @attrs.frozen

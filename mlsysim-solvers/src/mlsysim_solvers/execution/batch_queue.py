@@ -113,7 +113,7 @@ def queue_at(service: Service, rate: Any) -> Queue:
 
     References
     ----------
-    Bailey 1954, Journal of the Royal Statistical Society B 16; Inoue 2021, arXiv:1912.06322; Little 1961.
+    Little 1961, Operations Research 9(3), for the means; the balances are those of the chain that the module describes.
     """
     most, longest, alone = service.sizes[-1], service.times[-1], service.times[0]
     rate = minimum(rate, FULLEST * (most / longest))

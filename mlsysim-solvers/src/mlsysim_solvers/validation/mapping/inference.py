@@ -30,6 +30,8 @@ _TIMES = {
 }  # fmt: skip
 """What answers other figures of a fixed batch than rates."""
 _BOUND = re.compile(r"latency bound=(\d+) ?ms")
+_FRONT_END = 0.1
+"""Scale of what a server of one pass does beside its passes, natural log: chosen with residuals in view."""
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -175,7 +177,7 @@ def _within_limit(row: Measurement, asked: Question) -> Question:
         raise Refused("server rows of one pass per sample that print no rate, or no limit of latency")
     settings = {**asked.scenario.settings, "dynamic-batching": {"limit": f"{limit[1]} ms"}}
     share = 1.0 if row.metric.per == "device" else float(max(row.devices, 1))
-    apart = Assumed("the front end, and lengths that are mixed as they come, are not counted", 0.1)
+    apart = Assumed("the front end, and lengths that are mixed as they come, are not counted", _FRONT_END)
     return attrs.evolve(
         asked, scenario=attrs.evolve(asked.scenario, settings=settings), output="performance.limited_throughput",
         amount=None, share=share, assumed=(*asked.assumed, apart),
