@@ -11,6 +11,8 @@ from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.metrics import read_metric
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.questions import Refused
+from mlsysim_solvers.validation.spellings import implied_format
 from mlsysim_solvers.validation.tables import read_table
 
 SERVED = {
@@ -110,3 +112,49 @@ def test_lengths_with_separators_reach_the_question(tmp_path):
     job = question_for(row, names()).scenario.workload
     assert (job.input, job.output) == (1024.0, 1024.0)
     assert any("output_len '1k' as 1024" in one for one in predict(row).assumed)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("H100x8", "h100-sxm"), ("DGX H100", "h100-sxm"), ("GB200 NVL72", "gb200"), ("TPU v5p-128", "tpu-v5p"),
+     ("v5litepod-256", "tpu-v5e"), ("NVIDIA B300 SXM6 AC", "b300-sxm"), ("H200-SXM-141GBx8_TRT", "h200-sxm"),
+     ("GB200-NVL72_GB200-186GB_aarch64x4", "gb200"), ("p4d.24xlarge", "a100-sxm-40gb"), ("HL-325L", "gaudi3"),
+     ("AMD Instinct MI300X VF", "mi300x"), ("Standard_ND96isr_H100_v5", "h100-sxm")],
+)  # fmt: skip
+def test_a_device_is_known_through_its_box_its_count_and_its_slice(name, key):
+    assert names().device(name) == key
+
+
+@pytest.mark.parametrize("name", ["DGX-2", "NVIDIA H100 64GB", "NVIDIA H100 MIG 3g.40gb", "NVIDIA Graphics Device"])
+def test_a_device_that_is_another_is_not_known(name):
+    with pytest.raises(Refused):
+        names().device(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "format_"),
+    [("TheBloke/Llama-2-7B-AWQ", "llama-2-7b", "int4"), ("nvidia/DeepSeek-R1-FP4", "deepseek-r1", "nvfp4"),
+     ("Qwen/Qwen2.5-32B-Instruct-GPTQ-Int4", "qwen2.5-32b", "int4"), ("llama2-70b-99.9", "llama-2-70b", ""),
+     ("RedHatAI/Meta-Llama-3.1-70B-Instruct-quantized.w8a8", "llama-3.1-70b", "int8"),
+     ("TheBloke/Llama-2-13B-chat-GGUF", "llama-2-13b", ""), ("llama31_8b", "llama-3.1-8b", "")],
+)  # fmt: skip
+def test_a_model_is_known_beside_its_format(name, key, format_):
+    assert names().model(name) == key
+    assert implied_format(name) == format_
+
+
+@pytest.mark.parametrize(
+    ("software", "stack"),
+    [("TensorRT-LLM 0.5.0", "tensorrt-llm-0.5"), ("TRT-LLM 0.9", "tensorrt-llm-0.9"),
+     ("TensorRT LLM 1.0", "tensorrt-llm-1.0"), ("TensorRT-LLM 0.20", "tensorrt-llm-1.0"),
+     ("NVIDIA Dynamo (vLLM)", "vllm-0.11"), ("Triton Inference Server 24.05 + TensorRT-LLM", "tensorrt-llm-1.0"),
+     ("llama-bench (llama.cpp build 5092)", "llama.cpp-b3000"), ("TensorRT 10.2", "tensorrt-10"), ("TGI 2.3", None)],
+)  # fmt: skip
+def test_software_is_known_by_version_and_inside_other_names(software, stack):
+    assert names().stack(software, "own", "static_batch", "cloud") == stack
+
+
+def test_the_name_of_a_model_tells_its_weights_where_the_row_does_not(tmp_path):
+    row = row_of(tmp_path, model="TheBloke/Llama-2-7B-AWQ", weight_precision="")
+    job = question_for(row, names()).scenario.workload
+    assert (job.precision, job.weights) == ("fp16", "4.5bpw")

@@ -18,6 +18,7 @@ from mlsysim.units import parse_quantity
 
 from .questions import Refused
 from .runs import Runs
+from .spellings import device_spellings, folded_software, model_spellings
 from .tables import packaged_tables
 
 __all__ = ["Names", "StackRule", "names"]
@@ -45,6 +46,8 @@ class StackRule:
         Tier of device it holds for; empty means any.
     formats, devices : tuple of str
         Beginnings of published number formats, lower case, and of keys of devices it holds for; empty means all.
+    anywhere : bool
+        Whether the name counts inside a longer one too, where no other rule holds.
     """
 
     software: str
@@ -53,6 +56,7 @@ class StackRule:
     tier: str = ""
     formats: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    anywhere: bool = False
 
     def holds(self, software: str, set_: str, kind: str, tier: str, precision: str, device: str) -> bool:
         """Tell whether the rule holds for a row.
@@ -109,12 +113,13 @@ class Names:
         self._weights = {_spaced(k): v for k, v in data.get("weights", {}).items()}
         self._rules = tuple(
             StackRule(
-                r["software"],
+                folded_software(r["software"]),
                 r["stack"],
                 tuple(r.get("kinds", ())),
                 r.get("tier", ""),
                 tuple(r.get("formats", ())),
                 tuple(r.get("devices", ())),
+                bool(r.get("anywhere", False)),
             )
             for r in data.get("stacks", ())
         )
@@ -138,7 +143,9 @@ class Names:
         Refused
             If no device of the registry is called so.
         """
-        key = self._find("devices", name)
+        key = self._find("devices", name) or self._of_node(name)
+        for spelling in device_spellings(name) if key is None else ():
+            key = key or self._find("devices", spelling)
         if key is None:
             raise Refused(f"the registry has no device {name!r}")
         return key
@@ -165,6 +172,10 @@ class Names:
         short = name.rsplit("/", 1)[-1]
         for candidate in (name, short, f"{short} {size}" if size else ""):
             key = self._find("models", candidate) if candidate else None
+            if key is not None:
+                return key
+        for spelling in model_spellings(name):
+            key = self._find("models", spelling)
             if key is not None:
                 return key
         raise Refused(f"the registry has no model {f'{name} {size}'.strip()!r}")
@@ -217,11 +228,22 @@ class Names:
         str or None
             None leaves the choice to the assumption that every scenario makes.
         """
-        folded, format_ = software.casefold(), precision.casefold()
+        folded, format_ = folded_software(software), precision.casefold()
         for rule in self._rules:
             if rule.holds(folded, set_, kind, tier, format_, device):
                 return rule.stack
+        for inside in re.finditer(r"(?<![a-z0-9.])[a-z]", folded):
+            for rule in self._rules:
+                if rule.anywhere and rule.holds(folded[inside.start() :], set_, kind, tier, format_, device):
+                    return rule.stack
         return None
+
+    @staticmethod
+    def _of_node(name: str) -> str | None:
+        """Return the device of a node or an instance of a cloud that is called so."""
+        registry = plugins().registry
+        held = {registry.get("nodes", key).record.device for key in likely(registry, "nodes", name)}
+        return held.pop() if len(held) == 1 else None
 
     def _find(self, kind: str, name: str) -> str | None:
         exact = self._exact[kind].get(_spaced(name))

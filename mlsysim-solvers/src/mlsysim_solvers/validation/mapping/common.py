@@ -234,11 +234,13 @@ def scenario(
     -------
     Scenario
     """
+    able = found.record is None or found.record.runs(kind)
     return Scenario(
         name=row.id,
         kind=kind,  # type: ignore[arg-type]
         workload=workload,
-        system=System(device=found.device, stack=found.stack, devices=devices),
+        # Software that is not known to run this kind of scenario says nothing about it: the usual stack is assumed.
+        system=System(device=found.device, stack=found.stack if able else "", devices=devices),
         parallelism=parallelism or Parallelism(),
         place=Place(),
         settings=settings or {},

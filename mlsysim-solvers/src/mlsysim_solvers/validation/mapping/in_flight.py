@@ -13,6 +13,7 @@ from ...formulas.constants import INTERVAL_QUANTILE
 from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
+from ..spellings import implied_format
 from .common import Subject, cell, format_for, scenario, unstated, whole
 from .limits import check_reached, within_limits
 from .serving import batched
@@ -97,6 +98,9 @@ def _implied(row: Measurement, assumed: list[Assumed]) -> str:
     """
     if _IN_NAME.search(row.model):
         return "fp8"
+    named = implied_format(row.model)
+    if named:
+        return named
     declared = _DECLARED.search(cell(row, "notes"))
     if declared is None:
         return ""

@@ -15,6 +15,7 @@ from ...formulas.constants import INTERVAL_QUANTILE
 from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
+from ..spellings import implied_format
 from .common import Subject, cell, format_for, scenario, subject, unstated, whole
 from .in_flight import in_flight_question
 
@@ -85,7 +86,7 @@ def _layout(row: Measurement) -> tuple[int, Parallelism]:
 def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Question:
     """Ask for a fixed batch of prompts and answers, or for one half of it."""
     assumed: list[Assumed] = []
-    text = cell(row, "weight_precision") or unstated(found, "precision", assumed)
+    text = cell(row, "weight_precision") or implied_format(row.model) or unstated(found, "precision", assumed)
     precision, weights = known.weights(text)
     precision = format_for(found.device, precision)
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))

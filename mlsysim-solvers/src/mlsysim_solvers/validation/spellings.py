@@ -1,0 +1,104 @@
+"""Other spellings of published names, tried where a name as it stands is not known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["device_spellings", "folded_software", "implied_format", "model_spellings"]
+
+_SLICE = re.compile(r"(?:cloud |google )*(?:tpu[ -]?)?v?(\d+(?:e|p|x|[ -]?lite(?:-?pod(?:slice)?)?)?)(?:-\d+)?", re.IGNORECASE)
+"""Slices of TPUs: a generation, and how many cores or chips."""
+_COUNT = re.compile(r"^\d+\s*[x×]\s*(?=[a-z])|(?<=[a-z0-9])\s*[x×]\s*\d{1,3}$", re.IGNORECASE)
+_SYSTEM = re.compile(r"\b(?:dgx|hgx|nvl\d+|vf|ac|oam|sxm6|developer|kit)\b", re.IGNORECASE)
+"""What a name says of the box around a device."""
+
+_QUANTISED = (
+    ("nvfp4", r"nvfp4|fp4"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"), ("int8", r"(?:quantized\.)?w8a8|int8"),
+    ("int4", r"awq(?:[-_]int4)?|gptq(?:[-_](?:int4|4bit))?|(?:quantized\.)?w4a16|int4"),
+    ("q4_0", r"q4_0"), ("q8_0", r"q8_0"), ("q4_k_m", r"q4_k_m"), ("q5_k_m", r"q5_k_m"), ("q6_k", r"q6_k"),
+)  # fmt: skip
+"""Formats by the endings of names on hubs."""
+_DRESS = re.compile(
+    r"(?<=[-_ ])(?:gguf|qat|lora|sft|deduped|marlin|interactive|server|offline|edge|99(?:\.9)?|v2|\(mlperf\))(?=[-_ ]|$)",
+    re.IGNORECASE,
+)
+"""What names say of a file, an adapter or a scenario, none of which changes the shape."""
+
+
+def device_spellings(name: str) -> Iterator[str]:
+    """Yield what is left of the name of a device without counts, systems and slices.
+
+    Parameters
+    ----------
+    name : str
+        As published.
+
+    Yields
+    ------
+    str
+    """
+    text = name.strip()
+    slice_ = _SLICE.fullmatch(text)
+    if slice_ is not None and re.search(r"tpu|^v", text, re.IGNORECASE):
+        yield "TPU v" + re.sub(r"[ -]?lite.*", "e", slice_[1].lower())
+    for part in (text, *reversed(text.split("_"))):
+        plain = _COUNT.sub("", _SYSTEM.sub(" ", _COUNT.sub("", part.strip()))).strip(" -_")
+        if plain != text and re.search(r"[a-z]\w*\d|\d\w*[a-z]", plain, re.IGNORECASE):
+            yield " ".join(plain.split())
+
+
+def model_spellings(name: str) -> Iterator[str]:
+    """Yield the name of a model without its format, its file and its scenario.
+
+    Parameters
+    ----------
+    name : str
+        As published, or a path on a hub.
+
+    Yields
+    ------
+    str
+    """
+    short = name.rsplit("/", 1)[-1]
+    plain = short
+    for _, ending in _QUANTISED:
+        plain = re.sub(rf"(?<=[-_ ])(?:{ending})(?=[-_ ]|$)", "", plain, flags=re.IGNORECASE)
+    plain = re.sub(r"[-_ ]{2,}", "-", _DRESS.sub("", plain)).strip("-_ ")
+    pointed = re.sub(r"(?i)(llama)[-_ ]?3_?(\d)(?=_|-)", r"\1-3.\2", plain)
+    yield from (text for text in (plain, pointed) if text != short)
+
+
+def implied_format(name: str) -> str:
+    """Return the format of weights that the name of a model ends with.
+
+    Parameters
+    ----------
+    name : str
+        As published, or a path on a hub.
+
+    Returns
+    -------
+    str
+        Empty where it names none.
+    """
+    for format_, ending in _QUANTISED:
+        if re.search(rf"(?<=[-_ ])(?:{ending})(?=[-_ ]|$)", name, flags=re.IGNORECASE):
+            return format_
+    return ""
+
+
+def folded_software(text: str) -> str:
+    """Return the name of software in lower case, one spelling of its parts, and versions without a letter.
+
+    Parameters
+    ----------
+    text : str
+        As published.
+
+    Returns
+    -------
+    str
+    """
+    folded = re.sub(r"\b(?:tensorrt[ _]llm|trt[-_ ]?llm)\b", "tensorrt-llm", text.casefold())
+    return re.sub(r"(?<=[ -])v(?=\d)", "", folded)
