@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import attrs
 
 from .calibration import ANY
+from .device import Device
 from .fields import fact
-
-if TYPE_CHECKING:
-    from .device import Device
 
 __all__ = [
     "Battery", "Cluster", "Fabric", "Fleet", "Grid", "Link", "Node", "Price", "Protocol", "Rack", "Site", "Switch",
@@ -152,6 +150,7 @@ class Node:
     released: str = ""
     aliases: tuple[str, ...] = ()
     note: str = ""
+
     @property
     def general(self) -> bool:
         """Whether it holds cards of several kinds."""
