@@ -22,7 +22,7 @@ _QUANTISED = (
 )  # fmt: skip
 """Formats by the endings of names on hubs."""
 _DRESS = re.compile(
-    r"(?<=[-_ ])(?:gguf|qat|lora|sft|deduped|marlin|interactive|server|offline|edge|99(?:\.9)?|v2|\(mlperf\))(?=[-_ ]|$)",
+    r"(?<=[-_ ])(?:gguf|qat|lora|sft|deduped|marlin|interactive|server|offline|edge|99(?:\.9)?|\(mlperf\))(?=[-_ ]|$)",
     re.IGNORECASE,
 )
 """What names say of a file, an adapter or a scenario, none of which changes the shape."""
