@@ -158,3 +158,19 @@ def test_the_name_of_a_model_tells_its_weights_where_the_row_does_not(tmp_path):
     row = row_of(tmp_path, model="TheBloke/Llama-2-7B-AWQ", weight_precision="")
     job = question_for(row, names()).scenario.workload
     assert (job.precision, job.weights) == ("fp16", "4.5bpw")
+
+
+@pytest.mark.parametrize(
+    ("kind", "devices", "shape", "metric"),
+    [("gemm", 1, "MxNxK=4096x4096x4096", "latency_us"), ("gemm", 1, "MxNxK=4096x4096x4096", "GB/s"),
+     ("allreduce", 8, "1 GiB", "algbw_GB/s"), ("allreduce", 8, "1 GiB", "latency_us")],
+)  # fmt: skip
+def test_a_kernel_is_not_answered_by_a_figure_of_another_kind(tmp_path, kind, devices, shape, metric):
+    file = tmp_path / "own.csv"
+    head = "id,kind,accelerator,n_accelerators,shape_or_size,dtype,metric,value"
+    line = f"own-1,{kind},NVIDIA H100 80GB HBM3,{devices},{shape},bf16"
+    right = "TFLOP/s" if kind == "gemm" else "busbw_GB/s"
+    file.write_text(f"{head}\n{line},{metric},90\n{line.replace('own-1', 'own-2')},{right},90\n")
+    wrong, good = (predict(row) for row in read_table(file))
+    assert "is not answered" in wrong.reason
+    assert good.predicted

@@ -132,12 +132,17 @@ def check_row(row: Measurement) -> None:
 
 def _kernel(row: Measurement) -> Outcome:
     if row.devices > 1:
+        if row.metric.quantity != "bandwidth" or row.name.startswith("alg"):
+            raise Refused(f"{row.name} of a collective is not answered: its bus bandwidth is")
         answer = predict_collective(row, names())
         factor = parse_unit(row.metric.unit).factor
         return _outcome(
             row, answer.value / factor, answer.log_sd, answer.assumed, device=answer.device, ideal=answer.ideal / factor
         )
     found = predict_kernel(row, names())
+    wanted = "compute" if row.kind in ("gemm", "attention") else "bandwidth"
+    if row.metric.quantity != wanted:
+        raise Refused(f"{row.name} of {row.kind} is not answered: its {wanted} is")
     unit, kernel = parse_unit(row.metric.unit).factor, found.kernel
     return _outcome(
         row, found.value / unit, found.log_sd, kernel.assumed, own_sd=found.log_sd, stack=kernel.stack,
