@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from mlsysim.plugins import plugins
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.questions import Refused
 from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 ROWS = {row.id: row for row in read_table(packaged_tables()["inference"])}
@@ -63,3 +65,18 @@ def test_an_unstated_supply_lies_between_the_usual_ones() -> None:
 )  # fmt: skip
 def test_the_name_of_the_system_tells_which_software_ran(key: str, stack: str) -> None:
     assert asked(key).system.stack == stack
+
+
+@pytest.mark.parametrize("spelt", ["Static Batch", "static-batch", "StaticBatch"])
+def test_a_scenario_may_be_spelt_as_benchmarks_do(spelt):
+    row = ROWS["trtllm_v0.5.0-0009"]
+    assert row.kind == "static_batch"
+    assert question_for(attrs.evolve(row, kind=spelt), names()) == question_for(row, names())
+
+
+def test_an_unknown_scenario_is_refused_and_a_missing_one_assumed_in_sight():
+    row = ROWS["trtllm_v0.5.0-0009"]
+    with pytest.raises(Refused, match="'online' is not known: it is one of static_batch"):
+        question_for(attrs.evolve(row, kind="online"), names())
+    said = [one.what for one in question_for(attrs.evolve(row, kind=""), names()).assumed]
+    assert "a fixed batch: no scenario is published" in said

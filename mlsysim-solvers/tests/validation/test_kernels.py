@@ -98,3 +98,11 @@ def test_a_run_beyond_the_context_is_timed_but_does_not_count_as_fitting():
     found = evaluate(SimulationConfig.from_scenario(question.scenario))
     assert found["latency"].value > 0.0
     assert not found.fits
+
+
+def test_collectives_run_on_a_part_of_a_node_and_on_several(rows):
+    row = next(r for r in rows.values() if r.kind == "allreduce" and "H100" in r.device and r.devices == 8)
+    rates = [predict(attrs.evolve(row, devices=n)).predicted for n in (4, 8, 64)]
+    assert rates[2] < rates[1]
+    assert rates[0] > 0.0
+    assert predict(attrs.evolve(row, device="NVIDIA L40")).predicted < 0.2 * rates[1]

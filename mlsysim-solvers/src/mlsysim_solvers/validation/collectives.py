@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from mlsysim.assumptions import node_for
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 
@@ -82,12 +83,15 @@ def predict_collective(
     device = known.device(row.device.split("(")[0].strip())
     registry = plugins().registry
     nodes = [e for e in registry.entries("nodes") if e.record.device == device and e.record.devices == row.devices]
-    if not nodes:
+    entry = nodes[0] if nodes else node_for(registry.get("devices", device), row.devices, registry)
+    if entry is None or not entry.record.inner:
         raise Refused(f"{row.kind} over {row.devices} devices: no node of the registry holds them")
-    node = nodes[0].record
-    link = registry.get("links", node.inner).record
-    # The devices fit the node, so no scenario is needed to say why they would not.
-    columns = network_columns({"node": node, "inner": link}, None, float(row.devices))  # type: ignore[arg-type]
+    node = entry.record
+    links = {role: registry.get("links", key).record for role in ("inner", "outer") if (key := getattr(node, role))}
+    if "outer" not in links and row.devices > (node.domain or node.devices):
+        raise Refused(f"{row.kind} over {row.devices} devices: nothing says what joins {node.name} to others")
+    # There are links for all devices, so no scenario is needed to say why there would not be.
+    columns = network_columns({"node": node, **links}, None, float(row.devices))  # type: ignore[arg-type]
     network = network_of(columns if change is None else change(columns))
     assumed = [Assumed(f"the node is {node.name}"), Assumed("each collective is started from the host", 0.05)]
     if "NVLS_ENABLE=0" in row.configuration.get("notes", ""):

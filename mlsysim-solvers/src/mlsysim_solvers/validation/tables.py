@@ -242,7 +242,7 @@ def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
     sockets = _SOCKETS.fullmatch(accelerator)
     if sockets and not devices:
         devices, accelerator = sockets.groups()
-    kind = row.get("scenario") or row.get("kind") or "training"
+    kind = row["scenario"] if "scenario" in row else row.get("kind") or "training"
     read = read_metric(row["metric"], row["value"], shape)
     fault = row.get(UNREADABLE, "") or read.fault
     if devices and not _count(devices):

@@ -33,6 +33,7 @@ _TIMES = {
 _BOUND = re.compile(r"latency bound=(\d+) ?ms")
 _FRONT_END = 0.1
 """Scale of what a server of one pass does beside its passes, natural log: chosen with residuals in view."""
+_SCENARIOS = ("static_batch", "single_stream", "latency", "offline", "server", "max_throughput")
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -41,7 +42,7 @@ _LEAST_SUPPLY = 1.8
 
 
 def inference_question(row: Measurement, known: Names) -> Question:
-    """Return what is asked for a row of the inference table.
+    """Return what is asked for a row of the inference table; one that names no scenario is asked for a fixed batch.
 
     Parameters
     ----------
@@ -59,6 +60,10 @@ def inference_question(row: Measurement, known: Names) -> Question:
     Refused
         With the reason why nothing can be asked.
     """
+    if not row.kind:
+        asked = inference_question(attrs.evolve(row, kind="static_batch"), known)
+        return attrs.evolve(asked, assumed=(*asked.assumed, Assumed("a fixed batch: no scenario is published", 0.1)))
+    row = attrs.evolve(row, kind=_scenario(row.kind))
     model = known.model(row.model, cell(row, "params"))
     found = subject(row, known)
     record = plugins().registry.get("models", model).record
@@ -171,12 +176,22 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     raise Refused(f"{row.name} of one pass per sample is not answered")
 
 
+def _scenario(text: str) -> str:
+    """Return a scenario as the tables spell it."""
+    plain = re.sub(r"[^a-z]", "", text.casefold())
+    for known in _SCENARIOS:
+        if plain == known.replace("_", ""):
+            return known
+    raise Refused(f"the scenario {text!r} is not known: it is one of {', '.join(_SCENARIOS)}")
+
+
 def _within_limit(row: Measurement, asked: Question) -> Question:
     """Ask for the largest rate of samples that come at random, 99 % of which are answered within the row's limit."""
     limit = _BOUND.search(cell(row, "qps_or_sla"))
     if limit is None or row.metric.quantity != "rate":
         raise Refused("server rows of one pass per sample that print no rate, or no limit of latency")
-    settings = {**asked.scenario.settings, "dynamic-batching": {"limit": f"{limit[1]} ms"}}
+    settings: dict[str, dict[str, object]] = dict(asked.scenario.settings)
+    settings["dynamic-batching"] = {"limit": f"{limit[1]} ms"}
     share = 1.0 if row.metric.per == "device" else float(max(row.devices, 1))
     apart = Assumed("the front end, and lengths that are mixed as they come, are not counted", _FRONT_END)
     return attrs.evolve(
