@@ -25,14 +25,12 @@ LEAST, LOW, HIGH = 10, 0.85, 0.95
 """Sets of ten rows or more are meant to lie between 85 and 95 %."""
 
 TOO_FEW: dict[str, str] = {
-    "silicon_sglang/ttft_ms": "82 %: requests in flight, under estimated ceilings; three groups",
-    "tiny_v1.1/energy_uj_per_inference": "81 %: 31 rows; the power of the device is taken as known",
+    "silicon_sglang/ttft_ms": "83 %: requests in flight, under estimated ceilings; three groups",
+    "tiny_v1.1/energy_uj_per_inference": "84 %: 31 rows; the power of the device is taken as known",
     "mtv5p/model_tflops_per_accelerator": "81 %: 16 rows",
-    "k-devbench/GB/s": "82 %: 17 rows, one of them above the peak of its device",
     "trtllm_v0.9.0/output_tokens_per_s_per_gpu": "84 %: 64 rows, one too few inside",
-    "tiny_v1.2/samples_per_s": "79 %: 39 rows",
-    "dle_bert/samples_per_s": "81 %: three groups",
-    "hailo/fps": "82 %: 68 rows of three devices",
+    "tiny_v1.2/samples_per_s": "82 %: 39 rows",
+    "hailo/fps": "84 %: 68 rows of three devices",
 }
 """Sets whose intervals hold fewer than 85 %, with their figure."""
 
@@ -112,7 +110,7 @@ def test_intervals_are_as_narrow_as_is_wanted(large):
 
 
 @pytest.mark.xfail(
-    reason="first tokens of traffic are known to a factor of two and more: 33 % beside fits, 40 without", strict=True
+    reason="first tokens of traffic are known to a factor of two and more: 30 % beside fits, 44 without", strict=True
 )
 def test_over_rows_intervals_are_not_bought_with_width(unseen):
     """Most rows beside fitted groups lie within a factor of 1.3, and rows without any fit within 1.4."""
