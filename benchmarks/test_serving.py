@@ -60,25 +60,7 @@ def test_scalar_serving(known: str, benchmark: Any, report: Callable[[str], None
     report(f"parallel-serving: one case, {what}: {1e6 * benchmark.stats.stats.min:.0f} us [{budget}")
 
 
-def test_serving_sweep(benchmark: Any, report: Callable[[str], None]) -> None:
-    """One core, chunk by chunk; the loop beside it runs the same compute on the same rows."""
+def test_serving_sweep(swept: Callable[..., None]) -> None:
     solver, columns = prepared()
     arrays = requests(columns, ROWS)
-    chunks = [{n: a[i : i + CHUNK] for n, a in arrays.items()} for i in range(0, ROWS, CHUNK)]
-
-    def sweep() -> None:
-        for chunk in chunks:
-            solver.compute({**columns, **chunk})
-
-    benchmark.pedantic(sweep, rounds=9, warmup_rounds=1)
-    rate = ROWS / benchmark.stats.stats.min
-    some = 300
-    rows = [{n: float(a[i]) for n, a in arrays.items()} for i in range(some)]
-    begin = time.process_time()
-    for row in rows:
-        solver.compute({**columns, **row})
-    loop = some / (time.process_time() - begin)
-    report(
-        f"parallel-serving: sweep over {', '.join(arrays)}: {rate:,.0f} rows/s [500,000/s], "
-        f"{rate / loop:,.0f} x a Python loop ({loop:,.0f}/s) [20 x]"
-    )
+    swept(f"parallel-serving: sweep over {', '.join(arrays)}", solver, columns, arrays, "500,000/s", 300)

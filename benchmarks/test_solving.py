@@ -66,29 +66,10 @@ def test_warm_evaluation(scenario: str, benchmark: Any, report: Callable[[str], 
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_sweep(scenario: str, benchmark: Any, report: Callable[[str], None]) -> None:
-    """One core, chunk by chunk; the loop beside it runs the same compute on the same rows."""
+def test_sweep(scenario: str, swept: Callable[..., None]) -> None:
     solver, columns = columns_of(scenario)
     arrays = varied(columns, ROWS)
-    chunks = [{n: a[i : i + CHUNK] for n, a in arrays.items()} for i in range(0, ROWS, CHUNK)]
-
-    def sweep() -> None:
-        for chunk in chunks:
-            solver.compute({**columns, **chunk})
-
-    benchmark.pedantic(sweep, rounds=5, warmup_rounds=1)
-    rate = ROWS / benchmark.stats.stats.min
-    some = 300
-    rows = [{n: float(a[i]) for n, a in arrays.items()} for i in range(some)]
-    begin = time.process_time()
-    for row in rows:
-        solver.compute({**columns, **row})
-    loop = some / (time.process_time() - begin)
-    names = ", ".join(arrays)
-    report(
-        f"{scenario}: sweep over {names}: {rate:,.0f} rows/s [1,000,000/s], {rate / loop:,.0f} x a Python loop "
-        f"({loop:,.0f}/s) [20 x]"
-    )
+    swept(f"{scenario}: sweep over {', '.join(arrays)}", solver, columns, arrays, "1,000,000/s", 300)
 
 
 WHOLE = (

@@ -32,32 +32,14 @@ VARIED: dict[str, tuple[str, dict[str, tuple[float, float]]]] = {
 
 
 @pytest.mark.parametrize("name", VARIED)
-def test_traffic_sweep(name: str, benchmark: Any, report: Callable[[str], None]) -> None:
-    """One core, chunk by chunk; the loop beside it runs the same compute on the same rows."""
+def test_traffic_sweep(name: str, swept: Callable[..., None]) -> None:
     scenario, ends = VARIED[name]
     spec = plugins().solvers["in-flight"]
     solver = load_solver(spec)
     columns = solver.prepare(build_request(SimulationConfig.load(scenario), spec, {}))
     dice = np.random.default_rng(0)
     arrays = {n: np.exp(dice.uniform(np.log(low), np.log(high), ROWS)) for n, (low, high) in ends.items()}
-    chunks = [{n: a[i : i + CHUNK] for n, a in arrays.items()} for i in range(0, ROWS, CHUNK)]
-
-    def sweep() -> None:
-        for chunk in chunks:
-            solver.compute({**columns, **chunk})
-
-    benchmark.pedantic(sweep, rounds=5, warmup_rounds=1)
-    rate = ROWS / benchmark.stats.stats.min
-    some = 100
-    rows = [{n: float(a[i]) for n, a in arrays.items()} for i in range(some)]
-    begin = time.process_time()
-    for row in rows:
-        solver.compute({**columns, **row})
-    loop = some / (time.process_time() - begin)
-    report(
-        f"in-flight: {name} [1,000,000/s]: {rate:,.0f} rows/s, "
-        f"{rate / loop:,.0f} x a Python loop ({loop:,.0f}/s) [20 x]"
-    )
+    swept(f"in-flight: {name}", solver, columns, arrays, "1,000,000/s", 100)
 
 
 @pytest.mark.parametrize("scenario", sorted({scenario for scenario, _ in VARIED.values()}))
