@@ -91,7 +91,7 @@ def _run_blocks(text: str) -> str:
 
 
 def _use_plugins(stack: contextlib.ExitStack, without: set[str]) -> None:
-    from mlsysim.installed import entry_points
+    from mlsysim.entry_points import entry_points
     from mlsysim.testing import given_plugins
 
     points = [point for point in entry_points("mlsysim") if point.name not in without]

@@ -23,10 +23,10 @@ from mlsysim.units import UNIT_TABLE, dimension_text, format_quantity, unit_symb
 __all__ = ["pages"]
 
 _PYTHON = (
-    "config", "overrides", "evaluation", "explaining", "sweeping", "sweep_result", "chunks", "plotting", "entities",
+    "config", "overrides", "evaluation", "explaining", "sweeping", "sweep_result", "sweep_chunks", "plotting", "entities",
     "solving", "formula", "numeric", "units", "quantity",
-    "provenance", "constraints", "plugins", "installed", "front", "errors", "executors", "refreshing", "rendering",
-    "structure", "plans", "converting", "documents", "tracing", "shapes", "layers", "records.model", "records.device",
+    "provenance", "constraints", "plugins", "entry_points", "front", "errors", "executors", "refreshing", "rendering",
+    "structure", "field_plans", "converting", "documents", "tracing", "shapes", "layers", "records.model", "records.device",
     "records.infrastructure", "records.scenario", "records.parallelism", "records.scheduler", "records.stack",
     "records.stack_parts", "records.calibration", "records.precision", "records.fields", "testing",
     "testing.fixtures",

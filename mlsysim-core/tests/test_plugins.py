@@ -10,10 +10,10 @@ import pytest
 from core_toys import ECONOMICS, PERFORMANCE, ToyPlugin, ToySource, scenario
 
 import mlsysim
+from mlsysim.entry_points import EntryPoint
 from mlsysim.errors import PluginError, UnknownNameError
 from mlsysim.executors import ExecutorSpec
 from mlsysim.hookspecs import hookimpl
-from mlsysim.installed import EntryPoint
 from mlsysim.plugins import load_plugins
 from mlsysim.rendering import Renderer
 from mlsysim.units import UnitDef

@@ -19,7 +19,7 @@ from .overrides import apply_overrides, flat, full_key, named_by
 from .plugins import plugins
 from .records import Model, Node, Run, Scenario, Training
 from .records.precision import check_precision
-from .run_checks import length_faults, run_faults
+from .run_faults import length_faults, run_faults
 from .structure import read_settings
 
 __all__ = ["LINK_ROLES", "SimulationConfig"]

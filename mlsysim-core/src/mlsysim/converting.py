@@ -12,7 +12,7 @@ from typing import Any, Literal
 import attrs
 import cattrs
 
-from .plans import SCALARS, Reader, read_choice, read_int_or_pair
+from .field_plans import SCALARS, Reader, read_choice, read_int_or_pair
 from .records.scenario import KINDS, Workload
 
 __all__ = ["converter", "to_plain"]

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .choosing import QUESTIONS, choose_solvers
 from .config import SimulationConfig
 from .constraints import Constraint
 from .errors import ConfigError, MlsysimError
@@ -19,6 +18,7 @@ from .plugins import plugins
 from .provenance import Standing
 from .records import Scenario
 from .scorecard import LEVELS, Answer, SystemEvaluation, Violation
+from .solver_choice import QUESTIONS, choose_solvers
 from .solving import Request, Result, SolverSpec, choices_of, solve
 
 __all__ = ["LEVELS", "QUESTIONS", "Answer", "SystemEvaluation", "Violation", "build_request", "evaluate"]

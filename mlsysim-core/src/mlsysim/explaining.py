@@ -103,10 +103,10 @@ def traced_answers(config: SimulationConfig, *, formulas: bool = True) -> tuple[
     units : dict of str to str
         Unit of each output.
     """
-    from .choosing import choose_solvers
     from .evaluation import build_request
     from .plugins import plugins
     from .running import load_solver
+    from .solver_choice import choose_solvers
 
     known: dict[str, Any] = {}
     units: dict[str, str] = {}

@@ -11,9 +11,9 @@ import attrs
 import pluggy
 
 from . import hookspecs, running
+from .entry_points import EntryPoint, entry_points
 from .errors import PluginError, UnknownNameError
 from .hookspecs import PROJECT
-from .installed import EntryPoint, entry_points
 from .names import did_you_mean
 
 if TYPE_CHECKING:

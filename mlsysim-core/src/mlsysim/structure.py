@@ -18,8 +18,8 @@ import attrs
 
 from .documents import Document
 from .errors import ConfigError, Fault, MlsysimError, RegistryError
+from .field_plans import Field, plan_of
 from .names import did_you_mean
-from .plans import Field, plan_of
 from .provenance import Claim, Source, preferred_first
 from .units import parse_quantity
 

@@ -9,10 +9,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from .chunks import Column
 from .constraints import full_output_name
 from .errors import ConfigError, MlsysimError, SolverError
 from .solving import choices_of
+from .sweep_chunks import Column
 from .units import format_quantity
 
 __all__ = ["Refusal", "SweepResult"]

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .chunks import Chunk, Column, Rows, run_chunks
 from .config import SimulationConfig
 from .errors import ConfigError, MlsysimError
 from .evaluation import ask, build_request
@@ -21,6 +20,7 @@ from .names import did_you_mean
 from .overrides import known_keys
 from .running import load_solver
 from .solving import SolverSpec
+from .sweep_chunks import Chunk, Column, Rows, run_chunks
 from .sweep_result import Refusal, SweepResult
 from .units import parse_quantity
 

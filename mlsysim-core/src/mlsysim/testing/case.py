@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 
 from ..config import SimulationConfig
+from ..entry_points import entry_points
 from ..errors import ConfigError
 from ..evaluation import ask, build_request
 from ..hookspecs import PROJECT
-from ..installed import entry_points
 from ..plugins import plugins
 from ..running import load_solver
 from ..solving import Columns, Request, Solver, SolverSpec

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from mlsysim.choosing import choose_solvers
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism, Traffic
 from mlsysim.running import load_solver
+from mlsysim.solver_choice import choose_solvers
 from mlsysim.solving import SolverSpec
 
 from ..execution.schedule import layout_of

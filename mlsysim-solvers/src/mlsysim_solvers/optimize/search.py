@@ -9,12 +9,12 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from mlsysim.choosing import choose_solvers
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism
+from mlsysim.solver_choice import choose_solvers
 
 from ..distributed import DistributedSolver, setup_of
 from ..execution.distribution import distributed_columns

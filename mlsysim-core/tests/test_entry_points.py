@@ -8,7 +8,7 @@ from importlib import metadata
 
 import pytest
 
-from mlsysim.installed import EntryPoint, entry_points
+from mlsysim.entry_points import EntryPoint, entry_points
 
 
 def install(place, folder, entry_text, head="Name: {name}\nVersion: {version}\n\nName: not this one\n"):
