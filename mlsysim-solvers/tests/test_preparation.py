@@ -31,7 +31,7 @@ from mlsysim.records.model import Model
 from mlsysim.records.scenario import Inference, Parallelism, Training
 from mlsysim.records.stack import Calibration, Ceilings
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.declarations import SETTINGS
+from mlsysim_solvers.declarations.single_node import SETTINGS
 from mlsysim_solvers.formulas import constants
 
 SOLVER = SingleNodeSolver()
@@ -104,16 +104,16 @@ def test_every_setting_changes_an_answer():
         work = Training(model="m", batch=1, sequence=64) if name == "dropout" else serving(batch=64, input=512)
         stack = STACK if name == "attention_ceiling" else plain
         before = SOLVER.compute(
-            prepare(LLAMA_8B, H100, work, stack, settings={k: v for k, (_, _, v) in SETTINGS.items()})
+            prepare(LLAMA_8B, H100, work, stack, settings={k: s.default for k, s in SETTINGS.items()})
         )
         after = SOLVER.compute(prepare(LLAMA_8B, H100, work, stack, settings={name: value}))
         assert before != after, name
 
 
 def test_declared_defaults_are_those_of_the_physics():
-    assert SETTINGS["attention_ceiling"][2] == constants.ATTENTION_CEILING
-    assert SETTINGS["kv_reread_ratio"][2] == 0.0  # the device's own ratio
-    assert SETTINGS["prefill_tokens"][2] == constants.PREFILL_TOKENS
+    assert SETTINGS["attention_ceiling"].default == constants.ATTENTION_CEILING
+    assert SETTINGS["kv_reread_ratio"].default == 0.0  # the device's own ratio
+    assert SETTINGS["prefill_tokens"].default == constants.PREFILL_TOKENS
 
 
 def test_assumptions_are_said():
@@ -157,7 +157,7 @@ def test_image_models_have_no_tokens():
 
 def test_listing_and_importing_need_no_numpy():
     code = (
-        "import sys, mlsysim_solvers, mlsysim_solvers.declarations;"
+        "import sys, mlsysim_solvers, mlsysim_solvers.plugin;"
         "assert 'mlsysim_solvers.single_node' not in sys.modules;"
         "mlsysim_solvers.SingleNodeSolver();"
         "assert not {'numpy', 'pint', 'requests'} & set(sys.modules), set(sys.modules)"

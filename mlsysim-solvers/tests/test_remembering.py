@@ -64,7 +64,7 @@ def test_the_second_solve_of_a_case_finds_its_tables():
 
 
 def test_no_column_of_the_lowering_is_taken_for_a_rate():
-    from mlsysim_solvers.declarations import COLUMNS
+    from mlsysim_solvers.declarations.single_node import COLUMNS
 
     for unit in (COLUMNS[name] for name in remembering._RATES if name in COLUMNS):
         assert unit in ("1", "s", "B", "B/s", "FLOP/s", "1/s", "sample/s")

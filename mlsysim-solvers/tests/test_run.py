@@ -17,11 +17,11 @@ from mlsysim.running import run_solver
 from mlsysim.solving import Request
 from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
+from mlsysim_solvers.declarations.run import PARTS
 from mlsysim_solvers.formulas import reliability
 from mlsysim_solvers.formulas import run as formulas
 from mlsysim_solvers.plugin import WHOLE_RUN
 from mlsysim_solvers.run import RunSolver
-from mlsysim_solvers.run_declarations import PARTS
 
 HOUR, MINUTE, DAY = 3600.0, 60.0, 86400.0
 FAILING = {

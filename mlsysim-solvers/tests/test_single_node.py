@@ -35,7 +35,7 @@ from mlsysim.records.scenario import Inference, Training
 from mlsysim.testing import prove_rescaling
 from mlsysim.tracing import TracedFloat, formula_calls, trace_record
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.declarations import COLUMNS, OUTPUTS
+from mlsysim_solvers.declarations.single_node import COLUMNS, OUTPUTS
 
 SOLVER = SingleNodeSolver()
 FAST = settings(max_examples=25, deadline=None)

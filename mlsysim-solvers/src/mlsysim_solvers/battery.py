@@ -34,7 +34,7 @@ class BatterySolver:
         Returns
         -------
         dict
-            Columns in SI; see the spec in :mod:`mlsysim_solvers.plugin`.
+            Columns in SI; see the spec in :mod:`mlsysim_solvers.declarations.battery`.
 
         Raises
         ------

@@ -26,7 +26,7 @@ class BrakingSolver:
         Returns
         -------
         dict
-            Columns in SI; see the spec in :mod:`mlsysim_solvers.plugin`.
+            Columns in SI; see the spec in :mod:`mlsysim_solvers.declarations.braking`.
 
         Raises
         ------

@@ -15,6 +15,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
+from .declarations.in_flight import POOLED, POOLS
 from .execution.answers import axis, common_answers
 from .execution.arrivals import in_flight_at, line_of, quantiles, stays_at
 from .execution.batching import intake_of
@@ -29,7 +30,6 @@ from .formulas.disaggregation import (
 )
 from .formulas.queueing import crowding
 from .formulas.serving import sample_rate
-from .in_flight_declarations import POOLED, POOLS
 from .pool_workers import Readers, Writers, readers_of, transfer_time, writers_of
 
 __all__ = ["sent_rate", "two_pools"]

@@ -95,7 +95,7 @@ class DistributedSolver:
         Returns
         -------
         dict of str to number or object
-            SI numbers under the names of :data:`mlsysim_solvers.training_declarations.COLUMNS`, and objects that
+            SI numbers under the names of :data:`mlsysim_solvers.declarations.distributed.COLUMNS`, and objects that
             never vary under other names.
 
         Raises
@@ -119,7 +119,7 @@ class DistributedSolver:
         Returns
         -------
         dict of str to number
-            Outputs in SI under the names of :data:`mlsysim_solvers.training_declarations.OUTPUTS`;
+            Outputs in SI under the names of :data:`mlsysim_solvers.declarations.distributed.OUTPUTS`;
             ``<output>.log_sd`` beside those that carry an interval.
         """
         return answered(self._answers, columns, _LAYOUT)

@@ -13,6 +13,7 @@ from mlsysim.records import Parallelism
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
+from .declarations.single_node import SINGLE_NODE
 from .execution.answers import axis
 from .execution.batch_queue import Queue, Service, largest_rate, quantile, queue_at
 from .execution.preparation import prepare_columns
@@ -46,8 +47,6 @@ class DynamicBatchingSolver:
         ConfigError
             If the limit is 0, or devices share one copy of the model.
         """
-        from .plugin import SINGLE_NODE
-
         scenario = request.scenario
         if not request.settings["limit"]:
             raise ConfigError(

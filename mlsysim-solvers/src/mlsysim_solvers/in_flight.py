@@ -15,6 +15,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
+from .declarations.in_flight import POOLED, POOLS
 from .execution.answers import axis, common_answers
 from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles
 from .execution.attention_copies import own_places, own_tokens
@@ -31,7 +32,6 @@ from .execution.traffic import ARRIVALS, traffic_columns
 from .formulas.admission import first_wave, whole_prompts
 from .formulas.batching import long_answer, time_per_token
 from .formulas.serving import sample_rate
-from .in_flight_declarations import POOLED, POOLS
 from .lowering.serving import stage
 from .lowering.shape import TransformerShape
 
@@ -68,7 +68,7 @@ class InFlightSolver:
         Returns
         -------
         dict of str to number or object
-            SI numbers under the names of :data:`mlsysim_solvers.in_flight_declarations.COLUMNS`, and objects that
+            SI numbers under the names of :data:`mlsysim_solvers.declarations.in_flight.COLUMNS`, and objects that
             never vary under other names.
 
         Raises
@@ -92,7 +92,7 @@ class InFlightSolver:
         Returns
         -------
         dict of str to number
-            Outputs in SI under the names of :data:`mlsysim_solvers.in_flight_declarations.OUTPUTS`;
+            Outputs in SI under the names of :data:`mlsysim_solvers.declarations.in_flight.OUTPUTS`;
             ``<output>.log_sd`` beside those that carry an interval.
 
         Raises

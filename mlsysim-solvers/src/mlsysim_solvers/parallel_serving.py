@@ -80,8 +80,8 @@ class ParallelServingSolver:
         Returns
         -------
         dict of str to number or object
-            SI numbers under the names of :data:`mlsysim_solvers.serving_declarations.COLUMNS`, and objects that
-            never vary under other names.
+            SI numbers under the names of :data:`mlsysim_solvers.declarations.parallel_serving.COLUMNS`, and
+            objects that never vary under other names.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class ParallelServingSolver:
         Returns
         -------
         dict of str to number
-            Outputs in SI under the names of :data:`mlsysim_solvers.serving_declarations.OUTPUTS`;
+            Outputs in SI under the names of :data:`mlsysim_solvers.declarations.parallel_serving.OUTPUTS`;
             ``<output>.log_sd`` beside those that carry an interval.
         """
         c = columns

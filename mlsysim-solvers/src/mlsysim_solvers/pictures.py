@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mlsysim.units import format_quantity
 
-from .training_declarations import TERMS
+from .declarations.distributed import TERMS
 
 __all__ = ["Slot", "gantt", "gantt_lines", "plot_gantt", "plot_step", "step_lines", "terms_of"]
 

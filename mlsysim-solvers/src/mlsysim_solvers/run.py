@@ -13,6 +13,8 @@ from mlsysim.numeric import is_array, maximum, minimum
 from mlsysim.tracing import named
 from mlsysim.units import format_quantity
 
+from .declarations.common import ENDS
+from .declarations.run import GIVEN, PARTS
 from .formulas.constants import INTERVAL_QUANTILE
 from .formulas.reliability import (
     checkpoint_write_time,
@@ -25,7 +27,6 @@ from .formulas.reliability import (
 from .formulas.run import evaluation_time, goodput, run_log_sd, straggler_slowdown
 from .formulas.training import run_steps
 from .formulas.uncertainty import log_sd_of_range
-from .run_declarations import ENDS, GIVEN, PARTS
 
 __all__ = ["RunSolver"]
 
@@ -56,7 +57,7 @@ class RunSolver:
         Returns
         -------
         dict of str to number or object
-            SI numbers under the names of :data:`mlsysim_solvers.run_declarations.COLUMNS`.
+            SI numbers under the names of :data:`mlsysim_solvers.declarations.run.COLUMNS`.
         """
         scenario = request.scenario
         run, cluster = scenario.workload.run, request.records.get("cluster")
@@ -90,7 +91,7 @@ class RunSolver:
         Returns
         -------
         dict of str to number
-            Outputs in SI under the names of :data:`mlsysim_solvers.run_declarations.OUTPUTS`. Without a length of
+            Outputs in SI under the names of :data:`mlsysim_solvers.declarations.run.OUTPUTS`. Without a length of
             the run one step stands for all, and only shares and intervals are answered. Of a single run that never
             ends there is nothing more to say than that.
         """

@@ -82,7 +82,7 @@ class SingleNodeSolver:
         Returns
         -------
         dict of str to number or object
-            SI numbers under the names of :data:`mlsysim_solvers.declarations.COLUMNS`, and objects
+            SI numbers under the names of :data:`mlsysim_solvers.declarations.single_node.COLUMNS`, and objects
             that never vary (shape, features, tiles, assumptions) under other names.
 
         Raises
@@ -113,7 +113,7 @@ class SingleNodeSolver:
         Returns
         -------
         dict of str to number
-            Outputs in SI under the names of :data:`mlsysim_solvers.declarations.OUTPUTS`;
+            Outputs in SI under the names of :data:`mlsysim_solvers.declarations.single_node.OUTPUTS`;
             ``<output>.log_sd`` beside those that carry an interval.
         """
         answer = _ANSWERS[columns["kind"]]

@@ -9,9 +9,9 @@ from mlsysim.numeric import maximum, minimum
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
+from .execution.whole_run import whole_run
 from .formulas.carbon import operational_carbon
 from .formulas.energy import device_power, energy_per_work, energy_use, facility_energy, water_use
-from .run_declarations import whole_run
 
 __all__ = ["SustainabilitySolver"]
 
@@ -36,7 +36,7 @@ class SustainabilitySolver:
         Returns
         -------
         dict
-            Columns in SI; see the spec in :mod:`mlsysim_solvers.plugin`.
+            Columns in SI; see the spec in :mod:`mlsysim_solvers.declarations.sustainability`.
 
         Raises
         ------

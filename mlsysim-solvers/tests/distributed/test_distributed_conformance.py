@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlsysim.config import SimulationConfig
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
+from mlsysim_solvers.declarations.distributed import TERMS
 from mlsysim_solvers.plugin import DISTRIBUTED
-from mlsysim_solvers.training_declarations import TERMS
 
 UP = 1 + 1e-12
 TIMES = ("performance.step_time",)

@@ -11,8 +11,8 @@ from training_cases import A100, GPT_175B, H100, LLAMA_70B, MIXTRAL, NODE, OVERL
 
 from mlsysim.errors import MlsysimError
 from mlsysim.records.infrastructure import Link
+from mlsysim_solvers.declarations.distributed import TERMS
 from mlsysim_solvers.distributed import DistributedSolver
-from mlsysim_solvers.training_declarations import TERMS
 
 GIB = 2.0**30
 

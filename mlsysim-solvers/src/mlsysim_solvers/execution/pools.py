@@ -10,8 +10,8 @@ import attrs
 from mlsysim.errors import SolverError
 from mlsysim.records.scenario import Pools, Scenario
 
+from ..declarations.in_flight import POOLED, POOLS
 from ..formulas import parallel_constants as constants
-from ..in_flight_declarations import POOLED, POOLS
 from ..lowering.shape import TransformerShape, number
 from .distribution import link_rate, network_columns
 from .traffic import traffic_columns

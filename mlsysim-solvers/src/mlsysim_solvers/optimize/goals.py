@@ -16,9 +16,9 @@ from mlsysim.running import load_solver
 from mlsysim.solver_choice import choose_solvers
 from mlsysim.solving import SolverSpec
 
+from ..declarations.common import ENDS
 from ..execution.schedule import layout_of
 from ..execution.training_run import checkpoint_size
-from ..run_declarations import ENDS
 
 __all__ = ["GOALS", "Goal", "endless", "goal_of", "step_goal"]
 

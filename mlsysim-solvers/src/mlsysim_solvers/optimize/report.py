@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.units import format_quantity
 
-from ..training_declarations import TERMS
+from ..declarations.distributed import TERMS
 from .goals import Goal, step_goal
 from .search import Candidate, Found
 

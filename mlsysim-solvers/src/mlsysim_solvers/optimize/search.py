@@ -16,6 +16,7 @@ from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism
 from mlsysim.solver_choice import choose_solvers
 
+from ..declarations.distributed import TERMS
 from ..distributed import DistributedSolver, setup_of
 from ..execution.distribution import distributed_columns
 from ..execution.layers import layer_times
@@ -23,7 +24,6 @@ from ..execution.schedule import layout_of
 from ..execution.state import held, share_again
 from ..formulas.memory import usable_memory
 from ..lowering.parallel import Division
-from ..training_declarations import TERMS
 from .goals import Goal, step_goal
 from .space import AXES, Choice, Space, layouts
 

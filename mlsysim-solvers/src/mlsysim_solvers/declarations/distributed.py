@@ -1,11 +1,14 @@
-"""What the distributed solver declares: outputs, columns and settings. Imports nothing heavy."""
+"""What the distributed solver declares: outputs, columns and settings."""
 
 from __future__ import annotations
 
-from .declarations import COLUMNS as SINGLE
-from .declarations import SETTINGS as SINGLE_SETTINGS
+from mlsysim.solving import Setting, SolverSpec
 
-__all__ = ["COLUMNS", "LABELS", "OUTPUTS", "SETTINGS", "TERMS"]
+from .common import SHARES
+from .single_node import COLUMNS as SINGLE
+from .single_node import SETTINGS as SINGLE_SETTINGS
+
+__all__ = ["COLUMNS", "DISTRIBUTED", "LABELS", "OUTPUTS", "SETTINGS", "TERMS"]
 
 TERMS = {
     "compute": "computation",
@@ -91,17 +94,38 @@ COLUMNS: dict[str, str] = {
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 
-SETTINGS: dict[str, tuple[str, str, float]] = {
+SETTINGS: dict[str, Setting] = {
     **{name: SINGLE_SETTINGS[name] for name in SINGLE_SETTINGS if name not in ("kv_reread_ratio", "prefill_tokens")},
-    "host_rate": ("B/s", "rate of copies to host memory, one way; 0 takes the link of the node", 0.0),
-    "imbalance": ("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
-    "device_spread": ("1", "standard deviation of the speed of devices of one kind over its mean", 0.02),
-    "eager": ("1", "1 runs norms, rotary embedding and activation functions operator by operator", 0.0),
-    "overlap_tensor": ("1", "1 runs tensor-parallel exchange beside products although the stack does not", 0.0),
-    "full_attention": (
+    "host_rate": Setting("B/s", "rate of copies to host memory, one way; 0 takes the link of the node", 0.0),
+    "imbalance": Setting("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
+    "device_spread": Setting("1", "standard deviation of the speed of devices of one kind over its mean", 0.02),
+    "eager": Setting("1", "1 runs norms, rotary embedding and activation functions operator by operator", 0.0),
+    "overlap_tensor": Setting("1", "1 runs tensor-parallel exchange beside products although the stack does not", 0.0),
+    "full_attention": Setting(
         "1",
         "1 counts all query-key pairs of a causal model as its work, 0 the half that is computed",
         0.0,
     ),
 }
-"""Unit, help and default of each setting."""
+"""What a scenario may set."""
+
+DISTRIBUTED = SolverSpec(
+    name="distributed",
+    title="Does a training layout fit its devices, how long is a step, and where does it go?",
+    question="performance",
+    scenarios=("training",),
+    devices="many",
+    target="mlsysim_solvers.distributed:DistributedSolver",
+    inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "far?", "inner?", "outer?", "host?"),
+    outputs=OUTPUTS,
+    at_most=SHARES,
+    columns=COLUMNS,
+    settings=SETTINGS,
+    labels=LABELS,
+    references=(
+        "Narayanan et al. 2021, arXiv:2104.04473",
+        "Korthikanti et al. 2022, arXiv:2205.05198",
+        "Rajbhandari et al. 2019, ZeRO, arXiv:1910.02054",
+        "NVIDIA NCCL, src/graph/tuning.cc",
+    ),
+)

@@ -1,13 +1,16 @@
-"""What the parallel-serving solver declares: outputs, columns and settings. Imports nothing heavy."""
+"""What the parallel-serving solver declares: outputs, columns and settings."""
 
 from __future__ import annotations
 
-from .declarations import COLUMNS as SINGLE
-from .declarations import OUTPUTS as SINGLE_OUTPUTS
-from .declarations import SETTINGS
-from .training_declarations import COLUMNS as WIDE
+from mlsysim.solving import SolverSpec
 
-__all__ = ["COLUMNS", "LABELS", "OUTPUTS", "SETTINGS"]
+from .common import SHARES
+from .distributed import COLUMNS as WIDE
+from .single_node import COLUMNS as SINGLE
+from .single_node import OUTPUTS as SINGLE_OUTPUTS
+from .single_node import SETTINGS, SINGLE_NODE
+
+__all__ = ["COLUMNS", "LABELS", "OUTPUTS", "PARALLEL_SERVING"]
 
 OUTPUTS: dict[str, str] = {
     **{name: unit for name, unit in SINGLE_OUTPUTS["serving"].items() if name != "performance.bound_factor"},
@@ -40,3 +43,23 @@ COLUMNS: dict[str, str] = {
     "handover": "s",
 }
 """Unit of every number that ``prepare`` may return."""
+
+PARALLEL_SERVING = SolverSpec(
+    name="parallel-serving",
+    title="Does a model fit several devices, how fast does it answer there, and what binds?",
+    question="performance",
+    scenarios=("serving", "inference"),
+    devices="many",
+    target="mlsysim_solvers.parallel_serving:ParallelServingSolver",
+    inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?"),
+    outputs=OUTPUTS,
+    at_most=SHARES,
+    columns=COLUMNS,
+    settings=SETTINGS,
+    labels={name: text for name, text in SINGLE_NODE.labels.items() if name in OUTPUTS} | LABELS,
+    references=(
+        "Shoeybi et al. 2019, Megatron-LM, arXiv:1909.08053",
+        "Huang et al. 2019, GPipe, arXiv:1811.06965",
+        "NVIDIA NCCL, src/graph/tuning.cc",
+    ),
+)

@@ -1,13 +1,16 @@
-"""What the solver of requests in flight declares: outputs, columns and settings. Imports nothing heavy."""
+"""What the solver of requests in flight declares: outputs, columns and settings."""
 
 from __future__ import annotations
 
-from .declarations import OUTPUTS as SINGLE
-from .declarations import SETTINGS as SINGLE_SETTINGS
-from .serving_declarations import COLUMNS as SERVING
-from .serving_declarations import LABELS as SERVING_LABELS
+from mlsysim.solving import Setting, SolverSpec
 
-__all__ = ["COLUMNS", "LABELS", "OUTPUTS", "POOLED", "POOLS", "SETTINGS"]
+from .parallel_serving import COLUMNS as SERVING
+from .parallel_serving import LABELS as SERVING_LABELS
+from .single_node import OUTPUTS as SINGLE
+from .single_node import SETTINGS as SINGLE_SETTINGS
+from .single_node import SINGLE_NODE
+
+__all__ = ["COLUMNS", "IN_FLIGHT", "LABELS", "OUTPUTS", "POOLED", "POOLS", "SETTINGS"]
 
 _LEFT_OUT = ("performance.bound_factor", "performance.flops", "performance.bytes")
 
@@ -83,13 +86,32 @@ COLUMNS: dict[str, str] = {
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 
-SETTINGS: dict[str, tuple[str, str, float]] = {
+SETTINGS: dict[str, Setting] = {
     **{name: given for name, given in SINGLE_SETTINGS.items() if name not in ("prefill_tokens", "dropout")},
-    "rank_imbalance": ("1", "prompt tokens of the busiest copy of attention over the mean", 1.14),
-    "rank_wait": (
+    "rank_imbalance": Setting("1", "prompt tokens of the busiest copy of attention over the mean", 1.14),
+    "rank_wait": Setting(
         "1",
         "passes that a prompt waits at most until every copy of attention has one to read; 0 reads at once",
         0.0,
     ),
 }
-"""Unit, help and default of each setting."""
+"""What a scenario may set."""
+
+IN_FLIGHT = SolverSpec(
+    name="in-flight",
+    title="How many requests are answered, and how fast, when they come and go and are batched in flight?",
+    question="performance",
+    scenarios=("traffic",),
+    target="mlsysim_solvers.in_flight:InFlightSolver",
+    inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?", "between?"),
+    outputs=OUTPUTS,
+    columns=COLUMNS,
+    settings=SETTINGS,
+    labels={name: text for name, text in SINGLE_NODE.labels.items() if name in OUTPUTS} | LABELS,
+    references=(
+        "Yu et al. 2022, Orca, OSDI",
+        "Kwon et al. 2023, PagedAttention, arXiv:2309.06180",
+        "Agrawal et al. 2024, Sarathi-Serve, arXiv:2403.02310",
+        "Little 1961, Operations Research 9(3)",
+    ),
+)

@@ -1,11 +1,12 @@
-"""What the solver of a whole training run declares: outputs, columns and labels. Imports nothing heavy."""
+"""What the solver of a whole training run declares: outputs, columns and labels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from mlsysim.solving import SolverSpec
 
-__all__ = ["COLUMNS", "ENDS", "GIVEN", "INPUTS", "LABELS", "OUTPUTS", "PARTS", "whole_run"]
+from .common import ENDS, SHARES
+
+__all__ = ["COLUMNS", "GIVEN", "INPUTS", "LABELS", "OUTPUTS", "PARTS", "WHOLE_RUN"]
 
 PARTS = {
     "stragglers": "waiting for stragglers",
@@ -24,9 +25,6 @@ INPUTS = (
     "performance.forward_time?", "performance.checkpoint_size?", *(f"performance.{name}?" for name in GIVEN),
 )  # fmt: skip
 """Records, and answers of other solvers."""
-
-ENDS = "feasibility.run_ends"
-"""Whether the run gets through its checkpoints and failures; where it does not, nobody says what it costs."""
 
 OUTPUTS: dict[str, str] = {
     ENDS: "bool",
@@ -65,35 +63,19 @@ COLUMNS: dict[str, str] = {
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 
-
-def whole_run(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what performance answers for money and energy: all of a run, and work that stays.
-
-    Parameters
-    ----------
-    inputs : mapping of str to number
-        Outputs of the performance solver and of the solver of the whole run, by full name.
-
-    Returns
-    -------
-    inputs : dict of str to number
-        By short name; ``run_time`` is the wall-clock time of the run, and rates of work count what failures,
-        checkpoints, stragglers and evaluation leave of them.
-    assumptions : tuple of str
-        That the steps alone are counted, where nobody answered for the run.
-    """
-    from .formulas.run import effective_rate_of_run
-
-    found = {name.removeprefix("performance."): value for name, value in inputs.items() if name != ENDS}
-    share = found.pop("goodput", None)
-    for name in ("throughput", "token_throughput"):
-        if share is not None and name in found:
-            found[name] = effective_rate_of_run(found[name], share)
-    wall, spread = found.pop("time_to_train", None), found.pop("time_to_train.log_sd", None)
-    if wall is None:
-        alone = ("cost and energy of the run: of its steps alone, since nobody answered for the whole run",)
-        return found, alone if "run_time" in found else ()
-    found["run_time"] = wall
-    if spread is not None:
-        found["run_time.log_sd"] = spread
-    return found, ()
+WHOLE_RUN = SolverSpec(
+    name="run",
+    title="How long does a whole training run take, with evaluation, checkpoints, stragglers and failures?",
+    question="run",
+    scenarios=("training",),
+    target="mlsysim_solvers.run:RunSolver",
+    inputs=INPUTS,
+    outputs=OUTPUTS,
+    at_most=SHARES,
+    columns=COLUMNS,
+    labels=LABELS,
+    references=(
+        "Young 1974, CACM 17(9)",
+        "Daly 2006, FGCS 22(3), doi:10.1016/j.future.2004.11.016",
+    ),
+)

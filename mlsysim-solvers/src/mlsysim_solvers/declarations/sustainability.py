@@ -1,0 +1,64 @@
+"""What the solver of energy, carbon and water declares."""
+
+from __future__ import annotations
+
+from mlsysim.solving import Setting, SolverSpec
+
+from .common import PERFORMANCE, RUN, SPREADS
+
+__all__ = ["SUSTAINABILITY"]
+
+SUSTAINABILITY = SolverSpec(
+    name="sustainability",
+    title="What energy, carbon and water does the work take?",
+    question="sustainability",
+    scenarios=("serving", "traffic", "training", "inference"),
+    target="mlsysim_solvers.sustainability:SustainabilitySolver",
+    inputs=("device", "node?", "grid?", "site?", *PERFORMANCE, *RUN, "performance.duty?", "performance.active_share?"),
+    outputs={
+        "macro.power": "W",
+        "macro.energy_per_token": "J/token",
+        "macro.energy_per_sample": "J/sample",
+        "macro.carbon_per_token": "kgCO2e/Mtoken",
+        "macro.carbon_per_sample": "kgCO2e/Msample",
+        "macro.water_per_token": "L/Mtoken",
+        "macro.water_per_sample": "L/Msample",
+        "macro.run_energy": "kWh",
+        "macro.run_carbon": "kgCO2e",
+    },
+    labels={
+        "macro.power": "power from the grid",
+        "macro.energy_per_token": "energy per token",
+        "macro.energy_per_sample": "energy per sample",
+        "macro.carbon_per_token": "carbon per million tokens",
+        "macro.carbon_per_sample": "carbon per million samples",
+        "macro.water_per_token": "water per million tokens",
+        "macro.water_per_sample": "water per million samples",
+        "macro.run_energy": "energy of the run",
+        "macro.run_carbon": "carbon of the run",
+    },
+    settings={
+        "power": Setting("W", "sustained power per device; 0 takes the published one", 0.0),
+        "idle": Setting("W", "power per device between samples; 0 takes the published one", 0.0),
+        "waiting": Setting(
+            "W", "power per training device while it waits for others; 0 takes the published idle power", 0.0
+        ),
+    },
+    columns={
+        "full_power": "W",
+        "idle_power": "W",
+        "waiting_power": "W",
+        "active_share": "1",
+        "busy": "1",
+        "devices": "1",
+        "pue": "1",
+        "wue": "m^3/J",
+        "carbon_intensity": "kg/J",
+        "grid_water": "m^3/J",
+        "throughput": "sample/s",
+        "token_throughput": "token/s",
+        "run_time": "s",
+        **SPREADS,
+    },
+    references=("ISO/IEC 30134-2:2016, PUE",),
+)
