@@ -27,7 +27,7 @@ from mlsysim.records.scenario import Inference, Training
 from mlsysim.shapes import kv_bytes_per_token
 from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.execution.memory import Widths, transformer_activations
-from mlsysim_solvers.formulas.memory import in_flight_layers
+from mlsysim_solvers.formulas.pipeline import in_flight_chunks
 from mlsysim_solvers.lowering.shape import transformer_shape
 
 GIB = 2.0**30
@@ -50,7 +50,7 @@ def answers(*args, **kwargs):
 def test_activations_of_korthikanti(layers, hidden, heads, b, t, p, v, none, selective, state):
     model = gpt(layers, hidden, heads)
     shape = transformer_shape(model, model.transformer)
-    held = in_flight_layers(float(layers), float(p), float(v))
+    held = in_flight_chunks(float(p), 0.0, float(v), 64.0) * layers / (p * v)
     common = {"fused_attention": False, "dropout": 1.0, "tensor": float(t), "layers": held}
     kept = transformer_activations(shape, WIDTHS, float(b), 2048.0, "none", **common)
     less = transformer_activations(shape, WIDTHS, float(b), 2048.0, "selective", sequence_shards=float(t), **common)

@@ -5,13 +5,20 @@ from __future__ import annotations
 import pytest
 
 from mlsysim_solvers.formulas.queueing import (
-    erlang_c,
     mean_delay,
     single_wait,
     tail_quantile,
     wait_probability,
     wait_quantile,
 )
+
+
+def erlang_c(servers, load):
+    """Return the exact chance to find all servers taken, for random arrivals and exponential service."""
+    blocked = 1.0
+    for k in range(1, servers + 1):
+        blocked = load * blocked / (k + load * blocked)
+    return blocked / (1.0 - load / servers * (1.0 - blocked))
 
 
 def p99(servers, load, variation2=1.0):

@@ -8,7 +8,9 @@ import pytest
 
 from mlsysim.cli import main
 from mlsysim_registry import Catalog
-from mlsysim_solvers.calibration.machine import measure, overlay_files
+from mlsysim_solvers.calibration.machine_card import overlay_files
+from mlsysim_solvers.calibration.probes.backend import choose_backend
+from mlsysim_solvers.calibration.probes.plan import run_probes
 from mlsysim_solvers.validation.tables import packaged_tables
 
 
@@ -55,7 +57,7 @@ def test_the_figure_is_drawn(tmp_path, capsys):
 
 
 def test_this_machine_is_measured_into_an_overlay_that_loads(tmp_path):
-    found = measure(0.3)
+    found = run_probes(choose_backend("numpy", "")[0], 0.3)
     assert found.bandwidth > 1e8
     assert found.best("fp32") > 1e8
     assert 0.0 < found.launch < 1e-3

@@ -43,9 +43,8 @@ class Parameters:
         Of one block.
     mlp : int, count
         Of a block without experts.
-    experts, experts_active : int, count
-        MLP of a block with experts, router and shared experts included: all of it, and what one
-        token uses.
+    experts : int, count
+        MLP of a block with experts, router and shared experts included.
     """
 
     total: int
@@ -60,12 +59,6 @@ class Parameters:
     norms: int = 0
     mlp: int = 0
     experts: int = 0
-    experts_active: int = 0
-
-    @property
-    def non_embedding(self) -> int:
-        """Total without input tables and output head."""
-        return self.total - self.embedding - self.head
 
 
 def _linear(inputs: int, outputs: int, *, bias: bool) -> int:
@@ -169,7 +162,6 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
         norms=norms,
         mlp=mlp,
         experts=experts,
-        experts_active=used,
     )
 
 

@@ -22,7 +22,6 @@ from .counting import (
 )
 from .errors import ConfigError
 from .layers import expand, network_work
-from .numeric import minimum
 from .primitives import Op
 from .records.model import Model, Transformer
 
@@ -33,7 +32,6 @@ __all__ = [
     "expand",
     "full_attention_layers",
     "has_shape",
-    "kv_bytes",
     "kv_bytes_per_token",
     "kv_elements",
     "matmul_parameters",
@@ -151,30 +149,3 @@ def kv_bytes_per_token(transformer: Transformer, bytes_per_element: Any) -> Any:
     Ainslie et al. 2023, GQA, arXiv:2305.13245; DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, table 1.
     """
     return transformer.layers * kv_elements(transformer) * bytes_per_element
-
-
-def kv_bytes(transformer: Transformer, context: Any, bytes_per_element: Any) -> Any:
-    """Return the key-value cache of one sequence.
-
-    Parameters
-    ----------
-    transformer : Transformer
-        Shape.
-    context : float or array, token
-        Tokens of the sequence so far.
-    bytes_per_element : float or array, B
-        Width of an element of the cache.
-
-    Returns
-    -------
-    float or array, B
-
-    Notes
-    -----
-    (L_full s + L_window min(s, window)) n w, with n elements per layer and token.
-    """
-    full = full_attention_layers(transformer)
-    kept = full * context
-    if full < transformer.layers:
-        kept = kept + (transformer.layers - full) * minimum(context, transformer.window)
-    return kept * kv_elements(transformer) * bytes_per_element

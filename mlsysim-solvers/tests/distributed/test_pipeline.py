@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlsysim_solvers.formulas.overlap import exposed_time, together_time
-from mlsysim_solvers.formulas.pipeline import bubble_fraction, bubble_time, in_flight_chunks, zero_bubble_time
+from mlsysim_solvers.formulas.overlap import exposed_time
+from mlsysim_solvers.formulas.pipeline import bubble_time, in_flight_chunks, zero_bubble_time
 from mlsysim_solvers.pictures import gantt, gantt_lines, step_lines
 
 
@@ -15,7 +15,7 @@ def test_the_bubble_is_that_of_the_schedule(p, m, v):
     played = max(slot.end for slot in gantt(p, m, v, forward, backward))
     slowest = forward + backward
     assert played == pytest.approx(m * slowest + bubble_time(p * slowest, slowest, v))
-    assert (played - m * slowest) / (m * slowest) == pytest.approx(bubble_fraction(p, m, v))
+    assert (played - m * slowest) / (m * slowest) == pytest.approx((p - 1) / (v * m))
 
 
 @pytest.mark.parametrize(("p", "m", "v"), [(4, 8, 1), (8, 16, 1), (4, 8, 2), (8, 24, 3)])
@@ -44,8 +44,8 @@ def test_zero_bubble_fills_with_weight_gradients():
 
 
 def test_overlap_never_hides_more_than_the_shorter():
-    assert together_time(3.0, 1.0, 1.0) == 3.0
-    assert together_time(3.0, 1.0, 0.0) == 4.0
+    assert exposed_time(3.0, 1.0, 1.0) == 0.0
+    assert exposed_time(3.0, 1.0, 0.0) == 1.0
     assert exposed_time(1.0, 3.0, 1.0) == 2.0
 
 

@@ -6,11 +6,7 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["EVIDENCE", "METRICS", "Measurement", "Metric"]
-
-EVIDENCE = ("source", "computed from source", "figure", "excerpt")
-"""How a figure was obtained, best first: read in the file, computed from what was read there, a label
-in an image, a quotation elsewhere."""
+__all__ = ["METRICS", "Measurement", "Metric"]
 
 
 @attrs.frozen
@@ -104,7 +100,8 @@ class Measurement:
     at : str
         Place in the document.
     evidence : str
-        One of :data:`EVIDENCE`.
+        How the figure was obtained: ``source`` (read there), ``computed from source``, ``figure`` (a label in an
+        image) or ``excerpt`` (a quotation elsewhere).
     set : str
         Rows that one source published together.
     configuration : dict of str to str

@@ -4,49 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
 from mlsysim.errors import ConfigError
 
 from .machine_card import check_folder, check_key, key_of, overlay_files, write_overlay
-from .probes.backend import BACKENDS, Backend, choose_backend
+from .probes.backend import Backend, choose_backend
 from .probes.plan import run_probes
 from .probes.readings import Measured, Reading
 
-__all__ = ["BACKENDS", "Measured", "calibrate_device", "measure", "overlay_files"]
+__all__ = ["calibrate_device"]
 
 _LEAST, _MOST = 0.1, 3600.0
 _UNSTEADY = 0.1
 """Spread of a reading from which on it is pointed out."""
-
-
-def measure(
-    seconds: float = 20.0, *, backend: str = "numpy", device: str = "",
-    progress: Callable[[int, int], None] | None = None,
-) -> Measured:  # fmt: skip
-    """Measure this machine.
-
-    Parameters
-    ----------
-    seconds : float, s
-        About how long to measure.
-    backend : str
-        ``auto``, ``numpy`` or ``torch``.
-    device : str
-        ``cpu``, ``cuda`` or ``cuda:n``; empty lets the backend choose.
-    progress : callable, optional
-        Called with the probes done and the probes in all.
-
-    Returns
-    -------
-    Measured
-
-    Raises
-    ------
-    ConfigError
-        If backend or device cannot be had.
-    """
-    return run_probes(choose_backend(backend, device)[0], seconds, progress=progress)
 
 
 def calibrate_device(
@@ -60,8 +30,10 @@ def calibrate_device(
         Folder; empty takes ``mlsysim-machine`` in the present one.
     seconds : float, s
         About how long to measure.
-    backend, device : str
-        As in :func:`measure`.
+    backend : str
+        ``auto``, ``numpy`` or ``torch``.
+    device : str
+        ``cpu``, ``cuda`` or ``cuda:n``; empty lets the backend choose.
     key : str
         Key of the device; empty makes one of the machine's name.
     ranks : int, count

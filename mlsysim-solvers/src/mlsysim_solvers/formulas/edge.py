@@ -13,7 +13,6 @@ __all__ = [
     "braking_distance",
     "daily_energy",
     "latency_budget",
-    "sleep_power",
     "stopping_distance",
     "wake_energy",
     "wake_ups",
@@ -42,28 +41,6 @@ def battery_energy(charge: Any, voltage: Any, usable: Any) -> Any:
     E = C V eta.
     """
     return charge * voltage * usable
-
-
-@formula("W", current="A", voltage="V")
-def sleep_power(current: Any, voltage: Any) -> Any:
-    """Return the power of a sleep current.
-
-    Parameters
-    ----------
-    current : float, A
-        Current.
-    voltage : float, V
-        Voltage of the supply.
-
-    Returns
-    -------
-    float, W
-
-    Notes
-    -----
-    P = I V.
-    """
-    return current * voltage
 
 
 @formula("J", capture_power="W", capture_time="s", inference_power="W", inference_time="s",

@@ -15,7 +15,6 @@ __all__ = [
     "output_tiles",
     "padded_flops",
     "tile_area",
-    "tile_efficiency",
 ]
 
 
@@ -220,29 +219,3 @@ def padded_flops(area: Any, k: Any, processors: Any, flop_per_mac: Any) -> Any:
     F / q = 2 S k A.
     """
     return flop_per_mac * k * processors * area
-
-
-@formula("1", m="1", n="1", batch="1", processors="1", area="1")
-def tile_efficiency(m: Any, n: Any, batch: Any, processors: Any, area: Any) -> Any:
-    """Return the share of the padded work that is wanted.
-
-    Parameters
-    ----------
-    m, n : float or array, count
-        Rows and columns of one result.
-    batch : float or array, count
-        Products of this size.
-    processors : float, count
-        Units that each run one tile at a time.
-    area : float or array, count
-        Area that the busiest processor works through.
-
-    Returns
-    -------
-    float or array, ratio
-
-    Notes
-    -----
-    q = b m n / (S A).
-    """
-    return batch * n * m / (processors * area)

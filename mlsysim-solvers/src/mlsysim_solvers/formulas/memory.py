@@ -11,7 +11,6 @@ __all__ = [
     "fitting_batch",
     "gradient_state_bytes",
     "headroom",
-    "in_flight_layers",
     "kept_share",
     "kept_tokens",
     "kv_cache_bytes",
@@ -306,32 +305,3 @@ def layer_activation_bytes(
     whole = tokens * ((replicated * width + replicated_masks * mask_width) / sequence_shards)
     divided = tokens * ((sharded * width + statistics * statistic_width) / tensor)
     return whole + divided + pairs * ((pair_elements * width + pair_masks * mask_width) / tensor)
-
-
-@formula("1", layers="1", stages="1", interleave="1")
-def in_flight_layers(layers: Any, stages: Any, interleave: Any) -> Any:
-    """Return the layers whose activations the first pipeline stage holds at once.
-
-    Parameters
-    ----------
-    layers : float, count
-        Layers of the model.
-    stages : float, count
-        Pipeline stages p.
-    interleave : float, count
-        Model chunks per stage v; 1 without interleaving.
-
-    Returns
-    -------
-    float, count
-
-    Notes
-    -----
-    L for one chunk per stage, L (1 + (p - 1)/(p v)) when interleaved.
-
-    References
-    ----------
-    Korthikanti et al. 2022, arXiv:2205.05198.
-    """
-    extra = (stages - 1.0) / (stages * interleave)
-    return layers * (1.0 + extra * minimum(1.0, interleave - 1.0))

@@ -7,29 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import maximum, minimum
 
-__all__ = ["contended_time", "exposed_time", "free_window", "slowed_time", "together_time", "unhidden_pieces"]
-
-
-@formula("s", compute="s", communication="s", hidden="1")
-def together_time(compute: Any, communication: Any, hidden: Any) -> Any:
-    """Return the time of a computation and a communication that may run at once.
-
-    Parameters
-    ----------
-    compute, communication : float or array, s
-        Time of either alone.
-    hidden : float, ratio
-        Share of the shorter one that disappears behind the longer.
-
-    Returns
-    -------
-    float or array, s
-
-    Notes
-    -----
-    t = max(C, M) + (1 - o) min(C, M) = C + M - o min(C, M).
-    """
-    return compute + communication - hidden * minimum(compute, communication)
+__all__ = ["contended_time", "exposed_time", "free_window", "slowed_time", "unhidden_pieces"]
 
 
 @formula("s", compute="s", communication="s", hidden="1")

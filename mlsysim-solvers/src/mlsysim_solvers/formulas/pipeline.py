@@ -8,7 +8,6 @@ from mlsysim.formula import formula
 from mlsysim.numeric import ceil, maximum, minimum
 
 __all__ = [
-    "bubble_fraction",
     "bubble_time",
     "chunk_passes",
     "chunk_slots",
@@ -197,30 +196,6 @@ def zero_bubble_time(total: Any, slowest: Any, weight: Any, passes: Any, stages:
     """
     plain = total - slowest
     return maximum(plain - passes * weight * (stages - 1.0), 0.0 * plain)
-
-
-@formula("1", stages="1", count="1", virtual="1")
-def bubble_fraction(stages: Any, count: Any, virtual: Any) -> Any:
-    """Return the bubble over the time of useful work, for equal stages.
-
-    Parameters
-    ----------
-    stages, count, virtual : float or array, count
-        Pipeline stages, micro-batches, chunks per stage.
-
-    Returns
-    -------
-    float or array, ratio
-
-    Notes
-    -----
-    (p - 1) / (v m).
-
-    References
-    ----------
-    Narayanan et al. 2021, arXiv:2104.04473, section 2.2.
-    """
-    return (stages - 1.0) / (virtual * count)
 
 
 @formula("1", stages="1", rank="1", virtual="1", count="1")

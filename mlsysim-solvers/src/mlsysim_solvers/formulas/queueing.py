@@ -9,7 +9,6 @@ from mlsysim.numeric import log, maximum, minimum, sqrt
 
 __all__ = [
     "crowding",
-    "erlang_c",
     "mean_delay",
     "occupied_share",
     "single_wait",
@@ -19,37 +18,9 @@ __all__ = [
 ]
 
 
-def erlang_c(servers: int, load: Any) -> Any:
-    """Return the chance that who comes to several servers finds all of them taken.
-
-    Parameters
-    ----------
-    servers : int, count
-        Servers.
-    load : float or array, ratio
-        Arrivals per time over what one server does; below ``servers``.
-
-    Returns
-    -------
-    float or array, ratio
-
-    Notes
-    -----
-    B_k = a B_(k-1) / (k + a B_(k-1)), C = B / (1 - (a / c) (1 - B)): exact for random arrivals and exponential service.
-
-    References
-    ----------
-    Erlang 1917; Gross and Harris, Fundamentals of Queueing Theory.
-    """
-    blocked = 1.0 + 0.0 * load
-    for k in range(1, servers + 1):
-        blocked = load * blocked / (k + load * blocked)
-    return blocked / (1.0 - load / servers * (1.0 - blocked))
-
-
 @formula("1", occupation="1", servers="1")
 def wait_probability(occupation: Any, servers: Any) -> Any:
-    """Return about the same chance without counting servers one by one.
+    """Return about the chance that who comes to several servers finds all of them taken.
 
     Parameters
     ----------

@@ -28,8 +28,6 @@ class Report:
         By set and metric; by set, model, device and metric.
     reasons : tuple of (str, int)
         Why rows were refused, most frequent first.
-    group_median : float or None
-        Median over the groups of their median errors.
     left_out : tuple of Score
         By set and metric, in the order of ``sets``, each row predicted without its group; empty when that was not
         asked for.
@@ -48,7 +46,6 @@ class Report:
     sets: tuple[Score, ...]
     groups: tuple[Score, ...]
     reasons: tuple[tuple[str, int], ...]
-    group_median: float | None
     left_out: tuple[Score, ...] = ()
     left_out_overall: Score | None = None
     left_out_outcomes: tuple[Outcome, ...] = ()
@@ -83,7 +80,6 @@ def summarise(outcomes: Sequence[Outcome], left_out: Sequence[Outcome] = (), *, 
         sets=tuple(sets),
         groups=tuple(groups),
         reasons=tuple(reasons.most_common()),
-        group_median=median(medians) if medians else None,
         left_out=tuple(_by_set(left_out)[0]),
         left_out_overall=score(("all",), left_out) if left_out else None,
         left_out_outcomes=tuple(left_out),
