@@ -24,8 +24,8 @@ __all__ = ["Line", "Points", "in_flight_at", "line_of", "prompt_wait", "quantile
 NODES = 6
 """Numbers in flight, from one to the most, between which the time that a request stays is interpolated."""
 
-_OTHERS = frozenset({"rate", "concurrency", "requests"})
-"""Columns that say how many come, on which the time that each stays does not depend."""
+_OTHERS = frozenset({"rate", "concurrency", "requests", "assumptions"})
+"""Columns on which the time that a request stays does not depend: how many come, and notes."""
 
 _MOST = 64
 """Most cases kept; it bounds memory and changes no answer."""
