@@ -118,6 +118,15 @@ def test_readers_against_clients_that_go_round(clients, workers, most):
     assert clients / found - away == pytest.approx(stay, rel=0.15)
 
 
+@pytest.mark.parametrize("clients", [1, 2, 7, 64, 511])
+def test_every_client_is_in_one_place(clients):
+    found = answers(concurrency=clients)
+    rate, written = found["performance.throughput"], found["performance.in_flight"]
+    assert written < clients
+    assert written + rate * found["performance.ttft"] == pytest.approx(clients)
+    assert found["performance.decode_busy"] <= clients / (2 * 32)
+
+
 def test_prompts_that_come_while_others_are_read_are_read_together():
     assert prompts_together(0.1, 1.0, 0.2, 8.0) == 1.0
     assert prompts_together(100.0, 1.0, 0.2, 8.0) == 8.0

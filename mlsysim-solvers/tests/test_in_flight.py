@@ -13,7 +13,7 @@ from mlsysim.plugins import plugins
 from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim_solvers.execution import batching
-from mlsysim_solvers.execution.arrivals import in_flight_at, line_of, prompt_wait, quantiles
+from mlsysim_solvers.execution.arrivals import in_flight_at, line_of, prompt_wait, quantiles, stays_at
 from mlsysim_solvers.execution.ending import ending
 from mlsysim_solvers.execution.engine import Totals
 from mlsysim_solvers.execution.passes import Engine, Pass
@@ -281,7 +281,7 @@ def test_random_arrivals_pass_by_pass_agree(monkeypatch, mixed, input_, output, 
         return batching.steady(engine, own, 1.0, 0.0 * own).residence
 
     rate = load * most / float(stay(most))
-    own, longest = in_flight_at(c, rate, most, stay)
+    own, longest = in_flight_at(rate, stays_at(c, most, stay))
     state = batching.steady(engine, own, 1.0, 0.0)
     line = line_of(own, most, longest, variation)
     late = 0.5 * state.cycle.time + prompt_wait(rate, input_, state.taken, state.reading.time, variation)

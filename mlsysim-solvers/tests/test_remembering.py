@@ -63,6 +63,15 @@ def test_the_second_solve_of_a_case_finds_its_tables():
     assert len(remembering._kept) == kept == 2
 
 
+def test_a_case_that_is_prepared_again_finds_its_tables():
+    fresh(columns("llama-3.1-8b-h100"))
+    again = columns("llama-3.1-8b-h100")
+    SingleNodeSolver().compute(again)
+    assert len(remembering._kept) == 2
+    SingleNodeSolver().compute({**again, "shape": again["shape"]._replace(ffn=2 * again["shape"].ffn)})
+    assert len(remembering._kept) == 4
+
+
 def test_no_column_of_the_lowering_is_taken_for_a_rate():
     from mlsysim_solvers.declarations.single_node import COLUMNS
 

@@ -17,7 +17,7 @@ from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
 from .execution.answers import axis, common_answers
-from .execution.arrivals import in_flight_at, line_of, quantiles, stays_at
+from .execution.arrivals import Points, in_flight_at, line_of, quantiles, stays_at
 from .execution.batching import intake_of
 from .execution.copies import bound_of
 from .execution.passes import Engine, Pass, spread_of_pass
@@ -57,14 +57,16 @@ def two_pools(columns: Columns) -> dict[str, Any]:
     """
     _check(columns)
     readers, writers = readers_of(columns), writers_of(columns)
-    capacities = readers.capacity, pool_rate(writers.workers, writers.most, writers.stay(writers.most))
+    points = stays_at(writers.engine.columns, writers.most, writers.stay)
+    capacities = readers.capacity, pool_rate(writers.workers, *points[-1])
     outside = intake_of(columns) + (0.0 if columns["arrivals"] == "offline" else axis(columns, "delivery"))
     around = transfer_time(columns, readers), outside
     if columns["arrivals"] == "rate":
-        found = _at_random(columns, readers, writers, capacities, around)
+        found = _at_random(columns, readers, writers, points, capacities, around)
     else:
-        found = _closed(columns, readers, writers, capacities, around)
-    return found | _matched(columns, readers, writers, capacities, found)
+        found = _closed(columns, readers, writers, points, capacities, around)
+    step, answers = found
+    return answers | _matched(columns, readers, writers, capacities, step, answers)
 
 
 def _check(columns: Columns) -> None:
@@ -84,17 +86,16 @@ def _first(queue: Any, service: Any, around: tuple[Any, Any]) -> Any:
 
 
 def _closed(
-    c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], around: tuple[Any, Any]
-) -> dict[str, Any]:
+    c: Columns, readers: Readers, writers: Writers, points: Points, capacities: tuple[Any, Any],
+    around: tuple[Any, Any],
+) -> tuple[Pass, dict[str, Any]]:  # fmt: skip
     """Answer for clients that wait, or for more requests than both pools hold."""
     moving, gone = around[0], around[0] + around[1]
     places, reading = writers.most * writers.workers, readers.most * readers.workers
     asked = axis(c, "concurrency") if "concurrency" in c else places + reading
     if "requests" in c:
         asked = minimum(asked, axis(c, "requests"))
-    most = minimum(writers.most, maximum(1.0, asked / writers.workers))
-    own, full = maximum(1.0, 0.0 * asked), False
-    points = stays_at(writers.engine.columns, most, writers.stay)
+    own = maximum(1.0, 0.0 * asked)
     # More are decoded than clients send, or fewer: where that turns, both are equal.
     over = [node * writers.workers - sent_rate(readers, asked, stay + gone) * stay for node, stay in points]
     for ((low, _), below), ((high, _), above) in pairwise(zip(points, over, strict=True)):
@@ -102,22 +103,22 @@ def _closed(
         crossed = crowding(low, high, where(inside, below, -1.0 + 0.0 * below), where(inside, above, 1.0 + 0.0 * above))
         own = where(inside, crossed, own)
     full = over[-1] <= 0.0
-    own = where(full, most + 0.0 * own, own)
+    own = where(full, writers.most + 0.0 * own, own)
     step = writers.step(own)
     stay = writers.steps * step.time
     rate = where(full, own * writers.workers / stay, sent_rate(readers, asked, stay + gone))
     rate = minimum(rate, capacities[0])
     first = asked / rate - stay
-    service = readers.service(rate)
+    service, _ = readers.reading(rate)
     queue = maximum(0.0, first - service - gone)
     if "requests" in c:
         # All come at once: half of them are read before the average one.
         wave = maximum(0.0, 0.5 * (asked * readers.spacing - service) - queue)
         queue = queue + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(c, "requests"))
     first = _first(queue, service, around)
-    return _answers(c, readers, writers, step, rate, (queue, service, moving), stay, own) | {
+    return step, _answers(c, readers, writers, step, rate, (queue, service, moving), stay, own) | {
         "performance.ttft": first, "performance.latency": first + stay,
-        "performance.waiting": maximum(0.0, asked - own * writers.workers),
+        "performance.waiting": maximum(0.0, asked - rate * stay),
     }  # fmt: skip
 
 
@@ -140,29 +141,31 @@ def sent_rate(readers: Readers, clients: Any, away: Any) -> Any:
     rate = minimum(clients / (away + prompt_stay(readers.alone, readers.spacing, clients, away)), readers.capacity)
     for _ in range(2):
         # Others can be reading only if there are others.
-        late = (1.0 - 1.0 / clients) * readers.late(rate)
-        stay = prompt_stay(readers.service(rate), readers.spacing, clients, away + late)
+        service, late = readers.reading(rate)
+        late = (1.0 - 1.0 / clients) * late
+        stay = prompt_stay(service, readers.spacing, clients, away + late)
         rate = minimum(clients / (away + late + stay), readers.capacity)
     return rate
 
 
 def _at_random(
-    c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], around: tuple[Any, Any]
-) -> dict[str, Any]:
+    c: Columns, readers: Readers, writers: Writers, points: Points, capacities: tuple[Any, Any],
+    around: tuple[Any, Any],
+) -> tuple[Pass, dict[str, Any]]:  # fmt: skip
     """Answer for requests that arrive at random, whoever is served."""
     moving, gone = around[0], around[0] + around[1]
     rate, capacity = axis(c, "rate"), minimum(*capacities)
-    own, longest = in_flight_at(writers.engine.columns, rate / writers.workers, writers.most, writers.stay)
+    own, longest = in_flight_at(rate / writers.workers, points)
     step = writers.step(own)
     stay, served = writers.steps * step.time, minimum(rate, capacity)
-    service = readers.service(served)
+    service, late = readers.reading(served)
     variation = c["input_variation"]
     # Places of readers: a worker reads the prompts of one pass at once.
     prompts = readers.workers * readers.most
     reading = line_of(rate * readers.spacing * prompts, prompts, readers.spacing * prompts, variation)
     places = writers.workers * writers.most
     decoding = line_of(own * writers.workers, places, longest, c["output_variation"])
-    late = readers.late(served) + reading.wait
+    late = late + reading.wait
     queue = late + decoding.wait
     first = _first(queue, service, around)
     spread = service * variation
@@ -174,11 +177,8 @@ def _at_random(
     }  # fmt: skip
     found["performance.capacity.log_sd"] = found["performance.throughput.log_sd"]
     found["performance.throughput.log_sd"] = found["performance.token_throughput.log_sd"] = 0.0 * stay
-    return (
-        found
-        | quantiles("performance.ttft", service + gone, spread, late, decoding)
-        | quantiles("performance.latency", service + gone + stay, both, late, decoding)
-    )
+    found |= quantiles("performance.ttft", service + gone, spread, late, decoding)
+    return step, found | quantiles("performance.latency", service + gone + stay, both, late, decoding)
 
 
 def _answers(
@@ -186,7 +186,7 @@ def _answers(
     own: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what closed and open loops answer alike."""
-    output = axis(c, "output")
+    output, flying = axis(c, "output"), rate * stay
     if "requests" in c:
         requests = axis(c, "requests")
         drain = drain_passes(writers.steps, c["output_variation"] * output, maximum(1.0, requests / own), own)
@@ -195,7 +195,7 @@ def _answers(
     _, service, moving = parts
     answers = {
         "performance.tpot": stay / maximum(1.0, writers.steps), "performance.throughput": rate,
-        "performance.token_throughput": rate * output, "performance.in_flight": own * writers.workers,
+        "performance.token_throughput": rate * output, "performance.in_flight": flying,
         "performance.pass_time": step.time, "performance.communication": step.talk / step.time,
         "performance.prefill_time": service, "performance.transfer_time": moving,
     }  # fmt: skip
@@ -208,15 +208,16 @@ def _answers(
 
 
 def _matched(
-    c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], found: dict[str, Any]
+    c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], step: Pass, found: dict[str, Any]
 ) -> dict[str, Any]:
     """Return how the rates of the pools match, how busy both are, and what they hold."""
     rate, (read, written) = found["performance.throughput"], capacities
     flying = found["performance.in_flight"]
     decode = writers.hold(flying)
-    step = writers.step(flying / writers.workers)
     devices = [_devices(c, pool) for pool in ("prefill", "decode")]
-    busy = minimum(1.0, rate / read), minimum(1.0, rate * writers.steps * step.time / flying)
+    # A worker decodes for one request at least.
+    decoding = rate * writers.steps * step.time / maximum(flying, writers.workers)
+    busy = minimum(1.0, rate / read), minimum(1.0, decoding)
     shares = [_shares(readers.engine, readers.full), _shares(writers.engine, step)]
     answers = _memory(readers.fit, decode) | {
         "performance.prefill_capacity": read, "performance.decode_capacity": written,

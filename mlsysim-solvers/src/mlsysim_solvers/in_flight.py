@@ -17,7 +17,7 @@ from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
 from .execution.answers import axis, common_answers
-from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles
+from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles, stays_at
 from .execution.attention_copies import own_places, own_tokens
 from .execution.batching import State, intake_of, steady
 from .execution.cases import feasibility, fixed_bytes, room_of, weights_of
@@ -223,7 +223,8 @@ def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, 
     rate, steps, batches = axis(c, "rate"), axis(c, "output") - 1.0, copies_of(c) * c.get("pipeline", 1.0)
     stages = c.get("pipeline", 1.0)
     most, each = maximum(1.0, slots / batches), rate / batches
-    own, longest = in_flight_at(c, each, most, lambda own: steady(engine, own, stages, 0.0 * own).residence)
+    points = stays_at(c, most, lambda own: steady(engine, own, stages, 0.0 * own).residence)
+    own, longest = in_flight_at(each, points)
     state = steady(engine, own, stages, 0.0 * own)
     capacity = most * batches / longest
     line = line_of(own * batches, most * batches, longest, c["output_variation"])

@@ -60,8 +60,8 @@ class Readers(NamedTuple):
         """Time between two prompts when all workers are busy."""
         return 1.0 / self.capacity
 
-    def service(self, rate: Any) -> Any:
-        """Return the time of the pass that reads a prompt.
+    def reading(self, rate: Any) -> tuple[Any, Any]:
+        """Return the time of the pass that reads a prompt, and how long the prompt waits for the one before to end.
 
         Parameters
         ----------
@@ -70,30 +70,15 @@ class Readers(NamedTuple):
 
         Returns
         -------
-        float or array, s
+        service, late : float or array, s
+            A prompt waits if all workers are reading when it comes.
         """
-        return self.alone + (self._together(rate) - 1.0) * self.added
-
-    def _together(self, rate: Any) -> Any:
-        return prompts_together(rate / self.workers, self.alone, self.added, self.most)
-
-    def late(self, rate: Any) -> Any:
-        """Return how long a prompt waits for the pass that runs when it comes, if all workers are reading.
-
-        Parameters
-        ----------
-        rate : float or array, count/s
-            Prompts that come to the pool.
-
-        Returns
-        -------
-        float or array, s
-        """
-        service, together = self.service(rate), self._together(rate)
+        together = prompts_together(rate / self.workers, self.alone, self.added, self.most)
+        service = self.alone + (together - 1.0) * self.added
         reading = occupied_share(rate * service / together, self.workers, 1.0)
         # Where a pass takes one prompt, its end is part of the wait for those before.
         found = wait_probability(reading, self.workers) * (1.0 - 1.0 / self.most)
-        return residual_wait(found, service)
+        return service, residual_wait(found, service)
 
 
 class Writers(NamedTuple):

@@ -19,18 +19,19 @@ from ..formulas.queueing import (
     wait_quantile,
 )
 
-__all__ = ["Line", "in_flight_at", "line_of", "prompt_wait", "quantiles", "stays_at"]
+__all__ = ["Line", "Points", "in_flight_at", "line_of", "prompt_wait", "quantiles", "stays_at"]
 
 NODES = 6
 """Numbers in flight, from one to the most, between which the time that a request stays is interpolated."""
 
-_OTHERS = frozenset({"rate", "requests"})
-
+_OTHERS = frozenset({"rate", "concurrency", "requests", "assumptions"})
+"""Columns on which the time that a request stays does not depend: how many come, and notes."""
 
 _MOST = 64
 """Most cases kept; it bounds memory and changes no answer."""
 
-Points = list[tuple[float, float]]
+Points = list[tuple[Any, Any]]
+"""Numbers in flight, and the time that each stays."""
 
 _kept: dict[tuple[Any, ...], tuple[Points, tuple[Any, ...]]] = {}
 """Numbers in flight and times, with the objects of the case: while they live no other can take their identity."""
@@ -52,24 +53,20 @@ class Line(NamedTuple):
     wait: Any
 
 
-def in_flight_at(columns: Mapping[str, Any], rate: Any, most: Any, residence: Callable[[Any], Any]) -> tuple[Any, Any]:
+def in_flight_at(rate: Any, points: Points) -> tuple[Any, Any]:
     """Return how many requests are in flight on average when they arrive at random.
 
     Parameters
     ----------
-    columns : mapping of str to number or object
-        All columns.
     rate : float or array, count/s
         Arrivals at one engine.
-    most : float or array, count
-        Most requests in flight there.
-    residence : callable
-        From requests in flight to the time that each stays.
+    points : list of tuple of number
+        As :func:`stays_at` returned: numbers in flight there, and the time that each stays.
 
     Returns
     -------
     found : float or array, count
-        Between 1 and ``most``.
+        Between 1 and the last number.
     longest : float or array, s
         How long each stays when all places are taken.
 
@@ -77,7 +74,6 @@ def in_flight_at(columns: Mapping[str, Any], rate: Any, most: Any, residence: Ca
     -----
     b = lambda t(b), by Little's law; t is interpolated between numbers in flight in geometric steps.
     """
-    points = stays_at(columns, most, residence)
     found = maximum(1.0, 0.0 * rate)
     for (low, stay), (high, longer) in pairwise(points):
         short, over = low - rate * stay, high - rate * longer
@@ -89,7 +85,7 @@ def in_flight_at(columns: Mapping[str, Any], rate: Any, most: Any, residence: Ca
     return where(last - rate * stay <= 0.0, last + 0.0 * rate, minimum(found, last)), stay
 
 
-def stays_at(columns: Mapping[str, Any], most: Any, residence: Callable[[Any], Any]) -> list[tuple[Any, Any]]:
+def stays_at(columns: Mapping[str, Any], most: Any, residence: Callable[[Any], Any]) -> Points:
     """Return how long a request stays with few, more and the most requests in flight.
 
     Parameters

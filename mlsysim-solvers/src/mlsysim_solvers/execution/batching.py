@@ -159,8 +159,9 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
         free = ranks * whole_prompts(prompt, free / ranks)
     # Where nobody reads, whoever is not absent decodes; where one reads, the others do as they do on average.
     plain = decoding_pass(engine, minimum(own, budget) * (steps / (maximum(1.0, steps) + gap)), active)
-    # Where more wait than there are places for, the next is there at once.
-    handed = minimum(1.0, gap) * intake_of(engine.columns) / plain.time
+    # Where more wait than there are places for, the next is there at once; who comes at random follows nobody.
+    at_random = engine.columns["arrivals"] == "rate"
+    handed = 0.0 if at_random else minimum(1.0, gap) * intake_of(engine.columns) / plain.time
     queued = reading_passes(own, steps + gap, prompt, free)
     admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
     # Who ended together comes back scattered by the front end.

@@ -22,6 +22,7 @@ from ..lowering.network import NetworkShape, network_shape
 from ..lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
 from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
+from .remembering import same_tuples
 
 __all__ = ["cache_format", "prepare_columns"]
 
@@ -95,7 +96,9 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         # Heads narrower than a systolic array leave a part of it idle.
         filled = array_share(shape.head_dim, shape.v_dim, number(device.compute.array))
         columns["attention_ceiling"] = columns["attention_ceiling"] * filled
-    return columns | _window_tiles(device, precision, columns) if isinstance(shape, NetworkShape) else columns
+    if isinstance(shape, NetworkShape):
+        columns |= _window_tiles(device, precision, columns)
+    return same_tuples(columns)
 
 
 def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:

@@ -91,7 +91,9 @@ class Ranking:
             self._padded[i] = _values(times * padded)
             self._plain[i] = _values(times * plain)
             self._traffic[i] = _values(times * moved)
-        self._ratio = (self._padded / self._plain).max(axis=1)
+        # A product without rows takes no time on either.
+        ratio = np.divide(self._padded, self._plain, out=np.zeros(shape), where=self._padded > 0.0)
+        self._ratio = ratio.max(axis=1)
         self._orders: dict[bytes, _Order] = {}
 
     def split(self, machine: Machine) -> NDArray[np.bool_]:

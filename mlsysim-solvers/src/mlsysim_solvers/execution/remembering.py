@@ -9,25 +9,54 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mlsysim.tracing import Traced
+
 from .engine import Settlement
 
-__all__ = ["remembered"]
+__all__ = ["remembered", "same_tuples"]
 
 _RATES = frozenset({
     "peak", "achieved", "vector_peak", "bandwidth", "weight_bandwidth", "compute_ceiling", "memory_ceiling",
     "attention_ceiling", "overhead", "special_rate", "capacity", "utilisation", "reserve", "storage", "rate",
+    "concurrency", "requests", "intake", "intake_token", "delivery", "between_rate", "between_latency",
     "var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter", "var_talk", "var_layout",
-    "var_first", "var_reserve",
+    "var_first", "var_reserve", "assumptions",
 })  # fmt: skip
 """Columns that no table depends on; whatever is missing here only makes two cases look different."""
 
 _MOST = 256
 """Most tables kept; it bounds memory and changes no answer."""
 
+_tuples: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+"""Tuples of earlier cases, by column, type and value."""
+
 _chunks: dict[str, tuple[tuple[Any, ...], Settlement, tuple[Any, ...]]] = {}
 """The table of the last chunk of a sweep, by part; one each, since arrays are large."""
 
 _kept: dict[tuple[Any, ...], tuple[Settlement, tuple[Any, ...]]] = {}
+
+
+def same_tuples(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return columns whose tuples are those of an earlier case with equal ones, so that the case is known again.
+
+    Parameters
+    ----------
+    columns : dict of str to number or object
+        As they are when a case is prepared: shapes and lists of tiles are tuples.
+
+    Returns
+    -------
+    dict of str to number or object
+        The same dictionary; as it is where numbers are traced, which keep their own history.
+    """
+    if any(isinstance(value, Traced) for value in columns.values()):
+        return columns
+    if len(_tuples) >= _MOST:
+        _tuples.clear()
+    for name, value in columns.items():
+        if isinstance(value, tuple) and name not in _RATES:
+            columns[name] = _tuples.setdefault((name, type(value), value), value)
+    return columns
 
 
 def remembered(columns: Mapping[str, Any], part: str, build: Callable[[], Settlement]) -> Settlement:

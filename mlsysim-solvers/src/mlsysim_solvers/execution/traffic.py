@@ -13,6 +13,7 @@ from mlsysim.records.scheduler import Scheduler
 from ..lowering.pair import PairShape
 from ..lowering.shape import number
 from .preparation import prepare_columns
+from .remembering import same_tuples
 from .serving_layout import serving_columns
 
 __all__ = ["ARRIVALS", "traffic_columns"]
@@ -72,7 +73,7 @@ def traffic_columns(request: Any) -> dict[str, Any]:
     # Batches in flight keep the stages of a pipeline busy.
     said = [note for note in columns["assumptions"] if "take turns" not in note]
     columns["assumptions"] = (*said, *_notes(workload, request.records["stack"].name, scheduler))
-    return columns
+    return same_tuples(columns)
 
 
 def _check(workload: Traffic) -> None:
