@@ -6,12 +6,16 @@ from mlsysim.records import Parallelism, Pool, Pools
 from mlsysim.records.measurement import Measurement
 
 from ..questions import Assumed, Refused
+from ..runs import Workers
 from .common import cell
 
 __all__ = ["served_layout", "served_pools"]
 
 _SQUARED = 0.1
 """How far a layout that is read otherwise than it is printed may move a figure (natural-log units; estimate)."""
+
+_PLACES = 0.5
+"""How far unknown places of workers that decode may move the time to first token (natural-log units; estimate)."""
 
 
 def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parallelism:
@@ -69,13 +73,15 @@ def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parall
     return Parallelism(attention=attention, tensor=tensor, pipeline=pipeline, expert=expert)
 
 
-def served_pools(row: Measurement, assumed: list[Assumed]) -> Pools:
+def served_pools(row: Measurement, workers: Workers | None, assumed: list[Assumed]) -> Pools:
     """Return the pools of a server that reads prompts and writes answers on devices of their own.
 
     Parameters
     ----------
     row : Measurement
         The row.
+    workers : Workers or None
+        Limits of the workers, where a benchmark's recipe tells them.
     assumed : list of Assumed
         Gets what is assumed.
 
@@ -87,12 +93,22 @@ def served_pools(row: Measurement, assumed: list[Assumed]) -> Pools:
     ------
     Refused
         If the printed degrees contradict each other.
+
+    Notes
+    -----
+    Printed batches of workers that decode are the clients of a worker, not the requests that it takes: with more
+    clients than places the difference is most of the time to first token.
     """
     pools: dict[str, Pool] = {}
+    if workers is None:
+        assumed.append(Assumed("workers that decode take all clients: their recipe was not read", _PLACES))
     for name in ("prefill", "decode"):
         layout = served_layout(row, f"{name}_", assumed)
+        batch, tokens = _degree(row, f"{name}_batch_size"), 0
+        if workers is not None:
+            batch, tokens = (workers.requests, 0) if name == "decode" else (workers.prompts, workers.tokens)
         pools[name] = Pool(
-            workers=_degree(row, f"{name}_num_workers"), max_batch=_degree(row, f"{name}_batch_size"),
+            workers=_degree(row, f"{name}_num_workers"), max_batch=batch, max_tokens=tokens,
             devices=layout.attention * layout.tensor * layout.pipeline, parallelism=layout,
         )  # fmt: skip
     return Pools(prefill=pools["prefill"], decode=pools["decode"])

@@ -103,10 +103,12 @@ def serving_question(row: Measurement, known: Names) -> Question:
         interval=recipe.interval, weights=weights, kv_cache=kv_cache,
     )  # fmt: skip
     if cell(row, "mode") == "disagg":
-        pools = served_pools(row, assumed)
-        if row.name == "ttft_ms":
-            assumed.append(Assumed("workers that already know each other: a mean over few requests contains those that "
-                                   "set up the links between them", _COLD))  # fmt: skip
+        workers = known.runs.workers(
+            {"software": cell(row, "backend"), "device": found.device, "precision": cell(row, "precision"),
+             "prompt": input_, "copies": whole(row, "prefill_attention_dp_size") or 1},
+            cell(row, "measured"), clients, whole(row, "decode_num_workers") or 1,
+        )  # fmt: skip
+        pools = served_pools(row, workers, assumed)
         devices = sum(pool.workers * pool.devices for pool in (pools.prefill, pools.decode))
         # The recipes that were read start one server, and say nothing about the passes of two pools.
         job = attrs.evolve(job, max_tokens=0)
