@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import attrs
+
 from mlsysim.records import Parallelism, Pool, Pools
 from mlsysim.records.measurement import Measurement
 
 from ..questions import Assumed, Refused
 from ..runs import Workers
 from .common import cell
+from .recipes import Recipe
 
-__all__ = ["served_layout", "served_pools"]
+__all__ = ["scripted_layout", "served_layout", "served_pools"]
 
 _SQUARED = 0.1
 """How far a layout that is read otherwise than it is printed may move a figure (natural-log units; estimate)."""
@@ -71,6 +74,31 @@ def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parall
             f"{attention} copies of attention on {tensor} devices each cannot share experts over {columns} x {expert}"
         )
     return Parallelism(attention=attention, tensor=tensor, pipeline=pipeline, expert=expert)
+
+
+def scripted_layout(recipe: Recipe, printed: Parallelism, assumed: list[Assumed]) -> Parallelism:
+    """Return the layout of a server whose start script shares experts or attention, though the row prints neither.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What the script says.
+    printed : Parallelism
+        As the row prints it.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    Parallelism
+    """
+    devices = printed.tensor
+    if devices == 1 or not (recipe.experts or recipe.attention):
+        return printed
+    what = "experts and copies of attention" if recipe.attention else "experts"
+    assumed.append(Assumed(f"{what} on {devices} devices, as the benchmark's script says: the row prints neither", 0.05))
+    copies = devices if recipe.attention else 1
+    return attrs.evolve(printed, attention=copies, tensor=devices // copies, expert=devices if recipe.experts else 1)
 
 
 def served_pools(row: Measurement, workers: Workers | None, assumed: list[Assumed]) -> Pools:

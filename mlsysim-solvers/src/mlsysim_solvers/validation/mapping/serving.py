@@ -11,7 +11,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, whole
-from .layouts import served_layout, served_pools
+from .layouts import scripted_layout, served_layout, served_pools
 from .recipes import recipe_of
 
 __all__ = ["batched", "serving_question", "traffic_formats"]
@@ -114,7 +114,7 @@ def serving_question(row: Measurement, known: Names) -> Question:
         job = attrs.evolve(job, max_tokens=0)
         asked = scenario(row, "traffic", job, found, None, devices, None, pools)
         return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
-    layout = served_layout(row, "", assumed)
+    layout = scripted_layout(recipe, served_layout(row, "", assumed), assumed)
     devices = layout.attention * layout.tensor * layout.pipeline
     settings: dict[str, dict[str, object]] = {}
     if layout.attention > 1 and row.software.startswith("trtllm"):
