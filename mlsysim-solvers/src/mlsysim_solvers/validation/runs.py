@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Engine", "Runs"]
+__all__ = ["Engine", "Runs", "Workers"]
 
 
 @attrs.frozen
@@ -27,18 +27,36 @@ class Engine:
     note: str = ""
 
 
+@attrs.frozen
+class Workers:
+    """Limits with which a benchmark starts its workers, for one copy of attention.
+
+    Parameters
+    ----------
+    prompts, tokens : int, count
+        Most prompts and tokens of a pass of a worker that reads.
+    requests : int, count
+        Most requests in flight in a worker that decodes.
+    """
+
+    prompts: int
+    tokens: int
+    requests: int
+
+
 class Runs:
     """Runs of benchmarks, by the software that rows name.
 
     Parameters
     ----------
     data : mapping
-        The table of names: ``runs`` and ``engines``.
+        The table of names: ``runs``, ``engines`` and ``pools``.
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._runs: Sequence[Mapping[str, Any]] = data.get("runs", ())
         self._engines: Sequence[Mapping[str, Any]] = data.get("engines", ())
+        self._pools: Sequence[Mapping[str, Any]] = data.get("pools", ())
 
     def requests(self, software: str, input: float, output: float) -> int | None:  # noqa: A002
         """Return how many requests a run answers.
@@ -86,4 +104,30 @@ class Runs:
                 for count, total, requests, budget in rule["limits"]:
                     if count == devices and total in (0, tokens):
                         return Engine(requests, budget, rule.get("note", ""))
+        return None
+
+    def workers(self, about: Mapping[str, Any], dated: str, clients: int, decoders: int) -> Workers | None:
+        """Return the limits with which a benchmark starts the workers of two pools.
+
+        Parameters
+        ----------
+        about : mapping of str to str or int
+            ``software``, ``device``, ``precision``, ``prompt`` (token) and ``copies`` (of attention in a worker that
+            reads), as a rule names them.
+        dated : str
+            Date of the row, as published.
+        clients, decoders : int, count
+            Clients, and workers that decode.
+
+        Returns
+        -------
+        Workers or None
+            None where no recipe was read.
+        """
+        for rule in self._pools:
+            named = all(rule.get(name, value) == value for name, value in about.items())
+            if named and rule.get("since", "") <= dated < rule.get("until", "9"):
+                for count, writers, requests in rule["decodes"]:
+                    if (count, writers) == (clients, decoders):
+                        return Workers(*rule["reads"], requests)
         return None

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import attrs
+
 from mlsysim.records import Parallelism, Pool, Pools
 from mlsysim.records.measurement import Measurement
 
 from ..questions import Assumed, Refused
+from ..runs import Workers
 from .common import cell
+from .recipes import Recipe
 
-__all__ = ["served_layout", "served_pools"]
+__all__ = ["scripted_layout", "served_layout", "served_pools"]
 
 _SQUARED = 0.1
 """How far a layout that is read otherwise than it is printed may move a figure (natural-log units; estimate)."""
+
+_PLACES = 0.5
+"""How far unknown places of workers that decode may move the time to first token (natural-log units; estimate)."""
 
 
 def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parallelism:
@@ -69,13 +76,40 @@ def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parall
     return Parallelism(attention=attention, tensor=tensor, pipeline=pipeline, expert=expert)
 
 
-def served_pools(row: Measurement, assumed: list[Assumed]) -> Pools:
+def scripted_layout(recipe: Recipe, printed: Parallelism, assumed: list[Assumed]) -> Parallelism:
+    """Return the layout of a server whose start script shares experts or attention, though the row prints neither.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What the script says.
+    printed : Parallelism
+        As the row prints it.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    Parallelism
+    """
+    devices = printed.tensor
+    if devices == 1 or not (recipe.experts or recipe.attention):
+        return printed
+    what = "experts and copies of attention" if recipe.attention else "experts"
+    assumed.append(Assumed(f"{what} on {devices} devices, as the benchmark's script says: the row prints neither", 0.05))
+    copies = devices if recipe.attention else 1
+    return attrs.evolve(printed, attention=copies, tensor=devices // copies, expert=devices if recipe.experts else 1)
+
+
+def served_pools(row: Measurement, workers: Workers | None, assumed: list[Assumed]) -> Pools:
     """Return the pools of a server that reads prompts and writes answers on devices of their own.
 
     Parameters
     ----------
     row : Measurement
         The row.
+    workers : Workers or None
+        Limits of the workers, where a benchmark's recipe tells them.
     assumed : list of Assumed
         Gets what is assumed.
 
@@ -87,12 +121,22 @@ def served_pools(row: Measurement, assumed: list[Assumed]) -> Pools:
     ------
     Refused
         If the printed degrees contradict each other.
+
+    Notes
+    -----
+    Printed batches of workers that decode are the clients of a worker, not the requests that it takes: with more
+    clients than places the difference is most of the time to first token.
     """
     pools: dict[str, Pool] = {}
+    if workers is None:
+        assumed.append(Assumed("workers that decode take all clients: their recipe was not read", _PLACES))
     for name in ("prefill", "decode"):
         layout = served_layout(row, f"{name}_", assumed)
+        batch, tokens = _degree(row, f"{name}_batch_size"), 0
+        if workers is not None:
+            batch, tokens = (workers.requests, 0) if name == "decode" else (workers.prompts, workers.tokens)
         pools[name] = Pool(
-            workers=_degree(row, f"{name}_num_workers"), max_batch=_degree(row, f"{name}_batch_size"),
+            workers=_degree(row, f"{name}_num_workers"), max_batch=batch, max_tokens=tokens,
             devices=layout.attention * layout.tensor * layout.pipeline, parallelism=layout,
         )  # fmt: skip
     return Pools(prefill=pools["prefill"], decode=pools["decode"])

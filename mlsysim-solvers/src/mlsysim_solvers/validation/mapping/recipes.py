@@ -29,6 +29,10 @@ client draws whole lengths uniformly between both (utils/bench_serving, sample_r
 _WARMED = "2026-01-21"
 """From when the client of InferenceX sends requests that do not count before those that do (--num-warmups)."""
 
+_CONFIGURED = "2025-11-03"
+"""From when configurations of InferenceX, which rows print, tell how experts and attention are shared; before, the scripts
+of DeepSeek for TensorRT-LLM did."""
+
 _SPARE = 1500
 """Tokens of a pass beside a prompt and a token for each place: agg max_num_tokens in
 src/aiconfigurator/generator/rule_plugin/benchmark of aiconfigurator, before 2026-03."""
@@ -61,6 +65,9 @@ class Recipe:
         Whether nothing was sent before the requests that count, to a stack that compiles kernels on first use.
     requests : int, count
         Requests over which the times of the row are means.
+    experts, attention : bool
+        Whether the script shares the experts among all devices, and gives each a copy of attention, whatever the row
+        prints.
     """
 
     mean: float = 1.0
@@ -70,6 +77,8 @@ class Recipe:
     interval: int = 0
     cold: bool = False
     requests: int = 0
+    experts: bool = False
+    attention: bool = False
 
 
 def recipe_of(row: Measurement, clients: int) -> Recipe:
@@ -109,8 +118,8 @@ def _configured(row: Measurement, input_: int, clients: int) -> int:
     return (whole(row, "batch_size") or clients) + input_ + _SPARE
 
 
-def _tensorrt(row: Measurement, input_: int, output: int, clients: int) -> dict[str, int]:
-    """Read 70b_fp8_b200_trt, gptoss_fp4_b200_trt and dsr1_fp8_b200_trt under benchmarks/ of InferenceX."""
+def _tensorrt(row: Measurement, input_: int, output: int, clients: int) -> dict[str, Any]:
+    """Read 70b_fp8_b200_trt, gptoss_fp4_b200_trt, dsr1_fp8_b200_trt, dsr1_fp4_b200_trt under benchmarks/ of InferenceX."""
     model = cell(row, "model_path")
     if "Llama-3.1-70B" in model:
         held = (input_, output) == (1024, 1024) and (whole(row, "tp_size") or 1) < 8
@@ -118,9 +127,24 @@ def _tensorrt(row: Measurement, input_: int, output: int, clients: int) -> dict[
     if "gpt-oss" in model:
         return {"tokens": 20000}
     if "DeepSeek" in model:
-        held = cell(row, "precision") == "fp8" and (input_, output) == (1024, 1024) and clients >= 64
-        return {"tokens": max(8192, clients + input_ + 64), "hold": 40 if held else 0}
+        dated, wide = cell(row, "measured"), cell(row, "precision") == "fp8"
+        held = wide and (input_, output) == (1024, 1024) and clients >= 64 and dated >= _WARMED
+        tokens = -(-(clients + input_ + 64) // 64) * 64
+        shared = _shared(wide, whole(row, "tp_size") or 1, input_, output, clients) if dated < _CONFIGURED else {}
+        # The floor came with the evaluations (scripts of 2026-01-21).
+        return {"tokens": tokens if dated < _WARMED else max(8192, tokens), "hold": 40 if held else 0} | shared
     return {}
+
+
+def _shared(wide: bool, tensor: int, input_: int, output: int, clients: int) -> dict[str, bool]:
+    """Read EP_SIZE and DP_ATTENTION in dsr1_fp8_b200_trt_slurm.sh and dsr1_fp4_b200_trt_slurm.sh as of 2025-11-02."""
+    long_prompt, long_answer = input_ > output, output > input_
+    if wide:
+        return {"experts": True, "attention": clients > (64 if long_prompt or long_answer else 32)}
+    if long_prompt:
+        return {"experts": clients > 32, "attention": clients > 32}
+    least = 32 if tensor == 4 else (16 if long_answer else 8)
+    return {"experts": clients > least, "attention": clients >= 256}
 
 
 def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, int]:

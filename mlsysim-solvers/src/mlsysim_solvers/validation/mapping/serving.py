@@ -11,7 +11,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, whole
-from .layouts import served_layout, served_pools
+from .layouts import scripted_layout, served_layout, served_pools
 from .recipes import recipe_of
 
 __all__ = ["batched", "serving_question", "traffic_formats"]
@@ -103,16 +103,18 @@ def serving_question(row: Measurement, known: Names) -> Question:
         interval=recipe.interval, weights=weights, kv_cache=kv_cache,
     )  # fmt: skip
     if cell(row, "mode") == "disagg":
-        pools = served_pools(row, assumed)
-        if row.name == "ttft_ms":
-            assumed.append(Assumed("workers that already know each other: a mean over few requests contains those that "
-                                   "set up the links between them", _COLD))  # fmt: skip
+        workers = known.runs.workers(
+            {"software": cell(row, "backend"), "device": found.device, "precision": cell(row, "precision"),
+             "prompt": input_, "copies": whole(row, "prefill_attention_dp_size") or 1},
+            cell(row, "measured"), clients, whole(row, "decode_num_workers") or 1,
+        )  # fmt: skip
+        pools = served_pools(row, workers, assumed)
         devices = sum(pool.workers * pool.devices for pool in (pools.prefill, pools.decode))
         # The recipes that were read start one server, and say nothing about the passes of two pools.
         job = attrs.evolve(job, max_tokens=0)
         asked = scenario(row, "traffic", job, found, None, devices, None, pools)
         return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
-    layout = served_layout(row, "", assumed)
+    layout = scripted_layout(recipe, served_layout(row, "", assumed), assumed)
     devices = layout.attention * layout.tensor * layout.pipeline
     settings: dict[str, dict[str, object]] = {}
     if layout.attention > 1 and row.software.startswith("trtllm"):
