@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from mlsysim.matching import contradicts, matches, squeezed
+from mlsysim.errors import UnknownNameError
+from mlsysim.matching import bare, contradicts, count_of, matches, squeezed, the_one
 
 DEVICES = [
     ("h100-sxm", "h100-sxm"), ("h100", "h100-sxm"), ("h100-sxm5-80gb", "h100-sxm"), ("h100-pcie", "h100-pcie"),
@@ -116,3 +117,32 @@ def test_a_size_that_an_alias_carries_is_no_contradiction():
     device = _Device("GH200, 96 GB HBM3", _Memory(96e9), ("gh200-480gb",))
     assert not contradicts("NVIDIA GH200 480GB", device, "gh200-96gb")
     assert contradicts("NVIDIA GH200 144GB", device, "gh200-96gb")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("8x H100", 8), ("8xH100", 8), ("2x RTX 4090", 2), ("2× A100", 2), ("4x 4090", 4), ("H100 x8", 8),
+     ("H100 (x8)", 8), ("H100-SXM5-80GBx8", 8), ("RTX 4090 x 4", 4), ("4090x2", 2),
+     ("MI300X", None), ("Ryzen 9 5900X", None), ("Radeon RX 560X", None), ("A2 PCIe x8", None),
+     ("PCIe 4.0 x16", None), ("Cortex-X4", None), ("Ryzen AI 9 HX 370", None), ("A100-SXM4-80GB", None)],
+)  # fmt: skip
+def test_a_count_is_told_from_a_part_number(name, count):
+    assert count_of(name) == count
+
+
+def test_a_part_number_that_ends_in_x_is_a_word():
+    known = [("ryzen-9-7950x", "ryzen-9-7950x")]
+    assert matches("devices", "AMD Ryzen 9 7950X", known) == ["ryzen-9-7950x"]
+    assert matches("devices", "AMD Ryzen 9 5900X", known) == []
+
+
+def test_a_count_is_never_dropped():
+    assert the_one("devices", "1x H100", ["h100-sxm"], where="") == "h100-sxm"
+    with pytest.raises(UnknownNameError, match="counts 8 devices") as caught:
+        the_one("devices", "8xH100", ["h100-sxm"], where="system.device")
+    assert "system.devices" in str(caught.value)
+
+
+def test_variants_of_a_product_share_their_bare_words():
+    assert bare("NVIDIA A100-SXM4-80GB") == bare("a100-pcie-40gb") == bare("8x A100") == {"a100"}
+    assert bare("RTX 4070 Ti") != bare("RTX 4070")

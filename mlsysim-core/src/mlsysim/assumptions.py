@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError
+from .matching import variants
 from .units import format_quantity
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def assume(
     """
     filled = dict(entries)
     said: list[str] = []
+    named, device = scenario.system.device, filled["device"]
+    others = variants(registry, named, device.key) if named != device.key else []
+    if others:
+        said.append(f"device: {device.key}; {named} may also be {', '.join(others)} (set system.device)")
     if "stack" not in filled:
         filled["stack"] = _stack_for(scenario.kind, filled["device"], registry)
         said.append(f"stack: {filled['stack'].key}, the usual one for {filled['device'].key} (set system.stack)")

@@ -277,18 +277,14 @@ class Registry:
         key = name if name in owned else self._key_of(plural, name)
         if key is not None:
             return self._entry(plural, key)
-        from .matching import likely
+        from .matching import likely, the_one
 
         found = self._resolve(kind=plural, key=name) if self._resolve else None
         if isinstance(found, Entry):
             return found
-        fitting = likely(self, plural, name)
-        if len(fitting) == 1:
-            return self._entry(plural, fitting[0])
-        if fitting:
-            raise UnknownNameError(
-                f"the name {name!r} fits several {plural}", where=where, remedy="Say which: " + ", ".join(fitting)
-            )
+        only = the_one(plural, name, likely(self, plural, name), where=where)
+        if only is not None:
+            return self._entry(plural, only)
         raise UnknownNameError(
             f"there is no {singular(plural)} {name!r}",
             where=where,

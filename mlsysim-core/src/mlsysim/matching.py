@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .errors import UnknownNameError
+
 if TYPE_CHECKING:
     from .entities import Registry
 
-__all__ = ["contradicts", "likely", "matches", "squeezed"]
+__all__ = ["bare", "contradicts", "count_of", "likely", "matches", "squeezed", "the_one", "variants"]
 
 _MAKERS = frozenset({
     "nvidia", "amd", "ati", "intel", "apple", "google", "qualcomm", "aws", "amazon", "habana", "huawei", "st",
@@ -40,8 +42,12 @@ _SIZE = re.compile(r"(\d+)gb")
 _POWER = re.compile(r"(\d+)w")
 _MEASURE = re.compile(r"\d+(?:gb|w)")
 _SPACED_SIZE = re.compile(r"(\d+)\s*g(?:i?b)?\b")
-_COUNT = re.compile(r"x\d+|\d+x")
-_GLUED_COUNT = re.compile(r"^\d+x(?=[a-z])")
+_COUNT = re.compile(r"x\d{1,3}|\d{1,3}x")
+_GLUED_COUNT = re.compile(r"^\d{1,3}x(?=[a-z])")
+_BEFORE = re.compile(r"\s*\(?(?:(\d{1,3})\s*[x×]|(\d{1,2})\s*X)(?:\s*(?=[A-Za-z])|\s+(?=\d))")
+_AFTER = re.compile(r"(?:(?<=[\s_(-])[x×]\s?|(?<=\d)[xX×]|(?<=[gG][bB])[xX×])(\d{1,3})\)?\s*$")
+_LANES = re.compile(r"(?:pcie|gen)[\s\d.]*[\s_(-]*$", re.IGNORECASE)
+_FORMS = frozenset({"nvl", "server"})
 _FAMILY = re.compile(r"([a-z]{3,})v?(\d.*)")
 _VERSION = re.compile(r"v(\d.*)")
 _SUFFIX = re.compile(r"(\d{4})(ti|super|s|m|d)")
@@ -77,6 +83,44 @@ def likely(registry: Registry, kind: str, name: str) -> list[str]:
     return matches(plural, name, listed, lambda key: not contradicts(name, registry.get(plural, key).record, key))
 
 
+def the_one(kind: str, name: str, fitting: list[str], *, where: str) -> str | None:
+    """Return the only entity that a name means.
+
+    Parameters
+    ----------
+    kind : str
+        Plural kind.
+    name : str
+        As written.
+    fitting : list of str
+        Keys that it may mean.
+    where : str
+        The argument that holds it, for the message.
+
+    Returns
+    -------
+    str or None
+        None when nothing fits.
+
+    Raises
+    ------
+    UnknownNameError
+        When several fit, or the name counts devices: the count belongs to the system, and is never dropped.
+    """
+    if len(fitting) > 1:
+        raise UnknownNameError(
+            f"the name {name!r} fits several {kind}", where=where, remedy="Say which: " + ", ".join(fitting)
+        )
+    counted = (count_of(name) or 1) if kind == "devices" and fitting else 1
+    if counted > 1:
+        raise UnknownNameError(
+            f"the name {name!r} counts {counted} devices",
+            where=where,
+            remedy=f"Name the device, {fitting[0]}, and say apart how many there are (system.devices, --devices)",
+        )
+    return fitting[0] if fitting else None
+
+
 def contradicts(name: str, device: Any, key: str) -> bool:
     """Tell whether a name asks for another memory size, power or form factor than a device has.
 
@@ -101,6 +145,89 @@ def contradicts(name: str, device: Any, key: str) -> bool:
             return True
     title, written = f"{key} {device.name}".casefold(), name.casefold()
     return any(a in written and b in title and a not in title for a, b in (("pcie", "sxm"), ("sxm", "pcie")))
+
+
+def count_of(name: str) -> int | None:
+    """Read how many devices a name counts: ``8x H100``, ``RTX 4090 x2``, ``H100-SXM5-80GBx8``.
+
+    Parameters
+    ----------
+    name : str
+        As written.
+
+    Returns
+    -------
+    int or None
+        None where it counts none.
+    """
+    before = _BEFORE.match(name)
+    if before is not None:
+        return int(before[1] or before[2]) or None
+    after = _after(name)
+    return (int(after[1]) or None) if after is not None else None
+
+
+def bare(name: str) -> frozenset[str]:
+    """Return the words of a device's name without maker, form factor, kind and size of the memory, and counts.
+
+    Parameters
+    ----------
+    name : str
+        As written.
+
+    Returns
+    -------
+    frozenset of str
+        The same for the variants of one product.
+    """
+    words = _words(_uncounted(name), "devices") - _MAKERS - _SERIES - _NOISE["devices"] - _FORMS
+    return frozenset(word for word in words if not _MEASURE.fullmatch(word))
+
+
+def variants(registry: Registry, name: str, key: str) -> list[str]:
+    """Find the other variants of a product, by form factor or memory, that a written name means as well.
+
+    Parameters
+    ----------
+    registry : mlsysim.entities.Registry
+        All data packages.
+    name : str
+        As written.
+    key : str
+        Key of the device that is taken for it.
+
+    Returns
+    -------
+    list of str
+        Keys, sorted; none where the name is a key.
+    """
+    keys = registry.keys("devices")
+    wanted = bare(name)
+    if name in keys or wanted != bare(key):
+        return []
+    near = (other for other in keys if other != key and all(word in other for word in wanted))
+    taken = registry.get("devices", key).record
+    return sorted(
+        other
+        for other in near
+        if bare(other) == wanted
+        and registry.get("devices", other).record.vendor == taken.vendor
+        and not contradicts(name, registry.get("devices", other).record, other)
+    )
+
+
+def _after(name: str) -> re.Match[str] | None:
+    """Find a count at the end of a name; the lanes of a slot are none."""
+    after = _AFTER.search(name)
+    return None if after is None or _LANES.search(name[: after.start()]) else after
+
+
+def _uncounted(name: str) -> str:
+    """Drop how many devices a name counts."""
+    before, after = _BEFORE.match(name), _after(name)
+    if before is not None:
+        return name[before.end() :]
+    return name[: after.start()].rstrip(" -_(") if after is not None else name
 
 
 def squeezed(name: str) -> str:
@@ -141,6 +268,8 @@ def matches(
     """
     noise = _NOISE.get(kind, frozenset())
     spellings = [name, name.rsplit("/", 1)[-1]] if kind == "models" else [name]
+    if kind == "devices" and count_of(name):
+        spellings.append(_uncounted(name))
     listed = [(text, key) for text, key in known if text]
     for spelling in spellings:
         compact = squeezed(spelling)

@@ -174,3 +174,57 @@ def test_a_kernel_is_not_answered_by_a_figure_of_another_kind(tmp_path, kind, de
     wrong, good = (predict(row) for row in read_table(file))
     assert "is not answered" in wrong.reason
     assert good.predicted
+
+
+def assumed_of(tmp_path, **changes):
+    outcome = predict(row_of(tmp_path, **changes))
+    assert outcome.predicted is not None, outcome.reason
+    return outcome, [one for one in outcome.assumed if "the name also fits" in one]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [("H100", "h100-nvl, h100-pcie"), ("NVIDIA H100 80GB HBM3", ""), ("H100 PCIe", ""), ("DGX H100", ""),
+     ("NVIDIA H100 80GB", "h100-pcie"), ("h100_sxm", "")],
+)  # fmt: skip
+def test_a_name_that_fits_several_variants_lists_them(tmp_path, name, others):
+    _, said = assumed_of(tmp_path, accelerator=name)
+    assert (said[0].split("fits ")[1] if said else "") == others
+
+
+def test_the_figure_of_another_variant_lies_in_the_interval(tmp_path):
+    open_, said = assumed_of(tmp_path, accelerator="H100")
+    told, _ = assumed_of(tmp_path, accelerator="H100 SXM")
+    card, _ = assumed_of(tmp_path, accelerator="H100 PCIe")
+    assert said
+    assert open_.predicted == told.predicted
+    assert open_.high / open_.low > told.high / told.low
+    assert open_.low < card.predicted < open_.high
+
+
+@pytest.mark.parametrize(("name", "devices"), [("8x H100", "8"), ("H100 x8", "8"), ("v5p-16", "8"), ("TPU v5e-8", "8")])
+def test_a_count_in_a_name_stands_for_the_empty_cell(tmp_path, name, devices):
+    assert row_of(tmp_path, accelerator=name, n_accelerators="").devices == int(devices)
+    assert "counts" not in predict(row_of(tmp_path, accelerator=name, n_accelerators=devices)).reason
+
+
+@pytest.mark.parametrize(("name", "devices"), [("2x RTX 4090", "1"), ("8xH100", "16"), ("v5e-16", "8")])
+def test_a_count_in_a_name_that_differs_from_the_row_is_refused(tmp_path, name, devices):
+    outcome = predict(row_of(tmp_path, accelerator=name, n_accelerators=devices))
+    assert outcome.predicted is None
+    assert f"{name!r} counts" in outcome.reason
+
+
+def test_an_id_like_those_of_a_packaged_set_brings_none_of_its_rules(tmp_path):
+    stranger = row_of(tmp_path, id="mlperf_v41-9001")
+    assert stranger.set == "own mlperf_v41"
+    assert row_of(tmp_path, id="bench-1").set == "bench"
+
+
+def test_rows_of_a_packaged_document_keep_its_rules_wherever_they_stand(tmp_path):
+    from mlsysim_solvers.validation.tables import packaged_tables
+
+    copy = tmp_path / "copy.csv"
+    copy.write_text(packaged_tables()["inference"].read_text(encoding="utf-8"), encoding="utf-8")
+    packaged = {row.id: row.set for row in read_table(packaged_tables()["inference"])}
+    assert {row.id: row.set for row in read_table(copy)} == packaged

@@ -184,12 +184,14 @@ def _compose(
 ) -> tuple[Document, tuple[str, ...]]:
     """Put a scenario together from a model, a device and what the options say."""
     from ..documents import Document
+    from ..matching import variants
     from ..records.scenario import KINDS
 
     model, device = _model_and_device(args.scenario, args.on)
     kind = args.kind or ("serving" if _generates(model.record) else "inference")
     workload: dict[str, Any] = {"model": _key(model, args.scenario)}
-    said = []
+    others = variants(plugins().registry, args.on, device.key)
+    said = [f"device: {device.key}; {args.on} may also be {', '.join(others)} (set --on)"] if others else []
     if not _is_set("precision", given, overrides):
         workload["precision"] = _default_precision(device.record)
         said.append(f"precision: {workload['precision']}, which {device.key} has (set --precision)")

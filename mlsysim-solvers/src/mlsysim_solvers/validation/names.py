@@ -12,7 +12,7 @@ import attrs
 
 from mlsysim.documents import load_document
 from mlsysim.errors import MlsysimError
-from mlsysim.matching import likely
+from mlsysim.matching import bare, likely
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 
@@ -106,6 +106,8 @@ class Names:
     ----------
     runs : Runs
         What documentation says of the runs behind rows.
+    rare : frozenset of str
+        Devices made for few customers: a name that says no more never means them.
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
@@ -125,6 +127,11 @@ class Names:
             for r in data.get("stacks", ())
         )
         self.runs = Runs(data)
+        self._systems = tuple(
+            (tuple(rule["sets"]), _spaced(rule["name"]), str(rule["device"])) for rule in data.get("systems", ())
+        )
+        self.rare = frozenset(data.get("rare", {}).get("devices", ()))
+        self._variants: dict[frozenset[str], set[str]] = {}
         self._index: dict[str, dict[frozenset[str], set[str]]] = {}
 
     def device(self, name: str) -> str:
@@ -150,6 +157,53 @@ class Names:
         if key is None:
             raise Refused(f"the registry has no device {name!r}")
         return key
+
+    def told(self, set_: str, name: str) -> str:
+        """Return the device that the document behind a set says it means by a name.
+
+        Parameters
+        ----------
+        set_ : str
+            Set of the row.
+        name : str
+            As published.
+
+        Returns
+        -------
+        str
+            A key; empty where the document says no more than the name.
+        """
+        return next((key for sets, named, key in self._systems if set_ in sets and named == _spaced(name)), "")
+
+    def family(self, name: str, key: str) -> frozenset[str]:
+        """Return the variants of one product that a name may mean, apart from what it says of form and memory.
+
+        Parameters
+        ----------
+        name : str
+            As published.
+        key : str
+            The device that is taken for it.
+
+        Returns
+        -------
+        frozenset of str
+            Keys; empty where the name is none of the words of that device.
+        """
+        registry = plugins().registry
+        if not self._variants:
+            for other in registry.keys("devices"):
+                try:
+                    record = registry.get("devices", other).record
+                except MlsysimError:  # a faulty file hurts no other entity
+                    continue
+                for one in (other, record.name, *record.aliases):
+                    self._variants.setdefault(bare(one), set()).add(other)
+        found = self._variants.get(bare(name), set())
+        if key not in found:
+            return frozenset()
+        vendor = registry.get("devices", key).record.vendor
+        return frozenset(other for other in found if registry.get("devices", other).record.vendor == vendor)
 
     def model(self, name: str, size: str = "") -> str:
         """Return the key of a model.

@@ -10,6 +10,7 @@ from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import ask
 from mlsysim.plugins import plugins
+from mlsysim.records import Device
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
@@ -22,6 +23,7 @@ from .mapping import question_for
 from .names import names
 from .questions import Assumed, Question, Refused
 from .tables import UNREADABLE
+from .variants import alternatives, widest
 
 __all__ = ["Outcome", "check_row", "predict", "strayed"]
 
@@ -144,8 +146,9 @@ def _kernel(row: Measurement) -> Outcome:
     if row.metric.quantity != wanted:
         raise Refused(f"{row.name} of {row.kind} is not answered: its {wanted} is")
     unit, kernel = parse_unit(row.metric.unit).factor, found.kernel
+    assumed = (*kernel.assumed, *_kernel_variants(row, kernel.device, kernel.precision))
     return _outcome(
-        row, found.value / unit, found.log_sd, kernel.assumed, own_sd=found.log_sd, stack=kernel.stack,
+        row, found.value / unit, found.log_sd, assumed, own_sd=found.log_sd, stack=kernel.stack,
         device=kernel.device,
         precision=kernel.precision, calibrated=kernel.calibrated, in_sample=kernel.in_sample, ideal=found.ideal / unit,
     )  # fmt: skip
@@ -177,7 +180,7 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     stack = config.entries["stack"]
     device = config.entries["device"].key
     fitted = stack.record.calibration_for(device, workload.precision, config.entries["device"].record.vendor)
-    assumed = (*question.assumed, *blanks(row, question, stack.record))
+    assumed = (*question.assumed, *blanks(row, question, stack.record), *_variants(row, question, config, performance))
     if not system.stack:
         assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", BETWEEN_STACK_LOG_SD))
     spread = spreads.get(question.output, 0.0)
@@ -191,19 +194,68 @@ def _answer(row: Measurement, question: Question) -> Outcome:
 def _ideal(config: SimulationConfig, found: dict[str, float], value: float, *, rate: bool) -> float | None:
     """Return the time, or rate, at the full peak and bandwidth, for the part of the answer that is asked for."""
     device = config.entries["device"].record
+    share = _share(config, found, device)
+    if not share:
+        return None
+    return value / share if rate else value * share
+
+
+def _share(config: SimulationConfig, found: dict[str, float], device: Device) -> float | None:
+    """Return which part of the time of an answer a device would need at its full peak and bandwidth."""
     flops, traffic, latency = (found.get(f"performance.{name}") for name in ("flops", "bytes", "latency"))
-    bandwidth = device.memory.bandwidth
-    if bandwidth is None:
+    precision, taken = config.scenario.workload.precision, config.entries["device"].record
+    peak, bandwidth = _dense(device, precision), device.memory.bandwidth
+    if peak is None or bandwidth is None or taken.memory.bandwidth is None:
         return None
     if flops is None:
         # Requests come and go: no latency is that of all work, but each pass has its share of either roof.
-        share = max(found.get(f"performance.{name}", 0.0) for name in ("utilisation", "bandwidth_utilisation"))
-    elif latency:
-        peak = device.peak_of(config.scenario.workload.precision).dense
-        share = max(flops / peak, (traffic or 0.0) / bandwidth) / config.scenario.system.devices / latency
-    else:
+        roofs = (taken.peak_of(precision).dense / peak, taken.memory.bandwidth / bandwidth)
+        names = ("utilisation", "bandwidth_utilisation")
+        return float(max(found.get(f"performance.{n}", 0.0) * roof for n, roof in zip(names, roofs, strict=True)))
+    if not latency:
         return None
-    return (value / share if rate else value * share) if share else None
+    return float(max(flops / peak, (traffic or 0.0) / bandwidth) / config.scenario.system.devices / latency)
+
+
+def _dense(device: Device, precision: str) -> float | None:
+    peak = device.compute.peak.get(precision)
+    return None if peak is None else peak.dense
+
+
+def _variants(
+    row: Measurement, question: Question, config: SimulationConfig, found: dict[str, float]
+) -> tuple[Assumed, ...]:
+    """List the devices that the published name means as well; the figure of any of them lies in the interval."""
+    key = config.entries["device"].key
+    needed = found.get("feasibility.memory_required", 0.0)
+    others = tuple(
+        other for other in alternatives(row, key, names())
+        if plugins().registry.get("devices", other).record.memory.capacity * OVERFULL >= needed
+    )  # fmt: skip
+    if not others:
+        return ()
+    own = _share(config, found, config.entries["device"].record)
+    records = [plugins().registry.get("devices", other).record for other in others]
+    shares = [_share(config, found, record) for record in records]
+    gap = widest(share / own for share in shares if share and own)
+    return (_left_open(row, key, others, 0.0 if question.output.startswith("feasibility") else gap),)
+
+
+def _kernel_variants(row: Measurement, key: str, precision: str) -> tuple[Assumed, ...]:
+    others = alternatives(row, key, names())
+    if not others:
+        return ()
+    taken, *records = (plugins().registry.get("devices", one).record for one in (key, *others))
+    if row.kind in ("gemm", "attention"):
+        own, rates = _dense(taken, precision), [_dense(record, precision) for record in records]
+    else:
+        own, rates = taken.memory.bandwidth, [record.memory.bandwidth for record in records]
+    gap = widest(rate / own for rate in rates if rate and own)
+    return (_left_open(row, key, others, gap),)
+
+
+def _left_open(row: Measurement, key: str, others: tuple[str, ...], gap: float) -> Assumed:
+    return Assumed(f"{row.device} is {key}; the name also fits {', '.join(others)}", gap / Z90)
 
 
 def _check_memory(found: dict[str, float]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["device_spellings", "folded_software", "implied_format", "model_spellings"]
+from mlsysim.matching import count_of
+
+__all__ = ["counted", "device_spellings", "folded_software", "implied_format", "model_spellings"]
 
 _SLICE = re.compile(
     r"(?:cloud |google )*(?:tpu[ -]?)?v?(\d+(?:e|p|x|[ -]?lite(?:-?pod(?:slice)?)?)?)(?:-\d+)?", re.IGNORECASE
@@ -26,6 +28,38 @@ _DRESS = re.compile(
     re.IGNORECASE,
 )
 """What names say of a file, an adapter or a scenario, none of which changes the shape."""
+
+
+_CHIPS = re.compile(r"v(\d+(?:e|p|x)?)(?:[ -]?lite)?(?:-?pod(?:slice)?)?-(\d+)$", re.IGNORECASE)
+_BY_CHIP = ("5e", "5", "6e", "7", "7x")
+"""Generations of TPUs whose slices are named after chips; the others are named after cores, two to a chip."""
+
+
+def counted(name: str, devices: int) -> tuple[int, str]:
+    """Read the number of devices in a name, such as ``8x H100`` or ``v5p-128``, against the number of a row.
+
+    Parameters
+    ----------
+    name : str
+        As published.
+    devices : int, count
+        What the row says; 0 where it says nothing.
+
+    Returns
+    -------
+    devices : int, count
+        That of the name where the row has none.
+    fault : str
+        What is wrong where the two differ; empty otherwise.
+    """
+    slice_ = _CHIPS.search(name.strip()) if re.search(r"tpu|^v\d", name, re.IGNORECASE) else None
+    if slice_ is None:
+        count = count_of(name)
+    else:
+        count = int(slice_[2]) if slice_[1].lower() in _BY_CHIP else max(int(slice_[2]) // 2, 1)
+    if count is None or devices in (0, count):
+        return count or devices, ""
+    return devices, f"the name {name!r} counts {count} devices, n_accelerators {devices}"
 
 
 def device_spellings(name: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from mlsysim.errors import ConfigError
@@ -16,6 +17,7 @@ from mlsysim.records.measurement import METRICS, Measurement, Metric
 
 from .cells import READ, cleaned, figure_of
 from .metrics import read_metric
+from .spellings import counted
 
 __all__ = [
     "SHAPES", "UNREADABLE", "packaged_rows", "packaged_tables", "read_rows", "read_table", "shape_of", "unread_columns",
@@ -237,6 +239,32 @@ def _count(text: str) -> int:
     return int(value) if value < _MOST and value == int(value) else 0
 
 
+_PUBLISHED = ("source_title", "source_url", "document")
+
+
+@lru_cache(maxsize=1)
+def _published_sets() -> Mapping[str, frozenset[str]]:
+    """Return what the rows of each packaged set cite."""
+    found: dict[str, set[str]] = {}
+    for shape, path in packaged_tables().items():
+        for _, row in read_rows(path)[1] if shape in SHAPES and shape != "serving_silicon" else ():
+            found.setdefault(_prefix(row["id"]), set()).update(row.get(name, "") for name in _PUBLISHED)
+    return {name: frozenset(cited - {""}) for name, cited in found.items()}
+
+
+def _prefix(id_: str) -> str:
+    return id_.rsplit("-", 1)[0]
+
+
+def _set_of(row: Mapping[str, str]) -> str:
+    """Return the set of a row: rules of a packaged set hold for rows that cite what it cites, not for like ids."""
+    own = _prefix(row["id"])
+    sets = _published_sets()
+    cited = {row.get(name, "") for name in _PUBLISHED}
+    like = [name for name in sets if own.startswith(name) or (own and name.startswith(own))]
+    return own if not like or any(cited & sets[name] for name in like) else f"own {own}"
+
+
 def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
     devices, accelerator = row.get("n_accelerators", ""), row["accelerator"]
     sockets = _SOCKETS.fullmatch(accelerator)
@@ -247,6 +275,8 @@ def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
     fault = row.get(UNREADABLE, "") or read.fault
     if devices and not _count(devices):
         fault = fault or f"n_accelerators = {devices!r} is no count"
+    number, differs = counted(accelerator, _count(devices))
+    fault = fault or differs
     configuration = {key: cell for key, cell in row.items() if cell and key not in _CITATION}
     told = "; ".join(filter(None, (row.get(READ, ""), read.told)))
     if told:
@@ -260,12 +290,12 @@ def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
         value=read.value,
         model=row.get("model", ""),
         device=accelerator,
-        devices=_count(devices),
+        devices=number,
         software=row.get("framework", ""),
         source=row.get("document") or row.get("source_url", ""),
         at=row.get("source_ref", ""),
         evidence=row.get("evidence", ""),
-        set=row["id"].rsplit("-", 1)[0],
+        set=_set_of(row),
         configuration=configuration | ({UNREADABLE: f"{where}: {fault.strip()}"} if fault else {}),
     )
 
