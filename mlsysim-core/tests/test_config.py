@@ -205,6 +205,15 @@ def test_the_cheapest_rental_is_assumed_and_a_purchase_only_without_one(isolated
     assert not {"price", "grid"} & set(load().entries)
 
 
+def test_an_offer_of_another_device_is_refused(isolated_plugins):
+    other = CLASSES["prices"]["toy-rental"].replace('device = "toy-one"', 'device = "toy-two"')
+    prices = {**CLASSES["prices"], "other-rental": other}
+    isolated_plugins(ToyPlugin(sources=(ToySource({**CLASSES, "prices": prices}),)))
+    (said,) = refused(place={"price": "other-rental"})
+    assert said.startswith("place.price: Toy rental is an offer of toy-two, not of toy-one. Leave it out")
+    assert load(place={"price": "toy-rental"}).entries["price"].key == "toy-rental"
+
+
 def test_overrides_take_dotted_and_short_keys():
     data = scenario()
     changed = apply_overrides(data, {"batch": "8", "system.device": "toy-two", "note": "hello", "place.grid": "world"})

@@ -105,6 +105,52 @@ def test_nothing_feasible_is_an_error(world):
     assert result.pareto(["latency"]).size == 0
 
 
+def test_rows_that_break_a_constraint_stay_in_the_table_and_are_never_best(world):
+    free = sweep(scenario(), {"batch": [1, 2, 4, 8, 400, 1000]})
+    middle = float(np.median(free.outputs["performance.throughput"][free.feasible]))
+    limited = scenario(constraints={"throughput": f">= {middle!r} sample/s"})
+    kept = sweep(limited, {"batch": [1, 2, 4, 8, 400, 1000]})
+    assert free.met is None
+    assert free.acceptable.tolist() == free.feasible.tolist() == kept.feasible.tolist()
+    wanted = kept.feasible & (kept.outputs["performance.throughput"] >= middle)
+    assert kept.acceptable.tolist() == wanted.tolist()
+    assert wanted.any()
+    assert not wanted[free.best("latency")]
+    assert wanted[kept.best("latency")]
+    assert wanted[kept.pareto(["latency"], ["throughput"])].all()
+    for row, batch in enumerate(kept.varied["batch"]):
+        card = evaluate(scenario(constraints=limited["constraints"], workload={"batch": int(batch)}))
+        assert bool(kept.met[row]) == (not card.violations)
+    none = sweep(scenario(constraints={"latency": "<= 1 ns"}), {"batch": [1, 2]})
+    with pytest.raises(SolverError, match="keeps the constraints"):
+        none.best("latency")
+
+
+def test_a_solver_beside_performance_that_cannot_answer_leaves_the_others(isolated_plugins):
+    class Shy(core_toys.ToyEconomics):
+        def prepare(self, request):
+            if isinstance(request.inputs["performance.latency"], np.ndarray):
+                raise SolverError("the toy is shy of arrays", where="settings.shy")
+            return super().prepare(request)
+
+    core_toys.Shy = Shy
+    shy = attrs.evolve(ECONOMICS, target="core_toys:Shy")
+    isolated_plugins(ToyPlugin(specs=(PERFORMANCE, shy)))
+    found = sweep(scenario(), {"batch": [1, 2]})
+    assert "performance.latency" in found.outputs
+    assert found.unanswered == ("settings.shy: the toy is shy of arrays",)
+    with pytest.raises(ConfigError, match=r"is not answered: settings\.shy: the toy is shy"):
+        found.best(next(iter(ECONOMICS.outputs)))
+    limited = scenario(constraints={next(iter(ECONOMICS.outputs)): "<= 1e9 USD"})
+    assert not sweep(limited, {"batch": [1]}).acceptable.any()
+
+
+def test_a_table_that_no_memory_holds_is_refused(world):
+    many = np.ones(10**6)
+    with pytest.raises(ConfigError, match=r"1,000,000,000,000 variations need .* for their answers"):
+        sweep(scenario(), {"batch": many, "bandwidth": many})
+
+
 def test_without_a_verdict_on_memory_every_row_counts():
     result = SweepResult({"a": np.arange(3.0)}, {"performance.latency": np.array([3.0, 1.0, 2.0])}, {})
     assert result.feasible.all()

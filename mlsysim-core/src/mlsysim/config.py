@@ -193,7 +193,8 @@ class _Check:
         self.check(self.network)
         self.stop()
         self.entries, assumptions = assume(scenario, self.entries, plugins().registry)
-        self.check(self.network, self.precisions, self.stack, self.devices, self.layout, self.run_inputs, self.solvers)
+        self.check(self.network, self.precisions, self.stack, self.devices, self.price)
+        self.check(self.layout, self.run_inputs, self.solvers)
         constraints = self.constraints()
         self.stop()
         return SimulationConfig(scenario, self.entries, constraints, assumptions, self.document)
@@ -277,6 +278,18 @@ class _Check:
         if node.general:
             return node.takes(device.record)
         return plugins().registry.get("devices", node.device).key == device.key
+
+    def price(self) -> None:
+        """Refuse an offer of another device: what it costs says nothing of this one."""
+        offer, device = self.entries.get("price"), self.entries["device"]
+        if offer is None:
+            return
+        sold = plugins().registry.get("devices", offer.record.device, where="place.price")
+        if sold.key != device.key:
+            self.fault(
+                f"{offer.record.name} is an offer of {sold.key}, not of {device.key}", "place.price",
+                "Leave it out, and the cheapest known offer of the device is taken; or name one of it",
+            )  # fmt: skip
 
     def network(self) -> None:
         """Follow a cluster to its nodes and fabric, and a node to its links."""

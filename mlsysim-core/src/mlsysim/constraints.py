@@ -39,17 +39,17 @@ class Constraint:
     bound: float
     unit: str
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Any) -> Any:
         """Tell whether a value satisfies the limit.
 
         Parameters
         ----------
-        value : float
+        value : float or array
             In SI.
 
         Returns
         -------
-        bool
+        bool or array of bool
         """
         return value <= self.bound if self.relation == "<=" else value >= self.bound
 

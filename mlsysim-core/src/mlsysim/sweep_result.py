@@ -15,7 +15,7 @@ from .solving import choices_of
 from .sweep_chunks import Column
 from .units import format_quantity
 
-__all__ = ["Refusal", "SweepResult"]
+__all__ = ["Refusal", "SweepResult", "counted"]
 
 
 class Refusal(NamedTuple):
@@ -48,7 +48,11 @@ class SweepResult:
     refused : tuple of Refusal
         Choices without rows, because they contradict the rest of the scenario.
     left_out : dict of str to tuple of str
-        Outputs that not all choices answer, with those that do not.
+        Outputs that not all choices answer, with those that do not; nobody is named where no choice varies.
+    unanswered : tuple of str
+        Why some are not answered.
+    met : array of bool, shape (n,), or None
+        Mask of the configurations that keep every limit of the scenario; None where it declares none.
     """
 
     varied: dict[str, Column]
@@ -56,6 +60,8 @@ class SweepResult:
     units: dict[str, str]
     refused: tuple[Refusal, ...] = ()
     left_out: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
+    unanswered: tuple[str, ...] = ()
+    met: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Return the number of configurations."""
@@ -74,6 +80,11 @@ class SweepResult:
             if name == "feasibility.fits" or (name.startswith("feasibility.") and self.units.get(name) == "bool"):
                 mask &= values.astype(bool)
         return mask
+
+    @property
+    def acceptable(self) -> NDArray[np.bool_]:
+        """Mask of the feasible configurations that keep every limit which the scenario declares; (n,)."""
+        return self.feasible if self.met is None else self.feasible & self.met
 
     def output_name(self, name: str, *, where: str = "") -> str:
         """Return the full name of what all choices answer.
@@ -96,12 +107,15 @@ class SweepResult:
         """
         full = full_output_name(name, [*self.outputs, *self.left_out], where=where)
         if full in self.left_out:
-            raise ConfigError(f"{full} is not answered for {' and '.join(self.left_out[full])}", where=where,
-                              remedy="Leave that out of what varies, or give the scenario what is missing")  # fmt: skip
+            who = " and ".join(self.left_out[full])
+            raise ConfigError(
+                f"{full} is not answered" + (f" for {who}" if who else f": {'; '.join(self.unanswered)}"), where=where,
+                remedy=f"{'Leave that out of what varies, or give' if who else 'Give'} the scenario what is missing",
+            )  # fmt: skip
         return full
 
     def best(self, output: str, *, largest: bool = False) -> int:
-        """Return the row of the best feasible configuration; the first of equals.
+        """Return the row of the best acceptable configuration; the first of equals.
 
         Parameters
         ----------
@@ -117,18 +131,21 @@ class SweepResult:
         Raises
         ------
         SolverError
-            If none is feasible.
+            If none fits, or none keeps the limits of the scenario.
         ConfigError
             If the output is not answered.
         """
-        rows = np.flatnonzero(self.feasible)
-        if rows.size == 0:
+        rows = np.flatnonzero(self.acceptable)
+        if not self.feasible.any():
             raise SolverError("no configuration of the sweep fits", remedy="Vary something that needs less memory")
+        if rows.size == 0:
+            raise SolverError("no configuration of the sweep keeps the constraints of the scenario",
+                              remedy="Relax them, or vary something else")  # fmt: skip
         values = self.outputs[self.output_name(output, where="output")][rows]
         return int(rows[np.argmax(values) if largest else np.argmin(values)])
 
     def pareto(self, minimise: Sequence[str] = (), maximise: Sequence[str] = ()) -> NDArray[np.intp]:
-        """Return the rows that no feasible row beats in every respect.
+        """Return the rows that no acceptable row beats in every respect.
 
         Parameters
         ----------
@@ -148,7 +165,7 @@ class SweepResult:
         signed = [(name, 1.0) for name in minimise] + [(name, -1.0) for name in maximise]
         if not 1 <= len(signed) <= 2:
             raise ConfigError("a frontier needs one or two outputs", where="pareto")
-        rows = np.flatnonzero(self.feasible)
+        rows = np.flatnonzero(self.acceptable)
         keys = [sign * self.outputs[self.output_name(name, where="pareto")][rows] for name, sign in signed]
         order = np.lexsort(keys[::-1])
         if len(keys) == 1:
@@ -170,6 +187,27 @@ class SweepResult:
         dict of str to str
         """
         return {name: _text(float(values[index]), self.units[name]) for name, values in self.columns.items()}
+
+
+def counted(result: SweepResult) -> str:
+    """Say how many configurations there are, and how many of them will do.
+
+    Parameters
+    ----------
+    result : SweepResult
+        The sweep.
+
+    Returns
+    -------
+    str
+        For example ``15 variations, 8 fit, 5 keep the constraints``.
+    """
+    rows = len(result)
+    said = f"{rows:,} variation{'s' * (rows != 1)}, {int(result.feasible.sum()):,} fit"
+    if result.met is None or not result.feasible.any():
+        return said
+    kept = int(result.acceptable.sum())
+    return f"{said}, {kept:,} keep{'s' * (kept == 1)} the constraints"
 
 
 def _text(value: float, unit: str) -> str:

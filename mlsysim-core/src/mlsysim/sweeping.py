@@ -7,6 +7,7 @@ solvers answer on chunks that fit the cache. Hooks, units and records stay outsi
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import SimulationConfig
-from .errors import ConfigError, MlsysimError
+from .errors import ConfigError, MlsysimError, SolverError
 from .evaluation import ask, build_request
 from .names import did_you_mean
 from .overrides import known_keys
@@ -22,7 +23,7 @@ from .running import load_solver
 from .solving import SolverSpec
 from .sweep_chunks import Chunk, Column, Rows, run_chunks
 from .sweep_result import Refusal, SweepResult
-from .units import parse_quantity
+from .units import format_quantity, parse_quantity
 
 __all__ = ["CHUNK", "answering_solvers", "sweep"]
 
@@ -98,7 +99,8 @@ def sweep(
     keys = _keys(vary, units, config)
     codes = {name: _codes(name, vary[name]) for name in keys}
     units |= {name: f"choice: {', '.join(choices)}" for name, (choices, _) in codes.items()}
-    columns = _columns({**vary, **{name: code for name, (_, code) in codes.items()}}, units, grid=grid)
+    answers = sum(len(spec.outputs) for spec in specs)
+    columns = _columns({**vary, **{name: code for name, (_, code) in codes.items()}}, units, answers, grid=grid)
     way = _Way(executor, progress, chunk)
     if not keys:
         return _answered(config, specs, Rows(columns, len(next(iter(columns.values())))), way)
@@ -134,16 +136,67 @@ def _answered(
         Rows({name: values[i : i + way.chunk] for name, values in columns.items()}, min(way.chunk, rows.size - i))
         for i in starts
     ]
+    reasons: tuple[str, ...] = ()
+    able = list(specs)
+    try:
+        parts = _run(config, able, chunks, way, before, every or rows.size)
+    except SolverError:
+        first = {name: values[:1] for name, values in columns.items()}
+        able, reasons = _able(config, specs, Rows(first, 1))
+        if len(able) == len(specs):
+            raise
+        parts = _run(config, able, chunks, way, before, every or rows.size)
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for spec in specs:
+        units.update(spec.outputs)
+    silent: dict[str, tuple[str, ...]] = {name: () for spec in specs if spec not in able for name in spec.outputs}
+    return SweepResult(columns, outputs, units, (), silent, reasons, _met(config, outputs, rows.size))
+
+
+def _run(
+    config: SimulationConfig, specs: Sequence[SolverSpec], chunks: Sequence[Rows], way: _Way, before: int, every: int
+) -> list[dict[str, Column]]:  # fmt: skip
+    """Answer chunk by chunk."""
     parts: list[dict[str, Column]] = []
     for part, done in zip(run_chunks(way.executor, Chunk(config, tuple(specs)), chunks), chunks, strict=True):
         parts.append(part)
         before += done.size
         if way.progress is not None:
-            way.progress(before, every or rows.size)
-    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            way.progress(before, every)
+    return parts
+
+
+def _able(
+    config: SimulationConfig, specs: Sequence[SolverSpec], rows: Rows
+) -> tuple[list[SolverSpec], tuple[str, ...]]:  # fmt: skip
+    """Leave out the solvers beside performance that cannot answer, as a scorecard does, and say why."""
+    able: list[SolverSpec] = []
+    reasons: list[str] = []
+    lost: set[str] = set()
     for spec in specs:
-        units.update(spec.outputs)
-    return SweepResult(columns, outputs, units)
+        if lost & set(spec.needs):
+            lost |= set(spec.outputs)
+            continue
+        try:
+            Chunk(config, (*able, spec))(rows)
+        except SolverError as error:
+            if spec.question == "performance":
+                raise
+            reasons.append(str(error))
+            lost |= set(spec.outputs)
+        else:
+            able.append(spec)
+    return able, tuple(reasons)
+
+
+def _met(config: SimulationConfig, outputs: Mapping[str, Column], size: int) -> NDArray[np.bool_] | None:
+    """Tell which rows keep every limit of the scenario; a limit on what is not answered is not kept."""
+    if not config.constraints:
+        return None
+    met = np.ones(size, dtype=bool)
+    for one in config.constraints:
+        met &= one.holds(outputs[one.output]) if one.output in outputs else False
+    return met
 
 
 def _over_choices(
@@ -180,7 +233,7 @@ def _together(
     """Join the rows of all choices in the order in which they were asked, with what all of them answer."""
     rows = np.concatenate([part[0] for part in parts])
     order = np.argsort(rows, kind="stable")
-    names = list(dict.fromkeys(name for _, _, part in parts for name in part.outputs))
+    names = list(dict.fromkeys(name for _, _, part in parts for name in (*part.outputs, *part.left_out)))
     silent = {name: tuple(words for _, words, part in parts if name not in part.outputs) for name in names}
     outputs = {
         name: np.concatenate([part.outputs[name] for _, _, part in parts])[order]
@@ -191,7 +244,10 @@ def _together(
         varied["devices"] = np.concatenate([part.varied["devices"] for _, _, part in parts])[order]
     every = {name: unit for _, _, part in parts for name, unit in part.units.items()} | units
     left_out = {name: who for name, who in silent.items() if who and not name.endswith(".log_sd")}
-    return SweepResult(varied, outputs, every, refused, left_out)
+    reasons = tuple(dict.fromkeys(reason for _, _, part in parts for reason in part.unanswered))
+    kept = [part.met if part.met is not None else np.ones(len(asked), dtype=bool) for asked, _, part in parts]
+    met = np.concatenate(kept)[order] if any(part.met is not None for _, _, part in parts) else None
+    return SweepResult(varied, outputs, every, refused, left_out, reasons, met)
 
 
 def _keys(vary: Mapping[str, Any], units: Mapping[str, str], config: SimulationConfig) -> dict[str, str]:
@@ -237,18 +293,22 @@ def answering_solvers(config: SimulationConfig) -> list[SolverSpec]:
     return [spec for _, spec, result in ask(config, barring=False) if spec is not None and not isinstance(result, str)]
 
 
-def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -> dict[str, Column]:
+def _columns(vary: Mapping[str, Any], units: Mapping[str, str], answers: int, *, grid: bool) -> dict[str, Column]:
     axes: dict[str, Column] = {}
     for name, values in vary.items():
         axis = _axis(name, values, units[name])
         if axis.ndim != 1 or axis.size == 0:
             raise ConfigError(f"{name} has no list of values", where="vary", remedy="Give at least one value")
         if not np.all(np.isfinite(axis)) or np.any(axis < 0):
-            raise ConfigError(f"{name} has values that are negative or not finite", where="vary")
+            wrong = axis[~np.isfinite(axis) | (axis < 0)][0]
+            raise ConfigError(
+                f"{name} = {wrong:g} is negative or not finite", where="vary", remedy="Give values from 0 on"
+            )
         axes[name] = axis
     if not axes:
         raise ConfigError("nothing varies", where="vary", remedy="Name at least one of " + ", ".join(sorted(units)))
     if grid:
+        _check_room(math.prod(axis.size for axis in axes.values()), len(axes) + answers)
         mesh = np.meshgrid(*axes.values(), indexing="ij")
         return {name: part.ravel() for name, part in zip(axes, mesh, strict=True)}
     if len({axis.size for axis in axes.values()}) > 1:
@@ -257,6 +317,20 @@ def _columns(vary: Mapping[str, Any], units: Mapping[str, str], *, grid: bool) -
             f"the lists have unequal lengths ({sizes})", where="vary", remedy="Give equally many, or a grid"
         )
     return axes
+
+
+def _check_room(rows: int, columns: int) -> None:
+    """Refuse a table that the memory of this machine cannot hold: nothing else would tell before it is full."""
+    try:
+        held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return
+    needed = 8.0 * rows * columns
+    if needed > held:
+        raise ConfigError(
+            f"{rows:,} variations need {format_quantity(needed, 'B', 3)} for their answers", where="vary",
+            remedy=f"Vary fewer values: this machine has {format_quantity(held, 'B', 3)}",
+        )  # fmt: skip
 
 
 def _with_devices(

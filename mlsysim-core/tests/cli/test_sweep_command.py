@@ -73,6 +73,22 @@ def test_csv_names_a_unit_rather_than_its_base_units():
     assert _head("performance.utilisation", "") == "performance.utilisation [1]"
 
 
+def test_what_breaks_a_constraint_is_counted_and_left_out(run, toy_file):
+    words = ("sweep", toy_file(), "--vary", "bandwidth=1 TB/s,2 TB/s,4 TB/s", "--minimise", "latency")
+    code, out, err = run(*words, "--set", "constraints.latency=<= 1 ns")
+    assert (code, err) == (4, "")
+    assert "3 variations, 3 fit, 0 keep the constraints" in out
+    assert "performance.latency <= 1 ns: kept by 0 of 3; nearest" in out
+    rows = json.loads(run(*words, "--json", "--set", "constraints.latency=<= 1 h").out)
+    assert (rows["fit"], rows["acceptable"]) == (3, 3)
+
+
+def test_ranges_of_too_many_values_are_refused(run, toy_file):
+    code, _, err = run("sweep", toy_file(), "--vary", "bandwidth=1 TB/s:4 TB/s:1000000000")
+    assert code == 2
+    assert "1,000,000,000 values are too many" in err
+
+
 def test_none_fits_is_exit_3(run, toy_file):
     code, out, _ = run("sweep", toy_file(), "--vary", "capacity=1 GB,1.5 GB")
     assert code == 3
@@ -123,7 +139,7 @@ def test_more_rows_than_the_memory_holds_are_no_bug(run, toy_file, monkeypatch):
         raise MemoryError("74.5 GiB")
 
     monkeypatch.setattr(np, "linspace", full)
-    code, _, err = run("sweep", toy_file(), "--vary", "bandwidth=1 TB/s:2 TB/s:10000000000")
+    code, _, err = run("sweep", toy_file(), "--vary", "bandwidth=1 TB/s:2 TB/s:10000000")
     assert code == 2
     assert err.startswith("error: not enough memory: 74.5 GiB")
 

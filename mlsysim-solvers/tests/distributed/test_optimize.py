@@ -112,7 +112,7 @@ def test_cost_and_energy_are_those_of_the_scorecard():
 
 
 def test_a_goal_without_its_number_says_so_and_takes_device_time():
-    config = SimulationConfig.load("llama-70b-h100-64", {"price": "a100-sxm-40gb-purchase"})
+    config = SimulationConfig.load("llama-70b-h100-64", {"price": "h100-sxm-purchase"})
     goal = goal_of(config, 64, "cost")
     assert "device time stands for it" in goal.note
     assert goal.value(2.0, 1.0) == 128.0

@@ -6,10 +6,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, UnitError
+from ..errors import ConfigError, InfeasibleError, SLAViolation, UnitError
 from ..names import did_you_mean
 from ..overrides import known_keys
 from ..solving import choices_of
+from ..units import format_quantity
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
 from .printing import Progress, print_json, table, write_text
@@ -29,6 +30,8 @@ mlsysim sweep my-scenario.toml --vary batch=1:512:10:log --maximise throughput -
 mlsysim sweep my-scenario.toml --vary batch=1:64:64 --vary "bandwidth=2 TB/s:8 TB/s:7" --csv all.csv
 """
 _TOP = 10
+_MOST_VALUES = 10_000_000
+"""Values of a range at most: no memory is asked for what no sweep could answer."""
 _USUAL = ("feasibility.memory_required", "performance.latency", "performance.step_time", "performance.throughput",
           "performance.bound", "macro.cost_per_token", "macro.cost_per_sample", "macro.energy_per_token",
           "macro.energy_per_sample")  # fmt: skip
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0, or 3 when none fits.
+        0, 3 when none fits, or 4 when none that fits keeps the constraints of the scenario.
     """
     config = read_config(args)
     units = _column_units(config)
@@ -96,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         result = sweep(config, vary, executor=args.executor, progress=progress)
     finally:
         progress.close()
+    _tell(result)
     order = _order(result, args.minimise, args.maximise)
     if args.plot:  # before the text: whoever reads that may close the pipe
         from ..plotting import plot_sweep
@@ -110,15 +114,28 @@ def run(args: argparse.Namespace) -> int:
         print(f"wrote {args.plot}", file=sys.stderr)
     if args.csv:
         write_text(args.csv, lambda file: _write_csv(result, file))
-    for choice, error in result.refused:
-        print(f"left out: {_words(choice)}: {error.faults[0].what}", file=sys.stderr)
     if args.json:
         if args.csv == "-":
             raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
         _print(result, order[:top], len(order), [*args.minimise, *args.maximise], _own(config, vary))
-    return 0 if bool(result.feasible.any()) else 3
+        if not order:
+            _say_why(result, config)
+    return _exit_code(result)
+
+
+def _tell(result: SweepResult) -> None:
+    for choice, error in result.refused:
+        print(f"left out: {_words(choice)}: {error.faults[0].what}", file=sys.stderr)
+    for reason in result.unanswered:
+        print(f"not evaluated: {reason}", file=sys.stderr)
+
+
+def _exit_code(result: SweepResult) -> int:
+    if not result.feasible.any():
+        return InfeasibleError.exit_code
+    return 0 if result.acceptable.any() else SLAViolation.exit_code
 
 
 def _column_units(config: SimulationConfig) -> dict[str, str]:
@@ -180,6 +197,8 @@ def _range(text: str, unit: str) -> Any:
         raise ConfigError(
             f"{text!r} does not rise{' from above 0' if log else ''}", where="--vary", remedy="Put the lower end first"
         )
+    if steps > _MOST_VALUES:
+        raise ConfigError(f"{steps:,} values are too many", where="--vary", remedy=f"Give at most {_MOST_VALUES:,}")
     values = np.geomspace(low, high, steps) if log else np.linspace(low, high, steps)
     return np.unique(np.round(values)) if unit in _COUNTED else values
 
@@ -188,12 +207,14 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
     """Return the rows to print: the best first, the frontier of two aims, or all in order."""
     import numpy as np
 
+    if both := set(minimise) & set(maximise):
+        raise ConfigError(f"{min(both)} is to be less and more", where="--maximise", remedy="Give it once")
     if len(minimise) + len(maximise) > 2:
         raise ConfigError("more than two aims are given", where="--maximise" if maximise else "--minimise",
                           remedy="A frontier is drawn between two")  # fmt: skip
     if len(minimise) + len(maximise) > 1:
         return [int(row) for row in result.pareto(minimise, maximise)]
-    rows = np.flatnonzero(result.feasible)
+    rows = np.flatnonzero(result.acceptable)
     if minimise or maximise:
         name = result.output_name((minimise or maximise)[0], where="--minimise" if minimise else "--maximise")
         values = result.outputs[name][rows]
@@ -213,13 +234,13 @@ def _own(config: SimulationConfig, vary: dict[str, Any]) -> list[str]:
 
 def _print(result: SweepResult, order: list[int], shown: int, aims: list[str], own: list[str]) -> None:
     from ..renderers.style import Style
+    from ..sweep_result import counted
 
     style = Style.of(sys.stdout)
-    fit = int(result.feasible.sum())
     words = ["", f", best {len(order)} first", f", {shown} of them on the frontier"]
-    print(f"{len(result):,} variations, {fit:,} fit{words[min(2, len(aims))]}")
+    print(f"{counted(result)}{words[min(2, len(aims))] if order else ''}")
     for name, who in result.left_out.items():
-        if name in _USUAL or name in aims or name.partition(".")[2] in aims:
+        if who and (name in _USUAL or name in aims or name.partition(".")[2] in aims):
             print(f"{name} is left out: not answered for {', '.join(who)}")
     if not order:
         return
@@ -235,6 +256,27 @@ def _print(result: SweepResult, order: list[int], shown: int, aims: list[str], o
     print("\n".join(lines))
 
 
+def _say_why(result: SweepResult, config: SimulationConfig) -> None:
+    """Say what comes nearest where nothing is left to print."""
+    import numpy as np
+
+    fits = result.feasible
+    if not fits.any():
+        needed = result.outputs.get("feasibility.memory_required")
+        if needed is not None and not result.outputs.get("feasibility.fits", np.ones(1)).any():
+            least, usable = int(np.argmin(needed)), result.row(int(np.argmin(needed))).get("feasibility.memory_usable")
+            print(f"the least memory that one needs is {result.row(least)['feasibility.memory_required']} of {usable}")
+        return
+    for limit in config.constraints:
+        values = result.outputs.get(limit.output)
+        if values is None:
+            print(f"  {limit}: not answered")
+            continue
+        nearest = float((np.min if limit.relation == "<=" else np.max)(values[fits]))
+        kept = int(np.sum(limit.holds(values[fits])))
+        print(f"  {limit}: kept by {kept:,} of {int(fits.sum()):,}; nearest {format_quantity(nearest, limit.unit)}")
+
+
 def _words(choice: dict[str, str]) -> str:
     return ", ".join(f"{name} = {text}" for name, text in choice.items())
 
@@ -247,11 +289,12 @@ def _table(names: list[str], texts: list[dict[str, str]], style: Style) -> list[
 def _plain(result: SweepResult, order: list[int]) -> dict[str, Any]:
     columns = result.columns
     return {
-        "variations": len(result), "fit": int(result.feasible.sum()),
+        "variations": len(result), "fit": int(result.feasible.sum()), "acceptable": int(result.acceptable.sum()),
         "units": {name: _si(result.units[name]) for name in columns},
         "rows": [{k: _value(float(values[row]), result.units[k]) for k, values in columns.items()} for row in order],
         "refused": [{**choice, "reason": error.faults[0].what} for choice, error in result.refused],
         "left_out": {name: list(who) for name, who in result.left_out.items()},
+        "unanswered": list(result.unanswered),
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..evaluation import Z90
 from ..renderers.numbers import quantity
 from ..solving import choices_of
+from ..sweep_result import counted
 from ..sweeping import COUNTS
 from .canvas import (
     ACCENT,
@@ -104,7 +105,7 @@ def plot_sweep(
     axes = figure.add_axes((0.115, 0.11, 0.85, 0.70))
     name = figure.text(EDGE, 0.945, heading or "Sweep", fontsize=14, fontweight="bold", color=INK, va="center")
     end_before(name, figure.bbox.width * 0.965)
-    said = f"{len(result):,} variations, {int(result.feasible.sum()):,} fit"
+    said = counted(result)
     if len(aims) > 1:
         said += _frontier(axes, result, aims, minimise, maximise)
     else:
@@ -159,10 +160,14 @@ def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
     _axis(axes, "x", first, result.units[first], x)
     _axis(axes, "y", aim.name.partition(".")[2], result.units[aim.name], aim.values[fits])
     _misfits(axes, np.unique(x[~fits]))
-    if others or (~fits).any():
+    broken = np.flatnonzero(fits & ~result.acceptable)
+    if broken.size:
+        axes.plot(x[broken], aim.values[broken], "o", markersize=5, markerfacecolor="white", markeredgecolor=BAD,
+                  linestyle="none", zorder=3, label="breaks a constraint")  # fmt: skip
+    if others or broken.size or (~fits).any():
         axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
     shaded = ",  shaded: 90 % intervals" if f"{aim.name}.log_sd" in result.outputs and len(lines) <= _BANDS else ""
-    if not fits.any() or not aimed:
+    if not result.acceptable.any() or not aimed:
         return shaded
     best = result.best(aim.name, largest=aim.largest)
     axes.plot(x[best], aim.values[best], "o", color=GOOD, markersize=10, markeredgecolor="white", zorder=6)
