@@ -27,7 +27,7 @@ _PYTHON = (
     "sweep_chunks", "plotting", "entities", "solving", "formula", "numeric", "units", "quantity", "provenance",
     "constraints", "plugins", "entry_points", "front", "errors", "executors", "refreshing", "rendering",
     "structure", "field_plans", "converting", "documents", "tracing", "shapes", "layers", "records.model",
-    "records.device", "records.infrastructure", "records.scenario", "records.parallelism", "records.scheduler",
+    "records.device", "records.infrastructure", "records.supply", "records.scenario", "records.parallelism", "records.scheduler",
     "records.stack", "records.stack_parts", "records.calibration", "records.precision", "records.fields", "testing",
     "testing.fixtures",
 )  # fmt: skip
