@@ -13,8 +13,7 @@ def test_the_three_parts_of_a_message():
     assert str(Fault("too hot", where="a.toml:3: tdp")) == "a.toml:3: tdp: too hot"
     assert str(Fault("too hot", where="tdp", remedy="Cool it")) == "tdp: too hot. Cool it"
     assert repr(Fault("too hot")) == "Fault('too hot')"
-    assert str(Fault("too hot", where="tdp").inside("power")) == "power.tdp: too hot"
-    assert str(Fault("too hot").inside("power")) == "power: too hot"
+    assert str(Fault("too hot", where="tdp", remedy="Cool it").at("power.tdp")) == "power.tdp: too hot. Cool it"
     error = ConfigError("too hot", where="tdp", remedy="Cool it")
     assert (error.what, error.where, error.remedy, str(error)) == ("too hot", "tdp", "Cool it", "tdp: too hot. Cool it")
 

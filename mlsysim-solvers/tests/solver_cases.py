@@ -12,16 +12,11 @@ from mlsysim.records.scenario import Inference, Scenario, Serving, System, Train
 from mlsysim.records.stack import Ceilings, Features, Stack, Tile
 
 TILES = tuple(
-    Tile(m=m, n=n, rate=r)
-    for m, n, r in (
-        (256, 128, 1.0),
-        (128, 256, 1.0),
-        (128, 128, 0.93),
-        (64, 128, 0.80),
-        (128, 64, 0.80),
-        (64, 64, 0.65),
+    Tile(m=m, n=n, rate=rate)
+    for m, n, rate in (
+        (256, 128, 1.0), (128, 256, 1.0), (128, 128, 0.93), (64, 128, 0.80), (128, 64, 0.80), (64, 64, 0.65),
     )
-)
+)  # fmt: skip
 FUSED = Features(fused_attention=True, shared_kv=True, fused_elementwise=True, graphs=True)
 KINDS = ("serving", "training", "inference")
 STACK = Stack(
@@ -73,159 +68,52 @@ MCU = Device(
     storage=Memory(capacity=8e6, bandwidth=40e6),
 )
 
-LLAMA_8B = Model(
-    name="Llama-3.1-8B",
-    lab="Meta",
-    transformer=Transformer(
-        layers=32, hidden=4096, heads=32, kv_heads=8, head_dim=128, ffn=14336, vocab=128256, context=131072
-    ),
-)
-LLAMA_70B = Model(
-    name="Llama-3.1-70B",
-    lab="Meta",
-    transformer=Transformer(
-        layers=80, hidden=8192, heads=64, kv_heads=8, head_dim=128, ffn=28672, vocab=128256, context=131072
-    ),
-)
-GEMMA = Model(
-    name="windowed",
-    lab="Test",
-    transformer=Transformer(
-        layers=26,
-        hidden=2304,
-        heads=8,
-        kv_heads=4,
-        head_dim=256,
-        ffn=9216,
-        vocab=256000,
-        context=8192,
-        tied=True,
-        sandwich_norm=True,
-        window=4096,
-        window_every=2,
-    ),
-)
-MQA = Model(
-    name="multi-query",
-    lab="Test",
-    transformer=Transformer(
-        layers=32,
-        hidden=4544,
-        heads=71,
-        kv_heads=1,
-        head_dim=64,
-        ffn=18176,
-        vocab=65024,
-        context=2048,
-        gated=False,
-        norm="layer",
-        parallel=True,
-        shared_norm=True,
-        tied=True,
-    ),
-)
-MIXTRAL = Model(
-    name="Mixtral-8x7B",
-    lab="Mistral",
-    transformer=Transformer(
-        layers=32,
-        hidden=4096,
-        heads=32,
-        kv_heads=8,
-        head_dim=128,
-        ffn=14336,
-        vocab=32000,
-        context=32768,
-        mixture=Mixture(experts=8, active=2, ffn=14336),
-    ),
-)
-DEEPSEEK = Model(
-    name="DeepSeek-V3",
-    lab="DeepSeek",
-    transformer=Transformer(
-        layers=61,
-        hidden=7168,
-        heads=128,
-        kv_heads=128,
-        head_dim=192,
-        ffn=18432,
-        vocab=129280,
-        context=163840,
-        mixture=Mixture(experts=256, active=8, ffn=2048, shared=1, dense_layers=3),
-        latent=Latent(kv_rank=512, rope_dim=64, nope_dim=128, v_dim=128, q_rank=1536),
-    ),
-)
-BERT = Model(
-    name="BERT-large",
-    lab="Google",
-    transformer=Transformer(
-        layers=24,
-        hidden=1024,
-        heads=16,
-        kv_heads=16,
-        head_dim=64,
-        ffn=4096,
-        vocab=30522,
-        context=512,
-        causal=False,
-        gated=False,
-        head=False,
-        norm="layer",
-        bias=True,
-        qkv_bias=True,
-        positions=512,
-        token_types=2,
-        embedding_norm=True,
-        pooler=True,
-        final_norm=False,
-    ),
-)
-VIT = Model(
-    name="ViT-B/16",
-    lab="Google",
-    transformer=Transformer(
-        layers=12,
-        hidden=768,
-        heads=12,
-        kv_heads=12,
-        head_dim=64,
-        ffn=3072,
-        context=197,
-        causal=False,
-        gated=False,
-        head=False,
-        norm="layer",
-        bias=True,
-        qkv_bias=True,
-        positions=197,
-        patch=16,
-        image=224,
-        classes=1000,
-    ),
-)
+
+CLASSIC = {"gated": False, "norm": "layer", "bias": True, "qkv_bias": True}
+"""Norms, biases and MLPs of the first transformers."""
+
+
+def llm(name, layers, hidden, heads, kv_heads, head_dim, ffn, vocab, context, **more):
+    """Return a model by the numbers that every transformer has, and what sets it apart."""
+    shape = Transformer(
+        layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=head_dim, ffn=ffn, vocab=vocab,
+        context=context, **more,
+    )  # fmt: skip
+    return Model(name=name, lab="Test", transformer=shape)
 
 
 def gpt(layers, hidden, heads, vocab=51200, sequence=2048):
-    return Model(
-        name="GPT",
-        lab="Test",
-        transformer=Transformer(
-            layers=layers,
-            hidden=hidden,
-            heads=heads,
-            kv_heads=heads,
-            head_dim=hidden // heads,
-            ffn=4 * hidden,
-            vocab=vocab,
-            context=sequence,
-            gated=False,
-            norm="layer",
-            bias=True,
-            qkv_bias=True,
-            positions=sequence,
-            tied=True,
-        ),
-    )
+    return llm(
+        "GPT", layers, hidden, heads, heads, hidden // heads, 4 * hidden, vocab, sequence, **CLASSIC, positions=sequence,
+        tied=True,
+    )  # fmt: skip
+
+
+LLAMA_8B = llm("Llama-3.1-8B", 32, 4096, 32, 8, 128, 14336, 128256, 131072)
+LLAMA_70B = llm("Llama-3.1-70B", 80, 8192, 64, 8, 128, 28672, 128256, 131072)
+GEMMA = llm(
+    "windowed", 26, 2304, 8, 4, 256, 9216, 256000, 8192, tied=True, sandwich_norm=True, window=4096, window_every=2
+)
+MQA = llm(
+    "multi-query", 32, 4544, 71, 1, 64, 18176, 65024, 2048, gated=False, norm="layer", parallel=True, shared_norm=True,
+    tied=True,
+)  # fmt: skip
+MIXTRAL = llm(
+    "Mixtral-8x7B", 32, 4096, 32, 8, 128, 14336, 32000, 32768, mixture=Mixture(experts=8, active=2, ffn=14336)
+)
+DEEPSEEK = llm(
+    "DeepSeek-V3", 61, 7168, 128, 128, 192, 18432, 129280, 163840,
+    mixture=Mixture(experts=256, active=8, ffn=2048, shared=1, dense_layers=3),
+    latent=Latent(kv_rank=512, rope_dim=64, nope_dim=128, v_dim=128, q_rank=1536),
+)  # fmt: skip
+BERT = llm(
+    "BERT-large", 24, 1024, 16, 16, 64, 4096, 30522, 512, **CLASSIC, causal=False, head=False, positions=512,
+    token_types=2, embedding_norm=True, pooler=True, final_norm=False,
+)  # fmt: skip
+VIT = llm(
+    "ViT-B/16", 12, 768, 12, 12, 64, 3072, 0, 197, **CLASSIC, causal=False, head=False, positions=197, patch=16,
+    image=224, classes=1000,
+)  # fmt: skip
 
 
 def network(*layers, side=224, channels=3):

@@ -12,8 +12,8 @@ from solver_cases import MCU
 import mlsysim
 from mlsysim.errors import ConfigError, SolverError
 from mlsysim.records.device import Power
-from mlsysim.records.infrastructure import Battery
 from mlsysim.records.scenario import Inference
+from mlsysim.records.supply import Battery
 from mlsysim.running import run_solver
 from mlsysim.solving import Request
 from mlsysim_solvers.battery import BatterySolver

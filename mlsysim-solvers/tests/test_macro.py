@@ -11,7 +11,8 @@ from solver_cases import H100
 
 from mlsysim.errors import ConfigError, SolverError
 from mlsysim.records.device import Power
-from mlsysim.records.infrastructure import Grid, Node, Price, Site
+from mlsysim.records.infrastructure import Node
+from mlsysim.records.supply import Grid, Price, Site
 from mlsysim.running import run_solver
 from mlsysim.solving import Request, Result
 from mlsysim_solvers.economics import EconomicsSolver

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,38 @@ class SimulationConfig:
     constraints: tuple[Constraint, ...] = ()
     assumptions: tuple[str, ...] = ()
     document: Document = attrs.field(default=Document("", {}), repr=False, eq=False)
+
+    @classmethod
+    def of(cls, scenario: Any, overrides: Mapping[str, str] | None = None) -> SimulationConfig:
+        """Check a scenario, however it is given.
+
+        Parameters
+        ----------
+        scenario : str, Path, mapping, Scenario or SimulationConfig
+            A file, the name of a packaged scenario, data, a record, or what was checked already.
+        overrides : mapping of str to str
+            As in :meth:`load`.
+
+        Returns
+        -------
+        SimulationConfig
+
+        Raises
+        ------
+        MlsysimError
+            With every fault found, or if values are set in what was checked already.
+        """
+        if isinstance(scenario, (SimulationConfig, Scenario)):
+            if overrides:
+                raise ConfigError("a checked scenario takes no values to set", where="overrides",
+                                  remedy="Give a name, a file or a mapping, or set them in the scenario")  # fmt: skip
+            return scenario if isinstance(scenario, SimulationConfig) else cls.from_scenario(scenario)
+        if isinstance(scenario, Mapping):
+            return cls.from_dict(scenario, overrides)
+        if not isinstance(scenario, (str, Path)):
+            raise ConfigError(f"{type(scenario).__name__} is no scenario", where="scenario",
+                              remedy="Give a name, a file, a mapping or a Scenario")  # fmt: skip
+        return cls.load(scenario, overrides)
 
     @classmethod
     def load(cls, name: str | Path, overrides: Mapping[str, str] | None = None) -> SimulationConfig:
@@ -208,12 +240,15 @@ class _Check:
             try:
                 one()
             except MlsysimError as error:
-                self.faults += [self.located(fault) for fault in error.faults]
+                self.keep(error.faults)
+
+    def keep(self, faults: Iterable[Fault]) -> None:
+        self.faults += map(self.located, faults)
 
     def located(self, fault: Fault) -> Fault:
         """Put file and line to a fault that names a key of the scenario."""
         if re.fullmatch(r"[a-z_]+(\.[\w-]+)*", fault.where):
-            return Fault(fault.what, where=self.document.place(fault.where), remedy=fault.remedy)
+            return fault.at(self.document.place(fault.where))
         return fault
 
     def fault(self, what: str, path: str, remedy: str) -> None:
@@ -228,9 +263,7 @@ class _Check:
             self.entries[role] = plugins().registry.get(kind, name, where=path)
         except MlsysimError as error:
             hint = plugins().broken_hint()
-            self.faults += [
-                self.located(Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip(". "))) for f in error.faults
-            ]
+            self.keep(Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip(". ")) for f in error.faults)
 
     def precisions(self) -> None:
         workload = self.scenario.workload
@@ -311,15 +344,14 @@ class _Check:
     def run_inputs(self) -> None:
         workload, cluster = self.scenario.workload, self.entries.get("cluster")
         if isinstance(workload, Training):
-            self.faults += [self.located(fault) for fault in length_faults(workload)]
+            self.keep(length_faults(workload))
         if isinstance(workload, Training) and workload.run != Run():
             answered = {name for spec in plugins().solvers.values() for name in spec.outputs}
-            found = run_faults(workload.run, None if cluster is None else cluster.record, answered)
-            self.faults += [self.located(fault) for fault in found]
+            self.keep(run_faults(workload.run, None if cluster is None else cluster.record, answered))
 
     def layout(self) -> None:
         model: Model = self.entries["model"].record
-        self.faults += [self.located(fault) for fault in layout_faults(self.scenario, model.transformer)]
+        self.keep(layout_faults(self.scenario, model.transformer))
 
     def solvers(self) -> None:
         loaded = plugins()
@@ -334,5 +366,5 @@ class _Check:
         try:
             return parse_constraints(self.scenario.constraints, plugins().solvers.values())
         except MlsysimError as error:
-            self.faults += [self.located(fault) for fault in error.faults]
+            self.keep(error.faults)
             return ()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from .errors import ConfigError, Fault, MlsysimError
 from .names import did_you_mean
+from .solving import SolverSpec, is_number
 from .units import format_quantity, parse_quantity
-
-if TYPE_CHECKING:
-    from .solving import SolverSpec
 
 __all__ = ["Constraint", "full_output_name", "parse_constraints"]
 
@@ -121,7 +119,7 @@ def parse_constraints(texts: Mapping[str, str], specs: Iterable[SolverSpec]) -> 
         except ConfigError as error:
             faults += error.faults
         except MlsysimError as error:
-            faults += [Fault(f.what, where=f"constraints.{name}", remedy=f.remedy) for f in error.faults]
+            faults += [fault.at(f"constraints.{name}") for fault in error.faults]
     if faults:
         raise ConfigError.from_faults(faults)
     return tuple(found)
@@ -131,7 +129,7 @@ def _parse(name: str, text: Any, units: Mapping[str, str]) -> Constraint:
     where = f"constraints.{name}"
     output = full_output_name(name, units, where=where)
     unit = units[output]
-    if unit == "bool" or unit.startswith("choice"):
+    if not is_number(unit):
         raise ConfigError(f"{output} is no number", where=where, remedy="Limit a number")
     match = re.fullmatch(r"\s*(<=|>=)\s*(\S.*)", text)
     if not match:

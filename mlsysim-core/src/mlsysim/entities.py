@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import attrs
 
 from .errors import RegistryError, UnknownNameError
-from .names import did_you_mean
+from .names import did_you_mean, fold
 from .provenance import Claim, Source, Standing, judge, today
 from .records import KINDS, singular
 
@@ -313,12 +313,12 @@ class Registry:
         return [(kind, key) for kind in self.kinds() for key in likely(self, kind, name)]
 
     def _key_of(self, kind: str, name: str) -> str | None:
-        folded = _fold(name)
+        folded = fold(name)
         for key in self.owners(kind):
-            if _fold(key) == folded:
+            if fold(key) == folded:
                 return key
         for alias, key in self._aliases(kind).items():
-            if _fold(alias) == folded:
+            if fold(alias) == folded:
                 return key
         return None
 
@@ -390,7 +390,3 @@ class Registry:
             yield
         finally:
             self._instead = before
-
-
-def _fold(name: str) -> str:
-    return name.casefold().replace("_", "-").replace(" ", "-")

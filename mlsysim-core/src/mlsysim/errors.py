@@ -52,20 +52,19 @@ class Fault:
     def __repr__(self) -> str:
         return f"Fault({str(self)!r})"
 
-    def inside(self, where: str) -> Fault:
-        """Return the same fault seen from an enclosing place.
+    def at(self, where: str) -> Fault:
+        """Return the same fault at another place.
 
         Parameters
         ----------
         where : str
-            The enclosing location, put in front of the present one.
+            Location, or name of an argument.
 
         Returns
         -------
         Fault
         """
-        place = f"{where}.{self.where}" if self.where else where
-        return Fault(self.what, where=place, remedy=self.remedy)
+        return Fault(self.what, where=where, remedy=self.remedy)
 
 
 class MlsysimError(Exception):

@@ -13,7 +13,7 @@ from typing import Any
 
 from .config import SimulationConfig
 from .constraints import Constraint
-from .errors import ConfigError, MlsysimError
+from .errors import MlsysimError
 from .plugins import plugins
 from .provenance import Standing
 from .records import Scenario
@@ -48,7 +48,7 @@ def evaluate(
     MlsysimError
         When the scenario is not valid; see :class:`SimulationConfig`.
     """
-    config = _as_config(scenario, overrides)
+    config = SimulationConfig.of(scenario, overrides)
     answers: dict[str, Answer] = {}
     unanswered: dict[str, str] = {}
     used: dict[str, str] = {}
@@ -70,20 +70,6 @@ def evaluate(
         solvers=used,
         config=config,
     )
-
-
-def _as_config(scenario: Any, overrides: Mapping[str, str] | None) -> SimulationConfig:
-    if isinstance(scenario, (SimulationConfig, Scenario)):
-        if overrides:
-            raise ConfigError("a checked scenario takes no values to set", where="overrides",
-                              remedy="Give a name, a file or a mapping, or set them in the scenario")  # fmt: skip
-        return scenario if isinstance(scenario, SimulationConfig) else SimulationConfig.from_scenario(scenario)
-    if isinstance(scenario, Mapping):
-        return SimulationConfig.from_dict(scenario, overrides)
-    if not isinstance(scenario, (str, Path)):
-        raise ConfigError(f"{type(scenario).__name__} is no scenario", where="scenario",
-                          remedy="Give a name, a file, a mapping or a Scenario")  # fmt: skip
-    return SimulationConfig.load(scenario, overrides)
 
 
 def ask(config: SimulationConfig, *, barring: bool = True) -> Iterator[tuple[str, SolverSpec | None, Result | str]]:

@@ -1,14 +1,29 @@
-"""Suggestions for mistyped names."""
+"""When two names are one, and suggestions for mistyped ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "suggest"]
-
+__all__ = ["did_you_mean", "fold", "suggest"]
 
 _FEW = 24
 """So many names are listed whole where none is near."""
+
+
+def fold(name: str) -> str:
+    """Write a name in the form in which keys and aliases are compared.
+
+    Parameters
+    ----------
+    name : str
+        As a user types it.
+
+    Returns
+    -------
+    str
+        Case, spaces and underscores do not count.
+    """
+    return name.casefold().replace("_", "-").replace(" ", "-")
 
 
 def _folded(name: str) -> str:

@@ -118,7 +118,7 @@ def named_by(fault: Fault, keys: Sequence[str]) -> Fault:
     path = fault.where.rpartition(": ")[2]
     for key in keys:
         if path == key or key.startswith(f"{path}."):
-            return Fault(fault.what, where=f"--set {key}", remedy=fault.remedy)
+            return fault.at(f"--set {key}")
     return fault
 
 

@@ -19,7 +19,18 @@ from .units import parse_quantity
 if TYPE_CHECKING:
     from .records import Scenario
 
-__all__ = ["Columns", "Request", "Result", "Setting", "Solver", "SolverSpec", "choices_of", "is_role", "solve"]
+__all__ = [
+    "Columns",
+    "Request",
+    "Result",
+    "Setting",
+    "Solver",
+    "SolverSpec",
+    "choices_of",
+    "is_number",
+    "is_role",
+    "solve",
+]
 
 Columns = dict[str, Any]
 
@@ -39,6 +50,21 @@ def choices_of(unit: str) -> tuple[str, ...]:
     """
     head, colon, words = unit.partition("choice:")
     return tuple(word.strip() for word in words.split(",")) if colon and not head else ()
+
+
+def is_number(unit: str) -> bool:
+    """Tell a unit of numbers from yes or no (``bool``) and from a choice of words.
+
+    Parameters
+    ----------
+    unit : str
+        Unit of an output or a column.
+
+    Returns
+    -------
+    bool
+    """
+    return unit != "bool" and not unit.startswith("choice:")
 
 
 @attrs.frozen

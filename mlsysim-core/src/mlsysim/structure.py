@@ -266,7 +266,7 @@ def _explain(error: BaseException, document: Document, path: str = "") -> list[F
             for key in error.extra_fields
         ]
     if isinstance(error, MlsysimError):
-        return [Fault(f.what, where=document.place(path), remedy=f.remedy) for f in error.faults]
+        return [fault.at(document.place(path)) for fault in error.faults]
     return [Fault(str(error), where=document.place(path))]
 
 

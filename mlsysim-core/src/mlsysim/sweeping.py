@@ -86,14 +86,12 @@ def sweep(
     Columns are computed as arrays; each choice of keys is a scenario of its own, checked and prepared once. Choices
     that contradict the scenario are reported, and only if all do, the first is raised.
     """
-    from .evaluation import _as_config
-
     if not isinstance(vary, Mapping):
         raise ConfigError(f"{type(vary).__name__} names no columns", where="vary",
                           remedy='Give a mapping of columns to values, for example {"batch": [1, 8]}')  # fmt: skip
     if chunk < 1:
         raise ConfigError(f"a chunk of {chunk} rows", where="chunk", remedy="Give 1 or more")
-    config = _as_config(scenario, overrides)
+    config = SimulationConfig.of(scenario, overrides)
     specs = answering_solvers(config)
     units = _column_units(specs)
     keys = _keys(vary, units, config)

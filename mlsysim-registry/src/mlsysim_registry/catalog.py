@@ -258,7 +258,7 @@ class Catalog:
             try:
                 used[key] = self.sources.read(key)
             except RegistryError as error:
-                faults += [Fault(f.what, where=f.where or document.place(path), remedy=f.remedy) for f in error.faults]
+                faults += [fault.at(fault.where or document.place(path)) for fault in error.faults]
         if faults:
             raise RegistryError.from_faults(faults)
         return _with_lineage(used, self.sources)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
-__all__ = ["names_in", "toml_files"]
+__all__ = ["folder_of_kind", "names_in", "toml_files"]
 
 _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 
@@ -39,6 +40,34 @@ def toml_files(folder: str) -> dict[str, list[str]]:
             elif entry.name.endswith(".toml"):
                 found.setdefault(entry.name[: -len(".toml")], []).append(entry.path)
     return {key: sorted(paths) for key, paths in found.items()}
+
+
+def folder_of_kind(name: str) -> Path:
+    """Find the folder of a kind, or of documents, in which a file stands.
+
+    Parameters
+    ----------
+    name : str
+        The file, as the user named it.
+
+    Returns
+    -------
+    Path
+        For example ``.../data/devices``.
+
+    Raises
+    ------
+    ConfigError
+        If it stands in none.
+    """
+    from mlsysim.errors import ConfigError
+    from mlsysim.records import KINDS
+
+    for parent in Path(name).resolve().parents:
+        if parent.name in KINDS or parent.name == "sources":
+            return parent
+    raise ConfigError("the file stands in no folder of a kind", where=name,
+                      remedy="Put it at devices/<vendor>/<key>.toml, models/<lab>/<key>.toml ...")  # fmt: skip
 
 
 def names_in(path: str) -> tuple[str, list[str]]:

@@ -287,5 +287,5 @@ def _named(fault: Fault, given: Mapping[Flag, str], *, composed: bool) -> Fault:
     for flag in FLAGS:
         at_key = fault.where in (flag.key, f"--set {flag.key}") or fault.where.endswith(f": {flag.key}")
         if at_key and (flag in given or composed):
-            return Fault(fault.what, where=flag.option, remedy=fault.remedy)
+            return fault.at(flag.option)
     return fault

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, InfeasibleError, SLAViolation, UnitError
 from ..names import did_you_mean
 from ..overrides import known_keys
-from ..solving import choices_of
+from ..solving import choices_of, is_number
 from ..units import format_quantity
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
@@ -326,7 +326,7 @@ def _si(unit: str) -> str:
     """Return the SI unit of values that are declared in a unit; nothing for words."""
     from ..units import dimension_text, parse_unit
 
-    if unit == "bool" or choices_of(unit):
+    if not is_number(unit):
         return ""
     known = parse_unit(unit)
     # The values are in SI: a declared unit that is SI itself reads better than its base units.

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..evaluation import Z90
 from ..renderers.numbers import quantity
-from ..solving import choices_of
+from ..solving import choices_of, is_number
 from ..sweep_result import counted
 from ..sweeping import COUNTS
 from .canvas import (
@@ -127,7 +127,7 @@ def _aims(result: SweepResult, minimise: Sequence[str], maximise: Sequence[str])
     if not named:
         raise ConfigError("nothing says what to draw", where="plot", remedy="Name an aim, with minimise or maximise")
     for name, _ in named:
-        if result.units[name] == "bool" or _chosen(result, name):
+        if not is_number(result.units[name]):
             raise ConfigError(f"{name} is no number", where="plot", remedy="Aim at another answer")
     return [_Aim(name, result.outputs[name], largest) for name, largest in named]
 

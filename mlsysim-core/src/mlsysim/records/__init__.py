@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from .dataset import Dataset
 from .device import Compute, Device, Die, Memory, Peak, Port, Power
-from .infrastructure import Battery, Cluster, Fabric, Fleet, Grid, Link, Node, Price, Rack, Site, Switch
+from .infrastructure import Cluster, Fabric, Fleet, Link, Node, Rack, Switch
 from .model import EncoderDecoder, Latent, Layer, Mixture, Model, Network, StateSpace, Transformer
 from .parallelism import Parallelism, Pool, Pools
 from .scenario import Inference, Place, Run, Scenario, Serving, System, Traffic, Training, Workload
 from .scheduler import Scheduler
 from .stack import Calibration, Ceilings, Features, Stack, Tile
+from .supply import Battery, Grid, Price, Site
 
 __all__ = [
     "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die", "EncoderDecoder",

@@ -10,7 +10,7 @@ import attrs
 from .style import Style
 
 if TYPE_CHECKING:
-    from ..explaining import Explanation
+    from ..explanation_tree import Explanation
 
 __all__ = ["tree_data", "tree_lines"]
 

@@ -214,9 +214,7 @@ def request_for(spec: SolverSpec, scenario: Any, overrides: Mapping[str, str] | 
     ConfigError
         If the scenario lacks a record or an output that the solver needs.
     """
-    from ..evaluation import _as_config
-
-    config: SimulationConfig = _as_config(scenario, overrides)
+    config = SimulationConfig.of(scenario, overrides)
     known: dict[str, Any] = {}
     for _, other, result in ask(config) if spec.needs else ():
         if other is not None and other.name != spec.name and not isinstance(result, str):

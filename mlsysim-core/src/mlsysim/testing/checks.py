@@ -20,7 +20,7 @@ from ..formula import equation_of, formula_of
 from ..records import KINDS, singular
 from ..records.scenario import KINDS as SCENARIO_KINDS
 from ..running import run_solver
-from ..solving import Columns, Result, SolverSpec
+from ..solving import Columns, Result, SolverSpec, is_number
 from ..tracing import Node, Traced, formula_calls, trace, trace_record
 from ..units import parse_unit
 from .case import SolverCase
@@ -31,10 +31,6 @@ __all__ = ["CHECKS"]
 
 HEAVY = ("numpy", "pint", "requests", "matplotlib", "pandas", "scipy")
 ROWS = 8
-
-
-def _is_number_unit(unit: str) -> bool:
-    return unit != "bool" and not unit.startswith("choice")
 
 
 def _close(a: Any, b: Any) -> bool:
@@ -56,7 +52,7 @@ def check_spec(case: SolverCase) -> None:
     assert not set(spec.needs) & set(spec.outputs), f"{spec.name} needs its own output"
     for output, unit in spec.outputs.items():
         assert output.partition(".")[0] in LEVELS, f"{output} is in no level; they are {', '.join(LEVELS)}"
-        if _is_number_unit(unit):
+        if is_number(unit):
             parse_unit(unit)
     unknown = set(spec.labels) - set(spec.outputs)
     assert not unknown, f"{spec.name} labels {sorted(unknown)}, which it does not answer"
@@ -98,7 +94,7 @@ def check_units(case: SolverCase) -> None:
 def _compare_scaled(spec: SolverSpec, before: Columns, after: Columns, powers: dict[str, int]) -> None:
     for name, value in before.items():
         unit = "" if name.endswith(".log_sd") else spec.outputs[name]
-        expected = value * scale_of(unit, powers) if _is_number_unit(unit) else value
+        expected = value * scale_of(unit, powers) if is_number(unit) else value
         assert after[name] == expected, (
             f"{spec.name}: {name} does not scale as {unit or '1'}: {after[name]!r} instead of {expected!r}. "
             "Look for a number with a dimension that is no column, a column with a wrong unit, or a dimension that "
@@ -272,7 +268,7 @@ def check_explain(case: SolverCase) -> None:
         plain = case.solver.compute(case.solver.prepare(request))
         for name, value in answers.items():
             assert _close(value, plain[name]), f"{spec.name}: {name} is {plain[name]!r}, but {value!r} when explained"
-            if name.endswith(".log_sd") or not _is_number_unit(spec.outputs[name]):
+            if name.endswith(".log_sd") or not is_number(spec.outputs[name]):
                 continue
             nodes = _ancestors(value)
             assert any(n.origin for n in nodes), f"{spec.name}: {name} traces back to no input"

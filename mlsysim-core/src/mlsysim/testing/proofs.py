@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..formula import formula_of
+from ..solving import is_number
 from ..units import BASE_DIMENSIONS, dimension_text, parse_unit
 from .drawing import Draws, draw_arguments
 
@@ -70,7 +71,7 @@ def scale_of(unit: str, powers: Mapping[str, int]) -> float:
     float
         A power of two.
     """
-    if unit == "bool" or unit.startswith("choice"):
+    if not is_number(unit):
         return 1.0
     dimension = parse_unit(unit).dimension
     exponent = sum(power * powers[name] for name, power in zip(BASE_DIMENSIONS, dimension, strict=True))

@@ -6,17 +6,15 @@ the data themselves, as claims that disagree or as a note, and is shown wherever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .finding import Finding
+from .finding import Check, Finding
 
 if TYPE_CHECKING:
     from mlsysim.entities import Registry
 
 __all__ = ["Finding", "all_checks", "run"]
-
-Check = Callable[["Registry"], Iterator[Finding]]
 
 
 def all_checks() -> Mapping[str, Check]:
@@ -28,6 +26,7 @@ def all_checks() -> Mapping[str, Check]:
         In the order in which they run.
     """
     from . import arithmetic, documents, files, generations, ranges, sparsity, systems
+    from .arithmetic import relation
 
     return {
         "schema": files.schema,
@@ -36,12 +35,12 @@ def all_checks() -> Mapping[str, Check]:
         "lineage": documents.lineage,
         "freshness": documents.freshness,
         "disputes": documents.disputes,
-        "units-clock-peak": arithmetic.units_clock_peak,
-        "bus-rate-bandwidth": arithmetic.bus_rate_bandwidth,
+        "units-clock-peak": relation("devices", "units-clock-peak", "Which clock does this peak hold at?"),
+        "bus-rate-bandwidth": relation("devices", "bus-rate-bandwidth", "One of the three numbers is wrong."),
         "dense-sparse": sparsity.dense_sparse,
         "shape-parameters": arithmetic.shape_parameters,
-        "shape-active": arithmetic.shape_active,
-        "shape-work": arithmetic.shape_work,
+        "shape-active": relation("models", "shape-active", "Look at shared experts and dense layers."),
+        "shape-work": relation("models", "shape-work", "Does the label count MACs or FLOPs?"),
         "kv-cache": arithmetic.kv_cache,
         "references": systems.references,
         "node-devices": systems.node_devices,

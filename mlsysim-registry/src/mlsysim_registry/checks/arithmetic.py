@@ -10,39 +10,39 @@ from mlsysim.shapes import has_shape, kv_bytes_per_token, parameters
 from mlsysim.units import format_quantity
 
 from ..crosscheck import EXACT, Relation, relations_of
-from .finding import Finding, about, acknowledged, entities, within
+from .finding import Check, Finding, about, acknowledged, entities, within
 
-__all__ = ["bus_rate_bandwidth", "kv_cache", "shape_active", "shape_parameters", "shape_work", "units_clock_peak"]
-
-
-def units_clock_peak(registry: Registry) -> Iterator[Finding]:
-    """Compare each peak with processors x clock x a power of two of operations per clock, within 3 %.
-
-    Parameters
-    ----------
-    registry : Registry
-        All data.
-
-    Yields
-    ------
-    Finding
-    """
-    yield from _failing(registry, "devices", "units-clock-peak", "Which clock does this peak hold at?")
+__all__ = ["kv_cache", "relation", "shape_parameters"]
 
 
-def bus_rate_bandwidth(registry: Registry) -> Iterator[Finding]:
-    """Compare the bandwidth of a memory with bus width x transfer rate.
+def relation(kind: str, name: str, remedy: str) -> Check:
+    """Make the check of one relation between the numbers of an entity.
 
     Parameters
     ----------
-    registry : Registry
-        All data.
+    kind : str
+        Plural kind of the entities that have it.
+    name : str
+        As :func:`~..crosscheck.relations` calls it.
+    remedy : str
+        Where to look when it fails.
 
-    Yields
-    ------
-    Finding
+    Returns
+    -------
+    callable
+        From the registry to what fails.
     """
-    yield from _failing(registry, "devices", "bus-rate-bandwidth", "One of the three numbers is wrong.")
+
+    def check(registry: Registry) -> Iterator[Finding]:
+        for entry in entities(registry, kind):
+            for found in relations_of(entry):
+                if found.name == name and not found.holds and not within(entry, found.fields[0], found.computed):
+                    yield _gap(entry, found, remedy)
+
+    return check
+
+
+_counted = relation("models", "shape-parameters", "Look for tied embeddings, biases, norms and experts.")
 
 
 def shape_parameters(registry: Registry) -> Iterator[Finding]:
@@ -66,48 +66,7 @@ def shape_parameters(registry: Registry) -> Iterator[Finding]:
         except MlsysimError as error:
             for fault in error.faults:
                 yield about(entry, fault.where, "fault", "shape-parameters", fault.what, fault.remedy)
-    yield from _failing(registry, "models", "shape-parameters", "Look for tied embeddings, biases, norms and experts.")
-
-
-def shape_active(registry: Registry) -> Iterator[Finding]:
-    """Count the active parameters, with and without embeddings, and compare the nearer with the label.
-
-    Parameters
-    ----------
-    registry : Registry
-        All data.
-
-    Yields
-    ------
-    Finding
-    """
-    yield from _failing(registry, "models", "shape-active", "Look at shared experts and dense layers.")
-
-
-def shape_work(registry: Registry) -> Iterator[Finding]:
-    """Count the work of one sample from the shape and compare it with the label, within 5 %.
-
-    Parameters
-    ----------
-    registry : Registry
-        All data.
-
-    Yields
-    ------
-    Finding
-    """
-    yield from _failing(registry, "models", "shape-work", "Does the label count MACs or FLOPs?")
-
-
-def _failing(registry: Registry, kind: str, name: str, remedy: str) -> Iterator[Finding]:
-    for entry in entities(registry, kind):
-        for relation in relations_of(entry):
-            if (
-                relation.name == name
-                and not relation.holds
-                and not within(entry, relation.fields[0], relation.computed)
-            ):
-                yield _gap(entry, relation, remedy)
+    yield from _counted(registry)
 
 
 def _gap(entry: Entry, relation: Relation, remedy: str) -> Finding:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from mlsysim.entities import Registry
-from mlsysim.errors import Fault, MlsysimError
+from mlsysim.errors import MlsysimError
+from mlsysim.names import fold
 from mlsysim.records import KINDS, singular
 
 from ..catalog import Catalog
@@ -36,7 +37,7 @@ def schema(registry: Registry) -> Iterator[Finding]:
                     catalog.entry(kind, key)
                 except MlsysimError as error:
                     for fault in error.faults:
-                        yield _finding("schema", fault, paths[0])
+                        yield Finding("fault", "schema", fault.where or paths[0], fault.what, fault.remedy)
 
 
 def names(registry: Registry) -> Iterator[Finding]:
@@ -73,14 +74,14 @@ def _aliases(catalog: Catalog, kind: str) -> Iterator[Finding]:
     alias of one of them.
     """
     aliases, titles = catalog.names(kind)
-    claimed: dict[str, set[str]] = {_fold(key): {key} for key in catalog.files(kind)}
+    claimed: dict[str, set[str]] = {fold(key): {key} for key in catalog.files(kind)}
     for alias, keys in aliases.items():
-        claimed.setdefault(_fold(alias), set()).update(keys)
+        claimed.setdefault(fold(alias), set()).update(keys)
     for alias, keys in sorted(claimed.items()):
         if len(keys) > 1:
             yield _shared("fault", catalog, kind, alias, keys)
     for title, keys in sorted(titles.items()):
-        if len(keys) > 1 and _fold(title) not in claimed:
+        if len(keys) > 1 and fold(title) not in claimed:
             yield _shared("note", catalog, kind, title, keys)
 
 
@@ -88,11 +89,3 @@ def _shared(severity: Severity, catalog: Catalog, kind: str, name: str, keys: se
     path = catalog.files(kind)[max(keys)][0]
     what = f"{name!r} means the {singular(kind)} {' and the '.join(sorted(keys))}"
     return Finding(severity, "names", place(path, "aliases"), what, "Make it an alias of one of them")
-
-
-def _fold(name: str) -> str:
-    return name.casefold().replace("_", "-").replace(" ", "-")
-
-
-def _finding(check: str, fault: Fault, path: str) -> Finding:
-    return Finding("fault", check, fault.where or path, fault.what, fault.remedy)

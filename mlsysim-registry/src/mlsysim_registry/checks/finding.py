@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ from mlsysim.errors import MlsysimError
 
 from ..catalog import Catalog
 
-__all__ = ["Finding", "Severity", "about", "acknowledged", "catalogs", "entities", "place", "within"]
+__all__ = ["Check", "Finding", "Severity", "about", "acknowledged", "catalogs", "entities", "place", "within"]
 
 Severity = Literal["fault", "dispute", "note"]
 
@@ -46,6 +46,10 @@ class Finding:
     def __str__(self) -> str:
         text = f"{self.place}: {self.severity} [{self.check}] {self.what}"
         return f"{text}. {self.remedy}" if self.remedy else text
+
+
+Check = Callable[[Registry], Iterator[Finding]]
+"""From all data to what one check noticed."""
 
 
 def catalogs(registry: Registry) -> list[Catalog]:

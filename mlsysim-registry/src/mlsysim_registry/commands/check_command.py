@@ -87,10 +87,10 @@ def _registry(files: Sequence[str]) -> Registry:
     """Return all installed data, and the folders of files that belong to no installed package."""
     from mlsysim.entities import Registry
     from mlsysim.front import registry as installed
-    from mlsysim.records import KINDS
 
     from ..catalog import Catalog, packaged
     from ..checks.finding import catalogs
+    from ..files import folder_of_kind
 
     known = installed()
     folders: dict[Path, None] = {}
@@ -100,10 +100,6 @@ def _registry(files: Sequence[str]) -> Registry:
             raise ConfigError("there is no such file", where=name, remedy="Give the path of a .toml file")
         if any(catalog.where(path) for catalog in catalogs(known)):
             continue
-        folder = next((parent for parent in path.parents if parent.name in KINDS or parent.name == "sources"), None)
-        if folder is None:
-            raise ConfigError("the file stands in no folder of a kind", where=name,
-                              remedy="Put it at devices/<vendor>/<key>.toml, models/<lab>/<key>.toml ...")  # fmt: skip
-        folders[folder.parent] = None
+        folders[folder_of_kind(name).parent] = None
     extra = [Catalog(str(folder), folder, shared=packaged().sources) for folder in folders]
     return Registry([*known.packages, *extra]) if extra else known

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlsysim.errors import ConfigError, RegistryError
+from mlsysim.errors import RegistryError
 
 __all__ = ["add", "run"]
 
@@ -74,6 +74,7 @@ def _files(names: Sequence[str]) -> Iterator[tuple[Path, str]]:
     from mlsysim.records import KINDS
 
     from ..catalog import packaged
+    from ..files import folder_of_kind
 
     if not names:
         catalog = packaged()
@@ -81,9 +82,4 @@ def _files(names: Sequence[str]) -> Iterator[tuple[Path, str]]:
             yield from ((Path(path), kind) for paths in catalog.files(kind).values() for path in paths)
         yield from ((Path(path), "sources") for path in catalog.sources.files.values())
     for name in names:
-        path = Path(name).resolve()
-        kind_of_file = next((p.name for p in path.parents if p.name in KINDS or p.name == "sources"), None)
-        if kind_of_file is None:
-            raise ConfigError("the file stands in no folder of a kind", where=name,
-                              remedy="Put it at devices/<vendor>/<key>.toml, models/<lab>/<key>.toml ...")  # fmt: skip
-        yield Path(name), kind_of_file
+        yield Path(name), folder_of_kind(name).name

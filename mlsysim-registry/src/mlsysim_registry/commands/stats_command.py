@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
     int
         0.
     """
+    from mlsysim.cli.printing import table
     from mlsysim.provenance import Level
+    from mlsysim.renderers.style import Style
 
     from ..provenance_map import ProvenanceMap
 
@@ -53,10 +55,6 @@ def run(args: argparse.Namespace) -> int:
     sums = [sum(row[i] for row in rows) for i in range(1, len(head) - 1)]
     good = sum(row[i] for row in rows for i, level in enumerate(Level, 3) if level >= Level.CORROBORATED)
     rows.append(["all", *sums, good / sums[1] if rows and sums[1] else 0.0])
-    table = [head, *([*(str(cell) for cell in row[:-1]), f"{row[-1]:.0%}"] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
-    for line in table:
-        first, *others = [cell.ljust(w) if i == 0 else cell.rjust(w)
-                          for i, (cell, w) in enumerate(zip(line, widths, strict=True))]  # fmt: skip
-        print("  ".join([first, *others]))
+    cells = [[*map(str, row[:-1]), f"{row[-1]:.0%}"] for row in rows]
+    print("\n".join(table(head, cells, Style(), right=range(1, len(head)))))
     return 0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlsysim.cli.printing import table
+from mlsysim.renderers.style import Style
+
 from ..scoring import Score
 from .shares import percent
 from .summary import Report
@@ -84,15 +87,6 @@ def table_of(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return COLUMNS, [cells(found) for found in report.sets if found.predicted]
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        parts = [c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
-        lines.append("  ".join(parts).rstrip())
-    return lines
-
-
 def text_report(report: Report) -> str:
     """Write a report for a terminal.
 
@@ -106,12 +100,9 @@ def text_report(report: Report) -> str:
     str
     """
     lines = _headline(report)
-    head, body = table_of(report)
-    if body:
-        lines += ["", *_columns([head, *body])]
-    head, body = owner_table(report)
-    if body:
-        lines += ["", *_columns([head, *body])]
+    for head, body in (table_of(report), owner_table(report)):
+        if body:
+            lines += ["", *table(head, body, Style(), right=range(2, len(head)))]
     worst = sorted(
         (group for group in report.groups if group.median_ape is not None), key=lambda g: -(g.median_ape or 0.0)
     )[:8]
