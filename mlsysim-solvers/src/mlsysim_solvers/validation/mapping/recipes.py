@@ -33,6 +33,10 @@ _CONFIGURED = "2025-11-03"
 """From when configurations of InferenceX, which rows print, tell how experts and attention are shared; before, the scripts
 of DeepSeek for TensorRT-LLM did."""
 
+_GRAPHS = 2048
+"""max-cudagraph-capture-size in scripts of InferenceX for vLLM: gptoss_fp4_h100_docker.sh from 2025-12-05,
+gptoss_fp4_b200.sh of 2026-02, minimaxm2.5_fp8_b200.sh and minimaxm2.5_fp4_b200.sh from 2026-04-03."""
+
 _SPARE = 1500
 """Tokens of a pass beside a prompt and a token for each place: agg max_num_tokens in
 src/aiconfigurator/generator/rule_plugin/benchmark of aiconfigurator, before 2026-03."""
@@ -68,6 +72,8 @@ class Recipe:
     experts, attention : bool
         Whether the script shares the experts among all devices, and gives each a copy of attention, whatever the row
         prints.
+    replayed : int, token
+        Tokens up to which a pass that reads prompts replays a graph; 0 where the scripts leave that to the stack.
     """
 
     mean: float = 1.0
@@ -79,6 +85,7 @@ class Recipe:
     requests: int = 0
     experts: bool = False
     attention: bool = False
+    replayed: int = 0
 
 
 def recipe_of(row: Measurement, clients: int) -> Recipe:
@@ -148,9 +155,12 @@ def _shared(wide: bool, tensor: int, input_: int, output: int, clients: int) -> 
 
 
 def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, int]:
-    """Read minimaxm2.5_fp8_b200 and minimaxm2.5_fp4_b200; the other scripts set what vLLM takes anyway."""
-    doubled = "MiniMax" in cell(row, "model_path") and "b200" in cell(row, "system")
-    return {"tokens": 2 * input_} if doubled and cell(row, "measured") >= "2026-04-03" else {}
+    """Read minimaxm2.5_fp8_b200, minimaxm2.5_fp4_b200, gptoss_fp4_b200, gptoss_fp4_h100; others leave it to vLLM."""
+    model, device, dated = (cell(row, name) for name in ("model_path", "system", "measured"))
+    if "gpt-oss" in model:
+        return {"replayed": _GRAPHS} if dated >= "2025-12-05" else {}
+    doubled = "MiniMax" in model and "b200" in device and dated >= "2026-04-03"
+    return {"tokens": 2 * input_, "replayed": _GRAPHS} if doubled else {}
 
 
 def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, Any]:

@@ -116,11 +116,11 @@ def serving_question(row: Measurement, known: Names) -> Question:
         return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
     layout = scripted_layout(recipe, served_layout(row, "", assumed), assumed)
     devices = layout.attention * layout.tensor * layout.pipeline
-    settings: dict[str, dict[str, object]] = {}
+    given: dict[str, object] = {"replayed": recipe.replayed} if recipe.replayed else {}
     if layout.attention > 1 and row.software.startswith("trtllm"):
-        settings = {"in-flight": {"rank_wait": _WAIT}}
+        given["rank_wait"] = _WAIT
         assumed.append(Assumed(f"prompts wait up to {_WAIT} passes until every copy of attention has one", 0.05))
-    asked = scenario(row, "traffic", job, found, layout, devices, settings)
+    asked = scenario(row, "traffic", job, found, layout, devices, {"in-flight": given} if given else {})
     return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
 
 
