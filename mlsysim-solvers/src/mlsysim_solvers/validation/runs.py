@@ -129,5 +129,6 @@ class Runs:
             if named and rule.get("since", "") <= dated < rule.get("until", "9"):
                 for count, writers, requests in rule["decodes"]:
                     if (count, writers) == (clients, decoders):
-                        return Workers(*rule["reads"], requests)
+                        prompts, tokens = rule["reads"]
+                        return Workers(prompts, tokens, requests)
         return None

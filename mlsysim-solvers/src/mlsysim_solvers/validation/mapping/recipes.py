@@ -30,8 +30,8 @@ _WARMED = "2026-01-21"
 """From when the client of InferenceX sends requests that do not count before those that do (--num-warmups)."""
 
 _CONFIGURED = "2025-11-03"
-"""From when configurations of InferenceX, which rows print, tell how experts and attention are shared; before, the scripts
-of DeepSeek for TensorRT-LLM did."""
+"""From when configurations of InferenceX, which rows print, tell how experts and attention are shared; before, the
+scripts of DeepSeek for TensorRT-LLM did."""
 
 _GRAPHS = 2048
 """max-cudagraph-capture-size in scripts of InferenceX for vLLM: gptoss_fp4_h100_docker.sh from 2025-12-05,
@@ -126,7 +126,7 @@ def _configured(row: Measurement, input_: int, clients: int) -> int:
 
 
 def _tensorrt(row: Measurement, input_: int, output: int, clients: int) -> dict[str, Any]:
-    """Read 70b_fp8_b200_trt, gptoss_fp4_b200_trt, dsr1_fp8_b200_trt, dsr1_fp4_b200_trt under benchmarks/ of InferenceX."""
+    """Read 70b_fp8_b200_trt, gptoss_fp4_b200_trt, dsr1_fp8_b200_trt, dsr1_fp4_b200_trt of InferenceX."""
     model = cell(row, "model_path")
     if "Llama-3.1-70B" in model:
         held = (input_, output) == (1024, 1024) and (whole(row, "tp_size") or 1) < 8
