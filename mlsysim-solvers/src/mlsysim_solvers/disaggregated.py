@@ -27,6 +27,8 @@ from .formulas.disaggregation import (
     matching_workers,
     pool_rate,
     prompt_stay,
+    stay_of_slower_readers,
+    stay_of_slower_writers,
 )
 from .formulas.queueing import crowding
 from .formulas.serving import sample_rate
@@ -111,6 +113,9 @@ def _closed(
     first = asked / rate - stay
     service, _ = readers.reading(rate)
     queue = maximum(0.0, first - service - gone)
+    loop = service, readers.spacing, asked, stay + gone, queue + service
+    # Where no place is free to decode, only the answers of others are waited for.
+    moved = where(full, 0.0 * queue, stay_of_slower_readers(*loop)), where(full, queue, stay_of_slower_writers(*loop))
     if "requests" in c:
         # All come at once: half of them are read before the average one.
         wave = maximum(0.0, 0.5 * (asked * readers.spacing - service) - queue)
@@ -119,7 +124,15 @@ def _closed(
     return step, _answers(c, readers, writers, step, rate, (queue, service, moving), stay, own) | {
         "performance.ttft": first, "performance.latency": first + stay,
         "performance.waiting": maximum(0.0, asked - rate * stay),
+        "performance.ttft.log_sd": _unsure(readers, writers, step, first, moved),
     }  # fmt: skip
+
+
+def _unsure(readers: Readers, writers: Writers, step: Pass, first: Any, moved: tuple[Any, Any]) -> Any:
+    """Return the spread of the logarithm of the time to first token: what is left of a round is less sure than it."""
+    quiet, loud = spread_of_pass(readers.engine, readers.full), spread_of_pass(writers.engine, step)
+    read, written = maximum(first, moved[0]) * quiet / first, moved[1] * loud / first
+    return sqrt(read * read + written * written + readers.engine.columns["var_first"])
 
 
 def sent_rate(readers: Readers, clients: Any, away: Any) -> Any:

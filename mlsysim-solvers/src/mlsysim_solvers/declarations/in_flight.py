@@ -95,10 +95,8 @@ SETTINGS: dict[str, Setting] = {
         "passes that a prompt waits at most until every copy of attention has one to read; 0 reads at once",
         0.0,
     ),
-    "replayed": (
-        "token",
-        "tokens up to which a pass that reads prompts replays a graph; 0 takes what the stack does",
-        0.0,
+    "replayed": Setting(
+        "token", "tokens up to which a pass that reads prompts replays a graph; 0 takes what the stack does", 0.0
     ),
 }
 """What a scenario may set."""
