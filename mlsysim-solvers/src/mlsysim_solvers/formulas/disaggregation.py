@@ -7,7 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import maximum, sqrt, where
 
-__all__ = ["cache_transfer_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate", "prompt_stay",
+__all__ = ["cache_transfer_time", "entry_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate", "prompt_stay",
            "prompts_together", "residual_wait", "stay_of_slower_readers", "stay_of_slower_writers"]  # fmt: skip
 
 
@@ -266,6 +266,26 @@ def cache_transfer_time(cache: Any, rate: Any, streams: Any, latency: Any) -> An
     devices of a worker send in parallel.
     """
     return latency + cache / (streams * rate)
+
+
+@formula("s", step="s")
+def entry_time(step: Any) -> Any:
+    """Return how long a request takes from the arrival of its cache to the end of its first pass there.
+
+    Parameters
+    ----------
+    step : float or array, s
+        A pass that decodes.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    3 t / 2: on average half of the pass that runs when it comes, and its own.
+    """
+    return 1.5 * step
 
 
 @formula("s", transfer="s", reading="s", layers="1")
