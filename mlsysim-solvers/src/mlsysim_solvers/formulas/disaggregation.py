@@ -7,8 +7,10 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import maximum, sqrt, where
 
-__all__ = ["cache_transfer_time", "entry_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate", "prompt_stay",
-           "prompts_together", "residual_wait", "stay_of_slower_readers", "stay_of_slower_writers"]  # fmt: skip
+__all__ = [
+    "cache_transfer_time", "entry_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate",
+    "prompt_stay", "prompts_together", "residual_wait", "stay_of_slower_readers", "stay_of_slower_writers",
+]  # fmt: skip
 
 
 @formula("1/s", workers="1", together="1", time="s")
@@ -283,9 +285,9 @@ def entry_time(step: Any) -> Any:
 
     Notes
     -----
-    3 t / 2: on average half of the pass that runs when it comes, and its own.
+    t / 2 + t: on average half of the pass that runs when it comes, and its own.
     """
-    return 1.5 * step
+    return 0.5 * step + step
 
 
 @formula("s", transfer="s", reading="s", layers="1")
