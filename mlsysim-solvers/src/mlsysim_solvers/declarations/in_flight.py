@@ -95,6 +95,9 @@ SETTINGS: dict[str, Setting] = {
         "passes that a prompt waits at most until every copy of attention has one to read; 0 reads at once",
         0.0,
     ),
+    "memory_share": Setting(
+        "1", "share of a device's memory that a server was told to take for weights and cache; 0 takes the stack's", 0.0
+    ),
     "replayed": Setting(
         "token", "tokens up to which a pass that reads prompts replays a graph; 0 takes what the stack does", 0.0
     ),

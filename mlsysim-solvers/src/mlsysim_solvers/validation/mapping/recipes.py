@@ -74,6 +74,8 @@ class Recipe:
         prints.
     replayed : int, token
         Tokens up to which a pass that reads prompts replays a graph; 0 where the scripts leave that to the stack.
+    memory : float, ratio
+        Share of a device's memory for weights and cache; 0 where the scripts leave that to the stack.
     """
 
     mean: float = 1.0
@@ -86,6 +88,7 @@ class Recipe:
     experts: bool = False
     attention: bool = False
     replayed: int = 0
+    memory: float = 0.0
 
 
 def recipe_of(row: Measurement, clients: int) -> Recipe:
@@ -159,8 +162,9 @@ def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, int]:
     model, device, dated = (cell(row, name) for name in ("model_path", "system", "measured"))
     if "gpt-oss" in model:
         return {"replayed": _GRAPHS} if dated >= "2025-12-05" else {}
-    doubled = "MiniMax" in model and "b200" in device and dated >= "2026-04-03"
-    return {"tokens": 2 * input_, "replayed": _GRAPHS} if doubled else {}
+    if "MiniMax" not in model or "b200" not in device:
+        return {}
+    return {"tokens": 2 * input_, "replayed": _GRAPHS} if dated >= "2026-04-03" else {"memory": 0.95}
 
 
 def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, Any]:
@@ -169,5 +173,6 @@ def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, Any]:
         return {}
     wide, cold = cell(row, "precision") == "fp8", cell(row, "measured") < _WARMED
     if wide and whole(row, "tp_size") == 4:
-        return {"tokens": 8192, "interval": 10, "cold": cold}
-    return {"tokens": 32768 if wide else 16384, "interval": 30 if clients >= 16 else 10, "cold": cold}
+        return {"tokens": 8192, "interval": 10, "cold": cold, "memory": 0.95}
+    limits = {"tokens": 32768, "memory": 0.82} if wide else {"tokens": 16384, "memory": 0.85}
+    return limits | {"interval": 30 if clients >= 16 else 10, "cold": cold}

@@ -119,6 +119,8 @@ def serving_question(row: Measurement, known: Names) -> Question:
     layout = scripted_layout(recipe, served_layout(row, "", assumed), assumed)
     devices = layout.attention * layout.tensor * layout.pipeline
     given: dict[str, object] = {"replayed": recipe.replayed} if recipe.replayed else {}
+    if recipe.memory:
+        given["memory_share"] = recipe.memory
     if layout.attention > 1 and row.software.startswith("trtllm"):
         given["rank_wait"] = _WAIT
         assumed.append(Assumed(f"prompts wait up to {_WAIT} passes until every copy of attention has one", 0.05))
