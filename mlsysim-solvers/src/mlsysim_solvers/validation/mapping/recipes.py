@@ -157,7 +157,7 @@ def _shared(wide: bool, tensor: int, input_: int, output: int, clients: int) -> 
     return {"experts": clients > least, "attention": clients >= 256}
 
 
-def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, int]:
+def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, Any]:
     """Read minimaxm2.5_fp8_b200, minimaxm2.5_fp4_b200, gptoss_fp4_b200, gptoss_fp4_h100; others leave it to vLLM."""
     model, device, dated = (cell(row, name) for name in ("model_path", "system", "measured"))
     if "gpt-oss" in model:
@@ -174,5 +174,5 @@ def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, Any]:
     wide, cold = cell(row, "precision") == "fp8", cell(row, "measured") < _WARMED
     if wide and whole(row, "tp_size") == 4:
         return {"tokens": 8192, "interval": 10, "cold": cold, "memory": 0.95}
-    limits = {"tokens": 32768, "memory": 0.82} if wide else {"tokens": 16384, "memory": 0.85}
+    limits: dict[str, Any] = {"tokens": 32768, "memory": 0.82} if wide else {"tokens": 16384, "memory": 0.85}
     return limits | {"interval": 30 if clients >= 16 else 10, "cold": cold}
