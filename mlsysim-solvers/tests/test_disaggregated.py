@@ -21,7 +21,10 @@ from mlsysim_solvers.formulas.disaggregation import (
     idle_workers,
     matching_workers,
     pool_rate,
+    prompt_stay,
     prompts_together,
+    stay_of_slower_readers,
+    stay_of_slower_writers,
 )
 from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.plugin import IN_FLIGHT
@@ -127,6 +130,57 @@ def test_every_client_is_in_one_place(clients):
     assert found["performance.decode_busy"] <= clients / (2 * 32)
 
 
+@pytest.mark.parametrize("clients", [1.0, 4.0, 20.0, 60.0, 200.0, 2000.0])
+def test_the_stay_answers_to_slower_workers_as_its_derivative_says(clients):
+    service, spacing, away, step = 0.4, 0.1, 5.0, 1e-6
+    stay = prompt_stay(service, spacing, clients, away)
+    slower = prompt_stay(service * (1.0 + step), spacing * (1.0 + step), clients, away) - stay
+    longer = prompt_stay(service, spacing, clients, away * (1.0 + step)) - stay
+    both = stay_of_slower_readers, stay_of_slower_writers
+    found = tuple(formula(service, spacing, clients, away, stay) for formula in both)
+    assert found == pytest.approx((slower / step, -longer / step), rel=1e-3, abs=1e-6)
+
+
+def places(clients, workers, most, alone, away, requests):
+    """Send requests, all clients at once, past a reader of one prompt to workers with places; return the mean wait."""
+    events, flying, next_, waits, free = [], [0] * workers, 0, [], 0.0
+    lines = [[] for _ in range(workers)]
+    queue = [0.0] * clients
+    left = requests - clients
+    while queue or events:
+        if queue and (not events or max(free, queue[0]) <= events[0][0]):
+            began = queue.pop(0)
+            free = max(free, began) + alone
+            heapq.heappush(events, (free, 1, next_ % workers, began))
+            next_ += 1
+            continue
+        now, read, worker, began = heapq.heappop(events)
+        if read:
+            lines[worker].append(began)
+        else:
+            flying[worker] -= 1
+            if left:
+                left, queue = left - 1, [*queue, now]
+        while lines[worker] and flying[worker] < most:
+            flying[worker] += 1
+            waits.append(now - lines[worker].pop(0))
+            heapq.heappush(events, (now + away, 0, worker, 0.0))
+    return float(np.mean(waits))
+
+
+@pytest.mark.parametrize(("clients", "most"), [(6, 1), (9, 2), (30, 8), (60, 16), (180, 32)])
+def test_clients_beyond_the_places_wait_for_an_answer(clients, most):
+    # Workers take the requests in turn; a prompt takes no time, so that only places are short.
+    wait = places(clients, 3, most, 1e-4, 10.0, 10 * clients)
+    found = answers(
+        concurrency=clients, requests=10 * clients, pools__decode__max_batch=most, pools__decode__workers=3,
+        system__devices=8 + 3 * 8, workload__input=64, pools__decode__parallelism__attention=1,
+        pools__decode__parallelism__tensor=8,
+    )  # fmt: skip
+    stay = 1023.0 * found["performance.tpot"]
+    assert found["performance.ttft"] / stay == pytest.approx(wait / 10.0, abs=0.12)
+
+
 def test_prompts_that_come_while_others_are_read_are_read_together():
     assert prompts_together(0.1, 1.0, 0.2, 8.0) == 1.0
     assert prompts_together(100.0, 1.0, 0.2, 8.0) == 8.0
@@ -152,6 +206,8 @@ def test_the_cache_of_a_prompt_is_that_of_the_model():
 def test_one_client_waits_for_nobody():
     found, c = answers(concurrency=1), columns(varied(concurrency=1))
     parts = found["performance.prefill_time"] + found["performance.transfer_time"] + intake_of(c) + c["delivery"]
+    # The answer of the worker that reads comes back to the router, which hands it to one that decodes.
+    parts += c["delivery"] + c["intake"] + 1.5 * found["performance.tpot"]
     assert found["performance.ttft"] == pytest.approx(parts, rel=1e-6)
     assert found["performance.latency"] == pytest.approx(found["performance.ttft"] + 1023.0 * found["performance.tpot"])
     assert found["performance.throughput"] == pytest.approx(1.0 / found["performance.latency"], rel=1e-3)

@@ -15,24 +15,38 @@ from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.lowering.attention import outer_parameters
 
 
-def columns(model, precision, weights=""):
+def columns(model, precision, weights="", settings=()):
     given = {"model": model, "device": "b200-sxm", "precision": precision, "concurrency": "64", "input": "1024",
              "output": "1024", "stack": "vllm-0.11", "devices": "8", "parallelism.tensor": "8"}  # fmt: skip
     config = SimulationConfig.load(
         "deepseek-v3-b200-attention-dp",
-        given | {"parallelism.attention": "1", "parallelism.expert": "1"} | ({"weights": weights} if weights else {}),
+        given
+        | {"parallelism.attention": "1", "parallelism.expert": "1"}
+        | ({"weights": weights} if weights else {})
+        | dict(settings),
     )
     return InFlightSolver().prepare(build_request(config, plugins().solver("in-flight"), {}))
 
 
 def test_a_pass_over_few_tokens_waits_for_its_host():
-    c = columns("llama-3.1-70b", "fp8") | {"long_output": 1024.0}
+    c = columns("llama-3.1-70b", "fp8") | {"long_output": 1024.0, "replayed": 0.0}
     slow, fast = (engine_of(c | {"launch": launch}) for launch in (60e-6, 0.0))
     # Ten kernels of each of 80 layers, one of them for whoever decodes beside, and three for the ends of the model.
     assert reading_pass(slow, 0.0, 64.0, 1.0).time == pytest.approx(60e-6 * (10 * 80 + 3))
     assert reading_pass(fast, 0.0, 64.0, 1.0).time < 0.5 * reading_pass(slow, 0.0, 64.0, 1.0).time
     # Many tokens keep the device busy for longer than its host.
     assert reading_pass(slow, 0.0, 65536.0, 1.0).time == reading_pass(fast, 0.0, 65536.0, 1.0).time
+
+
+def test_a_short_pass_over_prompts_replays_a_graph():
+    c = columns("llama-3.1-70b", "fp8") | {"long_output": 1024.0}
+    assert c["replayed"] == 512.0
+    engine, launched = engine_of(c), engine_of(c | {"replayed": 0.0})
+    # Who decodes counts, too.
+    assert reading_pass(engine, 64.0, 448.0, 1.0).time < 0.5 * reading_pass(launched, 64.0, 448.0, 1.0).time
+    assert reading_pass(engine, 64.0, 449.0, 1.0).time == reading_pass(launched, 64.0, 449.0, 1.0).time
+    longer = columns("llama-3.1-70b", "fp8", settings={"settings.in-flight.replayed": "2048"})
+    assert longer["replayed"] == 2048.0
 
 
 def test_a_mixture_in_four_bits_has_experts_in_them_alone():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
+from mlsysim_solvers.formulas.admission import unsure_places
 from mlsysim_solvers.formulas.queueing import (
     mean_delay,
     single_wait,
@@ -56,3 +59,17 @@ def test_the_short_form_is_near_the_exact_chance(servers):
 def test_quantiles_of_parts_do_not_add_up():
     own, late = tail_quantile(1.0, 0.5, 2.33, 0.0, 0.0, 0.01), tail_quantile(0.0, 0.0, 2.33, 0.3, 0.0, 0.01)
     assert max(own, late) < tail_quantile(1.0, 0.5, 2.33, 0.3, 0.0, 0.01) < own + late
+
+
+def test_a_wait_for_a_place_is_as_unsure_as_the_places():
+    stay, few, spread = 10.0, 8.0, 0.1
+    wait = stay * (16.0 / few - 1.0)
+    # Of ten per cent fewer places follow 2 s more of waiting, beside 10 s.
+    assert unsure_places(16.0, few, spread, stay, wait) == pytest.approx(math.log(1.0 + 0.1 * stay * 2.0 / wait))
+    # Without uncertainty, and with places for many more, nothing follows.
+    assert unsure_places(16.0, few, 0.0, stay, wait) == 0.0
+    assert unsure_places(16.0, 160.0, spread, stay, 0.1) == pytest.approx(0.0, abs=1e-12)
+    # One place more than clients is no more certain than one fewer.
+    near = [unsure_places(16.0, slots, spread, stay, 0.2) for slots in (16.0, 16.5, 18.0, 24.0)]
+    assert near == sorted(near, reverse=True)
+    assert near[1] > 0.9 * near[0]

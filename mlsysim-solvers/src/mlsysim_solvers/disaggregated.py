@@ -27,7 +27,10 @@ from .formulas.disaggregation import (
     matching_workers,
     pool_rate,
     prompt_stay,
+    stay_of_slower_readers,
+    stay_of_slower_writers,
 )
+from .formulas.parallel_constants import HANDED_OVER
 from .formulas.queueing import crowding
 from .formulas.serving import sample_rate
 from .pool_workers import Readers, Writers, readers_of, transfer_time, writers_of
@@ -59,7 +62,10 @@ def two_pools(columns: Columns) -> dict[str, Any]:
     readers, writers = readers_of(columns), writers_of(columns)
     points = stays_at(writers.engine.columns, writers.most, writers.stay)
     capacities = readers.capacity, pool_rate(writers.workers, *points[-1])
-    outside = intake_of(columns) + (0.0 if columns["arrivals"] == "offline" else axis(columns, "delivery"))
+    outside = intake_of(columns)
+    if columns["arrivals"] != "offline":
+        # A router passes a request on to the worker that reads, and what that answers to the one that decodes.
+        outside = outside + axis(columns, "intake") + 2.0 * axis(columns, "delivery")
     around = transfer_time(columns, readers), outside
     if columns["arrivals"] == "rate":
         found = _at_random(columns, readers, writers, points, capacities, around)
@@ -97,7 +103,10 @@ def _closed(
         asked = minimum(asked, axis(c, "requests"))
     own = maximum(1.0, 0.0 * asked)
     # More are decoded than clients send, or fewer: where that turns, both are equal.
-    over = [node * writers.workers - sent_rate(readers, asked, stay + gone) * stay for node, stay in points]
+    over = [
+        node * writers.workers - sent_rate(readers, asked, stay + gone + writers.entry(stay)) * stay
+        for node, stay in points
+    ]
     for ((low, _), below), ((high, _), above) in pairwise(zip(points, over, strict=True)):
         inside = (below <= 0.0) & (above > 0.0)
         crossed = crowding(low, high, where(inside, below, -1.0 + 0.0 * below), where(inside, above, 1.0 + 0.0 * above))
@@ -106,20 +115,33 @@ def _closed(
     own = where(full, writers.most + 0.0 * own, own)
     step = writers.step(own)
     stay = writers.steps * step.time
+    entry = writers.entry(stay)
+    gone = gone + entry
     rate = where(full, own * writers.workers / stay, sent_rate(readers, asked, stay + gone))
     rate = minimum(rate, capacities[0])
     first = asked / rate - stay
     service, _ = readers.reading(rate)
     queue = maximum(0.0, first - service - gone)
+    loop = service, readers.spacing, asked, stay + gone, queue + service
+    # Where no place is free to decode, only the answers of others are waited for.
+    moved = where(full, 0.0 * queue, stay_of_slower_readers(*loop)), where(full, queue, stay_of_slower_writers(*loop))
     if "requests" in c:
         # All come at once: half of them are read before the average one.
         wave = maximum(0.0, 0.5 * (asked * readers.spacing - service) - queue)
         queue = queue + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(c, "requests"))
-    first = _first(queue, service, around)
+    first = _first(queue, service, around) + named(entry, "entry into a pass that decodes")
     return step, _answers(c, readers, writers, step, rate, (queue, service, moving), stay, own) | {
         "performance.ttft": first, "performance.latency": first + stay,
         "performance.waiting": maximum(0.0, asked - rate * stay),
+        "performance.ttft.log_sd": _unsure(readers, writers, step, first, moved),
     }  # fmt: skip
+
+
+def _unsure(readers: Readers, writers: Writers, step: Pass, first: Any, moved: tuple[Any, Any]) -> Any:
+    """Return the spread of the logarithm of the time to first token: what is left of a round is less sure than it."""
+    quiet, loud = spread_of_pass(readers.engine, readers.full), spread_of_pass(writers.engine, step)
+    read, written = maximum(first, moved[0]) * quiet / first, moved[1] * loud / first
+    return sqrt(read * read + written * written + readers.engine.columns["var_first"] + HANDED_OVER * HANDED_OVER)
 
 
 def sent_rate(readers: Readers, clients: Any, away: Any) -> Any:
@@ -165,9 +187,9 @@ def _at_random(
     reading = line_of(rate * readers.spacing * prompts, prompts, readers.spacing * prompts, variation)
     places = writers.workers * writers.most
     decoding = line_of(own * writers.workers, places, longest, c["output_variation"])
-    late = late + reading.wait
-    queue = late + decoding.wait
-    first = _first(queue, service, around)
+    late, entry = late + reading.wait, writers.entry(stay)
+    queue, gone = late + decoding.wait, gone + entry
+    first = _first(queue, service, around) + named(entry, "entry into a pass that decodes")
     spread = service * variation
     both = sqrt(spread * spread + (stay * c["output_variation"]) * (stay * c["output_variation"]))
     found = _answers(c, readers, writers, step, served, (queue, service, moving), stay, own) | {
@@ -202,7 +224,8 @@ def _answers(
     answers |= {f"performance.{name}.log_sd": loud for name in ("tpot", "pass_time", "latency")}
     both = maximum(quiet, loud)
     answers |= {f"performance.{name}.log_sd": both for name in ("throughput", "token_throughput", "utilisation")}
-    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + readers.engine.columns["var_first"])
+    around = readers.engine.columns["var_first"] + HANDED_OVER * HANDED_OVER
+    answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + around)
     answers["performance.prefill_time.log_sd"] = quiet
     return answers
 

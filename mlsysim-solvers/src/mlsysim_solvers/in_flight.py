@@ -29,7 +29,7 @@ from .execution.pools import pools_columns
 from .execution.sequences import generation_demand, within_context
 from .execution.shared_layout import legal_degrees
 from .execution.traffic import ARRIVALS, traffic_columns
-from .formulas.admission import first_wave, whole_prompts
+from .formulas.admission import first_wave, unsure_places, whole_prompts
 from .formulas.batching import long_answer, time_per_token
 from .formulas.serving import sample_rate
 from .lowering.serving import stage
@@ -127,7 +127,12 @@ class InFlightSolver:
         rate = minimum(rate, copies_of(c) / maximum(intake_of(c), _INSTANT))
         answers: dict[str, Any] = place(flying)
         answers |= _times(c, engine, state, rate, asked, flying)
-        return answers | _rates(c, engine, state, rate, flying)
+        answers |= _rates(c, engine, state, rate, flying)
+        if "concurrency" in c:
+            quiet, first = answers["performance.ttft.log_sd"], answers["performance.ttft"]
+            loud = unsure_places(asked, slots, _spread_of_places(c, engine, slots), state.residence, first)
+            answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + loud * loud)
+        return answers
 
 
 def completed(columns: Columns) -> dict[str, Any]:
@@ -208,6 +213,13 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
         return feasibility(c, demand, weights, within=within)
 
     return hold, slots
+
+
+def _spread_of_places(c: Columns, engine: Engine, slots: Any) -> Any:
+    """Return the spread of the logarithm of the requests that the memory holds: what is left of it is less sure."""
+    free = c["capacity"] * c["utilisation"] - fixed_bytes(c, weights_of(c, _shard(c, engine)))
+    unsure = c["reserve"] * sqrt(c["var_reserve"]) / maximum(free, c["reserve"])
+    return where(slots < own_places(c) * _caches(c), unsure, 0.0 * unsure)
 
 
 def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:

@@ -13,7 +13,14 @@ from .execution.attention_copies import own_tokens
 from .execution.passes import Engine, Pass, decoding_pass, engine_of, reading_pass
 from .execution.pools import pool_of
 from .formulas.batching import prompt_passes
-from .formulas.disaggregation import cache_transfer_time, exposed_transfer, pool_rate, prompts_together, residual_wait
+from .formulas.disaggregation import (
+    cache_transfer_time,
+    entry_time,
+    exposed_transfer,
+    pool_rate,
+    prompts_together,
+    residual_wait,
+)
 from .formulas.memory import kept_tokens, kv_cache_bytes
 from .formulas.queueing import occupied_share, wait_probability
 from .formulas.state_space import state_bytes
@@ -115,6 +122,21 @@ class Writers(NamedTuple):
         float or array, s
         """
         return self.steps * self.step(own).time
+
+    def entry(self, stay: Any) -> Any:
+        """Return how long a cache that has arrived waits for its first token to be told.
+
+        Parameters
+        ----------
+        stay : float or array, s
+            How long a request is decoded.
+
+        Returns
+        -------
+        float or array, s
+            Half of the pass that runs when it comes, and its own first pass, with which the worker answers.
+        """
+        return entry_time(stay / maximum(1.0, self.steps))
 
     def step(self, own: Any) -> Pass:
         """Return the pass that decodes one token of each request.

@@ -71,11 +71,49 @@ def test_two_pools_are_asked_with_their_workers_layouts_and_limits():
     row = first(mode="disagg", prefill_num_workers="7", decode_num_workers="2", concurrency="2048")
     scenario = question_for(row, names()).scenario
     pools = scenario.pools
-    assert (pools.prefill.workers, pools.prefill.devices, pools.prefill.max_batch) == (7, 4, 1)
-    assert (pools.decode.workers, pools.decode.devices, pools.decode.max_batch) == (2, 8, 128)
+    assert (pools.prefill.workers, pools.prefill.devices, pools.prefill.max_batch) == (7, 4, 256)
+    assert pools.prefill.max_tokens == 16384
+    assert (pools.decode.workers, pools.decode.devices, pools.decode.max_batch) == (2, 8, 256)
     assert (pools.decode.parallelism.attention, pools.decode.parallelism.expert) == (8, 8)
     assert scenario.system.devices == 7 * 4 + 2 * 8
     assert predict(row).predicted is not None
+
+
+def test_clients_beyond_the_places_of_their_recipe_wait_for_one():
+    # Three workers take one request each, and six clients ask: half of them wait for a whole answer.
+    row = first(mode="disagg", system="h100_sxm", isl="1024", concurrency="6")
+    pools = question_for(row, names()).scenario.pools
+    assert (pools.decode.workers, pools.decode.max_batch) == (3, 1)
+    assert 0.5 < predict(row).predicted / row.value < 1.5
+    # No recipe was read of other clients than those that a benchmark sends.
+    other = attrs.evolve(row, configuration=row.configuration | {"concurrency": "7"})
+    question = question_for(other, names())
+    assert question.scenario.pools.decode.max_batch == int(row.configuration["decode_batch_size"])
+    assert any("their recipe was not read" in one.what for one in question.assumed)
+
+
+@pytest.mark.parametrize(
+    ("measured", "clients", "tokens", "layout"),
+    [
+        ("2025-11-02", "16", 1024 + 16 + 64, (1, 8, 8)),
+        ("2025-11-02", "256", 1024 + 256 + 64, (8, 1, 8)),
+        ("2026-02-03", "4", 8192, (1, 8, 1)),
+    ],
+)
+def test_scripts_of_their_day_share_experts_and_attention(measured, clients, tokens, layout):
+    cells = {"model_path": "deepseek-ai/DeepSeek-V3", "precision": "fp4", "isl": "1024", "osl": "1024", "tp_size": "8"}
+    row = first(mode="agg", backend="trtllm", measured=measured, concurrency=clients, **cells)
+    scenario = question_for(row, names()).scenario
+    parts = scenario.parallelism
+    assert scenario.workload.max_tokens == -(-tokens // 64) * 64
+    assert (parts.attention, parts.tensor, parts.expert) == layout
+
+
+@pytest.mark.parametrize(("measured", "tokens"), [("2025-11-02", None), ("2026-02-25", 2048)])
+def test_graphs_of_longer_passes_are_those_of_the_script(measured, tokens):
+    row = first(backend="vllm", model_path="openai/gpt-oss-120b", system="b200_sxm", measured=measured)
+    given = question_for(row, names()).scenario.settings.get("in-flight", {})
+    assert given.get("replayed") == tokens
 
 
 @pytest.mark.parametrize(
@@ -167,12 +205,15 @@ def test_documented_runs_name_documents_models_and_whole_numbers():
     data, registry = load_document(packaged_tables()["names"]).data, plugins().registry
     assert data["runs"]
     sources = packaged_tables()["names"].parent.parent / "sources"
-    for rule in (*data["runs"], *data["engines"]):
+    for rule in (*data["runs"], *data["engines"], *data["pools"]):
         assert (sources / f"{rule['source']}.toml").is_file()
         assert rule["software"] == rule["software"].casefold()
     for rule in data["engines"]:
         assert all(model in registry.keys("models") for model in rule["models"])
         assert all(count > 0 and most > 0 and tokens > 0 for count, _, most, tokens in rule["limits"])
+    for rule in data["pools"]:
+        assert rule["device"] in registry.keys("devices")
+        assert all(number > 0 for number in (*rule["reads"], *(n for line in rule["decodes"] for n in line)))
 
 
 def test_a_limit_on_the_time_per_token_leaves_fewer_in_flight():

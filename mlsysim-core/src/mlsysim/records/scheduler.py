@@ -39,6 +39,9 @@ class Scheduler:
         The same for each token of a prompt: its text is received and tokenised.
     delivery : float, s
         What a token takes from the engine to the client that waits for it: its text is found, sent and received.
+    replayed : float, token
+        Tokens up to which a pass that reads prompts replays a graph too; the host launches the kernels of longer ones.
+        None where it launches those of all.
     reserves : bool
         Whether a request is admitted only when its whole answer has room in the cache; else the cache fills up
         token by token.
@@ -57,5 +60,6 @@ class Scheduler:
     intake: float | None = fact("s", default=None, tolerance=0.0)
     intake_token: float | None = fact("s/token", default=None, tolerance=0.0)
     delivery: float | None = fact("s", default=None, tolerance=0.0)
+    replayed: float | None = fact("token", default=None, tolerance=0.0)
     reserves: bool = False
     divided: bool = False

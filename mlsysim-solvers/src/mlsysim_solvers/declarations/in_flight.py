@@ -79,6 +79,7 @@ COLUMNS: dict[str, str] = {
     **{name: unit for name, unit in SERVING.items() if name not in ("batch", "micro_batch", "batch_tokens")},
     "concurrency": "sample", "rate": "sample/s", "requests": "sample", "max_batch": "sample", "max_tokens": "token",
     "input_variation": "1", "output_variation": "1", "cached": "1", "cache_share": "1", "launch": "s",
+    "replayed": "token",
     **{f"{pool}_{name}": unit for pool in POOLS for name, unit in POOLED.items()},
     "between_rate": "B/s", "between_latency": "s",
     "attention": "1", "expert": "1", "rank_imbalance": "1", "rank_wait": "1",
@@ -93,6 +94,12 @@ SETTINGS: dict[str, Setting] = {
         "1",
         "passes that a prompt waits at most until every copy of attention has one to read; 0 reads at once",
         0.0,
+    ),
+    "memory_share": Setting(
+        "1", "share of a device's memory that a server was told to take for weights and cache; 0 takes the stack's", 0.0
+    ),
+    "replayed": Setting(
+        "token", "tokens up to which a pass that reads prompts replays a graph; 0 takes what the stack does", 0.0
     ),
 }
 """What a scenario may set."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, sqrt
+from mlsysim.numeric import maximum, sqrt, where
 from mlsysim.tracing import named
 
 from ..formulas.uncertainty import divided_variance
@@ -137,7 +137,10 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     done = _placed(
         engine, timed(table, machine), requests + tokens, requests + reading.prompts, active, own + reading.tokens
     )
-    return done if launch is None else _launched(done, sum(row.count * row.kernels for row in table) * launch)
+    if launch is None:
+        return done
+    issued = sum(row.count * row.kernels for row in table) * launch
+    return _launched(done, where(requests + tokens <= c["replayed"], 0.0 * issued, issued))
 
 
 def _launched(done: Pass, issued: Any) -> Pass:

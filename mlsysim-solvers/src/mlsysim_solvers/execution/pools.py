@@ -131,6 +131,9 @@ def _told(sides: Mapping[str, Columns], scenario: Scenario, shape: Any) -> tuple
         notes.append("the cache moves over what joins the devices (set pools.link)")
     if isinstance(shape, TransformerShape) and not pools.layerwise:
         notes.append("the cache of a prompt moves after its last layer (set pools.layerwise)")
+    notes.append(
+        "how routers and workers hand requests over is not measured: the time to first token is less sure for it"
+    )
     return tuple(notes)
 
 

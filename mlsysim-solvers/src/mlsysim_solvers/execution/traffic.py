@@ -67,6 +67,9 @@ def traffic_columns(request: Any) -> dict[str, Any]:
     columns |= _lengths(workload) | _batching(workload, scheduler)
     if request.records["stack"].ceilings.launch is not None:
         columns["launch"] = number(request.records["stack"].ceilings.launch)
+        columns["replayed"] = number(request.settings.get("replayed") or scheduler.replayed or 0.0)
+    if request.settings.get("memory_share"):
+        columns["utilisation"] = number(request.settings["memory_share"])
     columns["kind"] = "traffic"
     columns["arrivals"] = "concurrency" if workload.concurrency else "rate" if workload.rate else "offline"
     columns |= {name: number(getattr(workload, name)) for name in (*ARRIVALS, "requests") if getattr(workload, name)}

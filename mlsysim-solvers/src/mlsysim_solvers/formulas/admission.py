@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import floor, maximum, minimum
+from mlsysim.numeric import exp, floor, log, maximum, minimum
 
 from .batching import SAME_PASS
 
@@ -15,6 +15,7 @@ __all__ = [
     "gathered_prompts",
     "intake_time",
     "lockstep_passes",
+    "unsure_places",
     "whole_prompts",
 ]
 
@@ -166,3 +167,37 @@ def first_wave(batch: Any, prompt: Any, tokens: Any, reading: Any, intake: Any) 
     read = 0.5 * (maximum(1.0, batch * prompt / tokens) + 1.0) * reading
     handed = 0.5 * (batch - 1.0) * intake + reading * minimum(1.0, prompt / tokens)
     return maximum(read, handed) + intake
+
+
+@formula("1", asked="1", slots="1", spread="1", residence="s", first="s")
+def unsure_places(asked: Any, slots: Any, spread: Any, residence: Any, first: Any) -> Any:
+    """Return how much less sure the time to first token is because the places in memory are not sure.
+
+    Parameters
+    ----------
+    asked, slots : float or array, count
+        Clients, and requests that the memory holds.
+    spread : float or array, natural-log units
+        Standard deviation of the logarithm of the latter.
+    residence, first : float or array, s
+        From a request's admission to its last token, and the mean time to first token.
+
+    Returns
+    -------
+    float or array, natural-log units
+
+    Notes
+    -----
+    ln(1 + E / t), E = s R max(1, a / n) e^(-z^2 / 2), z = max(0, ln(n / a) / s): who finds no place waits for
+    R (a / n - 1), which n moves by R a / n; where all have a place, as far as fewer of them are likely.
+    """
+    short = maximum(0.0, log(slots / asked)) / maximum(spread, _LEAST)
+    near = exp(-0.5 * minimum(short, _FAR) * minimum(short, _FAR))
+    return log(1.0 + spread * residence * maximum(1.0, asked / slots) * near / first)
+
+
+_LEAST = 1e-9
+"""Least spread that is divided by."""
+
+_FAR = 30.0
+"""Standard deviations beyond which nothing is likely."""

@@ -7,8 +7,10 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import maximum, sqrt, where
 
-__all__ = ["cache_transfer_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate", "prompt_stay",
-           "prompts_together", "residual_wait"]  # fmt: skip
+__all__ = [
+    "cache_transfer_time", "entry_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate",
+    "prompt_stay", "prompts_together", "residual_wait", "stay_of_slower_readers", "stay_of_slower_writers",
+]  # fmt: skip
 
 
 @formula("1/s", workers="1", together="1", time="s")
@@ -175,6 +177,68 @@ def prompt_stay(service: Any, spacing: Any, customers: Any, away: Any) -> Any:
     return delay + 0.5 * (surplus + sqrt(surplus * surplus + 4.0 * spacing * gone - 2.0 * spacing * ahead))
 
 
+@formula("s", service="s", spacing="s", customers="1", away="s", stay="s")
+def stay_of_slower_readers(service: Any, spacing: Any, customers: Any, away: Any, stay: Any) -> Any:
+    """Return what a prompt stays longer for each part by which its readers are slower.
+
+    Parameters
+    ----------
+    service, spacing : float or array, s
+        The pass that reads it, and the time between two prompts that the busy pool reads.
+    customers : float or array, count
+        Clients, each with one request.
+    away : float or array, s
+        Time from the end of its prompt to its next request.
+    stay : float or array, s
+        As :func:`prompt_stay` says.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    dR / d ln S with d in proportion to S, of the equation of :func:`prompt_stay`. It is S for one client and d N for
+    many: where the readers are always busy, an error of their time is one of the whole round, and the stay is what is
+    left of that beside the time away.
+    """
+    delay = service - spacing
+    round_, ahead = away + stay, spacing * (customers - 1.0)
+    queued = stay - delay
+    slope = ahead * (queued - 0.5 * spacing) / (round_ * round_)
+    steep = 1.0 - ahead / round_ + slope
+    later = spacing + ahead * (queued - spacing) / round_ - slope * delay
+    return delay + later / maximum(steep, spacing / round_)
+
+
+@formula("s", service="s", spacing="s", customers="1", away="s", stay="s")
+def stay_of_slower_writers(service: Any, spacing: Any, customers: Any, away: Any, stay: Any) -> Any:
+    """Return what a prompt stays less for each part by which its client is away longer.
+
+    Parameters
+    ----------
+    service, spacing : float or array, s
+        The pass that reads it, and the time between two prompts that the busy pool reads.
+    customers : float or array, count
+        Clients, each with one request.
+    away : float or array, s
+        Time from the end of its prompt to its next request.
+    stay : float or array, s
+        As :func:`prompt_stay` says.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    -dR / d ln Z, of the equation of :func:`prompt_stay`: nothing for one client, Z for many.
+    """
+    round_, ahead = away + stay, spacing * (customers - 1.0)
+    slope = ahead * (stay - service + 0.5 * spacing) / (round_ * round_)
+    return away * slope / maximum(1.0 - ahead / round_ + slope, spacing / round_)
+
+
 @formula("s", cache="B", rate="B/s", streams="1", latency="s")
 def cache_transfer_time(cache: Any, rate: Any, streams: Any, latency: Any) -> Any:
     """Return how long the cache of one prompt takes from worker to worker.
@@ -204,6 +268,26 @@ def cache_transfer_time(cache: Any, rate: Any, streams: Any, latency: Any) -> An
     devices of a worker send in parallel.
     """
     return latency + cache / (streams * rate)
+
+
+@formula("s", step="s")
+def entry_time(step: Any) -> Any:
+    """Return how long a request takes from the arrival of its cache to the end of its first pass there.
+
+    Parameters
+    ----------
+    step : float or array, s
+        A pass that decodes.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    t / 2 + t: on average half of the pass that runs when it comes, and its own.
+    """
+    return 0.5 * step + step
 
 
 @formula("s", transfer="s", reading="s", layers="1")

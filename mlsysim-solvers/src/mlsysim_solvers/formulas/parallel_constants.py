@@ -11,6 +11,7 @@ __all__ = [
     "DRAGONFLY_SHARE",
     "EXPERT_ISSUE",
     "FEWEST_PROCESSORS",
+    "HANDED_OVER",
     "HIDDEN_CONTEXT",
     "HIDDEN_DATA",
     "HIDDEN_EXPERT",
@@ -131,3 +132,9 @@ and eight normal variables spread over 2.85 standard deviations."""
 
 DRAGONFLY_SHARE = 0.7
 """Share of the interface rate that traffic across groups of a dragonfly keeps. Estimate, range 0.5 to 1."""
+
+HANDED_OVER = 0.3
+"""How far the way of a request through router, worker, router and worker may move its time to first token (natural-log
+units). Estimate, range 0.15 to 0.6, chosen after a look at residuals: beyond what the passes say, times of pools that
+TensorRT-LLM runs scatter by about as much, and those of SGLang, where a prompt is not read before it has its place in
+the pool that decodes, by more."""

@@ -96,8 +96,9 @@ def scripted_layout(recipe: Recipe, printed: Parallelism, assumed: list[Assumed]
     if devices == 1 or not (recipe.experts or recipe.attention):
         return printed
     what = "experts and copies of attention" if recipe.attention else "experts"
-    why = f"{what} on {devices} devices, as the benchmark's script says: the row prints neither"
-    assumed.append(Assumed(why, 0.05))
+    assumed.append(
+        Assumed(f"{what} on {devices} devices, as the benchmark's script says: the row prints neither", 0.05)
+    )
     copies = devices if recipe.attention else 1
     return attrs.evolve(printed, attention=copies, tensor=devices // copies, expert=devices if recipe.experts else 1)
 

@@ -30,8 +30,12 @@ _WARMED = "2026-01-21"
 """From when the client of InferenceX sends requests that do not count before those that do (--num-warmups)."""
 
 _CONFIGURED = "2025-11-03"
-"""From when configurations of InferenceX, which rows print, tell how experts and attention are shared; before, scripts
-of DeepSeek for TensorRT-LLM did."""
+"""From when configurations of InferenceX, which rows print, tell how experts and attention are shared; before, the
+scripts of DeepSeek for TensorRT-LLM did."""
+
+_GRAPHS = 2048
+"""max-cudagraph-capture-size in scripts of InferenceX for vLLM: gptoss_fp4_h100_docker.sh from 2025-12-05,
+gptoss_fp4_b200.sh of 2026-02, minimaxm2.5_fp8_b200.sh and minimaxm2.5_fp4_b200.sh from 2026-04-03."""
 
 _SPARE = 1500
 """Tokens of a pass beside a prompt and a token for each place: agg max_num_tokens in
@@ -68,6 +72,10 @@ class Recipe:
     experts, attention : bool
         Whether the script shares the experts among all devices, and gives each a copy of attention, whatever the row
         prints.
+    replayed : int, token
+        Tokens up to which a pass that reads prompts replays a graph; 0 where the scripts leave that to the stack.
+    memory : float, ratio
+        Share of a device's memory for weights and cache; 0 where the scripts leave that to the stack.
     """
 
     mean: float = 1.0
@@ -79,6 +87,8 @@ class Recipe:
     requests: int = 0
     experts: bool = False
     attention: bool = False
+    replayed: int = 0
+    memory: float = 0.0
 
 
 def recipe_of(row: Measurement, clients: int) -> Recipe:
@@ -119,7 +129,7 @@ def _configured(row: Measurement, input_: int, clients: int) -> int:
 
 
 def _tensorrt(row: Measurement, input_: int, output: int, clients: int) -> dict[str, Any]:
-    """Read 70b_fp8_b200_trt, gptoss_fp4_b200_trt and dsr1_{fp8,fp4}_b200_trt under benchmarks/ of InferenceX."""
+    """Read 70b_fp8_b200_trt, gptoss_fp4_b200_trt, dsr1_fp8_b200_trt, dsr1_fp4_b200_trt of InferenceX."""
     model = cell(row, "model_path")
     if "Llama-3.1-70B" in model:
         held = (input_, output) == (1024, 1024) and (whole(row, "tp_size") or 1) < 8
@@ -147,10 +157,14 @@ def _shared(wide: bool, tensor: int, input_: int, output: int, clients: int) -> 
     return {"experts": clients > least, "attention": clients >= 256}
 
 
-def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, int]:
-    """Read minimaxm2.5_fp8_b200 and minimaxm2.5_fp4_b200; the other scripts set what vLLM takes anyway."""
-    doubled = "MiniMax" in cell(row, "model_path") and "b200" in cell(row, "system")
-    return {"tokens": 2 * input_} if doubled and cell(row, "measured") >= "2026-04-03" else {}
+def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, Any]:
+    """Read minimaxm2.5_fp8_b200, minimaxm2.5_fp4_b200, gptoss_fp4_b200, gptoss_fp4_h100; others leave it to vLLM."""
+    model, device, dated = (cell(row, name) for name in ("model_path", "system", "measured"))
+    if "gpt-oss" in model:
+        return {"replayed": _GRAPHS} if dated >= "2025-12-05" else {}
+    if "MiniMax" not in model or "b200" not in device:
+        return {}
+    return {"tokens": 2 * input_, "replayed": _GRAPHS} if dated >= "2026-04-03" else {"memory": 0.95}
 
 
 def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, Any]:
@@ -159,5 +173,6 @@ def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, Any]:
         return {}
     wide, cold = cell(row, "precision") == "fp8", cell(row, "measured") < _WARMED
     if wide and whole(row, "tp_size") == 4:
-        return {"tokens": 8192, "interval": 10, "cold": cold}
-    return {"tokens": 32768 if wide else 16384, "interval": 30 if clients >= 16 else 10, "cold": cold}
+        return {"tokens": 8192, "interval": 10, "cold": cold, "memory": 0.95}
+    limits: dict[str, Any] = {"tokens": 32768, "memory": 0.82} if wide else {"tokens": 16384, "memory": 0.85}
+    return limits | {"interval": 30 if clients >= 16 else 10, "cold": cold}

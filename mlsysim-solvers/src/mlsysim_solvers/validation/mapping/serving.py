@@ -5,14 +5,14 @@ from __future__ import annotations
 import attrs
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Traffic
+from mlsysim.records import Scenario, Traffic
 from mlsysim.records.measurement import Measurement
 
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, whole
 from .layouts import scripted_layout, served_layout, served_pools
-from .recipes import recipe_of
+from .recipes import Recipe, recipe_of
 
 __all__ = ["batched", "serving_question", "traffic_formats"]
 
@@ -41,10 +41,9 @@ _WAIT = 50
 that on (InferenceX, benchmarks/gptoss_fp4_b200_trt.sh and dsr1_fp4_b200_trt.sh: attention_dp_config, enable_balance:
 true), with the default of timeout_iters (llmapi/llm_args.py, AttentionDpConfig) or 60."""
 
-_COLD = 0.8
-"""How far the first transfers between workers may move the mean time to first token of a run of ten requests for each
-client (natural-log units). Estimate, chosen after a look at residuals: with six clients on otherwise idle workers a row
-prints 12 seconds for a prompt that takes a tenth of one."""
+_HANDSHAKE = 0.6
+"""How far it may move the time to first token of two pools under SGLang that a prompt is read only when the worker that
+will decode it has kept room for its cache (natural-log units). Estimate, chosen after a look at residuals."""
 
 _EXACT = Assumed("prompts and answers of the printed lengths: the row prints no spread", 0.05)
 
@@ -103,25 +102,37 @@ def serving_question(row: Measurement, known: Names) -> Question:
         interval=recipe.interval, weights=weights, kv_cache=kv_cache,
     )  # fmt: skip
     if cell(row, "mode") == "disagg":
-        workers = known.runs.workers(
-            {"software": cell(row, "backend"), "device": found.device, "precision": cell(row, "precision"),
-             "prompt": input_, "copies": whole(row, "prefill_attention_dp_size") or 1},
-            cell(row, "measured"), clients, whole(row, "decode_num_workers") or 1,
-        )  # fmt: skip
-        pools = served_pools(row, workers, assumed)
-        devices = sum(pool.workers * pool.devices for pool in (pools.prefill, pools.decode))
-        # The recipes that were read start one server, and say nothing about the passes of two pools.
-        job = attrs.evolve(job, max_tokens=0)
-        asked = scenario(row, "traffic", job, found, None, devices, None, pools)
-        return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
+        asked = _pools(row, known, found, job, assumed)
+    else:
+        asked = _server(row, found, job, recipe, assumed)
+    return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
+
+
+def _pools(row: Measurement, known: Names, found: Subject, job: Traffic, assumed: list[Assumed]) -> Scenario:
+    """Return the scenario of workers that read prompts and workers that write answers."""
+    about = {"software": cell(row, "backend"), "device": found.device, "precision": cell(row, "precision"),
+             "prompt": whole(row, "isl"), "copies": whole(row, "prefill_attention_dp_size") or 1}  # fmt: skip
+    clients, decoders = int(job.concurrency), whole(row, "decode_num_workers") or 1
+    pools = served_pools(row, known.runs.workers(about, cell(row, "measured"), clients, decoders), assumed)
+    if row.name == "ttft_ms" and row.software.startswith("sglang"):
+        what = "prompts that are read at once: SGLang first keeps room where they will be decoded"
+        assumed.append(Assumed(what, _HANDSHAKE))
+    devices = sum(pool.workers * pool.devices for pool in (pools.prefill, pools.decode))
+    # The scripts of one server say nothing about the passes of two pools.
+    return scenario(row, "traffic", attrs.evolve(job, max_tokens=0), found, None, devices, None, pools)
+
+
+def _server(row: Measurement, found: Subject, job: Traffic, recipe: Recipe, assumed: list[Assumed]) -> Scenario:
+    """Return the scenario of one server."""
     layout = scripted_layout(recipe, served_layout(row, "", assumed), assumed)
     devices = layout.attention * layout.tensor * layout.pipeline
-    settings: dict[str, dict[str, object]] = {}
+    given: dict[str, object] = {"replayed": recipe.replayed} if recipe.replayed else {}
+    if recipe.memory:
+        given["memory_share"] = recipe.memory
     if layout.attention > 1 and row.software.startswith("trtllm"):
-        settings = {"in-flight": {"rank_wait": _WAIT}}
+        given["rank_wait"] = _WAIT
         assumed.append(Assumed(f"prompts wait up to {_WAIT} passes until every copy of attention has one", 0.05))
-    asked = scenario(row, "traffic", job, found, layout, devices, settings)
-    return Question(asked, _OUTPUTS[row.name], None, tuple(assumed))
+    return scenario(row, "traffic", job, found, layout, devices, {"in-flight": given} if given else {})
 
 
 def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, str, str]:
