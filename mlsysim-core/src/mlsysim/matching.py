@@ -271,6 +271,8 @@ def matches(
     if kind == "devices" and count_of(name):
         spellings.append(_uncounted(name))
     listed = [(text, key) for text, key in known if text]
+    if kind == "models":  # a path on a hub is also known by its last part
+        listed += [(text.rsplit("/", 1)[-1], key) for text, key in listed if "/" in text]
     for spelling in spellings:
         compact = squeezed(spelling)
         same = {key for text, key in listed if squeezed(text) == compact}
