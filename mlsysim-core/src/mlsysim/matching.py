@@ -21,6 +21,7 @@ __all__ = ["bare", "contradicts", "count_of", "likely", "matches", "squeezed", "
 _MAKERS = frozenset({
     "nvidia", "amd", "ati", "intel", "apple", "google", "qualcomm", "aws", "amazon", "habana", "huawei", "st",
     "stmicroelectronics", "espressif", "nordic", "arm", "tenstorrent", "meta", "microsoft", "mistralai", "alibaba",
+    "sambanova", "cerebras", "graphcore", "groq", "hailo", "ampere", "infineon", "nuvoton", "nxp", "ambiq", "valve",
 })  # fmt: skip
 _SERIES = frozenset({"geforce", "tesla", "instinct", "radeon", "quadro", "chip", "soc", "series"})
 _NOISE: Mapping[str, frozenset[str]] = {
