@@ -45,11 +45,7 @@ def assume(
         If no stack is known for the device.
     """
     filled = dict(entries)
-    said: list[str] = []
-    named, device = scenario.system.device, filled["device"]
-    others = variants(registry, named, device.key) if named != device.key else []
-    if others:
-        said.append(f"device: {device.key}; {named} may also be {', '.join(others)} (set system.device)")
+    said = _said_of_names(scenario, filled, registry)
     if "stack" not in filled:
         filled["stack"] = _stack_for(scenario.kind, filled["device"], registry)
         said.append(f"stack: {filled['stack'].key}, the usual one for {filled['device'].key} (set system.stack)")
@@ -76,6 +72,18 @@ def assume(
     if "site" not in filled:
         said.append("site: none, so energy is that of the machine alone, PUE 1 (set place.site)")
     return filled, tuple(said)
+
+
+def _said_of_names(scenario: Scenario, entries: Mapping[str, Entry], registry: Registry) -> list[str]:
+    """Say which variant of a device a name was taken for, and what of a model its shape leaves out."""
+    said: list[str] = []
+    named, device, model = scenario.system.device, entries["device"], entries.get("model")
+    others = variants(registry, named, device.key) if named != device.key else []
+    if others:
+        said.append(f"device: {device.key}; {named} may also be {', '.join(others)} (set system.device)")
+    if model is not None and model.record.unmodelled:
+        said.append(f"model: {model.record.unmodelled}")
+    return said
 
 
 def _stack_for(kind: str, device: Entry, registry: Registry) -> Entry:

@@ -21,6 +21,7 @@ __all__ = ["bare", "contradicts", "count_of", "likely", "matches", "squeezed", "
 _MAKERS = frozenset({
     "nvidia", "amd", "ati", "intel", "apple", "google", "qualcomm", "aws", "amazon", "habana", "huawei", "st",
     "stmicroelectronics", "espressif", "nordic", "arm", "tenstorrent", "meta", "microsoft", "mistralai", "alibaba",
+    "sambanova", "cerebras", "graphcore", "groq", "hailo", "ampere", "infineon", "nuvoton", "nxp", "ambiq", "valve",
 })  # fmt: skip
 _SERIES = frozenset({"geforce", "tesla", "instinct", "radeon", "quadro", "chip", "soc", "series"})
 _NOISE: Mapping[str, frozenset[str]] = {
@@ -271,6 +272,8 @@ def matches(
     if kind == "devices" and count_of(name):
         spellings.append(_uncounted(name))
     listed = [(text, key) for text, key in known if text]
+    if kind == "models":  # a path on a hub is also known by its last part
+        listed += [(text.rsplit("/", 1)[-1], key) for text, key in listed if "/" in text]
     for spelling in spellings:
         compact = squeezed(spelling)
         same = {key for text, key in listed if squeezed(text) == compact}

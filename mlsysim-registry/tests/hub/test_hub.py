@@ -13,7 +13,7 @@ import mlsysim
 from mlsysim.errors import RegistryError
 from mlsysim.shapes import parameters
 from mlsysim_registry.hub import resolve_model
-from mlsysim_registry.hub.configs import FAMILIES, shape_table
+from mlsysim_registry.hub.configs import FAMILIES, UNREAD, shape_table
 from mlsysim_registry.web import get, safe_url
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -227,3 +227,62 @@ def test_addresses_are_shown_without_secrets_and_only_safe_ones_are_read():
 def test_a_body_beyond_the_limit_is_refused(hub):
     with pytest.raises(RegistryError, match="more than 10 bytes"):
         get(f"http://127.0.0.1:{hub.server_port}/acme/open", limit=10)
+
+
+UNREADABLE = ["qwen3_next", "nemotron_h", "gemma3n_text", "deepseek_v4"]
+
+
+@pytest.mark.parametrize("family", UNREADABLE)
+def test_an_architecture_that_no_shape_expresses_is_refused_with_the_reason(tmp_path, family):
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "model_type": family}))
+    with pytest.raises(RegistryError, match="no shape expresses the architecture") as caught:
+        resolve_model(str(tmp_path / "config.json"))
+    assert UNREAD[family] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("Qwen/Qwen3-Next-80B-A3B-Instruct", "linear attention"), ("NVIDIA-Nemotron-3-Nano-30B-A3B", "state spaces"),
+     ("google/gemma-3n-E4B-it", "share keys"), ("hf:Qwen/Qwen3.5-27B", "linear attention")],
+)  # fmt: skip
+def test_a_model_that_no_shape_expresses_is_known_by_name(name, why):
+    with pytest.raises(RegistryError, match=why):
+        resolve_model(name)
+
+
+@pytest.mark.parametrize("name", ["qwen3-32b", "gemma-3-27b", "granite-3.1-8b", "minimax-m2", "deepseek-v3.2"])
+def test_names_alike_are_not_refused_with_them(name):
+    assert resolve_model(name) is None
+    assert mlsysim.plugins.plugins().registry.get("models", name).key == name
+
+
+def test_what_a_shape_leaves_out_is_said(tmp_path):
+    latent = {"kv_lora_rank": 512, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128,
+              "q_lora_rank": 1536}  # fmt: skip
+    mixture = {"n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 2048}
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, **latent, **mixture, "model_type": "deepseek_v32"}))
+    entry = resolve_model(str(tmp_path / "config.json"))
+    assert "attention counts as full" in entry.record.unmodelled
+    config = {"kind": "serving", "workload": {"model": "deepseek-v3.2", "precision": "fp8"},
+              "system": {"device": "h200-sxm", "devices": 8}}  # fmt: skip
+    said = mlsysim.evaluate({"name": "x", **config}).assumptions
+    assert any("attention counts as full" in one for one in said)
+
+
+GPT_OSS = {
+    "model_type": "gpt_oss", "hidden_size": 2880, "intermediate_size": 2880, "num_attention_heads": 64,
+    "num_key_value_heads": 8, "head_dim": 64, "num_hidden_layers": 24, "vocab_size": 201088, "sliding_window": 128,
+    "max_position_embeddings": 131072, "num_local_experts": 32, "num_experts_per_tok": 4, "attention_bias": True,
+    "tie_word_embeddings": False,
+}  # fmt: skip
+GRANITE = {
+    "model_type": "granite", "hidden_size": 4096, "intermediate_size": 12800, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "num_hidden_layers": 40, "vocab_size": 49159, "max_position_embeddings": 131072,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "total"), [(GPT_OSS, 20_914_757_184), (GRANITE, 8_170_864_640)])
+def test_newer_architectures_give_the_published_number_of_elements(tmp_path, config, total):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert parameters(resolve_model(str(tmp_path / "config.json")).record).total == total

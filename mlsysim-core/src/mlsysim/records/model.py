@@ -22,6 +22,8 @@ class Model:
     ----------
     name, lab, released, licence, note : str
         Names and dates.
+    unmodelled : str
+        What of the architecture the shape does not express, in words; every answer says so.
     parameters : float, count
         Published total, as a label to check the shape against.
     active : float, count
@@ -53,3 +55,4 @@ class Model:
     licence: str = ""
     aliases: tuple[str, ...] = ()
     note: str = ""
+    unmodelled: str = ""

@@ -15,7 +15,7 @@ from mlsysim.names import did_you_mean
 from .numbers import whole
 from .pairs_and_states import OTHERS, other_table
 
-__all__ = ["FAMILIES", "shape_table"]
+__all__ = ["FAMILIES", "UNREAD", "shape_table", "unmodelled"]
 
 _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers"),
@@ -32,6 +32,13 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
 _GATED: Mapping[str, Any] = {"gated": True, "norm": "rms"}
 _PLAIN: Mapping[str, Any] = {"gated": False, "norm": "layer", "bias": True, "qkv_bias": True}
 
+SPARSE = (
+    "of a long context each token attends to selected tokens only, and choosing them takes work: "
+    "attention counts as full"
+)
+LINEAR = "most of its layers keep a state of linear attention in place of keys and values"
+STATES = "most of its layers are state spaces, among a few of attention"
+
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "llama": _GATED,
     "mistral": _GATED,
@@ -42,9 +49,28 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "qwen3_moe": {**_GATED, "qk_norm": True},
     "gemma": {**_GATED, "tied": True},
     "gemma2": {**_GATED, "tied": True, "sandwich_norm": True, "window_every": 2},
+    "qwen3_vl_text": {**_GATED, "qk_norm": True},
+    "qwen3_vl_moe_text": {**_GATED, "qk_norm": True},
+    "gemma3_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "window_every": 6},
     "phi3": _GATED,
+    "granite": _GATED,
+    "smollm3": {**_GATED, "tied": True},
+    "seed_oss": {**_GATED, "qkv_bias": True},
+    "ministral3": _GATED,
+    "mimo": _GATED,
+    "ernie4_5": {**_GATED, "tied": True},
+    "olmo2": {**_GATED, "qk_norm": True},
+    "olmo3": {**_GATED, "qk_norm": True, "window_every": 4},
+    "minimax_m2": {**_GATED, "qk_norm": True, "router_bias": True},
+    "glm4_moe": {**_GATED, "router_bias": True},
+    "glm4_moe_lite": {**_GATED, "router_bias": True, "dense_layers": 1},
     "deepseek_v2": _GATED,
     "deepseek_v3": {**_GATED, "router_bias": True},
+    "kimi_k2": {**_GATED, "router_bias": True},
+    "deepseek_v32": {**_GATED, "router_bias": True, "unmodelled": SPARSE},
+    "glm_moe_dsa": {**_GATED, "router_bias": True, "unmodelled": SPARSE},
+    "gpt_oss": {**_GATED, "bias": True, "sinks": True, "router_bias": True, "window_every": 2},
+    "starcoder2": {**_PLAIN, "tied": True},
     "gpt2": {**_PLAIN, "tied": True, "learned": True},
     "opt": {**_PLAIN, "tied": True, "learned": True, "offset": 2},
     "gpt_neox": _PLAIN,
@@ -61,7 +87,20 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 }
 """``model_type`` to what the architecture fixes and the configuration does not say."""
 
-_IMPLIED = ("learned", "offset", "router_bias")
+_IMPLIED = ("learned", "offset", "router_bias", "dense_layers", "unmodelled")
+
+UNREAD: Mapping[str, str] = {
+    "qwen3_next": LINEAR, "qwen3_5_text": LINEAR, "qwen3_5_moe_text": LINEAR, "kimi_linear": LINEAR,
+    "minimax": LINEAR, "bailing_hybrid": LINEAR,
+    "nemotron_h": STATES, "granitemoehybrid": STATES, "jamba": STATES, "bamba": STATES, "falcon_h1": STATES,
+    "zamba2": STATES, "lfm2": "short convolutions stand between its layers of attention",
+    "gemma3n_text": "its layers share keys and values and add embeddings of their own",
+    "gemma4_text": "its local and global layers have heads of different width",
+    "deepseek_v4": "most of its layers attend to compressed keys and values",
+    "minimax_m3": "most of its layers attend to selected blocks only",
+    "nemotron-nas": "its layers differ from each other",
+}  # fmt: skip
+"""``model_type`` of architectures that no shape expresses, and why."""
 
 
 def shape_table(config: Mapping[str, Any], *, where: str) -> tuple[str, dict[str, Any]]:
@@ -89,6 +128,12 @@ def shape_table(config: Mapping[str, Any], *, where: str) -> tuple[str, dict[str
     family = config.get("model_type")
     if isinstance(family, str) and family in OTHERS:
         return other_table(config, where=where)
+    if isinstance(family, str) and family in UNREAD:
+        raise RegistryError(
+            f"no shape expresses the architecture {family!r}: {UNREAD[family]}",
+            where=where,
+            remedy="Ask for a model of another architecture: a shape that is nearly right would give wrong answers",
+        )
     if not isinstance(family, str) or family not in FAMILIES:
         names = config.get("architectures")
         all_known = [*FAMILIES, *OTHERS]
@@ -97,6 +142,22 @@ def shape_table(config: Mapping[str, Any], *, where: str) -> tuple[str, dict[str
             f"the architecture {family!r} ({names}) is not one that can be read", where=where, remedy=known
         )
     return "transformer", _transformer(config, family, where)
+
+
+def unmodelled(config: Mapping[str, Any]) -> str:
+    """Say what of an architecture its shape leaves out.
+
+    Parameters
+    ----------
+    config : mapping
+        Parsed ``config.json`` that :func:`shape_table` translates.
+
+    Returns
+    -------
+    str
+        Empty where the shape says all.
+    """
+    return str(FAMILIES.get(str(config.get("model_type")), {}).get("unmodelled", ""))
 
 
 def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str, Any]:
@@ -109,6 +170,10 @@ def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str
         table["tied"] = bool(config["tie_word_embeddings"])
     if isinstance(config.get("attention_bias"), bool):
         table["qkv_bias"] = config["attention_bias"] or traits.get("qkv_bias", False)
+    for name in ("use_qk_norm", "use_bias"):
+        if isinstance(config.get(name), bool):
+            field = "qk_norm" if name == "use_qk_norm" else "bias"
+            table[field] = config[name] or bool(traits.get(field, False))
     if traits.get("learned"):
         table["positions"] = numbers["context"] + traits.get("offset", 0)
     if config.get("type_vocab_size"):
@@ -170,12 +235,13 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
     shared = config.get("n_shared_experts") or 0
     if config.get("shared_expert_intermediate_size"):
         shared = config["shared_expert_intermediate_size"] // width
+    dense = config.get("first_k_dense_replace") or traits.get("dense_layers", 0)
     table["mixture"] = {
         "experts": whole(experts, where, "experts"),
         "active": whole(config.get("num_experts_per_tok"), where, "num_experts_per_tok"),
         "ffn": whole(width, where, "moe_intermediate_size"),
         "shared": whole(shared, where, "n_shared_experts"),
-        "dense_layers": whole(config.get("first_k_dense_replace") or 0, where, "first_k_dense_replace"),
+        "dense_layers": whole(dense, where, "first_k_dense_replace"),
         "router_bias": bool(traits.get("router_bias", False)),
         "shared_gate": bool(config.get("shared_expert_intermediate_size")),
     }

@@ -18,7 +18,8 @@ from mlsysim.shapes import parameters
 from mlsysim.structure import read_facts
 
 from ..web import Reply, get
-from .configs import shape_table
+from .configs import shape_table, unmodelled
+from .unexpressed import unexpressed_families
 
 __all__ = ["resolve_model"]
 
@@ -50,6 +51,13 @@ def resolve_model(key: str) -> Entry | None:
         If the model is gated, missing, of an unknown architecture, or its parameter count does not
         follow from its shape.
     """
+    for family in unexpressed_families():
+        if family.covers(key):
+            raise RegistryError(
+                f"no shape expresses {key}: {family.why}",
+                where="workload.model",
+                remedy="Ask for another model: a shape that is nearly right would give wrong answers",
+            )
     if key.lower().startswith(SCHEME):
         return _from_hub(key[len(SCHEME) :])
     if key.lower().endswith(".json"):
@@ -143,7 +151,7 @@ def _entry(raw: bytes, source: Source, *, name: str, total: Any, path: str) -> E
     config = config["text_config"] if isinstance(config.get("text_config"), dict) else config
     section, table = shape_table(config, where=where)
     shape = {"source": source.id, "at": "config.json", **table}
-    data: dict[str, Any] = {"name": name, "lab": source.publisher, section: shape}
+    data: dict[str, Any] = {"name": name, "lab": source.publisher, section: shape, "unmodelled": unmodelled(config)}
     if isinstance(total, int) and not isinstance(total, bool) and total > 0:
         data["parameters"] = {"value": total, "source": source.id, "at": "safetensors index, total"}
     record, claims = read_facts(Model, Document(where, data), {source.id: source})

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from mlsysim.documents import load_document
-from mlsysim.errors import MlsysimError
+from mlsysim.errors import MlsysimError, UnknownNameError
 from mlsysim.matching import bare, likely
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
@@ -233,6 +233,12 @@ class Names:
             key = self._find("models", spelling)
             if key is not None:
                 return key
+        try:  # some names are known, and why nothing answers them
+            plugins().registry.get("models", name)
+        except UnknownNameError:
+            raise Refused(f"the registry has no model {f'{name} {size}'.strip()!r}") from None
+        except MlsysimError as error:
+            raise Refused(error.what) from None
         raise Refused(f"the registry has no model {f'{name} {size}'.strip()!r}")
 
     def weights(self, text: str) -> tuple[str, str]:

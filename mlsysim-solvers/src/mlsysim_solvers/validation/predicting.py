@@ -30,6 +30,9 @@ __all__ = ["Outcome", "check_row", "predict", "strayed"]
 Z90 = 1.6448536269514722
 """Half-width of a 90 % interval in standard deviations."""
 
+UNMODELLED_LOG_SD = 0.1
+"""How much parts of an architecture that its shape leaves out may move a prediction, natural log: an estimate."""
+
 OVERFULL = 1.15
 """By what factor the memory that a prediction needs may exceed what is usable before the row is refused:
 it ran, so a smaller excess is the error of the memory formula."""
@@ -181,6 +184,8 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     device = config.entries["device"].key
     fitted = stack.record.calibration_for(device, workload.precision, config.entries["device"].record.vendor)
     assumed = (*question.assumed, *blanks(row, question, stack.record), *_variants(row, question, config, performance))
+    if config.entries["model"].record.unmodelled:
+        assumed = (*assumed, Assumed(config.entries["model"].record.unmodelled, UNMODELLED_LOG_SD))
     if not system.stack:
         assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", BETWEEN_STACK_LOG_SD))
     spread = spreads.get(question.output, 0.0)
