@@ -120,7 +120,8 @@ def test_the_best_layout_is_told_as_a_scenario_takes_it():
     config = SimulationConfig.load("llama-70b-h100-64")
     best = search(search_columns(config, 64), 64).best
     table = rtoml.loads("\n".join(scenario_lines(best)))["parallelism"]
-    given = {f"parallelism.{key}": str(value).lower() for key, value in table.items()}
+    whole = dict.fromkeys(AXES, 1) | {"sequence": False} | table  # what the lines leave out is as by default
+    given = {f"parallelism.{key}": str(value).lower() for key, value in whole.items()}
     found = evaluate("llama-70b-h100-64", {**given, "recompute": best.choice[0]})
     assert found["step_time"].value == pytest.approx(best.step, rel=1e-9)
     assert found["memory_required"].value == pytest.approx(best.memory, rel=1e-9)
