@@ -6,11 +6,12 @@ import attrs
 import pytest
 from core_toys import scenario
 
+from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import Answer, evaluate
 from mlsysim.records.parallelism import Parallelism
 from mlsysim.renderers import content
 from mlsysim.renderers.numbers import quantity
-from mlsysim.units import parse_quantity
+from mlsysim.units import dimension_text, parse_quantity, parse_unit
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,22 @@ def test_a_shortfall_says_how_much_fits(world):
         kept = {name: a for name, a in card.answers.items() if name != "feasibility.max_batch"}
         most = Answer("feasibility.max_micro_batch", value, "sample", "most", "toy")
         assert said in attrs.evolve(card, answers={**kept, most.name: most}).shortfall()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"solvers": {"performance": "toy-performnce"}}, "solvers.performance: there is no solver"),
+        ({"settings": {"nothing": {"a": 1}}}, "settings.nothing: there is no solver 'nothing'"),
+        ({"workload": {"batch": 1.5}}, "1.5 is not a whole number. Give 1 or 2"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place_and_what_to_do(world, change, said):
+    with pytest.raises(MlsysimError) as caught:
+        evaluate(scenario(**change))
+    assert any(said in str(fault) for fault in caught.value.faults)
+
+
+@pytest.mark.parametrize(("unit", "text"), [("W", "W"), ("kWh", "J"), ("B/s", "B/s"), ("kg/J", "s^2/m^2")])
+def test_power_and_energy_have_names_of_their_own(unit, text):
+    assert dimension_text(parse_unit(unit).dimension) == text
