@@ -65,7 +65,8 @@ def _run(args: argparse.Namespace) -> int:
     else:
         print("\n".join((f"{found.scenario.name}: step {found['step_time']}", *step_lines(terms), *_schedule(played))))
     if args.plot_pipeline and played is not None:
-        plot_gantt(played[2], args.plot_pipeline, title=found.scenario.name)
+        title = f"{found.scenario.name}: {played[0]} of {played[1]} micro-batches"
+        plot_gantt(played[2], args.plot_pipeline, title=title)
     if args.plot:
         plot_step(terms, args.plot, title=found.scenario.name)
     return found.exit_code
