@@ -79,3 +79,13 @@ def test_what_is_wrong_is_said_with_its_place_and_what_to_do(world, change, said
 @pytest.mark.parametrize(("unit", "text"), [("W", "W"), ("kWh", "J"), ("B/s", "B/s"), ("kg/J", "s^2/m^2")])
 def test_power_and_energy_have_names_of_their_own(unit, text):
     assert dimension_text(parse_unit(unit).dimension) == text
+
+
+@pytest.mark.parametrize("key", ["device.memory.bandwidth", "model.layers", "price.rate"])
+def test_a_key_of_an_entity_says_how_its_numbers_are_changed(world, key):
+    with pytest.raises(MlsysimError) as caught:
+        evaluate(scenario(), {key: "1"})
+    (fault,) = caught.value.faults
+    assert fault.where == f"--set {key}"
+    assert "--columns" in fault.remedy
+    assert "MLSYSIM_DATA" in fault.remedy

@@ -171,6 +171,11 @@ def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
     answers, units = traced_answers(config)
     builder = _Builder(config, units)
     tree = builder.tree(node_of(answers[answer.name]), units[answer.name], answer.name)
+    level, _, short = answer.name.rpartition(".")
+    if not isinstance(answers[answer.name], Traced) and short in _DECIDED_BY:
+        grounds = [f"{level}.{name}" for name in _DECIDED_BY[short] if f"{level}.{name}" in answers]
+        children = tuple(builder.tree(node_of(answers[name]), units[name], name) for name in grounds)
+        tree = attrs.evolve(tree, how="decision", children=children)
     return attrs.evolve(tree, name=answer.name, value=str(answer))
 
 
@@ -241,6 +246,9 @@ def _standing(config: SimulationConfig, origin: str) -> Standing | None:
     entry, field = _entity(config, origin)
     return entry.standing(field) if entry is not None else None
 
+
+_DECIDED_BY = {"bound": ("bound_factor",), "fits": ("memory_required", "memory_usable")}
+"""Answers in words, which have no history of their own, and the numbers that decide them."""
 
 _OPERATIONS = {"+": "sum", "-": "difference", "*": "product", "/": "quotient", "**": "power"}
 _PARTS = {
@@ -385,11 +393,10 @@ class _Builder:
         source = entry.sources.get(claim.source)
         name = node.origin if node.origin.startswith(entry.name) else f"{node.origin} of {entry.name}"
         shown = format_quantity(float(node.value), claim.unit)
-        if node.origin in self.shown:
-            return Explanation(name, shown, "see above", badge=standing.badge)
+        how = "see above" if node.origin in self.shown else "input"
         self.shown.add(node.origin)
         return Explanation(
-            name, shown, "input", badge=standing.badge, as_stated=claim.as_stated if source else claim.reason,
+            name, shown, how, badge=standing.badge, as_stated=claim.as_stated if source else claim.reason,
             source=source.title if source else "", at=claim.at, retrieved=source.retrieved if source else "",
         )  # fmt: skip
 
