@@ -142,3 +142,27 @@ def test_multiples_shares_and_repetitions_are_told(layered):
 def test_a_tree_of_parts_reaches_the_same_documents(layered):
     assert {"device.memory.bandwidth", "model.work"} <= {n.name.partition(" of ")[0] for n in layered.inputs()}
     assert "\n".join(layered.lines(depth=2))
+
+
+def test_what_a_word_or_a_yes_rests_on_is_shown(world):
+    card = evaluate(scenario())
+    for short, grounds in (("fits", {"memory_required", "memory_usable"}),):
+        tree = mlsysim.explain(card, short)
+        assert tree.how == "decision"
+        assert len(tree.children) == len(grounds)
+        assert "".join(tree.lines(depth=1)).startswith("feasibility.fits = yes")
+
+
+def test_a_number_is_said_to_stand_above_only_where_it_was_drawn(world):
+    lines = list(mlsysim.explain(evaluate(scenario()), "throughput").lines())
+    seen = set()
+    for line in lines:
+        name = line.lstrip(" │├└─").partition(" = ")[0]
+        if "(see above)" in line:
+            assert name in seen
+        seen.add(name)
+    for depth in (1, 2, 3):
+        drawn = list(mlsysim.explain(evaluate(scenario()), "throughput").lines(depth=depth))
+        names = [line.lstrip(" │├└─").partition(" = ")[0] for line in drawn]
+        for at, line in enumerate(drawn):
+            assert "(see above)" not in line or names[at] in names[:at]

@@ -44,3 +44,11 @@ def test_every_part_of_the_upper_levels_has_a_name(scenario):
 def test_an_answer_that_feeds_another_keeps_its_name():
     tree = mlsysim.explain(mlsysim.evaluate("autonomous-vehicle"), "latency_margin")
     assert [child.name for child in tree.children] == ["latency budget", "latency"]
+
+
+def test_why_a_resource_binds_is_told_by_the_times_that_each_alone_takes():
+    card = mlsysim.evaluate("llama-3.1-8b-h100")
+    (factor,) = mlsysim.explain(card, "bound").children
+    assert [child.name for child in factor.children] == ["compute", "memory", "overhead"]
+    assert card["bound"].value == "memory"
+    assert f"{card['bound_factor'].value:.4g}" == factor.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .plugins import plugins
 from .records import Model, Node, Run, Scenario, Training
 from .records.precision import check_precision
 from .run_faults import length_faults, run_faults
+from .solving import SolverSpec
 from .structure import read_settings
 
 __all__ = ["LINK_ROLES", "SimulationConfig"]
@@ -354,13 +356,21 @@ class _Check:
         self.keep(layout_faults(self.scenario, model.transformer))
 
     def solvers(self) -> None:
-        loaded = plugins()
         for question, name in self.scenario.solvers.items():
-            spec = loaded.solver(name)
-            if spec.question != question:
+            spec = self.solver(name, f"solvers.{question}")
+            if spec is not None and spec.question != question:
                 self.fault(f"{name} answers {spec.question!r}, not {question!r}", f"solvers.{question}", "")
         for name, given in self.scenario.settings.items():
-            loaded.solver(name).read_settings(given)
+            spec = self.solver(name, f"settings.{name}")
+            if spec is not None:
+                self.check(partial(spec.read_settings, given))
+
+    def solver(self, name: str, path: str) -> SolverSpec | None:
+        try:
+            return plugins().solver(name)
+        except MlsysimError as error:
+            self.faults += [self.located(Fault(f.what, where=path, remedy=f.remedy)) for f in error.faults]
+            return None
 
     def constraints(self) -> tuple[Constraint, ...]:
         try:

@@ -243,13 +243,14 @@ def load_document(path: str | Path | Traversable, *, error: type[MlsysimError] =
     try:
         raw = read_file(name) if isinstance(path, (str, Path)) else path.read_bytes()
     except OSError as problem:
-        raise error(f"cannot be read: {problem.strerror or problem}", where=name) from None
+        remedy = "Check the path and the present folder" * isinstance(problem, FileNotFoundError)
+        raise error(f"cannot be read: {problem.strerror or problem}", where=name, remedy=remedy) from None
     if len(raw) > MAX_BYTES:
         raise error(f"the file has {len(raw):,} bytes", where=name, remedy=f"The limit is {MAX_BYTES:,}")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise error(f"not UTF-8 text (byte {problem.start})", where=name) from None
+        raise error(f"not UTF-8 text (byte {problem.start})", where=name, remedy="Save it as UTF-8") from None
     try:
         return Document(name, parse_text(text, suffix, name), text)
     except ConfigError as problem:

@@ -79,6 +79,10 @@ def _titled(answer: Any, label: str) -> Any:
     return answer if node.label or node.formula or node.origin else named(answer, label)
 
 
+_DECIDED_BY = {"bound": ("bound_factor",), "fits": ("memory_required", "memory_usable")}
+"""Answers in words, which have no history of their own, and the numbers that decide them."""
+
+
 def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
     """Build the tree behind one answer.
 
@@ -103,7 +107,13 @@ def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
     answer = evaluation[output]
     config = _config_of(evaluation)
     answers, units = traced_answers(config)
-    tree = TreeBuilder(config, units).tree(node_of(answers[answer.name]), units[answer.name], answer.name)
+    builder = TreeBuilder(config, units)
+    tree = builder.tree(node_of(answers[answer.name]), units[answer.name], answer.name)
+    level, _, short = answer.name.rpartition(".")
+    if not isinstance(answers[answer.name], Traced) and short in _DECIDED_BY:
+        grounds = [f"{level}.{name}" for name in _DECIDED_BY[short] if f"{level}.{name}" in answers]
+        children = tuple(builder.tree(node_of(answers[name]), units[name], name) for name in grounds)
+        tree = attrs.evolve(tree, how="decision", children=children)
     return attrs.evolve(tree, name=answer.name, value=str(answer))
 
 

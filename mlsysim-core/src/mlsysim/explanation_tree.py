@@ -280,11 +280,10 @@ class TreeBuilder:
         source = entry.sources.get(claim.source)
         name = node.origin if node.origin.startswith(entry.name) else f"{node.origin} of {entry.name}"
         shown = format_quantity(float(node.value), claim.unit)
-        if node.origin in self.shown:
-            return Explanation(name, shown, "see above", badge=standing.badge)
+        how = "see above" if node.origin in self.shown else "input"
         self.shown.add(node.origin)
         return Explanation(
-            name, shown, "input", badge=standing.badge, as_stated=claim.as_stated if source else claim.reason,
+            name, shown, how, badge=standing.badge, as_stated=claim.as_stated if source else claim.reason,
             source=source.title if source else "", at=claim.at, retrieved=source.retrieved if source else "",
         )  # fmt: skip
 

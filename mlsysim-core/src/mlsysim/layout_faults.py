@@ -70,8 +70,9 @@ def _degrees(layout: Parallelism, devices: int, path: str) -> Iterator[Fault]:
     if layout == Parallelism() or degrees == devices:
         return
     copies = "data x attention" if layout.attention > 1 else "data"
+    there = "there is 1 device" if devices == 1 else f"there are {devices} devices"
     yield Fault(
-        f"{copies} x tensor x pipeline x context = {degrees}, but there are {devices} devices", where=path,
+        f"{copies} x tensor x pipeline x context = {degrees}, but {there}", where=path,
         remedy=f"Nearest: data = {max(1, devices // (degrees // layout.data))} or devices = {degrees}",
     )  # fmt: skip
 

@@ -13,6 +13,9 @@ from .names import did_you_mean
 __all__ = ["apply_overrides", "flat", "full_key", "known_keys", "named_by"]
 
 
+_ENTITIES = ("device", "model", "stack", "node", "cluster", "grid", "price", "site", "battery")
+
+
 def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
     """Return scenario data with some keys set.
 
@@ -88,6 +91,12 @@ def full_key(key: str, data: Mapping[str, Any]) -> str:
     """
     if "." in key:
         head, _, rest = key.partition(".")
+        if head in _ENTITIES and head not in data:
+            raise ConfigError(
+                f"a scenario names its {head}, whose numbers stand on its card", where=f"--set {key}",
+                remedy="Vary them (`mlsysim sweep SCENARIO --columns` lists what can vary), or describe one "
+                "of your own in a folder that MLSYSIM_DATA names",
+            )  # fmt: skip
         return f"constraints.{key}" if head in ("feasibility", "performance", "macro") else f"{head}.{rest}"
     if key in ("name", "kind", "note"):
         return key
@@ -96,7 +105,8 @@ def full_key(key: str, data: Mapping[str, Any]) -> str:
         raise ConfigError(
             f"no table of the scenario has a key {key!r}",
             where=f"--set {key}",
-            remedy=did_you_mean(key, known) or f"A limit on an answer is set as constraints.{key}",
+            remedy=did_you_mean(key, known)
+            or f"A limit on an answer is set as constraints.{key}; numbers of devices vary in `mlsysim sweep`",
         )
     return known[key]
 

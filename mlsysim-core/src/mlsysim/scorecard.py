@@ -201,14 +201,14 @@ class SystemEvaluation:
         """
         required = self.answers.get("feasibility.memory_required")
         usable = self.answers.get("feasibility.memory_usable")
-        most = self.answers.get("feasibility.max_batch")
+        name = next((n for n in ("batch", "micro_batch") if f"feasibility.max_{n}" in self.answers), "")
         text = f"{self.scenario.name} does not fit"
         if required is not None and usable is not None:
             needed, missing = (format_quantity(b, "B") for b in (required.value, required.value - usable.value))
             text += f": it needs {needed}, {missing} more than the usable {format_quantity(usable.value, 'B')}"
-        if most is not None:
-            fits = f"the largest batch that fits is {most.value:,.0f}" if most.value >= 1 else "not even batch 1 fits"
-            text += f"; {fits}"
+        if name:
+            most, words = self.answers[f"feasibility.max_{name}"].value, name.replace("_", "-")
+            text += f"; the largest {words} that fits is {most:,.0f}" if most >= 1 else f"; not even {words} 1 fits"
         return text
 
     def evidence(self) -> dict[str, Standing]:

@@ -155,7 +155,7 @@ class _Reader:
             self.check_bound(field, value, path, raw)
         if field.whole:
             if value != int(value):
-                self.fault(f"{raw!r} is not a whole number", path)
+                self.fault(f"{raw!r} is not a whole number", path, f"Give {int(value)} or {int(value) + 1}")
             return int(value)
         return value
 

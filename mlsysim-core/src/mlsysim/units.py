@@ -131,6 +131,13 @@ def unit_symbols() -> Mapping[str, tuple[float, Dimension]]:
     return _symbols()
 
 
+_NAMED: dict[Dimension, str] = {
+    tuple({"time": -2, "length": 2, "mass": 1}.get(name, 0) for name in BASE_DIMENSIONS): "J",
+    tuple({"time": -3, "length": 2, "mass": 1}.get(name, 0) for name in BASE_DIMENSIONS): "W",
+}
+"""Dimensions that have a name of their own."""
+
+
 def dimension_text(dimension: Dimension) -> str:
     """Write a dimension in base symbols.
 
@@ -142,8 +149,10 @@ def dimension_text(dimension: Dimension) -> str:
     Returns
     -------
     str
-        For example ``"B/s"``; ``"1"`` for a pure number.
+        For example ``"B/s"``, ``"W"``; ``"1"`` for a pure number.
     """
+    if dimension in _NAMED:
+        return _NAMED[dimension]
 
     def side(sign: int) -> list[str]:
         return [

@@ -132,3 +132,27 @@ def test_the_command_refuses_a_wrong_file_before_it_works(run, toy_file, tmp_pat
     outcome = run("sweep", toy_file(), "--vary", "batch=1,2,4", "--plot", str(tmp_path / "all.gif"))
     assert outcome.code == 2
     assert ".gif is no picture format" in outcome.err
+
+
+def test_where_nothing_fits_the_picture_says_so(world):
+    from core_toys import scenario
+
+    from mlsysim import sweep
+
+    figure = plot_sweep(sweep(scenario(), {"weights": ["32 GB", "64 GB"]}))
+    texts = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+    assert "nothing fits" in texts
+    assert list(figure.axes[0].get_yticks()) == []
+
+
+def test_what_breaks_a_constraint_is_marked(world):
+    from core_toys import scenario
+
+    from mlsysim import sweep
+
+    found = sweep(scenario(), {"bandwidth": ["1 TB/s", "2 TB/s", "4 TB/s"]})
+    times = found.outputs["performance.latency"]
+    limited = scenario(constraints={"latency": f"<= {float(times[1])!r} s"})
+    figure = plot_sweep(sweep(limited, {"bandwidth": ["1 TB/s", "2 TB/s", "4 TB/s"]}), minimise=["latency"])
+    (marked,) = [line for line in figure.axes[0].lines if line.get_label() == "breaks a constraint"]
+    assert len(marked.get_xdata()) == int((times > times[1]).sum())

@@ -98,3 +98,12 @@ def test_a_full_disk_is_no_bug_of_the_program():
     assert result.returncode == 2
     assert result.stderr.startswith("error: No space left on device")
     assert "bug" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_that_were_closed_before_are_no_bug(closed):
+    command = f"exec {sys.executable} -m mlsysim.cli list {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "bug" not in done.stdout + done.stderr

@@ -27,7 +27,7 @@ def add_step_command(commands: Any) -> None:
         "step", help="where a distributed training step goes", epilog=_EXAMPLES,
         description="Show the terms of a training step as bars, and the schedule of its pipeline.",
     )  # fmt: skip
-    parser.add_argument("scenario", help="a scenario file, or the name of a packaged one")
+    parser.add_argument("scenario", metavar="SCENARIO", help="a scenario file, or the name of a packaged one")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
     parser.add_argument("--json", action="store_true", help="the terms as plain data, in seconds")
     parser.add_argument("--plot", metavar="FILE", help="draw the terms as a stacked bar: .svg, .png or .pdf")
@@ -65,7 +65,8 @@ def _run(args: argparse.Namespace) -> int:
     else:
         print("\n".join((f"{found.scenario.name}: step {found['step_time']}", *step_lines(terms), *_schedule(played))))
     if args.plot_pipeline and played is not None:
-        plot_gantt(played[2], args.plot_pipeline, title=found.scenario.name)
+        title = f"{found.scenario.name}: {played[0]} of {played[1]} micro-batches"
+        plot_gantt(played[2], args.plot_pipeline, title=title)
     if args.plot:
         plot_step(terms, args.plot, title=found.scenario.name)
     return found.exit_code

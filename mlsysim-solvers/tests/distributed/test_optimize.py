@@ -111,6 +111,29 @@ def test_cost_and_energy_are_those_of_the_scorecard():
         assert found[output].value == pytest.approx(best.value, rel=1e-9)
 
 
+def test_the_best_layout_is_told_as_a_scenario_takes_it():
+    import rtoml
+
+    from mlsysim import evaluate
+    from mlsysim_solvers.optimize.report import scenario_lines
+
+    config = SimulationConfig.load("llama-70b-h100-64")
+    best = search(search_columns(config, 64), 64).best
+    table = rtoml.loads("\n".join(scenario_lines(best)))["parallelism"]
+    whole = dict.fromkeys(AXES, 1) | {"sequence": False} | table  # what the lines leave out is as by default
+    given = {f"parallelism.{key}": str(value).lower() for key, value in whole.items()}
+    found = evaluate("llama-70b-h100-64", {**given, "recompute": best.choice[0]})
+    assert found["step_time"].value == pytest.approx(best.step, rel=1e-9)
+    assert found["memory_required"].value == pytest.approx(best.memory, rel=1e-9)
+
+
+def test_a_limit_that_is_no_time_says_which_option(capsys):
+    from mlsysim.cli import main
+
+    assert main(["optimize", "training", "llama-70b-h100-64", "--within", "3 GB"]) == 2
+    assert capsys.readouterr().err.startswith("error: --within: '3 GB' is B, but s is needed here")
+
+
 def test_a_goal_without_its_number_says_so_and_takes_device_time():
     config = SimulationConfig.load("llama-70b-h100-64", {"price": "h100-sxm-purchase"})
     goal = goal_of(config, 64, "cost")

@@ -139,6 +139,17 @@ def test_uneven_pipelines_are_legal_and_shown():
     assert worse["performance.step_time"] > 0
 
 
+def test_a_layout_without_micro_batches_says_what_it_takes():
+    def said(**axes):
+        return [note for note in columns(batch=64, tensor=8, **axes)["assumptions"] if "micro-batch" in note]
+
+    assert said(pipeline=8) == [
+        "all 64 samples of a rank pass as one micro-batch and stages wait for each other (set parallelism.micro_batch)"
+    ]
+    assert said(data=8) == ["all 8 samples of a rank pass as one micro-batch (set parallelism.micro_batch)"]
+    assert said(data=64) == said(pipeline=8, micro_batch=1) == []
+
+
 def test_batches_that_do_not_divide_are_padded_and_shown():
     c = columns(tensor=8, pipeline=8, virtual=3, micro_batch=1, batch=60)
     assert any("padded to 64" in note for note in c["assumptions"])

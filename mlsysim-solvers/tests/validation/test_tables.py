@@ -256,3 +256,22 @@ def test_processors_that_do_without_an_accelerator_are_counted_in_their_name(tmp
     first, second = read_table(path)
     assert (first.device, first.devices) == ("SOME CHIP", 2)
     assert (second.device, second.devices) == ("CPU: 2x SOME CHIP", 3)
+
+
+def test_a_mistyped_column_is_named():
+    with pytest.raises(ConfigError) as caught:
+        shape_of(SHAPES["training"] - {"value"} | {"valeu"}, "x.csv")
+    assert caught.value.faults[0].remedy == "Rename 'valeu' to 'value'"
+
+
+def test_a_report_of_refusals_alone_gives_no_scores_and_names_the_rows(tmp_path, capsys):
+    from mlsysim.cli import main
+
+    columns = sorted(SHAPES["inference"])
+    cells = {"id": "a-1", "model": "llama-3.1-8b", "accelerator": "Foo-9000", "value": "1", "metric": "tokens_per_s"}
+    lines = [",".join(columns), ",".join(cells.get(name, "1") for name in columns)]
+    (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert main(["validate", "--file", str(tmp_path / "mine.csv")]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1 rows: 0 predicted, 1 refused\n\nRefused")
+    assert ".csv:" in out or "(row a-1)" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,13 @@ _BAR, _CUT = 30, 12
 
 
 def prepare_streams() -> None:
-    """Let a character that the terminal cannot show become a question mark, not an error."""
+    """Let a character that the terminal cannot show become a question mark, not an error.
+
+    A stream that was closed before the program began is nowhere to write to.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -119,12 +119,12 @@ def _chosen(entry: Entry, field: str | None) -> list[str]:
     if field is not None:
         every = [path for path in every if path == field or path.startswith(f"{field}.") or path.endswith(f".{field}")]
         if not every:
-            known = {path for path, _ in plain_fields(entry.record)}
+            known, name = {path for path, _ in plain_fields(entry.record)}, f"{entry.kind}/{entry.key}"
             parts = {path.rpartition(".")[0] for path in known} - {""}
             raise ConfigError(
                 f"{entry.name} has no field {field!r} with a value",
                 where="--field",
-                remedy=did_you_mean(field, known | parts),
+                remedy=did_you_mean(field, known | parts) or f"`mlsysim show {name}` shows all of them",
             )
     return sorted(every, key=lambda path: _urgency(entry.standing(path)))
 

@@ -6,6 +6,7 @@ window opens and no global state of matplotlib changes.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,9 @@ def figure_class() -> type[Figure]:
     ConfigError
         If matplotlib is not installed.
     """
+    log = logging.getLogger("matplotlib")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.ERROR)  # where its cache lies is of no concern to who wants a picture
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -55,6 +55,8 @@ _NAMES = 30
 """At most so many choices are named below an axis."""
 _MOST_LEVEL = 6
 """Names of more choices than these are turned so that they find room."""
+_GROUPED = 1e12
+"""Whole numbers below it are written out."""
 _DECADE = 12.0
 """Ratio of the ends from which an axis is logarithmic."""
 
@@ -158,7 +160,7 @@ def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
             axes, result, aim, first, _envelope(result, first, aim), ACCENT, f"best over {_and(others)}", banded=False
         )
     _axis(axes, "x", first, result.units[first], x)
-    _axis(axes, "y", aim.name.partition(".")[2], result.units[aim.name], aim.values[fits])
+    _axis(axes, "y", _words(aim.name), result.units[aim.name], aim.values[fits])
     _misfits(axes, np.unique(x[~fits]))
     broken = np.flatnonzero(fits & ~result.acceptable)
     if broken.size:
@@ -166,7 +168,12 @@ def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
                   linestyle="none", zorder=3, label="breaks a constraint")  # fmt: skip
     if others or broken.size or (~fits).any():
         axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
-    shaded = ",  shaded: 90 % intervals" if f"{aim.name}.log_sd" in result.outputs and len(lines) <= _BANDS else ""
+    spread = result.outputs.get(f"{aim.name}.log_sd")
+    drawn = spread is not None and len(lines) <= _BANDS and bool((spread[fits] > 0.0).any())
+    shaded = ",  shaded: 90 % intervals" if drawn else ""
+    if not fits.any():
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "nothing fits", transform=axes.transAxes, ha="center", color=MUTED, fontsize=12)
     if not result.acceptable.any() or not aimed:
         return shaded
     best = result.best(aim.name, largest=aim.largest)
@@ -235,8 +242,12 @@ def _frontier(
     return f", {len(rows):,} of them on the frontier{words}"
 
 
+def _words(name: str) -> str:
+    return name.partition(".")[2].replace("_", " ")
+
+
 def _wanted(aim: _Aim) -> str:
-    return f"{aim.name.partition('.')[2]}, {'more' if aim.largest else 'less'} is better"
+    return f"{_words(aim.name)}, {'more' if aim.largest else 'less'} is better"
 
 
 def _cloud(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
@@ -260,7 +271,9 @@ def _point(result: SweepResult, row: int, names: Sequence[str] | None = None) ->
 def _number(value: Any, unit: str) -> str:
     if choices := choices_of(unit):
         return choices[int(value)]
-    return f"{value:,.6g}" if unit in ("", "1", "sample", "token") else quantity(float(value), unit)
+    if unit not in ("", "1", "sample", "token"):
+        return quantity(float(value), unit)
+    return f"{value:,.0f}" if value % 1.0 == 0.0 and abs(value) < _GROUPED else f"{value:,.6g}"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..constraints import Constraint
     from ..evaluation import Answer, SystemEvaluation
     from ..provenance import Standing
+    from ..records.scenario import Scenario
 
 __all__ = [
     "Check", "Row", "checks", "evidence_counts", "headroom", "interval", "levels", "open_questions", "rows",
@@ -89,9 +90,33 @@ def _given(record: Any, said: tuple[str, ...] = ()) -> Iterator[str]:
             yield from _given(value, usual)
         elif value and field.name not in said:
             unit = field.metadata.get("unit", "")
-            shown = f"{value:g}" if unit == "sample" else quantity(value, unit) if unit else str(value)
+            said_as = _counted if unit in ("sample", "token") else quantity
+            shown = said_as(value, unit) if unit else str(value)
             # "tokens 300 tokens" says it twice.
             yield shown if shown.endswith(f" {field.name}") else f"{field.name.replace('_', ' ')} {shown}"
+
+
+def _counted(value: float, unit: str) -> str:
+    """Write a count; a batch says of what by itself."""
+    for size, letter in ((1e12, "T"), (1e9, "B")):
+        if value >= size:
+            return f"{value / size:,.4g} {letter}{f' {unit}s' * (unit == 'token')}"
+    return quantity(value, unit) if unit == "token" else f"{value:,.10g}"
+
+
+_WORDS = {"sequence": "sequence parallel"}
+"""How choices of a layout are called."""
+
+
+def _layout(scenario: Scenario) -> Iterator[str]:
+    """Yield the degrees and the other choices of a layout that are not as by default."""
+    layout = scenario.parallelism
+    for field in attrs.fields(type(layout)):
+        value = getattr(layout, field.name)
+        if value == field.default:
+            continue
+        name = _WORDS.get(field.name, field.name.replace("_", "-"))
+        yield name if value is True else f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
 
 
 def setup(evaluation: SystemEvaluation) -> tuple[str, ...]:
@@ -110,7 +135,8 @@ def setup(evaluation: SystemEvaluation) -> tuple[str, ...]:
     workload = scenario.workload
     parts = [scenario.kind, evaluation.entities.get("model", workload.model).rpartition("/")[2], workload.precision]
     parts += _given(workload, ("model", "precision"))
-    parts.append(f"{scenario.system.devices} x {evaluation.entities.get('device', '').rpartition('/')[2]}")
+    parts += _layout(scenario)
+    parts.append(f"{scenario.system.devices:,} x {evaluation.entities.get('device', '').rpartition('/')[2]}")
     roles = [role for role in evaluation.entities if role not in ("model", "device")]
     return (*parts, *(evaluation.entities[role].rpartition("/")[2] for role in roles))
 
@@ -149,7 +175,7 @@ def rows(evaluation: SystemEvaluation, level: str) -> list[Row]:
     -------
     list of Row
         ``fits`` is not among them: :func:`headroom` says it with its number. A factor is said
-        together with the resource that binds.
+        together with the resource that binds. Parts of nothing are left out.
     """
     answers = evaluation.level(level)
     said = ("feasibility.fits", "feasibility.headroom") if "feasibility.fits" in answers else ()
@@ -157,6 +183,8 @@ def rows(evaluation: SystemEvaluation, level: str) -> list[Row]:
     for name, answer in answers.items():
         if name in said or _bound_of(name) in answers:
             continue
+        if answer.value == 0.0 and answer.label.startswith("of which "):
+            continue  # a part that is not there
         value = _bound(answer, answers) if isinstance(answer.value, str) else _value(answer)
         found.append(Row(name, answer.label, value, interval(answer)))
     return found
@@ -260,7 +288,8 @@ def times(share: float) -> str:
     str
         ``"31.6 % of"`` or ``"29,700 times the"``.
     """
-    return f"{100 * share:.3g} % of" if share < 10 else f"{float(f'{share:.3g}'):,.0f} times the"
+    many = f"{share:.3g}" if share >= 1e6 else f"{float(f'{share:.3g}'):,.0f}"
+    return f"{100 * share:.3g} % of" if share < 10 else f"{many} times the"
 
 
 def open_questions(evaluation: SystemEvaluation) -> list[tuple[str, str]]:

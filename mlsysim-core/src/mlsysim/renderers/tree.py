@@ -48,14 +48,18 @@ class _Drawing:
     def __init__(self, style: Style) -> None:
         self.style = style
         self.cited: set[str] = set()
+        self.drawn: set[str] = set()
 
     def node(self, node: Explanation, first: str, rest: str, depth: int | None) -> Iterator[str]:
         """Draw a node: ``first`` stands before its first line, ``rest`` before all others."""
         glyphs = self.style.glyphs
         children = node.children
         below = rest + (glyphs.trunk if children else glyphs.blank)
-        yield from self.head(node, first, below)
-        yield from self.details(node, below)
+        again = node.how == "see above" and node.name in self.drawn
+        yield from self.head(node, first, below, again=again)
+        if not again:
+            self.drawn.add(node.name)
+            yield from self.details(node, below)
         if depth is not None and depth <= 1 and children:
             yield self.dim(f"{rest}{glyphs.last}... {_count(node)} more below (--depth)")
             return
@@ -68,9 +72,10 @@ class _Drawing:
             share = sum(child.share or 0.0 for child in left_out)
             yield self.dim(f"{rest}{glyphs.last}... {len(left_out)} smaller terms, together {_percent(share)}")
 
-    def head(self, node: Explanation, first: str, below: str) -> Iterator[str]:
+    def head(self, node: Explanation, first: str, below: str, *, again: bool) -> Iterator[str]:
         share = f"  ({_percent(node.share)})" if node.share is not None else ""
-        seen = f"  ({node.how})" if node.how == "see above" else ""
+        hidden = node.how == "see above" and not node.badge  # it stands among what --depth leaves out
+        seen = "  (see above)" if again else "  (--depth 0 shows how)" if hidden else ""
         room = self.style.width - len(first) - len(f"{node.name} = {node.value}{share}{seen}") - 4
         equation = _sentence(node.equation)
         beside = f"    {equation}" if equation and len(equation) <= room else ""
@@ -82,7 +87,7 @@ class _Drawing:
         if node.reference and node.reference not in self.cited:
             self.cited.add(node.reference)
             yield from self.below(f"ref: {node.reference}", below + "  ", "dim")
-        if node.badge and node.how != "see above":
+        if node.badge:
             colour = "red" if "disputed" in node.badge else _COLOURS.get(node.badge.partition(" ")[0], "yellow")
             said = (
                 f'"{node.as_stated}" {node.source}, {node.at}, read {node.retrieved}' if node.source else node.as_stated

@@ -73,8 +73,8 @@ def _check_length(model: Model, field: str, length: float, limit: float) -> None
     if length > limit:
         reads = "reads" if field == "input" else "writes at once"
         raise ConfigError(
-            f"{length:g} tokens are more than {model.name} {reads}",
-            where=f"workload.{field}", remedy=f"Its limit is {limit:g} tokens",
+            f"{length:,.0f} tokens are more than {model.name} {reads}",
+            where=f"workload.{field}", remedy=f"Its limit is {limit:,.0f} tokens",
         )  # fmt: skip
 
 

@@ -46,6 +46,9 @@ def layout_notes(
     batch, data = int(columns["batch"]), layout.data
     micro = layout.micro_batch or -(-batch // data)
     rounds = -(-batch // (data * micro))
+    if not layout.micro_batch and micro > 1:
+        waits = "and stages wait for each other " if layout.pipeline > 1 else ""
+        notes.append(f"all {micro:,} samples of a rank pass as one micro-batch {waits}(set parallelism.micro_batch)")
     padded = rounds if layout.virtual == 1 else -(-rounds // layout.pipeline) * layout.pipeline
     if padded * data * micro != batch:
         notes.append(

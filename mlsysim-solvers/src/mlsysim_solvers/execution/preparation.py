@@ -188,8 +188,8 @@ def _check_generates(model: Model, shape: TransformerShape) -> None:
 def _check_context(model: Model, shape: TransformerShape, length: float, where: str, *, beyond: bool) -> None:
     if length > shape.context and not beyond:
         raise ConfigError(
-            f"{length:g} tokens are more than {model.name} reads",
-            where=where, remedy=f"Its context is {shape.context:g} tokens",
+            f"{length:,.0f} tokens are more than {model.name} reads",
+            where=where, remedy=f"Its context is {shape.context:,.0f} tokens",
         )  # fmt: skip
 
 

@@ -283,13 +283,13 @@ def compute_bound_time(compute: Any, memory: Any) -> Any:
     return where(compute > memory, compute, 0.0 * compute)
 
 
-@formula("1", a="s", b="s", c="s")
-def bound_factor(a: Any, b: Any, c: Any) -> Any:
+@formula("1", compute="s", memory="s", overhead="s")
+def bound_factor(compute: Any, memory: Any, overhead: Any) -> Any:
     """Return how far the most loaded of three resources exceeds the next.
 
     Parameters
     ----------
-    a, b, c : float or array, s
+    compute, memory, overhead : float or array, s
         Time that each resource alone would need for everything.
 
     Returns
@@ -299,10 +299,10 @@ def bound_factor(a: Any, b: Any, c: Any) -> Any:
 
     Notes
     -----
-    max / median.
+    The greatest over the middle one.
     """
-    low, high = minimum(a, b), maximum(a, b)
-    return maximum(high, c) / maximum(low, minimum(high, c))
+    low, high = minimum(compute, memory), maximum(compute, memory)
+    return maximum(high, overhead) / maximum(low, minimum(high, overhead))
 
 
 @formula("s", overhead="s", share="1")

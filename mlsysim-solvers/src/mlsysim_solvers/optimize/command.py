@@ -31,7 +31,10 @@ def add_optimize_command(commands: Any) -> None:
         "scenario, the number of recomputed layers too.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    one.add_argument("scenario", help="a scenario file, or the name of a packaged one; its [parallelism] is ignored")
+    one.add_argument(
+        "scenario", metavar="SCENARIO",
+        help="a scenario file, or the name of a packaged one; its [parallelism] is ignored",
+    )  # fmt: skip
     one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
     one.add_argument(
         "--goal", choices=("step-time", "cost", "energy", "devices"), default="step-time",
@@ -91,12 +94,26 @@ def _numbers(text: str, default: int) -> list[int]:
     return found
 
 
+def _limit(text: str) -> float:
+    """Return the longest step allowed, in s."""
+    from mlsysim.errors import ConfigError, UnitError
+    from mlsysim.units import parse_quantity
+
+    if not text:
+        return float("inf")
+    try:
+        limit = float(parse_quantity(text, "s"))
+    except UnitError as error:
+        raise UnitError(error.what, where="--within", remedy=error.remedy) from None
+    if limit <= 0.0:
+        raise ConfigError(f"{text} is no time for a step", where="--within", remedy="Give more than 0 s")
+    return limit
+
+
 def _run(args: argparse.Namespace) -> int:
     from mlsysim.cli.printing import print_json
     from mlsysim.config import SimulationConfig
-    from mlsysim.errors import ConfigError
     from mlsysim.plotting import check_plot_path
-    from mlsysim.units import parse_quantity
 
     from .goals import Goal, endless, goal_of
     from .report import compared, plain, report, too_slow
@@ -105,9 +122,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.plot:
         check_plot_path(args.plot)
     config = SimulationConfig.load(args.scenario, overrides(args.set))
-    limit = float(parse_quantity(args.within, "s")) if args.within else float("inf")
-    if limit <= 0.0:
-        raise ConfigError(f"{args.within} is no time for a step", where="--within", remedy="Give more than 0 s")
+    limit = _limit(args.within)
     tried: list[tuple[Goal, Found]] = []
     left_out: dict[int, str] = {}
     for devices in _numbers(args.devices, config.scenario.system.devices):

@@ -17,7 +17,7 @@ _TIE = 1e-9
 _ABOVE = 1.005
 """What covers the rounding to three digits of a limit that is proposed."""
 
-__all__ = ["compared", "describe", "plain", "reason_lost", "report", "table", "too_slow"]
+__all__ = ["compared", "describe", "plain", "reason_lost", "report", "scenario_lines", "table", "too_slow"]
 
 _SHORT = {
     "data": "d",
@@ -133,6 +133,8 @@ def report(found: Found, goal: Goal | None = None) -> Iterator[str]:
     if goal.note:
         yield f"  note: {goal.note}"
     yield from _where_it_goes(found, best)
+    yield "  in a scenario:"
+    yield from (f"    {line}" for line in scenario_lines(best))
     if found.runner_up is not None:
         yield f"runner-up: {describe(found.runner_up)}"
         yield f"  {reason_lost(best, found.runner_up, goal)}"
@@ -142,6 +144,30 @@ def report(found: Found, goal: Goal | None = None) -> Iterator[str]:
         f"{found.legal:,} legal layouts, {found.fitting:,} fit, {found.evaluated:,} evaluated; "
         "the bound excludes the others"
     )
+    yield f"letters: {', '.join(f'{letter} {name}' for name, letter in _SHORT.items()).replace('_', '-')}"
+
+
+def scenario_lines(candidate: Candidate) -> Iterator[str]:
+    """Write a layout as the keys of a scenario that ask for it.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The layout.
+
+    Yields
+    ------
+    str
+        Lines of TOML.
+    """
+    recompute, sequence, zero = candidate.choice
+    said = f'recompute = "{recompute}" under [workload], devices = {candidate.devices} under [system]'
+    yield f"[parallelism]    # with {said}"
+    for name, value in candidate.axes.items():
+        if value > 1 or name == "micro_batch":
+            yield f"{name} = {value:.0f}"
+    yield from ("sequence = true",) * bool(sequence)
+    yield f"zero = {zero}"
 
 
 def too_slow(found: Found, limit: float) -> Iterator[str]:

@@ -100,11 +100,15 @@ def shape_of(columns: frozenset[str], name: str) -> str:
         if needed <= columns:
             return shape
     nearest = min(SHAPES, key=lambda shape: len(SHAPES[shape] - columns))
-    missing = ", ".join(sorted(SHAPES[nearest] - columns))
+    missing = sorted(SHAPES[nearest] - columns)
+    spare = columns - SHAPES[nearest]
+    close = {known: found[0] for known in missing if (found := suggest(known, spare, limit=1))}
+    alike = " and ".join(f"{found!r} to {known!r}" for known, found in close.items())
     raise ConfigError(
-        f"its header is none of the four tables of measurements; nearest is {nearest}, which also has {missing}",
+        f"its header is none of the four tables of measurements; nearest is {nearest}, which also has "
+        f"{', '.join(missing)}",
         where=f"{name}:1",
-        remedy=f"It has {', '.join(sorted(columns)[:12])}; rename or add columns",
+        remedy=f"Rename {alike}" if alike else f"It has {', '.join(sorted(columns)[:12])}; rename or add columns",
     )
 
 

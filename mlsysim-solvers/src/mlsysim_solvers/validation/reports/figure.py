@@ -22,6 +22,10 @@ _MANY, _POINTS = 500, 0
 """Points of a panel beyond which they are drawn as pixels, as vectors take megabytes; their layer."""
 
 
+_SHORT, _LONG = 6.0, 100.0
+"""Ends of an axis, one over the other, up to which more numbers stand between the powers of ten."""
+
+
 def _draw(report: Report) -> Any:
     from matplotlib.figure import Figure
 
@@ -56,7 +60,19 @@ def _panel(axes: Any, known: list[Outcome], unit: str) -> None:
         xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel=f"measured, {named}", ylabel=f"predicted, {named}",
         aspect="equal",
     )  # fmt: skip
+    for axis in (axes.xaxis, axes.yaxis):
+        _plain_numbers(axis, ends[1] / ends[0])
     axes.legend(fontsize=6, loc="upper left")
+
+
+def _plain_numbers(axis: Any, range_: float) -> None:
+    """Write the numbers of a logarithmic axis as they are, more of them where it spans little."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    steps = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0) if range_ < _SHORT else (1.0, 2.0, 5.0) if range_ < _LONG else (1.0,)
+    axis.set_major_locator(LogLocator(10, steps, numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def svg_of(report: Report) -> str | None:

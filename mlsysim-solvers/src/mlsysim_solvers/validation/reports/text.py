@@ -47,15 +47,13 @@ def cells(found: Score) -> tuple[str, ...]:
 
 def _headline(report: Report) -> list[str]:
     all_, shown = report.overall, percent
-    lines = [
-        f"{all_.n} rows: {all_.predicted} predicted, {all_.refused} refused",
-        (
+    lines = [f"{all_.n} rows: {all_.predicted} predicted, {all_.refused} refused"]
+    if all_.predicted:
+        lines.append(
             f"median error {shown(all_.median_ape)} of the predicted rows"
             f" ({shown(all_.group_median_ape)} over groups of source, model and device),"
             f" 90 % of them below {shown(all_.p90_ape)}, bias {shown(all_.bias, signed=True)}"
-        ),
-    ]
-    if all_.predicted:
+        )
         lines.append(
             f"90 % intervals hold {shown(all_.coverage90)} of the measurements; median half-width "
             f"{shown(all_.half_width)}; the best constant per set errs by {shown(all_.baseline_median_ape)}"
@@ -111,13 +109,22 @@ def text_report(report: Report) -> str:
         lines += [f"  {percent(g.median_ape):>9}  {g.predicted:3d} rows  {' / '.join(g.name)}" for g in worst]
     if report.reasons:
         lines += ["", f"Refused: {report.overall.refused} rows"]
-        lines += [f"  {count:5d}  {reason}" for reason, count in report.reasons[:_REASONS]]
+        first = {outcome.reason: outcome.row.id for outcome in reversed(report.outcomes)}
+        said = [(count, reason + _which(count, reason, first[reason])) for reason, count in report.reasons[:_REASONS]]
+        lines += [f"  {count:5d}  {reason}" for count, reason in said]
         rest = report.reasons[_REASONS:]
         if rest:
             lines.append(
                 f"  {sum(count for _, count in rest):5d}  for {len(rest)} other reasons (--format json has them)"
             )
     return "\n".join(lines)
+
+
+def _which(count: int, reason: str, row: str) -> str:
+    """Name the first of the rows, unless the reason names its line."""
+    if not row or ".csv:" in reason:
+        return ""
+    return f" (row {row})" if count == 1 else f" (row {row} and others)"
 
 
 def markdown_report(report: Report) -> str:
