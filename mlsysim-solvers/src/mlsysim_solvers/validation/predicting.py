@@ -13,7 +13,7 @@ from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
-from ..formulas.constants import BETWEEN_STACK_LOG_SD
+from .between import between_stacks
 from .blanks import blanks
 from .cells import READ
 from .collectives import predict_collective
@@ -179,7 +179,8 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     fitted = stack.record.calibration_for(device, workload.precision, config.entries["device"].record.vendor)
     assumed = (*question.assumed, *blanks(row, question, stack.record))
     if not system.stack:
-        assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", BETWEEN_STACK_LOG_SD))
+        between = between_stacks(question.scenario, question.output, stack.key, device, value)
+        assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", between))
     spread = spreads.get(question.output, 0.0)
     return _outcome(
         row, figure, spread, assumed, own_sd=0.0 if question.output.startswith("feasibility") else spread,
