@@ -132,10 +132,16 @@ def check_row(row: Measurement) -> None:
 
 def _kernel(row: Measurement) -> Outcome:
     if row.devices > 1:
-        if row.metric.quantity != "bandwidth" or row.name.startswith("alg"):
-            raise Refused(f"{row.name} of a collective is not answered: its bus bandwidth is")
+        timed = row.metric.quantity == "time"
+        if not timed and (row.metric.quantity != "bandwidth" or row.name.startswith("alg")):
+            raise Refused(f"{row.name} of a collective is not answered: its time and its bus bandwidth are")
         answer = predict_collective(row, names())
         factor = parse_unit(row.metric.unit).factor
+        if timed:
+            ideal = answer.time * answer.value / answer.ideal
+            return _outcome(
+                row, answer.time / factor, answer.log_sd, answer.assumed, device=answer.device, ideal=ideal / factor
+            )
         return _outcome(
             row, answer.value / factor, answer.log_sd, answer.assumed, device=answer.device, ideal=answer.ideal / factor
         )
