@@ -7,8 +7,9 @@ import math
 import attrs
 import pytest
 
-from mlsysim_solvers.formulas.constants import BETWEEN_STACK_LOG_SD
-from mlsysim_solvers.validation.between import between_stacks, known_stacks, robust_sd
+from mlsysim.plugins import plugins
+from mlsysim_solvers.formulas.constants import BETWEEN_STACK_LOG_SD, DEVICE_PRIOR_LOG_SDS
+from mlsysim_solvers.validation.between import between_makers, between_stacks, known_stacks, robust_sd
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
@@ -56,3 +57,12 @@ def test_where_too_few_are_known_the_general_estimate_holds(row):
     assert between_stacks(question.scenario, "feasibility.memory_required", "vllm-0.11", "h200-sxm", 1.0) == (
         BETWEEN_STACK_LOG_SD
     )
+
+
+@pytest.mark.parametrize(
+    ("stack", "device", "sd"),
+    [("vllm-0.11", "mi300x", DEVICE_PRIOR_LOG_SDS[0]), ("vllm-0.11", "a40", 0.0), ("generic", "gaudi2", 0.0)],
+)
+def test_constants_of_another_makers_devices_are_less_certain(stack, device, sd):
+    registry = plugins().registry
+    assert between_makers(registry.get("stacks", stack).record, registry.get("devices", device).record) == sd

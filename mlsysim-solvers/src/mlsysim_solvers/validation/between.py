@@ -16,9 +16,9 @@ from mlsysim.plugins import plugins
 from mlsysim.records import Device, Scenario, Stack
 from mlsysim.records.stack import ANY
 
-from ..formulas.constants import BETWEEN_STACK_LOG_SD
+from ..formulas.constants import BETWEEN_STACK_LOG_SD, DEVICE_PRIOR_LOG_SDS
 
-__all__ = ["between_stacks", "known_stacks", "robust_sd"]
+__all__ = ["between_makers", "between_stacks", "known_stacks", "robust_sd"]
 
 FEWEST = 3
 """Fewest other stacks whose answers tell how far stacks differ."""
@@ -72,6 +72,28 @@ def between_stacks(asked: Scenario, output: str, stack: str, device: str, value:
     answers = [_answer(asked, output, key) for key in others]
     found = [math.log(one / value) for one in answers if one and value > 0.0]
     return robust_sd(found) if len(found) >= FEWEST else BETWEEN_STACK_LOG_SD
+
+
+def between_makers(stack: Stack, device: Device) -> float:
+    """Return how much the constants of a stack may differ on a device of a maker on whose devices none were measured.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+    device : Device
+        The device.
+
+    Returns
+    -------
+    float, natural-log units
+        How much the compute ceiling of a stack differs between devices; 0 where a device of this maker was measured,
+        or none of any, so that the ranges of the stack count.
+    """
+    registry = plugins().registry
+    fitted = {key for one in stack.calibrations for key in (one.device, *one.devices)} & set(registry.keys("devices"))
+    makers = {registry.get("devices", key).record.vendor for key in fitted}
+    return DEVICE_PRIOR_LOG_SDS[0] if makers and device.vendor not in makers else 0.0
 
 
 @lru_cache(maxsize=256)

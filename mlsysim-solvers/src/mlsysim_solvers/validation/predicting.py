@@ -13,7 +13,7 @@ from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
-from .between import between_stacks
+from .between import between_makers, between_stacks
 from .blanks import blanks
 from .cells import READ
 from .collectives import predict_collective
@@ -187,6 +187,9 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     if not system.stack:
         between = between_stacks(question.scenario, question.output, stack.key, device, value)
         assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", between))
+    makers = between_makers(stack.record, config.entries["device"].record)
+    if makers and not question.output.startswith("feasibility"):
+        assumed = (*assumed, Assumed(f"{stack.key} does as well as on devices of other makers", makers))
     spread = spreads.get(question.output, 0.0)
     return _outcome(
         row, figure, spread, assumed, own_sd=0.0 if question.output.startswith("feasibility") else spread,
