@@ -131,6 +131,7 @@ def test_a_configuration_on_disk_answers_like_any_model(tmp_path, monkeypatch):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(MIXTRAL))
     assert parameters(resolve_model(str(path)).record).total == 46_702_792_704
+    assert parameters(resolve_model(f"config:{json.dumps(MIXTRAL)}").record).total == 46_702_792_704
     scenario = {
         "name": "from disk", "kind": "serving", "workload": {"model": str(path), "batch": 1},
         "system": {"device": "h200-sxm"},

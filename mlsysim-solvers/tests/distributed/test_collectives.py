@@ -120,3 +120,14 @@ def test_arrays_and_floats_agree():
         for size, value in zip(sizes, together, strict=True):
             single = call(A100, group_of(A100, float(size), 4.0), 3e8)
             assert math.isclose(single, float(value), rel_tol=1e-12)
+
+
+def test_two_nodes_pass_a_vector_once_each_way():
+    # 51.4 ms were measured for 2 GiB on two p4de.24xlarge (aws-samples/awsome-distributed-training,
+    # micro-benchmarks/nccl-tests/README.md), which four interfaces of 12.5 GB/s join: a ring takes 81 ms.
+    narrow = A100._replace(outer=50e9 / 8.0 * 0.9)
+    two, four = group_of(narrow, 16.0, 1.0), group_of(narrow, 32.0, 1.0)
+    volume = 2.0**31
+    assert all_reduce(narrow, two, volume) == pytest.approx(51.4e-3, rel=0.1)
+    assert all_reduce(narrow, two, volume) > volume / (8.0 * narrow.outer)
+    assert all_reduce(narrow, four, volume) > 1.6 * all_reduce(narrow, two, volume)

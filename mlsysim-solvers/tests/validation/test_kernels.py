@@ -106,3 +106,24 @@ def test_collectives_run_on_a_part_of_a_node_and_on_several(rows):
     assert rates[2] < rates[1]
     assert rates[0] > 0.0
     assert predict(attrs.evolve(row, device="NVIDIA L40")).predicted < 0.2 * rates[1]
+
+
+@pytest.mark.parametrize("text", ["n=8192", "8192", "M=N=K=8192", "m=8192, n=8192, k=8192", "8192x8192"])
+def test_a_square_product_may_be_written_in_many_ways(rows, text):
+    row = rows["k-mamf-0002"]
+    assert predict(_shaped(row, text)).predicted == predict(_shaped(row, "MxNxK=8192x8192x8192")).predicted > 0
+
+
+def test_the_time_of_a_collective_follows_from_its_bus_bandwidth(rows, tmp_path):
+    row = rows["k-stas_nccl-0030"]
+    path = tmp_path / "own.csv"
+    header = "id,source_title,source_url,source_ref,kind,accelerator,n_accelerators,shape_or_size,dtype,metric,value,"
+    size = row.configuration["shape_or_size"]
+    path.write_text(
+        f"{header}evidence,notes\n"
+        f"own-1,a,b,c,allreduce,{row.device},8,{size},fp32,busbw_GB/s,100,source,\n"
+        f"own-2,a,b,c,allreduce,{row.device},8,{size},fp32,latency_us,100,source,\n"
+    )
+    rate, time = (predict(one).predicted for one in read_table(path))
+    volume = float(size.removesuffix("MiB")) * 2**20
+    assert time * 1e-6 == pytest.approx(2.0 * 7.0 / 8.0 * volume / (rate * 1e9), rel=1e-6)

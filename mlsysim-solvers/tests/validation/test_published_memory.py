@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
+import mlsysim
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import ask
@@ -126,3 +127,19 @@ def test_logged_peaks_of_memory_are_met(rows):
         )
         assert errors
         assert errors[len(errors) // 2] <= 0.06
+
+
+def test_residual_networks_keep_no_inputs_of_additions():
+    """ResNet-50 was trained in mixed precision on 24 GB with 448 images at once.
+
+    lambdal/deeplearning-benchmark, pytorch/pytorch-train-bs-fp16.csv, row RTX 3090.
+    """
+
+    def needed(images: int) -> float:
+        asked = {
+            "name": "a card", "kind": "training", "system": {"device": "rtx-3090", "stack": "pytorch-2"},
+            "workload": {"model": "resnet-50", "batch": images, "precision": "fp16"},
+        }  # fmt: skip
+        return mlsysim.evaluate(asked)["memory_required"].value
+
+    assert needed(448) < 24.0e9 < needed(600)

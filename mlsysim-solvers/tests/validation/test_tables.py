@@ -233,7 +233,14 @@ def test_an_unknown_model_is_refused_not_guessed():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("fp8", ("fp8", "")), ("Q4_K_M", ("fp16", "4.84bpw")), ("EXL2 3.0 bpw", ("fp16", "3.0bpw"))],
+    [
+        ("fp8", ("fp8", "")),
+        ("Q4_K_M", ("fp16", "4.84bpw")),
+        ("EXL2 3.0 bpw", ("fp16", "3.0bpw")),
+        ("int4 (AWQ GEMM)", ("fp16", "4.156bpw")),
+        ("int4 (G=32)", ("fp16", "4.625bpw")),
+        ("AWQ, group size 64", ("fp16", "4.312bpw")),
+    ],
 )
 def test_formats(text, expected):
     assert names().weights(text) == expected

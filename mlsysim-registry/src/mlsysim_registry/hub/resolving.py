@@ -24,6 +24,7 @@ from .unexpressed import unexpressed_families
 __all__ = ["resolve_model"]
 
 SCHEME = "hf:"
+INLINE = "config:"
 _ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
@@ -38,7 +39,7 @@ def resolve_model(key: str) -> Entry | None:
     Parameters
     ----------
     key : str
-        ``hf:org/name``, ``hf:org/name@revision``, or the path of a ``config.json``.
+        ``hf:org/name``, ``hf:org/name@revision``, ``config:`` and the text of a ``config.json``, or the path of one.
 
     Returns
     -------
@@ -60,6 +61,8 @@ def resolve_model(key: str) -> Entry | None:
             )
     if key.lower().startswith(SCHEME):
         return _from_hub(key[len(SCHEME) :])
+    if key.lower().startswith(INLINE):
+        return _from_text(key)
     if key.lower().endswith(".json"):
         return _from_file(Path(key))
     return None
@@ -75,6 +78,15 @@ def _from_file(path: Path) -> Entry:
         tier="secondary", retrieved=today().isoformat(), sha256=hashlib.sha256(raw).hexdigest(),
     )  # fmt: skip
     return _entry(raw, source, name=path.parent.name or path.stem, total=None, path=str(path))
+
+
+def _from_text(key: str) -> Entry:
+    text = key[len(INLINE) :]
+    source = Source(
+        id=key, title="a shape that was written down", publisher="the user", url="about:blank", kind="code",
+        tier="secondary", retrieved=today().isoformat(), sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )  # fmt: skip
+    return _entry(text.encode(), source, name="a shape that was written down", total=None, path="")
 
 
 def _from_hub(name: str) -> Entry:

@@ -79,6 +79,16 @@ def all_reduce(network: Network, group: Group, volume: Any) -> Any:
     Returns
     -------
     float or array, s
+
+    Notes
+    -----
+    A tree sends the vector up and down, 2 V, over the slowest link of each node. Of two trees that turn it over half
+    each, one goes up and the other down between two nodes: their link carries V each way, and 2 V stay inside.
+
+    References
+    ----------
+    NVIDIA/nccl, src/graph/tuning.cc at 5067397c, lines 306 and 320: up to two nodes count with the bandwidth inside,
+    and trees of switches with twice the bandwidth between.
     """
     sent = 2.0 * gathered_bytes(volume, group.size)
     inside = 2.0 * ring_hops(group.size, group.nodes)
@@ -87,7 +97,9 @@ def all_reduce(network: Network, group: Group, volume: Any) -> Any:
         hops = hop_latency(inside, 2.0 * group.nodes - 1.0, inner_step, outer_step)
         time = ring_time(base, hops, transfer_time(sent, group.rate, share))
         climb = tree_latency(group.members, group.nodes, inner_step, outer_step, 2.0)
-        tree = ring_time(base, climb, transfer_time(2.0 * volume, group.rate, TREE_SHARE * share))
+        climbed = transfer_time(2.0 * volume, group.rate, TREE_SHARE * share)
+        paired = maximum(0.5 * climbed, transfer_time(2.0 * volume, group.inner, TREE_SHARE * share))
+        tree = ring_time(base, climb, where((group.nodes > 1.0) & (group.nodes <= 2.0), paired, climbed))
         time = minimum(time, tree)
         best = time if best is None else minimum(best, time)
     if network.reduced is not None:

@@ -193,8 +193,9 @@ def network_shape(network: Network, *, live: bool = False) -> NetworkShape:
         normed_outputs=number(normed),
         weighted=number(len(weighted)),
         live=number(max(op.inputs + op.outputs + op.held for op in ops)),
-        # The input of every operator, and the input of every norm.
-        kept=number(sum(op.inputs for op in ops if op.kind != "lookup") + normed),
+        # The input of every operator whose gradient depends on it, which that of a sum or a copy does not, and the
+        # input of every norm; an activation works in place.
+        kept=number(sum(op.inputs for op in ops if op.kind not in ("lookup", "add", "move")) + normed),
         scores=number(sum(op.groups * op.in_height * op.in_width * op.out_height * op.out_width for op in attending)),
         tables=number(sum(op.parameters for op in tables)),
         gathered=number(sum(op.inputs for op in tables)),

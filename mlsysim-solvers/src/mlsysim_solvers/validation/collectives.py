@@ -9,6 +9,8 @@ from typing import Any
 import attrs
 
 from mlsysim.assumptions import node_for
+from mlsysim.entities import Entry
+from mlsysim.matching import likely
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 
@@ -40,6 +42,8 @@ class CollectiveAnswer:
     ----------
     value, ideal : float, B/s
         Bus bandwidth, and that of the bare links.
+    time : float, s
+        What one collective takes.
     log_sd : float, natural-log units
         Its spread.
     device : str
@@ -50,6 +54,7 @@ class CollectiveAnswer:
 
     value: float
     ideal: float
+    time: float
     log_sd: float
     device: str
     assumed: tuple[Assumed, ...]
@@ -83,7 +88,9 @@ def predict_collective(
     device = known.device(row.device.split("(")[0].strip())
     registry = plugins().registry
     nodes = [e for e in registry.entries("nodes") if e.record.device == device and e.record.devices == row.devices]
-    entry = nodes[0] if nodes else node_for(registry.get("devices", device), row.devices, registry)
+    entry = _named_node(row.device, device) or (
+        nodes[0] if nodes else node_for(registry.get("devices", device), row.devices, registry)
+    )
     if entry is None or not entry.record.inner:
         raise Refused(f"{row.kind} over {row.devices} devices: no node of the registry holds them")
     node = entry.record
@@ -104,4 +111,15 @@ def predict_collective(
     group = group_of(network, float(row.devices), 1.0)
     time = float((all_reduce if row.kind == "allreduce" else all_gather)(network, group, volume)) + _HOST
     share = (row.devices - 1.0) / row.devices * (2.0 if row.kind == "allreduce" else 1.0)
-    return CollectiveAnswer(share * volume / time, float(network.inner), _SPREAD, device, tuple(assumed))
+    return CollectiveAnswer(share * volume / time, float(network.inner), time, _SPREAD, device, tuple(assumed))
+
+
+def _named_node(published: str, device: str) -> Entry | None:
+    """Return the node, such as an instance of a cloud, that a published name puts in brackets behind its device."""
+    registry = plugins().registry
+    for inside in re.findall(r"\(([^)]+)\)", published):
+        keys = likely(registry, "nodes", re.sub(r"^\d+\s*[x×]\s*", "", inside.strip()))
+        held = [registry.get("nodes", key) for key in keys]
+        if len(held) == 1 and held[0].record.device == device:
+            return held[0]
+    return None

@@ -26,7 +26,10 @@ from .questions import Assumed, Refused
 
 __all__ = ["Kernel", "KernelAnswer", "kernel_of", "predict_kernel"]
 
-_MNK = re.compile(r"MxNxK=(\d+)x(\d+)x(\d+)")
+_SIDES = re.compile(
+    r"(?:MxNxK\s*=\s*)?(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)|m\s*=\s*(\d+)\W+n\s*=\s*(\d+)\W+k\s*=\s*(\d+)", re.IGNORECASE
+)
+_CUBE = re.compile(r"(?:(?:m\s*=\s*)?n(?:\s*=\s*k)?\s*=\s*)?(\d+)(?:\s*[x×]\s*\1)?", re.IGNORECASE)
 _ATTENTION = re.compile(r"seqlen (\d+)(k?), head dim (\d+), (causal|no mask)")
 _IMPLEMENTATION = re.compile(r"implementation ([\w .-]+)")
 _SQUARE = re.compile(r"square, best of (\d+)\.\.(\d+)")
@@ -206,15 +209,25 @@ def _product(name: str, m: float, n: float, k: float, width: float, out: float) 
     return Operator(name, "gemm", 1.0, m, n, k, 1.0, flops, matmul_weight_bytes(n, k, 1.0, width), moved, work=flops)
 
 
+def _sides(text: str) -> tuple[float, float, float] | None:
+    """Read the three sides of a matrix product; one number is that of square matrices."""
+    three = _SIDES.fullmatch(text.strip())
+    if three is not None:
+        m, n, k = (float(side) for side in three.groups() if side)
+        return m, n, k
+    cube = _CUBE.fullmatch(text.strip())
+    return None if cube is None else (float(cube[1]),) * 3
+
+
 def _gemm(row: Measurement, device: str, stack: str, known: Names) -> Kernel:
     text = row.configuration.get("shape_or_size", "")
     precision = format_for(device, known.weights(row.configuration.get("dtype", ""))[0])
-    shape, square = _MNK.fullmatch(text), _SQUARE.fullmatch(text)
+    shape, square = _sides(text), _SQUARE.fullmatch(text)
     if shape is None and square is None:
         raise Refused(f"the shape {text!r} of a matrix product is not understood")
     columns, calibrated, rows = _columns(device, stack, precision)
     width = bytes_per_element(precision)
-    sizes = [tuple(float(v) for v in shape.groups())] if shape else [(float(square[2]),) * 3 if square else (1.0,) * 3]
+    sizes = [shape] if shape else [(float(square[2]),) * 3 if square else (1.0,) * 3]
     m, n, k = sizes[0]
     same = _is_fact(device, precision, row)
     out = max(width, HALF_WIDTH)

@@ -18,7 +18,7 @@ from mlsysim.units import parse_quantity
 
 from .questions import Refused
 from .runs import Runs
-from .spellings import device_spellings, folded_software, model_spellings
+from .spellings import device_spellings, folded_software, model_spellings, stored_format
 from .tables import packaged_tables
 
 __all__ = ["Names", "StackRule", "names"]
@@ -259,8 +259,8 @@ class Names:
         Refused
             If the text names no known format, or is empty.
         """
-        found = self._weights.get(_spaced(text))
-        if found is None:
+        found = self._weights.get(_spaced(text)) or stored_format(text)
+        if not found:
             exl = re.fullmatch(r"exl2 (\d+(\.\d+)?) bpw", _spaced(text))
             if exl is None:
                 raise Refused(f"the precision {text!r} is not known" if text else "the precision is not published")

@@ -14,7 +14,7 @@ from mlsysim.records import Device
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
-from ..formulas.constants import BETWEEN_STACK_LOG_SD
+from .between import between_makers, between_stacks
 from .blanks import blanks
 from .cells import READ
 from .collectives import predict_collective
@@ -137,10 +137,16 @@ def check_row(row: Measurement) -> None:
 
 def _kernel(row: Measurement) -> Outcome:
     if row.devices > 1:
-        if row.metric.quantity != "bandwidth" or row.name.startswith("alg"):
-            raise Refused(f"{row.name} of a collective is not answered: its bus bandwidth is")
+        timed = row.metric.quantity == "time"
+        if not timed and (row.metric.quantity != "bandwidth" or row.name.startswith("alg")):
+            raise Refused(f"{row.name} of a collective is not answered: its time and its bus bandwidth are")
         answer = predict_collective(row, names())
         factor = parse_unit(row.metric.unit).factor
+        if timed:
+            ideal = answer.time * answer.value / answer.ideal
+            return _outcome(
+                row, answer.time / factor, answer.log_sd, answer.assumed, device=answer.device, ideal=ideal / factor
+            )
         return _outcome(
             row, answer.value / factor, answer.log_sd, answer.assumed, device=answer.device, ideal=answer.ideal / factor
         )
@@ -187,7 +193,11 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     if config.entries["model"].record.unmodelled:
         assumed = (*assumed, Assumed(config.entries["model"].record.unmodelled, UNMODELLED_LOG_SD))
     if not system.stack:
-        assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", BETWEEN_STACK_LOG_SD))
+        between = between_stacks(question.scenario, question.output, stack.key, device, value)
+        assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", between))
+    makers = between_makers(stack.record, config.entries["device"].record)
+    if makers and not question.output.startswith("feasibility"):
+        assumed = (*assumed, Assumed(f"{stack.key} does as well as on devices of other makers", makers))
     spread = spreads.get(question.output, 0.0)
     return _outcome(
         row, figure, spread, assumed, own_sd=0.0 if question.output.startswith("feasibility") else spread,

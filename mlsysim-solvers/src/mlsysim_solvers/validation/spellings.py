@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mlsysim.matching import count_of
 
-__all__ = ["counted", "device_spellings", "folded_software", "implied_format", "model_spellings"]
+__all__ = ["counted", "device_spellings", "folded_software", "implied_format", "model_spellings", "stored_format"]
 
 _SLICE = re.compile(
     r"(?:cloud |google )*(?:tpu[ -]?)?v?(\d+(?:e|p|x|[ -]?lite(?:-?pod(?:slice)?)?)?)(?:-\d+)?", re.IGNORECASE
@@ -16,6 +16,16 @@ _SLICE = re.compile(
 _COUNT = re.compile(r"^\d+\s*[x×]\s*(?=[a-z])|(?<=[a-z0-9])\s*[x×]\s*\d{1,3}$", re.IGNORECASE)
 _SYSTEM = re.compile(r"\b(?:dgx|hgx|nvl\d+|vf|ac|oam|sxm6|developer|kit)\b", re.IGNORECASE)
 """What a name says of the box around a device."""
+
+_CLOUD = re.compile(
+    r"^(?:lambda|aws|azure|gcp|google|oracle|oci|coreweave|runpod)[ -]?(?:cloud)?[ -]+|^lambdacloud ", re.IGNORECASE
+)
+_MACHINE = re.compile(
+    r"\s*\((?:\d+\s*[x×]\s*)?(?:[\w-]+\.[\w-]*(?:xlarge|metal)|mac\b[^)]*|dgx[^)]*|hgx[^)]*|\d+\s*gb)\)"
+    r"|,\s*\d+\s+(?:nodes?|racks?)\b.*|(?<=pcie)\s*gen\s*\d",
+    re.IGNORECASE,
+)
+"""Where a device was rented, and in which machines it stood: an instance, a desktop, nodes or racks, a slot."""
 
 _QUANTISED = (
     ("nvfp4", r"nvfp4|fp4"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"), ("int8", r"(?:quantized\.)?w8a8|int8"),
@@ -28,6 +38,11 @@ _DRESS = re.compile(
     re.IGNORECASE,
 )
 """What names say of a file, an adapter or a scenario, none of which changes the shape."""
+_TASK = re.compile(
+    r"^hugging ?face |\s*\([\w./-]+\)$|(?:(?<=[a-z0-9])[ -](?:ph(?:ase ?)?\d|pre-?training|fine-?tuning|squad))+$|"
+    r"(?<=\d)[ _](?:224|256|384)(?:px)?$", re.IGNORECASE,
+)  # fmt: skip
+"""What they say of a hub, of a checkpoint, of what was done with the model, and of the size of images."""
 
 
 _CHIPS = re.compile(r"v(\d+(?:e|p|x)?)(?:[ -]?lite)?(?:-?pod(?:slice)?)?-(\d+)$", re.IGNORECASE)
@@ -78,7 +93,10 @@ def device_spellings(name: str) -> Iterator[str]:
     slice_ = _SLICE.fullmatch(text)
     if slice_ is not None and re.search(r"tpu|^v", text, re.IGNORECASE):
         yield "TPU v" + re.sub(r"[ -]?lite.*", "e", slice_[1].lower())
-    for part in (text, *reversed(text.split("_"))):
+    housed = _CLOUD.sub("", _MACHINE.sub("", text)).strip()
+    if housed != text:
+        yield housed
+    for part in (text, housed, *reversed(text.split("_"))):
         plain = _COUNT.sub("", _SYSTEM.sub(" ", _COUNT.sub("", part.strip()))).strip(" -_")
         if plain != text and re.search(r"[a-z]\w*\d|\d\w*[a-z]", plain, re.IGNORECASE):
             yield " ".join(plain.split())
@@ -101,6 +119,7 @@ def model_spellings(name: str) -> Iterator[str]:
     for _, ending in _QUANTISED:
         plain = re.sub(rf"(?<=[-_ ])(?:{ending})(?=[-_ ]|$)", "", plain, flags=re.IGNORECASE)
     plain = re.sub(r"[-_ ]{2,}", "-", _DRESS.sub("", plain)).strip("-_ ")
+    plain = _TASK.sub("", plain).strip("-_ ")
     pointed = re.sub(r"(?i)(llama)[-_ ]?3_?(\d)(?=_|-)", r"\1-3.\2", plain)
     yield from (text for text in (plain, pointed) if text != short)
 
@@ -122,6 +141,32 @@ def implied_format(name: str) -> str:
         if re.search(rf"(?<=[-_ ])(?:{ending})(?=[-_ ]|$)", name, flags=re.IGNORECASE):
             return format_
     return ""
+
+
+def stored_format(text: str) -> str:
+    """Return the bits per weight of 4-bit integers with the scales of their groups, beside 16-bit arithmetic.
+
+    Parameters
+    ----------
+    text : str
+        Precision as published.
+
+    Returns
+    -------
+    str
+        As the table of formats writes it; empty where the text names no such format.
+
+    Notes
+    -----
+    b = 4 + 20 / g: a scale of 16 bits and a zero point of 4 for each group of g weights, 128 unless the text says
+    otherwise.
+    """
+    if not re.search(r"(?:^|[^a-z0-9])(?:int4|uint4|4[- ]?bits?|w4a16|awq|gptq)(?:[^a-z0-9]|$)", text.casefold()):
+        return ""
+    if re.search(r"w4a(?:4|8)|w8|fp8|nvfp4|mxfp4", text.casefold()):
+        return ""
+    group = re.search(r"(?:^|[^a-z])(?:g|gs|group(?:[ _-]?size)?)\s*=?\s*(\d+)", text.casefold())
+    return f"fp16/{4.0 + 20.0 / (int(group[1]) if group else 128):.4g}bpw"
 
 
 def folded_software(text: str) -> str:

@@ -18,6 +18,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, whole
 from .saving import is_adapted, modules_of, recomputed_layers, saved
+from .shapes import model_of
 
 __all__ = ["WITH_DROPOUT", "amount_of", "distributed_question"]
 
@@ -62,9 +63,9 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     """
     lora = "lora" in row.model.lower()
     plain = re.sub(r"\s+(SFT|LoRA)\b.*|\s*\(.*\)", "", row.model).strip() or row.model
-    model = known.model(plain, cell(row, "params"))
-    found = subject(row, known)
     assumed: list[Assumed] = []
+    model = model_of(row, known, plain, assumed)
+    found = subject(row, known)
     precision = _precision(row, known, found, assumed)
     batch = whole(row, "global_batch")
     sequence = whole(row, "seq_len")

@@ -12,6 +12,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import cell, format_for, real_length, scenario, subject, unstated, whole
 from .distributed import WITH_DROPOUT, amount_of, distributed_question
+from .shapes import model_of
 
 __all__ = ["training_question"]
 
@@ -40,9 +41,9 @@ def training_question(row: Measurement, known: Names) -> Question:
     """
     if row.devices > 1:
         return distributed_question(row, known)
-    model = known.model(row.model, cell(row, "params"))
-    found = subject(row, known)
     assumed: list[Assumed] = []
+    model = model_of(row, known, row.model, assumed)
+    found = subject(row, known)
     devices = max(row.devices, 1)
     precision, _ = known.weights(cell(row, "precision") or unstated(found, "precision", assumed))
     precision = format_for(found.device, precision)

@@ -1,0 +1,54 @@
+"""A row that prints the shape of its model needs no model of the registry."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from mlsysim.plugins import plugins
+from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.tables import packaged_rows
+
+
+@pytest.fixture(scope="module")
+def row():
+    """GPT-39B of a table that prints layers, width, heads and vocabulary."""
+    return next(r for r in packaged_rows() if r.id == "sc21t1-005")
+
+
+def with_(row, **cells):
+    return attrs.evolve(row, model="Nobody's model", configuration={**row.configuration, "params": "", **cells})
+
+
+def test_the_printed_shape_answers_like_the_model_of_the_registry(row):
+    own = with_(row)
+    assert question_for(own, names()).scenario.workload.model.startswith("config:")
+    assert predict(own).predicted == pytest.approx(predict(row).predicted, rel=1e-3)
+
+
+def test_what_the_row_does_not_print_of_a_shape_is_listed(row):
+    found = predict(with_(row, heads="", ffn_hidden="", vocab=""))
+    assert sum("which the row does not state" in one for one in found.assumed) >= 3
+    assert found.predicted == pytest.approx(predict(row).predicted, rel=0.05)
+
+
+def test_a_model_of_that_name_with_another_shape_is_another_model(row):
+    half = attrs.evolve(row, configuration={**row.configuration, "layers": "24"})
+    found = predict(half)
+    assert any("is another model" in one for one in found.assumed)
+    # The figure is a rate of work, of which there is half as much: only the ends of the model and the bubble change it.
+    assert found.predicted == pytest.approx(predict(row).predicted, rel=0.15)
+
+
+def test_experts_and_grouped_heads_are_read(row):
+    model = question_for(
+        with_(row, n_experts="16", experts_per_token="2", kv_heads="8", heads="64"), names()
+    ).scenario.workload.model
+    shape = plugins().registry.get("models", model).record.transformer
+    assert (shape.kv_heads, shape.mixture.experts, shape.mixture.active) == (8, 16, 2)
+
+
+def test_without_a_shape_an_unknown_model_is_refused(row):
+    assert "no model" in predict(with_(row, layers="")).reason
