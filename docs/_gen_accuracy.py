@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from mlsysim.records.measurement import Measurement
+from mlsysim.renderers.markdown import markdown_table
 from mlsysim_solvers.calibration.left_out import left_out
 from mlsysim_solvers.validation.ablation import ablation_table
 from mlsysim_solvers.validation.reports import Report, summarise
@@ -45,16 +46,12 @@ These rows are refused, with this reason, and count as refused wherever an error
 """
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
 def _sets(report: Report) -> list[str]:
     head = ["set", "metric", "predicted", "refused", "in sample", "group median", "left out", "90 % below", "bias",
             "rank", "coverage", "left out", "half-width", "left out", "constant", "reproduce with"]  # fmt: skip
-    lines = [_row(head), _row(["---", "---", *["---:"] * 13, "---"])]
     both = zip(report.sets, report.left_out, strict=True)
-    return lines + [_row(_cells(found, unseen)) for found, unseen in both if found.predicted]
+    rows = [_cells(found, unseen) for found, unseen in both if found.predicted]
+    return list(markdown_table(head, rows, right=range(2, len(head) - 1)))
 
 
 def _cells(found: Score, unseen: Score) -> list[str]:
@@ -127,11 +124,11 @@ def page(report: Report, rows: list[Measurement], figure: str) -> str:
         "`mlsysim validate --ablation`",
         "",
     ]
-    lines += [NOT_MODELLED, _row(["rows", "reason"]), _row(["---:", "---"])]
-    lines += [_row([str(count), reason]) for reason, count in report.reasons if count > 4]
+    reasons = [[str(count), reason] for reason, count in report.reasons if count > 4]
     rest = sum(count for _, count in report.reasons if count <= 4)
     if rest:
-        lines.append(_row([str(rest), "other reasons; `mlsysim validate --format json` lists them"]))
+        reasons.append([str(rest), "other reasons; `mlsysim validate --format json` lists them"])
+    lines += [NOT_MODELLED, *markdown_table(("rows", "reason"), reasons, right=(0,))]
     return "\n".join(lines) + "\n"
 
 

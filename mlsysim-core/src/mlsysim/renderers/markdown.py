@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from . import content
@@ -74,7 +74,7 @@ def _list(heading: str, items: Iterable[str]) -> Iterator[str]:
         yield from (f"## {heading}", "", *lines, "")
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> Iterator[str]:
     """Write a table.
 
     Parameters
@@ -83,12 +83,13 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterat
         Column titles.
     rows : iterable of sequence of str
         Cells; a ``|`` in one is escaped.
+    right : collection of int
+        Columns to align at the right.
 
     Yields
     ------
     str
     """
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    for row in rows:
+    marks = ["---:" if column in right else "---" for column in range(len(head))]
+    for row in (head, marks, *rows):
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mlsysim.cli.printing import table
+from mlsysim.renderers.markdown import markdown_table
 from mlsysim.renderers.style import Style
 
 from ..scoring import Score
@@ -139,15 +138,12 @@ def markdown_report(report: Report) -> str:
     -------
     str
     """
-
-    def row(items: Sequence[str]) -> str:
-        return "| " + " | ".join(item.replace("|", "\\|") for item in items) + " |"
-
     lines = [f"- {line}" for line in _headline(report)]
     for head, body in (table_of(report), owner_table(report)):
         if body:
-            lines += ["", row(head), row(["---"] * 2 + ["---:"] * (len(head) - 2)), *map(row, body)]
+            lines += ["", *markdown_table(head, body, right=range(2, len(head)))]
     if report.reasons:
-        lines += ["", f"Refused: {report.overall.refused} rows.", "", row(["rows", "reason"]), row(["---:", "---"])]
-        lines += [row([str(count), reason]) for reason, count in report.reasons]
+        reasons = [(str(count), reason) for reason, count in report.reasons]
+        lines += ["", f"Refused: {report.overall.refused} rows.", ""]
+        lines += markdown_table(("rows", "reason"), reasons, right=(0,))
     return "\n".join(lines)
