@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mlsysim import registry
 from mlsysim.entities import Entry
-from mlsysim.front import registry
 from mlsysim.provenance import Level, Standing
 from mlsysim.units import format_quantity
 

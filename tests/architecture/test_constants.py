@@ -10,7 +10,7 @@ LARGEST = 12
 """Whole numbers up to here follow from an equation (three matrices, twelve bytes of Adam)."""
 
 STATISTICS = ("calibration", "validation")
-PICTURES = ("pictures.py",)
+PICTURES = ("step_pictures.py",)
 """Sizes of a picture are no physics."""
 
 

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from mlsysim import registry
 from mlsysim.evaluation import evaluate
 from mlsysim.explaining import explain
-from mlsysim.front import registry
 
 NETWORK = {"socket", "ssl", "http", "urllib.request", "requests", "ftplib", "smtplib", "asyncio", "aiohttp", "httpx"}
 

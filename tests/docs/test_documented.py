@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 import mlsysim
-from mlsysim import errors, hookspecs
+from mlsysim import errors, hookspecs, registry
 from mlsysim.cli import build_parser
 from mlsysim.evaluation import LEVELS
 from mlsysim.formula import DECLARED
-from mlsysim.front import registry
 from mlsysim.plugins import plugins
 from mlsysim.records import KINDS
 from mlsysim.units import UNIT_TABLE

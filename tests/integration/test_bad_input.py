@@ -14,7 +14,7 @@ import tomli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlsysim.front import registry
+from mlsysim import registry
 
 CODES = {0, 2, 3, 4}
 WORKABLE = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

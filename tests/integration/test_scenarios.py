@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from mlsysim import registry
 from mlsysim.evaluation import LEVELS, SystemEvaluation, evaluate
 from mlsysim.explaining import explain
-from mlsysim.front import registry
 
 SCENARIOS = registry().keys("scenarios")
 EXPECTED = {"smart-doorbell", "autonomous-vehicle", "llama-3.1-8b-h100", "resnet-50-training"}

@@ -140,7 +140,7 @@ class ProvenanceMap(Mapping[tuple[str, str], FieldProvenance]):
         ProvenanceMap
         """
         if registry is None:
-            from mlsysim.front import registry as installed
+            from mlsysim import registry as installed
 
             registry = installed()
         return cls(registry)

@@ -42,7 +42,7 @@ def _run(args: argparse.Namespace) -> int:
     from mlsysim.plotting import check_plot_path
 
     from .optimize.command import overrides
-    from .pictures import plot_gantt, plot_step, step_lines, terms_of
+    from .step_pictures import plot_gantt, plot_step, step_lines, terms_of
 
     for path in (args.plot, args.plot_pipeline):
         if path:
@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _played(found: Any, terms: dict[str, float]) -> tuple[int, int, Any]:
     """Return how many micro-batches are shown and how many there are, and the slots of each stage."""
-    from .pictures import gantt
+    from .step_pictures import gantt
 
     layout, workload = found.scenario.parallelism, found.scenario.workload
     samples = -(-int(workload.batch) // layout.data)
@@ -87,7 +87,7 @@ def _played(found: Any, terms: dict[str, float]) -> tuple[int, int, Any]:
 
 
 def _schedule(played: tuple[int, int, Any] | None) -> Iterator[str]:
-    from .pictures import gantt_lines
+    from .step_pictures import gantt_lines
 
     if played is not None:
         shown, rounds, slots = played

@@ -6,7 +6,7 @@ import pytest
 
 from mlsysim_solvers.formulas.overlap import exposed_time
 from mlsysim_solvers.formulas.pipeline import bubble_time, in_flight_chunks, zero_bubble_time
-from mlsysim_solvers.pictures import gantt, gantt_lines, step_lines
+from mlsysim_solvers.step_pictures import gantt, gantt_lines, step_lines
 
 
 @pytest.mark.parametrize(("p", "m", "v"), [(2, 4, 1), (4, 8, 1), (8, 8, 1), (4, 8, 2), (8, 24, 3), (4, 12, 5)])

@@ -8,8 +8,8 @@ from mlsysim.cli import main
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import evaluate
 from mlsysim.explaining import explain
-from mlsysim_solvers.pictures import TERMS, plot_step
 from mlsysim_solvers.plugin import DISTRIBUTED, SINGLE_NODE
+from mlsysim_solvers.step_pictures import TERMS, plot_step
 
 SCENARIOS = ("gpt-175b-a100-1024", "llama-3.1-405b-h100-16k", "llama-70b-h100-64", "mpt-7b-h100-fsdp")
 

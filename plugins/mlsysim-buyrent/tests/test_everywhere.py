@@ -8,9 +8,9 @@ import sys
 import pytest
 
 import mlsysim
+from mlsysim import registry, solver
 from mlsysim.evaluation import evaluate
 from mlsysim.explaining import explain
-from mlsysim.front import registry, solver
 from mlsysim.plugins import plugins
 from mlsysim.sweeping import sweep
 from mlsysim_buyrent.solver import BuyOrRent

@@ -85,8 +85,8 @@ def _file(finding: Finding) -> str:
 
 def _registry(files: Sequence[str]) -> Registry:
     """Return all installed data, and the folders of files that belong to no installed package."""
+    from mlsysim import registry as installed
     from mlsysim.entities import Registry
-    from mlsysim.front import registry as installed
 
     from ..catalog import Catalog, packaged
     from ..checks.finding import catalogs

@@ -73,8 +73,8 @@ def plan(args: argparse.Namespace) -> int:
     """
     import attrs
 
+    from mlsysim import registry
     from mlsysim.entities import today
-    from mlsysim.front import registry
     from mlsysim.names import did_you_mean
 
     from ..refresh import planning, reporting, running
@@ -113,7 +113,7 @@ def apply(args: argparse.Namespace) -> int:
     int
         0, or 3 when blocked numbers were left out.
     """
-    from mlsysim.front import registry
+    from mlsysim import registry
 
     from ..refresh import applying, planning
     from ..refresh.store import overlay_folder

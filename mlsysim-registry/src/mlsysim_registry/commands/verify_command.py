@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     ConfigError
         If no document is named.
     """
-    from mlsysim.front import registry as installed
+    from mlsysim import registry as installed
     from mlsysim.names import did_you_mean
 
     from ..checks.finding import catalogs

@@ -149,7 +149,7 @@ def _run(args: argparse.Namespace) -> int:
         elif nearest is not None:
             print("\n".join(too_slow(nearest[1], limit) if late else report(nearest[1], nearest[0])))
     if args.plot and nearest is not None and nearest[1].best is not None:
-        from ..pictures import plot_step
+        from ..step_pictures import plot_step
 
         plot_step(nearest[1].best.terms, args.plot, title=config.scenario.name)
     return 0 if able else 3

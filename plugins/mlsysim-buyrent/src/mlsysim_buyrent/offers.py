@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mlsysim import registry
 from mlsysim.entities import Entry
 from mlsysim.errors import SolverError
-from mlsysim.front import registry
 from mlsysim.tracing import Traced, trace_record
 
 __all__ = ["Z90", "latest_purchase", "log_sd", "traced_like"]
