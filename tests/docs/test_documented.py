@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import pkgutil
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import mlsysim
+import mlsysim_registry
+import mlsysim_solvers
 from mlsysim import errors, hookspecs, registry
 from mlsysim.cli import build_parser
 from mlsysim.evaluation import LEVELS
@@ -81,6 +85,13 @@ def test_every_formula(reference: dict[str, str]) -> None:
 def test_every_public_name(reference: dict[str, str]) -> None:
     for name in mlsysim.__all__:
         assert f"| `{name}` |" in reference["reference/python.md"]
+
+
+@pytest.mark.parametrize("package", [mlsysim, mlsysim_registry, mlsysim_solvers], ids=lambda package: package.__name__)
+def test_every_room_is_on_the_map(package: ModuleType) -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {info.name for info in pkgutil.iter_modules(package.__path__)}
+    assert {name for name in rooms if f"`{name}`" not in page and f"`{name}/" not in page} == set()
 
 
 def test_every_kind_of_record(reference: dict[str, str]) -> None:
