@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlsysim.cli.parser import add_command
 from mlsysim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,12 +33,10 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = commands.add_parser("export", help="write one row per number with its source",
-                                 description="Write one row per number with its source.")  # fmt: skip
+    parser = add_command(commands, "export", "write one row per number with its source", run)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="kinds to export; all by default")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), default="csv", help="output format")
     parser.add_argument("--output", metavar="FILE", help="file to write; standard output by default")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlsysim.cli.parser import add_command
 from mlsysim.errors import RegistryError
 
 __all__ = ["add", "run"]
@@ -23,11 +24,9 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = commands.add_parser("fmt", help="put data files into canonical form, keeping comments",
-                                 description="Put data files into canonical form, keeping comments.")  # fmt: skip
+    parser = add_command(commands, "fmt", "put data files into canonical form, keeping comments", run)
     parser.add_argument("files", nargs="*", metavar="FILE", help="files; all packaged data by default")
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 when a file would change")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from mlsysim.cli.parser import add_command
+
 __all__ = ["add", "run"]
 
 
@@ -16,12 +18,10 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = commands.add_parser("history", help="show what has been said of a number, and when",
-                                 description="Show what has been said of a number, and when.")  # fmt: skip
+    parser = add_command(commands, "history", "show what has been said of a number, and when", run)
     parser.add_argument("entity", metavar="ENTITY", help="for example grids/fr")
     parser.add_argument("field", metavar="FIELD", nargs="?", help="for example carbon; all numbers by default")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

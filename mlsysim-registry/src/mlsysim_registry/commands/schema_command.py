@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from mlsysim.cli.parser import add_command
+
 __all__ = ["add", "run"]
 
 
@@ -16,10 +18,8 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = commands.add_parser("schema", help="print the JSON Schema of a kind, for editors",
-                                 description="Print the JSON Schema of a kind, for editors.")  # fmt: skip
+    parser = add_command(commands, "schema", "print the JSON Schema of a kind, for editors", run)
     parser.add_argument("kind", nargs="?", metavar="KIND", help="device, model ... or source; all of them by default")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from mlsysim.cli.parser import add_command
+
 __all__ = ["add", "run"]
 
 
@@ -16,10 +18,8 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = commands.add_parser("stats", help="count entities and numbers by kind and level",
-                                 description="Count entities and numbers by kind and level.")  # fmt: skip
+    parser = add_command(commands, "stats", "count entities and numbers by kind and level", run)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
