@@ -5,10 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import attrs
-from solver_cases import A100, H100, LLAMA_70B, MIXTRAL, TILES
+from solver_cases import A100, H100, LLAMA_70B, MIXTRAL, TILES, gpt
 
 from mlsysim.records.infrastructure import Link, Node
-from mlsysim.records.model import Model, Transformer
 from mlsysim.records.scenario import Parallelism, Scenario, System, Training
 from mlsysim.records.stack import Ceilings, Features, Stack
 from mlsysim_solvers.distributed import DistributedSolver
@@ -32,19 +31,6 @@ OVERLAPPED = attrs.evolve(
         overlap_context=True, ends_as_layers=True,
     ),
 )  # fmt: skip
-
-
-def gpt(layers, hidden, heads, vocab=51200, context=2048):
-    return Model(
-        name=f"GPT {layers} x {hidden}", lab="Test",
-        transformer=Transformer(
-            layers=layers, hidden=hidden, heads=heads, kv_heads=heads, head_dim=hidden // heads, ffn=4 * hidden,
-            vocab=vocab, context=context, gated=False, norm="layer", bias=True, qkv_bias=True, tied=True,
-            positions=context,
-        ),
-    )  # fmt: skip
-
-
 GPT_175B = gpt(96, 12288, 96)
 
 
