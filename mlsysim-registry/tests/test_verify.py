@@ -18,7 +18,7 @@ import pytest
 from mlsysim.cli import main
 from mlsysim.errors import RegistryError
 from mlsysim.provenance import Level, Source
-from mlsysim_registry.refresh import overlay
+from mlsysim_registry.refresh import verified as kept
 from mlsysim_registry.refresh.reading import appears, text_of
 from mlsysim_registry.refresh.verifying import _address, citations, verify
 from mlsysim_registry.web import Reply, get
@@ -205,8 +205,8 @@ def test_numbers_are_looked_for_and_the_hash_is_kept(server: str, package: Packa
         verify(source_at(f"{server}/pdf"), cited["acme"], public=False)
 
 
-def _verified(**changes: object) -> overlay.Verified:
-    base = overlay.Verified("https://example.org/acme", "ab" * 32, "2026-11-22", ("links/fastlink-1 bandwidth",))
+def _verified(**changes: object) -> kept.Verified:
+    base = kept.Verified("https://example.org/acme", "ab" * 32, "2026-11-22", ("links/fastlink-1 bandwidth",))
     return attrs.evolve(base, **changes)
 
 
@@ -216,9 +216,9 @@ def _verified(**changes: object) -> overlay.Verified:
      (_verified(url="https://example.org/changed"), Level.STATED)],
 )  # fmt: skip
 def test_a_document_counts_as_archived_only_when_all_was_found(
-    package: Package, verified: overlay.Verified, level: Level
+    package: Package, verified: kept.Verified, level: Level
 ) -> None:
-    overlay.record("acme", verified)
+    kept.record("acme", verified)
     standing = package().get("links", "fastlink-1").standing("bandwidth")
     assert standing is not None
     assert standing.level is level
@@ -226,44 +226,44 @@ def test_a_document_counts_as_archived_only_when_all_was_found(
 
 def test_the_overlay_is_replaced_whole_and_keeps_other_entries() -> None:
     for key in ("one", "two"):
-        overlay.record(key, _verified())
-    assert set(overlay.load()) == {"one", "two"}
-    folder = overlay.overlay_file().parent
+        kept.record(key, _verified())
+    assert set(kept.load()) == {"one", "two"}
+    folder = kept.verified_file().parent
     assert [p.name for p in folder.iterdir()] == ["verified.json"]
 
 
 def test_two_writers_at_once_lose_nothing() -> None:
     def write(start: int) -> None:
         for i in range(start, start + 10):
-            overlay.record(f"s{i}", _verified())
+            kept.record(f"s{i}", _verified())
 
     writers = [threading.Thread(target=write, args=(10 * n,)) for n in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-    assert len(overlay.load()) == 30
+    assert len(kept.load()) == 30
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff", b'{"acme": 1}', b'{"acme": {"sha256": 3}}', b"[" * 100_000, b"0" * 5_000_000]
 )
 def test_a_damaged_overlay_counts_as_empty(package: Package, content: bytes) -> None:
-    file = overlay.overlay_file()
+    file = kept.verified_file()
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
-    assert overlay.load() == {}
+    assert kept.load() == {}
     assert package().get("links", "fastlink-1").record.bandwidth == 25e9
 
 
 def test_a_link_in_the_place_of_the_overlay_is_replaced_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "precious.txt"
     target.write_text("precious", encoding="utf-8")
-    overlay.overlay_file().parent.mkdir(parents=True)
-    overlay.overlay_file().symlink_to(target)
-    overlay.record("acme", _verified())
+    kept.verified_file().parent.mkdir(parents=True)
+    kept.verified_file().symlink_to(target)
+    kept.record("acme", _verified())
     assert target.read_text(encoding="utf-8") == "precious"
-    assert json.loads(overlay.overlay_file().read_text(encoding="utf-8"))["acme"]["date"] == "2026-11-22"
+    assert json.loads(kept.verified_file().read_text(encoding="utf-8"))["acme"]["date"] == "2026-11-22"
 
 
 def _get_here(url: str, *, limit: int, public: bool) -> Reply:

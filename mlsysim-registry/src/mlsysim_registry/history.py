@@ -125,8 +125,8 @@ def _refreshed(entry: Entry, field: str, chosen: Claim) -> list[Event]:
 
 
 def _verified(entry: Entry, field: str, stated: set[tuple[str, str]]) -> Iterator[Event]:
-    from .refresh.overlay import load
     from .refresh.store import any_verified
+    from .refresh.verified import load
 
     known = load() if any_verified() else {}
     for source, value in sorted(stated):

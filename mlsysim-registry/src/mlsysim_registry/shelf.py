@@ -102,7 +102,7 @@ class Shelf(Mapping[str, Source]):
             self._overlay = _verified_here()
         if key not in self._overlay:
             return source
-        from .refresh.overlay import apply
+        from .refresh.verified import apply
 
         return apply(key, source, self._overlay)
 
@@ -150,7 +150,7 @@ class Shelf(Mapping[str, Source]):
 def _verified_here() -> Mapping[str, Any]:
     if not any_verified():
         return {}
-    from .refresh.overlay import load
+    from .refresh.verified import load
 
     return load()
 

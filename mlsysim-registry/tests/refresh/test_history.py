@@ -9,7 +9,7 @@ import pytest
 from mlsysim.cli import main
 from mlsysim.errors import UnknownNameError
 from mlsysim_registry.provenance_map import ProvenanceMap
-from mlsysim_registry.refresh import applying, overlay
+from mlsysim_registry.refresh import applying, verified
 
 from .conftest import france
 from .test_flow import Known, applied
@@ -45,7 +45,7 @@ def test_a_number_taken_over_unchanged_is_as_old_as_before(known: Known, tmp_pat
 @pytest.mark.parametrize(("found", "what"), [(True, "found again"), (False, "not found again")])
 def test_reading_a_document_again_is_an_event(known: Known, found: bool, what: str) -> None:
     name = ("devices/chip-1 memory.bandwidth",)
-    overlay.record("acme", overlay.Verified("https://example.org/acme", "ab" * 32, "2026-11-01",
+    verified.record("acme", verified.Verified("https://example.org/acme", "ab" * 32, "2026-11-01",
                                             name if found else (), () if found else name))  # fmt: skip
     assert said(known, "devices/chip-1", "memory.bandwidth") == [
         ("2026-10-04", "read", "2 TB/s", True),

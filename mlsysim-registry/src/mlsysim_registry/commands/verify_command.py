@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from mlsysim.names import did_you_mean
 
     from ..checks.finding import catalogs
-    from ..refresh import overlay
+    from ..refresh import verified
     from ..refresh.verifying import citations, verify
 
     known = {key: source for catalog in catalogs(installed()) for key, source in catalog.sources.items()}
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             code = _UNREADABLE
             print(f"{key}: {error}")
             continue
-        overlay.record(key, result)
+        verified.record(key, result)
         print(f"{key}: {len(result.found)} found again, {len(result.missing)} not")
         for name in result.missing:
             code = code or _NOT_FOUND

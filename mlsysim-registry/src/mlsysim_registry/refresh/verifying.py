@@ -11,8 +11,8 @@ from mlsysim.entities import today
 from mlsysim.errors import MlsysimError, RegistryError
 
 from ..web import get
-from .overlay import Verified
 from .reading import appears, text_of
+from .verified import Verified
 
 if TYPE_CHECKING:
     from mlsysim.entities import Registry

@@ -14,7 +14,7 @@ from mlsysim.provenance import Source
 
 from .store import VERIFIED, data_folder, locked, replace
 
-__all__ = ["Verified", "apply", "load", "overlay_file", "record"]
+__all__ = ["Verified", "apply", "load", "record", "verified_file"]
 
 _MAX_BYTES = 4_000_000
 
@@ -42,7 +42,7 @@ class Verified:
     missing: tuple[str, ...] = ()
 
 
-def overlay_file() -> Path:
+def verified_file() -> Path:
     """Return the file that holds what was verified.
 
     Returns
@@ -66,7 +66,7 @@ def load(file: Path | None = None) -> dict[str, Verified]:
     dict of str to Verified
         By id of the document.
     """
-    path = overlay_file() if file is None else file
+    path = verified_file() if file is None else file
     try:
         raw = path.read_bytes()
         data = json.loads(raw) if len(raw) <= _MAX_BYTES else {}
@@ -130,7 +130,7 @@ def record(key: str, verified: Verified, file: Path | None = None) -> None:
     RegistryError
         If it cannot be written, or another process holds it for too long.
     """
-    path = overlay_file() if file is None else file
+    path = verified_file() if file is None else file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
