@@ -7,6 +7,7 @@ import pytest
 
 from mlsysim.plugins import plugins
 from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.mapping.shapes import printed_parameters
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.tables import packaged_rows
@@ -52,3 +53,30 @@ def test_experts_and_grouped_heads_are_read(row):
 
 def test_without_a_shape_an_unknown_model_is_refused(row):
     assert "no model" in predict(with_(row, layers="")).reason
+
+
+@pytest.mark.parametrize(
+    ("params", "name", "count"),
+    [("7.5B", "x", 7.5e9), ("29,975,214,080", "x", 29975214080.0), ("", "GPT 7.5B", 7.5e9), ("39.1e9", "x", 39.1e9),
+     ("350M", "GPT", 3.5e8), ("", "BERT", None), ("", "Mixtral 8x7B", None)],
+)  # fmt: skip
+def test_parameters_are_read_as_printed(row, params, name, count):
+    assert printed_parameters(attrs.evolve(with_(row, params=params), model=name)) == count
+
+
+def test_the_shape_that_gives_the_printed_parameters_is_taken(row):
+    # Llama 2 7B: a width of 11008 in the MLP is less than four of the model, so it is gated.
+    shape = {"layers": "32", "hidden": "4096", "heads": "32", "kv_heads": "32", "vocab": "32000"}
+    plain = with_(row, **shape, ffn_hidden="16384", params="6.7B")
+    gated = with_(row, **shape, ffn_hidden="16384", params="8.9B")
+    models = [question_for(one, names()).scenario.workload.model for one in (plain, gated)]
+    assert ["gpt2" in one for one in models] == [True, False]
+
+
+def test_a_shape_that_misses_the_printed_parameters_is_refused(row):
+    assert "are printed" in predict(with_(row, params="80B")).reason
+
+
+def test_a_shape_never_stands_for_an_architecture_that_none_expresses(row):
+    hybrid = attrs.evolve(with_(row), model="Qwen3-Next-80B-A3B")
+    assert "no shape expresses" in predict(hybrid).reason

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
+from mlsysim.shapes import parameters
 
 from ..names import Names
 from ..questions import Assumed, Refused
 from .common import cell, whole
 
-__all__ = ["model_of"]
+__all__ = ["model_of", "printed_parameters"]
+
+_SIZE = re.compile(r"(?<![\w.])(\d[\d,]*(?:\.\d+)?)\s*([kmbt])(?![a-z])", re.IGNORECASE)
+_SCALE = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+_NEAR = 0.06
+"""How far the parameters of a shape may be from the printed ones, which are rounded and count biases or not."""
 
 _HEAD = 128
 """Width of a head that a row does not state; how work is divided over heads changes little of it."""
@@ -48,15 +55,65 @@ def model_of(row: Measurement, known: Names, name: str, assumed: list[Assumed]) 
     layers, hidden = whole(row, "layers"), whole(row, "hidden")
     try:
         key = known.model(name, cell(row, "params"))
-    except Refused:
-        if not layers or not hidden:
+    except Refused as unknown:
+        if not layers or not hidden or "no shape expresses" in str(unknown):
             raise
-    else:
-        shape = plugins().registry.get("models", key).record.transformer
-        if not layers or not hidden or shape is None or (shape.layers, shape.hidden) == (layers, hidden):
-            return key
-        assumed.append(Assumed(f"{key} of the registry is another model: {layers} layers of {hidden} are printed"))
+        return _nearest(row, _config(row, layers, hidden, assumed), assumed)
+    shape = plugins().registry.get("models", key).record.transformer
+    if not layers or not hidden or shape is None or (shape.layers, shape.hidden) == (layers, hidden):
+        return key
+    assumed.append(Assumed(f"{key} of the registry is another model: {layers} layers of {hidden} are printed"))
     return f"config:{json.dumps(_config(row, layers, hidden, assumed))}"
+
+
+def printed_parameters(row: Measurement) -> float | None:
+    """Return the parameters that a row prints, in their own column or in the name of the model.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Returns
+    -------
+    float or None, count
+    """
+    text = cell(row, "params")
+    for part in (text, row.model):
+        found = _SIZE.search(part)
+        if found:
+            return float(found[1].replace(",", "")) * _SCALE[found[2].lower()]
+    try:
+        return float(text.replace(",", "")) or None
+    except ValueError:
+        return None
+
+
+def _nearest(row: Measurement, config: dict[str, object], assumed: list[Assumed]) -> str:
+    """Return the key of the shape, or of its twin with another MLP or embedding, that gives the printed parameters."""
+    printed, key = printed_parameters(row), f"config:{json.dumps(config)}"
+    if printed is None:
+        return key
+    keys = [key, *(f"config:{json.dumps(other)}" for other in _twins(config))]
+    registry = plugins().registry
+    gaps = [abs(parameters(registry.get("models", one).record).total / printed - 1.0) for one in keys]
+    if gaps[0] <= _NEAR:
+        return key
+    gap, best = min(zip(gaps, keys, strict=True))
+    if gap > _NEAR:
+        total = parameters(registry.get("models", best).record).total
+        raise Refused(f"the printed layers and widths give {total:.4g} parameters, and {printed:.4g} are printed")
+    assumed.append(Assumed("the MLP and the embedding that give the printed parameters", 0.02))
+    return best
+
+
+def _twins(config: dict[str, object]) -> list[dict[str, object]]:
+    """Return the same layers and widths with a gated MLP, and with the embedding shared or not."""
+    if config["model_type"] == "gpt2":
+        names = {"n_layer": "num_hidden_layers", "n_embd": "hidden_size", "n_head": "num_attention_heads",
+                 "n_inner": "intermediate_size", "n_positions": "max_position_embeddings"}  # fmt: skip
+        config = {names.get(name, name): value for name, value in config.items()} | {"model_type": "llama"}
+    return [config | {"tie_word_embeddings": tied} for tied in (False, True)]
 
 
 def _config(row: Measurement, layers: int, hidden: int, assumed: list[Assumed]) -> dict[str, object]:
