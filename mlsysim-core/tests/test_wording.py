@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import attrs
+import core_toys
 import pytest
-from core_toys import scenario
+from core_toys import ECONOMICS, PERFORMANCE, ToyPlugin, scenario
 
-from mlsysim.errors import MlsysimError
+from mlsysim.errors import MlsysimError, SolverError
 from mlsysim.evaluation import Answer, evaluate
 from mlsysim.records.parallelism import Parallelism
 from mlsysim.renderers import content
@@ -89,3 +90,18 @@ def test_a_key_of_an_entity_says_how_its_numbers_are_changed(world, key):
     assert fault.where == f"--set {key}"
     assert "--columns" in fault.remedy
     assert "MLSYSIM_DATA" in fault.remedy
+
+
+def test_open_questions_are_asked_in_words(isolated_plugins):
+    class Silent(core_toys.ToyEconomics):
+        def prepare(self, request):
+            raise SolverError("nothing to say")
+
+    core_toys.Silent = Silent
+    extra = attrs.evolve(
+        ECONOMICS, name="toy-extra", question="extra", title="What else?", target="core_toys:Silent",
+        outputs={"macro.extra": "USD"}, labels={},
+    )  # fmt: skip
+    isolated_plugins(ToyPlugin(specs=(PERFORMANCE, extra)))
+    asked = dict(content.open_questions(evaluate(scenario())))
+    assert asked["What else?"] == "nothing to say"

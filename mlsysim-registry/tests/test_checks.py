@@ -163,6 +163,13 @@ def test_ranges_hold_for_their_tier_only(package: Package) -> None:
     assert len(list(ranges(package(), [row]))) == 1
 
 
+def test_what_somebody_measured_on_a_machine_is_noted_and_no_fault(package: Package) -> None:
+    row = {"kind": "devices", "field": "power.*", "low": "1 mW", "high": "1 W", "reason": "toy"}
+    own = FILES["sources/acme.toml"].replace("https://example.org/", "urn:mlsysim:measured:")
+    assert [f.severity for f in ranges(package(), [row])] == ["fault"]
+    assert [f.severity for f in ranges(package({"sources/acme.toml": own}), [row])] == ["note"]
+
+
 def test_a_broken_file_is_one_fault_and_the_other_checks_go_on(package: Package) -> None:
     every = run(package({DEVICE: "name = ["}))
     assert {f.check for f in every if f.severity == "fault"} <= {"schema", "references"}

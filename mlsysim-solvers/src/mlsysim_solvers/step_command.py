@@ -10,7 +10,8 @@ __all__ = ["add_step_command"]
 
 _EXAMPLES = """examples:
   mlsysim step gpt-175b-a100-1024
-  mlsysim step gpt-175b-a100-1024 --set virtual=1 --plot step.svg --plot-pipeline schedule.svg"""
+  mlsysim step gpt-175b-a100-1024 --set virtual=1 --plot step.svg --plot-pipeline schedule.svg
+  mlsysim step llama-3.1-8b --on h100-sxm --devices 64 --batch 256 --sequence 8192"""
 _ROUNDS = 12
 """Micro-batches that a schedule shows at most; the steady state repeats itself."""
 
@@ -23,12 +24,13 @@ def add_step_command(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
+    from mlsysim.cli.asking import add_scenario_arguments
+
     parser = commands.add_parser(
         "step", help="where a distributed training step goes", epilog=_EXAMPLES,
         description="Show the terms of a training step as bars, and the schedule of its pipeline.",
     )  # fmt: skip
-    parser.add_argument("scenario", metavar="SCENARIO", help="a scenario file, or the name of a packaged one")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
+    add_scenario_arguments(parser)
     parser.add_argument("--json", action="store_true", help="the terms as plain data, in seconds")
     parser.add_argument("--plot", metavar="FILE", help="draw the terms as a stacked bar: .svg, .png or .pdf")
     parser.add_argument("--plot-pipeline", metavar="FILE", help="draw the schedule: .svg, .png or .pdf")
@@ -36,18 +38,19 @@ def add_step_command(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from mlsysim.cli.asking import read_config
     from mlsysim.cli.printing import print_json
     from mlsysim.errors import ConfigError
     from mlsysim.evaluation import evaluate
     from mlsysim.plotting import check_plot_path
 
-    from .optimize.command import overrides
     from .step_pictures import plot_gantt, plot_step, step_lines, terms_of
 
     for path in (args.plot, args.plot_pipeline):
         if path:
             check_plot_path(path)
-    found = evaluate(args.scenario, overrides(args.set))
+    args.kind = args.kind or ("training" if args.on is not None else None)
+    found = evaluate(read_config(args))
     if found.solvers.get("performance") != "distributed":
         raise ConfigError("the scenario trains on one device, or not at all", where="system.devices",
                           remedy="Give a training scenario on several devices")  # fmt: skip

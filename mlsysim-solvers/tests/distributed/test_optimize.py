@@ -127,6 +127,18 @@ def test_the_best_layout_is_told_as_a_scenario_takes_it():
     assert found["memory_required"].value == pytest.approx(best.memory, rel=1e-9)
 
 
+def test_no_file_is_needed(capsys):
+    from mlsysim.cli import main
+
+    asked = ("llama-3.1-8b", "--on", "h100-sxm", "--batch", "64", "--sequence", "4096", "--stack", "megatron-core-0.12")
+    assert main(["optimize", "training", *asked, "--devices", "8,16", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["best"]["devices"] for one in found["searches"]] == [8, 16]
+    assert main(["step", *asked, "--devices", "8", "--json"]) in (0, 3)
+    assert json.loads(capsys.readouterr().out)["step"] > 0.0
+    assert main(["optimize", "training", *asked]) == 2
+
+
 def test_a_limit_that_is_no_time_says_which_option(capsys):
     from mlsysim.cli import main
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..config import SimulationConfig
     from ..documents import Document
     from ..entities import Entry
-    from .parser import Parser
 
 __all__ = ["FLAGS", "Flag", "add_scenario_arguments", "read_config"]
 
@@ -71,13 +70,15 @@ _KINDS = ("serving", "traffic", "training", "inference")
 """The kinds of scenario, repeated here because importing their records takes longer than all other commands need."""
 
 
-def add_scenario_arguments(parser: Parser) -> None:
+def add_scenario_arguments(parser: Any, *, without: Sequence[str] = ()) -> None:
     """Add the arguments that name a scenario.
 
     Parameters
     ----------
     parser : Parser
         Parser of a command.
+    without : sequence of str
+        Options of :data:`FLAGS` that the command has in another sense.
     """
     parser.add_argument("scenario", metavar="SCENARIO", help="a .toml, .yaml or .json file, a packaged scenario, or "
                         "(with --on) a model")  # fmt: skip
@@ -85,7 +86,10 @@ def add_scenario_arguments(parser: Parser) -> None:
     group.add_argument("--on", metavar="DEVICE", help="device that runs the model")
     group.add_argument("--kind", choices=_KINDS, help="with --on: what the model does there")
     for flag in FLAGS:
-        group.add_argument(flag.option, dest=flag.dest, metavar=flag.metavar, help=flag.help)
+        if flag.option in without:
+            parser.set_defaults(**{flag.dest: None})
+        else:
+            group.add_argument(flag.option, dest=flag.dest, metavar=flag.metavar, help=flag.help)
     group.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
                        help="set any key of the scenario, for example place.grid=france")  # fmt: skip
 

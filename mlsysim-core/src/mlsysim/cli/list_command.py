@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UnknownNameError
 from ..names import did_you_mean
 from .fields import count, shown, value_at
 from .parser import Commands, add_command
@@ -77,7 +78,10 @@ def run(args: argparse.Namespace) -> int:
     registry = plugins().registry
     if args.kind is None:
         return _kinds(args)
-    kind = registry.kind(args.kind)
+    try:
+        kind = registry.kind(args.kind)
+    except UnknownNameError as error:
+        raise UnknownNameError(error.what, where="KIND", remedy=error.remedy) from None
     entries = [entry for entry in registry.entries(kind) if _matches(entry, args.match)]
     if args.json:
         print_json([_plain(entry) for entry in entries])

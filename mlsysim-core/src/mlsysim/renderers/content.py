@@ -305,7 +305,10 @@ def open_questions(evaluation: SystemEvaluation) -> list[tuple[str, str]]:
     list of (str, str)
         The question in words, and the reason.
     """
-    return [(QUESTIONS.get(name, name), reason) for name, reason in evaluation.unanswered.items()]
+    from ..plugins import plugins
+
+    titles = {spec.question: spec.title for spec in plugins().solvers.values()} | QUESTIONS
+    return [(titles.get(name, name), reason) for name, reason in evaluation.unanswered.items()]
 
 
 def checks(evaluation: SystemEvaluation) -> list[Check]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mlsysim.documents import load_document
-from mlsysim.entities import Registry
+from mlsysim.entities import Entry, Registry
+from mlsysim.provenance import MEASURED_HERE
 from mlsysim.units import format_quantity, parse_quantity
 
 from .finding import Finding, about, entities
@@ -50,10 +51,16 @@ def ranges(registry: Registry, table: Sequence[Mapping[str, Any]] | None = None)
                     claim = entry.claims[field][0]
                     low, high = _bounds(row["low"], row["high"], claim.unit)
                     if not low <= claim.value <= high:
-                        yield about(entry, field, "fault", "ranges",
+                        yield about(entry, field, "note" if _measured_here(entry, claim) else "fault", "ranges",
                                     f"{claim.as_stated} is {format_quantity(claim.value, claim.unit)}, outside "
                                     f"{row['low']} to {row['high']}: {row['reason']}",
                                     "Look for a wrong prefix or unit")  # fmt: skip
+
+
+def _measured_here(entry: Entry, claim: Any) -> bool:
+    """Tell whether a number is what somebody's own machine did: software may be far below the device."""
+    source = entry.sources.get(claim.source)
+    return source is not None and source.url.startswith(MEASURED_HERE)
 
 
 @lru_cache(maxsize=512)

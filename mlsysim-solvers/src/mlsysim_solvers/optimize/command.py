@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-__all__ = ["add_optimize_command", "overrides"]
+__all__ = ["add_optimize_command"]
 
 _EXAMPLES = """examples:
   mlsysim optimize training gpt-175b-a100-1024
   mlsysim optimize training llama-70b-h100-64 --devices 32,64,128 --goal cost
   mlsysim optimize training gpt-175b-a100-1024 --goal devices --within "30 s" --devices 64,128,256,512,1024
+  mlsysim optimize training llama-3.1-70b --on h100-sxm --devices 64,128 --batch 256 --sequence 8192
 """
 
 
@@ -22,20 +23,18 @@ def add_optimize_command(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
+    from mlsysim.cli.asking import add_scenario_arguments
+
     parser = commands.add_parser("optimize", help="find the best layout", description="Find the best layout.")
     inner = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     one = inner.add_parser(
         "training", help="of a training job on many devices", epilog=_EXAMPLES,
         description="Search all legal layouts of a training scenario, exactly: degrees of parallelism, interleaving, "
         "micro-batch, sequence parallelism, ZeRO and the kind of recomputation. Everything else stays as in the "
-        "scenario, the number of recomputed layers too.",
+        "scenario, the number of recomputed layers too; its [parallelism] is ignored.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    one.add_argument(
-        "scenario", metavar="SCENARIO",
-        help="a scenario file, or the name of a packaged one; its [parallelism] is ignored",
-    )  # fmt: skip
-    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key of the scenario")
+    add_scenario_arguments(one, without=("--devices",))
     one.add_argument(
         "--goal", choices=("step-time", "cost", "energy", "devices"), default="step-time",
         help="shortest step, least money or energy per sample, or fewest devices",
@@ -50,34 +49,6 @@ def add_optimize_command(commands: Any) -> None:
     one.add_argument("--json", action="store_true", help="the layouts found as plain data; numbers in SI")
     one.add_argument("--plot", metavar="FILE", help="draw where the step of the best layout goes: .svg, .png or .pdf")
     one.set_defaults(run=_run)
-
-
-def overrides(texts: list[str]) -> dict[str, str]:
-    """Read what ``--set`` gives.
-
-    Parameters
-    ----------
-    texts : list of str
-        ``key=value``.
-
-    Returns
-    -------
-    dict of str to str
-
-    Raises
-    ------
-    ConfigError
-        If an entry has no equals sign.
-    """
-    from mlsysim.errors import ConfigError
-
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"{text!r} has no '='", where="--set", remedy="Write --set key=value")
-        found[key] = value
-    return found
 
 
 def _numbers(text: str, default: int) -> list[int]:
@@ -111,8 +82,8 @@ def _limit(text: str) -> float:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from mlsysim.cli.asking import read_config
     from mlsysim.cli.printing import print_json
-    from mlsysim.config import SimulationConfig
     from mlsysim.plotting import check_plot_path
 
     from .goals import Goal, endless, goal_of
@@ -121,7 +92,10 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.plot:
         check_plot_path(args.plot)
-    config = SimulationConfig.load(args.scenario, overrides(args.set))
+    if args.on is not None:  # what is put together trains, and has no number of devices of its own
+        args.kind = args.kind or "training"
+        args.set_system_devices = str(_numbers(args.devices, 0)[0]) if args.devices else None
+    config = read_config(args)
     limit = _limit(args.within)
     tried: list[tuple[Goal, Found]] = []
     left_out: dict[int, str] = {}

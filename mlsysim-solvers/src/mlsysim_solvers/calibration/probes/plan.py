@@ -235,14 +235,20 @@ class _Runner:
     def links(self) -> None:
         """Time the links of the device."""
         watch = self.backend.host_stopwatch
+        # A link is extra: a device without peers, or a full one, is measured all the same.
         try:
-            for name, action in self.backend.links(_LINK_BYTES).items():
-                timing = time_action(action, self.share, stopwatch=watch, clock=self._clock)
-                note = self.backend.link_notes.get(name, "")
-                self.linked.append(Reading("link", "", name, "B/s", float(_LINK_BYTES), timing, note))
+            actions = self.backend.links(_LINK_BYTES)
         except (MemoryError, RuntimeError) as problem:
-            # A link is extra: a device without peers, or a full one, is measured all the same.
-            self.notes.append(f"link left out: {_first_line(problem)}")
+            self.notes.append(f"links left out: {_first_line(problem)}")
+            actions = {}
+        for name, action in actions.items():
+            try:
+                timing = time_action(action, self.share, stopwatch=watch, clock=self._clock)
+            except (MemoryError, RuntimeError) as problem:
+                self.notes.append(f"link {name} left out: {_first_line(problem)}")
+                continue
+            note = self.backend.link_notes.get(name, "")
+            self.linked.append(Reading("link", "", name, "B/s", float(_LINK_BYTES), timing, note))
         self.backend.release()
 
 

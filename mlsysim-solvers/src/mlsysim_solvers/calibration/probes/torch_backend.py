@@ -6,6 +6,7 @@ module of any type; nothing here imports it before somebody measures.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import platform
 import time
@@ -18,6 +19,7 @@ from .backend import Backend, Unsupported
 from .readings import Host
 from .timing import Action, Stopwatch
 from .torch_formats import TYPES, cuda_formats, fp8_type, rocm_formats
+from .torch_products import product_of
 
 __all__ = ["find_torch", "torch_backend"]
 
@@ -225,7 +227,11 @@ class _Torch(Backend):
                     small()
         except RuntimeError as problem:
             raise Unsupported(_first_line(problem)) from None
-        replay: Action = graph.replay
+
+        def replay(kept: Action = small) -> Action:
+            graph.replay()
+            return kept  # the graph works on its element, which must not be given back before
+
         return replay
 
     def product(self, precision: str, m: int, n: int, k: int) -> Action:
@@ -239,9 +245,11 @@ class _Torch(Backend):
         left = self._drawn((m, k), precision)
         turned = self._on_gpu and precision in _BY_COLUMNS
         right = self._drawn((n, k), precision).t() if turned else self._drawn((k, n), precision)
-        action = _product_of(torch, precision, left, right, self.device)
         try:
+            action = product_of(torch, precision, left, right, self.device)
             action()
+        except Unsupported:
+            raise
         except Exception as problem:
             if self.is_too_large(problem):
                 raise
@@ -276,21 +284,27 @@ class _Torch(Backend):
             return {}
         torch = self._torch
         here = torch.ones(size, dtype=torch.uint8, device=self.device)
-        there = torch.ones(size, dtype=torch.uint8, pin_memory=True)
-        found: dict[str, Action] = {
-            "host to device": lambda: here.copy_(there, non_blocking=True),
-            "device to host": lambda: there.copy_(here, non_blocking=True),
-        }
-        for index in range(torch.cuda.device_count()):
-            peer = f"cuda:{index}"
-            if peer != self.device:
+        peers = [peer for peer in map("cuda:{}".format, range(torch.cuda.device_count())) if peer != self.device]
+        found: dict[str, Action] = {}
+        # Memory of the host that cannot be pinned, or a peer that others hold, is no reason to leave out the rest.
+        try:
+            there = torch.ones(size, dtype=torch.uint8, pin_memory=True)
+            found |= {"host to device": _onto(here, there), "device to host": _onto(there, here)}
+        except RuntimeError as problem:
+            found |= {"host to device": _failing(problem)}
+        for peer in peers:
+            try:
                 found[f"device to {peer}"] = _onto(torch.empty_like(here, device=peer), here)
+            except RuntimeError as problem:
+                found[f"device to {peer}"] = _failing(problem)
         return found
 
     def release(self) -> None:
         """Give memory that is no longer needed back to the device."""
         if self._on_gpu:
-            self._torch.cuda.empty_cache()
+            # After a kernel that broke the device every call fails; which one it was is noted.
+            with contextlib.suppress(RuntimeError):
+                self._torch.cuda.empty_cache()
 
     def _ones(self, shape: tuple[int, ...], precision: str) -> Any:
         torch = self._torch
@@ -358,19 +372,13 @@ def _device(torch: Any, wanted: str) -> str:
     return f"cuda:{index}"
 
 
-def _product_of(torch: Any, precision: str, left: Any, right: Any, device: str) -> Action:
-    if precision == "int8":
-        multiply = getattr(torch, "_int_mm", None)
-        if multiply is None:
-            raise Unsupported("this version of PyTorch has no product of 8-bit integers")
-        return lambda: multiply(left, right)
-    if precision == "fp8":
-        scaled = getattr(torch, "_scaled_mm", None)
-        if scaled is None:
-            raise Unsupported("this version of PyTorch has no product in fp8")
-        one = torch.ones((), device=device)
-        return lambda: scaled(left, right, scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
-    return lambda: torch.mm(left, right)
+def _failing(problem: BaseException) -> Action:
+    """Return an action that says why it cannot be done."""
+
+    def fail() -> object:
+        raise RuntimeError(_first_line(problem)) from problem
+
+    return fail
 
 
 def _sees(torch: Any, name: str) -> bool:
