@@ -15,7 +15,7 @@ from mlsysim.tracing import named
 
 from .declarations.single_node import SINGLE_NODE
 from .execution.answers import axis
-from .execution.batch_queue import Queue, Service, largest_rate, quantile, queue_at
+from .execution.batch_queue import Curve, Service, curve_of, largest_rate, quantile, queue_at
 from .execution.preparation import prepare_columns
 from .formulas.queue_constants import QUEUE_LOG_SD, RATE_STEP
 from .single_node import SingleNodeSolver
@@ -83,9 +83,9 @@ class DynamicBatchingSolver:
             Outputs in SI.
         """
         service, spread = _service(columns)
-        devices, most = columns["devices"], service.sizes[-1]
-        top = devices * (most / service.times[-1])
-        within = devices * named(largest_rate(service, columns["limit"]), "largest rate of a device")
+        curve, devices = curve_of(service), columns["devices"]
+        top = devices * (curve.most / curve.longest)
+        within = devices * named(largest_rate(curve, columns["limit"]), "largest rate of a device")
         answers: Columns = {
             "performance.full_throughput": top, "performance.full_throughput.log_sd": spread,
             "performance.limited_throughput": within, "performance.limited_throughput.log_sd": spread,
@@ -96,7 +96,7 @@ class DynamicBatchingSolver:
         if "rate" not in columns:
             return answers
         rate = axis(columns, "rate") / devices
-        return answers | _at_rate(columns, service, rate, spread)
+        return answers | _at_rate(columns, curve, rate, spread)
 
 
 def _service(columns: Mapping[str, Any]) -> tuple[Service, Any]:
@@ -109,23 +109,19 @@ def _service(columns: Mapping[str, Any]) -> tuple[Service, Any]:
     return Service(tuple(sizes), tuple(times)), found[-1]["performance.latency.log_sd"]
 
 
-def _at_rate(columns: Mapping[str, Any], service: Service, rate: Any, spread: Any) -> Columns:
+def _at_rate(columns: Mapping[str, Any], curve: Curve, rate: Any, spread: Any) -> Columns:
     """Return what requests see at a rate; beyond what full batches get through no latency is within any limit."""
-    queue, further = queue_at(service, rate), queue_at(service, (1.0 + RATE_STEP) * rate)
-    times, others = _times(queue), _times(further)
+    queue, further = queue_at(curve, rate), queue_at(curve, (1.0 + RATE_STEP) * rate)
+    mean, tail = queue.latency, quantile(queue, "p99")
+    # Slower passes also mean more load: T(s (1 + h), rate) = (1 + h) T(s, rate (1 + h)).
+    steep = 1.0 + (further.latency / mean - 1.0) / RATE_STEP
+    steeper = 1.0 + (quantile(further, "p99") / tail - 1.0) / RATE_STEP
     answers: Columns = {
-        "feasibility.within_limit": (times["p99"] <= columns["limit"]) & (rate < service.sizes[-1] / service.times[-1]),
+        "feasibility.within_limit": (tail <= columns["limit"]) & (rate < curve.most / curve.longest),
         "performance.mean_batch": queue.batch,
         "performance.occupation": queue.busy,
     }
-    for name, value in times.items():
-        output = "performance.request_latency" + ("" if name == "latency" else f"_{name}")
-        # Slower passes also mean more load: T(s (1 + h), rate) = (1 + h) T(s, rate (1 + h)).
-        steep = 1.0 + (others[name] / value - 1.0) / RATE_STEP
-        own = QUEUE_LOG_SD[name]
-        answers |= {output: value, f"{output}.log_sd": sqrt(steep * steep * spread * spread + own * own)}
+    for name, value, often in (("", mean, steep), ("_p50", quantile(queue, "p50"), steep), ("_p99", tail, steeper)):
+        output, own = f"performance.request_latency{name}", QUEUE_LOG_SD[name.strip("_") or "latency"]
+        answers |= {output: value, f"{output}.log_sd": sqrt(often * often * spread * spread + own * own)}
     return answers
-
-
-def _times(queue: Queue) -> dict[str, Any]:
-    return {"latency": queue.latency, "p50": quantile(queue, "p50"), "p99": quantile(queue, "p99")}

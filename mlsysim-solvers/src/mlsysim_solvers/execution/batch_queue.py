@@ -7,6 +7,8 @@ when a batch is full, and how passes scatter, is approximated.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -14,11 +16,12 @@ from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
 
 from ..formulas.constants import FULLEST
 from ..formulas.queue_constants import (
-    BELOW_LEAST,
-    HALVINGS,
+    EXPONENTIAL_MOST,
     LARGEST_EXPONENT,
+    LARGEST_RATIO,
     LEAST,
     MOST_DEVIATIONS,
+    NEAR,
     NEAR_FULL,
     NORMAL_CUBIC,
     NORMAL_LOSS,
@@ -28,10 +31,16 @@ from ..formulas.queue_constants import (
     TWO_PI,
 )
 
-__all__ = ["Queue", "Service", "largest_rate", "quantile", "queue_at"]
+__all__ = ["Curve", "Near", "Queue", "Service", "curve_of", "largest_rate", "quantile", "queue_at"]
 
-_ROUNDS = 6
-"""Rounds of fixed points and of Newton's method, all of which converge faster."""
+PARTS = 8
+"""Steps from one request to the greatest batch, between which the mean batch is interpolated."""
+
+_TRIES = 10
+"""Rates that are tried to find the one at which a limit is just kept."""
+
+_STEPS = 2
+"""Steps of Newton's method, which needs fewer."""
 
 
 class Service(NamedTuple):
@@ -49,19 +58,103 @@ class Service(NamedTuple):
     times: tuple[Any, ...]
 
 
+class Near(NamedTuple):
+    """A small and a large batch around a mean one.
+
+    Parameters
+    ----------
+    batch : float or array, sample
+        The mean.
+    share : float or array, ratio
+        Share of the large ones.
+    few, many : float or array, s
+        A pass over either.
+    slope : float or array, s
+        What a further request adds between them.
+    """
+
+    batch: Any
+    share: Any
+    few: Any
+    many: Any
+    slope: Any
+
+    def mean(self, value: Callable[[Any], Any]) -> Any:
+        """Return the mean over both of what follows from the time of a pass.
+
+        Parameters
+        ----------
+        value : callable
+            From the time to a number.
+
+        Returns
+        -------
+        float or array
+        """
+        return (1.0 - self.share) * value(self.few) + self.share * value(self.many)
+
+
+class Curve(NamedTuple):
+    """The time of a pass over any batch, as a straight line that bends upwards or downwards at some sizes.
+
+    Parameters
+    ----------
+    most : float or array, sample
+        The greatest batch.
+    alone, longest : float or array, s
+        A pass of one, and of the greatest batch.
+    slope : float or array, s
+        What the next request adds at first.
+    bends : tuple of pair of float or array
+        Sizes, and how much more the next request adds beyond each.
+    around : tuple of Near
+        Passes around some mean batches, from one to the greatest.
+    """
+
+    most: Any
+    alone: Any
+    longest: Any
+    slope: Any
+    bends: tuple[tuple[Any, Any], ...]
+    around: tuple[Near, ...] = ()
+
+    def time(self, batch: Any) -> Any:
+        """Return what a pass takes.
+
+        Parameters
+        ----------
+        batch : float or array, sample
+            Requests; those beyond the greatest batch take their share of further ones.
+
+        Returns
+        -------
+        float or array, s
+        """
+        found = self.alone + self.slope * (batch - 1.0)
+        for size, bend in self.bends:
+            found = found + bend * maximum(0.0, batch - size)
+        return found
+
+
 class Queue(NamedTuple):
     """Who waits, and how long.
 
     Parameters
     ----------
-    batch : float or array, count
-        Mean batch.
+    curve : Curve
+        What passes take.
+    rate : float or array, count/s
+        Arrivals, below what full batches get through.
+    batch, deviation : float or array, count
+        Mean and standard deviation of the batches.
+    seen, came : float or array, count
+        The batch that a request finds under way, and the one that it joins, as if it were never full.
+    pair, last : float or array, s
+        What both passes take, and what the second takes.
     idle : float or array, ratio
         Share of requests that find the server idle.
-    alone, before, own : float or array, s
-        A pass of one, the pass that a request finds under way, and its own.
-    scatter : float or array, s
-        Standard deviation of both together.
+    before, own : float or array, s
+        The pass that a request finds under way, and its own.
     late : float or array, ratio
         Share of requests that a full batch leaves for a later pass.
     decay : float or array, 1/s
@@ -72,32 +165,63 @@ class Queue(NamedTuple):
         Mean from arrival to answer.
     """
 
+    curve: Curve
+    rate: Any
     batch: Any
+    deviation: Any
+    seen: Any
+    came: Any
+    pair: Any
+    last: Any
     idle: Any
-    alone: Any
     before: Any
     own: Any
-    scatter: Any
     late: Any
     decay: Any
     busy: Any
     latency: Any
 
 
-class _Line(NamedTuple):
-    """The pass time around the mean batch: slope and start times the rate, and the slope itself."""
-
-    growth: Any
-    start: Any
-    slope: Any
-
-
-def queue_at(service: Service, rate: Any) -> Queue:
-    """Return the queue at a rate of arrivals.
+def curve_of(service: Service) -> Curve:
+    """Return the time of a pass between the batches at which it is known.
 
     Parameters
     ----------
     service : Service
+        What passes take; a larger batch counts as taking no less than a smaller one.
+
+    Returns
+    -------
+    Curve
+    """
+    size, alone = service.sizes[0], service.times[0]
+    time, slopes = alone, []
+    for larger, given in zip(service.sizes[1:], service.times[1:], strict=True):
+        longer = maximum(time, given)
+        slopes.append((longer - time) / maximum(larger - size, LEAST * larger) * (1.0 * (larger > size)))
+        size, time = larger, longer
+    slopes.append(time / size)
+    bends = zip(service.sizes[1:], (after - before for before, after in pairwise(slopes)), strict=True)
+    curve = Curve(size, alone, time, slopes[0], tuple(bends))
+    means = (size ** (part / PARTS) for part in range(PARTS + 1))
+    return curve._replace(around=tuple(_around(curve, mean, NEAR) for mean in means))
+
+
+def _around(curve: Curve, mean: Any, wide: Any) -> Near:
+    """Return a small and a large batch around a mean, so many times as far as random arrivals deviate."""
+    deviation = wide * sqrt(mean)
+    low, high = maximum(1.0, mean - deviation), minimum(curve.most, mean + deviation)
+    width = maximum(LEAST, high - low)
+    few, many = curve.time(low), curve.time(high)
+    return Near(mean, (mean - low) / width, few, many, (many - few) / width)
+
+
+def queue_at(curve: Curve, rate: Any) -> Queue:
+    """Return the queue at a rate of arrivals.
+
+    Parameters
+    ----------
+    curve : Curve
         What passes take.
     rate : float or array, count/s
         Arrivals; at and above what full batches get through it is counted as just below.
@@ -115,66 +239,59 @@ def queue_at(service: Service, rate: Any) -> Queue:
     ----------
     Little 1961, Operations Research 9(3), for the means; the balances are those of the chain that the module describes.
     """
-    most, longest, alone = service.sizes[-1], service.times[-1], service.times[0]
+    most, longest = curve.most, curve.longest
     rate = minimum(rate, FULLEST * (most / longest))
-    line = _line_at(service, rate)
-    growth, start, slope = line
     full = rate * longest
-    gap = most - full
-    mean, none = _mean_batch(line, most, gap)
-    over = _left_over(mean, most, full, growth)
-    square = (start * start + 2.0 * start * growth * mean + mean - 2.0 * gap * over) / (1.0 - growth * growth)
-    spread = minimum(maximum(square - mean * mean, 0.0), (mean - 1.0) * (most - mean))
-    typical = (growth * mean + start) / rate
+    gap, load = most - full, full / most
+    # Passes that grow with their batch make batches vary more than random arrivals do: the more, the fuller they are.
+    wide = 1.0 / sqrt(sqrt(sqrt(1.0 - load * load)))
+    mean = _mean_batch(curve, rate)
+    near = _around(curve, mean, wide)
+    none, slope = minimum(gap, near.mean(lambda time: exp(-rate * time))), near.slope
+    over = _left_over(mean, most, full, minimum(load, rate * slope))
+    spread = _spread(mean, most, load, none, 2.0 * gap * over)
+    typical = (mean - none) / rate
     squares = typical * typical + slope * slope * spread
-    served = slope * (mean * mean + spread) + start / rate * mean
-    latency = (served + longest * over + 0.5 * rate * squares) / mean
+    latency = (mean * typical + slope * spread + longest * over + 0.5 * rate * squares) / mean
     before = squares / typical
-    own = minimum(longest, slope * (1.0 + rate * before) + start / rate)
-    scatter = slope * sqrt((1.0 + growth) * (1.0 + growth) * spread + rate * before)
+    seen, came = mean + slope * spread / typical, 1.0 + rate * before
+    last = curve.time(came)
     each = most * _decay(most / full)
     late = over / mean * (1.0 - exp(-minimum(each, LARGEST_EXPONENT)))
     return Queue(
-        mean, none / mean, alone, before, own, scatter, late, each / longest, minimum(1.0, rate * typical / mean),
-        maximum(latency, alone),
+        curve, rate, mean, minimum(sqrt(spread), wide * sqrt(mean)), seen, came, _both(curve, rate, seen), last,
+        none / mean, before, minimum(last, longest), late, each / longest, minimum(1.0, rate * typical / mean),
+        maximum(latency, curve.alone),
     )  # fmt: skip
 
 
-def _line_at(service: Service, rate: Any) -> _Line:
-    """Return the piece of the pass time in which the mean batch lies: the first at whose end fewer come than go."""
-    found: _Line | None = None
-    taken: Any = None
-    for (small, short), (large, long) in pairwise(zip(service.sizes, service.times, strict=True)):
-        width = maximum(large - small, LEAST * large)
-        slope = maximum(0.0 * short, (long - short) / width) * (1.0 * (large > small))
-        # A pass never takes less than nothing, however steep it grows.
-        slope = minimum(slope, FULLEST / rate)
-        start = maximum(LEAST * long, long - slope * large)
-        piece = _Line(rate * slope, rate * start, slope)
-        if found is None:
-            found = piece
-        else:
-            found = _Line(*(where(taken, old, new) for old, new in zip(found, piece, strict=True)))
-        enough = rate * long + exp(-rate * long) <= large
-        taken = enough if taken is None else taken | enough
-    assert found is not None
-    return found
+def _mean_batch(curve: Curve, rate: Any) -> Any:
+    """Return the mean batch: the first at which no more requests come during its passes than are in it.
 
-
-def _mean_batch(line: _Line, most: Any, gap: Any) -> tuple[Any, Any]:
-    """Return the mean batch, and the chance that nobody waits when a pass ends.
-
-    That chance is the mean of exp(-lambda s(K)), with K - 1 taken as gamma distributed.
+    A pass during which nobody comes makes the next one a batch of one. Slower passes let more come at every size, and
+    so never make the batch smaller.
     """
-    growth, start, _ = line
-    none = minimum(gap, exp(-growth - start))
-    for _round in range(_ROUNDS):
-        mean = maximum(1.0, minimum(most, (start + none) / (1.0 - growth)))
-        spread = (start * start + 2.0 * start * growth * mean + mean) / (1.0 - growth * growth) - mean * mean
-        spread, more = maximum(LEAST, spread), maximum(LEAST, mean - 1.0)
-        chance = exp(-start - growth - more * more / spread * log(1.0 + growth * spread / more))
-        none = minimum(gap, sqrt(none * chance))
-    return maximum(1.0, minimum(most, (start + none) / (1.0 - growth))), none
+
+    def comes(time: Any) -> Any:
+        return rate * time + exp(-rate * time)
+
+    found, taken, last, ahead = curve.most, False, 1.0, 0.0
+    for near in curve.around:
+        size = near.batch
+        surplus = near.mean(comes) - size
+        # Where the line to the last size, at which more came, meets what is in the batch.
+        crossed = last + (size - last) * (ahead / maximum(LEAST, ahead - surplus))
+        ends = surplus <= 0.0
+        found = where(taken, found, where(ends, crossed, size))
+        taken, last, ahead = taken | ends, size, maximum(surplus, 0.0)
+    return maximum(1.0, minimum(curve.most, found))
+
+
+def _spread(mean: Any, most: Any, growth: Any, none: Any, lost: Any) -> Any:
+    """Return the variance of batches whose mean grows with the batch before, by so much for each request in it."""
+    start = (1.0 - growth) * mean - none
+    square = (start * start + 2.0 * start * growth * mean + mean - lost) / (1.0 - growth * growth)
+    return minimum(maximum(square - mean * mean, 0.0), (mean - 1.0) * (most - mean))
 
 
 def _left_over(mean: Any, most: Any, full: Any, growth: Any) -> Any:
@@ -184,7 +301,8 @@ def _left_over(mean: Any, most: Any, full: Any, growth: Any) -> Any:
     near = minimum(MOST_DEVIATIONS, gap)
     continuous = _mass(1.0 / (1.0 - growth * growth), far)
     stepped = (exp(near * (OVERSHOOT + OVERSHOOT_SQUARED * near)) - 1.0) / (2.0 * gap)
-    below = maximum(BELOW_LEAST, continuous - (1.0 - growth) * (_mass(1.0, near) - stepped))
+    # A queue that is emptied batch by batch, not all the time, is shorter; the more so, the less passes vary.
+    below = continuous * (growth + (1.0 - growth) * (stepped / _mass(1.0, near)))
     return sqrt(full) / (2.0 * gap) / (1.0 + 2.0 * gap * below)
 
 
@@ -197,12 +315,13 @@ def _mass(variance: Any, deviations: Any) -> Any:
 
 def _decay(ratio: Any) -> Any:
     """Return the rate at which longer queues become rarer: exp(d) - 1 = r d, by Newton's method from above."""
+    ratio = minimum(ratio, LARGEST_RATIO)
     little = log(ratio)
-    found = minimum(MOST_DEVIATIONS, 2.0 * little)
-    for _round in range(_ROUNDS):
+    # The first guess is within four per cent wherever it is used.
+    found = little + log(1.0 + little)
+    for _step in range(_STEPS):
         grown = exp(found)
         found = found - (grown - 1.0 - ratio * found) / maximum(grown - ratio, LEAST)
-        found = minimum(maximum(found, LEAST), MOST_DEVIATIONS)
     # Close to 1 the difference above loses its digits, and two terms of the series are exact enough.
     return where(ratio < NEAR_FULL, little * (2.0 - little / 3.0), found)
 
@@ -224,15 +343,17 @@ def quantile(queue: Queue, at: str) -> Any:
     Notes
     -----
     Who finds a pass under way waits for its end, at even chances within it, then for its own; some wait for further
-    passes. Where passes scatter as much as they take, waits are exponential instead, with the same mean.
+    passes. Where passes scatter as much as they take, the longest waits are exponential instead, with the same mean;
+    no quantile is much above such a wait's.
     """
-    share, weight = SPREAD_OF_TAIL[at]
+    share, weight, far = SPREAD_OF_TAIL[at]
     q = queue
     waiting = maximum(LEAST, 1.0 - q.idle)
     beyond = minimum(1.0, share / waiting)
     even = -beyond * q.before
-    wide = q.scatter / (q.before + q.own)
-    scale = maximum(LEAST * q.before, q.scatter / (NORMAL_LOSS - (NORMAL_LOSS - 1.0) * minimum(1.0, wide)))
+    scatter = _scatter(q, far)
+    wide = minimum(1.0, scatter / (q.before + q.own))
+    scale = maximum(LEAST * q.before, scatter / (NORMAL_LOSS - (NORMAL_LOSS - 1.0) * wide))
     depth = beyond * q.before / scale
     swung = where(
         depth > LARGEST_EXPONENT, even, -scale * log(maximum(LEAST, exp(minimum(depth, LARGEST_EXPONENT)) - 1.0))
@@ -242,18 +363,35 @@ def quantile(queue: Queue, at: str) -> Any:
     )
     apart, behind = maximum(0.0, swung - even), maximum(0.0, later - even)
     spread_evenly = q.own + q.before + even + sqrt(apart * apart + behind * behind)
-    exponential = q.alone + (q.latency - q.alone) / waiting * log(1.0 / beyond)
-    part = minimum(1.0, weight * wide)
-    found = spread_evenly + part * part * (exponential - spread_evenly)
-    return where(share >= waiting, q.alone, maximum(found, q.alone))
+    exponential = q.curve.alone + (q.latency - q.curve.alone) / waiting * log(1.0 / beyond)
+    part = weight * wide * (weight * wide)
+    mixed = spread_evenly + minimum(1.0, part) * (exponential - spread_evenly)
+    found = minimum(mixed, EXPONENTIAL_MOST * exponential)
+    return where(share >= waiting, q.curve.alone, maximum(found, q.curve.alone))
 
 
-def largest_rate(service: Service, limit: Any) -> Any:
+def _scatter(q: Queue, far: Any) -> Any:
+    """Return by how much both passes of a request vary, for each of so many standard deviations upwards.
+
+    A larger batch under way takes longer and lets more requests join the next; besides, these come at random.
+    """
+    drawn = (_both(q.curve, q.rate, q.seen + far * q.deviation) - q.pair) / far
+    joined = (q.curve.time(q.came + far * sqrt(q.came - 1.0)) - q.last) / far
+    return sqrt(drawn * drawn + joined * joined)
+
+
+def _both(curve: Curve, rate: Any, batch: Any) -> Any:
+    """Return what a pass over a batch takes with the next one, over those who come meanwhile."""
+    time = curve.time(batch)
+    return time + curve.time(1.0 + rate * time)
+
+
+def largest_rate(curve: Curve, limit: Any) -> Any:
     """Return the largest rate at which 99 % of requests are answered within a limit.
 
     Parameters
     ----------
-    service : Service
+    curve : Curve
         What passes take.
     limit : float or array, s
         The limit.
@@ -263,12 +401,22 @@ def largest_rate(service: Service, limit: Any) -> Any:
     float or array, count/s
         0 where a pass of one takes longer.
     """
-    top = service.sizes[-1] / service.times[-1]
-    low, high = 0.0 * top, FULLEST * top + 0.0 * limit / service.times[-1] * top
-    within = quantile(queue_at(service, high), "p99") <= limit
-    low = where(within, high, low + 0.0 * high)
-    for _half in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        good = quantile(queue_at(service, maximum(middle, LEAST * top)), "p99") <= limit
-        low, high = where(good, middle, low), where(good, high, middle)
-    return where(service.times[0] > limit, 0.0 * low, low)
+    # So few come that no hundredth of them waits, and as many as full batches get through.
+    share, top = SPREAD_OF_TAIL["p99"][0], curve.most / curve.longest
+    least = minimum(0.5 * share / curve.alone, 0.5 * FULLEST * top) + 0.0 * limit
+    low, high = log(least / (top - least)), math.log(FULLEST / (1.0 - FULLEST)) + 0.0 * least
+
+    def excess(odds: Any) -> Any:
+        found = quantile(queue_at(curve, top / (1.0 + exp(-odds))), "p99")
+        return log(found / limit)
+
+    under, over = minimum(-LEAST, log(curve.alone / limit)), 1.0
+    odds = 0.5 * (low + high)
+    for _try in range(_TRIES):
+        found = excess(odds)
+        good = found <= 0.0
+        # The next rate is where the line between both ends meets the limit; an end that stays counts half.
+        under, over = where(good, found, 0.5 * under), where(good, 0.5 * over, found)
+        low, high = where(good, odds, low), where(good, high, odds)
+        odds = low + (high - low) * (under / (under - maximum(over, LEAST)))
+    return where(curve.alone > limit, 0.0 * low, top / (1.0 + exp(-low)))

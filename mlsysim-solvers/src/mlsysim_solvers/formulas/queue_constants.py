@@ -15,9 +15,17 @@ NORMAL_CUBIC = (1.5976, 0.07056)
 NORMAL_LOSS = 1.75
 """Factor k with which ln(1 + exp(-k z)) / k is about the mean by which a normal number exceeds z."""
 
-SPREAD_OF_TAIL = {"p50": (0.5, 1.8), "p99": (0.01, 1.0)}
-"""Share of requests beyond a quantile, and by how much the spread of passes is weighed where it turns the even spread
-of waits within a pass into an exponential one: found on simulated queues."""
+SPREAD_OF_TAIL = {"p50": (0.5, 0.0, 1.0), "p99": (0.01, 1.0, 2.0)}
+"""Share of requests beyond a quantile; by how much the spread of passes is weighed where it turns the even spread of
+waits within a pass into an exponential one, found on simulated queues; and how many standard deviations upwards the
+spread is read off."""
+
+EXPONENTIAL_MOST = 1.15
+"""Greatest quantile of a latency over that of an exponential wait with the same mean: found on simulated queues."""
+
+NEAR = 1.25
+"""Standard deviations of random arrivals at which passes stand for those around a mean batch: found on simulated
+queues, as the eighth root is by which batches deviate more in a server that is nearly full."""
 
 QUEUE_LOG_SD = {"latency": 0.04, "p50": 0.11, "p99": 0.09}
 """Scale by which the approximations of a batched queue stray from simulation, over batches of 1 to 128 and loads of 5
@@ -27,20 +35,16 @@ LEAST = 1e-9
 """What a number that is divided by is held above: far below anything that is asked for."""
 
 MOST_DEVIATIONS = 8.0
-"""Standard deviations beyond which a full batch never happens, and largest rate of decay that is counted with."""
+"""Standard deviations beyond which a full batch never happens."""
+
+LARGEST_RATIO = 372.5
+"""Greatest batch over arrivals of a full pass that is counted with: (exp(8) - 1) / 8, a rate of decay of 8."""
 
 LARGEST_EXPONENT = 500.0
 """Exponents are held below: floats end at 709."""
 
 TWO_PI = 6.283185307179586
 """The ratio of circumference to radius, 2 pi."""
-
-HALVINGS = 30
-"""Halvings of an interval in which a rate is searched: to a part in 1e9."""
-
-BELOW_LEAST = 0.25
-"""Least share of time that a queue keeps below a full batch, in deviations: half of 0.58, where nothing is
-left over."""
 
 NEAR_FULL = 1.02
 """Greatest batch over arrivals of a full pass below which two terms of a series are exact to five digits."""
