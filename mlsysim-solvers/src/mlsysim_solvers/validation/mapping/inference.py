@@ -36,6 +36,8 @@ _EXCHANGE, _EXCHANGE_SD = 128, 0.05
 _FRONT_END = 0.1
 """Scale of what a server of one pass does beside its passes, natural log: chosen with residuals in view."""
 _SCENARIOS = ("static_batch", "single_stream", "latency", "offline", "server", "max_throughput")
+_SERVED = ("serving", "onlineserving", "concurrency", "concurrent", "closedloop")
+"""What tables call a server whose clients are counted."""
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -193,6 +195,7 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
 def _scenario(text: str) -> str:
     """Return a scenario as the tables spell it."""
     plain = re.sub(r"[^a-z]", "", text.casefold())
+    plain = "server" if plain in _SERVED else plain
     for known in _SCENARIOS:
         if plain == known.replace("_", ""):
             return known
