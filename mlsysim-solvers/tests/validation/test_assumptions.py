@@ -80,3 +80,24 @@ def test_a_release_may_be_another_stack_on_another_device(rows):
     }
     assert sorted(stacks.values()) == ["megatron-bridge-26.06", "megatron-core-0.12"]
     assert stacks["H100"] == "megatron-core-0.12"
+
+
+def test_the_time_per_token_of_one_request_hardly_needs_lengths(rows):
+    row = next(r for r in rows if r.set == "exllamav2")
+    foreign = attrs.evolve(
+        row, id="own-1", set="own", software="", configuration={**row.configuration, "framework": ""}
+    )
+    found = predict(foreign)
+    assert sum("128, which the row does not state" in one for one in found.assumed) == 2
+    given = attrs.evolve(foreign, configuration={**foreign.configuration, "input_len": "512", "output_len": "512"})
+    assert predict(given).predicted == pytest.approx(found.predicted, rel=0.1)
+    batch = {**foreign.configuration, "batch_or_concurrency": "64"}
+    assert "is not published" in predict(attrs.evolve(foreign, configuration=batch)).reason
+
+
+def test_states_are_divided_where_the_row_is_silent_and_the_run_would_not_fit(rows):
+    row = next(r for r in rows if r.set == "mosaic" and r.model == "MPT-7b" and r.devices == 8)
+    silent = attrs.evolve(row, configuration={**row.configuration, "zero_stage_or_fsdp": "", "recompute": ""})
+    found = predict(silent)
+    assert any("divided" in one and "would not fit" in one for one in found.assumed)
+    assert found.predicted == pytest.approx(predict(row).predicted, rel=0.5)

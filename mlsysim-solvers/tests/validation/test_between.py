@@ -66,3 +66,11 @@ def test_where_too_few_are_known_the_general_estimate_holds(row):
 def test_constants_of_another_makers_devices_are_less_certain(stack, device, sd):
     registry = plugins().registry
     assert between_makers(registry.get("stacks", stack).record, registry.get("devices", device).record) == sd
+
+
+def test_a_relative_of_a_known_stack_is_not_that_stack():
+    row = next(r for r in packaged_rows() if r.software == "Megatron-LM" and r.set == "seqsel-t5")
+    other = attrs.evolve(row, software="Megatron-DeepSpeed")
+    found = predict(other)
+    assert any("the nearest relative of Megatron-DeepSpeed" in one for one in found.assumed)
+    assert found.log_sd > predict(row).log_sd

@@ -253,3 +253,24 @@ def test_predictions_of_servers_are_within_a_factor_of_most_rows():
     ratios = sorted(o.predicted / o.row.value for o in found if o.predicted is not None and o.row.name == "tpot_ms")
     assert len(ratios) >= 10
     assert 0.7 < ratios[len(ratios) // 2] < 1.3
+
+
+def test_a_server_with_counted_clients_is_a_closed_loop(tmp_path):
+    """A table of one's own may print clients, and times or rates of tokens, in the shape of the inference table."""
+    path = tmp_path / "own.csv"
+    head = (
+        "id,model,accelerator,n_accelerators,weight_precision,framework,scenario,batch_or_concurrency,input_len,"
+        "output_len,metric,value"
+    )
+    asked = "Llama 3.1 8B,NVIDIA H100 80GB HBM3,1,bf16,vLLM 0.11,{},{},256,128,{},100"
+    cases = [("server", 4, "ttft_ms"), ("closed loop", 4, "tpot_ms"), ("server", 64, "tpot_ms"),
+             ("serving", 4, "tokens_per_s_total"), ("server", 64, "tokens_per_s_total")]  # fmt: skip
+    lines = [f"own-{i}," + asked.format(*case) for i, case in enumerate(cases)]
+    path.write_text("\n".join([head, *lines]) + "\n")
+    found = [predict(row) for row in read_table(path)]
+    assert not [one.reason for one in found if one.reason]
+    first, few, many, slow, fast = (one.predicted for one in found)
+    assert few < many < 64 * few / 4
+    assert slow < fast < 16 * slow
+    assert slow == pytest.approx(4 / (few / 1e3 + first / 1e3 / 128), rel=0.1)
+    assert any("clients" in one for one in found[0].assumed)

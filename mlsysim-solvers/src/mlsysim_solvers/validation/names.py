@@ -48,6 +48,8 @@ class StackRule:
         Beginnings of published number formats, lower case, and of keys of devices it holds for; empty means all.
     anywhere : bool
         Whether the name counts inside a longer one too, where no other rule holds.
+    near : bool
+        Whether the stack is only the nearest relative of the software.
     """
 
     software: str
@@ -57,6 +59,7 @@ class StackRule:
     formats: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     anywhere: bool = False
+    near: bool = False
 
     def holds(self, software: str, set_: str, kind: str, tier: str, precision: str, device: str) -> bool:
         """Tell whether the rule holds for a row.
@@ -123,6 +126,7 @@ class Names:
                 tuple(r.get("formats", ())),
                 tuple(r.get("devices", ())),
                 bool(r.get("anywhere", False)),
+                bool(r.get("near", False)),
             )
             for r in data.get("stacks", ())
         )
@@ -298,6 +302,21 @@ class Names:
                 if rule.anywhere and rule.holds(folded[inside.start() :], set_, kind, tier, format_, device):
                     return rule.stack
         return None
+
+    def stands_in(self, software: str) -> bool:
+        """Tell whether some software is answered by the stack that is its nearest relative.
+
+        Parameters
+        ----------
+        software : str
+            As published.
+
+        Returns
+        -------
+        bool
+        """
+        folded = folded_software(software)
+        return any(rule.near and folded.startswith(rule.software) for rule in self._rules)
 
     @staticmethod
     def _of_node(name: str) -> str | None:

@@ -192,9 +192,11 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     assumed = (*question.assumed, *blanks(row, question, stack.record), *_variants(row, question, config, performance))
     if config.entries["model"].record.unmodelled:
         assumed = (*assumed, Assumed(config.entries["model"].record.unmodelled, UNMODELLED_LOG_SD))
-    if not system.stack:
+    near = names().stands_in(row.software)
+    if not system.stack or near:
+        why = f"the nearest relative of {row.software}" if near else "as the row names none that is known"
         between = between_stacks(question.scenario, question.output, stack.key, device, value)
-        assumed = (*assumed, Assumed(f"stack {stack.key}, as the row names none that is known", between))
+        assumed = (*assumed, Assumed(f"stack {stack.key}, {why}", between))
     makers = between_makers(stack.record, config.entries["device"].record)
     if makers and not question.output.startswith("feasibility"):
         assumed = (*assumed, Assumed(f"{stack.key} does as well as on devices of other makers", makers))

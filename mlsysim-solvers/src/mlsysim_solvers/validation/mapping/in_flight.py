@@ -26,6 +26,14 @@ _FULL = 0.6
 _BEAM = ("gpt-j-6b",)
 """Models whose benchmark searches with beams."""
 
+_TIMES = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot", "latency_ms": "performance.latency"}
+_CLOSED = {"ttft_ms": 0.6, "tpot_ms": 0.1, "latency_ms": 0.1}
+"""How far it may move a mean time that lengths vary more, or less (natural-log units; estimates): answers of exactly
+one length keep clients in step, so that their prompts wait for one another."""
+_VARIED = 0.06
+"""Spread of the answers of clients where a row prints only their mean: about that of lengths drawn between 0.8 times
+and once the longest, as many benchmarks do; any spread sets clients apart."""
+
 _BUDGET = re.compile(r"max_num_tokens=(\d+)")
 _IN_NAME = re.compile(r"[-_]fp8(_|$)")
 _DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
@@ -57,7 +65,8 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     """
     if model in _BEAM and row.kind != "max_throughput":
         raise Refused("answers are found by beam search, which no solver expresses")
-    if row.metric.quantity != "rate" or row.name == "tokens_per_s_per_user":
+    clients = _clients(row)
+    if not clients and (row.metric.quantity != "rate" or row.name == "tokens_per_s_per_user"):
         raise Refused(f"{row.name} at a rate of arrivals that the row does not state exactly")
     if "without XQA" in cell(row, "notes"):
         raise Refused("the row ran without a kernel that its stack has")
@@ -74,10 +83,16 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     most, budget = _limits(row, known, model, layout.tensor * layout.pipeline, input_ + output, assumed)
     job = Traffic(
         model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
-        max_batch=most, max_tokens=budget, requests=known.runs.requests(row.software, input_, output) or 0,
+        max_batch=0 if clients else most, max_tokens=budget,
+        requests=known.runs.requests(row.software, input_, output) or 0, concurrency=clients,
+        output_variation=_VARIED if clients else 0.0,
     )  # fmt: skip
     asked = scenario(row, "traffic", job, found, layout, devices)
-    if row.kind == "server":
+    if clients and row.name in _TIMES:
+        what = f"{clients} clients, each of which asks again when it is answered, with answers that vary in length"
+        assumed.append(Assumed(what, _CLOSED[row.name]))
+        return Question(asked, _TIMES[row.name], None, tuple(assumed))
+    if row.kind == "server" and not clients:
         check_reached(row)
         asked = within_limits(row, asked, assumed)
         assumed.append(Assumed("a rate close to the largest: the limits of latency leave that open", 0.2))
@@ -89,6 +104,13 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     outputs = {"samples": "performance.throughput"}
     output_name = outputs.get(row.metric.counts, "performance.token_throughput")
     return Question(asked, output_name, None, tuple(assumed), share)
+
+
+def _clients(row: Measurement) -> int:
+    """Return the clients of a server where a row prints them, and no rate or limit, with both lengths; else 0."""
+    alone = row.kind == "server" and not cell(row, "qps_or_sla")
+    told = all(whole(row, name) for name in ("batch_or_concurrency", "input_len", "output_len"))
+    return (whole(row, "batch_or_concurrency") or 0) if alone and told else 0
 
 
 def _implied(row: Measurement, assumed: list[Assumed]) -> str:

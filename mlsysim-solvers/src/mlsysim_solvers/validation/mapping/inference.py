@@ -31,9 +31,13 @@ _TIMES = {
 }  # fmt: skip
 """What answers other figures of a fixed batch than rates."""
 _BOUND = re.compile(r"latency bound=(\d+) ?ms")
+_EXCHANGE, _EXCHANGE_SD = 128, 0.05
+"""Tokens of a prompt and of an answer that are not published, and what lengths up to some thousand may change."""
 _FRONT_END = 0.1
 """Scale of what a server of one pass does beside its passes, natural log: chosen with residuals in view."""
 _SCENARIOS = ("static_batch", "single_stream", "latency", "offline", "server", "max_throughput")
+_SERVED = ("serving", "onlineserving", "concurrency", "concurrent", "closedloop")
+"""What tables call a server whose clients are counted."""
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -130,11 +134,10 @@ def _rate(
     if output == 0 and input_:
         per_prompt = 1 if row.metric.counts == "samples" else input_
         return "performance.ttft", None if row.name in _TIMES else float(batch * per_prompt), input_, 1
-    if output is None:
-        output = int(unstated(found, "output", assumed))
-    if input_ is None:
-        input_ = int(unstated(found, "input", assumed))
-    input_ = max(input_, 1)
+    # One request's time per token hardly depends on lengths: keys and values are a few hundredths of the weights.
+    alone = batch == 1 and (row.name == "tpot_ms" or (row.kind == "latency" and row.metric.quantity == "rate"))
+    output = _length(found, "output", output, assumed, alone=alone)
+    input_ = max(_length(found, "input", input_, assumed, alone=alone), 1)
     if row.name in _TIMES:
         return _TIMES[row.name], None, input_, output
     if row.metric.counts == "samples":
@@ -146,6 +149,19 @@ def _rate(
     if row.kind == "latency" or whole(row, "input_len") == 0 or row.name == "decode_tokens_per_s":
         return "performance.tpot", float(batch), input_, output
     return "performance.latency", float(batch * output), input_, output
+
+
+def _length(found: Subject, name: str, stated: int | None, assumed: list[Assumed], *, alone: bool) -> int:
+    """Return a length: stated, what the stack says of it, or where it hardly matters that of a short exchange."""
+    if stated is not None:
+        return stated
+    try:
+        return int(unstated(found, name, assumed))
+    except Refused:
+        if not alone:
+            raise
+    assumed.append(Assumed(f"{name} {_EXCHANGE}, which the row does not state", _EXCHANGE_SD))
+    return _EXCHANGE
 
 
 def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Question:
@@ -179,6 +195,7 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
 def _scenario(text: str) -> str:
     """Return a scenario as the tables spell it."""
     plain = re.sub(r"[^a-z]", "", text.casefold())
+    plain = "server" if plain in _SERVED else plain
     for known in _SCENARIOS:
         if plain == known.replace("_", ""):
             return known

@@ -35,6 +35,9 @@ from the policies of AI-Hypercomputer MaxText, layers/decoders.py, that save all
 ``minimal``, those without batch dimensions: not attention. Of an MLP that is done again a compiler leaves out the last
 product, which no gradient needs."""
 
+_DIVIDED = 0.1
+"""How much it may move a prediction that states are divided where no row says so (natural-log units; estimate)."""
+
 _LAYERS = re.compile(r"(\d+) layers")
 _REPORTED = re.compile(r"TFLOP/s/GPU=([\d.]+)")
 
@@ -143,17 +146,32 @@ def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assum
     if fits(asked):
         return asked
     declared = [one.value for one in found.record.unstated if one.name == "saving"] if found.record is not None else []
-    stated = bool(cell(row, "recompute"))
-    for step in (declared[0] if declared else ORDER).split(">"):
-        name = step.strip()
-        if stated and name not in ("half", "narrow"):
-            continue
-        changed = _changed(asked, name)
-        if changed is not None:
-            better, what, spread = changed
-            assumed.append(Assumed(f"{what}, which the row does not state: without it the run would not fit", spread))
+    steps = [step.strip() for step in (declared[0] if declared else ORDER).split(">")]
+    if cell(row, "recompute"):
+        # What is called selective may be some of the layers, done again whole.
+        some = ("half", "narrow", "full") if asked.workload.recompute == "selective" else ("half", "narrow")  # type: ignore[union-attr]
+        steps = [name for name in steps if name in some]
+    for base, divided in _divided(asked, row):
+        less = [(base, "", 0.0)] if divided and fits(base) else []
+        for better, what, spread in (*less, *(one for name in steps if (one := _changed(base, name)))):
+            whole = " and ".join(part for part in (divided, what) if part)
+            also = math.hypot(spread, _DIVIDED if divided else 0.0)
+            assumed.append(Assumed(f"{whole}, which the row does not state: without it the run would not fit", also))
             return better
     return asked
+
+
+def _divided(asked: Scenario, row: Measurement) -> list[tuple[Scenario, str]]:
+    """Return the scenario, and where its row says nothing of it those that divide states, or all, over copies."""
+    layout = asked.parallelism
+    found = [(asked, "")]
+    if layout.data * layout.context < 2 or layout.zero or cell(row, "zero_stage_or_fsdp"):
+        return found
+    for zero, what in ((1, "optimizer states divided over copies"), (3, "weights, gradients and states divided")):
+        if zero < 3 or layout.pipeline == 1:
+            parts = attrs.evolve(layout, zero=zero)  # type: ignore[arg-type]
+            found.append((attrs.evolve(asked, parallelism=parts), what))
+    return found
 
 
 def _changed(asked: Scenario, name: str) -> tuple[Scenario, str, float] | None:

@@ -57,7 +57,7 @@ def training_question(row: Measurement, known: Names) -> Question:
         batch = int(unstated(found, "batch", assumed)) * devices
     record = plugins().registry.get("models", model).record
     sequence = real_length(found, whole(row, "seq_len") or 0, assumed)
-    if record.transformer is not None and not sequence:
+    if record.transformer is not None and not record.transformer.patch and not sequence:
         raise Refused("the sequence length is not published")
     job = Training(
         model=model, batch=batch, precision=precision, sequence=sequence,
