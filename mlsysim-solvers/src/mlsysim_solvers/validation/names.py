@@ -99,7 +99,8 @@ class Names:
     Parameters
     ----------
     data : mapping
-        The table of names: ``devices``, ``models``, ``noise``, ``weights``, ``stacks``, ``runs``, ``engines``.
+        The table of names: ``devices``, ``models``, ``noise``, ``weights``, ``stacks``, ``runs``, ``engines``,
+        ``schedulers``.
 
     Attributes
     ----------
