@@ -17,7 +17,7 @@ from mlsysim_solvers.execution.arrivals import in_flight_at, line_of, prompt_wai
 from mlsysim_solvers.execution.ending import ending
 from mlsysim_solvers.execution.engine import Totals
 from mlsysim_solvers.execution.passes import Engine, Pass
-from mlsysim_solvers.in_flight import InFlightSolver
+from mlsysim_solvers.in_flight import InFlightSolver, completed
 from mlsysim_solvers.plugin import IN_FLIGHT
 
 CLIENTS = "llama-3.1-8b-h100-traffic"
@@ -49,6 +49,7 @@ CASE = SolverCase(
         varied(concurrency=0),
         varied(stack="sglang-0.4", requests=640, input_variation=0.3, output_variation=0.3),
         varied(model="llama-3.1-70b", devices=4, concurrency=400, stack="tensorrt-llm-1.0", cached=0.25),
+        varied(concurrency=400, stack="tensorrt-llm-1.0", scheduler="tensorrt"),
         SimulationConfig.load("llama-3.1-8b-h100-rate"),
         SimulationConfig.load("llama-3.1-8b-h100-rate", {"model": "llama-3.1-70b", "devices": "8", "rate": "2 sample/s"}),
         SimulationConfig.load("llama-3.1-8b-h100-rate", {"rate": "100 sample/s", "stack": "sglang-0.4"}),
@@ -195,6 +196,23 @@ def test_the_cache_limits_who_is_in_flight():
     small, large = answers(concurrency=0), answers(concurrency=0, device="h200-sxm")
     assert small["performance.in_flight"] < large["performance.in_flight"] <= 1024
     assert answers(concurrency=0, max_batch=16)["performance.in_flight"] == 16
+
+
+def test_an_engine_that_sets_buffers_aside_for_every_place_holds_fewer_requests():
+    engine = {"concurrency": 0, "stack": "tensorrt-llm-1.0", "scheduler": "tensorrt", "output": 2048}
+    few, many = answers(**engine, max_batch=512), answers(**engine, max_batch=4096)
+    usual = answers(**{**engine, "scheduler": ""}, max_batch=4096)
+    assert many["feasibility.max_batch"] < few["feasibility.max_batch"]
+    assert many["feasibility.max_batch"] < usual["feasibility.max_batch"]
+    c = completed(columns(**engine, max_batch=4096))
+    assert c["reserve"] - completed(columns(**engine, max_batch=2048))["reserve"] == pytest.approx(
+        2048 * (c["place"] * c["shape"].vocab + c["place_token"] * (c["input"] + c["output"]))
+    )
+
+
+def test_an_engine_that_the_stack_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match="no scheduler 'triton'"):
+        answers(concurrency=8, stack="tensorrt-llm-1.0", scheduler="triton")
 
 
 def test_a_stack_that_reserves_whole_answers_holds_fewer():

@@ -31,6 +31,7 @@ from .execution.shared_layout import legal_degrees
 from .execution.traffic import ARRIVALS, traffic_columns
 from .formulas.admission import first_wave, unsure_places, whole_prompts
 from .formulas.batching import long_answer, time_per_token
+from .formulas.memory import place_bytes
 from .formulas.serving import sample_rate
 from .lowering.serving import stage
 from .lowering.shape import TransformerShape
@@ -160,6 +161,10 @@ def completed(columns: Columns) -> dict[str, Any]:
                 remedy=f"Give the scenario a {name} first",
             )  # fmt: skip
     c["long_output"] = long_answer(axis(c, "output"), c["output_variation"])
+    if "place" in c:
+        longest = axis(c, "input") + axis(c, "output")
+        places = place_bytes(own_places(c), c["shape"].vocab, c["place"], longest, c["place_token"])
+        c["reserve"] = c["reserve"] + named(places, "places of requests")
     # All of the device's memory but what the stack leaves free, or what it leaves free beside the weights.
     if "cache_share" in c:
         fixed = fixed_bytes(c, weights_of(c, _shard(c, engine_of(c)))) / c["capacity"]

@@ -14,6 +14,7 @@ from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.questions import Refused
+from mlsysim_solvers.validation.runs import tuned
 from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 SERVERS = read_table(packaged_tables()["serving_silicon"])
@@ -209,17 +210,51 @@ def test_documented_runs_name_documents_models_and_whole_numbers():
         assert (sources / f"{rule['source']}.toml").is_file()
         assert rule["software"] == rule["software"].casefold()
     for rule in data["engines"]:
-        assert all(model in registry.keys("models") for model in rule["models"])
-        assert all(count > 0 and most > 0 and tokens > 0 for count, _, most, tokens in rule["limits"])
+        assert ("limits" in rule) != rule.get("tuned", False)
+        assert all(model in registry.keys("models") for model in rule.get("models", ()))
+        assert all(count > 0 and most > 0 and tokens > 0 for count, _, most, tokens in rule.get("limits", ()))
     for rule in data["pools"]:
         assert rule["device"] in registry.keys("devices")
         assert all(number > 0 for number in (*rule["reads"], *(n for line in rule["decodes"] for n in line)))
+    named = {s.name for key in registry.keys("stacks") for s in registry.get("stacks", key).record.schedulers}
+    assert all(rule["scheduler"] in named for rule in data["schedulers"])
+
+
+def test_a_benchmark_that_computes_its_limits_leaves_room_for_what_fits():
+    few, many = tuned(10e9, 1e5, 128, 2048), tuned(1e12, 1e5, 128, 128)
+    assert (few.requests, few.tokens) == (64, 2048)
+    # 45 requests fit the cache; the fewest places are 64, the shortest pass 2048 tokens.
+    assert (many.requests, many.tokens) == (4096, 8192)
+    assert (tuned(2e10, 1e5, 1000, 1000).requests, tuned(2e10, 1e5, 10_000, 100).tokens) == (96, 2048)
+    job = question_for(OTHERS["trtllm_v0.17-0119"], names()).scenario.workload
+    assert 768 <= job.max_batch <= 1024
+    assert job.max_tokens == 2048
+    assert job.scheduler == "tensorrt"
+
+
+def test_servers_and_later_versions_run_the_usual_engine():
+    assert question_for(OTHERS["trtllm_v1.0-0022"], names()).scenario.workload.scheduler == ""
+    assert question_for(OTHERS["mlperf_v51-0129"], names()).scenario.workload.scheduler == "tensorrt"
 
 
 def test_a_limit_on_the_time_per_token_leaves_fewer_in_flight():
     tight, loose = (question_for(OTHERS[f"mlperf_v51-{row}"], names()).scenario for row in ("0128", "0130"))
     assert tight.workload.model == loose.workload.model
     assert tight.workload.max_batch < min(512, loose.workload.max_batch)
+
+
+def test_a_limit_on_the_first_token_leaves_fewer_in_flight_than_have_places():
+    row = OTHERS["mlperf_v51-0130"]
+    free = attrs.evolve(row, configuration={**row.configuration, "qps_or_sla": ""})
+    limited, unlimited = (question_for(one, names()).scenario.workload for one in (row, free))
+    assert limited.max_batch < unlimited.max_batch == 2048
+    late = attrs.evolve(row, configuration={**row.configuration, "qps_or_sla": "TTFT p99<=600ms; TPOT p99<=200ms"})
+    assert question_for(late, names()).scenario.workload.max_batch < limited.max_batch
+
+
+def test_copies_on_one_device_each_say_what_one_device_does():
+    copies, divided = OTHERS["mlperf_v51-0129"], OTHERS["mlperf_v41-0030"]
+    assert [point.row for point in prepare([copies, divided])] == [copies]
 
 
 def test_a_rate_that_nothing_limits_is_not_the_largest():

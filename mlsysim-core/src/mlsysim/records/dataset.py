@@ -21,6 +21,8 @@ class Dataset:
         Mean length of an input after tokenisation; 0 where samples are no text.
     output : float, token
         Mean length of a reference answer.
+    input_variation : float, ratio
+        Standard deviation of the lengths of inputs over their mean.
     longest : float, token
         Length at which inputs are cut.
     passes : float, count
@@ -34,6 +36,7 @@ class Dataset:
     name: str
     input: float = fact("token", default=0.0, tolerance=0.05, zero=True)
     output: float | None = fact("token", default=None, tolerance=0.05)
+    input_variation: float | None = fact("1", default=None, tolerance=0.2, zero=True)
     longest: float | None = fact("token", default=None, tolerance=0.0)
     passes: float | None = fact("1", default=None, tolerance=0.05)
     models: tuple[str, ...] = ()

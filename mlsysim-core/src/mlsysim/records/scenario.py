@@ -73,6 +73,8 @@ class Traffic:
         Requests that one copy of the model works on at most; 0 takes the setting of the stack.
     max_tokens : int, token
         Tokens of one pass at most; 0 takes the setting of the stack.
+    scheduler : str
+        Which engine of the stack runs, by the name of its scheduler; empty for the usual one.
     hold : int
         Passes for which new prompts are held back at most, so that more of them are read together; 0 for none.
     interval : int
@@ -94,6 +96,7 @@ class Traffic:
     cached: float = setting("1", default=0.0, zero=True)
     max_batch: int = setting("sample", default=0, zero=True)
     max_tokens: int = setting("token", default=0, zero=True)
+    scheduler: str = ""
     hold: int = setting("1", default=0, zero=True)
     interval: int = setting("1", default=0, zero=True)
     weights: str = ""

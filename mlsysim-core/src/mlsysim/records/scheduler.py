@@ -47,6 +47,15 @@ class Scheduler:
         token by token.
     divided : bool
         Whether ``requests`` and ``tokens`` are those of all copies of attention together; else each has as many.
+    name : str
+        Which engine of the stack it is, where a scenario asks for one (``workload.scheduler``); empty for the usual.
+    launch : float, s
+        Host time per kernel of a pass over prompts; None where the stack's counts.
+    place : float, B
+        Memory set aside for each of ``requests``, taken or not, per entry of the vocabulary: logits, and what sampling
+        works on. None where requests bring their own as they come.
+    place_token : float, B/token
+        The same per token that a request may have.
     """
 
     requests: float = fact("sample", tolerance=0.0)
@@ -63,3 +72,7 @@ class Scheduler:
     replayed: float | None = fact("token", default=None, tolerance=0.0)
     reserves: bool = False
     divided: bool = False
+    name: str = ""
+    launch: float | None = fact("s", default=None, tolerance=0.0)
+    place: float | None = fact("B", default=None, tolerance=0.0)
+    place_token: float | None = fact("B/token", default=None, tolerance=0.0)

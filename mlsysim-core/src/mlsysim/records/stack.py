@@ -282,7 +282,7 @@ class Stack:
         """
         return bool(self.schedulers) if kind == "traffic" else kind in self.serves
 
-    def scheduler_for(self, device: str, capacity: float) -> Scheduler | None:
+    def scheduler_for(self, device: str, capacity: float, name: str = "") -> Scheduler | None:
         """Return how it batches requests on a device.
 
         Parameters
@@ -291,13 +291,15 @@ class Stack:
             Key.
         capacity : float, B
             Its memory.
+        name : str
+            Which engine of the stack; empty for the usual one.
 
         Returns
         -------
         Scheduler or None
         """
-        fitting = (s for s in self.schedulers if capacity >= s.memory and device not in s.except_for)
-        return next(fitting, None)
+        named = (s for s in self.schedulers if s.name == name)
+        return next((s for s in named if capacity >= s.memory and device not in s.except_for), None)
 
     def calibration_for(self, device: str, precision: str, vendor: str = "") -> Calibration | None:
         """Return the fitted constants for a device and precision, else those of more: its formats, several devices.

@@ -178,7 +178,8 @@ def _point(row: Measurement, *, judged: bool) -> Point:
 
 def _check_alone(scenario: Scenario, question: Question) -> None:
     """Refuse rows on which constants are not fitted."""
-    if scenario.kind in ("serving", "traffic") and scenario.system.devices > 1:
+    # Copies of a model on one device each say as much as one of them.
+    if scenario.kind in ("serving", "traffic") and scenario.system.devices > scenario.parallelism.data:
         raise Refused("constants are fitted on one device; what several do with them is for judging")
     if scenario.kind == "traffic" and question.output == "performance.ttft":
         raise Refused("how long requests wait for each other is not what the constants of a stack set")

@@ -213,7 +213,7 @@ def room_of(columns: Columns, weights: Any) -> Room:
     c = columns
     return Room(
         fixed_bytes(c, weights), c["capacity"] * c["utilisation"], c["activation_width"], c["kv_width"],
-        c["full_width"], c["prefill_tokens"], c["features"].fused_attention,
+        0.0 if "place" in c else c["full_width"], c["prefill_tokens"], c["features"].fused_attention,
     )  # fmt: skip
 
 

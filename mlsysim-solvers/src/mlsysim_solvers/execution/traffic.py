@@ -65,8 +65,9 @@ def traffic_columns(request: Any) -> dict[str, Any]:
         columns.pop(name, None)
     scheduler = _scheduler(request)
     columns |= _lengths(workload) | _batching(workload, scheduler)
-    if request.records["stack"].ceilings.launch is not None:
-        columns["launch"] = number(request.records["stack"].ceilings.launch)
+    launch = request.records["stack"].ceilings.launch if scheduler.launch is None else scheduler.launch
+    if launch is not None:
+        columns["launch"] = number(launch)
         columns["replayed"] = number(request.settings.get("replayed") or scheduler.replayed or 0.0)
     if request.settings.get("memory_share"):
         columns["utilisation"] = number(request.settings["memory_share"])
@@ -100,7 +101,14 @@ def _check(workload: Traffic) -> None:
 def _scheduler(request: Any) -> Scheduler:
     device, stack = request.records["device"], request.records["stack"]
     capacity = device.memory.capacity
-    found: Scheduler | None = stack.scheduler_for(request.scenario.system.device, capacity)
+    wanted = request.scenario.workload.scheduler
+    found: Scheduler | None = stack.scheduler_for(request.scenario.system.device, capacity, wanted)
+    if found is None and wanted:
+        known = ", ".join(sorted({s.name for s in stack.schedulers if s.name})) or "none"
+        raise ConfigError(
+            f"{stack.name} has no scheduler {wanted!r} for {device.name}", where="workload.scheduler",
+            remedy=f"Leave it out, or take one that it has: {known}",
+        )  # fmt: skip
     if found is None:
         raise ConfigError(
             f"nothing says how {stack.name} batches requests on {device.name}", where="system.stack",
@@ -127,6 +135,8 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
     }  # fmt: skip
     if scheduler.share is not None:
         columns["cache_share"] = number(scheduler.share)
+    if scheduler.place is not None:
+        columns |= {"place": number(scheduler.place), "place_token": number(scheduler.place_token or 0.0)}
     # A pass of the engine is the pass over prompts.
     columns["prefill_tokens"] = columns["max_tokens"]
     return columns

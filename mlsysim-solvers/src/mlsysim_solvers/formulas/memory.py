@@ -16,6 +16,7 @@ __all__ = [
     "kv_cache_bytes",
     "layer_activation_bytes",
     "logits_bytes",
+    "place_bytes",
     "usable_memory",
     "weight_bytes",
     "workspace_bytes",
@@ -160,6 +161,39 @@ def logits_bytes(rows: Any, vocab: Any, width: Any) -> Any:
     n V w.
     """
     return width * vocab * rows
+
+
+@formula("B", places="1", vocab="1", entry="B", tokens="1", each="B")
+def place_bytes(places: Any, vocab: Any, entry: Any, tokens: Any, each: Any) -> Any:
+    """Return the memory that an engine sets aside for requests before any comes.
+
+    Parameters
+    ----------
+    places : float or array, count
+        Most requests in flight.
+    vocab : float, count
+        Entries of the vocabulary; every device samples from all of them.
+    entry : float, B
+        Memory of a place per entry of the vocabulary.
+    tokens : float or array, count
+        Tokens that a request may have.
+    each : float, B
+        Memory of a place per token.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    b (V v + T t).
+
+    References
+    ----------
+    NVIDIA, TensorRT-LLM, docs/source/reference/memory.md: runtime and decoder buffers except KV cache tensor, allocated
+    by the largest batch and sequence before the cache is.
+    """
+    return places * (vocab * entry + tokens * each)
 
 
 @formula("B", capacity="B", utilisation="1")

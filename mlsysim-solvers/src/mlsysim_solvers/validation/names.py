@@ -103,7 +103,7 @@ class Names:
     ----------
     data : mapping
         The table of names: ``devices``, ``models``, ``noise``, ``weights``, ``stacks``, ``runs``, ``engines``,
-        ``pools``.
+        ``pools``, ``schedulers``.
 
     Attributes
     ----------

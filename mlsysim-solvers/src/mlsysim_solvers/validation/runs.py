@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-__all__ = ["Engine", "Runs", "Workers"]
+__all__ = ["Engine", "Runs", "Workers", "tuned"]
 
 
 @attrs.frozen
@@ -50,13 +51,14 @@ class Runs:
     Parameters
     ----------
     data : mapping
-        The table of names: ``runs``, ``engines`` and ``pools``.
+        The table of names: ``runs``, ``engines``, ``pools`` and ``schedulers``.
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._runs: Sequence[Mapping[str, Any]] = data.get("runs", ())
         self._engines: Sequence[Mapping[str, Any]] = data.get("engines", ())
         self._pools: Sequence[Mapping[str, Any]] = data.get("pools", ())
+        self._schedulers: Sequence[Mapping[str, Any]] = data.get("schedulers", ())
 
     def requests(self, software: str, input: float, output: float) -> int | None:  # noqa: A002
         """Return how many requests a run answers.
@@ -80,6 +82,36 @@ class Runs:
                         return int(requests)
         return None
 
+    def scheduler(self, software: str) -> str:
+        """Return which engine of its stack a benchmark runs.
+
+        Parameters
+        ----------
+        software : str
+            As published.
+
+        Returns
+        -------
+        str
+            Empty for the usual one.
+        """
+        found = (rule["scheduler"] for rule in self._schedulers if software.casefold().startswith(rule["software"]))
+        return next(found, "")
+
+    def is_tuned(self, software: str) -> bool:
+        """Tell whether a benchmark computes the limits of its engine from memory and lengths.
+
+        Parameters
+        ----------
+        software : str
+            As published.
+
+        Returns
+        -------
+        bool
+        """
+        return any(software.casefold().startswith(rule["software"]) for rule in self._engines if rule.get("tuned"))
+
     def engine(self, software: str, model: str, devices: int, tokens: float) -> Engine | None:
         """Return the limits of the engine that a benchmark builds.
 
@@ -100,7 +132,7 @@ class Runs:
             None where the documentation says nothing.
         """
         for rule in self._engines:
-            if software.casefold().startswith(rule["software"]) and model in rule["models"]:
+            if software.casefold().startswith(rule["software"]) and model in rule.get("models", ()):
                 for count, total, requests, budget in rule["limits"]:
                     if count == devices and total in (0, tokens):
                         return Engine(requests, budget, rule.get("note", ""))
@@ -132,3 +164,36 @@ class Runs:
                         prompts, tokens = rule["reads"]
                         return Workers(prompts, tokens, requests)
         return None
+
+
+_BATCHES = ((256.0, 32), (1024.0, 128), (math.inf, 256))
+_TOKENS = ((4096.0, 256), (8192.0, 512), (math.inf, 1024))
+
+
+def tuned(room: float, token: float, prompt: float, answer: float) -> Engine:
+    """Return the limits that TensorRT-LLM's benchmark computes for an engine.
+
+    Parameters
+    ----------
+    room : float, B
+        Memory of all devices of a copy beside the weights.
+    token : float, B
+        Cache of a token on all of them.
+    prompt, answer : float, token
+        Lengths.
+
+    Returns
+    -------
+    Engine
+        Requests whose cache fills 0.95 of the room, 4096 at most, rounded up; and their tokens of a pass if prompts
+        come as fast as answers end, 2048 to 32,768, rounded up (tensorrt_llm/bench/build/tuning.py).
+    """
+    requests = min(0.95 * room / (token * (prompt + answer)), 4096.0)
+    tokens = min(requests * (1.0 + prompt / answer), 32768.0)
+    most, budget = _rounded(requests, _BATCHES), _rounded(tokens, _TOKENS)
+    return Engine(max(64, most), max(2048, budget), "computed from memory and lengths")
+
+
+def _rounded(value: float, steps: Sequence[tuple[float, int]]) -> int:
+    step = next(step for below, step in steps if value < below)
+    return step * math.ceil(value / step)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism, Traffic
 from mlsysim.records.measurement import Measurement
+from mlsysim.records.precision import bytes_per_element
 
 from ...formulas.constants import INTERVAL_QUANTILE
 from ...formulas.uncertainty import log_sd_of_range
+from ...lowering.shape import transformer_shape
 from ..names import Names
 from ..questions import Assumed, Question, Refused
+from ..runs import Engine, tuned
 from ..spellings import implied_format
 from .common import Subject, cell, format_for, scenario, unstated, whole
 from .limits import check_reached, within_limits
@@ -75,16 +79,21 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     text = cell(row, "weight_precision") or _implied(row, assumed) or unstated(found, "precision", assumed)
     precision, weights = known.weights(text)
     precision = format_for(found.device, precision)
-    input_, output = _lengths(row, model, assumed)
+    lengths = _lengths(row, model, assumed)
+    input_, output = lengths.input, lengths.output
     devices, layout = _layout(row, model, found, weights or precision, assumed)
     kv_cache = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
     if not kv_cache and weights:
         kv_cache = precision
-    most, budget = _limits(row, known, model, layout.tensor * layout.pipeline, input_ + output, assumed)
+    engine = _engine(
+        row, known, model, found.device, layout, (input_, output), (weights or precision, kv_cache or precision)
+    )
+    most, budget = _limits(row, engine, assumed)
     job = Traffic(
         model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
         max_batch=0 if clients else most, max_tokens=budget,
         requests=known.runs.requests(row.software, input_, output) or 0, concurrency=clients,
+        scheduler=known.runs.scheduler(row.software), input_variation=lengths.variation,
         output_variation=_VARIED if clients else 0.0,
     )  # fmt: skip
     asked = scenario(row, "traffic", job, found, layout, devices)
@@ -130,12 +139,29 @@ def _implied(row: Measurement, assumed: list[Assumed]) -> str:
     return declared[1]
 
 
-def _limits(
-    row: Measurement, known: Names, model: str, devices: int, tokens: float, assumed: list[Assumed]
-) -> tuple[int, int]:  # fmt: skip
+def _engine(
+    row: Measurement, known: Names, model: str, device: str, layout: Parallelism, lengths: tuple[float, float],
+    formats: tuple[str, str],
+) -> Engine | None:  # fmt: skip
+    """Return the limits of the engine that a benchmark builds: tabulated, or computed from memory and lengths."""
+    devices = layout.tensor * layout.pipeline
+    if not known.runs.is_tuned(row.software):
+        return known.runs.engine(row.software, model, devices, sum(lengths))
+    registry = plugins().registry
+    record, memory = registry.get("models", model).record, registry.get("devices", device).record.memory
+    if record.transformer is None or not memory.capacity:
+        return None
+    shape = transformer_shape(record, record.transformer)
+    # A device has one key-value head at least.
+    heads = max(layout.tensor, shape.kv_heads) / shape.kv_heads
+    token = shape.layers * shape.cache_elements * heads * bytes_per_element(formats[1])
+    room = devices * (memory.usable or memory.capacity) - shape.parameters * bytes_per_element(formats[0])
+    return tuned(room, token, *lengths) if room > 0.0 else None
+
+
+def _limits(row: Measurement, engine: Engine | None, assumed: list[Assumed]) -> tuple[int, int]:
     """Return most requests in flight and most tokens of a pass: published, documented, or 0 for the stack's own."""
     budget, most = _BUDGET.search(cell(row, "notes")), whole(row, "batch_or_concurrency")
-    engine = known.runs.engine(row.software, model, devices, tokens)
     if engine is None:
         return most or 0, int(budget[1]) if budget else 0
     what = f"an engine for {engine.requests} requests in flight and {engine.tokens} tokens of a pass"
@@ -152,13 +178,21 @@ def _stack(row: Measurement, found: Subject) -> Subject:
     return batched(found)
 
 
-def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> tuple[float, float]:
+class _Lengths(NamedTuple):
+    """Means of prompts and answers in tokens, and the standard deviation of prompts over their mean."""
+
+    input: float
+    output: float
+    variation: float = 0.0
+
+
+def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> _Lengths:
     input_, output = cell(row, "input_len"), cell(row, "output_len")
     if input_ and output:
         if not (_positive(input_) and _positive(output)):
             raise Refused(f"prompts of {input_} and answers of {output} tokens: a server needs whole ones of both")
         assumed.append(Assumed("prompts and answers of the printed lengths: the row prints no spread", 0.05))
-        return float(input_), float(output)
+        return _Lengths(float(input_), float(output))
     if not output:
         raise Refused("the length of the answers is not published")
     if not _positive(output):
@@ -171,7 +205,8 @@ def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> tuple[floa
             assumed.append(
                 Assumed(f"{entry.record.input:g} tokens of a prompt, the mean of {entry.record.name}", spread)
             )
-            return float(entry.record.input), float(output)
+            data = entry.record
+            return _Lengths(float(data.input), float(output), float(data.input_variation or 0.0))
     raise Refused("the length of the prompts is not published, and no data set of the registry tells its mean")
 
 
@@ -202,8 +237,6 @@ def _layout(
 
 
 def _fewest(model: str, device: str, weights: str, devices: int) -> int:
-    from mlsysim.records.precision import bytes_per_element
-
     registry = plugins().registry
     parameters = registry.get("models", model).record.parameters or 0.0
     need = parameters * bytes_per_element(weights) / (_FULL * registry.get("devices", device).record.memory.capacity)

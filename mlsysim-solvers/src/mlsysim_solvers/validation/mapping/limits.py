@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -52,7 +53,7 @@ def check_reached(row: Measurement) -> None:
 
 
 def within_limits(row: Measurement, asked: Scenario, assumed: list[Assumed]) -> Scenario:
-    """Return the question with no more requests in flight than the limit on the time per token leaves.
+    """Return the question with no more requests in flight than the limits on its times leave.
 
     Parameters
     ----------
@@ -69,25 +70,46 @@ def within_limits(row: Measurement, asked: Scenario, assumed: list[Assumed]) -> 
 
     Notes
     -----
-    Requests come at random, so that 1 % of them meet b + 2.33 sqrt(2 b / 3) others where b are in flight on average.
+    Requests come at random, so that 1 % of them meet b + 2.33 sqrt(2 b / 3) others where b are in flight on average,
+    and wait for their first token as an open loop of that rate does.
     """
-    limits = {name: float(value) for name, value in _LIMIT.findall(cell(row, "qps_or_sla"))}
+    limits = {name: float(value) / 1000.0 for name, value in _LIMIT.findall(cell(row, "qps_or_sla"))}
     job = asked.workload
-    if "TPOT" not in limits or not isinstance(job, Traffic):
+    if not limits or not isinstance(job, Traffic):
         return asked
-    limit, copies = limits["TPOT"] / 1000.0, max(1, asked.parallelism.data)
-    token, flying = _answer(asked)
-    if token <= limit:
-        return asked
-    low, high = 1, max(2, math.floor(flying / copies))
+    copies = max(1, asked.parallelism.data)
+    found = _answer(asked)
+    most = max(1, math.floor(found["in_flight"] / copies))
+    if "TPOT" in limits and found["tpot"] > limits["TPOT"]:
+        most = _most(most, lambda middle: _answer(_with(asked, job, middle))["tpot"] <= limits["TPOT"])
+        most = _mean_in_flight(most)
+        what = f"{most} requests in flight, of which 1 % meet the limit of {limits['TPOT'] * 1000:g} ms a token"
+        assumed.append(Assumed(what, 0.1))
+        asked = _with(asked, job, most)
+    if "TTFT" in limits and not _starts_within(asked, job, most, limits["TTFT"]):
+        most = _most(most, lambda middle: _starts_within(asked, job, middle, limits["TTFT"]))
+        what = (
+            f"{most} requests in flight, of which 1 % meet the limit of {limits['TTFT'] * 1000:g} ms to the first token"
+        )
+        assumed.append(Assumed(what, 0.1))
+        asked = _with(asked, job, most)
+    return asked
+
+
+def _most(above: int, holds: Callable[[int], bool]) -> int:
+    """Return the most requests in flight, below so many, that hold a limit."""
+    low, high = 1, max(2, above)
     while high - low > 1:
         middle = (low + high) // 2
-        token, _ = _answer(_with(asked, job, middle))
-        low, high = (middle, high) if token <= limit else (low, middle)
-    mean = _mean_in_flight(low)
-    what = f"{mean} requests in flight, of which 1 % meet the limit of {limit * 1000:g} ms a token"
-    assumed.append(Assumed(what, 0.1))
-    return _with(asked, job, mean)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _starts_within(asked: Scenario, job: Traffic, most: int, limit: float) -> bool:
+    """Tell whether requests at the rate that so many in flight make see their first token in time."""
+    rate = _answer(_with(asked, job, most))["throughput"]
+    found = _answer(attrs.evolve(asked, workload=attrs.evolve(job, rate=rate, requests=0)))
+    return found["ttft_p99"] <= limit
 
 
 def _mean_in_flight(most: int) -> int:
@@ -100,12 +122,11 @@ def _with(asked: Scenario, job: Traffic, most: int) -> Scenario:
     return attrs.evolve(asked, workload=attrs.evolve(job, max_batch=most))
 
 
-def _answer(asked: Scenario) -> tuple[float, float]:
-    """Return the time per token and the requests in flight."""
+def _answer(asked: Scenario) -> Mapping[str, float]:
+    """Return what the scenario answers of performance."""
     for name, _, result in ask(SimulationConfig.from_scenario(asked)):
         if isinstance(result, str):
             raise Refused(result)
         if name == "performance":
-            found = result.outputs
-            return float(found["performance.tpot"]), float(found["performance.in_flight"])
+            return {key.partition(".")[2]: float(value) for key, value in result.outputs.items()}
     raise Refused("no installed solver answers performance.tpot")
