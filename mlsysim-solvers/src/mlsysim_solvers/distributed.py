@@ -215,7 +215,7 @@ def setup_of(c: Columns) -> Setup:
     return Setup(
         c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"], c["frozen"],
         features.selective, c["narrow"], c["dropout"], c["drops"], c["mask_width"], c["again"], features.wide_loss,
-        features.planned_memory, c["eager"],
+        features.planned_memory, c["eager"], c["scaling"],
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ Columns = Mapping[str, Any]
 
 _WIDE = (
     "adapter", "weights", "offload", "offload_layers", "offload_optimizer", "recompute_layers",
-    "recompute_method", "recompute_modules",
+    "recompute_method", "recompute_modules", "graphs", "scaling",
 )  # fmt: skip
 """Options of training that only the solver for several devices answers."""
 

@@ -98,7 +98,11 @@ def fitted_error(points, change):
     [
         ("the host that issues products expert by expert", ("mbridge",), lambda c: {"issue": 0.0}),
         ("biases of experts", ("mbridge",), lambda c: {"shape": c["shape"]._replace(expert_bias=False)}),
-        ("the host of a stack without graphs", ("mbridge",), lambda c: {"host": 0.0}),
+        ("the host of a stack without graphs", ("mbridge",), lambda c: {"issue": 0.0, "host": 0.0, "routing": 0.0}),
+        ("scales of the tensor at hand and of blocks", ("mbridge",), lambda c: {"scaling": "delayed"}),
+        ("exchange of tokens beside other passes", ("mbridge",), _features(overlap_expert=False)),
+        ("one copy of a token to each node", ("mbridge",), _features(merged_exchange=False)),
+        ("every copy of a token on its own", ("mbridge",), _features(merged_exchange=True)),
         ("a loss that passes over a wide copy of the logits", ("mosaic",), _features(wide_loss=False)),
     ],
 )

@@ -7,8 +7,9 @@ import pytest
 from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
 
 from mlsysim_solvers.formulas import parallel_constants as constants
+from mlsysim_solvers.lowering.casts import casts
 from mlsysim_solvers.lowering.operators import Formats
-from mlsysim_solvers.lowering.parallel import Division, casts, eager_norms, expert_biases, forward
+from mlsysim_solvers.lowering.parallel import Division, eager_norms, expert_biases, forward
 from mlsysim_solvers.lowering.shape import transformer_shape
 from mlsysim_solvers.lowering.training import loss
 from mlsysim_solvers.validation.mapping import question_for

@@ -12,14 +12,14 @@ from .model import EncoderDecoder, Latent, Layer, Mixture, Model, Network, State
 from .parallelism import Parallelism, Pool, Pools
 from .scenario import Inference, Place, Run, Scenario, Serving, System, Traffic, Training, Workload
 from .scheduler import Scheduler
-from .stack import Calibration, Ceilings, Features, Stack, Tile
+from .stack import Calibration, Ceilings, Features, Recipe, Stack, Tile
 from .supply import Battery, Grid, Price, Site
 
 __all__ = [
     "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die", "EncoderDecoder",
     "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model",
-    "Network", "Node", "Parallelism", "Peak", "Place", "Pool", "Pools", "Port", "Power", "Price", "Rack", "Run",
-    "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateSpace", "Switch", "System", "Tile", "Traffic",
+    "Network", "Node", "Parallelism", "Peak", "Place", "Pool", "Pools", "Port", "Power", "Price", "Rack", "Recipe",
+    "Run", "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateSpace", "Switch", "System", "Tile", "Traffic",
     "Training", "Transformer", "Workload", "singular",
 ]  # fmt: skip
 

@@ -42,6 +42,11 @@ class Parallelism:
         Whether stage 3 drops a layer's parameters after its forward pass and gathers them again.
     context_kind : str
         How context parallelism works: ring passes keys and values on, all-to-all trades tokens for heads.
+    exchange : str
+        How tokens go to their experts: all-to-all sends every copy on its own; merged sends one copy to each node, from
+        where it goes on. Empty follows the stack.
+    overlap_expert : bool or None
+        Whether that runs beside the passes of another micro-batch. None follows the stack.
     placement : str
         Dimensions from the nearest devices to the farthest.
     """
@@ -60,6 +65,8 @@ class Parallelism:
     shard: int = setting("1", default=0, zero=True)
     reshard: bool = True
     context_kind: Literal["ring", "all-to-all"] = "ring"
+    exchange: Literal["", "all-to-all", "merged"] = ""
+    overlap_expert: bool | None = None
     placement: str = "tensor, context, data, pipeline"
 
 

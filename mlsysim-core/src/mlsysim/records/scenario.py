@@ -171,6 +171,13 @@ class Training:
     recompute_modules : str
         With selective recomputation, the parts of a layer that are done again, with commas: attention, latent (what
         unfolds queries, keys and values of latent attention), norm, activation, mlp. Empty follows the stack.
+    graphs : str
+        Parts of a layer that are replayed from graphs instead of being issued by the host, with commas: attention,
+        mlp, router, experts (with the exchange of their tokens), or all for whole steps, or none. Empty follows the
+        stack.
+    scaling : str
+        How operands of 8 bits get their scales: delayed (from earlier steps), tensor (of the tensor at hand), block
+        (one for each block of elements, as in MXFP8). Empty follows the stack.
     samples : int, sample
         Samples of the whole run; 0 reports the step only.
     tokens : int, token
@@ -200,6 +207,8 @@ class Training:
     recompute_layers: int = setting("1", default=0, zero=True)
     recompute_method: Literal["", "block", "uniform"] = ""
     recompute_modules: str = ""
+    graphs: str = ""
+    scaling: Literal["", "delayed", "tensor", "block"] = ""
     samples: float = setting("sample", default=0.0, zero=True)
     tokens: float = setting("token", default=0.0, zero=True)
     adapter: int = setting("1", default=0, zero=True)

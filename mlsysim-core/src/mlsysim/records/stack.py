@@ -9,9 +9,9 @@ import attrs
 from .calibration import ANY, Calibration
 from .fields import fact, setting
 from .scheduler import Scheduler
-from .stack_parts import AttentionRate, Tile, Unstated
+from .stack_parts import AttentionRate, Recipe, Tile, Unstated
 
-__all__ = ["ANY", "AttentionRate", "Calibration", "Ceilings", "Features", "Stack", "Tile", "Unstated"]
+__all__ = ["ANY", "AttentionRate", "Calibration", "Ceilings", "Features", "Recipe", "Stack", "Tile", "Unstated"]
 
 
 @attrs.frozen
@@ -114,6 +114,9 @@ class Features:
     selective : str
         What selective recomputation does again: ``scores`` of attention, or every other one of the ``products``
         and all element-wise operators.
+    scaling : str
+        How operands of 8 bits get their scales in training: delayed (from earlier steps), tensor (of the tensor at
+        hand) or block (one for each block of elements).
     ends_as_layers : bool
         A pipeline counts embedding and output projection as a layer each when it divides the model.
     """
@@ -141,6 +144,7 @@ class Features:
     fused_loss: bool = False
     wide_loss: bool = False
     selective: Literal["scores", "products"] = "scores"
+    scaling: Literal["delayed", "tensor", "block"] = "delayed"
     ends_as_layers: bool = False
     shared_kv_groups: tuple[int, ...] = ()
     asynchronous: bool = False
@@ -245,6 +249,8 @@ class Stack:
         names none; for example ``serving/NVIDIA``.
     unstated : tuple of Unstated
         What published measurements of it tend to leave out.
+    recipes : tuple of Recipe
+        What the scripts behind published measurements set for single models and devices; later ones go before earlier.
     aliases : tuple of str
         What people type.
     """
@@ -264,6 +270,7 @@ class Stack:
     calibrations: tuple[Calibration, ...] = ()
     assumed_for: tuple[str, ...] = ()
     unstated: tuple[Unstated, ...] = ()
+    recipes: tuple[Recipe, ...] = ()
     aliases: tuple[str, ...] = ()
     note: str = ""
     scatter: float | None = setting("1", default=None)

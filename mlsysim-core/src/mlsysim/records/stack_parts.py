@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from .fields import fact, setting
 
-__all__ = ["AttentionRate", "Tile", "Unstated"]
+__all__ = ["AttentionRate", "Recipe", "Tile", "Unstated"]
 
 
 @attrs.frozen
@@ -40,6 +42,38 @@ class AttentionRate:
 
     device: str
     share: float = fact("1", tolerance=0.2)
+
+
+@attrs.frozen
+class Recipe:
+    """What the scripts behind published measurements set for a model on a device, where a row does not state it.
+
+    Parameters
+    ----------
+    models, devices : tuple of str
+        Keys for which it holds; empty means all.
+    software : tuple of str
+        What the published name of the software holds, for example ``NeMo 25.11``; empty means any.
+    cells : str
+        Published settings with which it goes, with commas, for example ``ep=32, precision=MX``: each begins so.
+    exchange, overlap_expert, recompute_modules, graphs : str
+        What is set: names as in a scenario; ``overlap_expert`` is yes or no, and empty says nothing.
+    reason : str
+        Where that stands.
+    log_sd : float, natural-log units
+        How much it may move a prediction.
+    """
+
+    reason: str
+    models: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    software: tuple[str, ...] = ()
+    cells: str = ""
+    exchange: Literal["", "all-to-all", "merged"] = ""
+    overlap_expert: Literal["", "yes", "no"] = ""
+    recompute_modules: str = ""
+    graphs: str = ""
+    log_sd: float = setting("1", default=0.02, zero=True)
 
 
 @attrs.frozen

@@ -79,7 +79,7 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter"), "1"),
     "recompute_layers": "1", "offload_layers": "1", "offload_optimizer": "1",
     "micro_batch": "sample", "host_rate": "B/s", "imbalance": "1", "grouped": "1", "step_end": "s",
-    "issue": "s", "host": "s",
+    "issue": "s", "host": "s", "routing": "s", "hidden_expert": "1",
     "full_attention": "1", "device_spread": "1",
     "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
     "domain": "1", "pod": "1", "inner_rate": "B/s", "outer_rate": "B/s", "crossing_rate": "B/s", "far_step": "s",

@@ -20,6 +20,7 @@ from ..formulas.collectives import oversubscribed_rate
 from ..formulas.constants import ATTENTION_CEILING
 from ..formulas.roofline import achieved_share
 from ..lowering.shape import TransformerShape, number
+from .issuing import issue_columns, scaling_of
 from .layout_checks import again_of, check_layout, check_lean, placement_of
 from .layout_notes import layout_notes
 from .preparation import prepare_columns
@@ -62,7 +63,7 @@ def distributed_columns(request: Any) -> dict[str, Any]:
         )
     )  # fmt: skip
     assumed = assumed + longer
-    columns["features"] = _switched(columns["features"], request.settings)
+    columns["features"] = _switched(columns["features"], request.settings, layout)
     shape = columns["shape"]
     if not isinstance(shape, TransformerShape):
         raise SolverError(
@@ -77,8 +78,12 @@ def distributed_columns(request: Any) -> dict[str, Any]:
     return columns
 
 
-def _switched(features: Features, settings: Mapping[str, float]) -> Features:
+def _switched(features: Features, settings: Mapping[str, float], layout: Parallelism) -> Features:
     """Return what the stack does with what the user of it switched."""
+    if layout.exchange:
+        features = attrs.evolve(features, merged_exchange=layout.exchange == "merged")
+    if layout.overlap_expert is not None:
+        features = attrs.evolve(features, overlap_expert=layout.overlap_expert)
     if settings.get("eager"):
         features = attrs.evolve(features, fused_elementwise=False)
     if settings.get("overlap_tensor"):
@@ -97,7 +102,7 @@ def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any
         stage = 1
     workload = scenario.workload
     ceilings = records["stack"].ceilings
-    grouped, end, host = ceilings.grouped, ceilings.step, None if features.graphs else ceilings.host
+    grouped, end = ceilings.grouped, ceilings.step
     return found | {
         "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
         "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
@@ -110,7 +115,7 @@ def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any
         "again": again_of(workload),
         "frozen": workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
         "grouped": 1.0 if grouped is None else grouped, "step_end": 0.0 if end is None else end,
-        "issue": 0.0 if features.graphs else constants.EXPERT_ISSUE, "host": 0.0 if host is None else host,
+        **issue_columns(workload, features, ceilings, columns["shape"]),
         "full_attention": settings.get("full_attention", 0.0),
         "device_spread": settings.get("device_spread", constants.DEVICE_SPREAD),
         "drops": settings.get("dropout", 0.0) > 0.0, "eager": settings.get("eager", 0.0) > 0.0, "layer_memo": {},
@@ -131,6 +136,11 @@ def _adapt(request: Any, columns: dict[str, Any]) -> None:
     if share is not None and request.settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
         columns["attention_ceiling"] = share
     columns["narrow"] = bool(columns["operand_width"] < columns["activation_width"])
+    columns["scaling"] = scaling_of(
+        scenario.workload, columns["features"], operand=columns["operand_width"], narrow=columns["narrow"]
+    )
+    if columns["narrow"] and columns["scaling"] == "block":
+        columns["achieved"] = columns["achieved"] * constants.BLOCK_SHARE
     columns |= _parameters(records["model"])
     columns |= network_columns(records, scenario, number(scenario.system.devices))
     if columns["processors"] < constants.FEWEST_PROCESSORS:

@@ -182,14 +182,24 @@ def _expert(
         if group.within is not None:
             group = group._replace(crossing=group.crossing / fewer)
     one = 2.0 * all_to_all(wire.network, group, volume)
-    hidden = constants.HIDDEN_EXPERT
-    ahead = share * _visible(c, able, hidden, fore, one, wire.expert, loads[0])
-    behind = share * _visible(c, able, hidden, back, one, wire.expert, loads[1])
+    ahead = behind = share * one
+    if able:
+        ahead = behind = _paired(c, layout, fore + back, ahead + behind, wire.expert, loads) / 2.0
     spread = layout.expert > 1.0
     late = layer.expert * (c["imbalance"] - 1.0)
     sent = where(spread, share * one, none)
     found = where(spread, ahead, none), where(spread, behind, none), where(spread, late + none, none)
     return found, (loads[0].plus(wire.expert, sent), loads[1].plus(wire.expert, sent))
+
+
+def _paired(c: Mapping[str, Any], layout: Layout, compute: Any, time: Any, group: Group, loads: Loads) -> Any:
+    """Return what the exchange of tokens exposes, forward and back, where passes of two micro-batches are paired.
+
+    One goes forward, the other back: not while a pipeline fills and drains.
+    """
+    hidden = c["hidden_expert"] * (1.0 - fill_share(layout.pipeline, layout.virtual, layout.rounds))
+    window = free_window(compute, loads[0].beside(group) + loads[1].beside(group))
+    return exposed_time(window, time, hidden) + slowed_time(window, time, hidden, constants.EXPERT_OCCUPANCY)
 
 
 def stage_message(

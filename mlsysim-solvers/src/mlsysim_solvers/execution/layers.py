@@ -101,6 +101,8 @@ class Setup(NamedTuple):
         Whether a compiler drops from what is done again what no gradient needs.
     eager : bool
         Whether norms and rotary embedding run operator by operator.
+    scaling : str
+        How operands of 8 bits get their scales.
     """
 
     shape: TransformerShape
@@ -122,6 +124,7 @@ class Setup(NamedTuple):
     wide_loss: bool = False
     pruned: bool = False
     eager: bool = False
+    scaling: str = "delayed"
 
 
 _LAST = ("MLP down", "experts down")
@@ -200,8 +203,9 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
     shape, machine = setup.shape, setup.machine
     own = divided(shape, division)
     table = forward(
-        own, setup.formats, setup.abilities, division, batch, sequence, narrow=setup.narrow, frozen=setup.frozen
-    )
+        own, setup.formats, setup.abilities, division, batch, sequence, narrow=setup.narrow, frozen=setup.frozen,
+        scaling=setup.scaling,
+    )  # fmt: skip
     fused = setup.abilities.fused_attention
     if setup.eager:
         table = table + eager_norms(own, setup.formats, division, batch, sequence, setup.full_width)

@@ -174,6 +174,10 @@ def _check_context(layout: Parallelism, shape: TransformerShape, sequence: int) 
 
 def _check_experts(layout: Parallelism, shape: TransformerShape) -> None:
     if layout.expert == 1:
+        for key in ("exchange", "overlap_expert"):
+            if getattr(layout, key) not in ("", None):
+                _refuse("experts are not spread over devices, and no tokens go to them", key,
+                        "Leave it out, or set expert to 2 or more")  # fmt: skip
         return
     if not shape.experts:
         _refuse("the model has no experts", "expert", "Set it to 1")

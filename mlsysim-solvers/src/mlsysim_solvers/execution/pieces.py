@@ -51,8 +51,8 @@ def _issued(c: Mapping[str, Any], layout: Layout, layer: Layer) -> Layer:
     host, shape = c["host"], c["shape"]
     if shape.experts:
         # Two products of each expert that lies here, in those layers that have experts.
-        local = shape.experts / layout.expert * (shape.expert_layers / shape.layers)
-        host = issue_time(host, 2.0, local, c["issue"])
+        share = shape.expert_layers / shape.layers
+        host = issue_time(host + share * c["routing"], 2.0, shape.experts / layout.expert * share, c["issue"])
     if type(host) is float and host == 0.0:
         return layer
     weights = layer.weights if c["frozen"] else maximum(layer.weights, host)

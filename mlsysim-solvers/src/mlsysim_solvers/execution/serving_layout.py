@@ -17,7 +17,9 @@ from .shared_layout import refuse_shared, shared_columns, shared_notes
 
 __all__ = ["serving_columns"]
 
-_TRAINING = {"context": 1, "virtual": 1, "zero": 0, "shard": 0, "sequence": False}
+_TRAINING = {
+    "context": 1, "virtual": 1, "zero": 0, "shard": 0, "sequence": False, "exchange": "", "overlap_expert": None,
+}  # fmt: skip
 """Parts of a layout that this solver does not answer for, and the values that leave them out."""
 
 

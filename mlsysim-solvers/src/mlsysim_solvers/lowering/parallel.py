@@ -9,6 +9,7 @@ from mlsysim.numeric import maximum, where
 from ..formulas.elementwise import stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities
+from .casts import casts
 from .operators import ONCE, Formats, Table, gemm, stream
 from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
@@ -16,7 +17,6 @@ from .transformer import decoder_tail, embedding, forward_layers
 __all__ = [
     "Division",
     "adapters",
-    "casts",
     "divided",
     "dropouts",
     "eager_norms",
@@ -97,7 +97,7 @@ _DIVIDED = tuple(map(
 
 def forward(
     shape: TransformerShape, formats: Formats, abilities: Abilities, division: Division, batch: Any, sequence: Any, *,
-    narrow: bool, frozen: bool = False,
+    narrow: bool, frozen: bool = False, scaling: str = "delayed",
 ) -> Table:  # fmt: skip
     """Return the forward pass of all layers on one device.
 
@@ -117,6 +117,8 @@ def forward(
         Whether products run in fewer bits than activations are kept in.
     frozen : bool
         Whether no gradients of weights follow.
+    scaling : str
+        How operands of 8 bits get their scales: delayed, tensor or block.
 
     Returns
     -------
@@ -130,7 +132,7 @@ def forward(
     if shape.expert_layers:
         table = _local_experts(table, shape, formats, division, rows)
     if narrow:
-        table = table + casts(table, formats, 1.0 if frozen else 2.0)
+        table = table + casts(table, formats, 1.0 if frozen else 2.0, scaling)
     return table
 
 
@@ -149,32 +151,6 @@ def _local_experts(table: Table, shape: TransformerShape, formats: Formats, divi
     }  # fmt: skip
     own = {name: row._replace(kernels=local) for name, row in own.items()}
     return [own.get(row.name, row) for row in table]
-
-
-def casts(table: Table, formats: Formats, layouts: float = 2.0) -> Table:
-    """Return the quantisation of what enters matrix products in fewer bits than activations are kept in.
-
-    Parameters
-    ----------
-    table : list of Operator
-        Forward pass.
-    formats : Formats
-        Number formats.
-    layouts : float, count
-        Layouts in which an operand is written, one for each product that uses it: 1 where weights are frozen.
-
-    Returns
-    -------
-    list of Operator
-        Each left operand is read once and written in every layout.
-    """
-    width = formats.activation + layouts * formats.operand
-    found: Table = []
-    for row in table:
-        if row.kind in ("gemm", "grouped_gemm") and row.weight_bytes is not None and row.name != "router":
-            traffic = stream_bytes(row.m * row.batch, row.k, width)
-            found.append(stream(f"{row.name}: cast", row.count, traffic))
-    return found
 
 
 def adapters(shape: TransformerShape, formats: Formats, division: Division, rank: Any, rows: Any) -> Table:

@@ -94,7 +94,7 @@ def _without_end(columns: Columns) -> Columns:
 
 
 def _without_waiting(columns: Columns) -> Columns:
-    return {**columns, "issue": 0.0, "host": 0.0} if "issue" in columns else columns
+    return {**columns, "issue": 0.0, "host": 0.0, "routing": 0.0} if "issue" in columns else columns
 
 
 def _without_wide_loss(columns: Columns) -> Columns:

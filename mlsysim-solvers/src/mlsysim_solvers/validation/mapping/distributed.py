@@ -19,6 +19,7 @@ from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, whole
 from .saving import is_adapted, modules_of, recomputed_layers, saved
 from .shapes import model_of
+from .training_recipes import followed, scaling_for
 
 __all__ = ["WITH_DROPOUT", "amount_of", "distributed_question"]
 
@@ -93,7 +94,9 @@ def distributed_question(row: Measurement, known: Names) -> Question:
         recompute_modules=modules_of(row), recompute_layers=recomputed_layers(row),
         offload="custom" in cell(row, "recompute") or "offload" in cell(row, "recompute"),
         adapter=LORA_RANK if lora else 0, master="" if "PURE" in cell(row, "zero_stage_or_fsdp") else "fp32",
+        scaling=scaling_for(row) if precision == "fp8" else "",  # type: ignore[arg-type]
     )  # fmt: skip
+    job, layout = followed(job, layout, row, found, assumed)
     asked = scenario(row, "training", job, found, layout, row.devices)
     if row.set.startswith(WITH_DROPOUT):
         asked = attrs.evolve(asked, settings={"distributed": {"dropout": "1"}})

@@ -1,0 +1,95 @@
+"""How published training runs were set where their rows do not say: by the scripts that their stack cites."""
+
+from __future__ import annotations
+
+import attrs
+
+from mlsysim.records import Parallelism, Recipe, Training
+from mlsysim.records.measurement import Measurement
+
+from ..questions import Assumed
+from .common import Subject, cell
+
+__all__ = ["followed", "scaling_for"]
+
+_WAYS = (("mx", "block"), ("sc", "block"), ("cs", "tensor"))
+"""Endings of published formats, and how operands get their scales."""
+
+
+def scaling_for(row: Measurement) -> str:
+    """Read from a published format how operands of 8 bits get their scales.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Returns
+    -------
+    str
+        Empty where it does not say, or where there is no choice.
+    """
+    text = cell(row, "precision").casefold()
+    if text == "mxfp8":
+        return "block"
+    return next((way for ending, way in _WAYS if text == f"fp8-{ending}"), "")
+
+
+def followed(
+    job: Training, layout: Parallelism, row: Measurement, found: Subject, assumed: list[Assumed]
+) -> tuple[Training, Parallelism]:
+    """Set what the scripts of a row's stack set and the row leaves open.
+
+    Parameters
+    ----------
+    job : Training
+        The job as published.
+    layout : Parallelism
+        The layout as published.
+    row : Measurement
+        The row.
+    found : Subject
+        Its device and stack.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    Training, Parallelism
+    """
+    recipes = found.record.recipes if found.record is not None else ()
+    for recipe in recipes:
+        if not _holds(recipe, job.model, row, found):
+            continue
+        what: dict[str, str] = {}
+        if layout.expert > 1:
+            what = {name: text for name in ("exchange", "overlap_expert") if (text := getattr(recipe, name))}
+            layout = attrs.evolve(
+                layout, **{k: v == "yes" if k == "overlap_expert" else v for k, v in what.items()}  # type: ignore[arg-type]
+            )  # fmt: skip
+        if recipe.graphs:
+            what["graphs"] = recipe.graphs
+            job = attrs.evolve(job, graphs=recipe.graphs)
+        if recipe.recompute_modules and not cell(row, "recompute"):
+            what["recompute_modules"] = recipe.recompute_modules
+            job = attrs.evolve(job, recompute="selective", recompute_modules=recipe.recompute_modules)
+        if what:
+            said = ", ".join(f"{name} {text}" for name, text in what.items())
+            assumed.append(Assumed(f"{said}, which the row does not state: {recipe.reason}", recipe.log_sd))
+    return job, layout
+
+
+def _holds(recipe: Recipe, model: str, row: Measurement, found: Subject) -> bool:
+    software = row.software.casefold()
+    return (
+        (not recipe.models or model in recipe.models)
+        and (not recipe.devices or found.device in recipe.devices)
+        and (not recipe.software or any(name.casefold() in software for name in recipe.software))
+        and all(_begins(row, pair) for pair in recipe.cells.split(",") if pair.strip())
+    )
+
+
+def _begins(row: Measurement, pair: str) -> bool:
+    name, _, text = pair.strip().partition("=")
+    found = cell(row, name.strip()).casefold()
+    return found == text.strip().casefold() if text.strip().isdigit() else found.startswith(text.strip().casefold())
