@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from mlsysim.plugins import plugins
-from mlsysim_solvers.formulas.constants import BETWEEN_STACK_LOG_SD, DEVICE_PRIOR_LOG_SDS
-from mlsysim_solvers.validation.between import between_makers, between_stacks, known_stacks, robust_sd
+from mlsysim_solvers.formulas.constants import BETWEEN_STACK_LOG_SD, DEVICE_PRIOR_LOG_SDS, VERSION_LOG_SD
+from mlsysim_solvers.validation.between import between_makers, between_stacks, between_versions, known_stacks, robust_sd
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
@@ -74,3 +74,20 @@ def test_a_relative_of_a_known_stack_is_not_that_stack():
     found = predict(other)
     assert any("the nearest relative of Megatron-DeepSpeed" in one for one in found.assumed)
     assert found.log_sd > predict(row).log_sd
+
+
+def test_a_version_that_nobody_measured_widens_the_interval(row):
+    assert between_versions(row.software) == 0.0
+    software = "TensorRT-LLM v0.9.9"
+    assert between_versions(software) == VERSION_LOG_SD
+    settings = {**row.configuration, "framework": software}
+    found, known = predict(attrs.evolve(row, software=software, configuration=settings)), predict(row)
+    assert any("as the versions that gave the constants" in one for one in found.assumed)
+    assert found.log_sd == pytest.approx(math.hypot(known.log_sd, VERSION_LOG_SD))
+
+
+def test_a_run_of_unknown_length_says_so(row):
+    settings = {"framework": "vLLM 0.11", "batch_or_concurrency": "50", "input_len": "100", "output_len": "400"}
+    settings |= {"weight_precision": "bf16"}
+    burst = attrs.evolve(row, software="vLLM 0.11", kind="max_throughput", configuration=settings)
+    assert any("the row prints no requests" in one for one in predict(burst).assumed)

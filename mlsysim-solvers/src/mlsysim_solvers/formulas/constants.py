@@ -75,6 +75,7 @@ __all__ = [
     "UNSHARED_WORK",
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
+    "VERSION_LOG_SD",
     "WARP_SHARE",
     "WINOGRAD_TILE",
 ]
@@ -309,6 +310,11 @@ BETWEEN_STACK_LOG_SD = 0.2
 three others were measured on devices of its maker and tier. Estimate, range 0.1 to 0.35: where more were, their answers
 to the packaged rows of serving and training differ by a median of 0.3, and part of it is in the ranges of a stack that
 was measured nowhere."""
+
+VERSION_LOG_SD = 0.15
+"""Spread of ln(measured / predicted) between versions of one software whose constants another version gave. Estimate,
+range 0.05 to 0.3: where packaged rows have one configuration under two versions, logarithms differ by a median of 0.12
+(TensorRT-LLM, 54 pairs of rates), 0.12 (vLLM, 36 times per token), 0.03 (Megatron-Bridge, 155), 0.28 (X-CUBE-AI, 8)."""
 
 INTERVAL_QUANTILE = 1.6448536269514722
 """Standard normal quantile of 95 %: a two-sided 90 % interval."""

@@ -16,9 +16,10 @@ from mlsysim.plugins import plugins
 from mlsysim.records import Device, Scenario, Stack
 from mlsysim.records.stack import ANY
 
-from ..formulas.constants import BETWEEN_STACK_LOG_SD, DEVICE_PRIOR_LOG_SDS
+from ..formulas.constants import BETWEEN_STACK_LOG_SD, DEVICE_PRIOR_LOG_SDS, VERSION_LOG_SD
+from .tables import packaged_rows
 
-__all__ = ["between_makers", "between_stacks", "known_stacks", "robust_sd"]
+__all__ = ["between_makers", "between_stacks", "between_versions", "known_stacks", "robust_sd"]
 
 FEWEST = 3
 """Fewest other stacks whose answers tell how far stacks differ."""
@@ -94,6 +95,27 @@ def between_makers(stack: Stack, device: Device) -> float:
     fitted = {key for one in stack.calibrations for key in (one.device, *one.devices)} & set(registry.keys("devices"))
     makers = {registry.get("devices", key).record.vendor for key in fitted}
     return DEVICE_PRIOR_LOG_SDS[0] if makers and device.vendor not in makers else 0.0
+
+
+def between_versions(software: str) -> float:
+    """Return how much a version of a software may differ from those whose rows gave its constants.
+
+    Parameters
+    ----------
+    software : str
+        As a row names it, with its version or without.
+
+    Returns
+    -------
+    float, natural-log units
+        0 where packaged rows bear that very name: what its versions differ by is in the intervals of the stack.
+    """
+    return 0.0 if software in _measured() else VERSION_LOG_SD
+
+
+@lru_cache(maxsize=1)
+def _measured() -> frozenset[str]:
+    return frozenset(row.software for row in packaged_rows())
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from mlsysim.records import Device
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
-from .between import between_makers, between_stacks
+from .between import between_makers, between_stacks, between_versions
 from .blanks import blanks
 from .cells import READ
 from .collectives import predict_collective
@@ -185,27 +185,44 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     ideal = _ideal(config, performance, value, rate=question.output.endswith("throughput"))
     if ideal is not None:
         ideal = ideal * question.share / unit if question.amount is None else question.amount / ideal
-    system, workload = config.scenario.system, config.scenario.workload
+    workload = config.scenario.workload
     stack = config.entries["stack"]
     device = config.entries["device"].key
     fitted = stack.record.calibration_for(device, workload.precision, config.entries["device"].record.vendor)
     assumed = (*question.assumed, *blanks(row, question, stack.record), *_variants(row, question, config, performance))
     if config.entries["model"].record.unmodelled:
         assumed = (*assumed, Assumed(config.entries["model"].record.unmodelled, UNMODELLED_LOG_SD))
-    near = names().stands_in(row.software)
-    if not system.stack or near:
-        why = f"the nearest relative of {row.software}" if near else "as the row names none that is known"
-        between = between_stacks(question.scenario, question.output, stack.key, device, value)
-        assumed = (*assumed, Assumed(f"stack {stack.key}, {why}", between))
-    makers = between_makers(stack.record, config.entries["device"].record)
-    if makers and not question.output.startswith("feasibility"):
-        assumed = (*assumed, Assumed(f"{stack.key} does as well as on devices of other makers", makers))
+    assumed = (*assumed, *_standing_in(row, question, config, value))
     spread = spreads.get(question.output, 0.0)
     return _outcome(
         row, figure, spread, assumed, own_sd=0.0 if question.output.startswith("feasibility") else spread,
         stack=stack.key, device=device, model=config.entries["model"].key, precision=workload.precision,
         calibrated=fitted is not None, in_sample=fitted is not None and row.id in fitted.rows, ideal=ideal,
     )  # fmt: skip
+
+
+def _standing_in(
+    row: Measurement, question: Question, config: SimulationConfig, value: float
+) -> tuple[Assumed, ...]:  # fmt: skip
+    """List in which respects the constants of a stack stand in for those of the software that ran."""
+    found = []
+    stack, device = config.entries["stack"], config.entries["device"]
+    fitted = stack.record.calibration_for(device.key, config.scenario.workload.precision, device.record.vendor)
+    near = names().stands_in(row.software)
+    if near or not config.scenario.system.stack:
+        why = f"the nearest relative of {row.software}" if near else "as the row names none that is known"
+        between = between_stacks(question.scenario, question.output, stack.key, device.key, value)
+        found.append(Assumed(f"stack {stack.key}, {why}", between))
+    if question.output.startswith("feasibility"):
+        return tuple(found)
+    apart = between_versions(row.software)
+    if not found and fitted is not None and apart:
+        why = f"{row.software} does as well as the versions that gave the constants of {stack.key}"
+        found.append(Assumed(why, apart))
+    makers = between_makers(stack.record, device.record)
+    if makers:
+        found.append(Assumed(f"{stack.key} does as well as on devices of other makers", makers))
+    return tuple(found)
 
 
 def _ideal(config: SimulationConfig, found: dict[str, float], value: float, *, rate: bool) -> float | None:
