@@ -52,6 +52,13 @@ def test_a_group_of_one_is_one_device():
     assert found["performance.communication"] == 0.0
 
 
+def test_parallel_attention_and_mlp_are_summed_up_once():
+    """Everything but the logits is half of what it is with one sum after each."""
+    beside = attrs.evolve(LLAMA_70B, transformer=attrs.evolve(LLAMA_70B.transformer, parallel=True))
+    one, two = (answers(model, tensor=8, output=1)["performance.communication"] for model in (beside, LLAMA_70B))
+    assert 0.5 * two < one < 0.6 * two
+
+
 def test_without_network_cost_work_divides():
     """Kernels and norms do not divide; what is left over is theirs."""
     quiet = attrs.evolve(STACK, tiles=(), ceilings=attrs.evolve(STACK.ceilings, overhead=0.0))

@@ -71,7 +71,7 @@ def place_of(c: Columns) -> Place:
 
 
 def within_layers(c: Columns, place: Place, rows: Any, last: Any, own: Any = None) -> Any:
-    """Return the time of the collectives of one pass: two all-reduces in a layer, and the logits of the last positions.
+    """Return the time of the collectives of one pass: the sums of its layers, and the logits of the last positions.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def within_layers(c: Columns, place: Place, rows: Any, last: Any, own: Any = Non
     # Their start is part of a collective's own time: no kernel is counted for them beside it.
     one = served_all_reduce(place.network, group, rows * shape.hidden * width)
     logits = all_gather(place.network, group, last * shape.vocab * width)
-    return named(2.0 * shape.layers * one + logits, "tensor-parallel communication")
+    return named(shape.sums * shape.layers * one + logits, "tensor-parallel communication")
 
 
 def _hop(c: Columns, place: Place, rows: Any) -> Any:

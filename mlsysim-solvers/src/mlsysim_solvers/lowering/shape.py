@@ -43,6 +43,9 @@ class TransformerShape(NamedTuple):
         As in the record.
     expert_bias : bool
         Whether the products of experts add a bias.
+    sums : float
+        Sums of a layer over the devices that share it when it is served: one where attention and MLP are parallel,
+        because their outputs are added before (vLLM, FalconDecoderLayer in falcon.py), else one after each.
     """
 
     parameters: Any
@@ -83,6 +86,7 @@ class TransformerShape(NamedTuple):
     pooler: bool
     final_norm: bool
     expert_bias: bool = False
+    sums: Any = 2.0
 
 
 def number(value: Any) -> Any:
@@ -138,7 +142,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         patches=image_patches(t.image, t.patch) if t.patch else 0, patch_elements=t.channels * t.patch * t.patch,
         classes=t.classes, lookups=(1 if t.vocab else 0) + (1 if t.positions else 0) + (1 if t.token_types else 0),
         causal=t.causal, latent=latent is not None, head=t.head and bool(t.vocab), pooler=t.pooler,
-        final_norm=t.final_norm, expert_bias=bool(mixture and t.bias),
+        final_norm=t.final_norm, expert_bias=bool(mixture and t.bias), sums=1 if t.parallel else 2,
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}
