@@ -101,6 +101,14 @@ def test_memory_and_form_factor_must_fit(name, wrong):
     assert contradicts(name, _Device("Tesla V100 SXM2 16 GB", _Memory(16e9)), "v100-sxm2-16gb") is wrong
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("Gaudi 3", False), ("Gaudi 3 OAM", False), ("Gaudi 3 OAM, PCIe host", False), ("Gaudi 3 PCIe", True)],
+)
+def test_a_card_is_no_module(name, wrong):
+    assert contradicts(name, _Device("Intel Gaudi 3 (OAM)", _Memory(128e9)), "gaudi3") is wrong
+
+
 def test_power_must_fit():
     device = _Device("MI300X", _Memory(192e9), power=_Power(750.0))
     assert not contradicts("MI300X-NPS1-SPX-192GB-750W", device, "mi300x")

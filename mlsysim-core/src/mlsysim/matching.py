@@ -49,6 +49,7 @@ _BEFORE = re.compile(r"\s*\(?(?:(\d{1,3})\s*[x×]|(\d{1,2})\s*X)(?:\s*(?=[A-Za-z
 _AFTER = re.compile(r"(?:(?<=[\s_(-])[x×]\s?|(?<=\d)[xX×]|(?<=[gG][bB])[xX×])(\d{1,3})\)?\s*$")
 _LANES = re.compile(r"(?:pcie|gen)[\s\d.]*[\s_(-]*$", re.IGNORECASE)
 _FORMS = frozenset({"nvl", "server"})
+_BOARDS = (("pcie", "sxm"), ("sxm", "pcie"), ("pcie", "oam"), ("oam", "pcie"))  # a card is no module
 _FAMILY = re.compile(r"([a-z]{3,})v?(\d.*)")
 _VERSION = re.compile(r"v(\d.*)")
 _SUFFIX = re.compile(r"(\d{4})(ti|super|s|m|d)")
@@ -145,7 +146,7 @@ def contradicts(name: str, device: Any, key: str) -> bool:
         if own and printed and not any(_NEAR[0] <= own / value <= _NEAR[1] for value in printed if value):
             return True
     title, written = f"{key} {device.name}".casefold(), name.casefold()
-    return any(a in written and b in title and a not in title for a, b in (("pcie", "sxm"), ("sxm", "pcie")))
+    return any(a in written and b in title and not (a in title or b in written) for a, b in _BOARDS)
 
 
 def count_of(name: str) -> int | None:
