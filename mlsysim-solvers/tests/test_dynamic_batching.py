@@ -37,6 +37,14 @@ def simulated(rate, tau, alpha, most, requests):
     return latencies[requests // 20 :], requests / batches
 
 
+def test_a_limit_that_no_request_keeps_is_answered_and_has_no_price():
+    card = mlsysim.evaluate(CASE, {"settings.dynamic-batching.limit": "1 us"})
+    assert card["limited_throughput"].value == 0.0
+    assert not card["within_limit"].value
+    assert "macro.cost_within_limit" not in card.answers
+    assert "dynamic-batching" not in card.unanswered
+
+
 def affine(tau, alpha, most):
     sizes = tuple(float(most) ** (k / 4.0) for k in range(5))
     return Service(sizes, tuple(tau + alpha * size for size in sizes))
