@@ -1,8 +1,9 @@
 """A queue whose server takes everybody who waits, up to a greatest batch, and needs longer for more of them.
 
-Requests arrive at random. A pass takes s(k) = tau + alpha k for k of them; who comes meanwhile waits for the next. The
-numbers served by one pass after another form a Markov chain, whose means obey exact balances; how many are left over
-when a batch is full, and how passes scatter, is approximated.
+Requests arrive at random. A pass takes s(k) for k of them, and who comes meanwhile waits for the next. The numbers served
+by one pass after another form a Markov chain, whose means obey exact balances. What comes during passes is taken from a
+small and a large batch around the mean one, so that it may bend in between; how many are left over when a batch is full,
+and how passes scatter, is approximated.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
+from mlsysim.tracing import named
 
 from ..formulas.constants import FULLEST
 from ..formulas.queue_constants import (
@@ -240,22 +242,25 @@ def queue_at(curve: Curve, rate: Any) -> Queue:
     Little 1961, Operations Research 9(3), for the means; the balances are those of the chain that the module describes.
     """
     most, longest = curve.most, curve.longest
-    rate = minimum(rate, FULLEST * (most / longest))
+    rate = named(minimum(rate, FULLEST * (most / longest)), "requests per time")
     full = rate * longest
     gap, load = most - full, full / most
     # Passes that grow with their batch make batches vary more than random arrivals do: the more, the fuller they are.
     wide = 1.0 / sqrt(sqrt(sqrt(1.0 - load * load)))
-    mean = _mean_batch(curve, rate)
+    mean = named(_mean_batch(curve, rate), "mean batch")
     near = _around(curve, mean, wide)
-    none, slope = minimum(gap, near.mean(lambda time: exp(-rate * time))), near.slope
-    over = _left_over(mean, most, full, minimum(load, rate * slope))
-    spread = _spread(mean, most, load, none, 2.0 * gap * over)
-    typical = (mean - none) / rate
+    none = named(minimum(gap, near.mean(lambda time: exp(-rate * time))), "chance that nobody comes during a pass")
+    slope = named(near.slope, "what a further request adds")
+    over = named(_left_over(mean, most, full, minimum(load, rate * slope)), "requests left over by a full pass")
+    spread = named(_spread(mean, most, load, none, 2.0 * gap * over), "variance of the batches")
+    typical = named((mean - none) / rate, "mean pass")
     squares = typical * typical + slope * slope * spread
-    latency = (mean * typical + slope * spread + longest * over + 0.5 * rate * squares) / mean
-    before = squares / typical
+    latency = named(typical + named(slope * spread / mean, "longer passes hold more requests"), "own pass")
+    latency = latency + named(0.5 * rate * squares / mean, "wait for the pass under way")
+    latency = latency + named(longest * over / mean, "wait for later passes")
+    before = named(squares / typical, "pass under way")
     seen, came = mean + slope * spread / typical, 1.0 + rate * before
-    last = curve.time(came)
+    last = named(curve.time(came), "own pass")
     each = most * _decay(most / full)
     late = over / mean * (1.0 - exp(-minimum(each, LARGEST_EXPONENT)))
     return Queue(
@@ -362,10 +367,12 @@ def quantile(queue: Queue, at: str) -> Any:
         q.late > share, log(maximum(1.0, q.late / share)) / q.decay, -maximum(0.0, beyond - q.late / waiting) * q.before
     )
     apart, behind = maximum(0.0, swung - even), maximum(0.0, later - even)
-    spread_evenly = q.own + q.before + even + sqrt(apart * apart + behind * behind)
+    rest = named(sqrt(apart * apart + behind * behind), "longer passes, and later ones")
+    spread_evenly = named(q.own, "own pass") + named(q.before + even, "rest of the pass under way") + rest
     exponential = q.curve.alone + (q.latency - q.curve.alone) / waiting * log(1.0 / beyond)
     part = weight * wide * (weight * wide)
-    mixed = spread_evenly + minimum(1.0, part) * (exponential - spread_evenly)
+    exponential = named(exponential, "exponential wait of the same mean")
+    mixed = spread_evenly + named(minimum(1.0, part) * (exponential - spread_evenly), "passes that scatter")
     found = minimum(mixed, EXPONENTIAL_MOST * exponential)
     return where(share >= waiting, q.curve.alone, maximum(found, q.curve.alone))
 
@@ -402,7 +409,7 @@ def largest_rate(curve: Curve, limit: Any) -> Any:
         0 where a pass of one takes longer.
     """
     # So few come that no hundredth of them waits, and as many as full batches get through.
-    share, top = SPREAD_OF_TAIL["p99"][0], curve.most / curve.longest
+    share, top = SPREAD_OF_TAIL["p99"][0], named(curve.most / curve.longest, "rate of full batches")
     least = minimum(0.5 * share / curve.alone, 0.5 * FULLEST * top) + 0.0 * limit
     low, high = log(least / (top - least)), math.log(FULLEST / (1.0 - FULLEST)) + 0.0 * least
 
