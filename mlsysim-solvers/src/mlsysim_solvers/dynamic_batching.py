@@ -15,7 +15,8 @@ from mlsysim.tracing import named
 
 from .declarations.single_node import SINGLE_NODE
 from .execution.answers import axis
-from .execution.batch_queue import Curve, Service, curve_of, largest_rate, quantile, queue_at
+from .execution.batch_queue import Curve, Service, curve_of, queue_at
+from .execution.batch_waits import largest_rate, quantile
 from .execution.preparation import prepare_columns
 from .formulas.queue_constants import QUEUE_LOG_SD, RATE_STEP
 from .single_node import SingleNodeSolver
