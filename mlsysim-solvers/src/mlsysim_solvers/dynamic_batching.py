@@ -15,15 +15,21 @@ from mlsysim.tracing import named
 
 from .declarations.single_node import SINGLE_NODE
 from .execution.answers import axis
-from .execution.batch_queue import Curve, Service, curve_of, largest_rate, quantile, queue_at
+from .execution.batch_queue import Curve, Service, curve_of, queue_at
+from .execution.batch_waits import largest_rate, quantile
 from .execution.preparation import prepare_columns
 from .formulas.queue_constants import QUEUE_LOG_SD, RATE_STEP
 from .single_node import SingleNodeSolver
 
 __all__ = ["DynamicBatchingSolver"]
 
-NODES = 5
+_PASSES = (
+    "pass of one", "pass over batch^(1/4)", "pass over batch^(1/2)", "pass over batch^(3/4)", "pass over a full batch",
+)  # fmt: skip
 """Batches in geometric steps from one to the greatest, between which the time of a pass is interpolated."""
+
+NODES = len(_PASSES)
+"""How many there are."""
 
 
 class DynamicBatchingSolver:
@@ -107,7 +113,7 @@ def _service(columns: Mapping[str, Any]) -> tuple[Service, Any]:
     own = {name: value for name, value in columns.items() if name not in ("rate", "limit", "devices", "cost")}
     sizes = [most ** (k / (NODES - 1.0)) for k in range(NODES)]
     found = [solver.compute({**own, "batch": size}) for size in sizes]
-    times = [answer["performance.latency"] for answer in found]
+    times = [named(answer["performance.latency"], name) for answer, name in zip(found, _PASSES, strict=True)]
     return Service(tuple(sizes), tuple(times)), found[-1]["performance.latency.log_sd"]
 
 

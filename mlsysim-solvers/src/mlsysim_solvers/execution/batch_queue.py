@@ -1,22 +1,22 @@
 """A queue whose server takes everybody who waits, up to a greatest batch, and needs longer for more of them.
 
-Requests arrive at random. A pass takes s(k) = tau + alpha k for k of them; who comes meanwhile waits for the next. The
-numbers served by one pass after another form a Markov chain, whose means obey exact balances; how many are left over
-when a batch is full, and how passes scatter, is approximated.
+Requests arrive at random. A pass takes s(k) for k of them, and who comes meanwhile waits for the next. The numbers
+served by one pass after another form a Markov chain, whose means obey exact balances. What comes during passes is taken
+from a small and a large batch around the mean one, so that it may bend in between; how many are left over when a batch
+is full is approximated.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
+from mlsysim.tracing import named
 
 from ..formulas.constants import FULLEST
 from ..formulas.queue_constants import (
-    EXPONENTIAL_MOST,
     LARGEST_EXPONENT,
     LARGEST_RATIO,
     LEAST,
@@ -24,20 +24,15 @@ from ..formulas.queue_constants import (
     NEAR,
     NEAR_FULL,
     NORMAL_CUBIC,
-    NORMAL_LOSS,
     OVERSHOOT,
     OVERSHOOT_SQUARED,
-    SPREAD_OF_TAIL,
     TWO_PI,
 )
 
-__all__ = ["Curve", "Near", "Queue", "Service", "curve_of", "largest_rate", "quantile", "queue_at"]
+__all__ = ["Curve", "Near", "Queue", "Service", "curve_of", "queue_at"]
 
 PARTS = 8
 """Steps from one request to the greatest batch, between which the mean batch is interpolated."""
-
-_TRIES = 10
-"""Rates that are tried to find the one at which a limit is just kept."""
 
 _STEPS = 2
 """Steps of Newton's method, which needs fewer."""
@@ -134,6 +129,23 @@ class Curve(NamedTuple):
         for size, bend in self.bends:
             found = found + bend * maximum(0.0, batch - size)
         return found
+
+    def pair(self, rate: Any, batch: Any) -> Any:
+        """Return what a pass takes with the next one, over those who come meanwhile.
+
+        Parameters
+        ----------
+        rate : float or array, count/s
+            Arrivals.
+        batch : float or array, sample
+            Requests of the first pass.
+
+        Returns
+        -------
+        float or array, s
+        """
+        time = self.time(batch)
+        return time + self.time(1.0 + rate * time)
 
 
 class Queue(NamedTuple):
@@ -240,26 +252,29 @@ def queue_at(curve: Curve, rate: Any) -> Queue:
     Little 1961, Operations Research 9(3), for the means; the balances are those of the chain that the module describes.
     """
     most, longest = curve.most, curve.longest
-    rate = minimum(rate, FULLEST * (most / longest))
+    rate = named(minimum(rate, FULLEST * (most / longest)), "requests per time")
     full = rate * longest
     gap, load = most - full, full / most
     # Passes that grow with their batch make batches vary more than random arrivals do: the more, the fuller they are.
     wide = 1.0 / sqrt(sqrt(sqrt(1.0 - load * load)))
-    mean = _mean_batch(curve, rate)
+    mean = named(_mean_batch(curve, rate), "mean batch")
     near = _around(curve, mean, wide)
-    none, slope = minimum(gap, near.mean(lambda time: exp(-rate * time))), near.slope
-    over = _left_over(mean, most, full, minimum(load, rate * slope))
-    spread = _spread(mean, most, load, none, 2.0 * gap * over)
-    typical = (mean - none) / rate
+    none = named(minimum(gap, near.mean(lambda time: exp(-rate * time))), "chance that nobody comes during a pass")
+    slope = named(near.slope, "what a further request adds")
+    over = named(_left_over(mean, most, full, minimum(load, rate * slope)), "requests left over by a full pass")
+    spread = named(_spread(mean, most, load, none, 2.0 * gap * over), "variance of the batches")
+    typical = named((mean - none) / rate, "mean pass")
     squares = typical * typical + slope * slope * spread
-    latency = (mean * typical + slope * spread + longest * over + 0.5 * rate * squares) / mean
-    before = squares / typical
+    latency = named(typical + named(slope * spread / mean, "longer passes hold more requests"), "own pass")
+    latency = latency + named(0.5 * rate * squares / mean, "wait for the pass under way")
+    latency = latency + named(longest * over / mean, "wait for later passes")
+    before = named(squares / typical, "pass under way")
     seen, came = mean + slope * spread / typical, 1.0 + rate * before
-    last = curve.time(came)
+    last = named(curve.time(came), "own pass")
     each = most * _decay(most / full)
     late = over / mean * (1.0 - exp(-minimum(each, LARGEST_EXPONENT)))
     return Queue(
-        curve, rate, mean, minimum(sqrt(spread), wide * sqrt(mean)), seen, came, _both(curve, rate, seen), last,
+        curve, rate, mean, minimum(sqrt(spread), wide * sqrt(mean)), seen, came, curve.pair(rate, seen), last,
         none / mean, before, minimum(last, longest), late, each / longest, minimum(1.0, rate * typical / mean),
         maximum(latency, curve.alone),
     )  # fmt: skip
@@ -324,99 +339,3 @@ def _decay(ratio: Any) -> Any:
         found = found - (grown - 1.0 - ratio * found) / maximum(grown - ratio, LEAST)
     # Close to 1 the difference above loses its digits, and two terms of the series are exact enough.
     return where(ratio < NEAR_FULL, little * (2.0 - little / 3.0), found)
-
-
-def quantile(queue: Queue, at: str) -> Any:
-    """Return the latency that a given share of requests exceeds.
-
-    Parameters
-    ----------
-    queue : Queue
-        The queue.
-    at : str
-        p50 or p99.
-
-    Returns
-    -------
-    float or array, s
-
-    Notes
-    -----
-    Who finds a pass under way waits for its end, at even chances within it, then for its own; some wait for further
-    passes. Where passes scatter as much as they take, the longest waits are exponential instead, with the same mean;
-    no quantile is much above such a wait's.
-    """
-    share, weight, far = SPREAD_OF_TAIL[at]
-    q = queue
-    waiting = maximum(LEAST, 1.0 - q.idle)
-    beyond = minimum(1.0, share / waiting)
-    even = -beyond * q.before
-    scatter = _scatter(q, far)
-    wide = minimum(1.0, scatter / (q.before + q.own))
-    scale = maximum(LEAST * q.before, scatter / (NORMAL_LOSS - (NORMAL_LOSS - 1.0) * wide))
-    depth = beyond * q.before / scale
-    swung = where(
-        depth > LARGEST_EXPONENT, even, -scale * log(maximum(LEAST, exp(minimum(depth, LARGEST_EXPONENT)) - 1.0))
-    )
-    later = where(
-        q.late > share, log(maximum(1.0, q.late / share)) / q.decay, -maximum(0.0, beyond - q.late / waiting) * q.before
-    )
-    apart, behind = maximum(0.0, swung - even), maximum(0.0, later - even)
-    spread_evenly = q.own + q.before + even + sqrt(apart * apart + behind * behind)
-    exponential = q.curve.alone + (q.latency - q.curve.alone) / waiting * log(1.0 / beyond)
-    part = weight * wide * (weight * wide)
-    mixed = spread_evenly + minimum(1.0, part) * (exponential - spread_evenly)
-    found = minimum(mixed, EXPONENTIAL_MOST * exponential)
-    return where(share >= waiting, q.curve.alone, maximum(found, q.curve.alone))
-
-
-def _scatter(q: Queue, far: Any) -> Any:
-    """Return by how much both passes of a request vary, for each of so many standard deviations upwards.
-
-    A larger batch under way takes longer and lets more requests join the next; besides, these come at random.
-    """
-    drawn = (_both(q.curve, q.rate, q.seen + far * q.deviation) - q.pair) / far
-    joined = (q.curve.time(q.came + far * sqrt(q.came - 1.0)) - q.last) / far
-    return sqrt(drawn * drawn + joined * joined)
-
-
-def _both(curve: Curve, rate: Any, batch: Any) -> Any:
-    """Return what a pass over a batch takes with the next one, over those who come meanwhile."""
-    time = curve.time(batch)
-    return time + curve.time(1.0 + rate * time)
-
-
-def largest_rate(curve: Curve, limit: Any) -> Any:
-    """Return the largest rate at which 99 % of requests are answered within a limit.
-
-    Parameters
-    ----------
-    curve : Curve
-        What passes take.
-    limit : float or array, s
-        The limit.
-
-    Returns
-    -------
-    float or array, count/s
-        0 where a pass of one takes longer.
-    """
-    # So few come that no hundredth of them waits, and as many as full batches get through.
-    share, top = SPREAD_OF_TAIL["p99"][0], curve.most / curve.longest
-    least = minimum(0.5 * share / curve.alone, 0.5 * FULLEST * top) + 0.0 * limit
-    low, high = log(least / (top - least)), math.log(FULLEST / (1.0 - FULLEST)) + 0.0 * least
-
-    def excess(odds: Any) -> Any:
-        found = quantile(queue_at(curve, top / (1.0 + exp(-odds))), "p99")
-        return log(found / limit)
-
-    under, over = minimum(-LEAST, log(curve.alone / limit)), 1.0
-    odds = 0.5 * (low + high)
-    for _try in range(_TRIES):
-        found = excess(odds)
-        good = found <= 0.0
-        # The next rate is where the line between both ends meets the limit; an end that stays counts half.
-        under, over = where(good, found, 0.5 * under), where(good, 0.5 * over, found)
-        low, high = where(good, odds, low), where(good, high, odds)
-        odds = low + (high - low) * (under / (under - maximum(over, LEAST)))
-    return where(curve.alone > limit, 0.0 * low, top / (1.0 + exp(-low)))

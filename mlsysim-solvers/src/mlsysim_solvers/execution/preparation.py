@@ -29,6 +29,12 @@ __all__ = ["cache_format", "prepare_columns"]
 Workload = Serving | Training | Inference
 """Workloads of a fixed batch."""
 
+_MOST_NETWORKS = 64
+"""Most layer lists whose shapes are kept; it bounds memory and changes no answer."""
+
+_networks: dict[tuple[int, bool], tuple[Any, NetworkShape]] = {}
+"""Shapes of layer lists, which take a third of the time of an evaluation to add up."""
+
 _FORMS = {Serving: "serving", Training: "training", Inference: "inference"}
 
 
@@ -138,7 +144,14 @@ def _layer_list(model: Model, workload: Workload, *, live: bool) -> Any:
             f"recompute = {workload.recompute!r} is for transformers, and {model.name} is a layer list",
             where="workload.recompute", remedy='Set it to "none"',
         )  # fmt: skip
-    return network_shape(model.network, live=live)
+    key = id(model.network), live
+    found = _networks.get(key)
+    if found is None:
+        if len(_networks) >= _MOST_NETWORKS:
+            _networks.clear()
+        # The layer list is kept alive, so that no other one can take its identity.
+        found = _networks[key] = model.network, network_shape(model.network, live=live)
+    return found[1]
 
 
 def _shape(model: Model, workload: Workload, *, beyond: bool, live: bool) -> Any:
