@@ -115,6 +115,14 @@ def test_graphs_of_longer_passes_are_those_of_the_script(measured, tokens):
     row = first(backend="vllm", model_path="openai/gpt-oss-120b", system="b200_sxm", measured=measured)
     given = question_for(row, names()).scenario.settings.get("in-flight", {})
     assert given.get("replayed") == tokens
+    assert given["overlap"] == 1.0
+
+
+def test_a_server_that_was_told_to_take_more_memory_holds_more_requests():
+    row = first(backend="sglang", precision="fp8", tp_size="4", attention_dp_size="1")
+    scenario = question_for(row, names()).scenario
+    assert scenario.settings["in-flight"]["memory_share"] == 0.95
+    assert 0.4 < predict(row).predicted / row.value < 2.5
 
 
 @pytest.mark.parametrize(

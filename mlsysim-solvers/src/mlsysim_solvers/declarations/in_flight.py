@@ -99,6 +99,9 @@ SETTINGS: dict[str, Setting] = {
     "memory_share": Setting(
         "1", "share of a device's memory that a server was told to take for weights and cache; 0 takes the stack's", 0.0
     ),
+    "overlap": Setting(
+        "1", "1: a pass is put together while the one before runs, whatever the stack does; 0 takes what it does", 0.0
+    ),
     "replayed": Setting(
         "token", "tokens up to which a pass that reads prompts replays a graph; 0 takes what the stack does", 0.0
     ),

@@ -71,6 +71,7 @@ def traffic_columns(request: Any) -> dict[str, Any]:
         columns["replayed"] = number(request.settings.get("replayed") or scheduler.replayed or 0.0)
     if request.settings.get("memory_share"):
         columns["utilisation"] = number(request.settings["memory_share"])
+    columns["overlap"] = columns["overlap"] or bool(request.settings.get("overlap"))
     columns["kind"] = "traffic"
     columns["arrivals"] = "concurrency" if workload.concurrency else "rate" if workload.rate else "offline"
     columns |= {name: number(getattr(workload, name)) for name in (*ARRIVALS, "requests") if getattr(workload, name)}

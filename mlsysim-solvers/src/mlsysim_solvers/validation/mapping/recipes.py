@@ -76,6 +76,8 @@ class Recipe:
         Tokens up to which a pass that reads prompts replays a graph; 0 where the scripts leave that to the stack.
     memory : float, ratio
         Share of a device's memory for weights and cache; 0 where the scripts leave that to the stack.
+    overlap : bool
+        Whether the server puts a pass together while the one before runs, though its stack says nothing of it.
     """
 
     mean: float = 1.0
@@ -89,6 +91,7 @@ class Recipe:
     attention: bool = False
     replayed: int = 0
     memory: float = 0.0
+    overlap: bool = False
 
 
 def recipe_of(row: Measurement, clients: int) -> Recipe:
@@ -158,13 +161,19 @@ def _shared(wide: bool, tensor: int, input_: int, output: int, clients: int) -> 
 
 
 def _vllm(row: Measurement, input_: int, _: int, __: int) -> dict[str, Any]:
-    """Read minimaxm2.5_fp8_b200, minimaxm2.5_fp4_b200, gptoss_fp4_b200, gptoss_fp4_h100; others leave it to vLLM."""
+    """Read minimaxm2.5_fp8_b200, minimaxm2.5_fp4_b200, gptoss_fp4_b200, gptoss_fp4_h100; others leave it to vLLM.
+
+    Scripts of 2025 say ``async-scheduling: true``; later ones leave that out, of versions that do so anyway (0.14 and
+    later: pull request 31998 of vLLM and issue 3833 of deepjavalibrary/djl).
+    """
+    found: dict[str, Any] = {"overlap": True}
     model, device, dated = (cell(row, name) for name in ("model_path", "system", "measured"))
     if "gpt-oss" in model:
-        return {"replayed": _GRAPHS} if dated >= "2025-12-05" else {}
+        return found | ({"replayed": _GRAPHS} if dated >= "2025-12-05" else {})
     if "MiniMax" not in model or "b200" not in device:
-        return {}
-    return {"tokens": 2 * input_, "replayed": _GRAPHS} if dated >= "2026-04-03" else {"memory": 0.95}
+        return found
+    told = {"tokens": 2 * input_, "replayed": _GRAPHS} if dated >= "2026-04-03" else {"memory": 0.95}
+    return found | told
 
 
 def _sglang(row: Measurement, _: int, __: int, clients: int) -> dict[str, Any]:

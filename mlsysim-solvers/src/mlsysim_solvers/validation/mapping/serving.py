@@ -129,6 +129,8 @@ def _server(row: Measurement, found: Subject, job: Traffic, recipe: Recipe, assu
     given: dict[str, object] = {"replayed": recipe.replayed} if recipe.replayed else {}
     if recipe.memory:
         given["memory_share"] = recipe.memory
+    if recipe.overlap:
+        given["overlap"] = 1.0
     if layout.attention > 1 and row.software.startswith("trtllm"):
         given["rank_wait"] = _WAIT
         assumed.append(Assumed(f"prompts wait up to {_WAIT} passes until every copy of attention has one", 0.05))
