@@ -24,6 +24,7 @@ from ..formulas.constants import (
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
     SPECIAL_PER_CLOCK,
+    SYSTOLIC_FLOP,
     UNKNOWN_SCATTER,
 )
 from ..formulas.roofline import issue_rate, special_rate
@@ -105,7 +106,7 @@ def ceiling_columns(
     issue, clock, processors = stack.ceilings.issue, device.compute.clock, device.compute.processors
     if issue is not None and clock is not None and processors is not None:
         columns["issue_rate"] = issue_rate(issue, processors, clock)
-    if clock is not None and processors is not None and peak.engine == "matrix":
+    if clock is not None and processors is not None and _is_multiprocessor(device, precision, processors, clock):
         columns["special_rate"] = special_rate(SPECIAL_PER_CLOCK, processors, clock)
     wide = _attention_format(device, precision)
     if wide != precision:
@@ -115,6 +116,16 @@ def ceiling_columns(
         left = clock_left(device, precision, settings["power_limit"])
         columns |= {name: columns[name] * left for name in _CLOCKED if name in columns}
     return columns
+
+
+def _is_multiprocessor(device: Device, precision: str, processors: Any, clock: Any) -> bool:
+    """Tell whether the processors of a device are such as have a known number of special-function units.
+
+    Those of a GPU multiply some thousand numbers per clock. Where one works as much as a large systolic array, it is a
+    whole core, or a matrix unit beside vector units of another number: how fast exponentials are is not known.
+    """
+    dense = device.peak_of(_attention_format(device, precision)).dense
+    return device.peak_of(precision).engine == "matrix" and bool(dense / (processors * clock) < SYSTOLIC_FLOP)
 
 
 def cache_ratio(device: Device, stack: Stack) -> Any:

@@ -70,6 +70,7 @@ __all__ = [
     "STACK_LOG_SD",
     "STAGE_SHARE",
     "STANDARD_GRAVITY",
+    "SYSTOLIC_FLOP",
     "TILE_DELIVERY",
     "UNKNOWN_SCATTER",
     "UNSHARED_WORK",
@@ -124,6 +125,11 @@ and drain its pipeline, and under a causal mask half a block more on the diagona
 SPECIAL_PER_CLOCK = 16.0
 """Exponentials that a processor starts per clock: special-function units of one streaming multiprocessor.
 FlashAttention-3, arXiv:2407.08608, section 3.1 counts 3.9 T/s on the 132 processors of an H100 SXM5."""
+
+SYSTOLIC_FLOP = 32768.0
+"""Operations of 16 bits per clock from which a processor counts as a systolic array, not as a streaming multiprocessor:
+those of an array of 128 by 128 multipliers. Estimate, range 10,000 to 60,000: streaming multiprocessors do up to 8,000
+(B200), a core of Trainium 68,000, and one of a TPU or a matrix unit of Gaudi 131,000."""
 
 WARP_SHARE = {"Hopper": 2.0 / 3.0}
 """Share of the peak that matrix instructions of one warp reach, by architecture whose units need instructions of
