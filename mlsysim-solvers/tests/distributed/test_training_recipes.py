@@ -74,7 +74,7 @@ def of_dense(scaling="", precision="fp8", **job):
 
 
 def test_scales_of_the_tensor_at_hand_ask_for_another_pass():
-    assert of_dense() == of_dense("delayed") < of_dense("tensor")
+    assert of_dense() == of_dense("delayed") < of_dense("tensor") < of_dense("rows")
     # Scales of blocks are found in one pass, and slow the products down.
     assert of_dense("block") > of_dense("delayed")
 
@@ -84,10 +84,11 @@ def test_casts_read_and_start_as_often_as_their_scales_ask_for():
     one = gemm("up", 2.0, 64.0, 32.0, 16.0, formats)
     many = gemm("experts up", 2.0, 8.0, 32.0, 16.0, formats, 8.0, kind="grouped_gemm")._replace(kernels=8.0)
     moved = {way: [(row.activation_bytes, row.kernels) for row in casts([one, many], formats, 2.0, way)]
-             for way in ("delayed", "tensor", "block", "transformed")}  # fmt: skip
+             for way in ("delayed", "tensor", "rows", "block", "transformed")}  # fmt: skip
     elements = 64.0 * 16.0
     assert moved["delayed"] == [(elements * 4.0, 1.0)] * 2
     assert moved["tensor"] == [(elements * 6.0, 2.0), (elements * 6.0, 16.0)]
+    assert moved["rows"] == [(elements * 8.0, 3.0), (elements * 8.0, 24.0)]
     assert moved["block"] == [(elements * 4.0, 2.0), (elements * 4.0, 16.0)]
     assert moved["transformed"] == [(elements * 8.0, 3.0), (elements * 8.0, 24.0)]
 
@@ -125,8 +126,9 @@ def test_published_runs_are_set_as_their_scripts_set_them(rows):
 
 
 def test_a_published_format_tells_how_operands_are_scaled(rows):
-    found = [question_for(rows[key], names()).scenario.workload.scaling for key in ("mbridge-252", "mbridge-253")]
-    assert found == ["tensor", "block"]
+    keys = ("mbridge-252", "mbridge-253", "ttasync-009", "ttasync-011")
+    found = [question_for(rows[key], names()).scenario.workload.scaling for key in keys]
+    assert found == ["tensor", "block", "tensor", "rows"]
     # Without a word of it the stack decides; 4 and 16 bits leave no choice.
     for key in ("mbridge-278", "mbridge-079", "mbridge-139"):
         assert question_for(rows[key], names()).scenario.workload.scaling == ""

@@ -176,8 +176,8 @@ class Training:
         mlp, router, experts (with the exchange of their tokens), or all for whole steps, or none. Empty follows the
         stack.
     scaling : str
-        How operands of 8 bits get their scales: delayed (from earlier steps), tensor (of the tensor at hand), block
-        (one for each block of elements, as in MXFP8). Empty follows the stack.
+        How operands of 8 bits get their scales: delayed (from earlier steps), tensor (of the tensor at hand), rows
+        (one for each row, or column), block (one for each block of elements, as in MXFP8). Empty follows the stack.
     samples : int, sample
         Samples of the whole run; 0 reports the step only.
     tokens : int, token
@@ -208,7 +208,7 @@ class Training:
     recompute_method: Literal["", "block", "uniform"] = ""
     recompute_modules: str = ""
     graphs: str = ""
-    scaling: Literal["", "delayed", "tensor", "block"] = ""
+    scaling: Literal["", "delayed", "tensor", "rows", "block"] = ""
     samples: float = setting("sample", default=0.0, zero=True)
     tokens: float = setting("token", default=0.0, zero=True)
     adapter: int = setting("1", default=0, zero=True)

@@ -116,7 +116,7 @@ class Features:
         and all element-wise operators.
     scaling : str
         How operands of 8 bits get their scales in training: delayed (from earlier steps), tensor (of the tensor at
-        hand) or block (one for each block of elements).
+        hand), rows (one for each row, or column) or block (one for each block of elements).
     ends_as_layers : bool
         A pipeline counts embedding and output projection as a layer each when it divides the model.
     """
@@ -144,7 +144,7 @@ class Features:
     fused_loss: bool = False
     wide_loss: bool = False
     selective: Literal["scores", "products"] = "scores"
-    scaling: Literal["delayed", "tensor", "block"] = "delayed"
+    scaling: Literal["delayed", "tensor", "rows", "block"] = "delayed"
     ends_as_layers: bool = False
     shared_kv_groups: tuple[int, ...] = ()
     asynchronous: bool = False

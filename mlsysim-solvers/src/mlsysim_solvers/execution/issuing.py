@@ -116,7 +116,7 @@ def scaling_of(workload: Training, features: Features, *, operand: float, narrow
     Returns
     -------
     str
-        delayed, tensor or block; transformed for 4 bits.
+        delayed, tensor, rows or block; transformed for 4 bits.
 
     Raises
     ------

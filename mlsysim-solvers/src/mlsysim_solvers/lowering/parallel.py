@@ -118,7 +118,7 @@ def forward(
     frozen : bool
         Whether no gradients of weights follow.
     scaling : str
-        How operands of 8 bits get their scales: delayed, tensor or block.
+        How operands of 8 bits get their scales: delayed, tensor, rows, block, or transformed for 4 bits.
 
     Returns
     -------

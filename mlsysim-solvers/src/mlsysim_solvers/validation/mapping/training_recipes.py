@@ -12,8 +12,11 @@ from .common import Subject, cell
 
 __all__ = ["followed", "scaling_for"]
 
-_WAYS = (("mx", "block"), ("sc", "block"), ("cs", "tensor"))
-"""Endings of published formats, and how operands get their scales."""
+_WAYS = {
+    "mxfp8": "block", "fp8-mx": "block", "fp8-sc": "block", "fp8-cs": "tensor",
+    "float8 tensorwise": "tensor", "float8 rowwise": "rows",
+}  # fmt: skip
+"""Published formats that tell how operands get their scales."""
 
 
 def scaling_for(row: Measurement) -> str:
@@ -29,10 +32,7 @@ def scaling_for(row: Measurement) -> str:
     str
         Empty where it does not say, or where there is no choice.
     """
-    text = cell(row, "precision").casefold()
-    if text == "mxfp8":
-        return "block"
-    return next((way for ending, way in _WAYS if text == f"fp8-{ending}"), "")
+    return _WAYS.get(cell(row, "precision").casefold(), "")
 
 
 def followed(
