@@ -25,6 +25,7 @@ from solver_cases import (
     serving,
 )  # fmt: skip
 
+import mlsysim
 import mlsysim_solvers
 from mlsysim.errors import ConfigError, MlsysimError, SolverError
 from mlsysim.records.model import Model
@@ -51,7 +52,7 @@ REFUSED = [
     ((LLAMA_8B, H100, serving(weights="int7")), "workload.weights", ""),
     ((LLAMA_8B, H100, serving(kv_cache="int7")), "workload.kv_cache", ""),
     ((LLAMA_8B, H100, Training(model="m", batch=1, sequence=8, master="x")), "workload.master", ""),
-    ((LLAMA_8B, H100, serving(input=131072, output=1)), "workload.input", "131072"),
+    ((LLAMA_8B, H100, serving(input=131072, output=1)), "workload.input", "131,072"),
     ((BERT, H100, Inference(model="m", precision="bf16", sequence=513)), "workload.sequence", "512"),
     ((BERT, H100, Inference(model="m", precision="bf16")), "workload.sequence", "512"),
     ((LLAMA_8B, H100, Training(model="m", batch=1)), "workload.sequence", ""),
@@ -217,3 +218,11 @@ def test_a_stack_may_keep_the_cache_in_16_bits_beside_narrower_arithmetic():
     assert columns["kv_width"] == 2.0
     assert "key-value cache in bf16 (set workload.kv_cache)" in columns["assumptions"]
     assert prepare(LLAMA_8B, H100, serving(precision="fp8", kv_cache="fp8"), stack=wide)["kv_width"] == 1.0
+
+
+@pytest.mark.parametrize(("solver", "case"), [("single-node", "llama-3.1-8b-h100"),
+                                              ("distributed", "llama-3.1-405b-h100-16k")])  # fmt: skip
+@pytest.mark.parametrize("value", ["0", "1.5"])
+def test_a_ceiling_of_attention_is_a_share(solver, case, value):
+    with pytest.raises(MlsysimError, match=r"attention_ceiling = \d"):
+        mlsysim.evaluate(case, {f"settings.{solver}.attention_ceiling": value})

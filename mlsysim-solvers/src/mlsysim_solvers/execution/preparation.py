@@ -84,7 +84,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     if stack.pass_tokens is not None:
         columns["pass_tokens"] = number(stack.pass_tokens)
     columns |= {
-        "attention_ceiling": _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING),
+        "attention_ceiling": _attention_ceiling(settings),
         "reread_ratio": _setting(settings, "kv_reread_ratio", 0.0) or cache_ratio(device, stack),
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0),
@@ -103,6 +103,16 @@ def prepare_columns(request: Any) -> dict[str, Any]:
 
 def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:
     return number(settings.get(name, default))
+
+
+def _attention_ceiling(settings: Mapping[str, float]) -> Any:
+    found = _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING)
+    if not 0.0 < found <= 1.0:
+        raise ConfigError(
+            f"attention_ceiling = {found:g} is no share of the peak", where="settings.attention_ceiling",
+            remedy="Give more than 0 and at most 1",
+        )  # fmt: skip
+    return found
 
 
 def _check_single(scenario: Scenario) -> None:
