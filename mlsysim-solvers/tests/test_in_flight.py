@@ -210,6 +210,15 @@ def test_an_engine_that_sets_buffers_aside_for_every_place_holds_fewer_requests(
     )
 
 
+def test_choosing_a_token_looks_at_the_whole_vocabulary_on_every_device():
+    c = columns(concurrency=0)
+    moved = c["max_batch"] * c["shape"].vocab * c["sampling"]
+    found, none = (InFlightSolver().compute({**c, "sampling": b}) for b in (c["sampling"], 0.0))
+    gained = found["performance.pass_time"] - none["performance.pass_time"]
+    assert 0.0 < gained < 2.0 * moved / (c["bandwidth"] * c["memory_ceiling"])
+    assert found["performance.token_throughput"] < none["performance.token_throughput"]
+
+
 def test_an_engine_that_the_stack_does_not_have_is_refused():
     with pytest.raises(ConfigError, match="no scheduler 'triton'"):
         answers(concurrency=8, stack="tensorrt-llm-1.0", scheduler="triton")

@@ -51,6 +51,9 @@ class Scheduler:
         Which engine of the stack it is, where a scenario asks for one (``workload.scheduler``); empty for the usual.
     launch : float, s
         Host time per kernel of a pass over prompts; None where the stack's counts.
+    sampling : float, B
+        What the choice of a token moves through memory per entry of the vocabulary, beside what the product that yields
+        logits writes: copies in 32 bits, penalties, the search for the best. None where it is not counted.
     place : float, B
         Memory set aside for each of ``requests``, taken or not, per entry of the vocabulary: logits, and what sampling
         works on. None where requests bring their own as they come.
@@ -74,5 +77,6 @@ class Scheduler:
     divided: bool = False
     name: str = ""
     launch: float | None = fact("s", default=None, tolerance=0.0)
+    sampling: float | None = fact("B", default=None, tolerance=0.0)
     place: float | None = fact("B", default=None, tolerance=0.0)
     place_token: float | None = fact("B/token", default=None, tolerance=0.0)

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, sqrt, where
 from mlsysim.tracing import named
 
+from ..formulas.elementwise import stream_bytes
 from ..formulas.uncertainty import divided_variance
 from ..lowering.expert_parallel import spread
-from ..lowering.operators import Table
+from ..lowering.operators import ONCE, Table, stream
 from ..lowering.serving import first_pass, next_token
 from ..lowering.shape import TransformerShape
 from ..lowering.transformer import Reading, mixed
@@ -98,7 +99,9 @@ def decoding_pass(engine: Engine, requests: Any, active: Any) -> Pass:
     totals = run_part(
         c, "decoding pass",
         lambda: _met(
-            engine, next_token(shape, formats_of(c), abilities_of(c), own, c["input"], c["long_output"]), requests
+            engine,
+            next_token(shape, formats_of(c), abilities_of(c), own, c["input"], c["long_output"]) + _sampled(c, own),
+            requests,
         ),
         engine.replay,
     )  # fmt: skip
@@ -132,7 +135,9 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     machine = engine.machine if launch is None else engine.replay
     table = remembered(
         c, "reading pass",
-        lambda: settle(_met(engine, _table(c, shape, own, reading), requests + tokens), machine),
+        lambda: settle(_met(
+            engine, _table(c, shape, own, reading) + _sampled(c, own + reading.prompts), requests + tokens
+        ), machine),
     )  # fmt: skip
     done = _placed(
         engine, timed(table, machine), requests + tokens, requests + reading.prompts, active, own + reading.tokens
@@ -173,6 +178,13 @@ def _reading(c: Columns, tokens: Any) -> Reading:
     prompts = tokens / (input_ * (1.0 - cached))
     # Of the pairs of a prompt, those among cached tokens are not formed.
     return Reading(tokens, prompts, prompts * (1.0 - cached * cached) * (input_ / length), length)
+
+
+def _sampled(c: Columns, rows: Any) -> Table:
+    """Return the choice of a token for each of some rows: every device looks at the whole vocabulary."""
+    if "sampling" not in c:
+        return []
+    return [stream("sampling", ONCE, stream_bytes(rows, c["shape"].vocab, c["sampling"]))]
 
 
 def _table(c: Columns, shape: Any, requests: Any, reading: Reading) -> Any:

@@ -136,6 +136,8 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
     }  # fmt: skip
     if scheduler.share is not None:
         columns["cache_share"] = number(scheduler.share)
+    if scheduler.sampling is not None:
+        columns["sampling"] = number(scheduler.sampling)
     if scheduler.place is not None:
         columns |= {"place": number(scheduler.place), "place_token": number(scheduler.place_token or 0.0)}
     # A pass of the engine is the pass over prompts.
