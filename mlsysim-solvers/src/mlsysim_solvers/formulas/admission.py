@@ -8,6 +8,7 @@ from mlsysim.formula import formula
 from mlsysim.numeric import exp, floor, log, maximum, minimum
 
 from .batching import SAME_PASS
+from .queue_constants import LEAST
 
 __all__ = [
     "admission_wait",
@@ -191,13 +192,7 @@ def unsure_places(asked: Any, slots: Any, spread: Any, residence: Any, first: An
     ln(1 + E / t), E = s R max(1, a / n) e^(-z^2 / 2), z = max(0, ln(n / a) / s): who finds no place waits for
     R (a / n - 1), which n moves by R a / n; where all have a place, as far as fewer of them are likely.
     """
-    short = maximum(0.0, log(slots / asked)) / maximum(spread, _LEAST)
-    near = exp(-0.5 * minimum(short, _FAR) * minimum(short, _FAR))
+    short = maximum(0.0, log(slots / asked)) / maximum(spread, LEAST)
+    # Beyond twelve standard deviations nothing is likely, and squares stay small.
+    near = exp(-0.5 * minimum(short, 12.0) * minimum(short, 12.0))
     return log(1.0 + spread * residence * maximum(1.0, asked / slots) * near / first)
-
-
-_LEAST = 1e-9
-"""Least spread that is divided by."""
-
-_FAR = 30.0
-"""Standard deviations beyond which nothing is likely."""
