@@ -19,11 +19,14 @@ from mlsysim_solvers.validation.reports.text import percent
 from mlsysim_solvers.validation.reports.unseen import LEAST, outside_target
 from mlsysim_solvers.validation.running import run_rows
 from mlsysim_solvers.validation.scoring import Score
-from mlsysim_solvers.validation.tables import packaged_rows
+from mlsysim_solvers.validation.tables import outside_rows, packaged_rows
 
 __all__ = ["check", "page", "write"]
 
 FIGURE = "accuracy.svg"
+LOW = 0.85
+"""Share of the measurements that intervals of 90 % are meant to hold at least."""
+
 HEAD = """# Accuracy
 
 How far off the predictions are, on every published measurement that ships with the program. This page is
@@ -38,6 +41,13 @@ share of the predicted rows on which constants of the software stack were fitted
 its group (source, model and device), under the interval which that fit gives; where nothing else is left to fit on,
 with the general ceilings of the stack. Rows in which no fitted constant took part are left out already and stand as
 they are. `mlsysim validate --left-out` prints these columns; with `--source` for one set.
+"""
+
+OUTSIDE = """## Outside sources
+
+Measurements from sources that none of the rows above cites. No constant, no scatter of a stack and no general scale of
+intervals is fitted on them, and no figure above counts them. [Outside sources](../explanation/accuracy.md#outside-sources)
+says how they came and what they have guided since. `mlsysim validate --outside` prints them; with `--source` one set.
 """
 
 NOT_MODELLED = """## What is not modelled
@@ -75,7 +85,41 @@ def _target(report: Report) -> list[str]:
     ]
 
 
-def page(report: Report, rows: list[Measurement], figure: str) -> str:
+def _outside(outside: Report) -> list[str]:
+    """Write the section on rows that no fit has seen."""
+    all_ = outside.overall
+    head = ["set", "metric", "predicted", "refused", "group median", "90 % below", "bias", "coverage", "half-width",
+            "constant"]  # fmt: skip
+    rows = [
+        [*found.name, str(found.predicted), str(found.refused), percent(found.group_median_ape), percent(found.p90_ape),
+         percent(found.bias, signed=True), percent(found.coverage90), percent(found.half_width),
+         percent(found.baseline_median_ape)]
+        for found in outside.sets
+    ]  # fmt: skip
+    few = [
+        f"{'/'.join(found.name)} {percent(found.coverage90)} of {found.predicted}"
+        for found in outside.sets
+        if found.predicted >= LEAST and (found.coverage90 or 0.0) < LOW
+    ]
+    summary = (
+        f"Of {all_.n} figures {all_.predicted} are predicted and {all_.refused} refused. The median error is "
+        f"{percent(all_.median_ape)}, {percent(all_.group_median_ape)} over groups; 90 % intervals hold "
+        f"{percent(all_.coverage90)} of the measurements, and their median half-width is {percent(all_.half_width)}."
+    )
+    return [
+        OUTSIDE,
+        summary,
+        "",
+        *markdown_table(head, rows, right=range(2, len(head))),
+        "",
+        f"Of the sets with {LEAST} predicted rows or more these hold fewer than 85 %: {'; '.join(few) or 'none'}.",
+        "",
+        *markdown_table(("rows", "refused because"), [[str(n), reason] for reason, n in outside.reasons], right=(0,)),
+        "",
+    ]
+
+
+def page(report: Report, rows: list[Measurement], figure: str, outside: Report) -> str:
     """Return the page.
 
     Parameters
@@ -86,6 +130,8 @@ def page(report: Report, rows: list[Measurement], figure: str) -> str:
         What was validated.
     figure : str
         File name of the figure; empty for none.
+    outside : Report
+        The validation over the rows on which nothing is fitted.
 
     Returns
     -------
@@ -114,6 +160,7 @@ def page(report: Report, rows: list[Measurement], figure: str) -> str:
     ]
     if figure:
         lines += [f"![Predicted against measured]({figure})", ""]
+    lines += _outside(outside)
     lines += [
         "## What each term buys",
         "",
@@ -146,9 +193,9 @@ def check(folder: Path) -> int:
         0 when they agree, else 1; the lines that differ are printed.
     """
     path = folder / "accuracy.md"
-    rows, report = _validated()
+    rows, report, outside = _validated()
     old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    new = page(report, rows, FIGURE).splitlines()
+    new = page(report, rows, FIGURE, outside).splitlines()
     lines = list(difflib.unified_diff(old, new, str(path), "as it would be written", lineterm="", n=0))
     print("\n".join(lines) or f"{path} is current")
     if lines:
@@ -156,10 +203,10 @@ def check(folder: Path) -> int:
     return 1 if lines else 0
 
 
-def _validated() -> tuple[list[Measurement], Report]:
+def _validated() -> tuple[list[Measurement], Report, Report]:
     rows = packaged_rows()
     outcomes = run_rows(rows)
-    return rows, summarise(outcomes, left_out(outcomes))
+    return rows, summarise(outcomes, left_out(outcomes)), summarise(run_rows(outside_rows()))
 
 
 def write(folder: Path) -> None:
@@ -170,13 +217,13 @@ def write(folder: Path) -> None:
     folder : Path
         The folder of the reference pages.
     """
-    rows, report = _validated()
+    rows, report, outside = _validated()
     figure = FIGURE
     try:
         save_figure(report, str(folder / figure))
     except Exception:  # noqa: BLE001 - the page stands without its figure where matplotlib is missing
         figure = ""
-    (folder / "accuracy.md").write_text(page(report, rows, figure), encoding="utf-8")
+    (folder / "accuracy.md").write_text(page(report, rows, figure, outside), encoding="utf-8")
 
 
 if __name__ == "__main__":

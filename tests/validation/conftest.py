@@ -6,7 +6,7 @@ import pytest
 
 from mlsysim_solvers.validation.reports import Report, summarise
 from mlsysim_solvers.validation.running import run_rows
-from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table
+from mlsysim_solvers.validation.tables import SHAPES, outside_rows, packaged_tables, read_table
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +14,9 @@ def report() -> Report:
     """Return the validation over all packaged measurements."""
     tables = packaged_tables()
     return summarise(run_rows([row for name in SHAPES for row in read_table(tables[name])]))
+
+
+@pytest.fixture(scope="session")
+def outside() -> Report:
+    """Return the validation over the measurements on which nothing is fitted."""
+    return summarise(run_rows(outside_rows()))

@@ -52,7 +52,8 @@ def documents(registry: Registry) -> Iterator[Finding]:
 
 def _table_text(catalog: Catalog) -> str:
     """Return the text of the tables of measurements, which name documents too."""
-    return "".join(path.read_text(encoding="utf-8") for path in catalog.tables("measurements").values())
+    folders = ("measurements", "measurements/outside")
+    return "".join(path.read_text(encoding="utf-8") for kind in folders for path in catalog.tables(kind).values())
 
 
 def lineage(registry: Registry) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ examples:
   mlsysim validate --file my-measurements.csv --plot fit.png
   mlsysim validate --left-out
   mlsysim validate --left-out device
+  mlsysim validate --outside
   mlsysim validate --ablation"""
 
 
@@ -53,6 +54,10 @@ def add_validate_command(commands: Any) -> None:
         help="also predict each row with constants fitted without its group (its set, model and device; the default), "
         "or without any row of its device, its model or its set",
     )  # fmt: skip
+    parser.add_argument(
+        "--outside", action="store_true",
+        help="only the measurements of outside sources: nothing is fitted on them, and no other score counts them",
+    )  # fmt: skip
     parser.add_argument("--ablation", action="store_true", help="drop one term of the physics at a time")
     parser.set_defaults(run=run_validate)
 
@@ -81,21 +86,25 @@ def run_validate(args: argparse.Namespace) -> int:
 
     from .reports import FORMATS, summarise
     from .running import run_rows, select
-    from .tables import packaged_rows, read_table, unread_columns
+    from .tables import outside_rows, packaged_rows, read_table, unread_columns
 
     if args.jobs < 0:
         raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
     if args.plot:
         check_plot_path(args.plot)
     _refuse_beside_ablation(args)
-    rows = read_table(Path(args.file)) if args.file else packaged_rows()
+    _refuse_beside_outside(args)
+    rows = read_table(Path(args.file)) if args.file else outside_rows() if args.outside else packaged_rows()
     unread = unread_columns(Path(args.file)) if args.file else []
     if unread:
         print(f"note: {args.file}: nothing reads the columns {', '.join(unread)}", file=sys.stderr)
-    chosen = select(rows, kind=args.kind, device=args.device, model=args.model, source=args.source)
+    wanted = {name: getattr(args, name) for name in ("kind", "device", "model", "source")}
+    chosen = select(rows, **wanted)
+    beside = [] if args.file or args.outside or args.ablation else select(outside_rows(), **wanted)
     if not chosen:
+        known = f", but {len(beside)} of outside sources: add --outside" if beside else ""
         raise ConfigError(
-            f"none of {len(rows)} measurements matches",
+            f"none of {len(rows)} measurements matches{known}",
             where="validate",
             remedy="Leave out --kind, --device, --model or --source",
         )
@@ -106,14 +115,15 @@ def run_validate(args: argparse.Namespace) -> int:
         print(ablation_table(chosen, progress=progress))
         progress.close()
         return 0
-    outcomes = run_rows(chosen, jobs=args.jobs, progress=progress)
+    both = run_rows([*chosen, *beside], jobs=args.jobs, progress=progress)
+    outcomes, outside = both[: len(chosen)], both[len(chosen) :]
     unseen = []
     if args.left_out:
         from ..calibration.left_out import left_out
 
         unseen = left_out(outcomes, args.left_out, jobs=args.jobs, progress=progress)
     progress.close()
-    report = summarise(outcomes, unseen, by=args.left_out or "group")
+    report = summarise(outcomes, unseen, by=args.left_out or "group", outside=outside)
     sys.stdout.write(FORMATS[args.format](report) + "\n")
     if args.plot:
         from .reports.figure import save_figure
@@ -132,3 +142,14 @@ def _refuse_beside_ablation(args: argparse.Namespace) -> None:
         if args.ablation and is_given:
             raise ConfigError("--ablation prints one table of text and has nothing else to show", where=option,
                               remedy="Leave one of the two out")  # fmt: skip
+
+
+def _refuse_beside_outside(args: argparse.Namespace) -> None:
+    """Refuse what has no meaning for rows that are packaged and in no fit."""
+    from mlsysim.errors import ConfigError
+
+    if args.outside and args.file:
+        raise ConfigError("a table of your own is no packaged one", where="--outside", remedy="Leave out --file")
+    if args.outside and args.left_out:
+        raise ConfigError("nothing is fitted on these rows, so none can be left out", where="--outside",
+                          remedy="Leave out --left-out")  # fmt: skip

@@ -20,7 +20,8 @@ from .metrics import read_metric
 from .spellings import counted
 
 __all__ = [
-    "SHAPES", "UNREADABLE", "packaged_rows", "packaged_tables", "read_rows", "read_table", "shape_of", "unread_columns",
+    "SHAPES", "UNREADABLE", "outside_rows", "packaged_rows", "packaged_tables", "read_rows", "read_table", "shape_of",
+    "unread_columns",
 ]  # fmt: skip
 
 UNREADABLE = "(unreadable)"
@@ -48,8 +49,17 @@ _CITATION = frozenset({
 })  # fmt: skip
 
 
-def packaged_tables() -> dict[str, Path]:
+_OUTSIDE = "measurements/outside"
+"""Folder of the tables that no fit and no estimate of an interval reads."""
+
+
+def packaged_tables(folder: str = "measurements") -> dict[str, Path]:
     """Return the tables that the installed data packages offer.
+
+    Parameters
+    ----------
+    folder : str
+        Where they lie in the package.
 
     Returns
     -------
@@ -60,7 +70,7 @@ def packaged_tables() -> dict[str, Path]:
     for source in plugins().sources:
         offer: Callable[[str], Mapping[str, Path]] | None = getattr(source, "tables", None)
         if offer is not None:
-            found.update(offer("measurements"))
+            found.update(offer(folder))
     return found
 
 
@@ -73,6 +83,18 @@ def packaged_rows() -> list[Measurement]:
         Table by table, in the order of :data:`SHAPES`.
     """
     tables = packaged_tables()
+    return [row for name in SHAPES if name in tables for row in read_table(tables[name])]
+
+
+def outside_rows() -> list[Measurement]:
+    """Read the packaged measurements on which nothing is fitted.
+
+    Returns
+    -------
+    list of Measurement
+        From sources that no row of :func:`packaged_rows` cites; constants, scatter and spreads come from those alone.
+    """
+    tables = packaged_tables(_OUTSIDE)
     return [row for name in SHAPES if name in tables for row in read_table(tables[name])]
 
 
@@ -250,7 +272,7 @@ _PUBLISHED = ("source_title", "source_url", "document")
 def _published_sets() -> Mapping[str, frozenset[str]]:
     """Return what the rows of each packaged set cite."""
     found: dict[str, set[str]] = {}
-    for shape, path in packaged_tables().items():
+    for shape, path in (*packaged_tables().items(), *packaged_tables(_OUTSIDE).items()):
         for _, row in read_rows(path)[1] if shape in SHAPES and shape != "serving_silicon" else ():
             found.setdefault(_prefix(row["id"]), set()).update(row.get(name, "") for name in _PUBLISHED)
     return {name: frozenset(cited - {""}) for name, cited in found.items()}

@@ -106,6 +106,8 @@ def json_report(report: Report) -> str:
         summary["left_out"] = {**score_of(report.left_out_overall), "by": report.left_out_by}
         for found, unseen in zip(summary["sets"], report.left_out, strict=True):
             found["left_out"] = score_of(unseen)
+    if report.outside is not None:
+        summary["outside"] = score_of(report.outside)
     if report.owners:
         summary[f"{report.left_out_by}s"] = [
             {**score_of(found), "left_out": score_of(unseen)} for found, unseen in report.owners

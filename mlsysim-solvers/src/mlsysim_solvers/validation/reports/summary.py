@@ -39,6 +39,8 @@ class Report:
         What was left out with each row: ``group``, ``device``, ``model`` or ``set``.
     owners : tuple of (Score, Score)
         Where devices or models were left out: the scores of each, in sample and left out, most rows first.
+    outside : Score or None
+        Over the rows on which nothing is fitted; none of them counts in any other score.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -51,9 +53,16 @@ class Report:
     left_out_outcomes: tuple[Outcome, ...] = ()
     left_out_by: str = "group"
     owners: tuple[tuple[Score, Score], ...] = ()
+    outside: Score | None = None
 
 
-def summarise(outcomes: Sequence[Outcome], left_out: Sequence[Outcome] = (), *, by: str = "group") -> Report:
+def summarise(
+    outcomes: Sequence[Outcome],
+    left_out: Sequence[Outcome] = (),
+    *,
+    by: str = "group",
+    outside: Sequence[Outcome] = (),
+) -> Report:
     """Score a validation.
 
     Parameters
@@ -64,19 +73,19 @@ def summarise(outcomes: Sequence[Outcome], left_out: Sequence[Outcome] = (), *, 
         The same rows, each predicted with constants fitted without its group; may be empty.
     by : str
         What was left out with each row: ``group``, ``device``, ``model`` or ``set``.
+    outside : sequence of Outcome
+        Rows on which nothing is fitted.
 
     Returns
     -------
     Report
     """
     groups = score_groups(outcomes)
-    medians = [group.median_ape for group in groups if group.median_ape is not None]
     sets, baselines = _by_set(outcomes)
-    overall = score(("all",), outcomes, baseline=median(baselines) if baselines else None)
     reasons = Counter(outcome.reason for outcome in outcomes if outcome.reason)
     return Report(
         outcomes=tuple(outcomes),
-        overall=attrs.evolve(overall, group_median_ape=median(medians) if medians else None),
+        overall=_over_all("all", outcomes, groups, baselines),
         sets=tuple(sets),
         groups=tuple(groups),
         reasons=tuple(reasons.most_common()),
@@ -85,7 +94,15 @@ def summarise(outcomes: Sequence[Outcome], left_out: Sequence[Outcome] = (), *, 
         left_out_outcomes=tuple(left_out),
         left_out_by=by,
         owners=tuple(_by_owner(outcomes, left_out, by)) if by in ("device", "model") else (),
+        outside=_over_all("outside", outside, score_groups(outside), _by_set(outside)[1]) if outside else None,
     )
+
+
+def _over_all(name: str, outcomes: Sequence[Outcome], groups: Sequence[Score], baselines: Sequence[float]) -> Score:
+    """Score all rows together, with the median over groups beside that over rows."""
+    medians = [group.median_ape for group in groups if group.median_ape is not None]
+    found = score((name,), outcomes, baseline=median(baselines) if baselines else None)
+    return attrs.evolve(found, group_median_ape=median(medians) if medians else None)
 
 
 def _by_owner(outcomes: Sequence[Outcome], left_out: Sequence[Outcome], by: str) -> list[tuple[Score, Score]]:

@@ -61,7 +61,18 @@ def _headline(report: Report) -> list[str]:
             f"{shown(all_.calibrated)} of the predictions use fitted constants;"
             f" {shown(all_.in_sample)} are rows that they were fitted on"
         )
-    return lines + unseen_headline(report)
+    return [*lines, *unseen_headline(report), *_outside_line(report)]
+
+
+def _outside_line(report: Report) -> list[str]:
+    """Say how rows fare that no fit has seen, apart from all others."""
+    found = report.outside
+    if found is None:
+        return []
+    line = f"outside sources, on which nothing is fitted: {found.predicted} of {found.n} rows predicted"
+    if found.predicted:
+        line += f", median error {percent(found.median_ape)}, 90 % intervals hold {percent(found.coverage90)}"
+    return [f"{line} (validate --outside)"]
 
 
 def table_of(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
