@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .errors import UnknownNameError
@@ -54,6 +55,7 @@ _FAMILY = re.compile(r"([a-z]{3,})v?(\d.*)")
 _VERSION = re.compile(r"v(\d.*)")
 _SUFFIX = re.compile(r"(\d{4})(ti|super|s|m|d)")
 _GIGA = 1e9
+_MANY = 16384  # names of all entities are split again for every name that is looked up
 _NEAR = (0.9, 1.1)  # a label of 80 GB may be 80 GiB, or 79.6 usable
 
 
@@ -247,6 +249,9 @@ def squeezed(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum() or c in ".+").strip(".")
 
 
+_squeezed = lru_cache(maxsize=_MANY)(squeezed)
+
+
 def matches(
     kind: str, name: str, known: Iterable[tuple[str, str]], fits: Callable[[str], bool] = lambda _: True
 ) -> list[str]:
@@ -276,8 +281,8 @@ def matches(
     if kind == "models":  # a path on a hub is also known by its last part
         listed += [(text.rsplit("/", 1)[-1], key) for text, key in listed if "/" in text]
     for spelling in spellings:
-        compact = squeezed(spelling)
-        same = {key for text, key in listed if squeezed(text) == compact}
+        compact = _squeezed(spelling)
+        same = {key for text, key in listed if _squeezed(text) == compact}
         if same:
             return sorted(key for key in same if fits(key))
     by_words: dict[frozenset[str], set[str]] = {}
@@ -308,6 +313,7 @@ def _longest(
     return frozenset(best)
 
 
+@lru_cache(maxsize=_MANY)
 def _words(text: str, kind: str) -> frozenset[str]:
     """Split a name into words that do not depend on spelling."""
     folded = text.casefold()
