@@ -9,7 +9,7 @@ import pytest
 from mlsysim.cli import main
 from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration import spreads
-from mlsysim_solvers.validation.tables import outside_rows, packaged_rows, packaged_tables
+from mlsysim_solvers.validation.tables import outside_rows, packaged_rows, packaged_tables, read_rows
 
 LEAST, LOW = 10, 0.85
 """Sets are judged as those in the fits are: with ten predicted rows, and 85 % of the measurements held."""
@@ -36,6 +36,16 @@ def test_no_row_set_or_document_is_shared_with_the_fits(rows):
     assert len({row.id for row in rows}) == len(rows)
     for name in ("id", "set", "source"):
         assert not {getattr(row, name) for row in rows} & {getattr(row, name) for row in fitted}, name
+
+
+def test_no_address_is_shared_with_the_fits():
+    def cited(folder):
+        tables = (path for path in packaged_tables(folder).values() if path.suffix == ".csv")
+        rows = (row for path in tables for _, row in read_rows(path)[1])
+        return {row["source_url"].replace("github:", "github.com/") for row in rows if row.get("source_url")}
+
+    assert len(cited("measurements/outside")) > 20
+    assert not cited("measurements/outside") & cited("measurements")
 
 
 def test_every_row_cites_a_document_that_is_described(rows):
