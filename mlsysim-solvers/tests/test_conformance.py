@@ -78,7 +78,12 @@ ECONOMICS_CASE = SolverCase(
         IMAGES,
         ENCODER,
         varied(CAR, **{"settings.economics.lifetime": "4 year"}),
-        varied(IMAGES, price="a100-sxm-40gb-purchase", **{"settings.economics.lifetime": "5 year"}),
+        varied(
+            IMAGES,
+            device="a100-sxm-40gb",
+            price="a100-sxm-40gb-purchase",
+            **{"settings.economics.lifetime": "5 year"},
+        ),
     ],
     never_falls={
         "rent": ("macro.hourly_cost",),

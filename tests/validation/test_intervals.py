@@ -109,9 +109,6 @@ def test_intervals_are_as_narrow_as_is_wanted(large):
     assert median(found.half_width for found in large if found.calibrated > 0.5) <= 0.15
 
 
-@pytest.mark.xfail(
-    reason="first tokens of traffic are known to a factor of two and more: 30 % beside fits, 44 without", strict=True
-)
 def test_over_rows_intervals_are_not_bought_with_width(unseen):
     """Most rows beside fitted groups lie within a factor of 1.3, and rows without any fit within 1.4."""
     widths = {True: [], False: []}
