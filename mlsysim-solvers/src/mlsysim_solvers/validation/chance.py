@@ -12,7 +12,7 @@ from ..formulas.constants import INTERVAL_SHARE
 
 __all__ = ["INSIDE_CORRELATION", "chance_within", "inside_correlation", "inside_distribution", "too_few", "too_many"]
 
-INSIDE_CORRELATION = 0.32
+INSIDE_CORRELATION = 0.25
 """Correlation between two rows of a group of lying inside their intervals: :func:`inside_correlation` of the packaged
 measurements left out, 0.17 to 0.32 as the physics under the intervals changed."""
 
