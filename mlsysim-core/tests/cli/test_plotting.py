@@ -34,6 +34,14 @@ def test_the_suffix_chooses_the_format(world, tmp_path, suffix):
     assert file.read_bytes().startswith(MAGIC[suffix])
 
 
+@pytest.mark.parametrize("suffix", MAGIC)
+def test_the_same_picture_is_the_same_file(world, tmp_path, suffix):
+    files = [tmp_path / f"{name}{suffix}" for name in ("first", "again")]
+    for file in files:
+        plot_scorecard(evaluate(core_toys.scenario()), file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_the_picture_says_what_the_scorecard_says(world):
     said = texts(plot_scorecard(evaluate(core_toys.scenario(constraints={"latency": "<= 1 ms"}))))
     for words in ("toys", "CONSTRAINT VIOLATED", "performance.latency <= 1 ms  VIOLATED", "12.5 % of 16 GB usable",

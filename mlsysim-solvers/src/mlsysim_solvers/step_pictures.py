@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from mlsysim.plotting import save
 from mlsysim.units import format_quantity
 
 from .declarations.distributed import TERMS
@@ -208,7 +209,7 @@ def plot_step(terms: Mapping[str, float], path: str, *, title: str = "") -> None
     axes.set(xlabel="time of a step (s)", yticks=[], title=title, xlim=(0.0, left))
     # A legend of the figure has room of its own; below the axes it would be cut off.
     figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
-    figure.savefig(path, dpi=150)
+    save(figure, path, dpi=150)
 
 
 def plot_gantt(slots: list[Slot], path: str, *, title: str = "") -> None:
@@ -236,4 +237,4 @@ def plot_gantt(slots: list[Slot], path: str, *, title: str = "") -> None:
     axes.set(xlabel="time (s)", ylabel="pipeline stage", title=title, yticks=range(stages))
     # Beside the axes: inside it would hide a stage.
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
-    figure.savefig(path, dpi=150)
+    save(figure, path, dpi=150)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import ConfigError
 from ..names import did_you_mean
@@ -76,8 +76,8 @@ def figure_class() -> type[Figure]:
     return Figure
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a picture.
+def save(figure: Figure, path: str | Path, *, dpi: float | Literal["figure"] = "figure") -> None:
+    """Write a picture; the same picture is the same file, so that what changed shows.
 
     Parameters
     ----------
@@ -85,14 +85,20 @@ def save(figure: Figure, path: str | Path) -> None:
         The picture.
     path : str or Path
         Where it will stand.
+    dpi : float, dot/inch
+        Of a picture in dots; that of the figure where none is given.
 
     Raises
     ------
     ConfigError
         If the file cannot be written.
     """
+    from matplotlib import rc_context
+
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     try:
-        figure.savefig(str(path))
+        with rc_context({"svg.hashsalt": "mlsysim"}):
+            figure.savefig(str(path), dpi=dpi, metadata=dates.get(Path(path).suffix.lower()))
     except OSError as problem:
         raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=str(path)) from None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlsysim.errors import ConfigError
+from mlsysim.plotting import save
 
 from ..predicting import Outcome
 from .summary import Report
@@ -123,10 +124,8 @@ def save_figure(report: Report, path: str) -> None:
         raise ConfigError("nothing was predicted, so there is nothing to draw", where="--plot")
     try:
         figure = _draw(report)
-        figure.savefig(path, dpi=150)
+        save(figure, path, dpi=150)
     except ImportError:
         raise ConfigError(
             "figures need matplotlib", where="--plot", remedy='pip install "mlsysim-core[plot]"'
         ) from None
-    except OSError as problem:
-        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path) from None
