@@ -8,6 +8,7 @@ import pytest
 
 from mlsysim.errors import ConfigError
 from mlsysim.plotting import plot_sweep
+from mlsysim.plotting.variations import _legible
 from mlsysim.sweep_result import SweepResult
 from mlsysim.sweeping import sweep
 
@@ -156,3 +157,13 @@ def test_what_breaks_a_constraint_is_marked(world):
     figure = plot_sweep(sweep(limited, {"bandwidth": ["1 TB/s", "2 TB/s", "4 TB/s"]}), minimise=["latency"])
     (marked,) = [line for line in figure.axes[0].lines if line.get_label() == "breaks a constraint"]
     assert len(marked.get_xdata()) == int((times > times[1]).sum())
+
+
+def test_numbers_below_an_axis_do_not_touch():
+    crowded = np.array([1.0, 33.0, 65.0, 97.0, 128.0, 160.0, 192.0, 224.0, 256.0])
+    kept = _legible(crowded, "sample", wide=True)
+    assert kept[0] == 1.0
+    assert kept[-1] == 256.0
+    assert 224.0 not in kept
+    assert _legible(crowded, "sample", wide=False) == crowded.tolist()
+    assert _legible(np.array([7.0]), "1", wide=False) == [7.0]

@@ -51,6 +51,8 @@ _NAMED = 6
 """So many points of a frontier are named."""
 _TICKS = 10
 """At most so many values of what varies are written below an axis, each of them."""
+_LETTER = 0.0115
+"""Width of a letter below an axis, in widths of the axis."""
 _NAMES = 30
 """At most so many choices are named below an axis."""
 _MOST_LEVEL = 6
@@ -280,6 +282,19 @@ def _and(names: Sequence[str]) -> str:
     return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
 
 
+def _legible(values: NDArray[np.float64], unit: str, *, wide: bool) -> list[float]:
+    """Leave out values whose numbers would touch those beside them; the first and the last stay."""
+    along = np.log(values) if wide else values
+    places = (along - along[0]) / max(along[-1] - along[0], np.finfo(float).tiny)
+    widths = [_LETTER * (len(_number(value, unit)) + 1) for value in values]
+    last, kept = len(values) - 1, [0]
+    for n in range(1, last):
+        room = 0.5 * (widths[n] + widths[kept[-1]]), 0.5 * (widths[n] + widths[last])
+        if places[n] - places[kept[-1]] >= room[0] and places[last] - places[n] >= room[1]:
+            kept.append(n)
+    return [float(values[n]) for n in dict.fromkeys((*kept, last))]
+
+
 def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: NDArray[np.float64]) -> None:
     """Name an axis; wide ranges are logarithmic, and numbers have their units."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -295,7 +310,7 @@ def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: N
     axis = axes.xaxis if which == "x" else axes.yaxis
     seen = np.unique(values)
     if which == "x" and 0 < seen.size <= (_NAMES if chosen else _TICKS):
-        axis.set_major_locator(FixedLocator(seen.tolist()))
+        axis.set_major_locator(FixedLocator(seen.tolist() if chosen else _legible(seen, unit, wide=wide)))
     elif wide:
         axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=_TICKS))
     else:
