@@ -164,11 +164,8 @@ def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
     _axis(axes, "x", first, result.units[first], x)
     _axis(axes, "y", _words(aim.name), result.units[aim.name], aim.values[fits])
     _misfits(axes, np.unique(x[~fits]))
-    broken = np.flatnonzero(fits & ~result.acceptable)
-    if broken.size:
-        axes.plot(x[broken], aim.values[broken], "o", markersize=5, markerfacecolor="white", markeredgecolor=BAD,
-                  linestyle="none", zorder=3, label="breaks a constraint")  # fmt: skip
-    if others or broken.size or (~fits).any():
+    broken = _broken(axes, result, x, aim.values)
+    if others or broken or (~fits).any():
         axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
     spread = result.outputs.get(f"{aim.name}.log_sd")
     drawn = spread is not None and len(lines) <= _BANDS and bool((spread[fits] > 0.0).any())
@@ -232,7 +229,9 @@ def _frontier(
     rows = result.pareto(minimise, maximise)
     axes.plot(across.values[rows], up.values[rows], "-o", color=ACCENT, linewidth=1.5, markersize=5, zorder=4,
               label="frontier")  # fmt: skip
-    _axis(axes, "x", _wanted(across), result.units[across.name], across.values[fits])
+    if _broken(axes, result, across.values, up.values):
+        axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
+    _axis(axes, "x", _wanted(across), result.units[across.name], across.values[fits], each=False)
     _axis(axes, "y", _wanted(up), result.units[up.name], up.values[fits])
     changing = [name for name in _varied(result) if len(np.unique(result.varied[name][rows])) > 1]
     axes.margins(x=0.12, y=0.08)
@@ -255,6 +254,15 @@ def _wanted(aim: _Aim) -> str:
 def _cloud(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
     step = 1 + (len(x) - 1) // _MOST_DOTS if len(x) else 1
     axes.plot(x[::step], y[::step], "o", color=LINE, markersize=3, markeredgewidth=0, rasterized=True, zorder=1)
+
+
+def _broken(axes: Axes, result: SweepResult, x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
+    """Mark what fits and breaks a constraint of the scenario."""
+    rows = np.flatnonzero(result.feasible & ~result.acceptable)[:_MOST_DOTS]
+    if rows.size:
+        axes.plot(x[rows], y[rows], "o", markersize=5, markerfacecolor="white", markeredgecolor=BAD,
+                  linestyle="none", zorder=3, label="breaks a constraint")  # fmt: skip
+    return rows.size > 0
 
 
 def _misfits(axes: Axes, values: NDArray[np.float64]) -> None:
@@ -295,8 +303,10 @@ def _legible(values: NDArray[np.float64], unit: str, *, wide: bool) -> list[floa
     return [float(values[n]) for n in dict.fromkeys((*kept, last))]
 
 
-def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: NDArray[np.float64]) -> None:
-    """Name an axis; wide ranges are logarithmic, and numbers have their units."""
+def _axis(
+    axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: NDArray[np.float64], *, each: bool = True
+) -> None:  # fmt: skip
+    """Name an axis; wide ranges are logarithmic, numbers have their units, and few of what varies stand each."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     said = f"{label} ({unit}s)" if unit in ("sample", "token") else label
@@ -309,10 +319,13 @@ def _axis(axes: Axes, which: Literal["x", "y"], label: str, unit: str, values: N
         title(axes, said)
     axis = axes.xaxis if which == "x" else axes.yaxis
     seen = np.unique(values)
-    if which == "x" and 0 < seen.size <= (_NAMES if chosen else _TICKS):
+    if which == "x" and each and 0 < seen.size <= (_NAMES if chosen else _TICKS):
         axis.set_major_locator(FixedLocator(seen.tolist() if chosen else _legible(seen, unit, wide=wide)))
     elif wide:
-        axis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0), numticks=_TICKS))
+        even = LogLocator(10, (1.0, 2.0, 5.0), numticks=_TICKS)
+        # Beside what is drawn a number would leave the picture.
+        inside = [tick for tick in even.tick_values(seen[0], seen[-1]) if seen[0] <= tick <= seen[-1]]
+        axis.set_major_locator(FixedLocator(inside) if which == "x" and len(inside) > 1 else even)
     else:
         axis.set_major_locator(MaxNLocator(7))
     axis.set_minor_locator(NullLocator())
