@@ -18,7 +18,7 @@ TOO_FEW: dict[str, str] = {
     "bsa100/iteration_time_s": "20 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
     "torch2trt/fps": "33 %: 18 rows of two boards, whose stacks were compared with nothing",
     "lambda/samples_per_s": "60 %: 25 rows of a training benchmark whose software is not described",
-    "autoawq/tokens_per_s_total": "64 %: 14 rows, prompts among them",
+    "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
     "awsnccl/latency_us": "75 %: 12 rows of messages from 8 bytes to 2 GiB",
 }
 """Sets whose intervals hold fewer, with their figure."""
@@ -87,7 +87,7 @@ def test_sets_that_hold_too_few_are_stated(outside):
     assert set(few) == set(TOO_FEW), few
 
 
-@pytest.mark.xfail(reason="78 % of them lie inside", strict=True)
+@pytest.mark.xfail(reason="79 % of them lie inside", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 

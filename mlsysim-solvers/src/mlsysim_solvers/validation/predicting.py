@@ -192,7 +192,7 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     assumed = (*question.assumed, *blanks(row, question, stack.record), *_variants(row, question, config, performance))
     if config.entries["model"].record.unmodelled:
         assumed = (*assumed, Assumed(config.entries["model"].record.unmodelled, UNMODELLED_LOG_SD))
-    assumed = (*assumed, *_standing_in(row, question, config, value))
+    assumed = (*assumed, *_standing_in(row, question, config, value, fitted=fitted is not None))
     spread = spreads.get(question.output, 0.0)
     return _outcome(
         row, figure, spread, assumed, own_sd=0.0 if question.output.startswith("feasibility") else spread,
@@ -202,12 +202,11 @@ def _answer(row: Measurement, question: Question) -> Outcome:
 
 
 def _standing_in(
-    row: Measurement, question: Question, config: SimulationConfig, value: float
+    row: Measurement, question: Question, config: SimulationConfig, value: float, *, fitted: bool
 ) -> tuple[Assumed, ...]:  # fmt: skip
     """List in which respects the constants of a stack stand in for those of the software that ran."""
     found = []
     stack, device = config.entries["stack"], config.entries["device"]
-    fitted = stack.record.calibration_for(device.key, config.scenario.workload.precision, device.record.vendor)
     near = names().stands_in(row.software)
     if near or not config.scenario.system.stack:
         why = f"the nearest relative of {row.software}" if near else "as the row names none that is known"
@@ -216,7 +215,7 @@ def _standing_in(
     if question.output.startswith("feasibility"):
         return tuple(found)
     apart = between_versions(row.software)
-    if not found and fitted is not None and apart:
+    if not found and fitted and apart:
         why = f"{row.software} does as well as the versions that gave the constants of {stack.key}"
         found.append(Assumed(why, apart))
     makers = between_makers(stack.record, device.record)
