@@ -4,17 +4,12 @@ Two kinds of number exist. A *fact* (registry files) must be a claim with its so
 *setting* (scenarios) is the user's own choice and needs only its unit. The records say
 which is which (:mod:`mlsysim.records.fields`). Claims are read here and travel beside the
 record, which itself holds plain SI floats.
-
-What fits is read straight into its record. What does not fit goes to the converter of
-:mod:`~.converting`, which alone says why; most runs need neither it nor its import.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
-
-import attrs
 
 from .documents import Document
 from .errors import ConfigError, Fault, MlsysimError, RegistryError
@@ -45,21 +40,12 @@ class _Reader:
         Whether facts must be claims; False reads a scenario.
     sources : mapping of str to Source
         Known documents, to order several claims on one field.
-    direct : bool
-        Whether to make records on the way; False leaves plain data for the converter.
-
-    Attributes
-    ----------
-    misfit : bool
-        Whether a value stood in the way of making a record; what was read is then of no use.
     """
 
-    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source], direct: bool) -> None:
+    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source]) -> None:
         self.document = document
         self.sourced = sourced
         self.sources = sources
-        self.direct = direct
-        self.misfit = False
         self.faults: list[Fault] = []
         self.claims: dict[str, tuple[Claim, ...]] = {}
 
@@ -67,7 +53,7 @@ class _Reader:
         self.faults.append(Fault(what, where=self.document.place(path), remedy=remedy))
 
     def table(self, cls: type, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
-        """Return the table with each quantity replaced by its SI value."""
+        """Return the record of a table; once anything is at fault it is of no use and stays a table."""
         if not isinstance(raw, dict):
             self.fault(f"expected a table, got {raw!r}", path)
             return raw
@@ -88,55 +74,43 @@ class _Reader:
                 result[key] = self.value(field, raw, value, f"{path}.{key}" if path else key, inherited)
         if not required <= raw.keys():
             self.missing(fields, raw, path)
-        return self.record(cls, result) if self.direct else result
+        return result if self.faults else cls(**result)
 
     def missing(self, fields: Mapping[str, Field], raw: Mapping[str, Any], path: str) -> None:
         for name, field in fields.items():
             if field.required and name not in raw:
                 self.fault(f"the field {name!r} is missing", _join(path, name), _wanted(field.unit))
 
-    def record(self, cls: type, fields: dict[str, Any]) -> Any:
-        if not (self.faults or self.misfit):
-            try:
-                return cls(**fields)
-            except Exception:  # noqa: BLE001 - whatever a record refuses, the converter explains
-                self.misfit = True
-        return fields
-
     def chosen(self, field: Field, parent: dict[str, Any], raw: Any, path: str) -> Any:
-        """Read a table whose record another key of its parent chooses."""
-        by, choices = field.by, field.choices
-        name = parent.get(by)
-        if not isinstance(name, str) or name not in choices:
-            self.fault(f"{by} = {name!r} is not one of the choices", by, "Choose " + ", ".join(choices))
-            return raw
-        table = self.table(choices[name], raw, path, {})
-        if self.direct:
-            return table
-        defaults = {a.name: _plain_default(a) for a in attrs.fields(choices[name]) if a.default is not attrs.NOTHING}
-        return {**defaults, **table} if isinstance(table, dict) else table
+        """Read a table whose record another key of its parent chooses; what that key may be it says itself."""
+        name = parent.get(field.by)
+        if isinstance(name, str) and name in field.choices:
+            return self.table(field.choices[name], raw, path, {})
+        if field.by not in parent:
+            self.fault(f"{field.by} = None is not one of the choices", field.by, "Choose " + ", ".join(field.choices))
+        return raw
 
     def value(self, field: Field, parent: dict[str, Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
         if field.by:
             return self.chosen(field, parent, raw, path)
-        # A text is iterable too: aliases = "h100" must not become five aliases of one letter.
-        wanted, inner = field.raw, field.record
-        if wanted is not None and not isinstance(raw, wanted):
-            self.fault(f"expected {'a table' if wanted is dict else 'a list'}, got {raw!r}", path)
-            return raw
-        if inner is None:
-            return self.plain(field, raw) if self.direct else raw
+        inner = field.record
+        if inner is None or raw is None:
+            return self.plain(field, raw, path)
         if field.container is dict and isinstance(raw, dict):
             return {k: self.table(inner, v, f"{path}.{k}", inherited) for k, v in raw.items()}
-        if field.container is tuple and isinstance(raw, list):
-            return tuple([self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)])
+        if field.container is tuple:
+            if isinstance(raw, (list, tuple)):
+                return tuple([self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)])
+            self.fault(f"expected a list, got {raw!r}", path)
+            return raw
         return self.table(inner, raw, path, inherited)
 
-    def plain(self, field: Field, raw: Any) -> Any:
+    def plain(self, field: Field, raw: Any, path: str) -> Any:
         try:
             return field.read(raw)
-        except Exception:  # noqa: BLE001 - the converter says what is wrong
-            self.misfit = True
+        except ConfigError as error:
+            for fault in error.faults:
+                self.fault(fault.what, f"{path}.{fault.where}".rstrip("."), fault.remedy)
             return raw
 
     def quantity(self, field: Field, unit: str, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
@@ -174,6 +148,13 @@ class _Reader:
         if not raw:
             raise RegistryError("the list of claims is empty", remedy="Add a claim, or remove the field")
         return preferred_first([_read_claim(item, unit, path, inherited) for item in raw], self.sources)
+
+
+class _PlainReader(_Reader):
+    """Reads numbers that are in SI already."""
+
+    def quantity(self, field: Field, unit: str, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:  # noqa: ARG002 - no unit, no document
+        return self.plain(field, raw, path)
 
 
 def _read_claim(raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
@@ -226,14 +207,6 @@ def _lent_claim(raw: Any, unit: str, path: str, inherited: Mapping[str, str]) ->
     )
 
 
-def _plain_default(field: attrs.Attribute[Any]) -> Any:
-    """Return a field's default as it would stand in a file; records inside a record are made by a factory."""
-    from .converting import converter
-
-    default: Any = field.default
-    return converter.unstructure(default.factory()) if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
-
-
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
@@ -242,60 +215,8 @@ def _wanted(unit: str | None) -> str:
     return f"Give it in {unit}" if unit and unit != "1" else "Add it"
 
 
-def _explain(error: BaseException, document: Document, path: str = "") -> list[Fault]:
-    """Turn cattrs' nested errors into faults."""
-    from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
-
-    if isinstance(error, (ClassValidationError, IterableValidationError)):
-        found: list[Fault] = []
-        groups, rest = error.group_exceptions()
-        for inner, note in groups:
-            step = note.name if hasattr(note, "name") else note.index
-            found += _explain(inner, document, f"{path}.{step}" if path else str(step))
-        for inner in rest:
-            found += _explain(inner, document, path)
-        return found
-    if isinstance(error, ForbiddenExtraKeysError):
-        known = [a.name for a in attrs.fields(error.cl)]
-        return [
-            Fault(
-                f"there is no field {key!r} here",
-                where=document.place(f"{path}.{key}" if path else key),
-                remedy=did_you_mean(key, known),
-            )
-            for key in error.extra_fields
-        ]
-    if isinstance(error, MlsysimError):
-        return [fault.at(document.place(path)) for fault in error.faults]
-    return [Fault(str(error), where=document.place(path))]
-
-
-def _structure(
-    cls: type[_T], document: Document, error: type[MlsysimError], sources: Mapping[str, Source] | None
-) -> tuple[_T, dict[str, tuple[Claim, ...]]]:
-    known = {} if sources is None else sources
-    reader = _Reader(document, sourced=sources is not None, sources=known, direct=True)
-    record = reader.table(cls, document.data, "", {})
-    if reader.faults:
-        raise error.from_faults(reader.faults)
-    if not reader.misfit:
-        return record, reader.claims
-    reader = _Reader(document, sourced=sources is not None, sources=known, direct=False)
-    plain = reader.table(cls, document.data, "", {})
-    try:
-        return _converted(plain, cls), reader.claims
-    except Exception as problem:  # noqa: BLE001 - cattrs raises many kinds; each becomes a fault
-        raise error.from_faults(_explain(problem, document)) from None
-
-
-def _converted(plain: Any, cls: type[_T]) -> _T:
-    from .converting import converter
-
-    return converter.structure(plain, cls)
-
-
-def read_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
-    """Read plain data without units into its record.
+def read_plain(cls: type[_T], data: Mapping[str, Any], name: str = "") -> _T:
+    """Read plain data in SI, as ``attrs.asdict`` writes them, back into their record.
 
     Parameters
     ----------
@@ -303,6 +224,8 @@ def read_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
         A record class.
     data : mapping of str to object
         One value for each field.
+    name : str, optional
+        Where they stand, for messages.
 
     Returns
     -------
@@ -311,15 +234,10 @@ def read_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
 
     Raises
     ------
-    Exception
-        Whatever the converter of :mod:`~.converting` raises.
+    ConfigError
+        With everything that does not fit.
     """
-    kind: Any = cls
-    try:
-        fields = plan_of(kind).fields
-        return cls(**{name: fields[name].read(value) for name, value in data.items()})
-    except Exception:  # noqa: BLE001 - what does not fit, or holds records, is the converter's
-        return _converted(data, cls)
+    return _read(_PlainReader(Document(name, dict(data)), sourced=False, sources={}), cls, ConfigError)
 
 
 def read_facts(
@@ -348,7 +266,8 @@ def read_facts(
     RegistryError
         With every fault of the file: place, what is wrong, what to do.
     """
-    return _structure(cls, document, RegistryError, {} if sources is None else sources)
+    reader = _Reader(document, sourced=True, sources={} if sources is None else sources)
+    return _read(reader, cls, RegistryError), reader.claims
 
 
 def read_settings(cls: type[_T], document: Document) -> _T:
@@ -371,4 +290,11 @@ def read_settings(cls: type[_T], document: Document) -> _T:
     ConfigError
         With every fault of the file.
     """
-    return _structure(cls, document, ConfigError, None)[0]
+    return _read(_Reader(document, sourced=False, sources={}), cls, ConfigError)
+
+
+def _read(reader: _Reader, cls: type[_T], error: type[MlsysimError]) -> _T:
+    record: _T = reader.table(cls, reader.document.data, "", {})
+    if reader.faults:
+        raise error.from_faults(reader.faults)
+    return record
