@@ -16,6 +16,7 @@ from .errors import RegistryError, UnknownNameError
 from .names import did_you_mean, fold
 from .provenance import Claim, Source, Standing, judge, today
 from .records import KINDS, singular
+from .records.fields import field_at
 
 __all__ = ["Entry", "Registry", "RegistrySource", "field_tolerance", "today"]
 
@@ -34,15 +35,8 @@ def field_tolerance(record: object, path: str) -> float:
     -------
     float, dimensionless
     """
-    *parents, last = path.split(".")
-    for part in parents:
-        if isinstance(record, (Mapping, tuple)):
-            record = dict(enumerate(record))[int(part)] if isinstance(record, tuple) else record[part]
-        else:
-            record = getattr(record, part)
-    cls: Any = type(record)
-    field = attrs.fields_dict(cls)[last]
-    return float(field.metadata.get("tolerance", 0.01))
+    field = field_at(record, path)
+    return float(field.metadata.get("tolerance", 0.01)) if field is not None else 0.01
 
 
 @attrs.frozen

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownNameError
 from ..names import did_you_mean
-from .fields import count, shown, value_at
+from ..records.fields import value_at
+from .fields import count, shown
 from .parser import Commands, add_command
 from .printing import print_json, table
 
