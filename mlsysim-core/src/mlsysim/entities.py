@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from .errors import RegistryError, UnknownNameError
+from .errors import MlsysimError, RegistryError, UnknownNameError
 from .names import did_you_mean, fold
 from .provenance import Claim, Source, Standing, judge, today
 from .records import KINDS, singular
@@ -338,6 +338,25 @@ class Registry:
         """
         plural = self.kind(kind)
         return [self._entry(plural, key) for key in sorted(self.owners(plural))]
+
+    def readable(self, kind: str) -> Iterator[Entry]:
+        """Read the entities of a kind one by one, leaving out those whose file is at fault.
+
+        Parameters
+        ----------
+        kind : str
+            Plural kind, or its singular.
+
+        Yields
+        ------
+        Entry
+        """
+        plural = self.kind(kind)
+        for key in sorted(self.owners(plural)):
+            try:
+                yield self._entry(plural, key)
+            except MlsysimError:
+                continue
 
     def mentioning(self, kind: str, text: str) -> list[Entry]:
         """Read the entities of a kind that may mention something.

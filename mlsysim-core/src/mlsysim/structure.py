@@ -215,17 +215,15 @@ def _wanted(unit: str | None) -> str:
     return f"Give it in {unit}" if unit and unit != "1" else "Add it"
 
 
-def read_plain(cls: type[_T], data: Mapping[str, Any], name: str = "") -> _T:
+def read_plain(cls: type[_T], data: object) -> _T:
     """Read plain data in SI, as ``attrs.asdict`` writes them, back into their record.
 
     Parameters
     ----------
     cls : type
         A record class.
-    data : mapping of str to object
-        One value for each field.
-    name : str, optional
-        Where they stand, for messages.
+    data : dict of str to object
+        One value for each field; anything else is refused.
 
     Returns
     -------
@@ -237,7 +235,7 @@ def read_plain(cls: type[_T], data: Mapping[str, Any], name: str = "") -> _T:
     ConfigError
         With everything that does not fit.
     """
-    return _read(_PlainReader(Document(name, dict(data)), sourced=False, sources={}), cls, ConfigError)
+    return _read(_PlainReader(Document("", {}), sourced=False, sources={}), cls, data, ConfigError)
 
 
 def read_facts(
@@ -267,7 +265,7 @@ def read_facts(
         With every fault of the file: place, what is wrong, what to do.
     """
     reader = _Reader(document, sourced=True, sources={} if sources is None else sources)
-    return _read(reader, cls, RegistryError), reader.claims
+    return _read(reader, cls, document.data, RegistryError), reader.claims
 
 
 def read_settings(cls: type[_T], document: Document) -> _T:
@@ -290,11 +288,11 @@ def read_settings(cls: type[_T], document: Document) -> _T:
     ConfigError
         With every fault of the file.
     """
-    return _read(_Reader(document, sourced=False, sources={}), cls, ConfigError)
+    return _read(_Reader(document, sourced=False, sources={}), cls, document.data, ConfigError)
 
 
-def _read(reader: _Reader, cls: type[_T], error: type[MlsysimError]) -> _T:
-    record: _T = reader.table(cls, reader.document.data, "", {})
+def _read(reader: _Reader, cls: type[_T], raw: object, error: type[MlsysimError]) -> _T:
+    record: _T = reader.table(cls, raw, "", {})
     if reader.faults:
         raise error.from_faults(reader.faults)
     return record
