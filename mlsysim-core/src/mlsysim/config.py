@@ -279,7 +279,7 @@ class _Check:
         stack = self.entries["stack"].record
         kind = self.scenario.kind
         if not stack.runs(kind):
-            able = [e.key for e in plugins().registry.entries("stacks") if e.record.runs(kind)]
+            able = [e.key for e in plugins().registry.readable("stacks") if e.record.runs(kind)]
             self.fault(
                 f"{stack.name} does not run {kind} scenarios", "system.stack", "Stacks that do: " + ", ".join(able)
             )

@@ -339,48 +339,36 @@ class Registry:
         plural = self.kind(kind)
         return [self._entry(plural, key) for key in sorted(self.owners(plural))]
 
-    def readable(self, kind: str) -> Iterator[Entry]:
-        """Read the entities of a kind one by one, leaving out those whose file is at fault.
+    def readable(self, kind: str, *, mentioning: str = "", left_out: list[str] | None = None) -> Iterator[Entry]:
+        """Read the entities of a kind one by one, without those whose file is at fault.
 
         Parameters
         ----------
         kind : str
             Plural kind, or its singular.
+        mentioning : str, optional
+            Only those that may mention this, for example the key of a device. A package that can look without
+            parsing (an optional method ``mentions(kind, key, text)``) spares the others; none is left out wrongly.
+        left_out : list of str, optional
+            Takes the names of those that cannot be read.
 
         Yields
         ------
         Entry
-        """
-        plural = self.kind(kind)
-        for key in sorted(self.owners(plural)):
-            try:
-                yield self._entry(plural, key)
-            except MlsysimError:
-                continue
-
-    def mentioning(self, kind: str, text: str) -> list[Entry]:
-        """Read the entities of a kind that may mention something.
-
-        Parameters
-        ----------
-        kind : str
-            Plural kind, or its singular.
-        text : str
-            For example the key of a device. A package that can look without parsing (an optional
-            method ``mentions(kind, key, text)``) spares the others; none is ever left out wrongly.
-
-        Returns
-        -------
-        list of Entry
             In the order of their keys.
         """
         plural = self.kind(kind)
-        found: list[Entry] = []
         for key, package in sorted(self.owners(plural).items()):
-            mentions = getattr(package, "mentions", None)
-            if mentions is None or mentions(plural, key, text):
-                found.append(self._entry(plural, key))
-        return found
+            mentions = getattr(package, "mentions", None) if mentioning else None
+            if mentions is not None and not mentions(plural, key, mentioning):
+                continue
+            try:
+                found = self._entry(plural, key)
+            except MlsysimError:
+                if left_out is not None:
+                    left_out.append(f"{plural}/{key}")
+            else:
+                yield found
 
     def _entry(self, kind: str, key: str) -> Entry:
         return self._instead.get((kind, key)) or self.owners(kind)[key].entry(kind, key)

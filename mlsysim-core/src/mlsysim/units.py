@@ -210,7 +210,8 @@ def _read_factor(piece: str, text: str) -> tuple[float, Dimension, int]:
         return (*symbols[match[1]], int(match[2] or match[3] or 1))
     same_fold = [s for s in symbols if s.casefold() == piece.casefold()]
     hint = f"Did you mean {same_fold[0]!r}?" if same_fold else did_you_mean(piece, symbols)
-    raise UnitError(f"unknown unit {piece!r} in {text!r}", remedy=hint)
+    within = "" if piece == text else f" in {text!r}"
+    raise UnitError(f"unknown unit {piece!r}{within}", remedy=hint)
 
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")

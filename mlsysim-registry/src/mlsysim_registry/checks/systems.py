@@ -79,14 +79,14 @@ def references(registry: Registry) -> Iterator[Finding]:
 def _maker(registry: Registry, entry: Entry, field: str, name: str) -> Iterator[Finding]:
     """Find constants for all devices of a maker that has none."""
     maker, _, _ = name.rpartition("/")
-    known = {device.record.vendor for device in registry.entries("devices")}
+    known = {device.record.vendor for device in registry.readable("devices")}
     if maker and maker not in known:
         yield about(entry, field, "fault", "references", f"no device is made by {maker!r}", did_you_mean(maker, known))
 
 
 def _takers(registry: Registry, entry: Entry) -> Iterator[Finding]:
     """Find nodes of cards of several kinds that would hold none."""
-    if not any(entry.record.takes(device.record) for device in registry.entries("devices")):
+    if not any(entry.record.takes(device.record) for device in registry.readable("devices")):
         yield about(entry, "device", "fault", "references", f"no device called {entry.record.device!r} fits its slots",
                     "Correct the pattern, or the link to the host")  # fmt: skip
 
