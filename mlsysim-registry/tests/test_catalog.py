@@ -88,7 +88,7 @@ def test_a_faulty_document_is_the_fault_of_those_who_name_it_only(package: Packa
         ("retrieved = 2026-11-20", "is no date"),
         ('tier = "best"', "tier"),
         ('kind = "rumour"', "kind"),
-        ('colour = "red"', "no field 'colour'"),
+        ('colour = "red"', "no 'colour'"),
         ('publisher = ""', "publisher is missing"),
     ],
 )

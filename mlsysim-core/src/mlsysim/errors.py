@@ -8,7 +8,7 @@ a traceback and leaves with :attr:`MlsysimError.exit_code`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 __all__ = [
     "ConfigError",
@@ -23,9 +23,6 @@ __all__ = [
     "UnitError",
     "UnknownNameError",
 ]
-
-
-_Error = TypeVar("_Error", bound="MlsysimError")
 
 
 class Fault:
@@ -90,7 +87,7 @@ class MlsysimError(Exception):
         super().__init__(str(self.faults[0]))
 
     @classmethod
-    def from_faults(cls: type[_Error], faults: Iterable[Fault]) -> _Error:  # noqa: PYI019 - Self needs Python 3.11
+    def from_faults(cls, faults: Iterable[Fault]) -> MlsysimError:
         """Build one error that reports several faults at once.
 
         Parameters

@@ -1,25 +1,25 @@
 """What each field of a record accepts, worked out once for each class.
 
-Text is no number, true is not 1.
+Text is no number, true is not 1. The readers of single values are those of :mod:`~.converting` too, so that a file
+and a stored result are judged alike.
 """
 
 from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import attrs
 
-from .errors import ConfigError, Fault
+from .errors import ConfigError
 
-__all__ = ["Field", "Plan", "Reader", "plan_of"]
+__all__ = ["SCALARS", "Field", "Plan", "Reader", "plan_of", "read_choice", "read_int_or_pair", "strict", "value_reader"]
 
 Reader = Callable[[Any], Any]
-"""Takes plain data, returns what the record holds, refuses with :class:`ConfigError` what does not fit."""
+"""Takes plain data, returns what the record holds, raises for what does not fit."""
 
 
 class Field(NamedTuple):
@@ -43,6 +43,8 @@ class Field(NamedTuple):
         Key beside it that chooses its record; empty where the record is fixed.
     choices : mapping of str to type
         The records to choose from.
+    raw : type or tuple of type or None
+        What raw data must be for a list or a table.
     record : type or None
         Class of the records inside.
     container : type or None
@@ -50,7 +52,7 @@ class Field(NamedTuple):
     exact : type or None
         Type of values that stand in the record as they are.
     read : callable
-        Reads a value without records and units.
+        Reads a value without records and units, and raises for what does not fit.
     """
 
     required: bool
@@ -61,6 +63,7 @@ class Field(NamedTuple):
     zero: bool
     by: str
     choices: Mapping[str, type]
+    raw: Any
     record: type | None
     container: type | None
     exact: type | None
@@ -113,10 +116,11 @@ def _field(field: attrs.Attribute[Any]) -> Field:
         zero=known.get("zero", False),
         by=known.get("by", ""),
         choices=known.get("choices", {}),
+        raw={tuple: (list, tuple), dict: dict}.get(typing.get_origin(annotation)),
         record=record,
         container=container,
         exact=_EXACT.get(annotation) if unit is None else None,
-        read=_reader(annotation),
+        read=value_reader(annotation),
     )
 
 
@@ -138,58 +142,57 @@ def _record_inside(annotation: Any) -> tuple[type | None, type | None]:
     return None, None
 
 
-def _strict(kind: type, accepted: tuple[type, ...], name: str) -> Reader:
-    """Make a reader of one type, which converts nothing but whole numbers to numbers."""
+def strict(kind: type, accepted: tuple[type, ...], name: str) -> Reader:
+    """Make a reader of one type, which converts nothing but whole numbers to numbers.
+
+    Parameters
+    ----------
+    kind : type
+        What the record holds.
+    accepted : tuple of type
+        What plain data may be.
+    name : str
+        What the message calls it.
+
+    Returns
+    -------
+    callable
+        Raises TypeError for anything else.
+    """
 
     def read(value: Any) -> Any:
-        if isinstance(value, accepted) and (kind is bool or not isinstance(value, bool)):
-            with suppress(OverflowError):
-                return value if isinstance(value, kind) else kind(value)
-        raise ConfigError(f"expected {name}, got {value!r}")
+        if isinstance(value, bool) and kind is not bool:
+            raise TypeError(f"expected {name}, got {value!r}")
+        if not isinstance(value, accepted):
+            raise TypeError(f"expected {name}, got {value!r}")
+        return value if isinstance(value, kind) else kind(value)
 
     return read
 
 
-_SCALARS: Mapping[Any, Reader] = {
-    str: _strict(str, (str,), "text"),
-    bool: _strict(bool, (bool,), "true or false"),
-    int: _strict(int, (int,), "a whole number"),
-    float: _strict(float, (int, float), "a number"),
-    object: lambda value: value,
-    Any: lambda value: value,
+SCALARS: Mapping[type, Reader] = {
+    str: strict(str, (str,), "text"),
+    bool: strict(bool, (bool,), "true or false"),
+    int: strict(int, (int,), "a whole number"),
+    float: strict(float, (int, float), "a number"),
 }
+"""Readers of single values."""
 
 
-@lru_cache(maxsize=256)
-def _reader(annotation: Any) -> Reader:
-    """Make the reader of what holds no record and no unit."""
-    if annotation in _SCALARS:
-        return _SCALARS[annotation]
-    if annotation == int | tuple[int, int]:
-        return _int_or_pair
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Literal:
-        return _choice(arguments)
-    if origin is tuple and arguments[1:] == (Ellipsis,):
-        return _list(_reader(arguments[0]))
-    if origin is dict and arguments[0] is str:
-        return _table(_reader(arguments[1]))
-    if types.NoneType in arguments:
-        return _optional(_reader(typing.Union[tuple(a for a in arguments if a is not types.NoneType)]))  # noqa: UP007
-    return _no_table
+def read_choice(kind: Any) -> Reader:
+    """Make a reader of a ``Literal``; true is not 1, which Python takes for its equal.
 
+    Parameters
+    ----------
+    kind : type
+        The ``Literal``.
 
-def _no_table(value: Any) -> Any:
-    """Refuse what stands in the place of a record; tables themselves are read key by key."""
-    raise ConfigError(f"expected a table, got {value!r}")
-
-
-def _optional(inner: Reader) -> Reader:
-    return lambda value: None if value is None else inner(value)
-
-
-def _choice(choices: tuple[Any, ...]) -> Reader:
-    """Make a reader of a ``Literal``; true is not 1, which Python takes for its equal."""
+    Returns
+    -------
+    callable
+        Raises ConfigError for what is not one of the choices.
+    """
+    choices = typing.get_args(kind)
     known = {(type(choice), choice) for choice in choices}
     texts = frozenset(choice for choice in choices if isinstance(choice, str))
 
@@ -206,42 +209,79 @@ def _choice(choices: tuple[Any, ...]) -> Reader:
     return read
 
 
-def _int_or_pair(value: Any) -> Any:
-    """Read a whole number, or a list of two."""
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(v) is int for v in value):
+def read_int_or_pair(value: Any) -> int | tuple[int, ...]:
+    """Read a whole number, or a list of two.
+
+    Parameters
+    ----------
+    value : object
+        Plain data.
+
+    Returns
+    -------
+    int or tuple of int
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value):
         return tuple(value)
     if type(value) is int:
         return value
-    raise ConfigError(f"expected a whole number or a pair of them, got {value!r}")
+    raise TypeError(f"expected a whole number or a pair of them, got {value!r}")
 
 
-def _list(inner: Reader) -> Reader:
+@lru_cache(maxsize=256)
+def value_reader(annotation: Any) -> Reader:
+    """Make the reader of what holds no record and no unit.
+
+    Parameters
+    ----------
+    annotation : type
+        Text, truth, numbers, choices, anything; tuples of any length, and dictionaries by text, of those.
+
+    Returns
+    -------
+    callable
+        Raises for what does not fit; for another annotation it always does, and leaves the value to the converter.
+    """
+    if annotation in SCALARS:
+        return SCALARS[annotation]
+    if annotation is object:
+        return lambda value: value
+    if annotation == int | tuple[int, int]:
+        return read_int_or_pair
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return read_choice(annotation)
+    if origin is tuple and arguments[1:] == (Ellipsis,):
+        return _list_reader(value_reader(arguments[0]))
+    if origin is dict and arguments[0] is str:
+        return _table_reader(value_reader(arguments[1]))
+    return _leave
+
+
+def _leave(value: Any) -> Any:
+    raise TypeError(f"{value!r} is left to the converter")
+
+
+def _list_reader(inner: Reader) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"expected a list, got {value!r}")
-        return tuple(_each(inner, enumerate(value)))
+            raise TypeError(f"expected a list, got {value!r}")
+        return tuple([inner(item) for item in value])
 
     return read
 
 
-def _table(inner: Reader) -> Reader:
+def _table_reader(inner: Reader) -> Reader:
+    name = SCALARS[str]
+
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
-            return _no_table(value)
-        return dict(zip(map(_SCALARS[str], value), _each(inner, value.items()), strict=True))
+            raise TypeError(f"expected a table, got {value!r}")
+        return {name(key): inner(item) for key, item in value.items()}
 
     return read
-
-
-def _each(inner: Reader, items: Iterable[tuple[object, Any]]) -> list[Any]:
-    """Read items one by one; the faults of all come at once, each with its place."""
-    found: list[Any] = []
-    faults: list[Fault] = []
-    for place, item in items:
-        try:
-            found.append(inner(item))
-        except ConfigError as error:
-            faults += [fault.at(f"{place}.{fault.where}".rstrip(".")) for fault in error.faults]
-    if faults:
-        raise ConfigError.from_faults(faults)
-    return found

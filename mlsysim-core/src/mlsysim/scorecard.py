@@ -231,7 +231,14 @@ class SystemEvaluation:
         dict
             Dictionaries, lists, text and SI numbers only.
         """
-        return {"exit_code": self.exit_code, **attrs.asdict(self, filter=attrs.filters.exclude("config"))}
+        from .converting import to_plain
+
+        plain = {
+            field.name: to_plain(getattr(self, field.name))
+            for field in attrs.fields(type(self))
+            if field.name != "config"
+        }
+        return {"exit_code": self.exit_code, **plain}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SystemEvaluation:
@@ -246,6 +253,14 @@ class SystemEvaluation:
         -------
         SystemEvaluation
         """
-        from .structure import read_plain
+        from .converting import converter
 
-        return read_plain(cls, {a.name: data[a.name] for a in attrs.fields(cls) if a.name in data})
+        return cls(
+            scenario=converter.structure(data["scenario"], Scenario),
+            answers={name: Answer(**answer) for name, answer in data["answers"].items()},
+            unanswered=dict(data["unanswered"]),
+            violations=tuple(Violation(**v) for v in data["violations"]),
+            assumptions=tuple(data["assumptions"]),
+            entities=dict(data["entities"]),
+            solvers=dict(data["solvers"]),
+        )

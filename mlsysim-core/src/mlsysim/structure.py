@@ -4,12 +4,17 @@ Two kinds of number exist. A *fact* (registry files) must be a claim with its so
 *setting* (scenarios) is the user's own choice and needs only its unit. The records say
 which is which (:mod:`mlsysim.records.fields`). Claims are read here and travel beside the
 record, which itself holds plain SI floats.
+
+What fits is read straight into its record. What does not fit goes to the converter of
+:mod:`~.converting`, which alone says why; most runs need neither it nor its import.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
+
+import attrs
 
 from .documents import Document
 from .errors import ConfigError, Fault, MlsysimError, RegistryError
@@ -40,12 +45,21 @@ class _Reader:
         Whether facts must be claims; False reads a scenario.
     sources : mapping of str to Source
         Known documents, to order several claims on one field.
+    direct : bool
+        Whether to make records on the way; False leaves plain data for the converter.
+
+    Attributes
+    ----------
+    misfit : bool
+        Whether a value stood in the way of making a record; what was read is then of no use.
     """
 
-    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source]) -> None:
+    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source], direct: bool) -> None:
         self.document = document
         self.sourced = sourced
         self.sources = sources
+        self.direct = direct
+        self.misfit = False
         self.faults: list[Fault] = []
         self.claims: dict[str, tuple[Claim, ...]] = {}
 
@@ -53,7 +67,7 @@ class _Reader:
         self.faults.append(Fault(what, where=self.document.place(path), remedy=remedy))
 
     def table(self, cls: type, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
-        """Return the record of a table; once anything is at fault it is of no use and stays a table."""
+        """Return the table with each quantity replaced by its SI value."""
         if not isinstance(raw, dict):
             self.fault(f"expected a table, got {raw!r}", path)
             return raw
@@ -74,43 +88,55 @@ class _Reader:
                 result[key] = self.value(field, raw, value, f"{path}.{key}" if path else key, inherited)
         if not required <= raw.keys():
             self.missing(fields, raw, path)
-        return result if self.faults else cls(**result)
+        return self.record(cls, result) if self.direct else result
 
     def missing(self, fields: Mapping[str, Field], raw: Mapping[str, Any], path: str) -> None:
         for name, field in fields.items():
             if field.required and name not in raw:
                 self.fault(f"the field {name!r} is missing", _join(path, name), _wanted(field.unit))
 
+    def record(self, cls: type, fields: dict[str, Any]) -> Any:
+        if not (self.faults or self.misfit):
+            try:
+                return cls(**fields)
+            except Exception:  # noqa: BLE001 - whatever a record refuses, the converter explains
+                self.misfit = True
+        return fields
+
     def chosen(self, field: Field, parent: dict[str, Any], raw: Any, path: str) -> Any:
-        """Read a table whose record another key of its parent chooses; what that key may be it says itself."""
-        name = parent.get(field.by)
-        if isinstance(name, str) and name in field.choices:
-            return self.table(field.choices[name], raw, path, {})
-        if field.by not in parent:
-            self.fault(f"{field.by} = None is not one of the choices", field.by, "Choose " + ", ".join(field.choices))
-        return raw
+        """Read a table whose record another key of its parent chooses."""
+        by, choices = field.by, field.choices
+        name = parent.get(by)
+        if not isinstance(name, str) or name not in choices:
+            self.fault(f"{by} = {name!r} is not one of the choices", by, "Choose " + ", ".join(choices))
+            return raw
+        table = self.table(choices[name], raw, path, {})
+        if self.direct:
+            return table
+        defaults = {a.name: _plain_default(a) for a in attrs.fields(choices[name]) if a.default is not attrs.NOTHING}
+        return {**defaults, **table} if isinstance(table, dict) else table
 
     def value(self, field: Field, parent: dict[str, Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
         if field.by:
             return self.chosen(field, parent, raw, path)
-        inner = field.record
-        if inner is None or raw is None:
-            return self.plain(field, raw, path)
+        # A text is iterable too: aliases = "h100" must not become five aliases of one letter.
+        wanted, inner = field.raw, field.record
+        if wanted is not None and not isinstance(raw, wanted):
+            self.fault(f"expected {'a table' if wanted is dict else 'a list'}, got {raw!r}", path)
+            return raw
+        if inner is None:
+            return self.plain(field, raw) if self.direct else raw
         if field.container is dict and isinstance(raw, dict):
             return {k: self.table(inner, v, f"{path}.{k}", inherited) for k, v in raw.items()}
-        if field.container is tuple:
-            if isinstance(raw, (list, tuple)):
-                return tuple([self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)])
-            self.fault(f"expected a list, got {raw!r}", path)
-            return raw
+        if field.container is tuple and isinstance(raw, list):
+            return tuple([self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)])
         return self.table(inner, raw, path, inherited)
 
-    def plain(self, field: Field, raw: Any, path: str) -> Any:
+    def plain(self, field: Field, raw: Any) -> Any:
         try:
             return field.read(raw)
-        except ConfigError as error:
-            for fault in error.faults:
-                self.fault(fault.what, f"{path}.{fault.where}".rstrip("."), fault.remedy)
+        except Exception:  # noqa: BLE001 - the converter says what is wrong
+            self.misfit = True
             return raw
 
     def quantity(self, field: Field, unit: str, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
@@ -148,13 +174,6 @@ class _Reader:
         if not raw:
             raise RegistryError("the list of claims is empty", remedy="Add a claim, or remove the field")
         return preferred_first([_read_claim(item, unit, path, inherited) for item in raw], self.sources)
-
-
-class _PlainReader(_Reader):
-    """Reads numbers that are in SI already."""
-
-    def quantity(self, field: Field, unit: str, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:  # noqa: ARG002 - no unit, no document
-        return self.plain(field, raw, path)
 
 
 def _read_claim(raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> Claim:
@@ -207,6 +226,14 @@ def _lent_claim(raw: Any, unit: str, path: str, inherited: Mapping[str, str]) ->
     )
 
 
+def _plain_default(field: attrs.Attribute[Any]) -> Any:
+    """Return a field's default as it would stand in a file; records inside a record are made by a factory."""
+    from .converting import converter
+
+    default: Any = field.default
+    return converter.unstructure(default.factory()) if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+
+
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
@@ -215,15 +242,67 @@ def _wanted(unit: str | None) -> str:
     return f"Give it in {unit}" if unit and unit != "1" else "Add it"
 
 
-def read_plain(cls: type[_T], data: object) -> _T:
-    """Read plain data in SI, as ``attrs.asdict`` writes them, back into their record.
+def _explain(error: BaseException, document: Document, path: str = "") -> list[Fault]:
+    """Turn cattrs' nested errors into faults."""
+    from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+
+    if isinstance(error, (ClassValidationError, IterableValidationError)):
+        found: list[Fault] = []
+        groups, rest = error.group_exceptions()
+        for inner, note in groups:
+            step = note.name if hasattr(note, "name") else note.index
+            found += _explain(inner, document, f"{path}.{step}" if path else str(step))
+        for inner in rest:
+            found += _explain(inner, document, path)
+        return found
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = [a.name for a in attrs.fields(error.cl)]
+        return [
+            Fault(
+                f"there is no field {key!r} here",
+                where=document.place(f"{path}.{key}" if path else key),
+                remedy=did_you_mean(key, known),
+            )
+            for key in error.extra_fields
+        ]
+    if isinstance(error, MlsysimError):
+        return [fault.at(document.place(path)) for fault in error.faults]
+    return [Fault(str(error), where=document.place(path))]
+
+
+def _structure(
+    cls: type[_T], document: Document, error: type[MlsysimError], sources: Mapping[str, Source] | None
+) -> tuple[_T, dict[str, tuple[Claim, ...]]]:
+    known = {} if sources is None else sources
+    reader = _Reader(document, sourced=sources is not None, sources=known, direct=True)
+    record = reader.table(cls, document.data, "", {})
+    if reader.faults:
+        raise error.from_faults(reader.faults)
+    if not reader.misfit:
+        return record, reader.claims
+    reader = _Reader(document, sourced=sources is not None, sources=known, direct=False)
+    plain = reader.table(cls, document.data, "", {})
+    try:
+        return _converted(plain, cls), reader.claims
+    except Exception as problem:  # noqa: BLE001 - cattrs raises many kinds; each becomes a fault
+        raise error.from_faults(_explain(problem, document)) from None
+
+
+def _converted(plain: Any, cls: type[_T]) -> _T:
+    from .converting import converter
+
+    return converter.structure(plain, cls)
+
+
+def read_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
+    """Read plain data without units into its record.
 
     Parameters
     ----------
     cls : type
         A record class.
-    data : dict of str to object
-        One value for each field; anything else is refused.
+    data : mapping of str to object
+        One value for each field.
 
     Returns
     -------
@@ -232,10 +311,15 @@ def read_plain(cls: type[_T], data: object) -> _T:
 
     Raises
     ------
-    ConfigError
-        With everything that does not fit.
+    Exception
+        Whatever the converter of :mod:`~.converting` raises.
     """
-    return _read(_PlainReader(Document("", {}), sourced=False, sources={}), cls, data, ConfigError)
+    kind: Any = cls
+    try:
+        fields = plan_of(kind).fields
+        return cls(**{name: fields[name].read(value) for name, value in data.items()})
+    except Exception:  # noqa: BLE001 - what does not fit, or holds records, is the converter's
+        return _converted(data, cls)
 
 
 def read_facts(
@@ -264,8 +348,7 @@ def read_facts(
     RegistryError
         With every fault of the file: place, what is wrong, what to do.
     """
-    reader = _Reader(document, sourced=True, sources={} if sources is None else sources)
-    return _read(reader, cls, document.data, RegistryError), reader.claims
+    return _structure(cls, document, RegistryError, {} if sources is None else sources)
 
 
 def read_settings(cls: type[_T], document: Document) -> _T:
@@ -288,11 +371,4 @@ def read_settings(cls: type[_T], document: Document) -> _T:
     ConfigError
         With every fault of the file.
     """
-    return _read(_Reader(document, sourced=False, sources={}), cls, document.data, ConfigError)
-
-
-def _read(reader: _Reader, cls: type[_T], raw: object, error: type[MlsysimError]) -> _T:
-    record: _T = reader.table(cls, raw, "", {})
-    if reader.faults:
-        raise error.from_faults(reader.faults)
-    return record
+    return _structure(cls, document, ConfigError, None)[0]

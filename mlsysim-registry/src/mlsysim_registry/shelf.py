@@ -13,7 +13,7 @@ from mlsysim.documents import Document, load_document
 from mlsysim.errors import Fault, MlsysimError, RegistryError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Source
-from mlsysim.structure import read_settings
+from mlsysim.structure import read_plain
 
 from .files import toml_files
 from .refresh.store import any_refreshed, any_verified
@@ -22,6 +22,7 @@ __all__ = ["Shelf"]
 
 _T = TypeVar("_T")
 _REQUIRED = tuple(a.name for a in attrs.fields(Source) if a.default is attrs.NOTHING and a.name != "id")
+_KNOWN = tuple(a.name for a in attrs.fields(Source) if a.name != "id")
 
 
 class Shelf(Mapping[str, Source]):
@@ -92,8 +93,8 @@ class Shelf(Mapping[str, Source]):
         try:
             source = _source(key, load_document(path, error=RegistryError))
             return self._verified(key, source)
-        except MlsysimError as error:
-            return RegistryError.from_faults(error.faults)
+        except RegistryError as error:
+            return error
 
     def _verified(self, key: str, source: Source) -> Source:
         """Add what ``mlsysim verify`` found on this machine; most machines have nothing to add."""
@@ -157,17 +158,33 @@ def _verified_here() -> Mapping[str, Any]:
 def _source(key: str, document: Document) -> Source:
     """Read the description of one document strictly."""
     data: dict[str, Any] = document.data
-    faults = [Fault(f"{name} is missing", where=document.place("")) for name in _REQUIRED if not data.get(name)]
-    faults += [
-        Fault(f"{name} = {data[name]!r} is no date", where=document.place(name), remedy='Write it as "2026-11-22"')
-        for name in ("retrieved", "published")
-        if data.get(name) and not _is_date(data[name], whole=name == "retrieved")
+    faults = [
+        Fault(f"a document has no {name!r}", where=document.place(name), remedy=did_you_mean(name, _KNOWN))
+        for name in data
+        if name not in _KNOWN
     ]
-    if "id" in data:
-        faults.append(Fault("a document is called as its file", where=document.place("id"), remedy="Remove it"))
+    faults += [Fault(f"{name} is missing", where=document.place("")) for name in _REQUIRED if not data.get(name)]
+    for name in ("retrieved", "published"):
+        if data.get(name) and not _is_date(data[name], whole=name == "retrieved"):
+            faults.append(Fault(f"{name} = {data[name]!r} is no date", where=document.place(name),
+                                remedy='Write it as "2026-11-22"'))  # fmt: skip
     if faults:
         raise RegistryError.from_faults(faults)
-    return read_settings(Source, attrs.evolve(document, data={**data, "id": key}))
+    try:
+        return read_plain(Source, {**data, "id": key})
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever its hooks raise
+        raise RegistryError.from_faults(_explain(error, document)) from None
+
+
+def _explain(error: BaseException, document: Document) -> list[Fault]:
+    if isinstance(error, MlsysimError):
+        return list(error.faults)
+    parts = getattr(error, "exceptions", None) or [error]
+    found = []
+    for part in parts:
+        note = next((n for n in getattr(part, "__notes__", ()) if hasattr(n, "name")), None)
+        found.append(Fault(str(part), where=document.place(note.name if note is not None else "")))
+    return found
 
 
 def _is_date(text: object, *, whole: bool) -> bool:

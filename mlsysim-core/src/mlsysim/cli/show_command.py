@@ -189,6 +189,7 @@ def _claim(entry: Entry, claim: Claim) -> str:
 def _plain(entry: Entry, paths: list[str]) -> dict[str, Any]:
     import attrs
 
+    from ..converting import to_plain
     from ..renderers.plain import standing_data
 
     sources = {claim.source for path in paths for claim in entry.claims.get(path, ()) if claim.source}
@@ -200,6 +201,6 @@ def _plain(entry: Entry, paths: list[str]) -> dict[str, Any]:
             numbers[path] = {**standing_data(standing), "claims": claims}
     return {
         "kind": entry.kind, "key": entry.key, "package": entry.package, "path": entry.path,
-        "record": attrs.asdict(entry.record), "numbers": numbers,
+        "record": to_plain(entry.record), "numbers": numbers,
         "sources": {key: attrs.asdict(entry.sources[key]) for key in sorted(sources) if key in entry.sources},
     }  # fmt: skip
