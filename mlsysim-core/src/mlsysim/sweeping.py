@@ -25,7 +25,7 @@ from .sweep_chunks import Chunk, Column, Rows, run_chunks
 from .sweep_result import Refusal, SweepResult
 from .units import format_quantity, parse_quantity
 
-__all__ = ["CHUNK", "answering_solvers", "sweep"]
+__all__ = ["CHUNK", "answering_solvers", "column_units", "sweep"]
 
 CHUNK = 8192
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
@@ -93,7 +93,7 @@ def sweep(
         raise ConfigError(f"a chunk of {chunk} rows", where="chunk", remedy="Give 1 or more")
     config = SimulationConfig.of(scenario, overrides)
     specs = answering_solvers(config)
-    units = _column_units(specs)
+    units = column_units(specs)
     keys = _keys(vary, units, config)
     codes = {name: _codes(name, vary[name]) for name in keys}
     units |= {name: f"choice: {', '.join(choices)}" for name, (choices, _) in codes.items()}
@@ -113,8 +113,18 @@ class _Way(NamedTuple):
     chunk: int
 
 
-def _column_units(specs: Sequence[SolverSpec]) -> dict[str, str]:
-    """Return the unit of each column; solvers that answer first name theirs first."""
+def column_units(specs: Sequence[SolverSpec]) -> dict[str, str]:
+    """Return the unit of each column that can vary.
+
+    Parameters
+    ----------
+    specs : sequence of SolverSpec
+        The solvers that answer; the first names its columns first.
+
+    Returns
+    -------
+    dict of str to str
+    """
     return {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
 
 
@@ -122,7 +132,7 @@ def _answered(
     config: SimulationConfig, specs: Sequence[SolverSpec], rows: Rows, way: _Way, before: int = 0, every: int = 0
 ) -> SweepResult:  # fmt: skip
     """Answer the rows of one scenario; so many of all were answered before."""
-    units = _column_units(specs)
+    units = column_units(specs)
     unknown = [name for name in rows.columns if name not in units and name != "devices"]
     if unknown:
         raise ConfigError(f"there is no column {unknown[0]!r} to vary", where="vary",

@@ -18,6 +18,7 @@ from .printing import Progress, print_json, table, write_text
 if TYPE_CHECKING:
     from ..config import SimulationConfig
     from ..renderers.style import Style
+    from ..solving import SolverSpec
     from ..sweep_result import SweepResult
 
 __all__ = ["add", "run"]
@@ -82,7 +83,10 @@ def run(args: argparse.Namespace) -> int:
         0, 3 when none fits, or 4 when none that fits keeps the constraints of the scenario.
     """
     config = read_config(args)
-    units = _column_units(config)
+    from ..sweeping import answering_solvers, column_units, sweep
+
+    specs = answering_solvers(config)
+    units = column_units(specs)
     if args.columns:
         print("\n".join(f"{name.ljust(max(map(len, units)))}  {unit}" for name, unit in sorted(units.items())))
         return 0
@@ -92,8 +96,6 @@ def run(args: argparse.Namespace) -> int:
         from ..plotting import check_plot_path
 
         check_plot_path(args.plot)
-    from ..sweeping import sweep
-
     progress = Progress()
     try:
         result = sweep(config, vary, executor=args.executor, progress=progress)
@@ -119,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
-        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], _own(config, vary))
+        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], _own(specs, vary))
         if not order:
             _say_why(result, config)
     return _exit_code(result)
@@ -136,12 +138,6 @@ def _exit_code(result: SweepResult) -> int:
     if not result.feasible.any():
         return InfeasibleError.exit_code
     return 0 if result.acceptable.any() else SLAViolation.exit_code
-
-
-def _column_units(config: SimulationConfig) -> dict[str, str]:
-    from ..sweeping import answering_solvers
-
-    return {name: unit for spec in reversed(answering_solvers(config)) for name, unit in spec.columns.items()}
 
 
 def _top(text: str | None) -> int:
@@ -222,11 +218,8 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
     return [int(row) for row in rows]
 
 
-def _own(config: SimulationConfig, vary: dict[str, Any]) -> list[str]:
+def _own(specs: list[SolverSpec], vary: dict[str, Any]) -> list[str]:
     """Return what solvers answer that alone take a column which varies: without it the column would seem idle."""
-    from ..sweeping import answering_solvers
-
-    specs = answering_solvers(config)
     takers = ([spec for spec in specs if name in spec.columns] for name in vary)
     alone = [found[0] for found in takers if len(found) == 1 and found[0].question != "performance"]
     return [output for spec in alone for output in list(spec.outputs)[:_MOST_OWN]]
