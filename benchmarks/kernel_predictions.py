@@ -9,9 +9,9 @@ from mlsysim.records.model import Model, Transformer
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.records.stack import Stack
 from mlsysim_solvers.calibration.probes.readings import Measured, Reading
-from mlsysim_solvers.execution.answers import machine_of
-from mlsysim_solvers.execution.ceilings import ceiling_columns
-from mlsysim_solvers.execution.engine import Machine, run
+from mlsysim_solvers.execution.device.answers import machine_of
+from mlsysim_solvers.execution.device.ceilings import ceiling_columns
+from mlsysim_solvers.execution.device.engine import Machine, run
 from mlsysim_solvers.formulas.constants import ATTENTION_CEILING, FLOP_PER_MAC
 from mlsysim_solvers.lowering.attention import Abilities, attention_over_sequence
 from mlsysim_solvers.lowering.operators import Formats, Table, gemm

@@ -18,7 +18,7 @@ from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.running import load_solver
 from mlsysim.sweeping import CHUNK
-from mlsysim_solvers.execution import remembering
+from mlsysim_solvers.execution.device import remembering
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time)
 """Seconds of the processor, so that other programs beside this one do not count."""

@@ -10,8 +10,8 @@ from mlsysim.errors import ConfigError
 from mlsysim.evaluation import build_request, evaluate
 from mlsysim.plugins import plugins
 from mlsysim.sweeping import sweep
-from mlsysim_solvers.execution.copies import place_of
-from mlsysim_solvers.execution.passes import decoding_pass, engine_of, reading_pass
+from mlsysim_solvers.execution.serving.copies import place_of
+from mlsysim_solvers.execution.serving.passes import decoding_pass, engine_of, reading_pass
 from mlsysim_solvers.formulas.expert_parallel import busiest_experts, busiest_load, busiest_share, gathering_passes
 from mlsysim_solvers.formulas.mixture import popularity_shape
 from mlsysim_solvers.in_flight import InFlightSolver

@@ -14,7 +14,7 @@ from mlsysim.plugins import plugins
 from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim_solvers.disaggregated import sent_rate, two_pools
-from mlsysim_solvers.execution.batching import intake_of
+from mlsysim_solvers.execution.serving.batching import intake_of
 from mlsysim_solvers.formulas.disaggregation import (
     cache_transfer_time,
     exposed_transfer,

@@ -14,8 +14,8 @@ from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim_solvers.dynamic_batching import DynamicBatchingSolver
-from mlsysim_solvers.execution.batch_queue import Service, curve_of, queue_at
-from mlsysim_solvers.execution.batch_waits import largest_rate, quantile
+from mlsysim_solvers.execution.serving.batch_queue import Service, curve_of, queue_at
+from mlsysim_solvers.execution.serving.batch_waits import largest_rate, quantile
 from mlsysim_solvers.plugin import DYNAMIC_BATCHING
 
 CASE = "resnet-50-server-t4"

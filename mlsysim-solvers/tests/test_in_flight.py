@@ -12,11 +12,11 @@ from mlsysim.evaluation import build_request, evaluate
 from mlsysim.plugins import plugins
 from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
-from mlsysim_solvers.execution import batching
-from mlsysim_solvers.execution.arrivals import in_flight_at, line_of, prompt_wait, quantiles, stays_at
-from mlsysim_solvers.execution.ending import ending
-from mlsysim_solvers.execution.engine import Totals
-from mlsysim_solvers.execution.passes import Engine, Pass
+from mlsysim_solvers.execution.device.engine import Totals
+from mlsysim_solvers.execution.serving import batching
+from mlsysim_solvers.execution.serving.arrivals import in_flight_at, line_of, prompt_wait, quantiles, stays_at
+from mlsysim_solvers.execution.serving.ending import ending
+from mlsysim_solvers.execution.serving.passes import Engine, Pass
 from mlsysim_solvers.in_flight import InFlightSolver, completed
 from mlsysim_solvers.plugin import IN_FLIGHT
 

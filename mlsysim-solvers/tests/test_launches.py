@@ -7,9 +7,9 @@ import pytest
 from mlsysim.config import SimulationConfig
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
-from mlsysim_solvers.execution.answers import machine_of
-from mlsysim_solvers.execution.cases import weights_of
-from mlsysim_solvers.execution.passes import decoding_pass, engine_of, reading_pass
+from mlsysim_solvers.execution.device.answers import machine_of
+from mlsysim_solvers.execution.device.cases import weights_of
+from mlsysim_solvers.execution.serving.passes import decoding_pass, engine_of, reading_pass
 from mlsysim_solvers.formulas.constants import BLOCKED_CASTS, GROUPED_SHARE
 from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.lowering.attention import outer_parameters

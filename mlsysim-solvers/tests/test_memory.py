@@ -26,7 +26,7 @@ from solver_cases import (
 from mlsysim.records.scenario import Inference, Training
 from mlsysim.shapes import kv_bytes_per_token
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.execution.memory import Widths, transformer_activations
+from mlsysim_solvers.execution.device.memory import Widths, transformer_activations
 from mlsysim_solvers.formulas.pipeline import in_flight_chunks
 from mlsysim_solvers.lowering.shape import transformer_shape
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from solver_cases import TILES
 
-from mlsysim_solvers.execution.factored import Factored, factored
-from mlsysim_solvers.execution.quantisation import SPLITS, TileMenu, menu_area, tile_menu
+from mlsysim_solvers.execution.device.factored import Factored, factored
+from mlsysim_solvers.execution.device.quantisation import SPLITS, TileMenu, menu_area, tile_menu
 from mlsysim_solvers.formulas.gemm import matmul_activation_bytes, matmul_weight_bytes, padded_flops
 from mlsysim_solvers.formulas.roofline import compute_time, memory_time, operator_time
 

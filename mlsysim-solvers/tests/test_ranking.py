@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsysim_solvers.execution.engine import Machine, Settled, Settlement, timed
-from mlsysim_solvers.execution.factored import Combinations, Factored
-from mlsysim_solvers.execution.quantisation import TileMenu
-from mlsysim_solvers.execution.ranking import joined, rebound, sorted_out
+from mlsysim_solvers.execution.device.engine import Machine, Settled, Settlement, timed
+from mlsysim_solvers.execution.device.factored import Combinations, Factored
+from mlsysim_solvers.execution.device.quantisation import TileMenu
+from mlsysim_solvers.execution.device.ranking import joined, rebound, sorted_out
 
 ROWS = 600
 

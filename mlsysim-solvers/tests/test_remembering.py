@@ -9,7 +9,7 @@ from mlsysim.config import SimulationConfig
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.execution import remembering
+from mlsysim_solvers.execution.device import remembering
 
 CASES = ["llama-3.1-8b-h100", "resnet-50-training", "bert-large-a100", "smart-doorbell", "mixtral-8x7b-h200"]
 

@@ -20,8 +20,8 @@ from solver_cases import (
 
 from mlsysim.records.stack import Ceilings
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.execution.preparation import prepare_columns
-from mlsysim_solvers.execution.quantisation import tile_menu
+from mlsysim_solvers.execution.device.preparation import prepare_columns
+from mlsysim_solvers.execution.device.quantisation import tile_menu
 from mlsysim_solvers.lowering.attention import Abilities
 from mlsysim_solvers.lowering.operators import Formats
 from mlsysim_solvers.lowering.shape import transformer_shape

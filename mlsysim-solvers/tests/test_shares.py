@@ -12,8 +12,8 @@ from mlsysim.plugins import plugins
 from mlsysim.records.device import Compute, Device, Die, Memory, Peak, Power
 from mlsysim.records.scenario import Inference
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.execution.ceilings import ceiling_columns
-from mlsysim_solvers.execution.shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
+from mlsysim_solvers.execution.device.ceilings import ceiling_columns
+from mlsysim_solvers.execution.device.shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
 from mlsysim_solvers.formulas.gemm import delivered_rate
 from mlsysim_solvers.formulas.power import operation_density, sustained_clock

@@ -293,7 +293,7 @@ def test_same_inputs_same_answers():
 
 
 def _share(device, precision="bf16"):
-    from mlsysim_solvers.execution.ceilings import ceiling_columns
+    from mlsysim_solvers.execution.device.ceilings import ceiling_columns
 
     return ceiling_columns(device, STACK, "d", precision, {})["achieved"]
 

@@ -16,11 +16,11 @@ from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
-from .execution.answers import axis, common_answers
-from .execution.arrivals import Points, in_flight_at, line_of, quantiles, stays_at
-from .execution.batching import intake_of
-from .execution.copies import bound_of
-from .execution.passes import Engine, Pass, spread_of_pass
+from .execution.device.answers import axis, common_answers
+from .execution.serving.arrivals import Points, in_flight_at, line_of, quantiles, stays_at
+from .execution.serving.batching import intake_of
+from .execution.serving.copies import bound_of
+from .execution.serving.passes import Engine, Pass, spread_of_pass
 from .formulas.batching import drain_passes
 from .formulas.disaggregation import (
     idle_workers,
@@ -46,7 +46,7 @@ def two_pools(columns: Columns) -> dict[str, Any]:
     Parameters
     ----------
     columns : mapping of str to number or object
-        As :func:`mlsysim_solvers.execution.pools.pools_columns` returned.
+        As :func:`mlsysim_solvers.execution.serving.pools.pools_columns` returned.
 
     Returns
     -------

@@ -13,19 +13,28 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
-from .execution.answers import axis, machine_of, steps_of_run
-from .execution.distribution import distributed_columns
-from .execution.engine import Machine
-from .execution.exchange import Exchange, Load, load_of, replica_exchange, stage_message
-from .execution.layers import Layer, Setup
-from .execution.layout_checks import suits
-from .execution.pieces import pieces_of
-from .execution.schedule import Layout, bubble, layout_of
-from .execution.sharing import answered
-from .execution.state import Held, Kept, adapter_parameters, expert_ranks, held, ranks_of, share_again, stage_parameters
-from .execution.topology import network_of
-from .execution.training_run import run_answers
-from .execution.wires import Wire, wires_of
+from .execution.device.answers import axis, machine_of, steps_of_run
+from .execution.device.engine import Machine
+from .execution.device.sharing import answered
+from .execution.network.topology import network_of
+from .execution.training.distribution import distributed_columns
+from .execution.training.exchange import Exchange, Load, load_of, replica_exchange, stage_message
+from .execution.training.layers import Layer, Setup
+from .execution.training.layout_checks import suits
+from .execution.training.pieces import pieces_of
+from .execution.training.schedule import Layout, bubble, layout_of
+from .execution.training.state import (
+    Held,
+    Kept,
+    adapter_parameters,
+    expert_ranks,
+    held,
+    ranks_of,
+    share_again,
+    stage_parameters,
+)
+from .execution.training.training_run import run_answers
+from .execution.training.wires import Wire, wires_of
 from .formulas import parallel_constants as constants
 from .formulas.memory import headroom, usable_memory
 from .formulas.optimizer import optimizer_traffic

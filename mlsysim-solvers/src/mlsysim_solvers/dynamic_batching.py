@@ -14,10 +14,10 @@ from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
 from .declarations.single_node import SINGLE_NODE
-from .execution.answers import axis
-from .execution.batch_queue import Curve, Service, curve_of, queue_at
-from .execution.batch_waits import largest_rate, quantile
-from .execution.preparation import prepare_columns
+from .execution.device.answers import axis
+from .execution.device.preparation import prepare_columns
+from .execution.serving.batch_queue import Curve, Service, curve_of, queue_at
+from .execution.serving.batch_waits import largest_rate, quantile
 from .formulas.queue_constants import QUEUE_LOG_SD, RATE_STEP
 from .single_node import SingleNodeSolver
 

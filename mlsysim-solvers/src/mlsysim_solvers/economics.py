@@ -6,8 +6,8 @@ from mlsysim.errors import ConfigError, SolverError
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
-from .execution.whole_run import whole_run
 from .formulas.cost import cost_of_run, cost_per_work, hourly_rate, purchase_share, straight_line_rate
+from .whole_run import whole_run
 
 __all__ = ["EconomicsSolver"]
 

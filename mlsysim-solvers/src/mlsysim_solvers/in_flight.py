@@ -16,19 +16,19 @@ from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
-from .execution.answers import axis, common_answers
-from .execution.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles, stays_at
-from .execution.attention_copies import own_places, own_tokens
-from .execution.batching import State, intake_of, steady
-from .execution.cases import feasibility, fixed_bytes, room_of, weights_of
-from .execution.copies import bound_of
-from .execution.ending import copies_of, ending, shared
-from .execution.memory import Demand
-from .execution.passes import Engine, engine_of, reading_pass, spread_of_pass
-from .execution.pools import pools_columns
-from .execution.sequences import generation_demand, within_context
-from .execution.shared_layout import legal_degrees
-from .execution.traffic import ARRIVALS, traffic_columns
+from .execution.device.answers import axis, common_answers
+from .execution.device.cases import feasibility, fixed_bytes, room_of, weights_of
+from .execution.device.memory import Demand
+from .execution.device.sequences import generation_demand, within_context
+from .execution.serving.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles, stays_at
+from .execution.serving.attention_copies import own_places, own_tokens
+from .execution.serving.batching import State, intake_of, steady
+from .execution.serving.copies import bound_of
+from .execution.serving.ending import copies_of, ending, shared
+from .execution.serving.passes import Engine, engine_of, reading_pass, spread_of_pass
+from .execution.serving.pools import pools_columns
+from .execution.serving.shared_layout import legal_degrees
+from .execution.serving.traffic import ARRIVALS, traffic_columns
 from .formulas.admission import first_wave, unsure_places, whole_prompts
 from .formulas.batching import long_answer, time_per_token
 from .formulas.memory import place_bytes

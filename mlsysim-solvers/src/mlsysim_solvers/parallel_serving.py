@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import ceil, maximum, minimum, where
 from mlsysim.tracing import named
 
-from .execution.answers import axis, decoding, machine_of
-from .execution.cases import (
+from .execution.device.answers import axis, decoding, machine_of
+from .execution.device.arrays import divides
+from .execution.device.cases import (
     abilities_of,
     feasibility,
     formats_of,
@@ -25,11 +26,10 @@ from .execution.cases import (
     run_part,
     weights_of,
 )
-from .execution.copies import Place, bound_of, place_of, spread_of, through, within_layers
-from .execution.engine import Machine, Totals, together
-from .execution.layout_checks import divides
-from .execution.sequences import generation_demand, within_context
-from .execution.serving_layout import serving_columns
+from .execution.device.engine import Machine, Totals, together
+from .execution.device.sequences import generation_demand, within_context
+from .execution.serving.copies import Place, bound_of, place_of, spread_of, through, within_layers
+from .execution.serving.serving_layout import serving_columns
 from .formulas.serving import output_rate, pipelined_time, request_latency, sample_rate
 from .lowering.serving import first_pass, next_token, stage
 from .lowering.shape import TransformerShape

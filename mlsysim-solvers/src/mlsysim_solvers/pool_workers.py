@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
-from .execution.answers import axis
-from .execution.attention_copies import own_tokens
-from .execution.passes import Engine, Pass, decoding_pass, engine_of, reading_pass
-from .execution.pools import pool_of
+from .execution.device.answers import axis
+from .execution.serving.attention_copies import own_tokens
+from .execution.serving.passes import Engine, Pass, decoding_pass, engine_of, reading_pass
+from .execution.serving.pools import pool_of
 from .formulas.batching import prompt_passes
 from .formulas.disaggregation import (
     cache_transfer_time,

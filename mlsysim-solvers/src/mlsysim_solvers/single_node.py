@@ -15,8 +15,8 @@ from mlsysim.numeric import is_array, minimum, sqrt
 from mlsysim.records.scenario import Training
 from mlsysim.tracing import named
 
-from .execution.answers import axis, common_answers, decoding, log_sd, machine_of, steps_of_run
-from .execution.cases import (
+from .execution.device.answers import axis, common_answers, decoding, log_sd, machine_of, steps_of_run
+from .execution.device.cases import (
     abilities_of,
     feasibility,
     fixed_bytes,
@@ -28,11 +28,11 @@ from .execution.cases import (
     run_part,
     weights_of,
 )
-from .execution.engine import Totals, together
-from .execution.memory import Demand, Widths, fit, live_elements, training_activations
-from .execution.preparation import prepare_columns
-from .execution.sequences import generation_demand, within_context
-from .execution.sharing import answered
+from .execution.device.engine import Totals, together
+from .execution.device.memory import Demand, Widths, fit, live_elements, training_activations
+from .execution.device.preparation import prepare_columns
+from .execution.device.sequences import generation_demand, within_context
+from .execution.device.sharing import answered
 from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
 from .formulas.optimizer import optimizer_traffic
 from .formulas.reliability import checkpoint_bytes

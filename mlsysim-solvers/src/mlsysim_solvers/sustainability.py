@@ -9,9 +9,9 @@ from mlsysim.numeric import maximum, minimum
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
-from .execution.whole_run import whole_run
 from .formulas.carbon import operational_carbon
 from .formulas.energy import device_power, energy_per_work, energy_use, facility_energy, water_use
+from .whole_run import whole_run
 
 __all__ = ["SustainabilitySolver"]
 

@@ -11,7 +11,7 @@ import pytest
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_unit
 from mlsysim_solvers.calibration.problem import prepare
-from mlsysim_solvers.execution import exchange
+from mlsysim_solvers.execution.training import exchange
 from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 SETS = ("sc21t1", "seqsel-t5", "mlperf-iter-029", "mlperf-iter-03", "mlperf-iter-01", "mtv5p", "mosaic")

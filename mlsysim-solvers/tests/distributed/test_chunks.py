@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from training_cases import GPT_175B, H100, OVERLAPPED, columns
 
 from mlsysim_solvers.distributed import DistributedSolver
-from mlsysim_solvers.execution import exchange
+from mlsysim_solvers.execution.training import exchange
 from mlsysim_solvers.formulas.overlap import contended_time, exposed_time, unhidden_pieces
 from mlsysim_solvers.formulas.pipeline import chunk_passes, fill_share
 from mlsysim_solvers.formulas.run import straggler_slowdown

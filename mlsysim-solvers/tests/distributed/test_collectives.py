@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from mlsysim.plugins import plugins
-from mlsysim_solvers.execution.communication import all_gather, all_reduce, all_to_all, message, served_all_reduce
-from mlsysim_solvers.execution.topology import Network, Way, group_of, strides
+from mlsysim_solvers.execution.network.communication import (
+    all_gather,
+    all_reduce,
+    all_to_all,
+    message,
+    served_all_reduce,
+)
+from mlsysim_solvers.execution.network.topology import Network, Way, group_of, strides
 
 SHORT, LONG = Way(3.6e-6, 0.47e-6, 2.7e-6, 0.25), Way(8.4e-6, 3.4e-6, 9.6e-6, 1.0)
 A100 = Network(8.0, 235e9, 22.5e9, None, None, None, (SHORT, LONG))

@@ -9,8 +9,8 @@ from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, columns
 
 from mlsysim_solvers import distributed
 from mlsysim_solvers.distributed import DistributedSolver
-from mlsysim_solvers.execution import exchange
-from mlsysim_solvers.execution.exchange import Load
+from mlsysim_solvers.execution.training import exchange
+from mlsysim_solvers.execution.training.exchange import Load
 from mlsysim_solvers.formulas.overlap import exposed_time, free_window
 
 TERMS = ("tensor", "context", "expert", "pipeline", "data")

@@ -12,8 +12,8 @@ from mlsysim.explaining import explain
 from mlsysim.records.infrastructure import Cluster, Link
 from mlsysim.solving import Request
 from mlsysim_solvers.distributed import DistributedSolver
-from mlsysim_solvers.execution.communication import all_reduce, all_to_all, message
-from mlsysim_solvers.execution.topology import group_of, network_of
+from mlsysim_solvers.execution.network.communication import all_reduce, all_to_all, message
+from mlsysim_solvers.execution.network.topology import group_of, network_of
 
 WIDE = Link(name="Leased line", bandwidth=50e9, achieved=50e9, latency=10e-3)
 SITES = Cluster(name="Two sites", node="n", nodes=16.0, far="line", far_links=4.0, sites=2.0)

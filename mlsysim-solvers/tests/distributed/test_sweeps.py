@@ -13,7 +13,7 @@ import mlsysim
 from mlsysim.errors import ConfigError
 from mlsysim.numeric import ceil, maximum, minimum, where
 from mlsysim_solvers.distributed import DistributedSolver
-from mlsysim_solvers.execution.factored import Factored, factored, rows_of
+from mlsysim_solvers.execution.device.factored import Factored, factored, rows_of
 
 ROWS = 2048
 STEP = "performance.step_time"

@@ -13,9 +13,9 @@ from training_cases import LLAMA_70B, NETWORK, NODE, NVLINK, OVERLAPPED, columns
 
 from mlsysim.records.infrastructure import Fabric, Link, Node
 from mlsysim_solvers.distributed import DistributedSolver
-from mlsysim_solvers.execution.communication import all_gather, all_reduce, all_to_all, message
-from mlsysim_solvers.execution.distribution import network_columns
-from mlsysim_solvers.execution.topology import group_of, network_of
+from mlsysim_solvers.execution.network.communication import all_gather, all_reduce, all_to_all, message
+from mlsysim_solvers.execution.network.links import network_columns
+from mlsysim_solvers.execution.network.topology import group_of, network_of
 from mlsysim_solvers.formulas import parallel_constants as constants
 from mlsysim_solvers.formulas.torus import torus_side
 
@@ -233,7 +233,7 @@ def test_a_training_step_pays_for_pods_only_where_groups_leave_them():
 
 
 def test_where_a_fabric_narrows_is_said_when_it_is_assumed():
-    from mlsysim_solvers.execution.layout_notes import layout_notes
+    from mlsysim_solvers.execution.training.layout_notes import layout_notes
 
     def notes(topology, oversubscription, pod=None):
         c = columns(LLAMA_70B, tensor=8, data=8, batch=8, precision="bf16")

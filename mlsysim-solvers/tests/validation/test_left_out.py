@@ -23,7 +23,7 @@ from mlsysim_solvers.calibration.spreads import (
 )
 from mlsysim_solvers.calibration.stacks import calibrate_stack
 from mlsysim_solvers.calibration.writing import write_scatter
-from mlsysim_solvers.execution.ceilings import scatter_of
+from mlsysim_solvers.execution.device.ceilings import scatter_of
 from mlsysim_solvers.formulas.constants import (
     COMMUNICATION_LOG_SD,
     DEVICE_LOG_SDS,

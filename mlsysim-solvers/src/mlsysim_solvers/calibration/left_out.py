@@ -17,7 +17,7 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import Calibration
 from mlsysim.units import parse_unit
 
-from ..execution.ceilings import scatter_of
+from ..execution.device.ceilings import scatter_of
 from ..validation.owners import Owner, owner_of
 from ..validation.predicting import Outcome, predict, strayed
 from ..validation.tables import packaged_rows

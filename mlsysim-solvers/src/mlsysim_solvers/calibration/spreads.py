@@ -14,8 +14,8 @@ import numpy as np
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 
-from ..execution.answers import log_sd
-from ..execution.ceilings import scatter_of
+from ..execution.device.answers import log_sd
+from ..execution.device.ceilings import scatter_of
 from ..formulas import constants
 from ..formulas.constants import COMMUNICATION_LOG_SD, FIRST_TOKEN_LOG_SD, INTERVAL_SHARE, LAYOUT_LOG_SD
 from ..formulas.uncertainty import student_tail

@@ -129,7 +129,8 @@ FlashAttention-3, arXiv:2407.08608, section 3.1 counts 3.9 T/s on the 132 proces
 SYSTOLIC_FLOP = 32768.0
 """Operations of 16 bits per clock from which a processor counts as a systolic array, not as a streaming multiprocessor:
 those of an array of 128 by 128 multipliers. Estimate, range 10,000 to 60,000: streaming multiprocessors do up to 8,000
-(B200), a core of Trainium 68,000, and one of a TPU or a matrix unit of Gaudi 131,000."""
+(B200), a core of Trainium 68,000, and one of a TPU or a matrix unit of Gaudi 131,000. The line was drawn after rows of
+Trainium and Gaudi from outside sources had been seen."""
 
 WARP_SHARE = {"Hopper": 2.0 / 3.0}
 """Share of the peak that matrix instructions of one warp reach, by architecture whose units need instructions of

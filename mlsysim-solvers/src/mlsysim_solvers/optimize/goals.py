@@ -17,8 +17,8 @@ from mlsysim.solver_choice import choose_solvers
 from mlsysim.solving import SolverSpec
 
 from ..declarations.common import ENDS
-from ..execution.schedule import layout_of
-from ..execution.training_run import checkpoint_size
+from ..execution.training.schedule import layout_of
+from ..execution.training.training_run import checkpoint_size
 
 __all__ = ["GOALS", "Goal", "endless", "goal_of", "step_goal"]
 

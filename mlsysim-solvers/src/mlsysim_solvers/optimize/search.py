@@ -18,10 +18,10 @@ from mlsysim.solver_choice import choose_solvers
 
 from ..declarations.distributed import TERMS
 from ..distributed import DistributedSolver, setup_of
-from ..execution.distribution import distributed_columns
-from ..execution.layers import layer_times
-from ..execution.schedule import layout_of
-from ..execution.state import held, share_again
+from ..execution.training.distribution import distributed_columns
+from ..execution.training.layers import layer_times
+from ..execution.training.schedule import layout_of
+from ..execution.training.state import held, share_again
 from ..formulas.memory import usable_memory
 from ..lowering.parallel import Division
 from .goals import Goal, step_goal

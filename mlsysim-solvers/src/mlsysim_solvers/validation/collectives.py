@@ -14,9 +14,9 @@ from mlsysim.matching import likely
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 
-from ..execution.communication import all_gather, all_reduce
-from ..execution.distribution import network_columns
-from ..execution.topology import group_of, network_of
+from ..execution.network.communication import all_gather, all_reduce
+from ..execution.network.links import network_columns
+from ..execution.network.topology import group_of, network_of
 from .names import Names
 from .questions import Assumed, Refused
 

@@ -11,9 +11,9 @@ from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import bytes_per_element
 
-from ..execution.answers import log_sd, machine_of
-from ..execution.ceilings import ceiling_columns, spread_columns
-from ..execution.engine import Totals, run
+from ..execution.device.answers import log_sd, machine_of
+from ..execution.device.ceilings import ceiling_columns, spread_columns
+from ..execution.device.engine import Totals, run
 from ..formulas.attention import attention_bytes, attention_flops, block_share, causal_pairs, full_pairs
 from ..formulas.constants import ATTENTION_BLOCK, FLOP_PER_MAC, FULL_WIDTH, HALF_WIDTH
 from ..formulas.elementwise import stream_bytes

@@ -1,0 +1,177 @@
+"""Encoder-decoder, state-space and diffusion models: which workloads suit them, and their columns."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mlsysim.errors import ConfigError
+from mlsysim.records.model import Model
+from mlsysim.records.scenario import Inference, Serving, Workload
+
+from ...lowering.pair import PairShape, pair_shape
+from ...lowering.shape import number
+from ...lowering.state_space import state_shape
+
+__all__ = ["check_denoising", "denoising_columns", "generator_shape", "serving_columns", "shape_notes"]
+
+
+def generator_shape(model: Model, workload: Workload) -> Any:
+    """Return the shape of an encoder-decoder or state-space model, or None for any other.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    workload : Serving, Training or Inference
+        The job.
+
+    Returns
+    -------
+    PairShape, StateShape or None
+
+    Raises
+    ------
+    ConfigError
+        If the workload does not suit the model.
+    """
+    if isinstance(workload, Serving):
+        _check_audio(model, workload)
+    if model.pair is None and model.state_space is None:
+        return None
+    if not isinstance(workload, Serving):
+        what = "an encoder-decoder" if model.pair is not None else "a state-space"
+        raise ConfigError(
+            f"{model.name} is {what} model, which is answered for serving only",
+            where="workload.model", remedy='Use kind = "serving"',
+        )  # fmt: skip
+    if model.state_space is not None:
+        return state_shape(model, model.state_space)
+    assert model.pair is not None
+    shape = pair_shape(model, model.pair)
+    windows = _windows(shape, workload)
+    _check_length(model, "input", 0 if shape.bins else workload.input, shape.encoder.context)
+    _check_length(model, "output", workload.output / windows, shape.decoder.context)
+    return shape
+
+
+def _check_audio(model: Model, workload: Serving) -> None:
+    hears = model.pair is not None and model.pair.bins > 0
+    if hears and not workload.audio:
+        raise ConfigError(
+            f"{model.name} hears speech, and the workload gives no length of audio",
+            where="workload.audio", remedy='Give it, for example audio = "30 s"; input is not used',
+        )  # fmt: skip
+    if workload.audio and not hears:
+        raise ConfigError(
+            f"{model.name} reads tokens, and the workload gives {workload.audio:g} s of audio",
+            where="workload.audio", remedy="Leave it out and give input in tokens",
+        )  # fmt: skip
+
+
+def _check_length(model: Model, field: str, length: float, limit: float) -> None:
+    if length > limit:
+        reads = "reads" if field == "input" else "writes at once"
+        raise ConfigError(
+            f"{length:,.0f} tokens are more than {model.name} {reads}",
+            where=f"workload.{field}", remedy=f"Its limit is {limit:,.0f} tokens",
+        )  # fmt: skip
+
+
+def _windows(shape: PairShape, workload: Serving) -> float:
+    """Return the encoder passes that one request takes."""
+    return float(math.ceil(workload.audio / shape.span)) if shape.bins else 1.0
+
+
+def serving_columns(workload: Serving, shape: Any) -> dict[str, Any]:
+    """Return input and output of a request.
+
+    Parameters
+    ----------
+    workload : Serving
+        The job.
+    shape : TransformerShape, PairShape or StateShape
+        The model.
+
+    Returns
+    -------
+    dict of str to number
+        Speech is padded to whole windows, each of as many positions as the encoder has.
+    """
+    columns = {"input": number(workload.input), "output": number(workload.output)}
+    if isinstance(shape, PairShape) and shape.bins:
+        columns |= {"input": shape.encoder.context, "windows": _windows(shape, workload)}
+    return columns
+
+
+def shape_notes(workload: Workload, shape: Any) -> tuple[str, ...]:
+    """Return what is taken for granted about the workload because of the model.
+
+    Parameters
+    ----------
+    workload : Serving, Training or Inference
+        The job.
+    shape : object
+        The model.
+
+    Returns
+    -------
+    tuple of str
+    """
+    if isinstance(shape, PairShape) and shape.bins and isinstance(workload, Serving):
+        windows = _windows(shape, workload)
+        share = workload.output / windows
+        padded = f"{workload.audio:g} s of speech are padded to {windows:g} x {shape.span:g} s, one after another"
+        return (f"{padded}, each with {share:g} tokens of the answer; input in tokens is not used",)
+    if isinstance(workload, Inference) and workload.steps:
+        return ("the denoising network alone: text encoder and image decoder are not part of it",)
+    return ()
+
+
+def check_denoising(model: Model, workload: Workload) -> None:
+    """Refuse steps without a diffusion model, and a diffusion model without steps.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    workload : Serving, Training or Inference
+        The job.
+
+    Raises
+    ------
+    ConfigError
+        If they do not suit each other.
+    """
+    if not isinstance(workload, Inference):
+        return
+    denoiser = model.network is not None and model.network.denoiser
+    if denoiser and not workload.steps:
+        raise ConfigError(
+            f"{model.name} makes an image in denoising steps, and the workload gives none",
+            where="workload.steps", remedy="Give their number, for example steps = 20",
+        )  # fmt: skip
+    if not denoiser and (workload.steps or workload.guidance):
+        where = "steps" if workload.steps else "guidance"
+        raise ConfigError(
+            f"{model.name} answers in one pass, and the workload gives {where}",
+            where=f"workload.{where}", remedy="Leave it out; it is for diffusion models",
+        )  # fmt: skip
+
+
+def denoising_columns(workload: Inference) -> dict[str, Any]:
+    """Return how often a sample passes the network.
+
+    Parameters
+    ----------
+    workload : Inference
+        The job.
+
+    Returns
+    -------
+    dict of str to float
+        Steps one after another, and passes of one step, which share a batch; nothing for other models.
+    """
+    if not workload.steps:
+        return {}
+    return {"steps": float(workload.steps), "passes": 2.0 if workload.guidance else 1.0}

@@ -1,0 +1,46 @@
+"""What sweeps over arrays share."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from mlsysim.numeric import ceil
+
+__all__ = ["divides", "keep_memory"]
+
+_ROOM = 31 * 2**20 // 8
+"""Numbers in the block that is freed; the GNU C library learns from blocks of up to 32 MiB."""
+
+
+@lru_cache(maxsize=1)
+def keep_memory() -> None:
+    """Let the C library keep freed memory for the next array instead of returning it to the system.
+
+    A chunk of a sweep frees all its arrays at its end, and by default their pages go back, so that the next chunk
+    has to be given every page anew, which can take half of its time. The GNU C library keeps twice as much as the
+    largest block that it ever got from the system and was given back; this gives one back whose pages nobody has
+    touched. Other libraries take no notice.
+
+    References
+    ----------
+    mallopt(3), Linux man-pages: dynamic mmap threshold.
+    """
+    np.empty(_ROOM)
+
+
+def divides(part: Any, whole: Any) -> Any:
+    """Tell whether one count divides another.
+
+    Parameters
+    ----------
+    part, whole : float or array, count
+        Whole numbers.
+
+    Returns
+    -------
+    bool or array of bool
+    """
+    return ceil(whole / part) * part == whole

@@ -1,0 +1,323 @@
+"""What a stack reaches on a device in a number format, and how well that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.errors import SolverError
+from mlsysim.numeric import minimum
+from mlsysim.records.device import Device
+from mlsysim.records.precision import bytes_per_element
+from mlsysim.records.stack import ANY, Calibration, Stack
+
+from ...formulas.constants import (
+    CACHE_PER_CLOCK,
+    COMMUNICATION_LOG_SD,
+    COMPUTE_LOG_SD,
+    FIRST_TOKEN_LOG_SD,
+    HALF_WIDTH,
+    INTERVAL_QUANTILE,
+    KV_REREAD_RATIO,
+    LAYOUT_LOG_SD,
+    MEMORY_LOG_SD,
+    OVERHEAD_LOG_SD,
+    RESERVE_LOG_SD,
+    SPECIAL_PER_CLOCK,
+    SYSTOLIC_FLOP,
+    UNKNOWN_SCATTER,
+)
+from ...formulas.roofline import issue_rate, special_rate
+from ...formulas.uncertainty import log_sd_of_range
+from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
+
+__all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "scatter_of", "spread_columns"]
+
+_CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
+"""Columns that follow the clock."""
+
+_SPREADS = (
+    "var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter", "var_talk", "var_layout",
+    "var_first",
+)  # fmt: skip
+"""Columns of variances that follow how far measurements of the stack stray."""
+
+
+def ceiling_columns(
+    device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return rates and ceilings as columns.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    key : str
+        Key of the device, under which calibrations stand.
+    precision : str
+        Number format of the arithmetic.
+    settings : mapping of str to float
+        Overrides; 0 keeps what the stack says.
+
+    Returns
+    -------
+    dict of str to float
+        peak, achieved, bandwidth, compute_ceiling, memory_ceiling, overhead, reserve, processors, and
+        vector_peak where the device has matrix units and another arithmetic beside them.
+
+    Raises
+    ------
+    ConfigError
+        If the device lacks the number format.
+    SolverError
+        If the bandwidth is unknown, or a ceiling is above its roof.
+    """
+    peak = device.peak_of(precision)
+    if device.memory.bandwidth is None:
+        raise SolverError(
+            f"the memory bandwidth of {device.name} is not known",
+            where="system.device",
+            remedy="Choose another device, or add memory.bandwidth with its source to the registry",
+        )
+    found = stack.calibration_for(key, precision, device.vendor)
+    narrow = stack.features.narrow_sums and peak.narrow is not None
+    dense = peak.narrow if narrow else peak.dense
+    share = warp_share if stack.features.warp_products else _share
+    achieved = narrow_share(device, precision) if narrow else share(device, precision)
+    columns = {
+        "peak": dense,
+        "achieved": achieved,
+        "bandwidth": device.memory.bandwidth,
+        "compute_ceiling": settings.get("compute_ceiling") or _compute_ceiling(found, stack, achieved),
+        "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),
+        "overhead": settings.get("kernel_overhead") or _calibrated(found, stack, "overhead"),
+        "reserve": _calibrated(found, stack, "reserve"),
+        "processors": device.compute.processors or 1.0,
+    }
+    vector = device.compute.peak.get("fp32")
+    beside = vector is not None and vector.engine == "vector" and device.tier != "tiny"
+    if peak.engine == "matrix" and vector is not None and beside and vector.dense is not None:
+        # What has no matrix product in it runs beside the matrix units; a small accelerator's core is too slow for it.
+        columns["vector_peak"] = vector.dense
+    _check_roof(columns["compute_ceiling"] * columns["achieved"], "compute_ceiling", stack)
+    _check_roof(columns["memory_ceiling"], "memory_ceiling", stack)
+    issue, clock, processors = stack.ceilings.issue, device.compute.clock, device.compute.processors
+    if issue is not None and clock is not None and processors is not None:
+        columns["issue_rate"] = issue_rate(issue, processors, clock)
+    if clock is not None and processors is not None and _is_multiprocessor(device, precision, processors, clock):
+        columns["special_rate"] = special_rate(SPECIAL_PER_CLOCK, processors, clock)
+    wide = _attention_format(device, precision)
+    if wide != precision:
+        columns["attention_peak"] = device.peak_of(wide).dense
+        columns["attention_achieved"] = share(device, wide)
+    if settings.get("power_limit"):
+        left = clock_left(device, precision, settings["power_limit"])
+        columns |= {name: columns[name] * left for name in _CLOCKED if name in columns}
+    return columns
+
+
+def _is_multiprocessor(device: Device, precision: str, processors: Any, clock: Any) -> bool:
+    """Tell whether the processors of a device are such as have a known number of special-function units.
+
+    Those of a GPU multiply some thousand numbers per clock. Where one works as much as a large systolic array, it is a
+    whole core, or a matrix unit beside vector units of another number: how fast exponentials are is not known.
+    """
+    dense = device.peak_of(_attention_format(device, precision)).dense
+    return device.peak_of(precision).engine == "matrix" and bool(dense / (processors * clock) < SYSTOLIC_FLOP)
+
+
+def cache_ratio(device: Device, stack: Stack) -> Any:
+    """Return how many times faster the last-level cache is read than memory.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    stack : Stack
+        The stack, whose kernels may keep few loads in flight.
+
+    Returns
+    -------
+    float, ratio
+        From the number of processors and their clock; a general ratio where they are not known.
+    """
+    clock, processors, bandwidth = device.compute.clock, device.compute.processors, device.memory.bandwidth
+    if clock is None or processors is None or bandwidth is None:
+        return KV_REREAD_RATIO
+    most = CACHE_PER_CLOCK if stack.ceilings.issue is None else minimum(stack.ceilings.issue, CACHE_PER_CLOCK)
+    return issue_rate(most, processors, clock) / bandwidth
+
+
+def _share(device: Device, precision: str) -> Any:
+    return product_share(device, precision)[0]
+
+
+def _attention_format(device: Device, precision: str) -> str:
+    """Return the format of attention: 16 bits also where matrix products run in fewer."""
+    if bytes_per_element(precision) >= HALF_WIDTH:
+        return precision
+    for name in ("bf16", "fp16"):
+        peak = device.compute.peak.get(name)
+        if peak is not None and peak.dense is not None and peak.engine == device.peak_of(precision).engine:
+            return name
+    return precision
+
+
+def _calibrated(found: Calibration | None, stack: Stack, name: str) -> Any:
+    value = getattr(found, name, None)
+    return getattr(stack.ceilings, name) if value is None else value
+
+
+def _compute_ceiling(found: Calibration | None, stack: Stack, achieved: Any) -> Any:
+    """Return the stack's share of the achieved rate: what was fitted on other devices lifts none above its peak."""
+    fitted = getattr(found, "compute", None)
+    return stack.ceilings.compute if fitted is None else minimum(fitted, 1.0 / achieved)
+
+
+def _check_roof(value: Any, name: str, stack: Stack) -> None:
+    if not 0.0 < value <= 1.0:
+        raise SolverError(
+            f"the {name} of {stack.name} is {value:.3g} of the roof",
+            where=f"settings.single-node.{name}",
+            remedy="A ceiling lies above 0 and at most at 1",
+        )
+
+
+def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]) -> list[str]:
+    """Say what is assumed about device and stack.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    key : str
+        Key of the device.
+    precision : str
+        Number format of the arithmetic.
+    settings : mapping of str to float
+        Overrides.
+
+    Returns
+    -------
+    list of str
+    """
+    notes = [
+        f"{name} is set to {settings[name]:g} by hand (settings.single-node.{name})"
+        for name in ("compute_ceiling", "memory_ceiling", "kernel_overhead")
+        if settings.get(name)
+    ]
+    achieved = product_share(device, precision)[1]
+    if achieved:
+        notes.append(achieved)
+    found = stack.calibration_for(key, precision, device.vendor)
+    pooled = [] if found is None else [
+        what for what, wide in (
+            (f"devices of {device.vendor}" if found.device != ANY else "devices", found.is_shared),
+            ("formats", found.precision == ANY),
+        ) if wide
+    ]  # fmt: skip
+    if found is None or pooled:
+        held = (
+            f"constants fitted on several {' and '.join(pooled)} together hold"
+            if pooled
+            else "its general ceilings hold"
+        )
+        notes.append(f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: {held}")
+    if stack.tiles and device.compute.processors is None:
+        notes.append(f"the number of processors of {device.name} is not known: waves of tiles are not counted")
+    if device.memory.usable is None:
+        notes.append(f"the usable memory of {device.name} is not known: all of its nominal capacity counts")
+    return notes
+
+
+def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, default: float) -> float:
+    standing = claims.get((role, field))
+    low = getattr(getattr(standing, "chosen", None), "low", None)
+    high = getattr(getattr(standing, "chosen", None), "high", None)
+    spread = default
+    if low is not None and high is not None and low > 0.0:
+        spread = log_sd_of_range(float(low), float(high), INTERVAL_QUANTILE)
+    return spread * spread
+
+
+def spread_columns(
+    claims: Mapping[tuple[str, str], Any], device: Device, stack: Stack, key: str, precision: str
+) -> dict[str, Any]:
+    """Return the variances of the ceilings' logarithms as columns.
+
+    Parameters
+    ----------
+    claims : mapping of (role, field) to Standing
+        How well each number is supported.
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    key : str
+        Key of the device.
+    precision : str
+        Number format of the arithmetic.
+
+    Returns
+    -------
+    dict of str to float
+        var_compute, var_memory, var_overhead, their covariances, scatter, var_talk, var_layout, var_first and
+        var_reserve.
+
+    Notes
+    -----
+    A calibration brings the posterior covariance of its constants, how much they differ for a group that it has not
+    seen, and its scatter. Without one the ranges of the stack's ceilings and of the device's numbers count, which
+    are how stacks and devices differ. All but the memory that a runtime keeps is multiplied by the square of how far
+    the stack's measurements stray over what is usual.
+    """
+    peak = _variance(claims, "device", f"compute.peak.{precision}.dense", 0.0)
+    bandwidth = _variance(claims, "device", "memory.bandwidth", 0.0)
+    reserve = _variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
+    found = stack.calibration_for(key, precision, device.vendor)
+    own = found is not None and key in (found.device, *found.devices)
+    if own:
+        peak = bandwidth = 0.0  # constants fitted on the device make up for what is uncertain in its numbers
+    if found is not None and found.covariance:
+        c = [[float(value) for value in row] for row in found.covariance]
+        spreads = [c[0][0], c[1][1], c[2][2], c[0][1], c[0][2], c[1][2]]
+    else:
+        spreads = [
+            _variance(claims, "stack", "ceilings.compute", COMPUTE_LOG_SD),
+            _variance(claims, "stack", "ceilings.memory", MEMORY_LOG_SD),
+            _variance(claims, "stack", "ceilings.overhead", OVERHEAD_LOG_SD),
+            0.0, 0.0, 0.0,
+        ]  # fmt: skip
+    if found is not None:
+        # What a calibration states holds for rows that it has not seen.
+        scatter = float(found.sigma) * float(found.sigma)
+        for i, scale in enumerate(found.spread):
+            spreads[i] += float(scale) * float(scale)
+    else:
+        scatter = 0.0
+    if not own:
+        peak += share_log_sd(device, precision) ** 2
+    general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2)
+    values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
+    strays = scatter_of(stack) ** 2
+    return {name: strays * value for name, value in zip(_SPREADS, values, strict=True)} | {"var_reserve": reserve}
+
+
+def scatter_of(stack: Stack) -> float:
+    """Return how far measurements of a stack stray, over what is usual.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+
+    Returns
+    -------
+    float, ratio
+        That of a stack drawn at random where nobody compared it with measurements.
+    """
+    return UNKNOWN_SCATTER if stack.scatter is None else float(stack.scatter)

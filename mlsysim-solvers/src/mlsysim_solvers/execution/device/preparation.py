@@ -1,0 +1,400 @@
+"""From a request to columns: checks, formats, memory, and what is assumed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.errors import ConfigError, SolverError
+from mlsysim.records.device import Device
+from mlsysim.records.model import Model
+from mlsysim.records.precision import bytes_per_element, check_precision
+from mlsysim.records.scenario import Inference, Scenario, Serving, Training
+from mlsysim.records.stack import Stack
+
+from ...formulas import constants
+from ...formulas.attention import array_share
+from ...formulas.gemm import delivered_rate
+from ...formulas.memory import kept_share, weight_bytes
+from ...formulas.power import work_per_clock
+from ...lowering.network import NetworkShape, network_shape
+from ...lowering.shape import TransformerShape, number, transformer_shape
+from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
+from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
+from .remembering import same_tuples
+
+__all__ = ["cache_format", "prepare_columns"]
+
+Workload = Serving | Training | Inference
+"""Workloads of a fixed batch."""
+
+_MOST_NETWORKS = 64
+"""Most layer lists whose shapes are kept; it bounds memory and changes no answer."""
+
+_networks: dict[tuple[int, bool], tuple[Any, NetworkShape]] = {}
+"""Shapes of layer lists, which take a third of the time of an evaluation to add up."""
+
+_FORMS = {Serving: "serving", Training: "training", Inference: "inference"}
+
+
+def prepare_columns(request: Any) -> dict[str, Any]:
+    """Flatten a request.
+
+    Parameters
+    ----------
+    request : Request
+        Scenario, records (model, device, stack), claims and settings.
+
+    Returns
+    -------
+    dict of str to number or object
+        Columns in SI, and under other names what never varies.
+
+    Raises
+    ------
+    ConfigError
+        If the workload does not suit the model, the device or the stack.
+    SolverError
+        If it needs more than one device, or a number that nobody knows.
+    """
+    scenario, records = request.scenario, request.records
+    model, device, stack = records["model"], records["device"], records["stack"]
+    workload, settings = scenario.workload, request.settings
+    kind = _FORMS[type(workload)]
+    _check_single(scenario)
+    if kind not in stack.serves:
+        raise ConfigError(
+            f"{stack.name} does not run {kind} scenarios", where="system.stack",
+            remedy=f"It runs {', '.join(stack.serves)}; choose another stack",
+        )  # fmt: skip
+    live = stack.features.drops_dead_channels
+    shape = _shape(model, workload, beyond=bool(settings.get("beyond_context")), live=live)
+    precision = check_precision(workload.precision, where="workload.precision")
+    key = scenario.system.device
+    columns = ceiling_columns(device, stack, key, precision, settings)
+    columns |= spread_columns(request.claims, device, stack, key, precision)
+    columns |= _formats(workload, stack, shape, precision)
+    columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
+    columns |= _head(stack, model, workload, columns)
+    columns |= _memory(device, stack)
+    columns |= _in_order(device, precision, columns)
+    columns |= _kept(stack, shape, columns)
+    columns |= _contexts(device, stack, shape, columns)
+    columns |= _workload(workload, shape)
+    engine, features = device.peak_of(precision).engine, stack.features
+    columns["winograd"] = features.winograd and engine == "vector"
+    columns["transposes"] = precision in features.channels_first and engine == "matrix"
+    if stack.features.activations:
+        columns["activation_width"] = bytes_per_element(stack.features.activations)
+    if stack.pass_tokens is not None:
+        columns["pass_tokens"] = number(stack.pass_tokens)
+    columns |= {
+        "attention_ceiling": _attention_ceiling(settings),
+        "reread_ratio": _setting(settings, "kv_reread_ratio", 0.0) or cache_ratio(device, stack),
+        "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
+        "dropout": _setting(settings, "dropout", 0.0),
+        "kind": kind, "shape": shape, "features": stack.features,
+        "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
+        "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
+    }  # fmt: skip
+    if device.compute.array is not None and isinstance(shape, TransformerShape):
+        # Heads narrower than a systolic array leave a part of it idle.
+        filled = array_share(shape.head_dim, shape.v_dim, number(device.compute.array))
+        columns["attention_ceiling"] = columns["attention_ceiling"] * filled
+    if isinstance(shape, NetworkShape):
+        columns |= _window_tiles(device, precision, columns)
+    return same_tuples(columns)
+
+
+def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:
+    return number(settings.get(name, default))
+
+
+def _attention_ceiling(settings: Mapping[str, float]) -> Any:
+    found = _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING)
+    if not 0.0 < found <= 1.0:
+        raise ConfigError(
+            f"attention_ceiling = {found:g} is no share of the peak", where="settings.attention_ceiling",
+            remedy="Give more than 0 and at most 1",
+        )  # fmt: skip
+    return found
+
+
+def _check_single(scenario: Scenario) -> None:
+    p = scenario.parallelism
+    degrees = {"data": p.data, "tensor": p.tensor, "pipeline": p.pipeline, "context": p.context, "expert": p.expert}
+    wide = [f"{name} = {degree}" for name, degree in degrees.items() if degree > 1]
+    if scenario.system.devices > 1 or wide:
+        where = "system.devices" if scenario.system.devices > 1 else "parallelism"
+        what = f"{scenario.system.devices} devices" if scenario.system.devices > 1 else ", ".join(wide)
+        raise SolverError(
+            f"the single-node solver answers for one device, and the scenario asks for {what}",
+            where=where, remedy="Set it to 1, or install a solver for several devices",
+        )  # fmt: skip
+
+
+def _layer_list(model: Model, workload: Workload, *, live: bool) -> Any:
+    """Return the shape of a layer list, or say why this workload cannot run on it."""
+    if model.network is None:
+        raise ConfigError(f"the model {model.name} has no shape", where="workload.model")
+    _check_image(model, workload)
+    if isinstance(workload, Training) and workload.recompute != "none":
+        raise ConfigError(
+            f"recompute = {workload.recompute!r} is for transformers, and {model.name} is a layer list",
+            where="workload.recompute", remedy='Set it to "none"',
+        )  # fmt: skip
+    key = id(model.network), live
+    found = _networks.get(key)
+    if found is None:
+        if len(_networks) >= _MOST_NETWORKS:
+            _networks.clear()
+        # The layer list is kept alive, so that no other one can take its identity.
+        found = _networks[key] = model.network, network_shape(model.network, live=live)
+    return found[1]
+
+
+def _shape(model: Model, workload: Workload, *, beyond: bool, live: bool) -> Any:
+    """Return the shape of the model, or say why this workload cannot run on it."""
+    check_denoising(model, workload)
+    special = generator_shape(model, workload)
+    if special is not None:
+        return special
+    if model.transformer is None:
+        return _layer_list(model, workload, live=live)
+    shape = transformer_shape(model, model.transformer)
+    if shape.patches:
+        _check_image(model, workload)
+    elif isinstance(workload, Serving):
+        _check_generates(model, shape)
+        _check_context(model, shape, workload.input + workload.output, "workload.input", beyond=beyond)
+    else:
+        if not workload.sequence:
+            raise ConfigError(
+                f"{model.name} reads tokens, and the workload gives no sequence length",
+                where="workload.sequence", remedy=f"Give 1 to {shape.context:g} tokens",
+            )  # fmt: skip
+        _check_context(model, shape, workload.sequence, "workload.sequence", beyond=beyond)
+        if isinstance(workload, Training) and workload.tokens and workload.samples:
+            raise ConfigError(
+                "both tokens and samples of the run are given", where="workload.samples", remedy="Give one of them"
+            )
+    return shape
+
+
+def _check_image(model: Model, workload: Workload) -> None:
+    if isinstance(workload, Serving):
+        raise ConfigError(
+            f"{model.name} generates no text",
+            where="workload.model", remedy='Use kind = "inference"',
+        )  # fmt: skip
+    if workload.sequence:
+        raise ConfigError(
+            f"{model.name} reads no tokens, and the workload gives a sequence of {workload.sequence} tokens",
+            where="workload.sequence", remedy="Leave it out",
+        )  # fmt: skip
+    if isinstance(workload, Training) and workload.tokens:
+        raise ConfigError(
+            f"{model.name} reads no tokens, and the run is given in tokens",
+            where="workload.tokens", remedy="Give samples instead",
+        )  # fmt: skip
+
+
+def _check_generates(model: Model, shape: TransformerShape) -> None:
+    if not (shape.causal and shape.head):
+        raise ConfigError(
+            f"{model.name} is an encoder and generates no text",
+            where="workload.model", remedy='Use kind = "inference"',
+        )  # fmt: skip
+
+
+def _check_context(model: Model, shape: TransformerShape, length: float, where: str, *, beyond: bool) -> None:
+    if length > shape.context and not beyond:
+        raise ConfigError(
+            f"{length:,.0f} tokens are more than {model.name} reads",
+            where=where, remedy=f"Its context is {shape.context:,.0f} tokens",
+        )  # fmt: skip
+
+
+def _formats(workload: Workload, stack: Stack, shape: Any, precision: str) -> dict[str, Any]:
+    """Return bytes per element.
+
+    Transformers keep activations in at least 16 bits between operators, also where products run in
+    fewer; layer lists keep them in whole bytes of the chosen format. Training in fewer than 16 bits
+    keeps weights and gradients in 16.
+    """
+    own = bytes_per_element(precision)
+    half, full = constants.HALF_WIDTH, constants.FULL_WIDTH
+    text = not isinstance(shape, NetworkShape)
+    columns: dict[str, Any] = {
+        "weight_width": own, "operand_width": own, "kv_width": own, "activation_width": max(own, half if text else 1.0),
+        "full_width": full, "mask_width": constants.MASK_WIDTH, "flop_per_mac": constants.FLOP_PER_MAC,
+    }  # fmt: skip
+    if isinstance(workload, Serving):
+        columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
+        columns["kv_width"] = _width(cache_format(workload, stack), "workload.kv_cache")
+        columns |= _quantised(workload.weights or precision, precision, shape, columns["activation_width"])
+        if isinstance(shape, TransformerShape) and shape.expert_layers:
+            columns["grouped_share"] = number(stack.ceilings.grouped or constants.GROUPED_SHARE)
+    elif isinstance(workload, Training):
+        columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
+        master = _width(workload.master, "workload.master") if workload.master else 0.0
+        columns["master_width"] = master if master > stored else 0.0
+        columns["weight_passes"] = 1.0 if master > stored else 2.0
+        columns["states"] = constants.OPTIMIZER_STATES[workload.optimizer]
+        eight_bit = workload.optimizer == "adam8bit"
+        columns["state_width"] = constants.ADAM_8BIT_STATE if eight_bit else max(master, stored)
+    return columns
+
+
+def cache_format(workload: Serving, stack: Stack) -> str:
+    """Return the format of the key-value cache.
+
+    Parameters
+    ----------
+    workload : Serving
+        What is served.
+    stack : Stack
+        What serves it.
+
+    Returns
+    -------
+    str
+        As asked for, else 16 bits where the stack keeps them, else that of the arithmetic, but no narrower than
+        8 bits: caches in 4 bits have to be asked for.
+    """
+    own = workload.precision
+    if not workload.kv_cache and stack.features.wide_cache and bytes_per_element(own) < constants.HALF_WIDTH:
+        return "bf16"
+    if workload.kv_cache or bytes_per_element(own) >= 1.0:
+        return workload.kv_cache or own
+    return "int8" if own.startswith("int") else "fp8"
+
+
+def _head(stack: Stack, model: Model, workload: Workload, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the format of embedding and output projection where the stack leaves them in 16 bits."""
+    text, wide = model.transformer, constants.HALF_WIDTH
+    narrow = columns["weight_width"] < wide and stack.features.wide_head and isinstance(workload, Serving)
+    if not narrow or text is None or not text.vocab:
+        return {}
+    return {"head_width": wide, "head_copies": 1.0 if text.tied else 2.0}
+
+
+def _quantised(weights: str, precision: str, shape: Any, activation: float) -> dict[str, Any]:
+    """Return what a mixture in few bits keeps in the format of its activations, and the kernels that form operands.
+
+    All but the experts stays wide where a mixture is in blocks of 4 bits. Dense models in 8 bits have scales that are
+    known beforehand, which norms and activation functions apply; mixtures are published in blocks, whose scales follow
+    from the operands.
+    """
+    if not isinstance(shape, TransformerShape):
+        return {}
+    narrow = bytes_per_element(precision) < activation
+    found: dict[str, Any] = {"narrow_products": narrow}
+    blocked, casts = precision in constants.BLOCKED, constants.BLOCKED_CASTS
+    if shape.expert_layers and weights in constants.BLOCKED:
+        return found | {"outer_width": activation, "block_casts": 0.5 * casts * blocked}
+    if shape.expert_layers and narrow and weights in constants.QUANTISED:
+        # Compressed queries are an operand more.
+        return found | {
+            "block_casts": 2.0 * casts + float(shape.q_rank > 0.0), "scale_block": constants.SCALE_BLOCK,
+        }  # fmt: skip
+    return found | {"block_casts": casts * blocked}
+
+
+def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tiles of convolutions that gather windows: as fast as the last-level cache delivers their operands."""
+    processors, clock, peak = device.compute.processors, device.compute.clock, device.peak_of(precision)
+    if processors is None or clock is None or peak.engine != "matrix":
+        return {}
+    work = work_per_clock(columns["peak"], clock) / processors
+    width, delivery, flop_per_mac = columns["operand_width"], constants.TILE_DELIVERY, constants.FLOP_PER_MAC
+    return {"window_tiles": tuple(
+        (m, n, min(rate, delivered_rate(m, n, width, work, delivery, flop_per_mac))) for m, n, rate in columns["tiles"]
+    )}  # fmt: skip
+
+
+def _width(name: str, where: str) -> float:
+    return bytes_per_element(check_precision(name, where=where))
+
+
+def _kept(stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the share of weights that stay in memory, where the others are read from storage at each pass."""
+    if not stack.features.keeps_weights or "weight_bandwidth" not in columns:
+        return {}
+    weights = weight_bytes(shape.parameters, columns["weight_width"])
+    room = columns["capacity"] * columns["utilisation"] - columns["reserve"]
+    return {"kept_weights": kept_share(room, weights)}
+
+
+def _contexts(device: Device, stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts into which a spatial processor divides a network: as memory for weights and control allow."""
+    if not stack.features.spatial:
+        return {}
+    weights = float(shape.parameters * columns["weight_width"])
+    room = float(columns["capacity"] * columns["utilisation"] - columns["reserve"])
+    parts = math.ceil(weights / room)
+    if isinstance(shape, NetworkShape) and device.compute.processors is not None:
+        clusters = float(device.compute.processors)
+        parts = max(parts, math.ceil(shape.operations / (constants.SPATIAL_OPERATIONS * clusters)))
+    return {"contexts": float(max(parts, 1))}
+
+
+def _in_order(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the work that takes as long as one result on a microcontroller, whose core does one thing at a time."""
+    if device.tier != "tiny" or device.peak_of(precision).engine == "matrix":
+        return {}
+    wide = columns["operand_width"] >= columns["full_width"]
+    macs = constants.RESULT_MACS_WIDE if wide else constants.RESULT_MACS
+    return {"result_work": macs * columns["flop_per_mac"]}
+
+
+def _memory(device: Device, stack: Stack) -> dict[str, Any]:
+    memory, storage = device.memory, device.storage
+    columns: dict[str, Any] = {
+        "capacity": memory.capacity if memory.usable is None else memory.usable,
+        "utilisation": number(stack.utilisation),
+    }
+    if device.cache is not None and device.tier != "tiny":
+        columns["cache"] = device.cache.capacity
+    if stack.features.in_place_weights and storage is not None:
+        if storage.bandwidth is None:
+            raise SolverError(
+                f"{stack.name} reads weights from the storage of {device.name}, whose bandwidth is not known",
+                where="system.device", remedy="Add storage.bandwidth with its source to the registry",
+            )  # fmt: skip
+        columns |= {"storage": storage.capacity, "weight_bandwidth": storage.bandwidth}
+    return columns
+
+
+def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
+    columns: dict[str, Any] = {"batch": number(workload.batch)}
+    if isinstance(workload, Serving):
+        return columns | serving_columns(workload, shape)
+    text = isinstance(shape, TransformerShape)
+    # An image has as many tokens as patches, and the class token.
+    images = text and bool(shape.patches)
+    columns["sequence"] = shape.patches + 1.0 if images else number(workload.sequence)
+    columns["is_text"] = text and not images
+    if isinstance(workload, Inference):
+        return columns | ({"rate": number(workload.rate)} if workload.rate else {}) | denoising_columns(workload)
+    columns["recompute"] = workload.recompute
+    columns["evaluates"] = workload.run.evaluation_samples > 0
+    # The amount of a run is a column only where there is one, so that compute() never asks an array for its truth.
+    return columns | {
+        name: number(amount) for name, amount in (("tokens", workload.tokens), ("samples", workload.samples)) if amount
+    }
+
+
+def _notes(
+    workload: Workload, device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
+) -> list[str]:
+    notes = ceiling_notes(device, stack, key, precision, settings)
+    if isinstance(workload, Serving) and not workload.kv_cache and bytes_per_element(precision) < constants.HALF_WIDTH:
+        notes.append(f"key-value cache in {cache_format(workload, stack)} (set workload.kv_cache)")
+    if isinstance(workload, Training):
+        if workload.recompute == "selective" and stack.features.fused_attention:
+            notes.append("selective recomputation changes nothing: the stack's fused attention keeps no scores")
+        if workload.optimizer == "sgd":
+            notes.append("SGD keeps one momentum per parameter")
+    return notes

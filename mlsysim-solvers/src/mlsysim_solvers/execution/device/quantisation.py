@@ -1,0 +1,243 @@
+"""Tile areas of matrix products, remembered by shape.
+
+An area depends on the shape and on the number of processors, not on rates, so it survives a
+sweep over peaks and bandwidths. Rows enter only as a whole number of the smallest tile.
+Scalars are looked up in a dictionary. Arrays are looked up in a table over that number, and
+beyond its end only the tiles that are cheapest per row can win, so they are computed outright.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+from mlsysim.numeric import is_array, minimum, where
+
+from ...formulas.constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
+from ...formulas.gemm import output_tiles, tile_area
+
+__all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu"]
+
+Tiles = tuple[tuple[float, float, float], ...]
+"""Rows, columns and relative rate of the tiles of a library."""
+
+_LIMIT = 8192
+"""Most rows of a table of areas; it bounds memory and changes no answer."""
+_MEMORY = 65536
+"""Most shapes remembered one by one; it bounds memory and changes no answer."""
+_SAME = 1.0 + 1e-12
+"""Two areas per row count as equal within rounding."""
+
+
+def menu_area(m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles, splits: tuple[float, ...]) -> Any:
+    """Return the least area over all tiles and divisions of the inner dimension.
+
+    Parameters
+    ----------
+    m, n, k, batch : float or array, count
+        Shape and number of the products.
+    processors : float, count
+        Units that each run one tile at a time.
+    tiles : tuple of (rows, columns, rate)
+        Menu; empty means that nothing is lost.
+    splits : tuple of float
+        Ways to divide the inner dimension; used where tiles are fewer than processors and each part
+        stays deep enough.
+
+    Returns
+    -------
+    float or array, count
+    """
+    best: Any = None
+    deep = [(split, k >= split * SPLIT_DEPTH) for split in splits]
+    deep = [(split, enough) for split, enough in deep if _somewhere(enough)]
+    for tile_m, tile_n, rate in tiles:
+        count = output_tiles(m, n, batch, tile_m, tile_n)
+        area = tile_area(count, processors, tile_m, tile_n, rate, 1.0, 0.0)
+        best = area if best is None else minimum(best, area)
+        few = count < processors
+        if not (deep and _somewhere(few)):
+            # No row may divide: large products are never divided.
+            continue
+        for split, enough in deep:
+            area = tile_area(count, processors, tile_m, tile_n, rate, split, SPLIT_PENALTY)
+            best = where(few & enough, minimum(best, area), best)
+    return best if best is not None else batch * n * m / processors
+
+
+def _somewhere(condition: Any) -> bool:
+    """Tell whether a condition holds in some row."""
+    return condition if type(condition) is bool else bool(condition.any())
+
+
+class _Table:
+    """Areas of one (n, splits, batch) by number of smallest tiles, and the tiles that win beyond."""
+
+    __slots__ = ("end", "tail", "values")
+
+    def __init__(self, menu: TileMenu, n: float, k: float, batch: float) -> None:
+        import numpy as np
+
+        per_row = [batch * math.ceil(n / tn) * tn / r for _, tn, r in menu.tiles]
+        least = min(per_row)
+        self.tail = tuple(t for t, cost in zip(menu.tiles, per_row, strict=True) if cost <= least * _SAME)
+        needed = menu.turning_point(n, batch, per_row)
+        self.end = int(min(needed, _LIMIT))
+        if needed > _LIMIT:
+            # No tile is sure to win yet: beyond the table the whole menu is computed.
+            self.tail = menu.tiles
+        rows = np.arange(self.end + 1, dtype=np.float64) * menu.step
+        rows[0] = menu.step
+        self.values = menu_area(rows, n, k, batch, menu.processors, menu.tiles, SPLITS)
+
+
+class TileMenu:
+    """The tiles of a library on a number of processors.
+
+    Parameters
+    ----------
+    tiles : tuple of (rows, columns, rate)
+        Menu; empty means that nothing is lost.
+    processors : float or array, count
+        Units that each run one tile at a time; nothing is remembered for an array.
+    """
+
+    __slots__ = ("_areas", "_codes", "_depths", "_tables", "processors", "step", "tiles")
+
+    def __init__(self, tiles: Tiles, processors: Any) -> None:
+        self.tiles = tiles
+        self.processors = processors
+        self.step = float(math.gcd(*(int(tm) for tm, _, _ in tiles))) if tiles else 1.0
+        self._areas: dict[tuple[float, float, float, float], float] = {}
+        self._tables: dict[tuple[float, float, float], _Table] = {}
+        self._codes: tuple[Any, ...] = (None,)
+        self._depths: tuple[Any, ...] = (None,)
+
+    def area(self, m: Any, n: Any, k: Any, batch: Any) -> Any:
+        """Return the area that the busiest processor works through.
+
+        Parameters
+        ----------
+        m, n, k, batch : float or array, count
+            Shape and number of the products.
+
+        Returns
+        -------
+        float or array, count
+        """
+        if type(m) is type(self.processors) is float:
+            try:
+                return self._areas[m, n, k, batch]
+            except KeyError:
+                return self._remember((m, n, k, batch))
+            except TypeError:
+                pass
+        elif type(n) is type(k) is type(batch) is type(self.processors) is float and self.tiles and is_array(m):
+            return self._from_table(m, n, k, batch)
+        elif type(m) is type(n) is type(batch) is type(self.processors) is float and is_array(k):
+            return self._by_depth(m, n, k, batch)
+        for number in (m, n, k, batch):
+            if hasattr(number, "shared"):
+                return number.lifted(self.area, m, n, k, batch)
+        return menu_area(m, n, k, batch, self.processors, self.tiles, SPLITS)
+
+    def start(self) -> TileMenu:
+        """Forget the rows of the last call, which their owner may have overwritten since.
+
+        Returns
+        -------
+        TileMenu
+            Itself, with all its tables.
+        """
+        self._codes = self._depths = (None,)
+        return self
+
+    def _remember(self, key: tuple[float, float, float, float]) -> float:
+        if len(self._areas) >= _MEMORY:
+            self._areas.clear()
+        m, n, k, batch = key
+        area: float = menu_area(m, n, k, batch, self.processors, self.tiles, SPLITS)
+        self._areas[key] = area
+        return area
+
+    def turning_point(self, n: float, batch: float, per_row: list[float]) -> float:
+        """Return from how many smallest tiles on only the tiles cheapest per row can win.
+
+        Parameters
+        ----------
+        n, batch : float, count
+            Columns, products.
+        per_row : list of float
+            Area that each tile of the menu takes per row.
+
+        Returns
+        -------
+        float, count
+
+        Notes
+        -----
+        A tile costs at least m c / S and at most (m + t_m) c / S + t_m t_n / r, with c its area per row.
+        The others drop out where their least cost exceeds the winner's greatest; the winner itself is
+        not divided once its tiles outnumber the processors.
+        """
+        least = min(per_row)
+        rows = 0.0
+        for (tm, tn, r), cost in zip(self.tiles, per_row, strict=True):
+            if cost <= least * _SAME:
+                slack = tm * cost + self.processors * tm * tn / r
+                dearer = [c for c in per_row if c > least * _SAME]
+                if dearer:
+                    rows = max(rows, slack / (min(dearer) - least))
+                rows = max(rows, self.processors * tm / (batch * math.ceil(n / tn)))
+        return math.ceil(rows / self.step) + 1.0
+
+    def _by_depth(self, m: float, n: float, k: Any, batch: float) -> Any:
+        """Return areas of products that differ in depth: it only says into how many parts they may be divided."""
+        import numpy as np
+
+        kept = self._depths
+        if kept[0] is not k:
+            parts = sum((k >= split * SPLIT_DEPTH).astype(np.intp) for split in SPLITS)
+            kept = self._depths = (k, parts)
+        depths = (0.0, *(split * SPLIT_DEPTH for split in SPLITS))
+        return np.array([self.area(m, n, depth, batch) for depth in depths]).take(kept[1])
+
+    def _from_table(self, m: Any, n: float, k: float, batch: float) -> Any:
+        import numpy as np
+
+        # Every product of a pass has the same rows: their codes are worth keeping for the next call.
+        kept = self._codes
+        if kept[0] is not m:
+            codes = np.ceil(m / self.step)
+            kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), codes.max())
+        _, codes, indices, low, high = kept
+        deep = float(sum(k >= split * SPLIT_DEPTH for split in SPLITS))
+        table = self._tables.get((n, deep, batch))
+        if table is None:
+            table = self._tables[n, deep, batch] = _Table(self, n, k, batch)
+        if high <= table.end:
+            return table.values.take(indices)
+        splits = SPLITS if table.tail is self.tiles else ()
+        tail = menu_area(codes * self.step, n, k, batch, self.processors, table.tail, splits)
+        if low > table.end:
+            return tail
+        return np.where(codes <= table.end, table.values.take(indices, mode="clip"), tail)
+
+
+@lru_cache(maxsize=64)
+def tile_menu(tiles: Tiles, processors: float) -> TileMenu:
+    """Return the menu of a library on a number of processors, with what it remembers.
+
+    Parameters
+    ----------
+    tiles : tuple of (rows, columns, rate)
+        Menu.
+    processors : float, count
+        Units that each run one tile at a time.
+
+    Returns
+    -------
+    TileMenu
+    """
+    return TileMenu(tiles, processors)

@@ -1,0 +1,1 @@
+"""What joins devices: links, the places of groups on them, and collectives."""

@@ -1,0 +1,210 @@
+"""Requests that arrive at random: how many are in flight, and who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from mlsysim.numeric import is_array, maximum, minimum, where
+
+from ...formulas.constants import EXCEEDED, FULLEST
+from ...formulas.queueing import (
+    crowding,
+    mean_delay,
+    occupied_share,
+    single_wait,
+    tail_quantile,
+    wait_probability,
+    wait_quantile,
+)
+
+__all__ = ["Line", "Points", "in_flight_at", "line_of", "prompt_wait", "quantiles", "stays_at"]
+
+NODES = 6
+"""Numbers in flight, from one to the most, between which the time that a request stays is interpolated."""
+
+_OTHERS = frozenset({"rate", "concurrency", "requests", "assumptions"})
+"""Columns on which the time that a request stays does not depend: how many come, and notes."""
+
+_MOST = 64
+"""Most cases kept; it bounds memory and changes no answer."""
+
+Points = list[tuple[Any, Any]]
+"""Numbers in flight, and the time that each stays."""
+
+_kept: dict[tuple[Any, ...], tuple[Points, tuple[Any, ...]]] = {}
+"""Numbers in flight and times, with the objects of the case: while they live no other can take their identity."""
+
+
+class Line(NamedTuple):
+    """Who waits for a place in flight.
+
+    Parameters
+    ----------
+    probability : float or array, ratio
+        Chance that all places are taken.
+    delay, wait : float or array, s
+        Mean wait of those that wait, and of all.
+    """
+
+    probability: Any
+    delay: Any
+    wait: Any
+
+
+def in_flight_at(rate: Any, points: Points) -> tuple[Any, Any]:
+    """Return how many requests are in flight on average when they arrive at random.
+
+    Parameters
+    ----------
+    rate : float or array, count/s
+        Arrivals at one engine.
+    points : list of tuple of number
+        As :func:`stays_at` returned: numbers in flight there, and the time that each stays.
+
+    Returns
+    -------
+    found : float or array, count
+        Between 1 and the last number.
+    longest : float or array, s
+        How long each stays when all places are taken.
+
+    Notes
+    -----
+    b = lambda t(b), by Little's law; t is interpolated between numbers in flight in geometric steps.
+    """
+    found = maximum(1.0, 0.0 * rate)
+    for (low, stay), (high, longer) in pairwise(points):
+        short, over = low - rate * stay, high - rate * longer
+        inside = (short <= 0.0) & (over > 0.0)
+        # Elsewhere the line crosses nothing, and what it gives is not used.
+        crossed = crowding(low, high, where(inside, short, -1.0 + 0.0 * short), where(inside, over, 1.0 + 0.0 * over))
+        found = where(inside, crossed, found)
+    last, stay = points[-1]
+    return where(last - rate * stay <= 0.0, last + 0.0 * rate, minimum(found, last)), stay
+
+
+def stays_at(columns: Mapping[str, Any], most: Any, residence: Callable[[Any], Any]) -> Points:
+    """Return how long a request stays with few, more and the most requests in flight.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+    most : float or array, count
+        Most requests in flight.
+    residence : callable
+        From requests in flight to the time that each stays.
+
+    Returns
+    -------
+    list of tuple of number
+        Numbers in flight in geometric steps from one to the most, and the times.
+    """
+    steps = [k / (NODES - 1.0) for k in range(NODES)]
+    key = _key(columns, most)
+    if key is not None:
+        return _known(columns, key, [most**share for share in steps], residence)
+    # Powers one by one, so that a number that is traced or varies stays what it is.
+    return [(node, residence(node)) for node in (most**share for share in steps)]
+
+
+def _key(columns: Mapping[str, Any], most: Any) -> tuple[Any, ...] | None:
+    """Return what the nodes depend on where nothing but the rate of arrivals varies; else nothing is kept."""
+    if type(most) is not float:
+        return None
+    key: list[Any] = [most]
+    for name, value in columns.items():
+        if name in _OTHERS:
+            continue
+        kind = type(value)
+        if is_array(value) or (kind is not float and isinstance(value, float)):
+            return None
+        key.append(value if kind in (float, int, bool, str) else id(value))
+    return tuple(key)
+
+
+def _known(
+    columns: Mapping[str, Any], key: tuple[Any, ...], nodes: list[float], residence: Callable[[Any], Any]
+) -> Points:
+    """Return how long a request stays at each node, all of them answered at once and kept for the next rate."""
+    found = _kept.get(key)
+    if found is None:
+        import numpy as np
+
+        if len(_kept) >= _MOST:
+            _kept.clear()
+        stays = np.broadcast_to(residence(np.array(nodes)), len(nodes))
+        found = _kept[key] = (list(zip(nodes, stays.tolist(), strict=True)), tuple(columns.values()))
+    return found[0]
+
+
+def line_of(taken: Any, places: Any, residence: Any, variation: Any) -> Line:
+    """Return who waits for a place in flight.
+
+    Parameters
+    ----------
+    taken, places : float or array, count
+        Requests in flight on average, and the most that may be.
+    residence : float or array, s
+        How long a request stays when all places are taken.
+    variation : float or array, ratio
+        Standard deviation of that over its mean.
+
+    Returns
+    -------
+    Line
+        A line that grows without end is counted as one that is almost that long.
+    """
+    occupation = occupied_share(taken, places, FULLEST)
+    probability = wait_probability(occupation, places)
+    delay = mean_delay(residence, places, occupation, 1.0, variation * variation)
+    return Line(probability, delay, probability * delay)
+
+
+def prompt_wait(rate: Any, prompt: Any, taken: Any, reading: Any, variation: Any) -> Any:
+    """Return how long a prompt waits for others, whose reading it does not share.
+
+    Parameters
+    ----------
+    rate : float or array, count/s
+        Arrivals at one engine.
+    prompt, taken : float or array, count
+        Tokens of a prompt, and of the prompts of one pass.
+    reading : float or array, s
+        A pass that reads prompts.
+    variation : float or array, ratio
+        Standard deviation of the tokens of a prompt over their mean.
+
+    Returns
+    -------
+    float or array, s
+    """
+    service = reading * (prompt / taken)
+    return single_wait(minimum(FULLEST, rate * service), service, variation)
+
+
+def quantiles(name: str, sure: Any, scattered: Any, wait: Any, line: Line) -> dict[str, Any]:
+    """Return the quantiles of a time.
+
+    Parameters
+    ----------
+    name : str
+        The output whose quantiles they are.
+    sure, scattered : float or array, s
+        Mean and standard deviation of the part that is no wait.
+    wait : float or array, s
+        Mean wait in flight.
+    line : Line
+        Who waits for a place.
+
+    Returns
+    -------
+    dict of str to number
+    """
+    found = {}
+    for at, (exceeded, deviations) in EXCEEDED.items():
+        queue = wait_quantile(line.probability, line.delay, exceeded)
+        found[f"{name}_{at}"] = tail_quantile(sure, scattered, deviations, wait, queue, exceeded)
+    return found

@@ -1,0 +1,1 @@
+"""One step of a training layout: its layers, its schedule, its exchange and its memory."""

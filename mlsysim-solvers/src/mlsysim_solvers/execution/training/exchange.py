@@ -1,0 +1,359 @@
+"""Communication of one step, by kind of parallelism: what it takes, and what computation does not hide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mlsysim.numeric import ceil, maximum, minimum, where
+
+from ...formulas import parallel_constants as constants
+from ...formulas.mixture import reached_groups
+from ...formulas.overlap import contended_time, exposed_time, free_window, slowed_time, unhidden_pieces
+from ...formulas.pipeline import chunk_passes, fill_share
+from ..network.communication import all_gather, all_reduce, all_to_all, message
+from ..network.load import Load, load_of
+from ..network.topology import Group, group_of
+from .layers import Layer
+from .schedule import Layout
+from .wires import Near, Wire
+
+__all__ = ["Exchange", "Load", "layer_exchange", "load_of", "replica_exchange", "stage_message"]
+
+
+Loads = tuple[Load, Load]
+"""Of the forward and of the backward pass."""
+
+
+class Exchange(NamedTuple):
+    """Exposed communication of one layer and one micro-batch.
+
+    Parameters
+    ----------
+    tensor, context, expert : float or array, s
+        By kind of parallelism, without what is done again.
+    tensor_again, context_again, expert_again : float or array, s
+        What passes expose in addition that are done again.
+    ahead, behind : float or array, s
+        All of it, in the forward and in the backward pass.
+    loads : tuple of Load
+        How long the links of each tier are busy with it, hidden or not, in the forward and in the backward pass.
+    """
+
+    tensor: Any
+    context: Any
+    expert: Any
+    tensor_again: Any
+    context_again: Any
+    expert_again: Any
+    ahead: Any
+    behind: Any
+    loads: Loads
+
+
+def _slowdown(c: Mapping[str, Any], group: Group) -> Any:
+    outer = where(group.members > 1.0, c["mixed_occupancy"], c["outer_occupancy"])
+    return where(group.nodes > 1.0, outer, c["inner_occupancy"])
+
+
+def _visible(
+    c: Mapping[str, Any], able: bool, hidden: float, compute: Any, time: Any, group: Group, load: Load | None = None,
+    occupancy: Any = None,
+) -> Any:  # fmt: skip
+    """Return exposed communication, and what the computation beside it loses.
+
+    It hides only while no other communication holds the links that it needs.
+    """
+    if not able:
+        return time
+    window = compute if load is None else free_window(compute, load.beside(group))
+    lost = _slowdown(c, group) if occupancy is None else occupancy
+    return exposed_time(window, time, hidden) + slowed_time(window, time, hidden, lost)
+
+
+def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, rows: Any) -> Exchange:
+    """Return what one layer exchanges for one micro-batch.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    wire : Wire
+        Groups.
+    layout : Layout
+        The layout.
+    layer : Layer
+        Times of its computation.
+    rows : float or array, count
+        Tokens of a micro-batch on one tensor-parallel group.
+
+    Returns
+    -------
+    Exchange
+    """
+    shape, features, width = c["shape"], c["features"], c["activation_width"]
+    whole = 1.0 if c["recompute"] == "full" else 0.0
+    # An MLP that is done again alone gathers and adds up once of twice.
+    mlp = 1.0 if c["recompute"] == "selective" and "mlp" in c["again"] else 0.0
+    volume = rows * shape.hidden * width
+    fore, back = layer.forward, layer.inputs + layer.weights
+    able, hidden, group = features.overlap_tensor, constants.HIDDEN_TENSOR, wire.tensor
+    # Two sums over the group in each direction: after attention and after the MLP. Divided by the sequence, each is
+    # scattered, and gathered where the next product reads it.
+    spread = c["sequence_parallel"]
+    one = (all_gather if spread else all_reduce)(wire.network, group, volume)
+    brief = one
+    if spread and c["narrow"] and features.narrow_gather:
+        brief = all_gather(wire.network, group, rows * shape.hidden * c["operand_width"])
+    fore_wire = back_wire = 2.0 * (one + brief) if spread else 2.0 * one
+    ahead = _visible(c, able, hidden, fore, fore_wire, group)
+    behind = _visible(c, able, hidden, back, back_wire, group)
+    if features.overlap_backward:
+        # What the next product needs at once is gathered in plain view; sums run beside gradients of weights.
+        behind = back_wire - 2.0 * one + _visible(c, True, hidden, layer.weights, 2.0 * one, group)
+    if spread and c["frozen"]:
+        # Adapters read what is gathered in the wide format, and their gradients of it are summed up: in plain view.
+        ahead, behind = ahead + one, behind + one
+        fore_wire, back_wire = fore_wire + one, back_wire + one
+    elif spread:
+        # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
+        behind = behind + exposed_time(free_window(back + behind, back_wire), 2.0 * brief, hidden)
+        back_wire = back_wire + 2.0 * brief
+    loads = load_of(group, fore_wire), load_of(group, back_wire)
+    again = whole + 0.5 * mlp
+    if features.planned_memory:
+        # What nobody needs is not summed up again either: one of four transfers of a layer.
+        again = again - maximum(whole, mlp) / 4.0
+    # What is exposed is time in which the next kind of communication can hide: each rides on those before it, as far
+    # as they leave its links free.
+    near, loads = _context(c, wire, layout, fore + ahead, back + behind, rows, loads)
+    far, loads = _expert(c, wire, layout, layer, fore + ahead + near[0], back + behind + near[1], rows, loads)
+    return Exchange(
+        ahead + behind, near[0] + near[1], far[0] + far[1] + far[2],
+        again * ahead, whole * near[0], (whole + mlp) * far[0],
+        ahead + near[0] + far[0], behind + near[1] + far[1], loads,
+    )  # fmt: skip
+
+
+def _context(
+    c: Mapping[str, Any], wire: Near, layout: Layout, fore: Any, back: Any, rows: Any, loads: Loads
+) -> tuple[tuple[Any, Any], Loads]:
+    """Return what context parallelism exposes, forward and back, and the loads with it."""
+    shape, width, able = c["shape"], c["activation_width"], c["features"].overlap_context
+    degree, network = layout.context, wire.network
+    if type(degree) is float and degree == 1.0:
+        none = 0.0 * fore
+        return (none, none), loads
+    heads = shape.heads if shape.latent else maximum(shape.kv_heads / layout.tensor, 1.0)
+    if c["context_kind"] == "all-to-all":
+        query = rows * (shape.heads / layout.tensor) * (shape.head_dim + shape.v_dim) * width
+        keys = rows * heads * (shape.head_dim + shape.v_dim) * width
+        one = all_to_all(network, wire.context, query) + all_to_all(network, wire.context, keys)
+        one = where(degree > 1.0, one, 0.0 * one)
+        return (one, one), (loads[0].plus(wire.context, one), loads[1].plus(wire.context, one))
+    block = rows * heads * (shape.head_dim + shape.v_dim) * width
+    hops = (degree - 1.0) * message(network, wire.context, block)
+    hidden = constants.HIDDEN_CONTEXT
+    # A third of a layer's pass stands for attention, beside which the ring runs; gradients pass on too.
+    hops = where(degree > 1.0, hops, 0.0 * hops)
+    group, third = wire.context, 1.0 / 3.0
+    ahead = _visible(c, able, hidden, third * fore, hops, group, loads[0].times(third))
+    behind = _visible(c, able, hidden, third * back, 2.0 * hops, group, loads[1].times(third))
+    return (ahead, behind), (loads[0].plus(group, hops), loads[1].plus(group, 2.0 * hops))
+
+
+def _expert(
+    c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, fore: Any, back: Any, rows: Any, loads: Loads
+) -> tuple[tuple[Any, Any, Any], Loads]:
+    """Return what the exchange of tokens exposes, forward and back, the wait for the busiest expert, and the loads."""
+    shape, able, group = c["shape"], c["features"].overlap_expert, wire.expert
+    none = 0.0 * rows * layout.expert
+    if not shape.experts:
+        return (none, none, none), loads
+    tokens = rows / layout.tensor * shape.active
+    volume = tokens * shape.hidden * c["activation_width"]
+    share = shape.expert_layers / shape.layers * c["imbalance"]
+    if c["features"].merged_exchange:
+        # Of the copies that leave a domain only one goes to each other domain.
+        reached = reached_groups(group.nodes, shape.experts, shape.active)
+        fewer = where(group.nodes > 1.0, reached / shape.active, 1.0 + 0.0 * group.nodes)
+        fewer = minimum(fewer, 1.0)
+        group = group._replace(outer=group.outer / fewer)
+        if group.within is not None:
+            group = group._replace(crossing=group.crossing / fewer)
+    one = 2.0 * all_to_all(wire.network, group, volume)
+    ahead = behind = share * one
+    if able:
+        ahead = behind = _paired(c, layout, fore + back, ahead + behind, wire.expert, loads) / 2.0
+    spread = layout.expert > 1.0
+    late = layer.expert * (c["imbalance"] - 1.0)
+    sent = where(spread, share * one, none)
+    found = where(spread, ahead, none), where(spread, behind, none), where(spread, late + none, none)
+    return found, (loads[0].plus(wire.expert, sent), loads[1].plus(wire.expert, sent))
+
+
+def _paired(c: Mapping[str, Any], layout: Layout, compute: Any, time: Any, group: Group, loads: Loads) -> Any:
+    """Return what the exchange of tokens exposes, forward and back, where passes of two micro-batches are paired.
+
+    One goes forward, the other back: not while a pipeline fills and drains.
+    """
+    hidden = c["hidden_expert"] * (1.0 - fill_share(layout.pipeline, layout.virtual, layout.rounds))
+    window = free_window(compute, loads[0].beside(group) + loads[1].beside(group))
+    return exposed_time(window, time, hidden) + slowed_time(window, time, hidden, constants.EXPERT_OCCUPANCY)
+
+
+def stage_message(
+    c: Mapping[str, Any], wire: Wire, layout: Layout, rows: Any, beside: Any, load: Load
+) -> tuple[Any, Any]:
+    """Return the messages of one stage for one micro-batch, forward and back.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    wire : Wire
+        Groups.
+    layout : Layout
+        The layout.
+    rows : float or array, count
+        Tokens of a micro-batch.
+    beside : float or array, s
+        Computation of the stage.
+    load : Load
+        How long its other communication holds the links.
+
+    Returns
+    -------
+    exposed, sent : float or array, s
+        What computation does not hide of them, and what they take.
+    """
+    volume = rows * c["shape"].hidden * c["activation_width"] / layout.tensor
+    one = message(wire.network, wire.pipeline, volume)
+    both = 2.0 * layout.virtual * one
+    if not c["features"].overlap_pipeline:
+        return both, both
+    # A message goes over one kind of link and adds nothing up.
+    lost = where(wire.pipeline.nodes > 1.0, c["outer_occupancy"], c["inner_occupancy"])
+    hidden = _visible(c, True, constants.HIDDEN_PIPELINE, beside, both, wire.pipeline, load, lost)
+    filling = fill_share(layout.pipeline, layout.virtual, layout.rounds)
+    return where(layout.virtual > 1.0, hidden + filling * (both - hidden), both), both
+
+
+def _buckets(elements: Any, ranks: Any) -> Any:
+    return ceil(elements / maximum(constants.BUCKET_ELEMENTS + 0.0 * ranks, constants.BUCKET_PER_RANK * ranks))
+
+
+def replica_exchange(
+    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any, loads: Loads, sent: Load
+) -> Any:
+    """Return the exposed exchange of gradients and parameters of one step.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    wire : Wire
+        Groups.
+    layout : Layout
+        The layout.
+    layer : Layer
+        Times of one layer.
+    dense, experts : float or array, count
+        Trained parameters of a device outside and inside experts.
+    loads : tuple of Load
+        How long the other communication of its layers holds the links, forward and back.
+    sent : Load
+        How long messages between stages hold the links, in either direction.
+
+    Returns
+    -------
+    float or array, s
+    """
+    if c["zero"] == 3:
+        loads = loads[0].with_(sent), loads[1].with_(sent)
+        return _sharded(c, wire, layout, layer, dense, experts, loads)
+    network, stage = wire.network, layout.middle
+    exposed: Any = 0.0
+    parts = [(dense, wire.replica)]
+    if c["shape"].experts and not c["frozen"]:
+        parts.append((experts, _expert_replicas(wire, layout)))
+    for elements, group in parts:
+        count = _buckets(elements, group.size)
+        bucket = elements * c["sent_width"] / count
+        if c["zero"] == 0:
+            back, ahead = count * all_reduce(network, group, bucket), 0.0 * count
+        else:
+            back = count * all_gather(network, group, bucket)
+            same = c["gathered_width"] is c["sent_width"]
+            ahead = back if same else count * all_gather(network, group, elements * c["gathered_width"] / count)
+        window = stage * (layer.inputs + layer.weights)
+        exposed = exposed + _by_chunk(c, layout, window, back, group, loads[1], sent)
+        exposed = exposed + _by_chunk(c, layout, stage * layer.forward, ahead, group, loads[0], sent)
+        if len(parts) > 1:
+            loads = loads[0].plus(group, ahead), loads[1].plus(group, back)
+    return exposed
+
+
+def _by_chunk(
+    c: Mapping[str, Any], layout: Layout, compute: Any, time: Any, group: Group, load: Load, sent: Load
+) -> Any:
+    """Return what gradients or parameters of a step expose that are exchanged chunk by chunk of a stage.
+
+    The schedule passes p micro-batches through one chunk before it turns to the next, and each chunk has that long.
+    Messages between stages, for which a pipeline waits while it fills and drains, lose to the exchange.
+    """
+    able, hidden, virtual = c["features"].overlap_data, constants.HIDDEN_DATA, layout.virtual
+    if not able or (type(virtual) is float and virtual == 1.0):
+        return _visible(c, able, hidden, compute, time, group, load.with_(sent))
+    passes, waited = chunk_passes(layout.pipeline, virtual), where(virtual > 1.0, sent.beside(group), 0.0 * compute)
+    first = free_window(compute, load.beside(group) + sent.beside(group) - waited)
+    exposed = unhidden_pieces(passes * first, first, time, hidden, virtual)
+    return exposed + _slowdown(c, group) * (time - exposed) + contended_time(passes * waited, time, passes * compute)
+
+
+def _expert_replicas(wire: Wire, layout: Layout) -> Group:
+    size = maximum(layout.data * layout.context * where(layout.expert > 1.0, layout.tensor, 1.0) / layout.expert, 1.0)
+    return group_of(wire.network, size, expert_stride(layout))
+
+
+def expert_stride(layout: Layout) -> Any:
+    """Return the distance of devices that hold the same experts.
+
+    Parameters
+    ----------
+    layout : Layout
+        The layout.
+
+    Returns
+    -------
+    float or array, count
+    """
+    return where(layout.expert > 1.0, layout.expert, layout.tensor)
+
+
+def _sharded(
+    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any, loads: Loads
+) -> Any:
+    """Gather each layer's parameters before it computes, and scatter the sums of its gradients after."""
+    shape, network, able = c["shape"], wire.network, c["features"].overlap_data
+    shard = where(c["shard"] > 0.0, c["shard"] + 0.0 * layout.data, layout.data * layout.context)
+    group = group_of(network, shard, layout.tensor)
+    layers = layout.middle
+    each = dense / layers
+    gather = layers * all_gather(network, group, each * c["gathered_width"])
+    scatter = layers * all_gather(network, group, each * c["sent_width"])
+    copies = layout.data * layout.context / shard
+    spread = group_of(network, copies, layout.tensor * shard)
+    scatter = scatter + where(copies > 1.0, all_reduce(network, spread, dense * c["sent_width"] / shard), 0.0 * copies)
+    if shape.experts:
+        own = _expert_replicas(wire, layout)
+        gather = gather + layers * all_gather(network, own, experts / layers * c["gathered_width"])
+        scatter = scatter + layers * all_gather(network, own, experts / layers * c["sent_width"])
+    hidden = constants.HIDDEN_DATA
+    ahead = _visible(c, able, hidden, layers * layer.forward, gather, group, loads[0])
+    work = layers * (layer.inputs + layer.weights + layer.again)
+    regather = gather if c["reshard"] else 0.0 * gather
+    full = _visible(c, able, hidden, work, regather + scatter, group, loads[1])
+    quiet = _visible(c, able, hidden, work, regather, group, loads[1])
+    rounds = layout.rounds
+    return rounds * ahead + full + (rounds - 1.0) * (quiet if c["features"].local_accumulation else full)

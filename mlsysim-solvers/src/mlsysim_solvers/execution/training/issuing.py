@@ -1,0 +1,129 @@
+"""What the host of a training job issues kernel by kernel, and what it replays from graphs; how operands are scaled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlsysim.errors import ConfigError
+from mlsysim.names import did_you_mean
+from mlsysim.records.scenario import Training
+from mlsysim.records.stack import Ceilings, Features
+
+from ...formulas import parallel_constants as constants
+from ...lowering.shape import TransformerShape
+
+__all__ = ["GRAPH_PARTS", "issue_columns", "replayed", "scaling_of"]
+
+GRAPH_PARTS = ("attention", "mlp", "router", "experts")
+"""Parts of a layer that graphs may replay."""
+
+_WHOLE = ("all", "none")
+
+
+def replayed(workload: Training, features: Features, shape: TransformerShape) -> frozenset[str]:
+    """Read which parts of a layer are replayed from graphs.
+
+    Parameters
+    ----------
+    workload : Training
+        The job.
+    features : Features
+        What the stack does unless told otherwise.
+    shape : TransformerShape
+        The model.
+
+    Returns
+    -------
+    frozenset of str
+
+    Raises
+    ------
+    ConfigError
+        If a part is unknown, or no part of the model's layers.
+    """
+    where = "workload.graphs"
+    names = [part.strip() for part in workload.graphs.split(",") if part.strip()]
+    for name in names:
+        if name not in (*GRAPH_PARTS, *_WHOLE):
+            raise ConfigError(
+                f"{name!r} is no part of a layer that a graph replays", where=where,
+                remedy=did_you_mean(name, GRAPH_PARTS) or f"Choose among {', '.join((*GRAPH_PARTS, *_WHOLE))}",
+            )  # fmt: skip
+        if name in _WHOLE and len(names) > 1:
+            raise ConfigError(
+                f"{name!r} stands beside other parts", where=where, remedy=f"Leave out {name}, or the others"
+            )
+        if name in ("router", "experts") and not shape.experts:
+            raise ConfigError(
+                f"the model has no {name} that a graph could replay", where=where, remedy=f"Leave out {name}"
+            )
+    if names in ([], ["all"]):
+        return frozenset(GRAPH_PARTS if names or features.graphs else ())
+    return frozenset(names) - {"none"}
+
+
+def issue_columns(
+    workload: Training, features: Features, ceilings: Ceilings, shape: TransformerShape
+) -> dict[str, Any]:  # fmt: skip
+    """Return the time in which the host issues the passes of a layer, as columns.
+
+    Parameters
+    ----------
+    workload : Training
+        The job.
+    features : Features
+        What the stack does.
+    ceilings : Ceilings
+        Its time for a layer of any kind.
+    shape : TransformerShape
+        The model.
+
+    Returns
+    -------
+    dict of str to float
+        ``host``, one pass of any layer; ``routing``, what a layer with experts adds; ``issue``, one product of one
+        expert: zero where graphs replay it. ``hidden_expert``, the share of the exchange of tokens that paired passes
+        hide.
+    """
+    parts = replayed(workload, features, shape)
+    host = 0.0 if ceilings.host is None else ceilings.host
+    attention = 0.0 if "attention" in parts else constants.ATTENTION_ISSUE
+    rest = 0.0 if {"mlp", "experts"} & parts else 1.0 - constants.ATTENTION_ISSUE
+    choice = 0.0 if "router" in parts else constants.ROUTER_ISSUE
+    moved = 0.0 if "experts" in parts else constants.EXCHANGE_ISSUE
+    return {
+        "host": host * (attention + rest),
+        "routing": host * (choice + moved) if shape.experts else 0.0,
+        "hidden_expert": constants.HIDDEN_EXPERT if "attention" in parts else constants.HIDDEN_EXPERT_EAGER,
+        "issue": 0.0 if "experts" in parts or not shape.experts else constants.EXPERT_ISSUE,
+    }
+
+
+def scaling_of(workload: Training, features: Features, *, operand: float, narrow: bool) -> str:
+    """Return how operands of products get their scales.
+
+    Parameters
+    ----------
+    workload : Training
+        The job.
+    features : Features
+        What the stack does unless told otherwise.
+    operand : float, B
+        Bytes of an operand.
+    narrow : bool
+        Whether products run in fewer bits than activations are kept in.
+
+    Returns
+    -------
+    str
+        delayed, tensor, rows or block; transformed for 4 bits.
+
+    Raises
+    ------
+    ConfigError
+        If the workload chooses, and there is no choice.
+    """
+    if workload.scaling and (not narrow or operand < 1.0):
+        what = "operands of 4 bits have scales of blocks" if narrow else f"{workload.precision} has no scales"
+        raise ConfigError(what, where="workload.scaling", remedy="Leave it out, or train in fp8")
+    return "transformed" if operand < 1.0 else workload.scaling or features.scaling

@@ -1,0 +1,59 @@
+"""One layer and one micro-batch: its time, what it exchanges, and what it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.numeric import maximum
+
+from ...formulas.training import issue_time
+from ...lowering.parallel import Division
+from .exchange import Exchange, layer_exchange
+from .layers import Layer, Setup, layer_times
+from .schedule import Layout
+from .state import Kept, kept_by_layer
+from .wires import Near
+
+__all__ = ["pieces_of"]
+
+
+def pieces_of(
+    c: Mapping[str, Any], layout: Layout, setup: Setup, near: Near, sequence: Any
+) -> tuple[Layer, Exchange, Kept]:
+    """Return times, exposed communication and activations of one layer for one micro-batch.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        One layout or many.
+    setup : Setup
+        What is common to all.
+    near : Near
+        Groups that exchange within a layer.
+    sequence : float or array, count
+        Tokens of a sample.
+
+    Returns
+    -------
+    Layer, Exchange, Kept
+    """
+    division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
+    layer = _issued(c, layout, layer_times(setup, division, layout.micro, sequence, c["layer_memo"]))
+    rows = layout.micro * sequence / layout.context
+    return layer, layer_exchange(c, near, layout, layer, rows), kept_by_layer(c, layout)
+
+
+def _issued(c: Mapping[str, Any], layout: Layout, layer: Layer) -> Layer:
+    """Let a device that is faster than the host that issues its kernels wait for it, pass by pass."""
+    host, shape = c["host"], c["shape"]
+    if shape.experts:
+        # Two products of each expert that lies here, in those layers that have experts.
+        share = shape.expert_layers / shape.layers
+        host = issue_time(host + share * c["routing"], 2.0, shape.experts / layout.expert * share, c["issue"])
+    if type(host) is float and host == 0.0:
+        return layer
+    weights = layer.weights if c["frozen"] else maximum(layer.weights, host)
+    return layer._replace(forward=maximum(layer.forward, host), inputs=maximum(layer.inputs, host), weights=weights)

@@ -1,0 +1,376 @@
+"""Memory of one device of a distributed training run, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mlsysim.numeric import floor, is_array, maximum, minimum, where
+
+from ...formulas import parallel_constants as constants
+from ...formulas.memory import logits_bytes, workspace_bytes
+from ...formulas.recomputation import block_activation_bytes, group_activation_bytes, recomputed_share
+from ..device.memory import Widths, transformer_activations
+from .schedule import Layout, in_flight_layers, somewhere
+
+__all__ = ["Held", "Kept", "expert_ranks", "held", "kept_by_layer", "ranks_of", "share_again", "stage_parameters"]
+
+
+_NOTHING = 1e-15
+"""Share of a device's memory that counts as nothing."""
+
+
+class Held(NamedTuple):
+    """What the fullest device holds.
+
+    Parameters
+    ----------
+    weights, gradients, optimizer, activations, logits, gathered, reserve : float or array, B
+        By use.
+    required : float or array, B
+        All of it.
+    """
+
+    weights: Any
+    gradients: Any
+    optimizer: Any
+    activations: Any
+    logits: Any
+    gathered: Any
+    reserve: Any
+    required: Any
+
+
+def stage_parameters(c: Mapping[str, Any], layout: Layout, layers: Any, end: Any) -> tuple[Any, Any]:
+    """Return the parameters of one device, outside and inside experts.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        The layout.
+    layers : float or array, count
+        Layers of its stage.
+    end : float or array, count
+        Parameters of embedding or output projection on that stage.
+
+    Returns
+    -------
+    dense, experts : float or array, count
+    """
+    dense = (layers * c["layer_parameters"] + end) / layout.tensor
+    if not c["shape"].experts:
+        return dense, 0.0
+    return dense, layers * c["expert_parameters"] / where(layout.expert > 1.0, layout.expert, layout.tensor)
+
+
+def ranks_of(c: Mapping[str, Any], layout: Layout) -> Any:
+    """Return the devices over which a stage's state is divided.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        The layout.
+
+    Returns
+    -------
+    float or array, count
+    """
+    every = layout.data * layout.context
+    return where(c["shard"] > 0.0, c["shard"], every) if is_array(c["shard"]) or c["shard"] else every
+
+
+def expert_ranks(layout: Layout, ranks: Any) -> Any:
+    """Return the devices that hold the same experts.
+
+    Parameters
+    ----------
+    layout : Layout
+        The layout.
+    ranks : float or array, count
+        Devices that hold the same dense parameters.
+
+    Returns
+    -------
+    float or array, count
+    """
+    return maximum(ranks * where(layout.expert > 1.0, layout.tensor, 1.0) / layout.expert, 1.0)
+
+
+def _state(c: Mapping[str, Any], layout: Layout, dense: Any, experts: Any) -> tuple[Any, Any, Any]:
+    """Bytes of weights, gradients and optimizer states."""
+    zero, ranks = c["zero"], ranks_of(c, layout)
+    # What waits in host memory for the end of the step takes no device memory.
+    states = (c["master_width"] + c["states"] * c["state_width"]) * (1.0 - c["offload_optimizer"])
+    whole, share = dense, dense / ranks
+    if c["shape"].experts:
+        whole, share = dense + experts, share + experts / expert_ranks(layout, ranks)
+    weights, gradients = share if zero >= 3 else whole, share if zero >= 2 else whole
+    optimizer = share if zero >= 1 else whole
+    return weights * c["stored_width"], gradients * c["gradient_width"], optimizer * states
+
+
+class Kept(NamedTuple):
+    """Activations of one micro-batch on one device.
+
+    Parameters
+    ----------
+    each : float or array, B
+        What every layer in flight keeps.
+    live : float or array, B
+        What the layer that is done again keeps meanwhile.
+    """
+
+    each: Any
+    live: Any
+
+
+def kept_by_layer(c: Mapping[str, Any], layout: Layout) -> Kept:
+    """Return the activations of one layer.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        Degrees and micro-batch.
+
+    Returns
+    -------
+    Kept
+    """
+    shape, features, sequence = c["shape"], c["features"], c["sequence"]
+    t, batch = layout.tensor, layout.micro / layout.context
+    shards = t if c["sequence_parallel"] else 1.0
+    kept: dict[str, Any] = {
+        "fused_attention": features.fused_attention, "dropout": c["dropout"], "tensor": t, "sequence_shards": shards,
+    }  # fmt: skip
+    recompute, rows = c["recompute"], batch * sequence
+    again = c["again"] if recompute == "selective" else frozenset()
+    products = recompute == "selective" and features.selective == "products" and not again
+    if recompute != "full" and not products:
+        kept["again"] = again
+        each = _layers_kept(c, rows, batch, kept, recompute)
+        if "mlp" not in again:
+            return Kept(each, 0.0 * rows)
+        # While an MLP is done again, everything that it would keep is alive.
+        return Kept(each, _layers_kept(c, rows, batch, {**kept, "again": frozenset()}, recompute) - each)
+    live = _layers_kept(c, rows, batch, kept, "none")
+    if products:
+        return Kept(workspace_bytes(rows / t, shape.hidden * 2.0 + 0.5 * _products(c), c["activation_width"]), live)
+    # Each layer keeps its input; while one is done again, everything that it would keep is alive.
+    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
+    return Kept(transformer_activations(shape, widths, batch, sequence, "full", layers=1.0, **kept) / shards, live)
+
+
+def _products(c: Mapping[str, Any]) -> Any:
+    """Elements per token that the matrix products of a layer write."""
+    s = c["shape"]
+    mlp = s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)
+    return s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim + 2.0 * s.hidden + s.matrices * mlp / s.layers
+
+
+def _layers_kept(c: Mapping[str, Any], rows: Any, batch: Any, kept: Mapping[str, Any], recompute: str) -> Any:
+    """Return what a layer keeps whose passes are not done again."""
+    shape, features = c["shape"], c["features"]
+    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
+    whole = transformer_activations(shape, widths, batch, c["sequence"], recompute, layers=1.0, **kept)
+    narrow = features.narrow_storage and c["narrow"]
+    if not (c["frozen"] or narrow):
+        return whole
+    s = shape
+    mlp = (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)) / s.layers
+    again = kept.get("again", frozenset())
+    # Of what the MLP keeps: all, or without what its activation function writes, or nothing.
+    wide = 0.0 if "mlp" in again else s.matrices if "activation" in again else s.matrices + 1.0
+    norms = 0.0 if "norm" in again else s.norm_passes
+    saved = c["activation_width"] - c["operand_width"] if narrow else 0.0
+    if c["frozen"]:
+        # Frozen weights have no gradients: inputs of the MLP's products are not needed again.
+        entry, inner = (
+            minimum(norms, 1.0) * s.hidden / kept["sequence_shards"],
+            minimum(wide, 1.0) * mlp / kept["tensor"],
+        )
+        less = workspace_bytes(rows, entry + inner, c["activation_width"])
+        less = less + saved * rows * (entry + maximum(wide - 1.0, 0.0) * mlp / kept["tensor"])
+    else:
+        own = norms * s.hidden / kept["sequence_shards"] + wide * mlp / kept["tensor"]
+        less = workspace_bytes(rows, own, saved)
+    return whole - less
+
+
+def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tuple[Held, Any]:
+    """Return what the fullest device holds.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        The layout.
+    kept : Kept, optional
+        Activations of one layer, where they are known already.
+
+    Returns
+    -------
+    fullest : Held
+    micro : float or array, sample
+        Largest micro-batch that would fit.
+    """
+    kept = kept_by_layer(c, layout) if kept is None else kept
+    one = layout.pipeline == 1.0
+    embed, tail = c["first_parameters"], c["last_parameters"]
+    both = embed + (0.0 if c["tied"] else tail)
+    none, several = 0.0 * layout.data, layout.pipeline > 2.0
+    stages = [
+        (0.0, layout.first, where(one, both + none, embed + none), one),
+        (layout.pipeline - 1.0, layout.last, where(one, both + none, tail + none), True),
+    ]
+    fuller = several & (layout.middle > layout.first)
+    if somewhere(fuller):
+        # With as many layers the first stage holds more than the second: it has more in flight, and the embedding.
+        stages.append((where(several, 1.0 + none, none), where(several, layout.middle, layout.first), none, False))
+    fullest: Held | None = None
+    largest: Any = None
+    for rank, layers, end, ends in stages:
+        found, fits = _stage(c, layout, kept, rank, layers, end, ends)
+        largest = fits if largest is None else where(fits < largest, fits, largest)
+        fullest = found if fullest is None else _fuller(found, fullest)
+    assert fullest is not None
+    return fullest, maximum(largest, 0.0 * largest)
+
+
+def _fuller(one: Held, other: Held) -> Held:
+    """Return what holds more, row by row."""
+    more = one.required > other.required
+    if type(more) is bool:
+        return one if more else other
+    return Held._make(where(more, a, b) for a, b in zip(one, other, strict=True))
+
+
+def _stage(
+    c: Mapping[str, Any], layout: Layout, kept: Kept, rank: Any, layers: Any, end: Any, ends: Any
+) -> tuple[Held, Any]:
+    """Return what one stage holds, and the largest micro-batch that would fit."""
+    shape = c["shape"]
+    dense, experts = stage_parameters(c, layout, layers, end)
+    if c["frozen"]:
+        own = adapter_parameters(c, layout, layers)
+        weights, _, _ = _state(c, layout, dense, experts)
+        _, gradients, optimizer = _state(c, layout, own, 0.0 * own)
+    else:
+        weights, gradients, optimizer = _state(c, layout, dense, experts)
+    flight = in_flight_layers(c["schedule"], layout, rank, layers)
+    if c["offload"]:
+        # Of the layers that wait in host memory one is on its way there or back, and one computes.
+        away = recomputed_share(layers, c["offload_layers"]) * flight
+        flight = flight - away + minimum(away, 2.0)
+    waiting, live = _waiting(c, kept, flight, layers)
+    rows = layout.micro * c["sequence"] / layout.context
+    # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
+    width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]
+    logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, shape.vocab if shape.head else 0.0, width)
+    gathered, ends_once = _gathered(c, layout, dense)
+    reserve = c["reserve"] + 0.0 * live
+    state = weights + gradients + optimizer + reserve
+    free = c["capacity"] * c["utilisation"] - state
+    if not c["features"].planned_memory:
+        gathered = gathered + ends_once
+        largest = _whole(c, free - gathered, waiting + live + logits, layout)
+    else:
+        # The loss and the layers are phases of one plan: what only one of them needs shares memory with the other.
+        layer, loss = (
+            _whole(c, free - gathered, waiting + live, layout),
+            _whole(c, free - ends_once, waiting + logits, layout),
+        )
+        largest = minimum(layer, loss)
+        late = logits + ends_once > live + gathered
+        live, logits = where(late, 0.0 * live, live), where(late, logits, 0.0 * logits)
+        gathered = where(late, ends_once, gathered)
+    activations = waiting + live
+    required = state + activations + logits + gathered
+    return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), largest
+
+
+def _whole(c: Mapping[str, Any], free: Any, taken: Any, layout: Layout) -> Any:
+    """Return how many samples of a micro-batch fit, each of which takes its share of what all take."""
+    # A stage without layers keeps nothing of them, and bounds nothing.
+    return floor(free / maximum(taken / layout.micro, _NOTHING * c["capacity"]))
+
+
+def share_again(c: Mapping[str, Any], layers: Any) -> Any:
+    """Return the share of a stage's layers in which recomputation takes place.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layers : float or array, count
+        Layers of the stage.
+
+    Returns
+    -------
+    float or array, ratio
+        Below 1 only where some layers are recomputed whole and others not at all.
+    """
+    if c["recompute"] != "full" or c["recompute_method"] != "block":
+        return 1.0
+    return recomputed_share(layers, c["recompute_layers"])
+
+
+def _waiting(c: Mapping[str, Any], kept: Kept, flight: Any, layers: Any) -> tuple[Any, Any]:
+    """Return what waits for the backward pass, and what is alive beside it while layers are done again."""
+    count = c["recompute_layers"]
+    if c["recompute"] != "full":
+        return flight * kept.each, kept.live
+    if c["recompute_method"] == "uniform":
+        return group_activation_bytes(flight, count, kept.each), count * kept.live
+    return block_activation_bytes(flight, recomputed_share(layers, count), kept.live, kept.each), kept.live
+
+
+def _gathered(c: Mapping[str, Any], layout: Layout, dense: Any) -> tuple[Any, Any]:
+    """Return the parameters that fully sharded training gathers for layers, and for both ends of the model."""
+    none = 0.0 * dense
+    if c["zero"] != 3:
+        return none, none
+    spread = where(layout.expert > 1.0, layout.expert, layout.tensor)
+    experts = c["expert_parameters"] / spread
+    first, last = c["first_parameters"] / layout.tensor, 0.0 if c["tied"] else c["last_parameters"] / layout.tensor
+    both = c["gathered_width"] + c["sent_width"]
+    if c["features"].planned_memory:
+        s = c["shape"]
+        # The largest weight of a layer; experts lie together in one.
+        wide = maximum(s.ffn if s.dense_layers else 0.0, (s.heads + 2.0 * s.kv_heads) * s.head_dim)
+        each = maximum(s.hidden * wide / layout.tensor, experts / (s.matrices + 1.0))
+        ends = maximum(first, last) * both
+    else:
+        each = c["layer_parameters"] / layout.tensor + experts
+        ends = (first + last) * c["gathered_width"]
+    gathered = constants.LIVE_LAYERS * workspace_bytes(1.0, each, both) + none
+    if not c["reshard"]:
+        gathered = gathered + dense * c["gathered_width"]
+    return gathered, ends + none
+
+
+def adapter_parameters(c: Mapping[str, Any], layout: Layout, layers: Any) -> Any:
+    """Return the trained parameters of low-rank adapters on the attention projections of one stage.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        The layout.
+    layers : float or array, count
+        Layers of the stage.
+
+    Returns
+    -------
+    float or array, count
+    """
+    s = c["shape"]
+    sides = 2.0 * s.hidden + 2.0 * s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    return layers * c["adapter"] * sides / layout.tensor
