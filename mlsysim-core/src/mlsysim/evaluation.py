@@ -197,7 +197,8 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
         else:
             value = float(value)
             spread = result.log_sd.get(name)
-            if spread:  # what is not in doubt, as an answer that only repeats a rate asked for, has no interval
+            # What is not in doubt, as an answer that only repeats a rate asked for, has no interval.
+            if spread and value:
                 far = math.exp(min(Z90 * spread, _WIDEST))
                 low, high = value / far, value * far
                 high = max(value, min(high, spec.at_most.get(name, high)))
