@@ -411,3 +411,11 @@ def test_times_are_not_known_where_the_interval_of_the_largest_rate_holds_the_ra
     assert card["keeps_up"].value
     assert not card["ttft_p99"].informative
     assert evaluate(RATE)["ttft_p99"].informative
+
+
+def test_two_pools_tell_the_quantiles_of_random_arrivals_with_intervals():
+    card = evaluate("deepseek-v3-b200-disaggregated", {"concurrency": "0", "rate": "4 sample/s"})
+    for time in ("ttft", "latency"):
+        for at in ("", "_p50", "_p90", "_p99"):
+            answer = card[f"performance.{time}{at}"]
+            assert answer.low < answer.value < answer.high
