@@ -132,3 +132,18 @@ def test_an_empty_toml_file_is_an_empty_table(tmp_path):
     path = tmp_path / "x.toml"
     path.write_text("")
     assert load_document(path).data == {}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [(".json", '{"name": "x", "kind": "a",\n "kind": "b"}'), (".yaml", "name: x\nkind: a\nkind: b\n"),
+     (".yaml", "t: {a: 1, a: 2}\n"), (".toml", 'kind = "a"\nkind = "b"\n'), (".json", '{"t": {"a": 1, "a": 1}}')],
+)  # fmt: skip
+def test_a_key_that_stands_twice_is_refused_in_every_format(suffix, text):
+    with pytest.raises(ConfigError, match=r"twice|overwrite"):
+        parse_text(text, suffix, "file")
+
+
+def test_keys_of_yaml_may_be_merged_and_overwritten():
+    text = "base: &base {a: 1, b: 2}\nmore:\n  <<: *base\n  b: 3\n"
+    assert parse_text(text, ".yaml", "file")["more"] == {"a": 1, "b": 3}

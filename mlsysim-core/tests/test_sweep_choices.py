@@ -59,11 +59,11 @@ def test_progress_counts_all_rows(two):
 
 
 def test_a_choice_that_contradicts_the_scenario_is_reported_and_the_others_are_answered(two):
-    found = sweep(core_toys.scenario(), {"device": [two[0], "no-such-device"], "batch": [1.0, 2.0]})
+    found = sweep(core_toys.scenario(), {"precision": ["bf16", "fp8"], "batch": [1.0, 2.0]})
     assert len(found) == 2
     ((choice, error),) = found.refused
-    assert choice == {"system.device": "no-such-device"}
-    assert "no-such-device" in str(error)
+    assert choice == {"workload.precision": "fp8"}
+    assert "fp8" in str(error)
 
 
 def test_if_no_choice_can_be_answered_the_first_says_why(world):
@@ -97,14 +97,15 @@ def test_keys_are_known_by_their_short_names():
 
 
 def test_the_command_compares_devices(two, run_sweep):
-    out = run_sweep("--vary", f"device={','.join(two)},nobody", "--minimise", "latency")
+    out = run_sweep("--vary", f"device={','.join(two)}", "--vary", "precision=bf16,fp8", "--minimise", "latency")
     assert out.code == 0
     assert "2 variations" in out.out
     assert all(name in out.out for name in two)
-    assert "left out: system.device = nobody" in out.err
-    data = json.loads(run_sweep("--vary", f"device={two[0]},nobody", "--json").out)
-    assert data["rows"][0]["device"] == two[0]
-    assert data["refused"][0]["system.device"] == "nobody"
+    assert f"left out: system.device = {two[0]}, workload.precision = fp8" in out.err
+    data = json.loads(run_sweep("--vary", "precision=bf16,fp8", "--json").out)
+    assert data["rows"][0]["precision"] == "bf16"
+    assert data["refused"][0]["workload.precision"] == "fp8"
+    assert run_sweep("--vary", f"device={two[0]},nobody").code == 2
     table = run_sweep("--vary", f"device={','.join(two)}", "--csv", "-").out.splitlines()
     assert [line.split(",")[0] for line in table] == ["device", *two]
     assert run_sweep("--vary", f"device={two[0]}", "--vary", f"system.device={two[1]}").code == 2

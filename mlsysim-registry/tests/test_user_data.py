@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +62,34 @@ def test_an_own_card_with_the_key_of_a_packaged_one_is_refused(own, given, capsy
     assert main(["eval", "llama-3.1-8b", "--on", "h100-sxm"]) == 2
     said = capsys.readouterr().err
     assert f"devices/h100-sxm of user data in {own} exists already in mlsysim-registry" in said
+
+
+def fresh(variable, folder, *words):
+    """Run the command line in a process of its own: what a process has read of the data it keeps."""
+    environment = {**os.environ, variable: str(folder)}
+    return subprocess.run([sys.executable, "-m", "mlsysim.cli", *words], env=environment, text=True,
+                          capture_output=True, check=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("variable", ["MLSYSIM_DATA", "MLSYSIM_OVERLAY"])
+def test_the_doctor_tells_a_folder_that_is_none_and_not_once_for_each_entry(variable, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = fresh(variable, tmp_path / "file", "doctor")
+    assert done.returncode == 2
+    assert 1 <= done.stdout.count(variable) <= 2  # a plugin that reads data may meet it, too
+    assert "registry          1" not in done.stdout
+
+
+@pytest.mark.parametrize("made", ["file", "cards"])
+@pytest.mark.parametrize("words", ["eval llama-3.1-8b --on h100-sxm", "list grids", "registry refresh rollback"])
+def test_an_overlay_that_is_no_overlay_is_refused_and_not_passed_over(made, words, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "cards" / "devices").mkdir(parents=True)
+    done = fresh("MLSYSIM_OVERLAY", tmp_path / made, *words.split())
+    assert done.returncode == 2
+    assert f"MLSYSIM_OVERLAY={tmp_path / made}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_overlay_that_does_not_exist_yet_is_good(tmp_path):
+    assert fresh("MLSYSIM_OVERLAY", tmp_path / "later", "list", "grids").returncode == 0

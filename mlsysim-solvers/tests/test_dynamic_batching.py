@@ -223,3 +223,11 @@ def test_devices_share_the_requests():
 )
 def test_conformance(check):
     check()
+
+
+def test_latency_is_not_known_where_slower_passes_would_not_keep_up():
+    top = mlsysim.evaluate(CASE)["performance.full_throughput"]
+    card = mlsysim.evaluate(CASE, {"rate": f"{0.97 * top.value} sample/s"})
+    assert top.low < 0.97 * top.value
+    assert not card["performance.request_latency_p99"].informative
+    assert mlsysim.evaluate(CASE)["performance.request_latency_p99"].informative

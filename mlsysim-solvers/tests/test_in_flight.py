@@ -391,3 +391,31 @@ def test_nobody_fits_where_the_weights_do_not():
 def test_prompts_alone_fill_their_passes():
     found = answers(output=1, concurrency=0)
     assert found["performance.throughput"] * 1024 <= 8192 / found["performance.pass_time"] * UP
+
+
+def test_every_time_of_random_arrivals_carries_an_interval_that_widens_with_the_load():
+    calm, busy = at_rate(1), at_rate(12)
+    times = [name for name in calm if name.startswith(("performance.ttft", "performance.tpot", "performance.latency"))]
+    plain = {name.removesuffix(".log_sd") for name in times}
+    assert {f"performance.{time}{at}" for time in ("ttft", "latency") for at in ("", "_p50", "_p90", "_p99")} < plain
+    for name in plain:
+        assert 0.0 < calm[f"{name}.log_sd"] < busy[f"{name}.log_sd"], name
+    for time in ("ttft", "latency"):
+        spreads = [calm[f"performance.{time}_{at}.log_sd"] for at in ("p50", "p90", "p99")]
+        assert spreads == sorted(spreads)
+
+
+def test_times_are_not_known_where_the_interval_of_the_largest_rate_holds_the_rate_asked_for():
+    card = evaluate(RATE, {"rate": f"{0.97 * at_rate(1)['performance.capacity']} sample/s"})
+    assert card["capacity"].low < 0.97 * card["capacity"].value
+    assert card["keeps_up"].value
+    assert not card["ttft_p99"].informative
+    assert evaluate(RATE)["ttft_p99"].informative
+
+
+def test_two_pools_tell_the_quantiles_of_random_arrivals_with_intervals():
+    card = evaluate("deepseek-v3-b200-disaggregated", {"concurrency": "0", "rate": "4 sample/s"})
+    for time in ("ttft", "latency"):
+        for at in ("", "_p50", "_p90", "_p99"):
+            answer = card[f"performance.{time}{at}"]
+            assert answer.low < answer.value < answer.high

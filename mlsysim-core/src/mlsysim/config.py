@@ -24,7 +24,7 @@ from .run_faults import length_faults, run_faults
 from .solving import SolverSpec
 from .structure import read_settings
 
-__all__ = ["LINK_ROLES", "SimulationConfig"]
+__all__ = ["LINK_ROLES", "NAMED", "SimulationConfig"]
 
 _ROLES = {"device": "devices", "stack": "stacks", "node": "nodes", "cluster": "clusters", "battery": "batteries"}
 _NODE_LINKS = ("inner", "outer", "host")
@@ -32,6 +32,9 @@ LINK_ROLES = (*_NODE_LINKS, "far", "between")
 """Roles of links: between the devices of a node, out of it, to host memory, between the sites of a cluster, and
 between pools."""
 _PLACES = {"grid": "grids", "site": "sites", "price": "prices"}
+NAMED = {"workload.model": "models", **{f"system.{role}": kind for role, kind in _ROLES.items()},
+         **{f"place.{role}": kind for role, kind in _PLACES.items()}}  # fmt: skip
+"""Keys of a scenario that name an entity, and its kind."""
 
 
 @attrs.frozen

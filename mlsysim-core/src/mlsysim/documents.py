@@ -162,13 +162,34 @@ def _parse_toml(text: str) -> Any:
 def _parse_json(text: str) -> Any:
     import json
 
-    return json.loads(text)
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice in one table, of which JSON would keep the last without a word."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return table
 
 
 def _parse_yaml(text: str) -> Any:
     import yaml
 
-    data = yaml.safe_load(text)
+    class Loader(yaml.SafeLoader):
+        """The safe loader, which would keep the last of two equal keys without a word."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen: set[Any] = set()
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+                if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
+                    what = f"the key {key.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+                seen.add((key.tag, getattr(key, "value", None) if isinstance(key, yaml.ScalarNode) else id(key)))
+            return super().construct_mapping(node, deep)
+
+    data = yaml.load(text, Loader)  # noqa: S506 - it is a safe loader
     pending, seen = [data], 0
     while pending:
         value = pending.pop()

@@ -26,6 +26,9 @@ __all__ = ["LEVELS", "QUESTIONS", "Answer", "SystemEvaluation", "Violation", "bu
 Z90 = 1.6448536269514722
 """95 % quantile of the normal distribution: half-width of a 90 % interval in standard deviations."""
 
+_WIDEST = 230.0
+"""Exponents of intervals end here, a factor of 1e100: far beyond what tells anything, and still a number."""
+
 
 def evaluate(
     scenario: str | Path | Mapping[str, Any] | Scenario | SimulationConfig, overrides: Mapping[str, str] | None = None
@@ -210,8 +213,10 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
         else:
             value = float(value)
             spread = result.log_sd.get(name)
-            if spread:  # what is not in doubt, as an answer that only repeats a rate asked for, has no interval
-                low, high = value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread)
+            # What is not in doubt, as an answer that only repeats a rate asked for, has no interval.
+            if spread and value:
+                far = math.exp(min(Z90 * spread, _WIDEST))
+                low, high = value / far, value * far
                 high = max(value, min(high, spec.at_most.get(name, high)))
         found[name] = Answer(name, value, unit, label, spec.name, low, high)
     return found

@@ -19,6 +19,12 @@ __all__ = ["LEVELS", "Answer", "SystemEvaluation", "Violation"]
 LEVELS = {"feasibility": "Feasibility", "performance": "Performance", "macro": "Macro"}
 """Levels of the scorecard: the first part of an output's name, and its heading."""
 
+ORDER = 10.0
+"""Factor either way beyond which a 90 % interval is no information: it does not even tell the order of magnitude."""
+
+NOT_KNOWN = f"not known within a factor of {ORDER:.0f}"
+"""What stands in the place of such an interval."""
+
 
 @attrs.frozen
 class Answer:
@@ -37,7 +43,7 @@ class Answer:
     solver : str
         Who answered.
     low, high : float or None
-        90 % interval in SI.
+        90 % interval in SI; :attr:`informative` says whether it tells anything.
     """
 
     name: str
@@ -58,6 +64,11 @@ class Answer:
 
         return Quantity(self.value, self.unit)
 
+    @property
+    def informative(self) -> bool:
+        """Whether the interval, if any, tells at least the order of magnitude: a factor of ten either way."""
+        return self.low is None or self.high is None or self.high <= ORDER * ORDER * self.low
+
     def __str__(self) -> str:
         if isinstance(self.value, bool):
             return "yes" if self.value else "no"
@@ -65,6 +76,8 @@ class Answer:
             return self.value
         if self.low is None or self.high is None:
             return format_quantity(self.value, self.unit)
+        if not self.informative:
+            return f"{format_quantity(self.value, self.unit, whole=False)}  [{NOT_KNOWN}]"
         low, high = (format_quantity(end, self.unit, 3, whole=False) for end in (self.low, self.high))
         return f"{format_quantity(self.value, self.unit, whole=False)}  [{low} .. {high}]"
 

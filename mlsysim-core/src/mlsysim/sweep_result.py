@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from .constraints import full_output_name
 from .errors import ConfigError, MlsysimError, SolverError
-from .solving import choices_of
+from .solving import choices_of, is_number
 from .sweep_chunks import Column
 from .units import format_quantity
 
-__all__ = ["Refusal", "SweepResult", "counted"]
+__all__ = ["Refusal", "SweepResult", "counted", "idle"]
 
 
 class Refusal(NamedTuple):
@@ -114,6 +114,31 @@ class SweepResult:
             )  # fmt: skip
         return full
 
+    def aim(self, name: str, *, where: str = "") -> str:
+        """Return the full name of a number that can be least or most.
+
+        Parameters
+        ----------
+        name : str
+            Full or short name of an output.
+        where : str
+            Where it was asked for, for the error.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ConfigError
+            If nobody answers it, not for every choice of a key, or it is a yes or no, or a choice.
+        """
+        full = self.output_name(name, where=where)
+        if full in self.units and not is_number(self.units[full]):
+            raise ConfigError(f"{full} is no number, so nothing is the least or the most of it", where=where,
+                              remedy="Name an output with a unit: `mlsysim solvers NAME` lists them")  # fmt: skip
+        return full
+
     def best(self, output: str, *, largest: bool = False) -> int:
         """Return the row of the best acceptable configuration; the first of equals.
 
@@ -141,7 +166,7 @@ class SweepResult:
         if rows.size == 0:
             raise SolverError("no configuration of the sweep keeps the constraints of the scenario",
                               remedy="Relax them, or vary something else")  # fmt: skip
-        values = self.outputs[self.output_name(output, where="output")][rows]
+        values = self.outputs[self.aim(output, where="output")][rows]
         return int(rows[np.argmax(values) if largest else np.argmin(values)])
 
     def pareto(self, minimise: Sequence[str] = (), maximise: Sequence[str] = ()) -> NDArray[np.intp]:
@@ -166,7 +191,7 @@ class SweepResult:
         if not 1 <= len(signed) <= 2:
             raise ConfigError("a frontier needs one or two outputs", where="pareto")
         rows = np.flatnonzero(self.acceptable)
-        keys = [sign * self.outputs[self.output_name(name, where="pareto")][rows] for name, sign in signed]
+        keys = [sign * self.outputs[self.aim(name, where="pareto")][rows] for name, sign in signed]
         order = np.lexsort(keys[::-1])
         if len(keys) == 1:
             return rows[order[:1]]
@@ -216,3 +241,29 @@ def _text(value: float, unit: str) -> str:
     if choices := choices_of(unit):
         return choices[int(value)]
     return format_quantity(value, unit)
+
+
+def idle(result: SweepResult) -> list[str]:
+    """Return what varies and changes no answer, seen from the first and from the last configuration.
+
+    Parameters
+    ----------
+    result : SweepResult
+        The sweep.
+
+    Returns
+    -------
+    list of str
+        Names of columns, such as a rate of arrivals where all requests start together.
+    """
+    if len(result) == 0:
+        return []
+    found = []
+    for name, values in result.varied.items():
+        others = [column for other, column in result.varied.items() if other != name]
+        groups = [np.flatnonzero(np.all([column == column[at] for column in others], axis=0))
+                  if others else np.arange(len(result)) for at in (0, -1)]  # fmt: skip
+        several = [rows for rows in groups if np.ptp(values[rows]) > 0]
+        if several and all(np.ptp(answer[rows]) == 0 for rows in several for answer in result.outputs.values()):
+            found.append(name)
+    return found

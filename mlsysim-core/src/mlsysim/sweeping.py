@@ -22,6 +22,7 @@ from .overrides import known_keys
 from .running import load_solver
 from .solving import SolverSpec
 from .sweep_chunks import Chunk, Column, Rows, run_chunks
+from .sweep_names import check_choices
 from .sweep_result import Refusal, SweepResult
 from .units import format_quantity, parse_quantity
 
@@ -96,6 +97,8 @@ def sweep(
     units = column_units(specs)
     keys = _keys(vary, units, config)
     codes = {name: _codes(name, vary[name]) for name in keys}
+    for name, full in keys.items():
+        check_choices(name, full, codes[name][0])
     units |= {name: f"choice: {', '.join(choices)}" for name, (choices, _) in codes.items()}
     answers = sum(len(spec.outputs) for spec in specs)
     columns = _columns({**vary, **{name: code for name, (_, code) in codes.items()}}, units, answers, grid=grid)

@@ -167,3 +167,14 @@ def test_numbers_below_an_axis_do_not_touch():
     assert 224.0 not in kept
     assert _legible(crowded, "sample", wide=False) == crowded.tolist()
     assert _legible(np.array([7.0]), "1", wide=False) == [7.0]
+
+
+def test_shades_leave_out_what_is_not_known_at_all():
+    from mlsysim.plotting.variations import _factor, _shaded
+
+    spread = np.array([0.1, 50.0])
+    assert np.isfinite(_factor(spread)).tolist() == [True, False]
+    assert "where known within a factor of 10" in _shaded(spread)
+    assert _shaded(spread[:1]) == ",  shaded: 90 % intervals"
+    assert _shaded(spread[1:]) == ",  not known within a factor of 10"
+    assert _shaded(np.zeros(2)) == ""

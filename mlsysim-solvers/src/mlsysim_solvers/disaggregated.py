@@ -31,7 +31,8 @@ from .formulas.disaggregation import (
     stay_of_slower_writers,
 )
 from .formulas.parallel_constants import HANDED_OVER
-from .formulas.queueing import crowding
+from .formulas.queue_constants import ARRIVAL_LOG_SD
+from .formulas.queueing import crowding, simulated_log_sd
 from .formulas.serving import sample_rate
 from .pool_workers import Readers, Writers, readers_of, transfer_time, writers_of
 
@@ -200,7 +201,18 @@ def _at_random(
     found["performance.capacity.log_sd"] = found["performance.throughput.log_sd"]
     found["performance.throughput.log_sd"] = found["performance.token_throughput.log_sd"] = 0.0 * stay
     found |= quantiles("performance.ttft", service + gone, spread, late, decoding)
-    return step, found | quantiles("performance.latency", service + gone + stay, both, late, decoding)
+    found |= quantiles("performance.latency", service + gone + stay, both, late, decoding)
+    return step, found | _strayed(found)
+
+
+def _strayed(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the spreads of the times at a rate, with what the closed form of a line strays from a simulation."""
+    own = {}
+    for name, (light, full) in ARRIVAL_LOG_SD.items():
+        alone = found[f"performance.{name.partition('_')[0]}.log_sd"]
+        stray = simulated_log_sd(light, full, found["performance.duty"])
+        own[f"performance.{name}.log_sd"] = sqrt(alone * alone + stray * stray)
+    return own
 
 
 def _answers(

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import sqrt
+from mlsysim.numeric import exp, log, maximum, sqrt
 from mlsysim.records import Parallelism
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
@@ -18,7 +18,8 @@ from .execution.device.answers import axis
 from .execution.device.preparation import prepare_columns
 from .execution.serving.batch_queue import Curve, Service, curve_of, queue_at
 from .execution.serving.batch_waits import largest_rate, quantile
-from .formulas.queue_constants import QUEUE_LOG_SD, RATE_STEP
+from .formulas.constants import INTERVAL_QUANTILE
+from .formulas.queue_constants import LEAST, QUEUE_LOG_SD
 from .single_node import SingleNodeSolver
 
 __all__ = ["DynamicBatchingSolver"]
@@ -119,11 +120,13 @@ def _service(columns: Mapping[str, Any]) -> tuple[Service, Any]:
 
 def _at_rate(columns: Mapping[str, Any], curve: Curve, rate: Any, spread: Any) -> Columns:
     """Return what requests see at a rate; beyond what full batches get through no latency is within any limit."""
-    queue, further = queue_at(curve, rate), queue_at(curve, (1.0 + RATE_STEP) * rate)
+    far = maximum(INTERVAL_QUANTILE * spread, LEAST)
+    # Slower passes also mean more load: T(f s, rate) = f T(s, f rate). At the upper end of what a pass takes the line
+    # may have no end, which a slope at the central value would not see.
+    queue, further = queue_at(curve, rate), queue_at(curve, exp(far) * rate)
     mean, tail = queue.latency, quantile(queue, "p99")
-    # Slower passes also mean more load: T(s (1 + h), rate) = (1 + h) T(s, rate (1 + h)).
-    steep = 1.0 + (further.latency / mean - 1.0) / RATE_STEP
-    steeper = 1.0 + (quantile(further, "p99") / tail - 1.0) / RATE_STEP
+    steep = 1.0 + log(further.latency / mean) / far
+    steeper = 1.0 + log(quantile(further, "p99") / tail) / far
     answers: Columns = {
         "feasibility.within_limit": (tail <= columns["limit"]) & (rate < curve.most / curve.longest),
         "performance.mean_batch": queue.batch,

@@ -8,11 +8,11 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import maximum, minimum, sqrt, where
+from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
@@ -20,7 +20,7 @@ from .execution.device.answers import axis, common_answers
 from .execution.device.cases import feasibility, fixed_bytes, room_of, weights_of
 from .execution.device.memory import Demand
 from .execution.device.sequences import generation_demand, within_context
-from .execution.serving.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles, stays_at
+from .execution.serving.arrivals import Line, Points, in_flight_at, line_of, prompt_wait, quantiles, stays_at
 from .execution.serving.attention_copies import own_places, own_tokens
 from .execution.serving.batching import State, intake_of, steady
 from .execution.serving.copies import bound_of
@@ -31,7 +31,10 @@ from .execution.serving.shared_layout import legal_degrees
 from .execution.serving.traffic import ARRIVALS, traffic_columns
 from .formulas.admission import first_wave, unsure_places, whole_prompts
 from .formulas.batching import long_answer, time_per_token
+from .formulas.constants import INTERVAL_QUANTILE
 from .formulas.memory import place_bytes
+from .formulas.queue_constants import ARRIVAL_LOG_SD, LEAST
+from .formulas.queueing import simulated_log_sd
 from .formulas.serving import sample_rate
 from .lowering.serving import stage
 from .lowering.shape import TransformerShape
@@ -235,15 +238,49 @@ def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
     return where(asked > slots, 0.0 * own, (2.0 if c["overlap"] else 1.0) * (1.0 - 1.0 / own))
 
 
+class _Seen(NamedTuple):
+    """What requests see at a rate: how many are in flight in a batch, what passes take, and their times."""
+
+    own: Any
+    state: State
+    line: Line
+    busy: Any
+    times: dict[str, Any]
+
+
 def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, Any]:
     """Answer for requests that arrive at random, whoever is served."""
-    rate, steps, batches = axis(c, "rate"), axis(c, "output") - 1.0, copies_of(c) * c.get("pipeline", 1.0)
+    rate, batches = axis(c, "rate"), copies_of(c) * c.get("pipeline", 1.0)
     stages = c.get("pipeline", 1.0)
     most, each = maximum(1.0, slots / batches), rate / batches
     points = stays_at(c, most, lambda own: steady(engine, own, stages, 0.0 * own).residence)
+    own, state, line, busy, times = seen = _seen(
+        c, points, most, each, lambda own: steady(engine, own, stages, 0.0 * own)
+    )
+    capacity = most * batches / points[-1][1]
+    served = minimum(rate, capacity)
+    answers: dict[str, Any] = place(own * batches)
+    answers |= _rates(c, engine, state, served, own * batches)
+    latency = times["performance.latency"]
+    keeps_up, inside = rate < capacity, minimum(served * (latency - line.wait), most * batches)
+    answers |= times | {
+        "feasibility.keeps_up": keeps_up,
+        "performance.in_flight": inside, "performance.waiting": served * latency - inside,
+        "performance.capacity": capacity, "performance.duty": busy,
+        "performance.utilisation": busy * answers["performance.utilisation"],
+        "performance.bandwidth_utilisation": busy * answers["performance.bandwidth_utilisation"],
+        "performance.capacity.log_sd": answers["performance.throughput.log_sd"],
+    }  # fmt: skip
+    # What arrives is answered, however fast: only the times are uncertain.
+    answers["performance.throughput.log_sd"] = answers["performance.token_throughput.log_sd"] = 0.0 * busy
+    return answers | _spreads(c, engine, points, most, each, seen)
+
+
+def _seen(c: Columns, points: Points, most: Any, each: Any, state_of: Callable[[Any], State]) -> _Seen:
+    """Return what requests see that arrive at a rate at each batch, of at most so many."""
+    steps, batches = axis(c, "output") - 1.0, copies_of(c) * c.get("pipeline", 1.0)
     own, longest = in_flight_at(each, points)
-    state = steady(engine, own, stages, 0.0 * own)
-    capacity = most * batches / longest
+    state = state_of(own)
     line = line_of(own * batches, most * batches, longest, c["output_variation"])
     busy = minimum(1.0, each * state.residence)
     prompt = axis(c, "input") * (1.0 - c["cached"])
@@ -253,22 +290,37 @@ def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, 
     late = late + named(intake_of(c) + _delivery(c), "front end")
     first = named(line.wait, "wait for a place in flight") + late + state.own
     token = time_per_token(state.residence, state.first, steps)
-    latency, served = first + steps * token, minimum(rate, capacity)
-    answers: dict[str, Any] = place(own * batches)
-    answers |= _rates(c, engine, state, served, own * batches)
-    keeps_up, inside = rate < capacity, minimum(served * (latency - line.wait), most * batches)
-    answers |= {
-        "feasibility.keeps_up": keeps_up,
-        "performance.ttft": first, "performance.tpot": token, "performance.latency": latency,
-        "performance.in_flight": inside, "performance.waiting": served * latency - inside,
-        "performance.capacity": capacity, "performance.duty": busy,
-        "performance.utilisation": busy * answers["performance.utilisation"],
-        "performance.bandwidth_utilisation": busy * answers["performance.bandwidth_utilisation"],
-        "performance.capacity.log_sd": answers["performance.throughput.log_sd"],
+    times = {
+        "performance.ttft": first, "performance.tpot": token, "performance.latency": first + steps * token,
     }  # fmt: skip
-    # What arrives is answered, however fast: only the times are uncertain.
-    answers["performance.throughput.log_sd"] = answers["performance.token_throughput.log_sd"] = 0.0 * busy
-    return answers | _spread_out(c, state, late, line, steps * token)
+    return _Seen(own, state, line, busy, times | _spread_out(c, state, late, line, steps * token))
+
+
+def _spreads(c: Columns, engine: Engine, points: Points, most: Any, each: Any, seen: _Seen) -> dict[str, Any]:
+    """Return how unsure the times are: passes that are slower also leave more requests in flight, and in line."""
+    spread = maximum(spread_of_pass(engine, seen.state.cycle), LEAST)
+    slower = exp(INTERVAL_QUANTILE * spread)
+    # T(f s, rate) = f T(s, f rate): the upper end of the passes' interval, at which the line may have no end.
+
+    def crowded(own: Any) -> State:
+        # By Little's law each stays longer, and so takes a pass; prompts are read in about the same time as before.
+        longer, (cycle, *_) = maximum(1.0, own / (slower * seen.own)), seen.state
+        return seen.state._replace(
+            cycle=cycle._replace(time=longer * cycle.time), residence=longer * seen.state.residence
+        )
+
+    further, found = _seen(c, points, most, slower * each, crowded).times, {}
+    load = minimum(1.0, each * points[-1][1] / most)
+    reading = spread_of_pass(engine, seen.state.reading)
+    for name, time in seen.times.items():
+        # Answers of one token take no time per token.
+        steep = 1.0 + log(maximum(further[name], LEAST) / maximum(time, LEAST)) / (INTERVAL_QUANTILE * spread)
+        first = name.startswith("performance.ttft")
+        light, full = ARRIVAL_LOG_SD[name.removeprefix("performance.")]
+        own, around = simulated_log_sd(light, full, load), c["var_first"] if first else 0.0
+        passes = steep * (reading if first else spread)
+        found[f"{name}.log_sd"] = sqrt(passes * passes + own * own + around)
+    return found
 
 
 def _spread_out(c: Columns, state: State, wait: Any, line: Line, decoding: Any) -> dict[str, Any]:

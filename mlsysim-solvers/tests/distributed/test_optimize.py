@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from mlsysim.cli import main
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim_solvers.distributed import DistributedSolver
@@ -246,3 +247,31 @@ def test_layouts_and_steps_come_as_plain_data(capsys):
 def test_divisors():
     assert divisors(12) == [1, 2, 3, 4, 6, 12]
     assert divisors(1) == [1]
+
+
+TIGHT = ["optimize", "training", "qwen2.5-32b", "--on", "h100-sxm", "--devices", "64", "--batch", "256", "--sequence",
+         "4096"]  # fmt: skip
+
+
+def test_a_layout_at_the_edge_of_memory_is_named_as_such_with_one_that_surely_fits(capsys):
+    assert main(TIGHT) == 0
+    out = capsys.readouterr().out
+    assert main([*TIGHT, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["searches"]
+    best, sure, usable = found["best"], found["sure"], found["memory_usable"]
+    assert best["memory"] <= usable < best["memory_high"]
+    assert sure["memory_high"] <= usable
+    assert sure["step"] >= best["step"]
+    assert all(one["memory_high"] > usable for one in found["frontier"] if one["step"] < sure["step"])
+    assert "may not fit" in out
+    assert f"surely fits: {sure['text']}" in out
+
+
+def test_a_layout_with_memory_to_spare_is_not_warned_of(capsys):
+    assert main([name.replace("qwen2.5-32b", "llama-3.2-1b").replace("256", "64") for name in TIGHT]) == 0
+    assert "may not fit" not in capsys.readouterr().out
+
+
+def test_what_was_assumed_is_said(capsys):
+    assert main(TIGHT) == 0
+    assert "assumed: stack: pytorch-2" in capsys.readouterr().out

@@ -128,10 +128,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell(result: SweepResult) -> None:
+    from ..sweep_result import idle
+
     for choice, error in result.refused:
         print(f"left out: {_words(choice)}: {error.faults[0].what}", file=sys.stderr)
     for reason in result.unanswered:
         print(f"not evaluated: {reason}", file=sys.stderr)
+    for name in idle(result):
+        print(f"note: {name} changes no answer here", file=sys.stderr)
 
 
 def _exit_code(result: SweepResult) -> int:
@@ -212,7 +216,7 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
         return [int(row) for row in result.pareto(minimise, maximise)]
     rows = np.flatnonzero(result.acceptable)
     if minimise or maximise:
-        name = result.output_name((minimise or maximise)[0], where="--minimise" if minimise else "--maximise")
+        name = result.aim((minimise or maximise)[0], where="--minimise" if minimise else "--maximise")
         values = result.outputs[name][rows]
         rows = rows[np.argsort(values if minimise else -values, kind="stable")]
     return [int(row) for row in rows]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..provenance import Level
 from ..renderers import content
+from ..renderers.limits import UNSURE, checks
 from ..renderers.numbers import quantity
 from .canvas import (
     ACCENT,
@@ -96,8 +97,11 @@ def _head(figure: Figure, evaluation: SystemEvaluation) -> None:
     for line in _lines(content.setup(evaluation)):
         figure.text(EDGE, height, line, fontsize=9, color=MUTED, va="center")
         height -= 0.030
-    limits = sorted(content.checks(evaluation), key=lambda check: check.met)
-    said = [f"{check.text}  {'met' if check.met else 'VIOLATED'}" for check in limits[:_MOST_LIMITS]]
+    limits = sorted(checks(evaluation), key=lambda check: check.met)
+    said = [
+        f"{check.text}  {'met' if check.met else 'VIOLATED'}" + f" ({UNSURE})" * (not check.sure)
+        for check in limits[:_MOST_LIMITS]
+    ]
     if len(limits) > _MOST_LIMITS:
         said.append(f"and {len(limits) - _MOST_LIMITS} more")
     if said:
@@ -277,8 +281,8 @@ def _key_answers(evaluation: SystemEvaluation) -> list[Answer]:
 
 
 def _spread(answer: Answer) -> float:
-    """Return the larger ratio of an end of the interval to the central value."""
-    if not answer.low or not answer.high or not answer.value:
+    """Return the larger ratio of an end of the interval to the central value; 1 where there is none worth drawing."""
+    if not answer.low or not answer.high or not answer.value or not answer.informative:
         return 1.0
     return float(max(answer.high / answer.value, answer.value / answer.low))
 
@@ -289,6 +293,8 @@ def _figure(axes: Axes, position: int, answer: Answer, spread: float) -> None:
     value = axes.text(0.71, position, said, fontsize=9.1, color=INK, va="center", ha="right", fontweight="bold")
     end_before(label, value.get_window_extent().x0 - value.get_fontsize())
     axes.plot([0, 1], [position + 0.5] * 2, color=PALE, linewidth=0.8, zorder=0)
+    if not answer.informative:
+        axes.text((_LEFT + _RIGHT) / 2, position, "not known", fontsize=7.8, color=WARN, ha="center", va="center")
     if _spread(answer) <= 1 or answer.low is None or answer.high is None:
         return
     low, high = (_place(end / answer.value, spread) for end in (answer.low, answer.high))

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..evaluation import Z90
 from ..renderers.numbers import quantity
+from ..scorecard import NOT_KNOWN, ORDER
 from ..solving import choices_of, is_number
 from ..sweep_result import counted
 from ..sweeping import COUNTS
@@ -168,8 +169,7 @@ def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
     if others or broken or (~fits).any():
         axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
     spread = result.outputs.get(f"{aim.name}.log_sd")
-    drawn = spread is not None and len(lines) <= _BANDS and bool((spread[fits] > 0.0).any())
-    shaded = ",  shaded: 90 % intervals" if drawn else ""
+    shaded = _shaded(spread[fits]) if spread is not None and len(lines) <= _BANDS else ""
     if not fits.any():
         axes.set_yticks([])
         axes.text(0.5, 0.5, "nothing fits", transform=axes.transAxes, ha="center", color=MUTED, fontsize=12)
@@ -203,11 +203,25 @@ def _line(
               marker="o" if len(rows) <= 40 else None, markersize=7 if apart else 3.5)  # fmt: skip
     spread = result.outputs.get(f"{aim.name}.log_sd")
     if banded and spread is not None:
-        factor = np.exp(Z90 * spread[rows])
+        factor = _factor(spread[rows])
         if apart:
             axes.vlines(x, y / factor, y * factor, color=colour, alpha=0.3, linewidth=5)
         else:
             axes.fill_between(x, y / factor, y * factor, color=colour, alpha=0.13, linewidth=0)
+
+
+def _factor(spread: Any) -> Any:
+    """Return how far intervals reach either way; nothing where that is too far to tell anything."""
+    factor = np.exp(np.minimum(Z90 * spread, np.log(ORDER) + 1.0))
+    return np.where(factor > ORDER, np.nan, factor)
+
+
+def _shaded(spread: Any) -> str:
+    """Say what the shades are, and that some are missing."""
+    known = np.isfinite(_factor(spread))
+    if not (spread[known] > 0.0).any():
+        return "" if known.all() else f",  {NOT_KNOWN}"
+    return ",  shaded: 90 % intervals" + ("" if known.all() else f", where known within a factor of {ORDER:.0f}")
 
 
 def _envelope(result: SweepResult, first: str, aim: _Aim) -> NDArray[np.intp]:

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
-from ..errors import MlsysimError
 from ..evaluation import LEVELS, QUESTIONS
 from ..provenance import Level
+from ..scorecard import NOT_KNOWN
 from ..units import format_quantity
+from .limits import UNSURE
 from .numbers import quantity
 
 if TYPE_CHECKING:
-    from ..constraints import Constraint
     from ..evaluation import Answer, SystemEvaluation
     from ..provenance import Standing
     from ..records.scenario import Scenario
 
 __all__ = [
-    "Check", "Row", "checks", "evidence_counts", "headroom", "interval", "levels", "open_questions", "rows",
-    "setup", "times", "too_large", "verdict", "weak_points",
+    "Row", "evidence_counts", "headroom", "interval", "levels", "open_questions", "rows", "setup", "times",
+    "too_large", "verdict", "weak_points",
 ]  # fmt: skip
 
 
@@ -38,24 +38,6 @@ class Row(NamedTuple):
     label: str
     value: str
     interval: str
-
-
-class Check(NamedTuple):
-    """One declared constraint.
-
-    Parameters
-    ----------
-    text : str
-        The limit.
-    met : bool
-        Whether it holds; a limit on something that nobody answered does not.
-    found : str
-        The answer.
-    """
-
-    text: str
-    met: bool
-    found: str
 
 
 def verdict(evaluation: SystemEvaluation) -> tuple[str, str]:
@@ -222,10 +204,12 @@ def interval(answer: Answer) -> str:
     Returns
     -------
     str
-        Empty when it carries none.
+        Empty when it carries none; words where it tells nothing.
     """
     if answer.low is None or answer.high is None:
         return ""
+    if not answer.informative:
+        return NOT_KNOWN
     low, high = (quantity(end, answer.unit, 3, whole=False) for end in (answer.low, answer.high))
     number, _, unit = low.partition(" ")
     return f"{number} .. {high}" if unit and high.endswith(" " + unit) else f"{low} .. {high}"
@@ -257,7 +241,8 @@ def headroom(evaluation: SystemEvaluation) -> tuple[str, float | None]:
     if required is None or usable is None or share is None:
         return "yes", share
     spare = format_quantity(usable.value - required.value, "B")
-    return f"yes, with {spare} to spare", share
+    unsure = required.high is not None and required.high > usable.value
+    return f"yes, with {spare} to spare" + f", {UNSURE}" * unsure, share
 
 
 def too_large(evaluation: SystemEvaluation) -> bool:
@@ -309,41 +294,6 @@ def open_questions(evaluation: SystemEvaluation) -> list[tuple[str, str]]:
 
     titles = {spec.question: spec.title for spec in plugins().solvers.values()} | QUESTIONS
     return [(titles.get(name, name), reason) for name, reason in evaluation.unanswered.items()]
-
-
-def checks(evaluation: SystemEvaluation) -> list[Check]:
-    """Return the declared constraints, met or not.
-
-    Parameters
-    ----------
-    evaluation : SystemEvaluation
-        The evaluation.
-
-    Returns
-    -------
-    list of Check
-    """
-    violated = {v.constraint: v.value or "not evaluated, so not passed" for v in evaluation.violations}
-    found = []
-    for constraint in _constraints(evaluation):
-        text = str(constraint)
-        answer = evaluation.answers.get(constraint.output)
-        found.append(Check(text, text not in violated, violated.pop(text, "" if answer is None else str(answer))))
-    return found + [Check(text, False, value) for text, value in violated.items()]
-
-
-def _constraints(evaluation: SystemEvaluation) -> tuple[Constraint, ...]:
-    if evaluation.config is not None:
-        return evaluation.config.constraints
-    if not evaluation.scenario.constraints:
-        return ()
-    from ..constraints import parse_constraints
-    from ..plugins import plugins
-
-    try:  # an evaluation read from a file may name outputs of a solver that is not installed here
-        return parse_constraints(evaluation.scenario.constraints, plugins().solvers.values())
-    except MlsysimError:
-        return ()
 
 
 def evidence_counts(standings: Mapping[str, Standing]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from . import content
+from . import content, limits
 
 if TYPE_CHECKING:
     from ..evaluation import SystemEvaluation
@@ -46,10 +46,12 @@ def _lines(evaluation: SystemEvaluation, *, evidence: bool) -> Iterator[str]:
     yield from _list(
         "Not evaluated", (f"{question} {reason}" for question, reason in content.open_questions(evaluation))
     )
-    found = content.checks(evaluation)
+    found = limits.checks(evaluation)
     if found:
         yield from ("## Constraints", "")
-        rows = [(c.text, c.found, "met" if c.met else "**violated**") for c in found]
+        rows = [
+            (c.text, c.found, ("met" if c.met else "**violated**") + f", {limits.UNSURE}" * (not c.sure)) for c in found
+        ]
         yield from markdown_table(("Limit", "Found", ""), rows)
         yield ""
     yield from _list("Assumptions", evaluation.assumptions)

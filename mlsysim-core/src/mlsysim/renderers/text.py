@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import content
+from . import content, limits
 from .style import Style
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Scorecard:
         return _INDENT + label + value + self.style.paint(row.interval, "dim")
 
     def constraints(self) -> Iterator[str]:
-        found = content.checks(self.evaluation)
+        found = limits.checks(self.evaluation)
         if not found:
             return
         yield ""
@@ -140,7 +140,8 @@ class _Scorecard:
         width = max(len(check.text) for check in found)
         for check in found:
             mark = self.style.paint("met     ", "green") if check.met else self.style.paint("VIOLATED", "bold", "red")
-            yield f"{_INDENT}{mark}  {check.text.ljust(width)}  {check.found}"
+            doubt = "" if check.sure else self.style.paint(f"  {limits.UNSURE}", "yellow")
+            yield f"{_INDENT}{mark}  {check.text.ljust(width)}  {check.found}{doubt}"
 
     def assumptions(self) -> Iterator[str]:
         if not self.evaluation.assumptions:

@@ -15,7 +15,7 @@ from mlsysim.provenance import Source
 from .generations import Generation, Number, current, generation_file, read_generation
 from .planning import Plan
 from .reviewing import Row
-from .store import POINTER, locked, overlay_folder, replace
+from .store import POINTER, check_overlay, locked, overlay_folder, replace
 
 __all__ = ["apply_plan", "chosen", "rollback"]
 
@@ -72,9 +72,10 @@ def apply_plan(plan: Plan, rows: Collection[Row]) -> str:
     Raises
     ------
     RegistryError
-        If somebody else has written meanwhile, or the folder cannot be written.
+        If somebody else has written meanwhile, the folder holds something else, or it cannot be written.
     """
     folder = overlay_folder()
+    check_overlay(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / POINTER):
@@ -103,9 +104,10 @@ def rollback() -> str:
     Raises
     ------
     RegistryError
-        If nothing was refreshed, or the folder cannot be written.
+        If nothing was refreshed, the folder holds something else, or it cannot be written.
     """
     folder = overlay_folder()
+    check_overlay(folder)
     if not (folder / POINTER).is_symlink() and not (folder / POINTER).exists():
         raise RegistryError("there is nothing to take back", where=str(folder))
     try:

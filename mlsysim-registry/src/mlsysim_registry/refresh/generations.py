@@ -19,7 +19,7 @@ import attrs
 from mlsysim.errors import MlsysimError, RegistryError
 from mlsysim.provenance import Source
 
-from .store import POINTER, overlay_folder
+from .store import POINTER, check_overlay, overlay_folder
 
 __all__ = ["DATED", "EMPTY", "Generation", "Number", "current", "generation_file", "read_generation"]
 
@@ -124,12 +124,13 @@ def current() -> Generation:
     Raises
     ------
     RegistryError
-        If the pointer or the generation is damaged, changed by hand, or a link.
+        If the pointer or the generation is damaged, changed by hand, or a link, or the folder holds something else.
     """
     pointer = overlay_folder() / POINTER
     try:
         seen = pointer.lstat()
     except OSError:
+        check_overlay(pointer.parent)
         return EMPTY
     return _current(pointer, seen.st_mtime_ns, seen.st_ino)
 

@@ -10,7 +10,19 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["POINTER", "VERIFIED", "any_refreshed", "any_verified", "data_folder", "locked", "overlay_folder", "replace"]
+from mlsysim.errors import RegistryError
+
+__all__ = [
+    "POINTER",
+    "VERIFIED",
+    "any_refreshed",
+    "any_verified",
+    "check_overlay",
+    "data_folder",
+    "locked",
+    "overlay_folder",
+    "replace",
+]
 
 POINTER = "current.toml"
 """File of :func:`overlay_folder` that names the generation in force."""
@@ -61,6 +73,11 @@ def any_refreshed() -> bool:
     -------
     bool
         True also for a pointer that is damaged, so that it is read and refused.
+
+    Raises
+    ------
+    RegistryError
+        As :func:`check_overlay` does.
     """
     return os.path.lexists(_pointer(*map(os.environ.get, _PLACES)))
 
@@ -73,7 +90,41 @@ _PLACES = ("MLSYSIM_OVERLAY", "MLSYSIM_DATA_DIR", *_HOMES.get(sys.platform, ("XD
 @lru_cache(maxsize=4)
 def _pointer(*_places: str | None) -> str:
     """Path of the pointer for these settings: asked once for each entity, so it is not put together anew."""
-    return str(overlay_folder() / POINTER)
+    folder = overlay_folder()
+    check_overlay(folder)
+    return str(folder / POINTER)
+
+
+def check_overlay(folder: Path) -> None:
+    """Refuse a place that can never hold refreshed numbers, which otherwise would be ignored without a word.
+
+    Parameters
+    ----------
+    folder : Path
+        As :func:`overlay_folder` returns it; one that does not exist yet is good.
+
+    Raises
+    ------
+    RegistryError
+        If it is no folder, cannot be read, or holds cards of a user's own instead of refreshed numbers.
+    """
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RegistryError(f"the folder of refreshed numbers cannot be read: {why}", where=_named(folder),
+                            remedy="Name a folder, or unset it") from None  # fmt: skip
+    from mlsysim.records import KINDS
+
+    if POINTER not in names and {*KINDS, "sources"}.intersection(names):
+        raise RegistryError("this folder holds cards, not refreshed numbers", where=_named(folder),
+                            remedy="Name it in MLSYSIM_DATA instead")  # fmt: skip
+
+
+def _named(folder: Path) -> str:
+    return f"MLSYSIM_OVERLAY={folder}" if os.environ.get("MLSYSIM_OVERLAY") else str(folder)
 
 
 def any_verified() -> bool:

@@ -11,6 +11,7 @@ __all__ = [
     "crowding",
     "mean_delay",
     "occupied_share",
+    "simulated_log_sd",
     "single_wait",
     "tail_quantile",
     "wait_probability",
@@ -131,6 +132,30 @@ def tail_quantile(sure: Any, scattered: Any, deviations: Any, wait: Any, line: A
     """
     own, late = scattered * deviations, wait * log(1.0 / exceeded)
     return sure + sqrt(own * own + late * late + line * line)
+
+
+@formula("1", light="1", full="1", load="1")
+def simulated_log_sd(light: Any, full: Any, load: Any) -> Any:
+    """Return by how much an approximation of a queue strays from its simulation.
+
+    Parameters
+    ----------
+    light : float, natural-log units
+        Where hardly anything arrives.
+    full : float, natural-log units
+        What full load adds.
+    load : float or array, ratio
+        Arrivals over what can be served.
+
+    Returns
+    -------
+    float or array, natural-log units
+
+    Notes
+    -----
+    sigma = a + b rho^3: errors stay small until lines form.
+    """
+    return light + full * (load * load * load)
 
 
 @formula("1", taken="1", places="1", most="1")

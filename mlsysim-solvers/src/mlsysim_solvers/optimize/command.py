@@ -114,7 +114,7 @@ def _run(args: argparse.Namespace) -> int:
     late = [(g, o) for g, o in tried if o.best is not None]
     nearest = best or (min(late, key=keys["step-time"]) if late else tried[-1] if tried else None)
     if args.json:
-        print_json(plain(tried, best, left_out))
+        print_json(plain(tried, best, left_out, config.assumptions))
     else:
         for devices, why in left_out.items():
             print(f"{devices} devices are left out: {why}")
@@ -122,6 +122,7 @@ def _run(args: argparse.Namespace) -> int:
             print("\n".join((*report(best[1], best[0]), *compared([o for _, o in able], best[0]))))
         elif nearest is not None:
             print("\n".join(too_slow(nearest[1], limit) if late else report(nearest[1], nearest[0])))
+        print("".join(f"assumed: {text}\n" for text in config.assumptions), end="")
     if args.plot and nearest is not None and nearest[1].best is not None:
         from ..step_pictures import plot_step
 

@@ -220,7 +220,10 @@ def compared(outcomes: Sequence[Found], goal: Goal) -> Iterator[str]:
 
 
 def plain(
-    tried: Sequence[tuple[Goal, Found]], best: tuple[Goal, Found] | None, left_out: Mapping[int, str]
+    tried: Sequence[tuple[Goal, Found]],
+    best: tuple[Goal, Found] | None,
+    left_out: Mapping[int, str],
+    assumptions: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the outcomes of a search as plain data.
 
@@ -232,6 +235,8 @@ def plain(
         The one of them that is best, where any keeps the limits.
     left_out : mapping of int to str
         Numbers of devices that were not searched, and why.
+    assumptions : sequence of str
+        What was assumed where the scenario is silent.
 
     Returns
     -------
@@ -249,21 +254,38 @@ def plain(
         "searches": [
             {"goal": goal.name, "value": goal.label, "unit": goal.unit, "note": goal.note, "legal": found.legal,
              "fitting": found.fitting, "evaluated": found.evaluated, "memory_usable": found.usable,
-             "best": layout(found.best), "runner_up": layout(found.runner_up), "nearest": layout(found.least),
+             "best": layout(found.best), "runner_up": layout(found.runner_up),
+             "sure": layout(found.sure), "nearest": layout(found.least),
              "frontier": [layout(one) for one in found.frontier]}
             for goal, found in tried
         ],
         "left_out": {str(devices): why for devices, why in left_out.items()},
+        "assumptions": list(assumptions),
     }  # fmt: skip
 
 
 def _where_it_goes(found: Found, best: Candidate) -> Iterator[str]:
     memory, usable = format_quantity(best.memory, "B"), format_quantity(found.usable, "B")
     yield f"  step {format_quantity(best.step, 's')}, memory {memory} of {usable}"
+    yield from _how_sure(found, best)
     for name, text in TERMS.items():
         if best.terms[name]:
             value = best.terms[name]
             yield f"    {text:<34} {format_quantity(value, 's', 3):>10}  {value / best.step:>6.1%}"
+
+
+def _how_sure(found: Found, best: Candidate) -> Iterator[str]:
+    """Warn where memory has less to spare than it is uncertain by, and name the best layout that surely fits."""
+    if best.memory_high <= found.usable:
+        return
+    yield f"  may not fit: the 90 % interval of its memory reaches {format_quantity(best.memory_high, 'B')}"
+    if found.sure is None:
+        yield "  no layout on the frontier fits at the upper end of its interval"
+        return
+    yield f"  surely fits: {describe(found.sure)}, memory up to {format_quantity(found.sure.memory_high, 'B')}"
+    longer = found.sure.step / best.step - 1.0
+    more = "more" if longer >= 0 else "less"
+    yield f"    its step takes {format_quantity(found.sure.step, 's')}, {abs(longer):.1%} {more}"
 
 
 def _nothing(found: Found) -> Iterator[str]:

@@ -22,6 +22,7 @@ from ..execution.training.distribution import distributed_columns
 from ..execution.training.layers import layer_times
 from ..execution.training.schedule import layout_of
 from ..execution.training.state import held, share_again
+from ..formulas.constants import INTERVAL_QUANTILE
 from ..formulas.memory import usable_memory
 from ..lowering.parallel import Division
 from .goals import Goal, step_goal
@@ -48,8 +49,8 @@ class Candidate(NamedTuple):
         Degrees, chunks and micro-batch.
     step : float, s
         Time of a step.
-    memory : float, B
-        Of the fullest device.
+    memory, memory_high : float, B
+        Of the fullest device, and the upper end of its 90 % interval.
     terms : dict of str to float, s
         Where the step goes.
     value : float
@@ -61,6 +62,7 @@ class Candidate(NamedTuple):
     axes: dict[str, float]
     step: float
     memory: float
+    memory_high: float
     terms: dict[str, float]
     value: float
 
@@ -78,6 +80,8 @@ class Found(NamedTuple):
         Layouts that exist, that fit, and whose step was computed.
     usable : float, B
         Memory of a device that may be filled.
+    sure : Candidate or None
+        The best layout whose memory fits at the upper end of its interval, too; of those on the frontier.
     least : Candidate or None
         Where nothing fits: the layout that lacks least.
     """
@@ -89,6 +93,7 @@ class Found(NamedTuple):
     fitting: int
     evaluated: int
     usable: float
+    sure: Candidate | None
     least: Candidate | None
 
 
@@ -208,7 +213,7 @@ def search(
     if not kept:
         rows = None if least is None else (spaces[least[1]], np.array([least[2]]))
         lacking = None if rows is None else _candidates(columns, *rows, devices, goal)[0]
-        return Found(None, None, (), legal, 0, 0, usable, lacking)
+        return Found(None, None, (), legal, 0, 0, usable, None, lacking)
     order = np.argsort(np.concatenate([part[2] for part in kept]), kind="stable")
     pending = _Pending(
         np.concatenate([np.full(part[1].size, part[0]) for part in kept])[order],
@@ -226,7 +231,8 @@ def search(
         if not frontier or candidate.memory < frontier[-1].memory:
             frontier.append(candidate)
     second = found[1] if len(found) > 1 else None
-    return Found(found[0], second, tuple(frontier), legal, int(pending.rows.size), evaluated, usable, None)
+    sure = next((candidate for candidate in frontier if candidate.memory_high <= usable), None)
+    return Found(found[0], second, tuple(frontier), legal, int(pending.rows.size), evaluated, usable, sure, None)
 
 
 class _Pending(NamedTuple):
@@ -282,13 +288,15 @@ def _candidates(columns: dict[str, Any], space: Space, rows: Any, devices: int, 
         return np.broadcast_to(np.asarray(answers[name], dtype=np.float64), (size,))
 
     steps, memory = _column("performance.step_time"), _column("feasibility.memory_required")
+    high = memory * np.exp(INTERVAL_QUANTILE * _column("feasibility.memory_required.log_sd"))
     terms = {name: _column(f"performance.breakdown_{name}") for name in TERMS}
     values = np.broadcast_to(np.asarray(goal.value(steps, steps * _column("performance.active_share"))), (size,))
     axes = {name: space.columns[name][rows] for name in AXES}
     return [
         Candidate(
             devices, space.choice, {name: float(axis[k]) for name, axis in axes.items()}, float(steps[k]),
-            float(memory[k]), {name: float(column[k]) for name, column in terms.items()}, float(values[k]),
+            float(memory[k]), float(high[k]), {name: float(column[k]) for name, column in terms.items()},
+            float(values[k]),
         )
         for k in range(size)
     ]  # fmt: skip

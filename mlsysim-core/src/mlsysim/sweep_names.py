@@ -1,0 +1,43 @@
+"""Names among the values of a sweep, looked up before anything runs: a misspelt one is no contradiction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .config import NAMED
+from .errors import ConfigError, MlsysimError, UnknownNameError
+from .plugins import plugins
+from .records.precision import check_precision
+
+__all__ = ["check_choices"]
+
+_FORMATS = ("workload.precision", "workload.weights", "workload.kv_cache")
+
+
+def check_choices(name: str, full: str, choices: Sequence[str]) -> None:
+    """Refuse a choice that names nothing, whatever the rest of the scenario.
+
+    Parameters
+    ----------
+    name : str
+        The key as it was given.
+    full : str
+        The key, for example ``system.device``.
+    choices : sequence of str
+        Its values.
+
+    Raises
+    ------
+    ConfigError
+        With near names. What exists and contradicts the scenario passes: it is left out later, and said.
+    """
+    for choice in filter(None, choices):
+        if full in _FORMATS:
+            check_precision(choice, where=f"vary.{name}")
+        elif full in NAMED:
+            try:
+                plugins().registry.get(NAMED[full], choice)
+            except UnknownNameError as error:
+                raise ConfigError(error.what, where=f"vary.{name}", remedy=error.remedy) from None
+            except MlsysimError:  # a fault of its card or of a hub, which its own scenario tells
+                continue
