@@ -76,7 +76,17 @@ _FLOAT = frozenset({float, type(None)})
 
 
 def varies(machine: Machine) -> bool:
-    """Tell whether the rates of products are those of many machines, which all wait alike for weights."""
+    """Tell whether the rates of products are those of many machines, which all wait alike for weights.
+
+    Parameters
+    ----------
+    machine : Machine
+        The rates.
+
+    Returns
+    -------
+    bool
+    """
     rate, bandwidth = machine.matrix_rate, machine.bandwidth
     if type(rate) is type(bandwidth) is float:
         return False
