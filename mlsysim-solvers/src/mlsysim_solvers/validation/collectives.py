@@ -23,7 +23,18 @@ from .questions import Assumed, Refused
 __all__ = ["CollectiveAnswer", "predict_collective"]
 
 _SIZE = re.compile(r"([\d.]+) ?(B|KiB|MiB|GiB|KB|MB|GB|[KMG])(?![A-Za-z])")
-_FACTOR = {"B": 1.0, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "KB": 1e3, "MB": 1e6, "GB": 1e9}
+_FACTOR = {
+    "B": 1.0,
+    "K": 2.0**10,
+    "M": 2.0**20,
+    "G": 2.0**30,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+    "KB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+}
 _LARGE = 16.0 * 2.0**30
 _SPREAD = 0.14
 """Spread of measured collectives about the formulas, natural-log units. Estimate: two sweeps over twenty sizes each, of
