@@ -16,6 +16,11 @@ from .shapes import model_of
 
 __all__ = ["training_question"]
 
+CHANNELS_FIRST = ("lambda",)
+"""Sets whose scripts leave images with their channels first in 16 bits too: pytorch/scripts/config_v1 of Lambda's
+benchmark runs main.py of NVIDIA DeepLearningExamples, PyTorch/Classification/ConvNets, without ``--memory-format``,
+whose default is nchw."""
+
 RECOMPUTE = {"": "none", "none": "none", "selective": "selective", "full": "full"}
 """Recomputation as published."""
 
@@ -66,6 +71,8 @@ def training_question(row: Measurement, known: Names) -> Question:
     asked = scenario(row, "training", job, found, _layout(row, devices), devices)
     if row.set.startswith(WITH_DROPOUT):
         asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
+    if row.set in CHANNELS_FIRST and record.transformer is None:
+        asked = attrs.evolve(asked, settings={"single-node": {"channels_first": "1"}})
     return _reading(row, asked, batch, sequence, assumed)
 
 
