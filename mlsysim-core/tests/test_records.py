@@ -155,6 +155,21 @@ def test_what_was_fitted_on_devices_of_a_maker_goes_before_what_was_fitted_on_al
     assert [one.is_shared for one in (every, maker, own)] == [True, True, False]
 
 
+def test_what_was_fitted_in_one_format_of_16_bits_holds_in_the_other_at_the_same_rate():
+    fitted = records.Calibration("toy-one", "fp16", ("row",), "fit", "1", "2026-01-01", 0.1, compute=0.7)
+    stack = attrs.evolve(ToySource().entry("stacks", "toy-stack").record, calibrations=(fitted,))
+    device = ToySource().entry("devices", "toy-one").record
+    peak = records.Peak(dense=1e14, engine="matrix")
+    both = attrs.evolve(device, compute=attrs.evolve(device.compute, peak={"fp16": peak, "bf16": peak, "int8": peak}))
+    assert both.alike("bf16") == ("fp16",)
+    assert both.alike("int8") == ()
+    assert stack.calibration_for("toy-one", "bf16", alike=both.alike("bf16")) is fitted
+    assert stack.calibration_for("toy-one", "bf16") is None
+    beside = attrs.evolve(peak, engine="vector")
+    apart = attrs.evolve(device, compute=attrs.evolve(device.compute, peak={"fp16": beside, "bf16": peak}))
+    assert apart.alike("bf16") == ()
+
+
 def test_without_its_own_a_format_takes_the_device_before_other_devices():
     def fitted(device, precision):
         return records.Calibration(device, precision, ("row",), "fit", "1", "2026-01-01", 0.1, compute=0.7)

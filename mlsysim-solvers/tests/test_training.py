@@ -149,6 +149,14 @@ def test_unfused_network_moves_more():
     assert plain["performance.bytes"] > fused["performance.bytes"]
 
 
+def test_images_with_their_channels_first_are_transposed_for_matrix_units():
+    job = Training(model="m", batch=32)
+    last, first = answers(RESNET_50, A100, job), answers(RESNET_50, A100, job, settings={"channels_first": 1.0})
+    assert first["performance.bytes"] > last["performance.bytes"]
+    assert first["performance.step_time"] > 1.1 * last["performance.step_time"]
+    assert answers(VIT, A100, job) == answers(VIT, A100, job, settings={"channels_first": 1.0})
+
+
 def test_vision_transformer_sees_197_tokens():
     found = answers(VIT, H100, Inference(model="m", precision="bf16", batch=2))
     t = VIT.transformer

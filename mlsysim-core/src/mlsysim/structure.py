@@ -267,6 +267,8 @@ def _explain(error: BaseException, document: Document, path: str = "") -> list[F
         ]
     if isinstance(error, MlsysimError):
         return [fault.at(document.place(path)) for fault in error.faults]
+    if isinstance(error, KeyError):
+        return [Fault("it is missing", where=document.place(path))]
     return [Fault(str(error), where=document.place(path))]
 
 
@@ -294,15 +296,15 @@ def _converted(plain: Any, cls: type[_T]) -> _T:
     return converter.structure(plain, cls)
 
 
-def read_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
-    """Read plain data without units into its record.
+def read_plain(cls: type[_T], data: Any) -> _T:
+    """Read plain data in SI back into their record.
 
     Parameters
     ----------
     cls : type
         A record class.
-    data : mapping of str to object
-        One value for each field.
+    data : dict of str to object
+        One value for each field; anything else is refused.
 
     Returns
     -------
@@ -311,15 +313,18 @@ def read_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
 
     Raises
     ------
-    Exception
-        Whatever the converter of :mod:`~.converting` raises.
+    ConfigError
+        With everything that does not fit.
     """
     kind: Any = cls
     try:
         fields = plan_of(kind).fields
         return cls(**{name: fields[name].read(value) for name, value in data.items()})
     except Exception:  # noqa: BLE001 - what does not fit, or holds records, is the converter's
-        return _converted(data, cls)
+        try:
+            return _converted(data, cls)
+        except Exception as problem:  # noqa: BLE001 - cattrs raises many kinds; each becomes a fault
+            raise ConfigError.from_faults(_explain(problem, Document("", {}))) from None
 
 
 def read_facts(

@@ -160,6 +160,15 @@ def test_software_is_known_by_version_and_inside_other_names(software, stack):
     assert names().stack(software, "own", "static_batch", "cloud") == stack
 
 
+@pytest.mark.parametrize(
+    ("software", "published", "stack"),
+    [("PyTorch", "2020-05", "pytorch-1.9"), ("PyTorch", "2023-03", None), ("PyTorch", "", None),
+     ("timm PyTorch 1.12", "2023-09", "pytorch-1.9"), ("timm PyTorch 2.1", "2023-12", None)],
+)  # fmt: skip
+def test_software_without_a_version_is_one_that_was_out_when_the_row_was_published(software, published, stack):
+    assert names().stack(software, "own", "training", "cloud", published=published) == stack
+
+
 def test_the_name_of_a_model_tells_its_weights_where_the_row_does_not(tmp_path):
     row = row_of(tmp_path, model="TheBloke/Llama-2-7B-AWQ", weight_precision="")
     job = question_for(row, names()).scenario.workload

@@ -11,6 +11,8 @@ from .fields import fact
 
 __all__ = ["Compute", "Device", "Die", "Memory", "Peak", "Port", "Power"]
 
+_HALVES = ("fp16", "bf16")
+
 
 @attrs.frozen
 class Peak:
@@ -217,3 +219,23 @@ class Device:
                 where="workload.precision", remedy=f"{meant}; no format is ever derived from another",
             )  # fmt: skip
         return found
+
+    def alike(self, precision: str) -> tuple[str, ...]:
+        """Return the other formats of 16 bits that the same units multiply at the same rate.
+
+        Parameters
+        ----------
+        precision : str
+            For example ``"bf16"``.
+
+        Returns
+        -------
+        tuple of str
+            Formats for which the same kernels exist: what was fitted in one holds in the other.
+        """
+        peaks = self.compute.peak
+        own = peaks.get(precision) if precision in _HALVES else None
+        others = ((name, peaks.get(name)) for name in _HALVES if name != precision)
+        return tuple(
+            name for name, peak in others if own and peak and (peak.engine, peak.dense) == (own.engine, own.dense)
+        )

@@ -308,7 +308,9 @@ class Stack:
         named = (s for s in self.schedulers if s.name == name)
         return next((s for s in named if capacity >= s.memory and device not in s.except_for), None)
 
-    def calibration_for(self, device: str, precision: str, vendor: str = "") -> Calibration | None:
+    def calibration_for(
+        self, device: str, precision: str, vendor: str = "", alike: tuple[str, ...] = ()
+    ) -> Calibration | None:  # fmt: skip
         """Return the fitted constants for a device and precision, else those of more: its formats, several devices.
 
         Parameters
@@ -317,6 +319,8 @@ class Stack:
             Keys.
         vendor : str
             Maker of the device: what was fitted on its devices goes before what was fitted on all.
+        alike : tuple of str
+            Formats whose constants hold for this one, where nothing was fitted in it.
 
         Returns
         -------
@@ -324,7 +328,8 @@ class Stack:
         """
         by_key = {(found.device, found.precision): found for found in self.calibrations}
         for one in (device, f"{vendor}/{ANY}", ANY):
-            found = by_key.get((one, precision)) or by_key.get((one, ANY))
-            if found is not None:
-                return found
+            for format_ in (precision, ANY, *alike):
+                found = by_key.get((one, format_))
+                if found is not None:
+                    return found
         return None

@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from mlsysim.plugins import plugins
+from mlsysim.records import Device, Stack
 from mlsysim.records.measurement import Measurement
 
 from ..execution.device.answers import log_sd
@@ -171,8 +172,10 @@ def terms_of(row: Measurement) -> tuple[Outcome, Terms | None]:
     if not points:
         return _usual(outcome), None
     registry = plugins().registry
-    vendor = registry.get("devices", outcome.device).record.vendor
-    found = registry.get("stacks", outcome.stack).record.calibration_for(outcome.device, outcome.precision, vendor)
+    device: Device = registry.get("devices", outcome.device).record
+    alike = device.alike(outcome.precision)
+    stack: Stack = registry.get("stacks", outcome.stack).record
+    found = stack.calibration_for(outcome.device, outcome.precision, device.vendor, alike)
     usual = _usual(outcome)
     still = {**points[0].columns, **dict.fromkeys((*_UNITS, *_COVARIANCES), 0.0)}
     units = np.array([_variance(points[0], {**still, name: 1.0}) for name in _UNITS])

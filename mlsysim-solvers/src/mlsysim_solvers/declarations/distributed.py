@@ -94,8 +94,10 @@ COLUMNS: dict[str, str] = {
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 
+_OF_ONE = ("kv_reread_ratio", "prefill_tokens", "channels_first")
+
 SETTINGS: dict[str, Setting] = {
-    **{name: SINGLE_SETTINGS[name] for name in SINGLE_SETTINGS if name not in ("kv_reread_ratio", "prefill_tokens")},
+    **{name: given for name, given in SINGLE_SETTINGS.items() if name not in _OF_ONE},
     "host_rate": Setting("B/s", "rate of copies to host memory, one way; 0 takes the link of the node", 0.0),
     "imbalance": Setting("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
     "device_spread": Setting("1", "standard deviation of the speed of devices of one kind over its mean", 0.02),

@@ -88,8 +88,10 @@ COLUMNS: dict[str, str] = {
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 
+_NOT_SERVED = ("prefill_tokens", "dropout", "channels_first")
+
 SETTINGS: dict[str, Setting] = {
-    **{name: given for name, given in SINGLE_SETTINGS.items() if name not in ("prefill_tokens", "dropout")},
+    **{name: given for name, given in SINGLE_SETTINGS.items() if name not in _NOT_SERVED},
     "rank_imbalance": Setting("1", "prompt tokens of the busiest copy of attention over the mean", 1.14),
     "rank_wait": Setting(
         "1",

@@ -77,6 +77,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "power_limit": Setting("W", "power limit of the device below its rating; 0 keeps the rating", 0.0),
     "dropout": Setting("1", "1 when training keeps dropout masks, else 0", 0.0),
+    "channels_first": Setting("1", "1 where images keep their channels first; 0 does what the stack does", 0.0),
 }
 """What a scenario may set."""
 

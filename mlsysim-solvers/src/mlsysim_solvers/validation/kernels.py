@@ -199,7 +199,8 @@ def _columns(device: str, stack: str, precision: str) -> tuple[dict[str, object]
         "tiles": tuple((float(t.m), float(t.n), float(t.rate)) for t in record.tiles),
         "flop_per_mac": FLOP_PER_MAC, "attention_ceiling": 1.0, "features": record.features,
     }  # fmt: skip
-    fitted = record.calibration_for(device, precision, machine.record.vendor)
+    made = machine.record
+    fitted = record.calibration_for(device, precision, made.vendor, made.alike(precision))
     return columns, fitted is not None, fitted.rows if fitted is not None else ()
 
 

@@ -50,6 +50,8 @@ class StackRule:
         Whether the name counts inside a longer one too, where no other rule holds.
     near : bool
         Whether the stack is only the nearest relative of the software.
+    before : str
+        Year and month before which a row was published that names no version; empty means any.
     """
 
     software: str
@@ -60,13 +62,16 @@ class StackRule:
     devices: tuple[str, ...] = ()
     anywhere: bool = False
     near: bool = False
+    before: str = ""
 
-    def holds(self, software: str, set_: str, kind: str, tier: str, precision: str, device: str) -> bool:
+    def holds(
+        self, software: str, set_: str, kind: str, tier: str, precision: str, device: str, published: str
+    ) -> bool:  # fmt: skip
         """Tell whether the rule holds for a row.
 
         Parameters
         ----------
-        software, set_, kind, tier, precision, device : str
+        software, set_, kind, tier, precision, device, published : str
             As for :meth:`Names.stack`, software and precision in lower case.
 
         Returns
@@ -79,6 +84,7 @@ class StackRule:
             and self.tier in ("", tier)
             and (not self.formats or precision.startswith(self.formats))
             and (not self.devices or device.startswith(self.devices))
+            and (not self.before or "" < published < self.before)
         )
 
 
@@ -127,6 +133,7 @@ class Names:
                 tuple(r.get("devices", ())),
                 bool(r.get("anywhere", False)),
                 bool(r.get("near", False)),
+                r.get("before", ""),
             )
             for r in data.get("stacks", ())
         )
@@ -273,8 +280,9 @@ class Names:
         return precision, weights
 
     def stack(
-        self, software: str, set_: str, kind: str, tier: str, precision: str = "", device: str = ""
-    ) -> str | None:
+        self, software: str, set_: str, kind: str, tier: str, precision: str = "", device: str = "",
+        published: str = "",
+    ) -> str | None:  # fmt: skip
         """Return the key of the stack that some software is.
 
         Parameters
@@ -287,6 +295,8 @@ class Names:
             Tier of the device.
         precision, device : str
             Number format as published, and key of the device.
+        published : str
+            Year and month of publication; empty where nobody knows.
 
         Returns
         -------
@@ -295,11 +305,12 @@ class Names:
         """
         folded, format_ = folded_software(software), precision.casefold()
         for rule in self._rules:
-            if rule.holds(folded, set_, kind, tier, format_, device):
+            if rule.holds(folded, set_, kind, tier, format_, device, published):
                 return rule.stack
         for inside in re.finditer(r"(?<![a-z0-9.])[a-z]", folded):
+            rest = folded[inside.start() :]
             for rule in self._rules:
-                if rule.anywhere and rule.holds(folded[inside.start() :], set_, kind, tier, format_, device):
+                if rule.anywhere and rule.holds(rest, set_, kind, tier, format_, device, published):
                     return rule.stack
         return None
 

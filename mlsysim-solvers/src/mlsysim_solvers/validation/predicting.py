@@ -188,7 +188,8 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     workload = config.scenario.workload
     stack = config.entries["stack"]
     device = config.entries["device"].key
-    fitted = stack.record.calibration_for(device, workload.precision, config.entries["device"].record.vendor)
+    made: Device = config.entries["device"].record
+    fitted = stack.record.calibration_for(device, workload.precision, made.vendor, made.alike(workload.precision))
     assumed = (*question.assumed, *blanks(row, question, stack.record), *_variants(row, question, config, performance))
     if config.entries["model"].record.unmodelled:
         assumed = (*assumed, Assumed(config.entries["model"].record.unmodelled, UNMODELLED_LOG_SD))

@@ -81,7 +81,7 @@ def ceiling_columns(
             where="system.device",
             remedy="Choose another device, or add memory.bandwidth with its source to the registry",
         )
-    found = stack.calibration_for(key, precision, device.vendor)
+    found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
     narrow = stack.features.narrow_sums and peak.narrow is not None
     dense = peak.narrow if narrow else peak.dense
     share = warp_share if stack.features.warp_products else _share
@@ -213,7 +213,7 @@ def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settin
     achieved = product_share(device, precision)[1]
     if achieved:
         notes.append(achieved)
-    found = stack.calibration_for(key, precision, device.vendor)
+    found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
     pooled = [] if found is None else [
         what for what, wide in (
             (f"devices of {device.vendor}" if found.device != ANY else "devices", found.is_shared),
@@ -278,7 +278,7 @@ def spread_columns(
     peak = _variance(claims, "device", f"compute.peak.{precision}.dense", 0.0)
     bandwidth = _variance(claims, "device", "memory.bandwidth", 0.0)
     reserve = _variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
-    found = stack.calibration_for(key, precision, device.vendor)
+    found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
     own = found is not None and key in (found.device, *found.devices)
     if own:
         peak = bandwidth = 0.0  # constants fitted on the device make up for what is uncertain in its numbers

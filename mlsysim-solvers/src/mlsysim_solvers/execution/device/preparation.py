@@ -60,8 +60,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     """
     scenario, records = request.scenario, request.records
     model, device, stack = records["model"], records["device"], records["stack"]
-    workload, settings = scenario.workload, request.settings
-    kind = _FORMS[type(workload)]
+    workload, settings, kind = scenario.workload, request.settings, _FORMS[type(scenario.workload)]
     _check_single(scenario)
     if kind not in stack.serves:
         raise ConfigError(
@@ -84,7 +83,8 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
     columns["winograd"] = features.winograd and engine == "vector"
-    columns["transposes"] = precision in features.channels_first and engine == "matrix"
+    first = settings.get("channels_first") or precision in features.channels_first
+    columns["transposes"] = engine == "matrix" and bool(first)
     if stack.features.activations:
         columns["activation_width"] = bytes_per_element(stack.features.activations)
     if stack.pass_tokens is not None:

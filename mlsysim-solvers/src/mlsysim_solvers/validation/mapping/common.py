@@ -82,7 +82,8 @@ def subject(row: Measurement, known: Names) -> Subject:
     device = device_of(row, known)
     tier = registry.get("devices", device).record.tier
     precision = row.configuration.get("precision", "")
-    key = known.stack(_software(row), row.set, row.kind, tier, precision, device)
+    published = row.configuration.get("published", "")
+    key = known.stack(_software(row), row.set, row.kind, tier, precision, device, published)
     if key is None or key not in registry.keys("stacks"):
         return Subject(device, "", None)
     return Subject(device, key, registry.get("stacks", key).record)

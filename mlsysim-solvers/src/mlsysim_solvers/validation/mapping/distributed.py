@@ -29,7 +29,7 @@ FULL_ATTENTION = ("sc21t1", "seqsel", "mlm22", "mtv5e", "mtv5p", "mtnlg", "bloom
 WITH_RECOMPUTATION = ("sc21t1", "bloom", "palm")
 """Sets whose published FLOP count recomputed forward passes too."""
 
-WITH_DROPOUT = ("sc21t1", "seqsel", "mlm22", "mtnlg", "dle-bert")
+WITH_DROPOUT = ("sc21t1", "seqsel", "mlm22", "mtnlg", "dle-bert", "lambda", "dsbert")
 """Sets of runs of GPT and BERT, which drop out activations as their authors did."""
 
 SWITCHES = {"torchtitan eager": "eager", "async tp": "overlap_tensor"}

@@ -81,11 +81,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
         raise Refused("the row ran without a kernel that its stack has")
     assumed: list[Assumed] = []
     found = _stack(row, found)
-    text = cell(row, "weight_precision") or _implied(row, assumed) or unstated(found, "precision", assumed)
-    precision, weights = known.weights(text)
-    precision = format_for(found.device, precision)
-    if not cell(row, "weight_precision") and not weights:
-        weights = RELEASED.get(model, "")
+    precision, weights = _formats(row, known, model, found, assumed)
     lengths = _lengths(row, model, assumed)
     input_, output = lengths.input, lengths.output
     devices, layout = _layout(row, model, found, weights or precision, assumed)
@@ -122,6 +118,15 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     outputs = {"samples": "performance.throughput"}
     output_name = outputs.get(row.metric.counts, "performance.token_throughput")
     return Question(asked, output_name, None, tuple(assumed), share)
+
+
+def _formats(row: Measurement, known: Names, model: str, found: Subject, assumed: list[Assumed]) -> tuple[str, str]:
+    """Return the formats of arithmetic and of weights; weights are empty where they are those of arithmetic."""
+    text = cell(row, "weight_precision") or _implied(row, assumed) or unstated(found, "precision", assumed)
+    precision, weights = known.weights(text)
+    if not cell(row, "weight_precision") and not weights:
+        weights = RELEASED.get(model, "")
+    return format_for(found.device, precision), weights
 
 
 def _clients(row: Measurement) -> int:

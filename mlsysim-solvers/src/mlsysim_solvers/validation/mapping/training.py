@@ -20,6 +20,11 @@ _EXCHANGED = 0.1
 """What the exchange of gradients may add to a step of copies (natural-log units; estimate, range 0 to 0.2): some 100 MB
 over links of 10 to 300 GB/s beside steps of a tenth of a second."""
 
+CHANNELS_FIRST = ("lambda",)
+"""Sets whose scripts leave images with their channels first in 16 bits too: pytorch/scripts/config_v1 of Lambda's
+benchmark runs main.py of NVIDIA DeepLearningExamples, PyTorch/Classification/ConvNets, without ``--memory-format``,
+whose default is nchw."""
+
 RECOMPUTE = {"": "none", "none": "none", "selective": "selective", "full": "full"}
 """Recomputation as published."""
 
@@ -72,6 +77,8 @@ def training_question(row: Measurement, known: Names) -> Question:
     asked = scenario(row, "training", job, found)
     if row.set.startswith(WITH_DROPOUT):
         asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
+    if row.set in CHANNELS_FIRST and record.transformer is None:
+        asked = attrs.evolve(asked, settings={"single-node": {"channels_first": "1"}})
     whole_rate = copies if row.metric.quantity == "rate" and row.metric.per != "device" else 1
     return _reading(row, asked, batch * whole_rate, sequence, assumed)
 
