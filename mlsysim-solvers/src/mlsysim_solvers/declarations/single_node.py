@@ -50,7 +50,7 @@ COLUMNS: dict[str, str] = {
     "issue_rate": "B/s", "cache": "B", "attention_peak": "FLOP/s", "attention_achieved": "1", "special_rate": "1/s",
     "result_work": "FLOP", "contexts": "1", "kept_weights": "1",
     "pass_tokens": "token",
-    "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "processors": "1",
+    "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "kernel_launch": "s", "processors": "1",
     "capacity": "B", "utilisation": "1", "reserve": "B", "storage": "B",
     "head_copies": "1",
     "weight_width": "B", "operand_width": "B", "activation_width": "B", "kv_width": "B", "full_width": "B",

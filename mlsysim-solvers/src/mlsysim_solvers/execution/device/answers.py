@@ -86,6 +86,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         _special(columns, peak),
         columns["features"].asynchronous,
         None if windows is None else _menu(processors, windows),
+        columns.get("kernel_launch"),
     )
 
 

@@ -53,6 +53,9 @@ class Machine(NamedTuple):
         Whether the host's time per kernel overlaps with the device's, so that the longer of both counts.
     windows : TileMenu, or None
         Tiles of convolutions that gather windows; None takes those of products.
+    launch : float or array, s, or None
+        Time in which the host launches one kernel, ahead of the device, which waits for it where it is faster; None
+        where the time per kernel says it all.
     """
 
     matrix_rate: Any
@@ -67,6 +70,7 @@ class Machine(NamedTuple):
     special_rate: Any = None
     asynchronous: bool = False
     windows: TileMenu | None = None
+    launch: Any = None
 
 
 class Totals(NamedTuple):
@@ -296,6 +300,9 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
         traffic = traffic + count * own_traffic
         kernels = kernels + launched
     waiting = kernel_time(kernels, machine.overhead)
+    if machine.launch is not None:
+        late = named(maximum(0.0, kernel_time(kernels, machine.launch) - (time + waiting)), "waiting for the host")
+        waiting = waiting + late
     if machine.asynchronous:
         late = waiting > time
         bound, shown = where(late, 0.0 * bound, bound), where(late, waiting, 0.0 * waiting)
@@ -315,7 +322,7 @@ def is_plain(machine: Machine) -> bool:
     -------
     bool
     """
-    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _, _, _ = machine
     if not type(matrix_rate) is type(attention) is type(vector) is type(bandwidth) is type(processors) is float:
         return False
     return type(slowness) in _FLOAT and type(special_rate) in _FLOAT
@@ -334,7 +341,7 @@ def _varies(machine: Machine) -> bool:
 
 def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     """Return what one layer takes of the rows of a group, the part that arithmetic sets, and either alone."""
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
     time, bound, total = memory_time(group.streamed, bandwidth), 0.0, 0.0
     for padded, plain, moved, others, weights in group.products:
         # A product with few rows runs faster as matrix-vector products, without padding.
@@ -366,7 +373,7 @@ def _timed_plain(group: Settled, machine: Machine) -> tuple[float, float, float,
 
     A solve of one case spends a fifth of its time here.
     """
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
     _, _, _, products, besides, scores, streamed, others, weights, _, _ = group
     time, bound, total = streamed / bandwidth, 0.0, 0.0
     for padded, plain, moved, own, read in products:

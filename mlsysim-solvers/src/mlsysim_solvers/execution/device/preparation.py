@@ -21,7 +21,7 @@ from ...formulas.power import work_per_clock
 from ...lowering.network import NetworkShape, network_shape
 from ...lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
-from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
+from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, launch_columns, spread_columns
 from .remembering import same_tuples
 
 __all__ = ["cache_format", "prepare_columns"]
@@ -73,6 +73,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
+    columns |= launch_columns(device, stack, kind)
     columns |= spread_columns(request.claims, device, stack, key, precision)
     columns |= _formats(workload, stack, shape, precision)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
@@ -83,7 +84,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
-    columns["winograd"] = features.winograd and engine == "vector"
+    columns["winograd"] = features.winograd and engine == "vector" and columns["operand_width"] >= constants.FULL_WIDTH
     columns["transposes"] = precision in features.channels_first and engine == "matrix"
     if stack.features.activations:
         columns["activation_width"] = bytes_per_element(stack.features.activations)
