@@ -173,6 +173,9 @@ class Device:
         Links out of the device.
     die : Die or None
         Silicon.
+    host : float or None, ratio
+        Speed of one thread of the processor that drives it, over that of a server's, where both are parts of one
+        chip. None where any host may drive it.
     aliases : tuple of str
         What people type.
     """
@@ -189,6 +192,7 @@ class Device:
     power: Power | None = None
     ports: tuple[Port, ...] = ()
     die: Die | None = None
+    host: float | None = fact("1", default=None, tolerance=0.5)
     aliases: tuple[str, ...] = ()
     note: str = ""
 

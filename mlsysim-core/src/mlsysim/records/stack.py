@@ -37,6 +37,8 @@ class Features:
         The host issues kernels ahead of the device: its time per kernel overlaps with the device's.
     narrow_sums : bool
         Matrix products keep their sums in the format of the operands.
+    wide_vectors : bool
+        Vector units multiply operands of 16 bits in 32 bits, at the rate of these.
     serial_epilogue : bool
         A tile's results are written after its product, not while another tile is computed.
     casts_scores : bool
@@ -149,6 +151,7 @@ class Features:
     shared_kv_groups: tuple[int, ...] = ()
     asynchronous: bool = False
     narrow_sums: bool = False
+    wide_vectors: bool = False
     serial_epilogue: bool = False
     warp_products: bool = False
     casts_scores: bool = False

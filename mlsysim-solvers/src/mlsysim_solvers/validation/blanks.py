@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mlsysim.records import Scenario, Serving, Stack
 from mlsysim.records.measurement import Measurement
 
-from ..execution.device.preparation import cache_format
+from ..execution.device.formats import cache_format
 from .questions import Assumed, Question
 
 __all__ = ["blanks"]

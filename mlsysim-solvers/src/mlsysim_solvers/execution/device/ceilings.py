@@ -31,7 +31,15 @@ from ...formulas.roofline import issue_rate, special_rate
 from ...formulas.uncertainty import log_sd_of_range
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
-__all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "scatter_of", "spread_columns"]
+__all__ = [
+    "cache_ratio",
+    "ceiling_columns",
+    "ceiling_notes",
+    "counted_format",
+    "launch_columns",
+    "scatter_of",
+    "spread_columns",
+]
 
 _CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
 """Columns that follow the clock."""
@@ -83,16 +91,17 @@ def ceiling_columns(
         )
     found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
     narrow = stack.features.narrow_sums and peak.narrow is not None
-    dense = peak.narrow if narrow else peak.dense
+    counted = counted_format(device, stack, precision)
+    dense = peak.narrow if narrow else device.peak_of(counted).dense
     share = warp_share if stack.features.warp_products else _share
-    achieved = narrow_share(device, precision) if narrow else share(device, precision)
+    achieved = narrow_share(device, precision) if narrow else share(device, counted)
     columns = {
         "peak": dense,
         "achieved": achieved,
         "bandwidth": device.memory.bandwidth,
         "compute_ceiling": settings.get("compute_ceiling") or _compute_ceiling(found, stack, achieved),
         "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),
-        "overhead": settings.get("kernel_overhead") or _calibrated(found, stack, "overhead"),
+        "overhead": settings.get("kernel_overhead") or _overhead(device, stack, key, found),
         "reserve": _calibrated(found, stack, "reserve"),
         "processors": device.compute.processors or 1.0,
     }
@@ -165,6 +174,63 @@ def _attention_format(device: Device, precision: str) -> str:
     return precision
 
 
+def counted_format(device: Device, stack: Stack, precision: str) -> str:
+    """Return the number format at whose rate products run.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    precision : str
+        Number format of the operands.
+
+    Returns
+    -------
+    str
+        32 bits where a stack multiplies operands of 16 bits on vector units as such, else that of the operands.
+    """
+    wide, peak = device.compute.peak.get("fp32"), device.peak_of(precision)
+    if not stack.features.wide_vectors or wide is None or wide.dense is None:
+        return precision
+    alike = peak.engine == wide.engine == "vector" and bytes_per_element(precision) == HALF_WIDTH
+    return "fp32" if alike else precision
+
+
+def _overhead(device: Device, stack: Stack, key: str, found: Calibration | None) -> Any:
+    """Return the time per kernel: a slower host takes longer, unless the time was fitted on the device itself."""
+    time = _calibrated(found, stack, "overhead")
+    return time if device.host is None or _is_own(found, key) else time / device.host
+
+
+def launch_columns(device: Device, stack: Stack, kind: str) -> dict[str, Any]:
+    """Return the time in which the host launches a kernel, where no graph is replayed, as a column.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    kind : str
+        Kind of the scenario; the host's part in training stands apart.
+
+    Returns
+    -------
+    dict of str to float
+        Empty where the time per kernel says it all.
+    """
+    launch = stack.ceilings.launch
+    if launch is None or stack.features.graphs or kind == "training":
+        return {}
+    return {"kernel_launch": launch if device.host is None else launch / device.host}
+
+
+def _is_own(found: Calibration | None, key: str) -> bool:
+    return found is not None and key in (found.device, *found.devices)
+
+
 def _calibrated(found: Calibration | None, stack: Stack, name: str) -> Any:
     value = getattr(found, name, None)
     return getattr(stack.ceilings, name) if value is None else value
@@ -210,9 +276,12 @@ def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settin
         for name in ("compute_ceiling", "memory_ceiling", "kernel_overhead")
         if settings.get(name)
     ]
-    achieved = product_share(device, precision)[1]
+    counted = counted_format(device, stack, precision)
+    achieved = product_share(device, counted)[1]
     if achieved:
         notes.append(achieved)
+    if counted != precision:
+        notes.append(f"{stack.name} multiplies {precision} on vector units in {counted}, at the rate of {counted}")
     found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
     pooled = [] if found is None else [
         what for what, wide in (
@@ -275,11 +344,12 @@ def spread_columns(
     are how stacks and devices differ. All but the memory that a runtime keeps is multiplied by the square of how far
     the stack's measurements stray over what is usual.
     """
-    peak = _variance(claims, "device", f"compute.peak.{precision}.dense", 0.0)
+    counted = counted_format(device, stack, precision)
+    peak = _variance(claims, "device", f"compute.peak.{counted}.dense", 0.0)
     bandwidth = _variance(claims, "device", "memory.bandwidth", 0.0)
     reserve = _variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
     found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
-    own = found is not None and key in (found.device, *found.devices)
+    own = _is_own(found, key)
     if own:
         peak = bandwidth = 0.0  # constants fitted on the device make up for what is uncertain in its numbers
     if found is not None and found.covariance:
@@ -300,7 +370,8 @@ def spread_columns(
     else:
         scatter = 0.0
     if not own:
-        peak += share_log_sd(device, precision) ** 2
+        peak += share_log_sd(device, counted) ** 2
+        spreads[2] += _variance(claims, "device", "host", 0.0)
     general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2)
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
     strays = scatter_of(stack) ** 2

@@ -132,6 +132,9 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
         traffic = traffic + count * own_traffic
         kernels = kernels + launched
     waiting = kernel_time(kernels, machine.overhead)
+    if machine.launch is not None:
+        late = named(maximum(0.0, kernel_time(kernels, machine.launch) - (time + waiting)), "waiting for the host")
+        waiting = waiting + late
     if machine.asynchronous:
         late = waiting > time
         bound, shown = where(late, 0.0 * bound, bound), where(late, waiting, 0.0 * waiting)
@@ -141,7 +144,7 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
 
 def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     """Return what one layer takes of the rows of a group, the part that arithmetic sets, and either alone."""
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
     time, bound, total = memory_time(group.streamed, bandwidth), 0.0, 0.0
     for padded, plain, moved, others, weights in group.products:
         # A product with few rows runs faster as matrix-vector products, without padding.
@@ -173,7 +176,7 @@ def _timed_plain(group: Settled, machine: Machine) -> tuple[float, float, float,
 
     A solve of one case spends a fifth of its time here.
     """
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
     _, _, _, products, besides, scores, streamed, others, weights, _, _ = group
     time, bound, total = streamed / bandwidth, 0.0, 0.0
     for padded, plain, moved, own, read in products:

@@ -38,6 +38,9 @@ class Machine(NamedTuple):
         Whether the host's time per kernel overlaps with the device's, so that the longer of both counts.
     windows : TileMenu, or None
         Tiles of convolutions that gather windows; None takes those of products.
+    launch : float or array, s, or None
+        Time in which the host launches one kernel, ahead of the device, which waits for it where it is faster; None
+        where the time per kernel says it all.
     """
 
     matrix_rate: Any
@@ -52,6 +55,7 @@ class Machine(NamedTuple):
     special_rate: Any = None
     asynchronous: bool = False
     windows: TileMenu | None = None
+    launch: Any = None
 
 
 def is_plain(machine: Machine) -> bool:
@@ -66,7 +70,7 @@ def is_plain(machine: Machine) -> bool:
     -------
     bool
     """
-    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _, _, _ = machine
     if not type(matrix_rate) is type(attention) is type(vector) is type(bandwidth) is type(processors) is float:
         return False
     return type(slowness) in _FLOAT and type(special_rate) in _FLOAT

@@ -21,10 +21,11 @@ from ...formulas.power import work_per_clock
 from ...lowering.network import NetworkShape, network_shape
 from ...lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
-from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, spread_columns
+from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, launch_columns, spread_columns
+from .formats import cache_format, format_columns, head_columns
 from .remembering import same_tuples
 
-__all__ = ["cache_format", "prepare_columns"]
+__all__ = ["prepare_columns"]
 
 Workload = Serving | Training | Inference
 """Workloads of a fixed batch."""
@@ -72,17 +73,18 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
+    columns |= launch_columns(device, stack, kind)
     columns |= spread_columns(request.claims, device, stack, key, precision)
-    columns |= _formats(workload, stack, shape, precision)
+    columns |= format_columns(workload, stack, shape, precision)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
-    columns |= _head(stack, model, workload, columns)
+    columns |= head_columns(stack, model, workload, columns)
     columns |= _memory(device, stack)
     columns |= _in_order(device, precision, columns)
     columns |= _kept(stack, shape, columns)
     columns |= _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
-    columns["winograd"] = features.winograd and engine == "vector"
+    columns["winograd"] = features.winograd and engine == "vector" and columns["operand_width"] >= constants.FULL_WIDTH
     first = settings.get("channels_first") or precision in features.channels_first
     columns["transposes"] = engine == "matrix" and bool(first)
     if stack.features.activations:
@@ -216,92 +218,6 @@ def _check_context(model: Model, shape: TransformerShape, length: float, where: 
         )  # fmt: skip
 
 
-def _formats(workload: Workload, stack: Stack, shape: Any, precision: str) -> dict[str, Any]:
-    """Return bytes per element.
-
-    Transformers keep activations in at least 16 bits between operators, also where products run in
-    fewer; layer lists keep them in whole bytes of the chosen format. Training in fewer than 16 bits
-    keeps weights and gradients in 16.
-    """
-    own = bytes_per_element(precision)
-    half, full = constants.HALF_WIDTH, constants.FULL_WIDTH
-    text = not isinstance(shape, NetworkShape)
-    columns: dict[str, Any] = {
-        "weight_width": own, "operand_width": own, "kv_width": own, "activation_width": max(own, half if text else 1.0),
-        "full_width": full, "mask_width": constants.MASK_WIDTH, "flop_per_mac": constants.FLOP_PER_MAC,
-    }  # fmt: skip
-    if isinstance(workload, Serving):
-        columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
-        columns["kv_width"] = _width(cache_format(workload, stack), "workload.kv_cache")
-        columns |= _quantised(workload.weights or precision, precision, shape, columns["activation_width"])
-        if isinstance(shape, TransformerShape) and shape.expert_layers:
-            columns["grouped_share"] = number(stack.ceilings.grouped or constants.GROUPED_SHARE)
-    elif isinstance(workload, Training):
-        columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
-        master = _width(workload.master, "workload.master") if workload.master else 0.0
-        columns["master_width"] = master if master > stored else 0.0
-        columns["weight_passes"] = 1.0 if master > stored else 2.0
-        columns["states"] = constants.OPTIMIZER_STATES[workload.optimizer]
-        eight_bit = workload.optimizer == "adam8bit"
-        columns["state_width"] = constants.ADAM_8BIT_STATE if eight_bit else max(master, stored)
-    return columns
-
-
-def cache_format(workload: Serving, stack: Stack) -> str:
-    """Return the format of the key-value cache.
-
-    Parameters
-    ----------
-    workload : Serving
-        What is served.
-    stack : Stack
-        What serves it.
-
-    Returns
-    -------
-    str
-        As asked for, else 16 bits where the stack keeps them, else that of the arithmetic, but no narrower than
-        8 bits: caches in 4 bits have to be asked for.
-    """
-    own = workload.precision
-    if not workload.kv_cache and stack.features.wide_cache and bytes_per_element(own) < constants.HALF_WIDTH:
-        return "bf16"
-    if workload.kv_cache or bytes_per_element(own) >= 1.0:
-        return workload.kv_cache or own
-    return "int8" if own.startswith("int") else "fp8"
-
-
-def _head(stack: Stack, model: Model, workload: Workload, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the format of embedding and output projection where the stack leaves them in 16 bits."""
-    text, wide = model.transformer, constants.HALF_WIDTH
-    narrow = columns["weight_width"] < wide and stack.features.wide_head and isinstance(workload, Serving)
-    if not narrow or text is None or not text.vocab:
-        return {}
-    return {"head_width": wide, "head_copies": 1.0 if text.tied else 2.0}
-
-
-def _quantised(weights: str, precision: str, shape: Any, activation: float) -> dict[str, Any]:
-    """Return what a mixture in few bits keeps in the format of its activations, and the kernels that form operands.
-
-    All but the experts stays wide where a mixture is in blocks of 4 bits. Dense models in 8 bits have scales that are
-    known beforehand, which norms and activation functions apply; mixtures are published in blocks, whose scales follow
-    from the operands.
-    """
-    if not isinstance(shape, TransformerShape):
-        return {}
-    narrow = bytes_per_element(precision) < activation
-    found: dict[str, Any] = {"narrow_products": narrow}
-    blocked, casts = precision in constants.BLOCKED, constants.BLOCKED_CASTS
-    if shape.expert_layers and weights in constants.BLOCKED:
-        return found | {"outer_width": activation, "block_casts": 0.5 * casts * blocked}
-    if shape.expert_layers and narrow and weights in constants.QUANTISED:
-        # Compressed queries are an operand more.
-        return found | {
-            "block_casts": 2.0 * casts + float(shape.q_rank > 0.0), "scale_block": constants.SCALE_BLOCK,
-        }  # fmt: skip
-    return found | {"block_casts": casts * blocked}
-
-
 def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tiles of convolutions that gather windows: as fast as the last-level cache delivers their operands."""
     processors, clock, peak = device.compute.processors, device.compute.clock, device.peak_of(precision)
@@ -312,10 +228,6 @@ def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) ->
     return {"window_tiles": tuple(
         (m, n, min(rate, delivered_rate(m, n, width, work, delivery, flop_per_mac))) for m, n, rate in columns["tiles"]
     )}  # fmt: skip
-
-
-def _width(name: str, where: str) -> float:
-    return bytes_per_element(check_precision(name, where=where))
 
 
 def _kept(stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class _Table:
             self.tail = menu.tiles
         rows = np.arange(self.end + 1, dtype=np.float64) * menu.step
         rows[0] = menu.step
-        self.values = menu_area(rows, n, k, batch, menu.processors, menu.tiles, SPLITS)
+        self.values = menu_area(rows, n, k, batch, menu.processors, menu.tiles, menu.splits)
 
 
 class TileMenu:
@@ -101,13 +101,16 @@ class TileMenu:
         Menu; empty means that nothing is lost.
     processors : float or array, count
         Units that each run one tile at a time; nothing is remembered for an array.
+    splits : tuple of float
+        Ways in which the library may divide the inner dimension of a product with few tiles.
     """
 
-    __slots__ = ("_areas", "_codes", "_depths", "_tables", "processors", "step", "tiles")
+    __slots__ = ("_areas", "_codes", "_depths", "_tables", "processors", "splits", "step", "tiles")
 
-    def __init__(self, tiles: Tiles, processors: Any) -> None:
+    def __init__(self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS) -> None:
         self.tiles = tiles
         self.processors = processors
+        self.splits = splits
         self.step = float(math.gcd(*(int(tm) for tm, _, _ in tiles))) if tiles else 1.0
         self._areas: dict[tuple[float, float, float, float], float] = {}
         self._tables: dict[tuple[float, float, float], _Table] = {}
@@ -140,7 +143,7 @@ class TileMenu:
         for number in (m, n, k, batch):
             if hasattr(number, "shared"):
                 return number.lifted(self.area, m, n, k, batch)
-        return menu_area(m, n, k, batch, self.processors, self.tiles, SPLITS)
+        return menu_area(m, n, k, batch, self.processors, self.tiles, self.splits)
 
     def start(self) -> TileMenu:
         """Forget the rows of the last call, which their owner may have overwritten since.
@@ -157,7 +160,7 @@ class TileMenu:
         if len(self._areas) >= _MEMORY:
             self._areas.clear()
         m, n, k, batch = key
-        area: float = menu_area(m, n, k, batch, self.processors, self.tiles, SPLITS)
+        area: float = menu_area(m, n, k, batch, self.processors, self.tiles, self.splits)
         self._areas[key] = area
         return area
 
@@ -198,9 +201,11 @@ class TileMenu:
 
         kept = self._depths
         if kept[0] is not k:
-            parts = sum((k >= split * SPLIT_DEPTH).astype(np.intp) for split in SPLITS)
+            parts = sum(
+                ((k >= split * SPLIT_DEPTH).astype(np.intp) for split in self.splits), np.zeros(k.shape, np.intp)
+            )
             kept = self._depths = (k, parts)
-        depths = (0.0, *(split * SPLIT_DEPTH for split in SPLITS))
+        depths = (0.0, *(split * SPLIT_DEPTH for split in self.splits))
         return np.array([self.area(m, n, depth, batch) for depth in depths]).take(kept[1])
 
     def _from_table(self, m: Any, n: float, k: float, batch: float) -> Any:
@@ -212,13 +217,13 @@ class TileMenu:
             codes = np.ceil(m / self.step)
             kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), codes.max())
         _, codes, indices, low, high = kept
-        deep = float(sum(k >= split * SPLIT_DEPTH for split in SPLITS))
+        deep = float(sum(k >= split * SPLIT_DEPTH for split in self.splits))
         table = self._tables.get((n, deep, batch))
         if table is None:
             table = self._tables[n, deep, batch] = _Table(self, n, k, batch)
         if high <= table.end:
             return table.values.take(indices)
-        splits = SPLITS if table.tail is self.tiles else ()
+        splits = self.splits if table.tail is self.tiles else ()
         tail = menu_area(codes * self.step, n, k, batch, self.processors, table.tail, splits)
         if low > table.end:
             return tail
@@ -226,7 +231,7 @@ class TileMenu:
 
 
 @lru_cache(maxsize=64)
-def tile_menu(tiles: Tiles, processors: float) -> TileMenu:
+def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLITS) -> TileMenu:
     """Return the menu of a library on a number of processors, with what it remembers.
 
     Parameters
@@ -235,9 +240,11 @@ def tile_menu(tiles: Tiles, processors: float) -> TileMenu:
         Menu.
     processors : float, count
         Units that each run one tile at a time.
+    splits : tuple of float
+        Ways in which the library may divide the inner dimension.
 
     Returns
     -------
     TileMenu
     """
-    return TileMenu(tiles, processors)
+    return TileMenu(tiles, processors, splits)
