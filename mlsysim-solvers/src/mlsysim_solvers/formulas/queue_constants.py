@@ -31,6 +31,10 @@ QUEUE_LOG_SD = {"latency": 0.05, "p50": 0.06, "p99": 0.09}
 """Scale by which the approximations of a batched queue stray from simulation, over batches of 1 to 128, loads of 5
 to 90 %, and passes that grow evenly or bend where arithmetic takes over from reading weights."""
 
+FRONT_SPREAD = 0.2
+"""Spread of the logarithm of what a front end takes for an answer. Estimate, range 0.1 to 0.5: machines differ, and so
+do versions."""
+
 LEAST = 1e-9
 """What a number that is divided by is held above: far below anything that is asked for."""
 
