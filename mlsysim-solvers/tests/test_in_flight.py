@@ -192,6 +192,24 @@ def test_more_clients_than_fit_only_wait():
     assert over["performance.tpot"] == pytest.approx(full["performance.tpot"], rel=1e-12)
 
 
+def test_a_front_end_sends_one_token_after_the_other_however_fast_the_engine_is():
+    case = {**columns(concurrency=128), "intake": 0.01, "intake_token": 0.0, "answer_token": 3e-4}
+    output = case["output"]
+    behind = InFlightSolver().compute(case)
+    assert behind["performance.throughput"] == pytest.approx(1.0 / (0.01 + 3e-4 * output))
+    free = InFlightSolver().compute({**case, "answer_token": 0.0})
+    assert free["performance.throughput"] > 1.2 * behind["performance.throughput"]
+    # What requests are held up for is seen before the first token and between tokens.
+    assert behind["performance.ttft"] > free["performance.ttft"]
+    assert behind["performance.tpot"] > free["performance.tpot"]
+    assert behind["performance.throughput"] * behind["performance.latency"] == pytest.approx(128.0)
+    faster = InFlightSolver().compute({**case, "bandwidth": 2.0 * case["bandwidth"]})
+    assert faster["performance.throughput"] == behind["performance.throughput"]
+    # Messages of several tokens are fewer.
+    together = columns(concurrency=128, **{"settings.in-flight.together": 4})
+    assert together["answer_token"] == pytest.approx(0.25 * columns()["answer_token"])
+
+
 def test_the_cache_limits_who_is_in_flight():
     small, large = answers(concurrency=0), answers(concurrency=0, device="h200-sxm")
     assert small["performance.in_flight"] < large["performance.in_flight"] <= 1024

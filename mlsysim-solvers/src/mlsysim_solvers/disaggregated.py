@@ -119,7 +119,7 @@ def _closed(
     entry = writers.entry(stay)
     gone = gone + entry
     rate = where(full, own * writers.workers / stay, sent_rate(readers, asked, stay + gone))
-    rate = minimum(rate, capacities[0])
+    rate = minimum(rate, minimum(*capacities))
     first = asked / rate - stay
     service, _ = readers.reading(rate)
     queue = maximum(0.0, first - service - gone)

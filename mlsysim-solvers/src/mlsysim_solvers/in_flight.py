@@ -22,18 +22,18 @@ from .execution.device.memory import Demand
 from .execution.device.sequences import generation_demand, within_context
 from .execution.serving.arrivals import Line, Points, in_flight_at, line_of, prompt_wait, quantiles, stays_at
 from .execution.serving.attention_copies import own_places, own_tokens
-from .execution.serving.batching import State, intake_of, steady
+from .execution.serving.batching import State, front_of, intake_of, steady
 from .execution.serving.copies import bound_of
 from .execution.serving.ending import copies_of, ending, shared
 from .execution.serving.passes import Engine, engine_of, reading_pass, spread_of_pass
 from .execution.serving.pools import pools_columns
 from .execution.serving.shared_layout import legal_degrees
 from .execution.serving.traffic import ARRIVALS, traffic_columns
-from .formulas.admission import first_wave, unsure_places, whole_prompts
+from .formulas.admission import first_wave, late_answer, unsure_places, whole_prompts
 from .formulas.batching import long_answer, time_per_token
 from .formulas.constants import INTERVAL_QUANTILE
 from .formulas.memory import place_bytes
-from .formulas.queue_constants import ARRIVAL_LOG_SD, LEAST
+from .formulas.queue_constants import ARRIVAL_LOG_SD, FRONT_SPREAD, LEAST
 from .formulas.queueing import simulated_log_sd
 from .formulas.serving import sample_rate
 from .lowering.serving import stage
@@ -126,16 +126,19 @@ class InFlightSolver:
         state = steady(engine, *shared(c, flying), _gap(c, asked, slots, flying))
         outside = intake_of(c) + _delivery(c)
         # Clients are in the engine or outside it, unless more wait than it has places for.
-        rate = minimum(asked / (state.residence + outside), flying / state.residence)
-        # The front end takes one request after the other.
-        rate = minimum(rate, copies_of(c) / maximum(intake_of(c), _INSTANT))
+        able = minimum(asked / (state.residence + outside), flying / state.residence)
+        # The front end takes one request, and one message with a token of an answer, after the other.
+        rate = minimum(able, _most_passed(c))
         answers: dict[str, Any] = place(flying)
-        answers |= _times(c, engine, state, rate, asked, flying)
+        answers |= _times(c, engine, state, (rate, able), asked, flying)
         answers |= _rates(c, engine, state, rate, flying)
         if "concurrency" in c:
             quiet, first = answers["performance.ttft.log_sd"], answers["performance.ttft"]
             loud = unsure_places(asked, slots, _spread_of_places(c, engine, slots), state.residence, first)
-            answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + loud * loud)
+            # The same for the requests per time that the front end is able to pass on.
+            slow = unsure_places(able, _most_passed(c), FRONT_SPREAD, asked / able, first)
+            slow = where(axis(c, "answer_token") > 0.0, slow, 0.0 * slow)
+            answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + loud * loud + slow * slow)
         return answers
 
 
@@ -257,7 +260,7 @@ def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, 
     own, state, line, busy, times = seen = _seen(
         c, points, most, each, lambda own: steady(engine, own, stages, 0.0 * own)
     )
-    capacity = most * batches / points[-1][1]
+    capacity = minimum(most * batches / points[-1][1], _most_passed(c))
     served = minimum(rate, capacity)
     answers: dict[str, Any] = place(own * batches)
     answers |= _rates(c, engine, state, served, own * batches)
@@ -343,17 +346,27 @@ def _burst(c: Columns, engine: Engine, flying: Any) -> Any:
     return first_wave(own, prompt, tokens, reading, intake_of(c)) + _delivery(c)
 
 
+def _most_passed(c: Columns) -> Any:
+    """Return the requests per time that front ends can take in and answer, one for each copy of the model."""
+    return copies_of(c) / maximum(front_of(c), _INSTANT)
+
+
 def _delivery(c: Columns) -> Any:
     """Return what a token takes to a client; a program that asks its own engine has none."""
     return 0.0 if c["arrivals"] == "offline" else axis(c, "delivery")
 
 
-def _times(c: Columns, engine: Engine, state: State, rate: Any, asked: Any, flying: Any) -> dict[str, Any]:
-    """Return what a request sees: the wait for a place in flight, its first token, and the others."""
-    steps, outside = axis(c, "output") - 1.0, intake_of(c) + _delivery(c)
-    wait = named(maximum(0.0, asked / rate - state.residence - outside), "wait for a place in flight")
+def _times(c: Columns, engine: Engine, state: State, rates: Any, asked: Any, flying: Any) -> dict[str, Any]:
+    """Return what a request sees: the wait for a place in flight, its first token, and the others.
+
+    ``rates`` are those of the server, and of its engine if its front end took no time.
+    """
+    steps, outside, (rate, able) = axis(c, "output") - 1.0, intake_of(c) + _delivery(c), rates
+    late = late_answer(asked / rate - asked / able, intake_of(c), maximum(front_of(c), _INSTANT))
+    late = where(steps > 0.0, late, 0.0 * late)
+    wait = named(maximum(0.0, asked / rate - state.residence - outside - late), "wait for a place in flight")
     first = named(outside, "front end") + state.first
-    token = time_per_token(state.residence, state.first, steps)
+    token = time_per_token(state.residence + late, state.first, steps)
     if "requests" in c:
         share = minimum(1.0, asked / axis(c, "requests"))
         first = (1.0 - share) * first + share * named(_burst(c, engine, flying), "the first wave")

@@ -68,6 +68,14 @@ def test_longer_vectors_take_kernels_of_servers_as_much_longer_as_published(link
     assert longer == pytest.approx(seconds, rel=0.15)
 
 
+@pytest.mark.parametrize(("volume", "seconds"), [(64 * 2.0**20, 0.219e-3), (128 * 2.0**20, 0.393e-3)])
+def test_rings_of_six_b300_take_as_long_as_published(volume, seconds):
+    # vllm-project/vllm, pull request 37756, column pynccl.
+    inner = 18.0 * plugins().registry.get("links", "nvlink-5").record.achieved
+    network = A100._replace(inner=inner)
+    assert all_reduce(network, group_of(network, 6.0, 1.0), volume) == pytest.approx(seconds, rel=0.05)
+
+
 def test_a_group_of_one_says_nothing():
     one = group_of(A100, 1.0, 1.0)
     for call in (all_reduce, all_gather, all_to_all, message):

@@ -37,6 +37,9 @@ class Scheduler:
         requests come from the program itself.
     intake_token : float, s/token
         The same for each token of a prompt: its text is received and tokenised.
+    answer_token : float, s/token
+        What the front end takes for each message that carries a token of an answer, one after the other: its text is
+        found, packed and sent. None where it is not counted.
     delivery : float, s
         What a token takes from the engine to the client that waits for it: its text is found, sent and received.
     replayed : float, token
@@ -71,6 +74,7 @@ class Scheduler:
     overlap: bool = False
     intake: float | None = fact("s", default=None, tolerance=0.0)
     intake_token: float | None = fact("s/token", default=None, tolerance=0.0)
+    answer_token: float | None = fact("s/token", default=None, tolerance=0.0)
     delivery: float | None = fact("s", default=None, tolerance=0.0)
     replayed: float | None = fact("token", default=None, tolerance=0.0)
     reserves: bool = False

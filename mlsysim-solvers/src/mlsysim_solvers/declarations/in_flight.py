@@ -83,7 +83,8 @@ COLUMNS: dict[str, str] = {
     **{f"{pool}_{name}": unit for pool in POOLS for name, unit in POOLED.items()},
     "between_rate": "B/s", "between_latency": "s",
     "attention": "1", "expert": "1", "rank_imbalance": "1", "rank_wait": "1",
-    "hold": "1", "interval": "1", "intake": "s", "intake_token": "s/token", "delivery": "s",
+    "hold": "1", "interval": "1", "intake": "s", "intake_token": "s/token", "answer_token": "s/token",
+    "delivery": "s",
     "sampling": "B", "place": "B", "place_token": "B/token",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
@@ -103,6 +104,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "overlap": Setting(
         "1", "1: a pass is put together while the one before runs, whatever the stack does; 0 takes what it does", 0.0
+    ),
+    "together": Setting(
+        "token", "tokens of an answer that a server sends in one message; 0 and 1 send each at once", 0.0
     ),
     "replayed": Setting(
         "token", "tokens up to which a pass that reads prompts replays a graph; 0 takes what the stack does", 0.0

@@ -13,8 +13,10 @@ from .queue_constants import LEAST
 __all__ = [
     "admission_wait",
     "first_wave",
+    "front_time",
     "gathered_prompts",
     "intake_time",
+    "late_answer",
     "lockstep_passes",
     "unsure_places",
     "whole_prompts",
@@ -113,6 +115,53 @@ def intake_time(prompt: Any, request: Any, each: Any) -> Any:
     h = r + i I.
     """
     return request + each * prompt
+
+
+@formula("s", intake="s", output="token", each="s/token")
+def front_time(intake: Any, output: Any, each: Any) -> Any:
+    """Return what the front end of a server takes for a request and its whole answer.
+
+    Parameters
+    ----------
+    intake : float or array, s
+        What it takes before the engine sees the request.
+    output : float or array, token
+        Tokens of the answer.
+    each : float or array, s/token
+        What it takes for the message with a token.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    h + a O. One process does that for one request after the other, so that no more than its inverse are answered.
+    """
+    return intake + each * output
+
+
+@formula("s", held="s", intake="s", front="s")
+def late_answer(held: Any, intake: Any, front: Any) -> Any:
+    """Return how much longer an answer takes from its first token to its last behind a front end that is too slow.
+
+    Parameters
+    ----------
+    held : float or array, s
+        How much longer than in the engine a request takes altogether.
+    intake, front : float or array, s
+        What the front end takes for a request before the engine sees it, and with its answer.
+
+    Returns
+    -------
+    float or array, s
+
+    Notes
+    -----
+    e (f - h) / 2 f: messages wait for requests and for one another. Of the time that they take, half passes before the
+    first token, since the line that an answer meets is shorter when it begins than when it ends.
+    """
+    return 0.5 * held * (front - intake) / front
 
 
 @formula("1", late="1", groups="1", spread="1")

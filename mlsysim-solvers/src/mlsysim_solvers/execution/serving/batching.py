@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
-from ...formulas.admission import admission_wait, gathered_prompts, intake_time, lockstep_passes, whole_prompts
+from ...formulas.admission import (
+    admission_wait,
+    front_time,
+    gathered_prompts,
+    intake_time,
+    lockstep_passes,
+    whole_prompts,
+)
 from ...formulas.batching import (
     admissions,
     cycle_time,
@@ -25,7 +32,7 @@ from ..device.answers import axis
 from .attention_copies import own_tokens
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
-__all__ = ["State", "intake_of", "steady"]
+__all__ = ["State", "front_of", "intake_of", "steady"]
 
 
 APART = 1e9
@@ -112,6 +119,23 @@ def intake_of(c: Mapping[str, Any]) -> Any:
     if c["arrivals"] == "offline":
         return 0.0
     return intake_time(axis(c, "input"), axis(c, "intake"), axis(c, "intake_token"))
+
+
+def front_of(c: Mapping[str, Any]) -> Any:
+    """Return what the server's front end takes for a request and its answer, during which it does nothing else.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    float or array, s
+    """
+    if c["arrivals"] == "offline":
+        return 0.0
+    return front_time(intake_of(c), axis(c, "output"), axis(c, "answer_token"))
 
 
 def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:

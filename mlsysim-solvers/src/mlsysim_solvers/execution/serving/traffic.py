@@ -71,6 +71,8 @@ def traffic_columns(request: Any) -> dict[str, Any]:
         columns["replayed"] = number(request.settings.get("replayed") or scheduler.replayed or 0.0)
     if request.settings.get("memory_share"):
         columns["utilisation"] = number(request.settings["memory_share"])
+    if request.settings.get("together"):
+        columns["answer_token"] = columns["answer_token"] / number(request.settings["together"])
     columns["overlap"] = columns["overlap"] or bool(request.settings.get("overlap"))
     columns["kind"] = "traffic"
     columns["arrivals"] = "concurrency" if workload.concurrency else "rate" if workload.rate else "offline"
@@ -132,7 +134,7 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
         "overlap": scheduler.overlap,
         "hold": number(workload.hold), "interval": number(workload.interval),
         "intake": number(scheduler.intake or 0.0), "intake_token": number(scheduler.intake_token or 0.0),
-        "delivery": number(scheduler.delivery or 0.0),
+        "answer_token": number(scheduler.answer_token or 0.0), "delivery": number(scheduler.delivery or 0.0),
     }  # fmt: skip
     if scheduler.share is not None:
         columns["cache_share"] = number(scheduler.share)

@@ -78,6 +78,8 @@ class Recipe:
         Share of a device's memory for weights and cache; 0 where the scripts leave that to the stack.
     overlap : bool
         Whether the server puts a pass together while the one before runs, though its stack says nothing of it.
+    together : int, token
+        Tokens that the server sends in one message; 0 where the scripts leave that to the stack.
     """
 
     mean: float = 1.0
@@ -92,6 +94,7 @@ class Recipe:
     replayed: int = 0
     memory: float = 0.0
     overlap: bool = False
+    together: int = 0
 
 
 def recipe_of(row: Measurement, clients: int) -> Recipe:
@@ -138,14 +141,18 @@ def _tensorrt(row: Measurement, input_: int, output: int, clients: int) -> dict[
         held = (input_, output) == (1024, 1024) and (whole(row, "tp_size") or 1) < 8
         return {"tokens": 16384, "hold": 20 if held else 0}
     if "gpt-oss" in model:
-        return {"tokens": 20000}
+        return {"tokens": 20000, "together": 20}
     if "DeepSeek" in model:
         dated, wide = cell(row, "measured"), cell(row, "precision") == "fp8"
         held = wide and (input_, output) == (1024, 1024) and clients >= 64 and dated >= _WARMED
         tokens = -(-(clients + input_ + 64) // 64) * 64
         shared = _shared(wide, whole(row, "tp_size") or 1, input_, output, clients) if dated < _CONFIGURED else {}
         # The floor came with the evaluations (scripts of 2026-01-21).
-        return {"tokens": tokens if dated < _WARMED else max(8192, tokens), "hold": 40 if held else 0} | shared
+        return {
+            "tokens": tokens if dated < _WARMED else max(8192, tokens),
+            "hold": 40 if held else 0,
+            "together": 10,
+        } | shared
     return {}
 
 

@@ -129,6 +129,8 @@ def _server(row: Measurement, found: Subject, job: Traffic, recipe: Recipe, assu
     given: dict[str, object] = {"replayed": recipe.replayed} if recipe.replayed else {}
     if recipe.memory:
         given["memory_share"] = recipe.memory
+    if recipe.together:
+        given["together"] = recipe.together
     if recipe.overlap:
         given["overlap"] = 1.0
     if layout.attention > 1 and row.software.startswith("trtllm"):
