@@ -11,7 +11,8 @@ from mlsysim.records.stack import Stack
 from mlsysim_solvers.calibration.probes.readings import Measured, Reading
 from mlsysim_solvers.execution.device.answers import machine_of
 from mlsysim_solvers.execution.device.ceilings import ceiling_columns
-from mlsysim_solvers.execution.device.engine import Machine, run
+from mlsysim_solvers.execution.device.engine import run
+from mlsysim_solvers.execution.device.machine import Machine
 from mlsysim_solvers.formulas.constants import ATTENTION_CEILING, FLOP_PER_MAC
 from mlsysim_solvers.lowering.attention import Abilities, attention_over_sequence
 from mlsysim_solvers.lowering.operators import Formats, Table, gemm

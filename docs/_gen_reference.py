@@ -24,8 +24,8 @@ __all__ = ["pages"]
 
 _PYTHON = (
     "config", "overrides", "evaluation", "explaining", "explanation_tree", "sweeping", "sweep_result",
-    "sweep_chunks", "plotting", "entities", "solving", "formula", "numeric", "units", "quantity", "provenance",
-    "constraints", "plugins", "entry_points", "front", "errors", "executors", "refreshing", "rendering",
+    "sweep_chunks", "sweep_answers", "plotting", "entities", "solving", "formula", "numeric", "units", "quantity",
+    "provenance", "constraints", "plugins", "entry_points", "front", "errors", "executors", "refreshing", "rendering",
     "structure", "field_plans", "converting", "documents", "tracing", "shapes", "layers", "records.model",
     "records.device", "records.infrastructure", "records.supply", "records.scenario", "records.parallelism", "records.scheduler",
     "records.stack", "records.stack_parts", "records.calibration", "records.precision", "records.fields", "testing",

@@ -149,7 +149,9 @@ def test_entities_that_mention_a_text_are_found_in_any_package(isolated_plugins)
             return text in self.texts[kind][key] if hasattr(self, "texts") else True
 
     registry = isolated_plugins(ToyPlugin(sources=(Looking(),))).registry
-    keys = {entry.key for entry in registry.mentioning("prices", "toy-one") if entry.record.device == "toy-one"}
+    keys = {
+        entry.key for entry in registry.readable("prices", mentioning="toy-one") if entry.record.device == "toy-one"
+    }
     assert keys == {e.key for e in registry.entries("prices") if e.record.device == "toy-one"} != set()
 
 

@@ -46,6 +46,10 @@ BROKEN = {
     "no executor": (offering("mlsysim_register_executors", [print]), "not a ExecutorSpec"),
     "no unit": (offering("mlsysim_register_units", [("EUR", 1.1)]), "not a UnitDef"),
     "taken unit": (offering("mlsysim_register_units", [UnitDef("W", 2.0, "s")]), "exists already with another meaning"),
+    "unknown unit": (
+        offering("mlsysim_register_solvers", [attrs.evolve(ECONOMICS, name="toy-euros", columns={"price": "EUR"})]),
+        "the solver toy-euros: unknown unit 'EUR'",
+    ),
     "same twice": (offering("mlsysim_register_solvers", [PERFORMANCE, PERFORMANCE]), "['toy-performance'] twice"),
     "taken solver": (offering("mlsysim_register_solvers", [ECONOMICS]), "is offered by ToyPlugin already"),
     "taken key": (offering("mlsysim_register_sources", [ToySource(name="copy")]), "exists already in toys"),

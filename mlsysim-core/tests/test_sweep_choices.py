@@ -111,6 +111,18 @@ def test_the_command_compares_devices(two, run_sweep):
     assert run_sweep("--vary", f"device={two[0]}", "--vary", f"system.device={two[1]}").code == 2
 
 
+def test_arrays_on_disk_are_those_of_the_table(two, run_sweep, tmp_path):
+    words = ("--vary", f"device={','.join(two)}", "--vary", "batch=1:64:64")
+    assert run_sweep(*words, "--npz", str(tmp_path / "all.npz")).code == 0
+    lines = [line.split(",") for line in run_sweep(*words, "--csv", "-").out.splitlines()]
+    with np.load(tmp_path / "all.npz") as arrays:
+        assert [title.partition(" ")[0] for title in lines[0]] == list(arrays)
+        for at, name in enumerate(arrays):
+            texts = [line[at] for line in lines[1:]]
+            assert texts == [value if isinstance(value, str) else repr(value) for value in arrays[name].tolist()]
+    assert run_sweep(*words, "--npz", str(tmp_path / "nowhere" / "all.npz")).code == 2
+
+
 def test_choices_are_drawn_apart(two, tmp_path):
     pytest.importorskip("matplotlib")
     from mlsysim.plotting import plot_sweep

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsysim_solvers.execution.device.engine import Machine, Settled, Settlement, timed
+from mlsysim_solvers.execution.device.engine import timed
 from mlsysim_solvers.execution.device.factored import Combinations, Factored
+from mlsysim_solvers.execution.device.machine import Machine
 from mlsysim_solvers.execution.device.quantisation import TileMenu
 from mlsysim_solvers.execution.device.ranking import joined, rebound, sorted_out
+from mlsysim_solvers.execution.device.settling import Settled, Settlement
 
 ROWS = 600
 

@@ -45,12 +45,13 @@ def assume(
         If no stack is known for the device.
     """
     filled = dict(entries)
+    left_out: list[str] = []
     said = _said_of_names(scenario, filled, registry)
     if "stack" not in filled:
-        filled["stack"] = _stack_for(scenario.kind, filled["device"], registry)
+        filled["stack"] = _stack_for(scenario.kind, filled["device"], registry, left_out)
         said.append(f"stack: {filled['stack'].key}, the usual one for {filled['device'].key} (set system.stack)")
     if scenario.system.devices > 1 and "node" not in filled:
-        node = node_for(filled["device"], scenario.system.devices, registry)
+        node = node_for(filled["device"], scenario.system.devices, registry, left_out)
         if node is not None:
             filled["node"] = node
             said.append(f"node: {node.record.name} (set system.node or system.cluster)")
@@ -60,7 +61,7 @@ def assume(
             filled["grid"] = grid
             said.append(f"grid: {grid.record.name}, {grid.record.year} average (set place.grid)")
     if "price" not in filled:
-        price = _cheapest(filled["device"].key, registry)
+        price = _cheapest(filled["device"].key, registry, left_out)
         if price is not None:
             filled["price"] = price
             cost = price.record.rate if price.record.rate is not None else price.record.amount
@@ -71,6 +72,8 @@ def assume(
             )
     if "site" not in filled:
         said.append("site: none, so energy is that of the machine alone, PUE 1 (set place.site)")
+    if left_out:
+        said.append(f"left out, because their files are at fault (see mlsysim doctor): {', '.join(left_out)}")
     return filled, tuple(said)
 
 
@@ -86,8 +89,8 @@ def _said_of_names(scenario: Scenario, entries: Mapping[str, Entry], registry: R
     return said
 
 
-def _stack_for(kind: str, device: Entry, registry: Registry) -> Entry:
-    stacks = [entry for entry in registry.entries("stacks") if entry.record.runs(kind)]
+def _stack_for(kind: str, device: Entry, registry: Registry, left_out: list[str]) -> Entry:
+    stacks = [entry for entry in registry.readable("stacks", left_out=left_out) if entry.record.runs(kind)]
     usual = "serving" if kind == "traffic" else kind
     for wanted in (f"{usual}/{device.key}", f"{usual}/{device.record.vendor}", f"{usual}/{device.record.tier}", usual):
         for entry in stacks:
@@ -100,7 +103,7 @@ def _stack_for(kind: str, device: Entry, registry: Registry) -> Entry:
     )
 
 
-def node_for(device: Entry, devices: int, registry: Registry) -> Entry | None:
+def node_for(device: Entry, devices: int, registry: Registry, left_out: list[str] | None = None) -> Entry | None:
     """Return the node that holds a device where nothing names one.
 
     Parameters
@@ -111,6 +114,8 @@ def node_for(device: Entry, devices: int, registry: Registry) -> Entry | None:
         How many are wanted.
     registry : Registry
         Where nodes are looked for.
+    left_out : list of str, optional
+        Takes the names of those that cannot be read.
 
     Returns
     -------
@@ -118,9 +123,10 @@ def node_for(device: Entry, devices: int, registry: Registry) -> Entry | None:
         One with several cards for several, the maker's own first, then by name; for a device that no node names, a
         node of cards of several kinds, the one that says most about their names. None if there is neither.
     """
-    nodes = [entry for entry in registry.entries("nodes") if entry.record.device == device.key]
+    every = list(registry.readable("nodes", left_out=left_out))
+    nodes = [entry for entry in every if entry.record.device == device.key]
     if not nodes:
-        taking = [entry for entry in registry.entries("nodes") if entry.record.takes(device.record)]
+        taking = [entry for entry in every if entry.record.takes(device.record)]
         return max(taking, key=lambda e: (len(e.record.device), e.key), default=None)
     maker = device.record.vendor
     return min(nodes, key=lambda e: (devices > 1 >= e.record.devices, e.record.vendor != maker, e.key))
@@ -132,9 +138,10 @@ def _grid_for(entries: Mapping[str, Entry], registry: Registry) -> Entry | None:
     return registry.get("grids", key) if key in registry.keys("grids") else None
 
 
-def _cheapest(device: str, registry: Registry) -> Entry | None:
+def _cheapest(device: str, registry: Registry, left_out: list[str]) -> Entry | None:
     """Return the cheapest on-demand rental of a device, else its cheapest purchase."""
-    offers = [e for e in registry.mentioning("prices", device) if e.record.device == device]
+    near = registry.readable("prices", mentioning=device, left_out=left_out)
+    offers = [entry for entry in near if entry.record.device == device]
     rented = [e for e in offers if e.record.term == "on-demand" and e.record.rate is not None]
     bought = [e for e in offers if e.record.term == "purchase" and e.record.amount is not None]
     if rented:

@@ -118,8 +118,7 @@ class SimulationConfig:
         if isinstance(name, Path) or name.lower().endswith(SUFFIXES):
             return cls.from_document(load_document(name), overrides)
         entry = plugins().registry.get("scenarios", name, where="scenario")
-        document = load_document(entry.path)
-        return cls.from_document(document, overrides)
+        return cls.from_document(load_document(entry.path), overrides)
 
     @classmethod
     def from_dict(
@@ -204,8 +203,7 @@ class SimulationConfig:
         -------
         SimulationConfig
         """
-        check = _Check(scenario, document or Document("", {}))
-        return check.run()
+        return _Check(scenario, document or Document("", {})).run()
 
 
 class _Check:
@@ -222,8 +220,8 @@ class _Check:
         self.look_up("model", "models", scenario.workload.model, "workload.model")
         for role, kind in _ROLES.items():
             self.look_up(role, kind, getattr(scenario.system, role), f"system.{role}")
-        if self.scenario.pools is not None and self.scenario.pools.link:
-            self.look_up("between", "links", self.scenario.pools.link, "pools.link")
+        if scenario.pools is not None and scenario.pools.link:
+            self.look_up("between", "links", scenario.pools.link, "pools.link")
         for role, kind in _PLACES.items():
             self.look_up(role, kind, getattr(scenario.place, role), f"place.{role}")
         self.stop()
@@ -284,7 +282,7 @@ class _Check:
         stack = self.entries["stack"].record
         kind = self.scenario.kind
         if not stack.runs(kind):
-            able = [e.key for e in plugins().registry.entries("stacks") if e.record.runs(kind)]
+            able = [e.key for e in plugins().registry.readable("stacks") if e.record.runs(kind)]
             self.fault(
                 f"{stack.name} does not run {kind} scenarios", "system.stack", "Stacks that do: " + ", ".join(able)
             )
@@ -372,7 +370,7 @@ class _Check:
         try:
             return plugins().solver(name)
         except MlsysimError as error:
-            self.faults += [self.located(Fault(f.what, where=path, remedy=f.remedy)) for f in error.faults]
+            self.keep(fault.at(path) for fault in error.faults)
             return None
 
     def constraints(self) -> tuple[Constraint, ...]:

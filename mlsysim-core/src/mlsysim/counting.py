@@ -29,9 +29,7 @@ class Parameters:
         Read for one token: attention, norms, router, routed top-k and shared experts, dense MLPs
         and the output head (also where it is the tied embedding). Input tables do not count.
     active_with_embedding : int, count
-        The same and the input tables, every stored parameter once.
-    active_blocks : int, count
-        The same as ``active`` without the output head. Publishers follow any of the three.
+        The same and the input tables, every stored parameter once. Publishers follow either.
     embedding : int, count
         Input tables: token, position and segment embedding, norm after the embedding; patch
         projection and class token of a vision transformer.
@@ -50,7 +48,6 @@ class Parameters:
     total: int
     active: int
     active_with_embedding: int
-    active_blocks: int
     embedding: int = 0
     head: int = 0
     layers: int = 0
@@ -153,7 +150,6 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
         total=embedding + output + shared + named(sparse * experts, "experts of all layers"),
         active=blocks + output + tied,
         active_with_embedding=blocks + output + embedding,
-        active_blocks=blocks,
         embedding=embedding,
         head=output,
         layers=t.layers,
@@ -226,7 +222,6 @@ def _plain(total: int, embedding: int, head: int, tied: int, layers: int) -> Par
         total=total,
         active=total - embedding + tied,
         active_with_embedding=total,
-        active_blocks=total - embedding - head,
         embedding=embedding,
         head=head,
         layers=layers,

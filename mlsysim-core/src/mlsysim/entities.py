@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 import attrs
 
-from .errors import RegistryError, UnknownNameError
+from .errors import MlsysimError, RegistryError, UnknownNameError
 from .names import did_you_mean, fold
 from .provenance import Claim, Source, Standing, judge, today
 from .records import KINDS, singular
+from .records.fields import field_at
 
 __all__ = ["Entry", "Registry", "RegistrySource", "field_tolerance", "today"]
 
@@ -34,15 +35,8 @@ def field_tolerance(record: object, path: str) -> float:
     -------
     float, dimensionless
     """
-    *parents, last = path.split(".")
-    for part in parents:
-        if isinstance(record, (Mapping, tuple)):
-            record = dict(enumerate(record))[int(part)] if isinstance(record, tuple) else record[part]
-        else:
-            record = getattr(record, part)
-    cls: Any = type(record)
-    field = attrs.fields_dict(cls)[last]
-    return float(field.metadata.get("tolerance", 0.01))
+    field = field_at(record, path)
+    return float(field.metadata.get("tolerance", 0.01)) if field is not None else 0.01
 
 
 @attrs.frozen
@@ -345,29 +339,36 @@ class Registry:
         plural = self.kind(kind)
         return [self._entry(plural, key) for key in sorted(self.owners(plural))]
 
-    def mentioning(self, kind: str, text: str) -> list[Entry]:
-        """Read the entities of a kind that may mention something.
+    def readable(self, kind: str, *, mentioning: str = "", left_out: list[str] | None = None) -> Iterator[Entry]:
+        """Read the entities of a kind one by one, without those whose file is at fault.
 
         Parameters
         ----------
         kind : str
             Plural kind, or its singular.
-        text : str
-            For example the key of a device. A package that can look without parsing (an optional
-            method ``mentions(kind, key, text)``) spares the others; none is ever left out wrongly.
+        mentioning : str, optional
+            Only those that may mention this, for example the key of a device. A package that can look without
+            parsing (an optional method ``mentions(kind, key, text)``) spares the others; none is left out wrongly.
+        left_out : list of str, optional
+            Takes the names of those that cannot be read.
 
-        Returns
-        -------
-        list of Entry
+        Yields
+        ------
+        Entry
             In the order of their keys.
         """
         plural = self.kind(kind)
-        found: list[Entry] = []
         for key, package in sorted(self.owners(plural).items()):
-            mentions = getattr(package, "mentions", None)
-            if mentions is None or mentions(plural, key, text):
-                found.append(self._entry(plural, key))
-        return found
+            mentions = getattr(package, "mentions", None) if mentioning else None
+            if mentions is not None and not mentions(plural, key, mentioning):
+                continue
+            try:
+                found = self._entry(plural, key)
+            except MlsysimError:
+                if left_out is not None:
+                    left_out.append(f"{plural}/{key}")
+            else:
+                yield found
 
     def _entry(self, kind: str, key: str) -> Entry:
         return self._instead.get((kind, key)) or self.owners(kind)[key].entry(kind, key)

@@ -21,7 +21,7 @@ from .scorecard import LEVELS, Answer, SystemEvaluation, Violation
 from .solver_choice import QUESTIONS, choose_solvers
 from .solving import Request, Result, SolverSpec, choices_of, solve
 
-__all__ = ["LEVELS", "QUESTIONS", "Answer", "SystemEvaluation", "Violation", "build_request", "evaluate"]
+__all__ = ["LEVELS", "QUESTIONS", "Answer", "SystemEvaluation", "Violation", "build_request", "evaluate", "lacking"]
 
 Z90 = 1.6448536269514722
 """95 % quantile of the normal distribution: half-width of a 90 % interval in standard deviations."""
@@ -99,11 +99,8 @@ def ask(config: SimulationConfig, *, barring: bool = True) -> Iterator[tuple[str
     for question, reason in reasons.items():
         yield question, None, reason
     for spec in chosen:
-        lacking = [name for name in spec.needs if not name.endswith("?") and name not in known]
-        roles = [role for role, required in spec.roles if required and role not in config.entries]
-        if lacking or roles:
-            what = ", ".join([*(f"a {role}" for role in roles), *lacking])
-            yield spec.question, None, f"{spec.name} needs {what}, which the scenario does not give"
+        if missing := lacking(config, spec, known):
+            yield spec.question, None, f"{spec.name} needs {', '.join(missing)}, which the scenario does not give"
             continue
         barred = [name.rstrip("?") for name in spec.needs if known.get(name.rstrip("?")) is False]
         if barred and barring:
@@ -116,9 +113,8 @@ def ask(config: SimulationConfig, *, barring: bool = True) -> Iterator[tuple[str
                 raise
             yield spec.question, None, str(error)
             continue
-        known.update(result.outputs)
+        known.update(result.known)
         labels.update(spec.labels)
-        known.update({f"{name}.log_sd": spread for name, spread in result.log_sd.items()})
         yield spec.question, spec, result
 
 
@@ -152,6 +148,26 @@ class Claims(Mapping[tuple[str, str], Standing]):
     def __len__(self) -> int:
         """Count all sourced numbers."""
         return sum(len(entry.claims) for entry in self._entries.values())
+
+
+def lacking(config: SimulationConfig, spec: SolverSpec, known: Mapping[str, Any]) -> list[str]:
+    """Return what a solver needs and nothing gives: records, then outputs of other solvers.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+        The checked scenario.
+    spec : SolverSpec
+        The solver.
+    known : mapping of str to object
+        What other solvers answered.
+
+    Returns
+    -------
+    list of str
+    """
+    records = [f"a {role}" for role, required in spec.roles if required and role not in config.entries]
+    return records + [name for name in spec.needs if not name.endswith("?") and name not in known]
 
 
 def build_request(config: SimulationConfig, spec: SolverSpec, known: Mapping[str, Any]) -> Request:

@@ -16,8 +16,36 @@ from .tracing import Traced, formula_calls, named, node_of, trace, trace_record
 if TYPE_CHECKING:
     from .config import SimulationConfig
     from .evaluation import SystemEvaluation
+    from .solving import Request, SolverSpec
 
-__all__ = ["evidence", "explain", "traced_answers"]
+__all__ = ["evidence", "explain", "traced_answers", "traced_request"]
+
+
+def traced_request(spec: SolverSpec, request: Request) -> Request:
+    """Return a request whose numbers remember where they came from; its inputs stay as they are.
+
+    Parameters
+    ----------
+    spec : SolverSpec
+        The solver that is asked.
+    request : Request
+        On plain numbers.
+
+    Returns
+    -------
+    Request
+    """
+    scenario = request.scenario
+    return attrs.evolve(
+        request,
+        scenario=attrs.evolve(
+            scenario,
+            workload=trace_record(scenario.workload, "workload"),
+            system=trace_record(scenario.system, "system"),
+        ),
+        records={role: trace_record(record, role) for role, record in request.records.items()},
+        settings={k: trace(v, "input", origin=f"settings.{spec.name}.{k}") for k, v in request.settings.items()},
+    )
 
 
 def traced_answers(config: SimulationConfig, *, formulas: bool = True) -> tuple[dict[str, Any], dict[str, str]]:
@@ -37,7 +65,7 @@ def traced_answers(config: SimulationConfig, *, formulas: bool = True) -> tuple[
     units : dict of str to str
         Unit of each output.
     """
-    from .evaluation import build_request
+    from .evaluation import build_request, lacking
     from .plugins import plugins
     from .running import load_solver
     from .solver_choice import choose_solvers
@@ -47,22 +75,9 @@ def traced_answers(config: SimulationConfig, *, formulas: bool = True) -> tuple[
     chosen, _ = choose_solvers(config, plugins())
     with formula_calls() if formulas else nullcontext():
         for spec in chosen:
-            absent = any(role not in config.entries for role, required in spec.roles if required)
-            if absent or any(n not in known for n in spec.needs if not n.endswith("?")):
+            if lacking(config, spec, known):
                 continue
-            request = build_request(config, spec, known)
-            traced = attrs.evolve(
-                request,
-                scenario=attrs.evolve(
-                    request.scenario,
-                    workload=trace_record(request.scenario.workload, "workload"),
-                    system=trace_record(request.scenario.system, "system"),
-                ),
-                records={role: trace_record(record, role) for role, record in request.records.items()},
-                settings={
-                    k: trace(v, "input", origin=f"settings.{spec.name}.{k}") for k, v in request.settings.items()
-                },
-            )
+            traced = traced_request(spec, build_request(config, spec, known))
             solver = load_solver(spec)
             try:
                 answers = solver.compute(solver.prepare(traced))

@@ -234,6 +234,7 @@ def _uncounted(name: str) -> str:
     return name[: after.start()].rstrip(" -_(") if after is not None else name
 
 
+@lru_cache(maxsize=_MANY)
 def squeezed(name: str) -> str:
     """Drop case, spaces and punctuation, but not the points of version numbers.
 
@@ -247,9 +248,6 @@ def squeezed(name: str) -> str:
     str
     """
     return "".join(c for c in name.casefold() if c.isalnum() or c in ".+").strip(".")
-
-
-_squeezed = lru_cache(maxsize=_MANY)(squeezed)
 
 
 def matches(
@@ -281,8 +279,8 @@ def matches(
     if kind == "models":  # a path on a hub is also known by its last part
         listed += [(text.rsplit("/", 1)[-1], key) for text, key in listed if "/" in text]
     for spelling in spellings:
-        compact = _squeezed(spelling)
-        same = {key for text, key in listed if _squeezed(text) == compact}
+        compact = squeezed(spelling)
+        same = {key for text, key in listed if squeezed(text) == compact}
         if same:
             return sorted(key for key in same if fits(key))
     by_words: dict[frozenset[str], set[str]] = {}

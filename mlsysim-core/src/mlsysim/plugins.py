@@ -12,7 +12,7 @@ import pluggy
 
 from . import hookspecs, running
 from .entry_points import EntryPoint, entry_points
-from .errors import PluginError, UnknownNameError
+from .errors import PluginError, UnitError, UnknownNameError
 from .hookspecs import PROJECT
 from .names import did_you_mean
 
@@ -229,6 +229,7 @@ def _collect(loaded: Plugins, plugin: Any, info: PluginInfo) -> PluginInfo:
     _refuse_taken("executor", [e.name for e in executors], dict.fromkeys(loaded.executors, "another plugin"))
     _refuse_taken_keys(loaded, sources)
     register_units(units)
+    _check_units(solvers)
     loaded.solvers.update({spec.name: spec for spec in solvers})
     loaded.sources.extend(sources)
     loaded.renderers.update({r.name: r for r in renderers})
@@ -264,6 +265,19 @@ def _offered(
     if repeated:
         raise PluginError(f"{hook}() of {name} returned {sorted(repeated)} twice")
     return items
+
+
+def _check_units(solvers: list[SolverSpec]) -> None:
+    """Refuse a unit that nobody knows: every scorecard with that answer would fail on it."""
+    from .solving import is_number
+    from .units import parse_unit
+
+    for spec in solvers:
+        for unit in {*spec.outputs.values(), *spec.columns.values(), *(s.unit for s in spec.settings.values())}:
+            try:
+                parse_unit(unit if is_number(unit) else "1")
+            except UnitError as error:
+                raise PluginError(f"the solver {spec.name}: {error}") from None
 
 
 def _owner(loaded: Plugins, solver: str) -> str:

@@ -9,7 +9,7 @@ Levels are never typed by hand.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Literal
 
@@ -26,6 +26,7 @@ __all__ = [
     "Standing",
     "independent",
     "judge",
+    "lineage",
     "preferred_first",
     "today",
 ]
@@ -218,17 +219,30 @@ _KIND_RANK = {"measured": 0, "stated": 0, "derived": 1, "estimate": 2}
 _TIER_RANK = {"primary": 0, "secondary": 1, "tertiary": 2}
 
 
-def _roots(source: Source, sources: Mapping[str, Source]) -> set[str]:
-    """Ids of a source and of everything it copies, at any remove."""
-    found: set[str] = set()
-    pending = [source.id]
+def lineage(ids: Iterable[str], sources: Mapping[str, Source]) -> tuple[str, ...]:
+    """Return documents and all that they copy, at any remove.
+
+    Parameters
+    ----------
+    ids : iterable of str
+        Ids of the documents.
+    sources : mapping of str to Source
+        All documents; of one that is missing nothing more is known.
+
+    Returns
+    -------
+    tuple of str
+        Each id once.
+    """
+    found: dict[str, None] = {}
+    pending = list(ids)
     while pending:
         current = pending.pop()
         if current not in found:
-            found.add(current)
-            if current in sources:
-                pending.extend(sources[current].derived_from)
-    return found
+            found[current] = None
+            source = sources.get(current)
+            pending += source.derived_from if source is not None else ()
+    return tuple(found)
 
 
 def independent(a: Source, b: Source, sources: Mapping[str, Source]) -> bool:
@@ -248,7 +262,7 @@ def independent(a: Source, b: Source, sources: Mapping[str, Source]) -> bool:
     """
     if a.publisher.casefold() == b.publisher.casefold():
         return False
-    return not (_roots(a, sources) & _roots(b, sources))
+    return set(lineage([a.id], sources)).isdisjoint(lineage([b.id], sources))
 
 
 def _rank(claim: Claim, sources: Mapping[str, Source]) -> tuple[int, int]:

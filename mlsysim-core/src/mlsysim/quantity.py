@@ -10,11 +10,10 @@ from typing import Any
 
 import pint
 
+from .unit_table import BASE_SYMBOLS
 from .units import BASE_DIMENSIONS, dimension_text, parse_quantity, parse_unit, unit_symbols
 
 __all__ = ["Quantity", "unit_registry"]
-
-_SYMBOLS = ("s", "m", "kg", "K", "A", "B", "FLOP", "USD", "token", "sample")
 
 
 @lru_cache(maxsize=1)
@@ -26,35 +25,17 @@ def unit_registry() -> pint.UnitRegistry[Any]:
     pint.UnitRegistry
     """
     registry: pint.UnitRegistry[Any] = pint.UnitRegistry(None)
-    for symbol, name in zip(_SYMBOLS, BASE_DIMENSIONS, strict=True):
+    for symbol, name in zip(BASE_SYMBOLS, BASE_DIMENSIONS, strict=True):
         registry.define(f"{symbol} = [{name}]")
     for symbol, (factor, dimension) in unit_symbols().items():
-        powers = [f"{base}**{power}" for base, power in zip(_SYMBOLS, dimension, strict=True) if power]
-        if symbol not in _SYMBOLS and symbol.isidentifier() and powers:
-            registry.define(f"{symbol} = {factor!r} * {' * '.join(powers)}")
+        if symbol not in BASE_SYMBOLS and symbol.isidentifier() and any(dimension):
+            registry.define(f"{symbol} = {factor!r} * {_product(dimension)}")
     return registry
 
 
-def pint_unit(unit: str) -> Any:
-    """Return a unit as a pint quantity of base units.
-
-    Parameters
-    ----------
-    unit : str
-        For example ``"TB/s"``.
-
-    Returns
-    -------
-    pint.Quantity
-        Its SI factor with base units.
-    """
-    parsed = parse_unit(unit)
-    registry = unit_registry()
-    result = registry.Quantity(1.0, "")
-    for symbol, power in zip(_SYMBOLS, parsed.dimension, strict=True):
-        if power:
-            result = result * registry.Quantity(1.0, symbol) ** power
-    return result * parsed.factor
+def _product(dimension: tuple[int, ...]) -> str:
+    """Write a dimension in base units as pint reads it."""
+    return " * ".join(f"{base}**{power}" for base, power in zip(BASE_SYMBOLS, dimension, strict=True) if power)
 
 
 def Quantity(value: str | float, unit: str = "") -> Any:  # noqa: N802 - reads as the type it returns
@@ -90,6 +71,4 @@ def Quantity(value: str | float, unit: str = "") -> Any:  # noqa: N802 - reads a
             tail = re.sub(r"^\s*[+-]?[\d.,_]+(?:[eE][+-]?\d+)?\s*", "", value)
             unit = dimension_text(parse_unit(tail).dimension)
         value = parse_quantity(value, unit)
-    parsed = parse_unit(unit)
-    base = pint_unit(unit) / parsed.factor
-    return value * base
+    return unit_registry().Quantity(value, _product(parse_unit(unit).dimension))

@@ -87,7 +87,7 @@ def parameters(model: Model) -> Parameters:
             f"the model {model.name!r} has no shape", remedy="Give it a transformer, a network, a pair or a state_space"
         )
     count = sum(op.parameters for op in expand(model.network))
-    return Parameters(total=count, active=count, active_with_embedding=count, active_blocks=count)
+    return Parameters(total=count, active=count, active_with_embedding=count)
 
 
 def full_attention_layers(transformer: Transformer) -> int:

@@ -212,7 +212,7 @@ def _read_setting(given: Any, unit: str, place: str) -> float:
     try:
         value = parse_quantity(given, unit)
     except UnitError as error:
-        raise UnitError(error.what, where=place, remedy=error.remedy) from None
+        raise UnitError.from_faults(fault.at(place) for fault in error.faults) from None
     if value < 0:
         raise ConfigError(f"{given!r} is negative", where=place, remedy="Give 0 or more")
     return value
@@ -278,6 +278,11 @@ class Result:
     outputs: dict[str, Any]
     log_sd: dict[str, float] = attrs.field(factory=dict)
     assumptions: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What other solvers may take: the outputs, and their spreads as ``<output>.log_sd``."""
+        return {**self.outputs, **{f"{name}.log_sd": spread for name, spread in self.log_sd.items()}}
 
 
 class Solver(Protocol):

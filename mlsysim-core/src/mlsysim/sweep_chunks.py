@@ -52,6 +52,8 @@ class Chunk:
 
     config: SimulationConfig
     specs: tuple[SolverSpec, ...]
+    _prepared: dict[str, Any] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+    """Columns of solvers that need no answer of another: they are the same for all rows, with what they remember."""
 
     def __call__(self, rows: Rows) -> dict[str, Column]:
         """Answer some rows.
@@ -70,7 +72,11 @@ class Chunk:
         outputs: dict[str, Column] = {}
         for spec in self.specs:
             solver = load_solver(spec)
-            prepared = solver.prepare(build_request(self.config, spec, known))
+            prepared = self._prepared.get(spec.name)
+            if prepared is None:
+                prepared = solver.prepare(build_request(self.config, spec, known))
+                if not spec.needs:
+                    self._prepared[spec.name] = prepared
             varied = {k: v for k, v in columns.items() if k in spec.columns}
             try:
                 with np.errstate(all="ignore"):  # what is not finite is refused below, by name
@@ -91,8 +97,9 @@ def _answer(spec: SolverSpec, name: str, value: Any, rows: int, columns: Mapping
     """Return one output as a column, or refuse what a scalar solve refuses too."""
     if name.removesuffix(".log_sd") not in spec.outputs:
         raise SolverError(f"the solver {spec.name} answered {name!r}, which it does not declare")
-    column = np.broadcast_to(np.asarray(value, dtype=np.float64), (rows,))
-    if not np.isfinite(column).all():
+    given = np.asarray(value, dtype=np.float64)
+    column = np.broadcast_to(given, (rows,))
+    if not np.isfinite(given).all():
         row = int(np.flatnonzero(~np.isfinite(column))[0])
         zeros = [key for key, values in columns.items() if values[row] == 0.0]
         if zeros:

@@ -21,12 +21,13 @@ from .names import did_you_mean
 from .overrides import known_keys
 from .running import load_solver
 from .solving import SolverSpec
+from .sweep_answers import Answers, Places, rows_in
 from .sweep_chunks import Chunk, Column, Rows, run_chunks
 from .sweep_names import check_choices
 from .sweep_result import Refusal, SweepResult
 from .units import format_quantity, parse_quantity
 
-__all__ = ["CHUNK", "answering_solvers", "sweep"]
+__all__ = ["CHUNK", "answering_solvers", "column_units", "sweep"]
 
 CHUNK = 8192
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
@@ -94,7 +95,7 @@ def sweep(
         raise ConfigError(f"a chunk of {chunk} rows", where="chunk", remedy="Give 1 or more")
     config = SimulationConfig.of(scenario, overrides)
     specs = answering_solvers(config)
-    units = _column_units(specs)
+    units = column_units(specs)
     keys = _keys(vary, units, config)
     codes = {name: _codes(name, vary[name]) for name in keys}
     for name, full in keys.items():
@@ -104,7 +105,8 @@ def sweep(
     columns = _columns({**vary, **{name: code for name, (_, code) in codes.items()}}, units, answers, grid=grid)
     way = _Way(executor, progress, chunk)
     if not keys:
-        return _answered(config, specs, Rows(columns, len(next(iter(columns.values())))), way)
+        size = len(next(iter(columns.values())))
+        return _answered(config, specs, Rows(columns, size), way, Answers(size), slice(0, size))
     return _over_choices(config, columns, {name: (full, codes[name][0]) for name, full in keys.items()}, units, way)
 
 
@@ -116,38 +118,43 @@ class _Way(NamedTuple):
     chunk: int
 
 
-def _column_units(specs: Sequence[SolverSpec]) -> dict[str, str]:
-    """Return the unit of each column; solvers that answer first name theirs first."""
+def column_units(specs: Sequence[SolverSpec]) -> dict[str, str]:
+    """Return the unit of each column that can vary.
+
+    Parameters
+    ----------
+    specs : sequence of SolverSpec
+        The solvers that answer; the first names its columns first.
+
+    Returns
+    -------
+    dict of str to str
+    """
     return {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
 
 
 def _answered(
-    config: SimulationConfig, specs: Sequence[SolverSpec], rows: Rows, way: _Way, before: int = 0, every: int = 0
+    config: SimulationConfig, specs: Sequence[SolverSpec], rows: Rows, way: _Way, into: Answers, at: Places
 ) -> SweepResult:  # fmt: skip
-    """Answer the rows of one scenario; so many of all were answered before."""
-    units = _column_units(specs)
+    """Answer the rows of one scenario, which are some of the rows of the sweep."""
+    units = column_units(specs)
     unknown = [name for name in rows.columns if name not in units and name != "devices"]
     if unknown:
         raise ConfigError(f"there is no column {unknown[0]!r} to vary", where="vary",
                           remedy=did_you_mean(unknown[0], units))  # fmt: skip
     columns = _with_devices(dict(rows.columns), config, specs)
     units.setdefault("devices", "1")
-    starts = range(0, rows.size, way.chunk)
-    chunks = [
-        Rows({name: values[i : i + way.chunk] for name, values in columns.items()}, min(way.chunk, rows.size - i))
-        for i in starts
-    ]
+    asked = Rows(columns, rows.size)
     reasons: tuple[str, ...] = ()
     able = list(specs)
     try:
-        parts = _run(config, able, chunks, way, before, every or rows.size)
+        names = _run(config, able, asked, way, into, at)
     except SolverError:
-        first = {name: values[:1] for name, values in columns.items()}
-        able, reasons = _able(config, specs, Rows(first, 1))
+        able, reasons = _able(config, specs, Rows({name: values[:1] for name, values in columns.items()}, 1))
         if len(able) == len(specs):
             raise
-        parts = _run(config, able, chunks, way, before, every or rows.size)
-    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        names = _run(config, able, asked, way, into, at)
+    outputs = {name: into.column(name, at) for name in names}
     for spec in specs:
         units.update(spec.outputs)
     silent: dict[str, tuple[str, ...]] = {name: () for spec in specs if spec not in able for name in spec.outputs}
@@ -155,16 +162,21 @@ def _answered(
 
 
 def _run(
-    config: SimulationConfig, specs: Sequence[SolverSpec], chunks: Sequence[Rows], way: _Way, before: int, every: int
-) -> list[dict[str, Column]]:  # fmt: skip
-    """Answer chunk by chunk."""
-    parts: list[dict[str, Column]] = []
-    for part, done in zip(run_chunks(way.executor, Chunk(config, tuple(specs)), chunks), chunks, strict=True):
-        parts.append(part)
-        before += done.size
+    config: SimulationConfig, specs: Sequence[SolverSpec], rows: Rows, way: _Way, into: Answers, at: Places
+) -> list[str]:  # fmt: skip
+    """Answer chunk by chunk, and say what was answered."""
+    chunks = [
+        Rows({name: values[i : i + way.chunk] for name, values in rows.columns.items()}, min(way.chunk, rows.size - i))
+        for i in range(0, rows.size, way.chunk)
+    ]
+    names: list[str] = []
+    done = 0
+    for part, chunk in zip(run_chunks(way.executor, Chunk(config, tuple(specs)), chunks), chunks, strict=True):
+        names = into.put(at, done, chunk.size, part)
+        done += chunk.size
         if way.progress is not None:
-            way.progress(before, every)
-    return parts
+            way.progress(into.before + done, into.size)
+    return names
 
 
 def _able(
@@ -205,49 +217,60 @@ def _over_choices(
     units: dict[str, str], way: _Way,
 ) -> SweepResult:  # fmt: skip
     """Answer the scenario of each combination of choices with its rows."""
-    codes = np.stack([columns[name] for name in keys], axis=1).astype(int)
-    found, which = np.unique(codes, axis=0, return_inverse=True)
     numbers = {name: values for name, values in columns.items() if name not in keys}
-    parts: list[tuple[NDArray[np.intp], str, SweepResult]] = []
+    into = Answers(len(next(iter(columns.values()))))
+    parts: list[tuple[Places, str, SweepResult]] = []
     refused: list[Refusal] = []
-    for index, code in enumerate(found):
-        rows = np.flatnonzero(which.ravel() == index)
-        choice = {full: choices[at] for (full, choices), at in zip(keys.values(), code, strict=True)}
+    for rows in _alike(
+        [columns[name].astype(np.intp) for name in keys], [len(choices) for _, choices in keys.values()]
+    ):
+        first = rows.start if isinstance(rows, slice) else rows[0]
+        choice = {full: choices[int(columns[name][first])] for name, (full, choices) in keys.items()}
         try:
-            asked = Rows({name: values[rows] for name, values in numbers.items()}, len(rows))
+            asked = Rows({name: values[rows] for name, values in numbers.items()}, rows_in(rows))
             changed = config.changed(choice)
-            before = sum(len(rows) for rows, _, _ in parts)
-            part = _answered(changed, answering_solvers(changed), asked, way, before, len(codes))
+            part = _answered(changed, answering_solvers(changed), asked, way, into, rows)
         except MlsysimError as error:
             refused.append(Refusal(choice, error))
         else:
             parts.append((rows, ", ".join(choice.values()), part))
+            into.before += asked.size
     if not parts:
         raise refused[0].error
-    return _together(parts, columns, units, tuple(refused))
+    return _together(parts, columns, units, tuple(refused), into)
+
+
+def _alike(codes: list[NDArray[np.intp]], counts: list[int]) -> list[Places]:
+    """Return the rows of each combination of choices, in the order of these."""
+    packed = np.ravel_multi_index(codes, counts)
+    # Few bits are sorted by counting, not by comparing.
+    order = np.argsort(packed.astype(np.min_scalar_type(packed.max())), kind="stable")
+    packed = packed[order]
+    groups = np.split(order, np.flatnonzero(packed[1:] != packed[:-1]) + 1)
+    return [slice(int(g[0]), int(g[-1]) + 1) if g[-1] - g[0] + 1 == len(g) else g for g in groups]
 
 
 def _together(
-    parts: list[tuple[NDArray[np.intp], str, SweepResult]], columns: dict[str, Column], units: dict[str, str],
-    refused: tuple[Refusal, ...],
+    parts: list[tuple[Places, str, SweepResult]], columns: dict[str, Column], units: dict[str, str],
+    refused: tuple[Refusal, ...], into: Answers,
 ) -> SweepResult:  # fmt: skip
-    """Join the rows of all choices in the order in which they were asked, with what all of them answer."""
-    rows = np.concatenate([part[0] for part in parts])
-    order = np.argsort(rows, kind="stable")
+    """Keep what all choices answer, of the rows that are answered."""
     names = list(dict.fromkeys(name for _, _, part in parts for name in (*part.outputs, *part.left_out)))
     silent = {name: tuple(words for _, words, part in parts if name not in part.outputs) for name in names}
-    outputs = {
-        name: np.concatenate([part.outputs[name] for _, _, part in parts])[order]
-        for name in names if not silent[name]
-    }  # fmt: skip
-    varied = {name: values[rows][order] for name, values in columns.items()}
+    varied = dict(columns)
     if all("devices" in part.varied for _, _, part in parts):
-        varied["devices"] = np.concatenate([part.varied["devices"] for _, _, part in parts])[order]
+        varied["devices"] = into.gathered((at, part.varied["devices"]) for at, _, part in parts)
+    met: Any = None
+    if any(part.met is not None for _, _, part in parts):
+        met = into.gathered((at, 1.0 if part.met is None else part.met) for at, _, part in parts).astype(bool)
+    outputs = {name: into.columns[name] for name in names if not silent[name]}
+    if refused:
+        kept = into.gathered((at, 1.0) for at, _, _ in parts).astype(bool)
+        varied, outputs = ({name: values[kept] for name, values in table.items()} for table in (varied, outputs))
+        met = None if met is None else met[kept]
     every = {name: unit for _, _, part in parts for name, unit in part.units.items()} | units
     left_out = {name: who for name, who in silent.items() if who and not name.endswith(".log_sd")}
     reasons = tuple(dict.fromkeys(reason for _, _, part in parts for reason in part.unanswered))
-    kept = [part.met if part.met is not None else np.ones(len(asked), dtype=bool) for asked, _, part in parts]
-    met = np.concatenate(kept)[order] if any(part.met is not None for _, _, part in parts) else None
     return SweepResult(varied, outputs, every, refused, left_out, reasons, met)
 
 

@@ -68,7 +68,13 @@ def _base_dimension(text: str) -> Dimension:
     return tuple(exponents)
 
 
-def _symbols() -> dict[str, tuple[float, Dimension]]:
+def unit_symbols() -> Mapping[str, tuple[float, Dimension]]:
+    """Return every symbol with its SI factor and dimension.
+
+    Returns
+    -------
+    mapping of str to (float, tuple of int)
+    """
     if not _table:
         rows = (*UNIT_TABLE, *_extra)
         for row in rows:
@@ -97,7 +103,7 @@ def register_units(units: Iterable[UnitDef]) -> None:
     """
     added: list[UnitDef] = []
     for row in units:
-        known = _symbols().get(row.symbol)
+        known = unit_symbols().get(row.symbol)
         try:
             new = (float(row.factor), _base_dimension(row.dimension))
         except ValueError:
@@ -119,16 +125,6 @@ def _forget() -> None:
     _table.clear()
     parse_unit.cache_clear()
     _parse_text.cache_clear()
-
-
-def unit_symbols() -> Mapping[str, tuple[float, Dimension]]:
-    """Return every symbol with its SI factor and dimension.
-
-    Returns
-    -------
-    mapping of str to (float, tuple of int)
-    """
-    return _symbols()
 
 
 _NAMED: dict[Dimension, str] = {
@@ -186,7 +182,7 @@ def parse_unit(text: str) -> Unit:
     UnitError
         If a symbol is unknown; the message suggests near ones.
     """
-    symbols = _symbols()
+    symbols = unit_symbols()
     clean = text.translate(SUPERSCRIPTS).strip()
     if clean in symbols:
         return Unit(text, *symbols[clean])
@@ -206,7 +202,7 @@ def parse_unit(text: str) -> Unit:
 
 
 def _read_factor(piece: str, text: str) -> tuple[float, Dimension, int]:
-    symbols = _symbols()
+    symbols = unit_symbols()
     if piece in symbols:
         return (*symbols[piece], 1)
     match = _FACTOR.match(piece)
@@ -214,7 +210,8 @@ def _read_factor(piece: str, text: str) -> tuple[float, Dimension, int]:
         return (*symbols[match[1]], int(match[2] or match[3] or 1))
     same_fold = [s for s in symbols if s.casefold() == piece.casefold()]
     hint = f"Did you mean {same_fold[0]!r}?" if same_fold else did_you_mean(piece, symbols)
-    raise UnitError(f"unknown unit {piece!r} in {text!r}", remedy=hint)
+    within = "" if piece == text else f" in {text!r}"
+    raise UnitError(f"unknown unit {piece!r}{within}", remedy=hint)
 
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")

@@ -108,6 +108,17 @@ def test_an_ambiguous_key_asks_for_the_kind(run, isolated_plugins):
     assert "devices/toy-one or grids/toy-one" in err
 
 
+def test_a_faulty_card_hurts_no_other_and_is_told(run, isolated_plugins, toy_file):
+    texts = {kind: {**cards, "zz-faulty": "name = 3"} for kind, cards in core_toys.CLASSES.items()}
+    isolated_plugins(core_toys.ToyPlugin(sources=(core_toys.ToySource(texts),)))
+    listed = run("list", "devices")
+    assert (listed.code, "toy-one" in listed.out) == (0, True)
+    assert "left out: devices/zz-faulty" in listed.err
+    card = run("eval", toy_file())
+    assert card.code == 0
+    assert "stacks/zz-faulty, prices/zz-faulty" in " ".join(card.out.split())
+
+
 def test_list_counts_kinds_and_shows_facts(run):
     out = run("list").out
     assert ["devices", "2"] in [line.split() for line in out.splitlines()]

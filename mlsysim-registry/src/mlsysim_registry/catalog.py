@@ -248,20 +248,22 @@ class Catalog:
 
     def _used(self, document: Document, record: Any, claims: Mapping[str, tuple[Claim, ...]]) -> dict[str, Source]:
         """Collect the documents that the claims name, and what those copy; refuse unknown ones."""
+        from mlsysim.provenance import lineage
+
         wanted = {claim.source: path for path, group in claims.items() for claim in group if claim.source}
         network = getattr(record, "network", None)
         if network is not None:
             wanted.setdefault(network.source, "network.source")
-        used: dict[str, Source] = {}
         faults: list[Fault] = []
         for key, path in wanted.items():
             try:
-                used[key] = self.sources.read(key)
+                self.sources.read(key)
             except RegistryError as error:
                 faults += [fault.at(fault.where or document.place(path)) for fault in error.faults]
         if faults:
             raise RegistryError.from_faults(faults)
-        return _with_lineage(used, self.sources)
+        found = {key: self.sources.get(key) for key in lineage(wanted, self.sources)}
+        return {key: source for key, source in found.items() if source is not None}
 
     def aliases(self, kind: str) -> Mapping[str, str]:
         """Return what people type instead of a key: the aliases of an entity and its full name.
@@ -358,18 +360,6 @@ class Catalog:
             return None
         known = len(parts) > 1 and (parts[0] in KINDS or parts[0] == "sources") and parts[-1].endswith(".toml")
         return (parts[0], parts[-1][: -len(".toml")]) if known else None
-
-
-def _with_lineage(used: dict[str, Source], shelf: Mapping[str, Source]) -> dict[str, Source]:
-    """Add what the documents copy, so that independence can be judged."""
-    pending = [origin for source in used.values() for origin in source.derived_from]
-    while pending:
-        key = pending.pop()
-        found = shelf.get(key)
-        if found is not None and key not in used:
-            used[key] = found
-            pending.extend(found.derived_from)
-    return used
 
 
 @lru_cache(maxsize=1)

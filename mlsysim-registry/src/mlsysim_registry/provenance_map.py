@@ -179,12 +179,8 @@ class ProvenanceMap(Mapping[tuple[str, str], FieldProvenance]):
         ------
         Entry
         """
-        for one in self._registry.kinds() if kind is None else (self._registry.kind(kind),):
-            for key in self._registry.keys(one):
-                try:
-                    yield self._registry.get(one, key)
-                except MlsysimError:
-                    continue
+        for one in self._registry.kinds() if kind is None else (kind,):
+            yield from self._registry.readable(one)
 
     def entity(self, name: str) -> dict[str, FieldProvenance]:
         """Return what stands behind all numbers of one entity.

@@ -14,7 +14,7 @@ from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from .execution.device.answers import axis, machine_of, steps_of_run
-from .execution.device.engine import Machine
+from .execution.device.machine import Machine
 from .execution.device.sharing import answered
 from .execution.network.topology import network_of
 from .execution.training.distribution import distributed_columns

@@ -26,7 +26,8 @@ from .execution.device.cases import (
     run_part,
     weights_of,
 )
-from .execution.device.engine import Machine, Totals, together
+from .execution.device.engine import Totals, together
+from .execution.device.machine import Machine
 from .execution.device.sequences import generation_demand, within_context
 from .execution.serving.copies import Place, bound_of, place_of, spread_of, through, within_layers
 from .execution.serving.serving_layout import serving_columns

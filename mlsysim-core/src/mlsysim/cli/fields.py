@@ -1,4 +1,4 @@
-"""Reading records for display: values by dotted path, with the unit their field declares."""
+"""Records for display: which fields say something, and their values with the unit that the field declares."""
 
 from __future__ import annotations
 
@@ -7,61 +7,12 @@ from typing import Any
 
 import attrs
 
+from ..records.fields import field_at, value_at
 from ..renderers.numbers import quantity
 
-__all__ = ["count", "given", "plain_fields", "shown", "unit_at", "value_at"]
+__all__ = ["count", "given", "plain_fields", "shown"]
 
 _COUNTS = ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k"))
-
-
-def value_at(record: Any, path: str) -> Any:
-    """Follow a dotted path into a record.
-
-    Parameters
-    ----------
-    record : object
-        A record.
-    path : str
-        For example ``"memory.bandwidth"``.
-
-    Returns
-    -------
-    object or None
-        None where the path ends early.
-    """
-    for part in path.split("."):
-        if record is None:
-            return None
-        if isinstance(record, Mapping):
-            record = record.get(part)
-        elif isinstance(record, tuple):
-            record = record[int(part)] if part.isdigit() and int(part) < len(record) else None
-        else:
-            record = getattr(record, part, None)
-    return record
-
-
-def unit_at(record: Any, path: str) -> str:
-    """Return the unit that a field declares.
-
-    Parameters
-    ----------
-    record : object
-        A record.
-    path : str
-        Dotted path of the field.
-
-    Returns
-    -------
-    str
-        Empty for a field without one.
-    """
-    parents, _, last = path.rpartition(".")
-    holder = value_at(record, parents) if parents else record
-    if not attrs.has(type(holder)):
-        return ""
-    field = attrs.fields_dict(type(holder)).get(last)
-    return str(field.metadata.get("unit", "")) if field is not None else ""
 
 
 def given(record: Any, path: str) -> bool:
@@ -78,18 +29,15 @@ def given(record: Any, path: str) -> bool:
     -------
     bool
     """
-    value = value_at(record, path)
+    value, field, part = value_at(record, path), field_at(record, path), path.rpartition(".")[0]
     if value in (None, "", ()):
         return False
-    parents, _, last = path.rpartition(".")
-    holder = value_at(record, parents) if parents else record
-    if not attrs.has(type(holder)):
+    if field is None:
         return True
-    fields = attrs.fields(type(holder))
-    if parents and all(getattr(holder, field.name) == field.default for field in fields):
+    holder = value_at(record, part)
+    if part and all(getattr(holder, one.name) == one.default for one in attrs.fields(type(holder))):
         return False
-    default = next((field.default for field in fields if field.name == last), None)
-    return not (value == default == 0 and not isinstance(value, bool))
+    return not (value == field.default == 0 and not isinstance(value, bool))
 
 
 def shown(record: Any, path: str) -> str:
@@ -107,9 +55,10 @@ def shown(record: Any, path: str) -> str:
     str
         ``-`` where nothing is known.
     """
-    value, unit = value_at(record, path), unit_at(record, path)
+    value, field = value_at(record, path), field_at(record, path)
     if value in (None, "", ()):
         return "-"
+    unit = "" if field is None else field.metadata.get("unit", "")
     if unit and isinstance(value, (int, float)):
         return quantity(value, unit)
     if isinstance(value, bool):

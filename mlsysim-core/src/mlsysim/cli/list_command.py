@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownNameError
 from ..names import did_you_mean
-from .fields import count, shown, value_at
+from ..records.fields import value_at
+from .fields import count, shown
 from .parser import Commands, add_command
 from .printing import print_json, table
 
@@ -82,7 +83,10 @@ def run(args: argparse.Namespace) -> int:
         kind = registry.kind(args.kind)
     except UnknownNameError as error:
         raise UnknownNameError(error.what, where="KIND", remedy=error.remedy) from None
-    entries = [entry for entry in registry.entries(kind) if _matches(entry, args.match)]
+    left_out: list[str] = []
+    entries = [entry for entry in registry.readable(kind, left_out=left_out) if _matches(entry, args.match)]
+    for name in left_out:
+        print(f"left out: {name}, whose file is at fault (mlsysim show {name})", file=sys.stderr)
     if args.json:
         print_json([_plain(entry) for entry in entries])
         return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, UnknownNameError
 from ..names import did_you_mean
+from ..renderers.style import badge_colour
 from .fields import given, plain_fields, shown
 from .parser import Commands, add_command
 from .printing import print_json
@@ -26,13 +27,6 @@ mlsysim show h100-sxm --field memory
 mlsysim show llama-3.1-8b --format json
 mlsysim show scenarios/smart-doorbell --format toml > mine.toml
 """
-_LEVEL_COLOURS = {
-    "estimate": "yellow",
-    "stated": "cyan",
-    "archived": "cyan",
-    "corroborated": "green",
-    "measured": "green",
-}
 
 
 def add(commands: Commands) -> None:
@@ -121,12 +115,12 @@ def _chosen(entry: Entry, field: str | None) -> list[str]:
     if field is not None:
         every = [path for path in every if path == field or path.startswith(f"{field}.") or path.endswith(f".{field}")]
         if not every:
-            known, name = {path for path, _ in plain_fields(entry.record)}, f"{entry.kind}/{entry.key}"
+            known = {path for path, _ in plain_fields(entry.record)}
             parts = {path.rpartition(".")[0] for path in known} - {""}
             raise ConfigError(
                 f"{entry.name} has no field {field!r} with a value",
                 where="--field",
-                remedy=did_you_mean(field, known | parts) or f"`mlsysim show {name}` shows all of them",
+                remedy=did_you_mean(field, known | parts) or f"`mlsysim show {entry.name}` shows all of them",
             )
     return sorted(every, key=lambda path: _urgency(entry.standing(path)))
 
@@ -167,9 +161,9 @@ def _number(entry: Entry, path: str, style: Style) -> Iterator[str]:
     standing = entry.standing(path)
     if standing is None:
         return
-    colour = "red" if standing.disputed else "yellow" if standing.stale else _LEVEL_COLOURS[standing.level.label]
     head = f"{style.paint(path, 'bold')} = {shown(entry.record, path)}"
-    yield f"  {head}  {style.paint(f'[{standing.badge}]', colour)} {style.paint(standing.why, 'dim')}"
+    badge = style.paint(f"[{standing.badge}]", badge_colour(standing.badge))
+    yield f"  {head}  {badge} {style.paint(standing.why, 'dim')}"
     claims = entry.claims[path]
     for claim in claims:
         mark = "*" if claim is standing.chosen and len(claims) > 1 else " "

@@ -16,8 +16,12 @@ from .parser import Commands, add_command
 from .printing import Progress, print_json, table, write_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..config import SimulationConfig
     from ..renderers.style import Style
+    from ..solving import SolverSpec
     from ..sweep_result import SweepResult
 
 __all__ = ["add", "run"]
@@ -38,6 +42,8 @@ _USUAL = ("feasibility.memory_required", "performance.latency", "performance.ste
 """Answers to print beside what varies and what is aimed at; the last go first where room is short."""
 _MOST_OWN = 3
 """So many answers of a solver that alone takes what varies are printed beside the usual ones."""
+_WRITTEN = 8192
+"""Rows that are spelled out at a time."""
 _COUNTED = ("sample", "token")
 """Units whose ranges hold whole numbers only: there is no half request."""
 
@@ -62,6 +68,7 @@ def add(commands: Commands) -> None:
     group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} unless told")
     group.add_argument("--json", action="store_true", help="the rows to print as plain data; numbers in SI")
     group.add_argument("--csv", metavar="FILE", help="write all rows, in SI units; - for standard output")
+    group.add_argument("--npz", metavar="FILE", help="write all rows as arrays of numpy, in SI units: for very many")
     group.add_argument("--plot", metavar="FILE", help="draw the variations: .svg, .png or .pdf")
     group.add_argument(
         "--executor", metavar="NAME", default="serial", help="serial (default), processes, or one of a plugin"
@@ -82,7 +89,10 @@ def run(args: argparse.Namespace) -> int:
         0, 3 when none fits, or 4 when none that fits keeps the constraints of the scenario.
     """
     config = read_config(args)
-    units = _column_units(config)
+    from ..sweeping import answering_solvers, column_units, sweep
+
+    specs = answering_solvers(config)
+    units = column_units(specs)
     if args.columns:
         print("\n".join(f"{name.ljust(max(map(len, units)))}  {unit}" for name, unit in sorted(units.items())))
         return 0
@@ -92,8 +102,6 @@ def run(args: argparse.Namespace) -> int:
         from ..plotting import check_plot_path
 
         check_plot_path(args.plot)
-    from ..sweeping import sweep
-
     progress = Progress()
     try:
         result = sweep(config, vary, executor=args.executor, progress=progress)
@@ -114,13 +122,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"wrote {args.plot}", file=sys.stderr)
     if args.csv:
         write_text(args.csv, lambda file: _write_csv(result, file))
+    if args.npz:
+        _write_arrays(result, args.npz)
     if args.json:
         if args.csv == "-":
             raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
-        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], _own(config, vary))
-        if not order:
+        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], _own(specs, vary))
+        if not order.size:
             _say_why(result, config)
     return _exit_code(result)
 
@@ -140,12 +150,6 @@ def _exit_code(result: SweepResult) -> int:
     if not result.feasible.any():
         return InfeasibleError.exit_code
     return 0 if result.acceptable.any() else SLAViolation.exit_code
-
-
-def _column_units(config: SimulationConfig) -> dict[str, str]:
-    from ..sweeping import answering_solvers
-
-    return {name: unit for spec in reversed(answering_solvers(config)) for name, unit in spec.columns.items()}
 
 
 def _top(text: str | None) -> int:
@@ -207,7 +211,7 @@ def _range(text: str, unit: str) -> Any:
     return np.unique(np.round(values)) if unit in _COUNTED else values
 
 
-def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> list[int]:
+def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> NDArray[np.intp]:
     """Return the rows to print: the best first, the frontier of two aims, or all in order."""
     import numpy as np
 
@@ -217,38 +221,35 @@ def _order(result: SweepResult, minimise: list[str], maximise: list[str]) -> lis
         raise ConfigError("more than two aims are given", where="--maximise" if maximise else "--minimise",
                           remedy="A frontier is drawn between two")  # fmt: skip
     if len(minimise) + len(maximise) > 1:
-        return [int(row) for row in result.pareto(minimise, maximise)]
+        return result.pareto(minimise, maximise)
     rows = np.flatnonzero(result.acceptable)
     if minimise or maximise:
         name = result.aim((minimise or maximise)[0], where="--minimise" if minimise else "--maximise")
         values = result.outputs[name][rows]
         rows = rows[np.argsort(values if minimise else -values, kind="stable")]
-    return [int(row) for row in rows]
+    return rows
 
 
-def _own(config: SimulationConfig, vary: dict[str, Any]) -> list[str]:
+def _own(specs: list[SolverSpec], vary: dict[str, Any]) -> list[str]:
     """Return what solvers answer that alone take a column which varies: without it the column would seem idle."""
-    from ..sweeping import answering_solvers
-
-    specs = answering_solvers(config)
     takers = ([spec for spec in specs if name in spec.columns] for name in vary)
     alone = [found[0] for found in takers if len(found) == 1 and found[0].question != "performance"]
     return [output for spec in alone for output in list(spec.outputs)[:_MOST_OWN]]
 
 
-def _print(result: SweepResult, order: list[int], shown: int, aims: list[str], own: list[str]) -> None:
+def _print(result: SweepResult, order: NDArray[np.intp], shown: int, aims: list[str], own: list[str]) -> None:
     from ..renderers.style import Style
     from ..sweep_result import counted
 
     style = Style.of(sys.stdout)
     words = ["", f", best {len(order)} first", f", {shown} of them on the frontier"]
-    print(f"{counted(result)}{words[min(2, len(aims))] if order else ''}")
+    print(f"{counted(result)}{words[min(2, len(aims))] if order.size else ''}")
     for name, who in result.left_out.items():
         if who and (name in _USUAL or name in aims or name.partition(".")[2] in aims):
             print(f"{name} is left out: not answered for {', '.join(who)}")
-    if not order:
+    if not order.size:
         return
-    texts = [result.row(row) for row in order]
+    texts = [result.row(int(row)) for row in order]
     full = [result.output_name(aim) for aim in aims]
     wanted = {*result.varied, *_USUAL, *full, *own}
     names = [name for name in texts[0] if name in wanted]
@@ -290,7 +291,7 @@ def _table(names: list[str], texts: list[dict[str, str]], style: Style) -> list[
     return table(head, [[text[name] for name in names] for text in texts], style, right=range(len(names)))
 
 
-def _plain(result: SweepResult, order: list[int]) -> dict[str, Any]:
+def _plain(result: SweepResult, order: NDArray[np.intp]) -> dict[str, Any]:
     columns = result.columns
     return {
         "variations": len(result), "fit": int(result.feasible.sum()), "acceptable": int(result.acceptable.sum()),
@@ -309,17 +310,42 @@ def _value(value: float, unit: str) -> float | bool | str:
 
 
 def _write_csv(result: SweepResult, file: Any) -> None:
-    import csv
-
     columns = result.columns
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([_head(name, result.units[name]) for name in columns])
-    choices = {name: choices_of(result.units[name]) for name in columns}
-    for values in zip(*columns.values(), strict=True):
-        writer.writerow([
-            choices[name][int(value)] if choices[name] else repr(float(value))
-            for name, value in zip(columns, values, strict=True)
-        ])  # fmt: skip
+    file.write(",".join(_quoted(_head(name, result.units[name])) for name in columns) + "\n")
+    choices = {name: [_quoted(choice) for choice in choices_of(result.units[name])] for name in columns}
+    for begin in range(0, len(result), _WRITTEN):
+        some = (_texts(values[begin : begin + _WRITTEN].tolist(), choices[name]) for name, values in columns.items())
+        file.write("\n".join(map(",".join, zip(*some, strict=True))) + "\n")
+
+
+def _write_arrays(result: SweepResult, path: str) -> None:
+    import numpy as np
+
+    choices = {name: choices_of(result.units[name]) for name in result.columns}
+    arrays: dict[str, Any] = {
+        name: np.array(choices[name])[values.astype(np.intp)] if choices[name] else values
+        for name, values in result.columns.items()
+    }
+    try:
+        with open(path, "wb") as file:  # noqa: PTH123 - as the user typed it
+            np.savez(file, **arrays)
+    except OSError as problem:
+        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path) from None
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def _texts(values: list[float], choices: list[str]) -> list[str]:
+    """Return numbers as text: most columns of a grid have few different ones, each of which is spelled out once."""
+    different = set(values)
+    if not choices and 2 * len(different) > len(values):
+        return list(map(repr, values))
+    texts = {value: choices[int(value)] if choices else repr(value) for value in different}
+    return list(map(texts.__getitem__, values))
+
+
+def _quoted(text: str) -> str:
+    """Return a cell of words as a table of comma-separated values spells it."""
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
 
 
 def _head(name: str, unit: str) -> str:

@@ -1,12 +1,13 @@
-"""How a record declares the unit and the nature of each of its numbers."""
+"""How a record declares the unit and the nature of each of its numbers, and finding one by its dotted path."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-__all__ = ["fact", "setting"]
+__all__ = ["fact", "field_at", "setting", "value_at"]
 
 
 def fact(
@@ -57,3 +58,50 @@ def setting(unit: str, *, default: Any = attrs.NOTHING, minimum: float = 0.0, ze
     """
     metadata = {"unit": unit, "fact": False, "minimum": minimum, "zero": zero}
     return attrs.field(default=default, metadata=metadata)
+
+
+def value_at(record: Any, path: str) -> Any:
+    """Follow a dotted path into a record.
+
+    Parameters
+    ----------
+    record : object
+        A record.
+    path : str
+        For example ``"memory.bandwidth"``; empty for the record itself.
+
+    Returns
+    -------
+    object or None
+        None where the path ends early.
+    """
+    for part in filter(None, path.split(".")):
+        if record is None:
+            return None
+        if isinstance(record, Mapping):
+            record = record.get(part)
+        elif isinstance(record, tuple):
+            record = record[int(part)] if part.isdigit() and int(part) < len(record) else None
+        else:
+            record = getattr(record, part, None)
+    return record
+
+
+def field_at(record: Any, path: str) -> attrs.Attribute[Any] | None:
+    """Return what a record declares about the field at a dotted path.
+
+    Parameters
+    ----------
+    record : object
+        A record.
+    path : str
+        Dotted path of the field.
+
+    Returns
+    -------
+    attrs.Attribute or None
+        None where no record has such a field.
+    """
+    part, _, name = path.rpartition(".")
+    cls = type(value_at(record, part))
+    return attrs.fields_dict(cls).get(name) if attrs.has(cls) else None

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ..evaluation import SystemEvaluation
     from ..provenance import Standing
 
-__all__ = ["evidence_data", "render_json", "standing_data", "to_json"]
+__all__ = ["render_json", "standing_data", "to_json"]
 
 
 def to_json(data: Any) -> str:
@@ -45,24 +45,8 @@ def render_json(evaluation: SystemEvaluation, *, evidence: bool = True) -> str:
     """
     data = evaluation.to_dict()
     if evidence:
-        data["evidence"] = evidence_data(evaluation)
+        data["evidence"] = {name: standing_data(standing) for name, standing in evaluation.evidence().items()}
     return to_json(data)
-
-
-def evidence_data(evaluation: SystemEvaluation) -> dict[str, Any]:
-    """Return the standing of every number behind the answers.
-
-    Parameters
-    ----------
-    evaluation : SystemEvaluation
-        The evaluation.
-
-    Returns
-    -------
-    dict
-        By ``role.field``.
-    """
-    return {name: standing_data(standing) for name, standing in evaluation.evidence().items()}
 
 
 def standing_data(standing: Standing) -> dict[str, Any]:

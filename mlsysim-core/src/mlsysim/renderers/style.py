@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 
 import attrs
 
-__all__ = ["ASCII", "BOXES", "Glyphs", "Style"]
+__all__ = ["ASCII", "BOXES", "Glyphs", "Style", "badge_colour"]
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_LEVEL_COLOURS = {
+    "estimate": "yellow", "stated": "cyan", "archived": "cyan", "corroborated": "green", "measured": "green",
+}  # fmt: skip
 _PIPE_WIDTH = 100
 _NARROWEST, _WIDEST = 40, 110
 
@@ -142,6 +145,24 @@ class Style:
         """
         filled = min(width, max(0, round(share * width)))
         return self.glyphs.full * filled + self.glyphs.empty * (width - filled)
+
+
+def badge_colour(badge: str) -> str:
+    """Return the colour of the badge of a number.
+
+    Parameters
+    ----------
+    badge : str
+        Level, with ``disputed`` or ``stale`` where it is so.
+
+    Returns
+    -------
+    str
+        A name that :meth:`Style.paint` knows.
+    """
+    if "disputed" in badge:
+        return "red"
+    return "yellow" if "stale" in badge else _LEVEL_COLOURS[badge]
 
 
 def is_terminal(stream: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from .style import Style
+from .style import Style, badge_colour
 
 if TYPE_CHECKING:
     from ..explanation_tree import Explanation
@@ -19,8 +19,6 @@ _TERMS = 6
 
 _ROOM = 40
 """Characters that a remark gets at least, however deep it stands."""
-
-_COLOURS = {"estimate": "yellow", "stated": "cyan", "archived": "cyan", "corroborated": "green", "measured": "green"}
 
 
 def tree_lines(explanation: Explanation, style: Style | None = None, depth: int | None = None) -> Iterator[str]:
@@ -88,11 +86,10 @@ class _Drawing:
             self.cited.add(node.reference)
             yield from self.below(f"ref: {node.reference}", below + "  ", "dim")
         if node.badge:
-            colour = "red" if "disputed" in node.badge else _COLOURS.get(node.badge.partition(" ")[0], "yellow")
             said = (
                 f'"{node.as_stated}" {node.source}, {node.at}, read {node.retrieved}' if node.source else node.as_stated
             )
-            yield from self.below(f"[{node.badge}] {said}", below + "  ", colour)
+            yield from self.below(f"[{node.badge}] {said}", below + "  ", badge_colour(node.badge))
 
     def below(self, text: str, indent: str, *colours: str) -> Iterator[str]:
         """Wrap a remark below a node; a deep one keeps some room of its own."""

@@ -13,7 +13,7 @@ import attrs
 from ..config import SimulationConfig
 from ..entry_points import entry_points
 from ..errors import ConfigError
-from ..evaluation import ask, build_request
+from ..evaluation import ask, build_request, lacking
 from ..hookspecs import PROJECT
 from ..plugins import plugins
 from ..running import load_solver
@@ -218,10 +218,7 @@ def request_for(spec: SolverSpec, scenario: Any, overrides: Mapping[str, str] | 
     known: dict[str, Any] = {}
     for _, other, result in ask(config) if spec.needs else ():
         if other is not None and other.name != spec.name and not isinstance(result, str):
-            known.update(result.outputs)
-            known.update({f"{name}.log_sd": spread for name, spread in result.log_sd.items()})
-    lacking = [f"a {role}" for role, required in spec.roles if required and role not in config.entries]
-    lacking += [name for name in spec.needs if not name.endswith("?") and name not in known]
-    if lacking:
-        raise ConfigError(f"{spec.name} needs {', '.join(lacking)}, which {config.scenario.name} does not give")
+            known.update(result.known)
+    if missing := lacking(config, spec, known):
+        raise ConfigError(f"{spec.name} needs {', '.join(missing)}, which {config.scenario.name} does not give")
     return build_request(config, spec, known)

@@ -16,12 +16,13 @@ from ..config import LINK_ROLES
 from ..converting import converter, to_plain
 from ..errors import ConfigError, MlsysimError
 from ..evaluation import LEVELS, evaluate
+from ..explaining import traced_request
 from ..formula import equation_of, formula_of
 from ..records import KINDS, singular
 from ..records.scenario import KINDS as SCENARIO_KINDS
 from ..running import run_solver
 from ..solving import Columns, Result, SolverSpec, is_number
-from ..tracing import Node, Traced, formula_calls, trace, trace_record
+from ..tracing import Node, Traced, formula_calls, trace
 from ..units import parse_unit
 from .case import SolverCase
 from .isolation import no_sockets
@@ -233,20 +234,9 @@ def check_json_round_trip(case: SolverCase) -> None:
 def _traced(case: SolverCase) -> Iterator[Columns]:
     """Answer each request on numbers that remember where they came from."""
     for request in case.all_requests():
-        spec = case.spec
-        scenario = attrs.evolve(
-            request.scenario,
-            workload=trace_record(request.scenario.workload, "workload"),
-            system=trace_record(request.scenario.system, "system"),
-        )
-        traced = attrs.evolve(
-            request,
-            scenario=scenario,
-            records={role: trace_record(record, role) for role, record in request.records.items()},
-            settings={k: trace(v, "input", origin=f"settings.{spec.name}.{k}") for k, v in request.settings.items()},
-            inputs={k: trace(v, "input", origin=k) for k, v in request.inputs.items()},
-        )
+        inputs = {k: trace(v, "input", origin=k) for k, v in request.inputs.items()}
         with formula_calls():
+            traced = attrs.evolve(traced_request(case.spec, request), inputs=inputs)
             yield case.solver.compute(case.solver.prepare(traced))
 
 

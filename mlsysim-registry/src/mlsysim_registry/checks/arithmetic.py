@@ -10,7 +10,7 @@ from mlsysim.shapes import has_shape, kv_bytes_per_token, parameters
 from mlsysim.units import format_quantity
 
 from ..crosscheck import EXACT, Relation, relations_of
-from .finding import Check, Finding, about, acknowledged, entities, within
+from .finding import Check, Finding, about, acknowledged, within
 
 __all__ = ["kv_cache", "relation", "shape_parameters"]
 
@@ -34,7 +34,7 @@ def relation(kind: str, name: str, remedy: str) -> Check:
     """
 
     def check(registry: Registry) -> Iterator[Finding]:
-        for entry in entities(registry, kind):
+        for entry in registry.readable(kind):
             for found in relations_of(entry):
                 if found.name == name and not found.holds and not within(entry, found.fields[0], found.computed):
                     yield _gap(entry, found, remedy)
@@ -57,7 +57,7 @@ def shape_parameters(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    for entry in entities(registry, "models"):
+    for entry in registry.readable("models"):
         if entry.record.parameters is not None and any(r.name == "shape-parameters" for r in relations_of(entry)):
             continue  # it was counted already
         try:
@@ -108,7 +108,7 @@ def kv_cache(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    for entry in entities(registry, "models"):
+    for entry in registry.readable("models"):
         shape = entry.record.transformer
         if shape is None:
             continue

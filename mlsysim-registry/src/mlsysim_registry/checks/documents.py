@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from mlsysim.entities import Registry, field_tolerance, today
 from mlsysim.errors import RegistryError
-from mlsysim.provenance import TIME_TO_LIVE, Source, independent
+from mlsysim.provenance import TIME_TO_LIVE, independent
+from mlsysim.provenance import lineage as lineage_of
 from mlsysim.records import KINDS
 
 from ..catalog import Catalog
-from .finding import Finding, about, catalogs, entities, place
+from .finding import Finding, about, catalogs, place
 
 __all__ = ["documents", "freshness", "lineage"]
 
@@ -28,7 +29,7 @@ def documents(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    cited = {key for kind in KINDS for entry in entities(registry, kind) for key in entry.sources}
+    cited = {key for kind in KINDS for entry in registry.readable(kind) for key in entry.sources}
     tables = "".join(_table_text(catalog) for catalog in catalogs(registry))
     now = today()
     for catalog in catalogs(registry):
@@ -75,11 +76,11 @@ def lineage(registry: Registry) -> Iterator[Finding]:
                 if origin not in catalog.sources:
                     yield Finding("fault", "lineage", place(path, "derived_from"), f"no document is called {origin!r}",
                                   "Describe it in sources/, or name the right one")  # fmt: skip
-            if source is not None and _copies_itself(source, catalog.sources):
+            if source is not None and source.id in lineage_of(source.derived_from, catalog.sources):
                 yield Finding("fault", "lineage", place(path, "derived_from"), "the document copies itself in a circle",
                               "Remove the link that is wrong")  # fmt: skip
     for kind in KINDS:
-        for entry in entities(registry, kind):
+        for entry in registry.readable(kind):
             for field, claims in entry.claims.items():
                 named = [entry.sources[c.source] for c in claims if c.source in entry.sources]
                 if len(named) > 1 and not any(independent(named[0], other, entry.sources) for other in named[1:]):
@@ -90,20 +91,6 @@ def lineage(registry: Registry) -> Iterator[Finding]:
                         "lineage",
                         f"{len(named)} claims, but all of one origin ({named[0].publisher}): they count once",
                     )
-
-
-def _copies_itself(source: Source, shelf: Mapping[str, Source]) -> bool:
-    seen: set[str] = set()
-    pending = list(source.derived_from)
-    while pending:
-        key = pending.pop()
-        if key == source.id:
-            return True
-        if key not in seen:
-            seen.add(key)
-            found = shelf.get(key)
-            pending.extend(found.derived_from if found else ())
-    return False
 
 
 def freshness(registry: Registry) -> Iterator[Finding]:
@@ -142,7 +129,7 @@ def disputes(registry: Registry) -> Iterator[Finding]:
     Finding
     """
     for kind in KINDS:
-        for entry in entities(registry, kind):
+        for entry in registry.readable(kind):
             for field, claims in entry.claims.items():
                 if len(claims) > 1:
                     standing = entry.standing(field)

@@ -14,7 +14,7 @@ from mlsysim.errors import MlsysimError
 
 from ..catalog import Catalog
 
-__all__ = ["Check", "Finding", "Severity", "about", "acknowledged", "catalogs", "entities", "place", "within"]
+__all__ = ["Check", "Finding", "Severity", "about", "acknowledged", "catalogs", "look_up", "place", "within"]
 
 Severity = Literal["fault", "dispute", "note"]
 
@@ -67,25 +67,24 @@ def catalogs(registry: Registry) -> list[Catalog]:
     return [source for source in registry.packages if isinstance(source, Catalog)]
 
 
-def entities(registry: Registry, kind: str) -> Iterator[Entry]:
-    """Yield the entities of a kind that can be read; the check of the schema reports the others.
+def look_up(registry: Registry, kind: str, name: str) -> Entry | None:
+    """Return an entity, by its key or an alias, if there is one that can be read.
 
     Parameters
     ----------
     registry : Registry
         All data.
-    kind : str
-        Plural kind.
+    kind, name : str
+        What to look for.
 
-    Yields
-    ------
-    Entry
+    Returns
+    -------
+    Entry or None
     """
-    for key, package in sorted(registry.owners(kind).items()):
-        try:
-            yield package.entry(kind, key)
-        except MlsysimError:
-            continue
+    try:
+        return registry.get(kind, name)
+    except MlsysimError:
+        return None
 
 
 def place(path: str, field: str = "") -> str:

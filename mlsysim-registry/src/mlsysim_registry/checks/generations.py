@@ -11,9 +11,8 @@ from typing import Any
 
 from mlsysim.documents import load_document
 from mlsysim.entities import Entry, Registry
-from mlsysim.errors import MlsysimError
 
-from .finding import Finding, about, acknowledged, entities
+from .finding import Finding, about, acknowledged, look_up
 
 __all__ = ["generations"]
 
@@ -46,24 +45,15 @@ def generations(registry: Registry, lines: Sequence[Mapping[str, Any]] | None = 
     Finding
     """
     families: dict[tuple[str, str], list[tuple[int, Entry]]] = {}
-    for entry in entities(registry, "links"):
+    for entry in registry.readable("links"):
         match = _NUMBERED.match(entry.key)
         if match:
             families.setdefault((match["head"], match["tail"] or ""), []).append((int(match["number"]), entry))
     for family in families.values():
         yield from _ordered([entry for _, entry in sorted(family, key=lambda item: item[0])], ["bandwidth"])
     for line in _lines() if lines is None else lines:
-        read = (_read(registry, line["kind"], key) for key in line["keys"])
+        read = (look_up(registry, line["kind"], key) for key in line["keys"] if key in registry.keys(line["kind"]))
         yield from _ordered([known for known in read if known is not None], line["fields"])
-
-
-def _read(registry: Registry, kind: str, key: str) -> Entry | None:
-    if key not in registry.keys(kind):
-        return None
-    try:
-        return registry.get(kind, key)
-    except MlsysimError:
-        return None
 
 
 def _ordered(line: Sequence[Entry], fields: Sequence[str]) -> Iterator[Finding]:

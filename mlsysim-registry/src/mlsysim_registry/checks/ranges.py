@@ -13,7 +13,7 @@ from mlsysim.entities import Entry, Registry
 from mlsysim.provenance import MEASURED_HERE
 from mlsysim.units import format_quantity, parse_quantity
 
-from .finding import Finding, about, entities
+from .finding import Finding, about
 
 __all__ = ["ranges"]
 
@@ -42,7 +42,7 @@ def ranges(registry: Registry, table: Sequence[Mapping[str, Any]] | None = None)
     rows = _table() if table is None else table
     for kind in dict.fromkeys(row["kind"] for row in rows):
         mine = [row for row in rows if row["kind"] == kind]
-        for entry in entities(registry, kind):
+        for entry in registry.readable(kind):
             tier = getattr(entry.record, "tier", "")
             for row in mine:
                 if row.get("tier", tier) != tier:

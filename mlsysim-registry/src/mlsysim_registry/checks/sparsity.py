@@ -9,7 +9,7 @@ from mlsysim.entities import Registry
 from mlsysim.provenance import Claim
 from mlsysim.units import parse_quantity
 
-from .finding import Finding, about, entities
+from .finding import Finding, about
 
 __all__ = ["dense_sparse"]
 
@@ -28,7 +28,7 @@ def dense_sparse(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    for entry in entities(registry, "devices"):
+    for entry in registry.readable("devices"):
         for precision, peak in entry.record.compute.peak.items():
             field = f"compute.peak.{precision}.dense"
             if peak.dense and peak.sparse and peak.dense > peak.sparse:

@@ -12,7 +12,7 @@ from mlsysim.provenance import Claim
 from mlsysim.records import singular
 from mlsysim.units import format_quantity, parse_quantity
 
-from .finding import Finding, about, acknowledged, entities
+from .finding import Finding, about, acknowledged, look_up
 
 __all__ = ["link_totals", "node_devices", "prices", "references"]
 
@@ -61,7 +61,7 @@ def references(registry: Registry) -> Iterator[Finding]:
     """
     for kind, path, target in REFERENCES:
         known = set(registry.keys(target))
-        for entry in entities(registry, kind):
+        for entry in registry.readable(kind):
             for field, name in _values(entry.record, path.split("."), ""):
                 if kind == "stacks" and name.endswith("*"):  # constants fitted on several devices together
                     yield from _maker(registry, entry, field, name)
@@ -69,34 +69,26 @@ def references(registry: Registry) -> Iterator[Finding]:
                 if kind == "nodes" and field == "device" and entry.record.general:
                     yield from _takers(registry, entry)
                     continue
-                if name and name not in known and not (kind == "scenarios" and _found(registry, target, name)):
+                if name and name not in known and not (kind == "scenarios" and look_up(registry, target, name)):
                     yield about(entry, field, "fault", "references", f"there is no {singular(target)} {name!r}",
                                 did_you_mean(name, known))  # fmt: skip
-    for entry in entities(registry, "scenarios"):
+    for entry in registry.readable("scenarios"):
         yield from _precision(registry, entry)
 
 
 def _maker(registry: Registry, entry: Entry, field: str, name: str) -> Iterator[Finding]:
     """Find constants for all devices of a maker that has none."""
     maker, _, _ = name.rpartition("/")
-    known = {device.record.vendor for device in registry.entries("devices")}
+    known = {device.record.vendor for device in registry.readable("devices")}
     if maker and maker not in known:
         yield about(entry, field, "fault", "references", f"no device is made by {maker!r}", did_you_mean(maker, known))
 
 
 def _takers(registry: Registry, entry: Entry) -> Iterator[Finding]:
     """Find nodes of cards of several kinds that would hold none."""
-    if not any(entry.record.takes(device.record) for device in registry.entries("devices")):
+    if not any(entry.record.takes(device.record) for device in registry.readable("devices")):
         yield about(entry, "device", "fault", "references", f"no device called {entry.record.device!r} fits its slots",
                     "Correct the pattern, or the link to the host")  # fmt: skip
-
-
-def _found(registry: Registry, kind: str, name: str) -> Entry | None:
-    """Return an entity that a scenario may also call by an alias."""
-    try:
-        return registry.get(kind, name)
-    except MlsysimError:
-        return None
 
 
 def _values(record: object, path: list[str], at: str) -> Iterator[tuple[str, str]]:
@@ -114,7 +106,7 @@ def _values(record: object, path: list[str], at: str) -> Iterator[tuple[str, str
 
 
 def _precision(registry: Registry, entry: Entry) -> Iterator[Finding]:
-    device = _found(registry, "devices", entry.record.system.device)
+    device = look_up(registry, "devices", entry.record.system.device)
     if device is not None:
         try:
             device.record.peak_of(entry.record.workload.precision)
@@ -134,8 +126,8 @@ def node_devices(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    for entry in entities(registry, "nodes"):
-        node, found = entry.record, _found(registry, "devices", entry.record.device)
+    for entry in registry.readable("nodes"):
+        node, found = entry.record, look_up(registry, "devices", entry.record.device)
         if node.domain is not None and node.domain < node.devices:
             yield _unless_noted(entry, "domain", f"a domain of {node.domain:g} is smaller than the node of "
                                 f"{node.devices:g} devices")  # fmt: skip
@@ -177,7 +169,7 @@ def link_totals(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    for entry in entities(registry, "links"):
+    for entry in registry.readable("links"):
         for claim in entry.claims.get("bandwidth", ()):
             if claim.kind == "stated" and _BOTH.search(claim.at) and not claim.note:
                 yield about(
@@ -227,7 +219,7 @@ def prices(registry: Registry) -> Iterator[Finding]:
     ------
     Finding
     """
-    for entry in entities(registry, "prices"):
+    for entry in registry.readable("prices"):
         price = entry.record
         wanted = "amount" if price.term == "purchase" else "rate"
         other = "rate" if wanted == "amount" else "amount"

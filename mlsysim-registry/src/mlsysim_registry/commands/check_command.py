@@ -58,11 +58,11 @@ def run(args: argparse.Namespace) -> int:
         found = [finding for finding in found if _file(finding) in wanted]
     shown = [finding for finding in found if args.notes or finding.severity != "note"]
     if args.format == "json":
-        import json
-
         import attrs
 
-        print(json.dumps([attrs.asdict(finding) for finding in shown], indent=2))
+        from mlsysim.cli.printing import print_json
+
+        print_json([attrs.asdict(finding) for finding in shown])
     else:
         _print(shown, found, len(args.files) or sum(len(registry.keys(kind)) for kind in registry.kinds()))
     return _FAULTY if any(finding.severity == "fault" for finding in found) else 0

@@ -46,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
     """
     import attrs
 
+    from mlsysim.cli.printing import print_json, table
     from mlsysim.errors import ConfigError
+    from mlsysim.renderers.style import Style
 
     from ..provenance_map import ProvenanceMap
 
@@ -57,14 +59,11 @@ def run(args: argparse.Namespace) -> int:
     fields = [args.field] if args.field else sorted(known.entity(args.entity))
     events = [(field, event) for field in fields for event in known.history(args.entity, field)]
     if args.format == "json":
-        import json
-
-        print(json.dumps([{"field": field, **attrs.asdict(event)} for field, event in events], indent=2))
+        print_json([{"field": field, **attrs.asdict(event)} for field, event in events])
         return 0
-    rows = [("field", "date", "what", "value", "document"), *((f, e.date or "-", e.what, e.value, e.source or "-")
-                                                              for f, e in events)]  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    marks = ("", *("  <- in force" if event.in_force else "" for _, event in events))
-    for row, mark in zip(rows, marks, strict=True):
-        print(("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + mark).rstrip())
+    rows = [
+        (field, e.date or "-", e.what, e.value, e.source or "-", "<- in force" if e.in_force else "")
+        for field, e in events
+    ]
+    print("\n".join(table(("field", "date", "what", "value", "document", ""), rows, Style())))
     return 0

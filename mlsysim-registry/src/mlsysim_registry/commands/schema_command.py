@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
     UnknownNameError
         If there is no such kind.
     """
-    import json
+    from mlsysim.cli.printing import print_json
 
     from ..schema import all_schemas, schema_of
 
-    print(json.dumps(schema_of(args.kind) if args.kind else all_schemas(), indent=2))
+    print_json(schema_of(args.kind) if args.kind else all_schemas())
     return 0

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     int
         0.
     """
-    from mlsysim.cli.printing import table
+    from mlsysim.cli.printing import print_json, table
     from mlsysim.provenance import Level
     from mlsysim.renderers.style import Style
 
@@ -48,9 +48,7 @@ def run(args: argparse.Namespace) -> int:
         for t in totals
     ]
     if args.format == "json":
-        import json
-
-        print(json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=2))
+        print_json([dict(zip(head, row, strict=True)) for row in rows])
         return 0
     sums = [sum(row[i] for row in rows) for i in range(1, len(head) - 1)]
     good = sum(row[i] for row in rows for i, level in enumerate(Level, 3) if level >= Level.CORROBORATED)

@@ -17,6 +17,7 @@ from mlsysim.records import Model
 from mlsysim.shapes import parameters
 from mlsysim.structure import read_facts
 
+from ..refresh.store import replace
 from ..web import Reply, get
 from .configs import shape_table, unmodelled
 from .unexpressed import unexpressed_families
@@ -103,7 +104,7 @@ def _from_hub(name: str) -> Entry:
     else:
         stored = _download(repository, revision)
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f"{stored['sha']}.json", stored)
+        replace(folder / f"{stored['sha']}.json", json.dumps(stored).encode())
     raw = stored["config"].encode()
     source = Source(
         id=f"{SCHEME}{repository}", title=f"{repository}: config.json", publisher=repository.split("/", maxsplit=1)[0],
@@ -191,9 +192,3 @@ def _cache() -> Path:
     import platformdirs
 
     return Path(os.environ.get("MLSYSIM_CACHE") or platformdirs.user_cache_path("mlsysim")) / "hub"
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(data))
-    part.replace(path)

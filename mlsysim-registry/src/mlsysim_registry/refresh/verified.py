@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from mlsysim.errors import RegistryError
+from mlsysim.errors import MlsysimError, RegistryError
 from mlsysim.provenance import Source
+from mlsysim.structure import read_plain
 
 from .store import VERIFIED, data_folder, locked, replace
 
@@ -74,21 +75,9 @@ def load(file: Path | None = None) -> dict[str, Verified]:
         return {}
     found: dict[str, Verified] = {}
     for key, row in data.items() if isinstance(data, dict) else ():
-        verified = _row(row)
-        if verified is not None:
-            found[key] = verified
+        with suppress(MlsysimError):
+            found[key] = read_plain(Verified, row)
     return found
-
-
-def _row(row: Any) -> Verified | None:
-    names = {a.name for a in attrs.fields(Verified)}
-    if not isinstance(row, dict) or set(row) != names:
-        return None
-    lists = all(isinstance(row[n], list) and all(isinstance(i, str) for i in row[n]) for n in ("found", "missing"))
-    texts = all(isinstance(row[n], str) for n in ("url", "sha256", "date"))
-    if not (lists and texts):
-        return None
-    return Verified(row["url"], row["sha256"], row["date"], tuple(row["found"]), tuple(row["missing"]))
 
 
 def apply(key: str, source: Source, known: Mapping[str, Verified]) -> Source:

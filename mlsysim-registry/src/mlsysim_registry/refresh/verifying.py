@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mlsysim.entities import today
-from mlsysim.errors import MlsysimError, RegistryError
+from mlsysim.errors import RegistryError
 
 from ..web import get
 from .reading import appears, text_of
@@ -40,21 +39,11 @@ def citations(registry: Registry) -> dict[str, list[tuple[str, Claim]]]:
         no document as they are, so they are left out.
     """
     found: dict[str, list[tuple[str, Claim]]] = {}
-    for name, claim in _claims(registry):
-        if claim.source and claim.kind in ("stated", "measured"):
-            found.setdefault(claim.source, []).append((name, claim))
+    for entry in (entry for kind in registry.kinds() for entry in registry.readable(kind)):
+        for field, claim in ((field, claim) for field, claims in entry.claims.items() for claim in claims):
+            if claim.source and claim.kind in ("stated", "measured"):
+                found.setdefault(claim.source, []).append((f"{entry.name} {field}", claim))
     return found
-
-
-def _claims(registry: Registry) -> Iterator[tuple[str, Claim]]:
-    for kind in registry.kinds():
-        for key in registry.keys(kind):
-            try:
-                entry = registry.get(kind, key)
-            except MlsysimError:
-                continue
-            for field, claims in entry.claims.items():
-                yield from ((f"{entry.name} {field}", claim) for claim in claims)
 
 
 def verify(source: Source, cited: list[tuple[str, Claim]], *, public: bool = True) -> Verified:

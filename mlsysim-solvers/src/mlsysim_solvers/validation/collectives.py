@@ -14,7 +14,7 @@ from mlsysim.matching import likely
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 
-from ..execution.network.communication import all_gather, all_reduce
+from ..execution.network.communication import all_gather, all_reduce, all_to_all
 from ..execution.network.links import network_columns
 from ..execution.network.topology import group_of, network_of
 from .names import Names
@@ -22,12 +22,28 @@ from .questions import Assumed, Refused
 
 __all__ = ["CollectiveAnswer", "predict_collective"]
 
-_SIZE = re.compile(r"([\d.]+) ?(B|KiB|MiB|GiB|KB|MB|GB)")
-_FACTOR = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "KB": 1e3, "MB": 1e6, "GB": 1e9}
+_SIZE = re.compile(r"([\d.]+) ?(B|KiB|MiB|GiB|KB|MB|GB|[KMG])(?![A-Za-z])")
+_FACTOR = {
+    "B": 1.0,
+    "K": 2.0**10,
+    "M": 2.0**20,
+    "G": 2.0**30,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+    "KB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+}
 _LARGE = 16.0 * 2.0**30
 _SPREAD = 0.14
 """Spread of measured collectives about the formulas, natural-log units. Estimate: two sweeps over twenty sizes each, of
 which it makes 90 % lie inside their intervals; it is least where the links alone set the time."""
+
+_KINDS: dict[str, tuple[Callable[..., Any], float]] = {
+    "allreduce": (all_reduce, 2.0), "allgather": (all_gather, 1.0), "alltoall": (all_to_all, 1.0),
+}  # fmt: skip
+"""Formulas, and how often each byte crosses a link of a ring: what bus bandwidth counts (nccl-tests)."""
 
 _HOST = 30e-6
 """Time in which the benchmark starts a collective from the host of every rank, s. Estimate, range 15 to 40 us:
@@ -83,7 +99,7 @@ def predict_collective(
     Refused
         With the reason why nothing can be asked.
     """
-    if row.kind not in ("allreduce", "allgather"):
+    if row.kind not in _KINDS:
         raise Refused(f"{row.kind}: no formula for it")
     device = known.device(row.device.split("(")[0].strip())
     registry = plugins().registry
@@ -109,8 +125,9 @@ def predict_collective(
         raise Refused(f"the size {text!r} of a collective is not understood")
     volume = float(size[1]) * _FACTOR[size[2]] if size else _LARGE
     group = group_of(network, float(row.devices), 1.0)
-    time = float((all_reduce if row.kind == "allreduce" else all_gather)(network, group, volume)) + _HOST
-    share = (row.devices - 1.0) / row.devices * (2.0 if row.kind == "allreduce" else 1.0)
+    formula, twice = _KINDS[row.kind]
+    time = float(formula(network, group, volume)) + _HOST
+    share = (row.devices - 1.0) / row.devices * twice
     return CollectiveAnswer(share * volume / time, float(network.inner), time, _SPREAD, device, tuple(assumed))
 
 

@@ -13,6 +13,8 @@ _SLICE = re.compile(
     r"(?:cloud |google )*(?:tpu[ -]?)?v?(\d+(?:e|p|x|[ -]?lite(?:-?pod(?:slice)?)?)?)(?:-\d+)?", re.IGNORECASE
 )
 """Slices of TPUs: a generation, and how many cores or chips."""
+_INSIDE = re.compile(r"\s*\((?!\s*\d*\s*[x×]?\s*\d*\s*\))[^()]*\)")
+"""What a name says of a device in brackets, such as its die, cores or clock; a bare count there is one of devices."""
 _COUNT = re.compile(r"^\d+\s*[x×]\s*(?=[a-z])|(?<=[a-z0-9])\s*[x×]\s*\d{1,3}$", re.IGNORECASE)
 _SYSTEM = re.compile(r"\b(?:dgx|hgx|nvl\d+|vf|ac|oam|sxm6|developer|kit)\b", re.IGNORECASE)
 """What a name says of the box around a device."""
@@ -69,7 +71,7 @@ def counted(name: str, devices: int) -> tuple[int, str]:
     """
     slice_ = _CHIPS.search(name.strip()) if re.search(r"tpu|^v\d", name, re.IGNORECASE) else None
     if slice_ is None:
-        count = count_of(name)
+        count = count_of(_INSIDE.sub("", name))
     else:
         count = int(slice_[2]) if slice_[1].lower() in _BY_CHIP else max(int(slice_[2]) // 2, 1)
     if count is None or devices in (0, count):
@@ -96,6 +98,9 @@ def device_spellings(name: str) -> Iterator[str]:
     housed = _CLOUD.sub("", _MACHINE.sub("", text)).strip()
     if housed != text:
         yield housed
+    bare = _INSIDE.sub("", text).strip()
+    if bare not in (text, housed):
+        yield from (part for part in (bare, bare.split(",")[0]) if part != text)
     for part in (text, housed, *reversed(text.split("_"))):
         plain = _COUNT.sub("", _SYSTEM.sub(" ", _COUNT.sub("", part.strip()))).strip(" -_")
         if plain != text and re.search(r"[a-z]\w*\d|\d\w*[a-z]", plain, re.IGNORECASE):

@@ -22,7 +22,8 @@ from ...formulas.roofline import (
 )
 from ...formulas.training import run_steps
 from ...formulas.uncertainty import time_log_sd
-from .engine import Machine, Totals
+from .engine import Totals
+from .machine import Machine
 from .quantisation import TileMenu, Tiles, tile_menu
 
 __all__ = ["axis", "common_answers", "decoding", "log_sd", "machine_of", "steps_of_run"]

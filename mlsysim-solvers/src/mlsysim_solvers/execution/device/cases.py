@@ -13,10 +13,12 @@ from ...lowering.attention import Abilities, outer_parameters
 from ...lowering.operators import Formats, Table
 from ...lowering.pair import PairShape
 from ...lowering.shape import TransformerShape
-from .engine import Machine, Totals, settle, timed
+from .engine import Totals, timed
+from .machine import Machine
 from .memory import Demand, fit
 from .remembering import remembered
 from .sequences import Room
+from .settling import settle
 
 __all__ = [
     "abilities_of", "feasibility", "fixed_bytes", "formats_of", "is_once", "read_before", "repeated", "room_of",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from operator import itemgetter
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import is_array, maximum, minimum, where
+from mlsysim.numeric import maximum, minimum, where
 from mlsysim.tracing import Traced, named
 
-from ...formulas.gemm import padded_flops
 from ...formulas.roofline import (
     compute_bound_time,
     compute_time,
@@ -18,55 +16,11 @@ from ...formulas.roofline import (
     operator_time,
     special_time,
 )
-from ...lowering.operators import MATRIX_KINDS, SPECIAL_KINDS, STREAM_KINDS, WIDE, Operator, Table
-from .quantisation import TileMenu
+from ...lowering.operators import Table
+from .machine import Machine, is_plain, varies
+from .settling import Settled, Settlement, settle
 
-__all__ = [
-    "Machine", "Product", "Scores", "Settled", "Settlement", "Totals", "is_plain", "run", "settle", "timed", "together",
-]  # fmt: skip
-
-
-class Machine(NamedTuple):
-    """A device under a stack, as rates.
-
-    Parameters
-    ----------
-    matrix_rate, attention_rate, vector_rate : float or array, FLOP/s
-        Effective arithmetic rates by engine.
-    bandwidth : float or array, B/s
-        Effective memory bandwidth.
-    overhead : float or array, s
-        Time per kernel that nothing hides.
-    processors : float, count
-        Units that each run one output tile at a time.
-    menu : TileMenu
-        Tiles of the matrix-product library.
-    flop_per_mac : float, FLOP
-        Work of one multiply-accumulate.
-    weight_slowness : float or array, ratio, or None
-        Memory bandwidth over that of the storage from which weights are read in place; None when they
-        lie in memory.
-    special_rate : float, 1/s, or None
-        Exponentials per time, or results per time of a processor that has no units for them; None where nobody knows
-        the units.
-    asynchronous : bool
-        Whether the host's time per kernel overlaps with the device's, so that the longer of both counts.
-    windows : TileMenu, or None
-        Tiles of convolutions that gather windows; None takes those of products.
-    """
-
-    matrix_rate: Any
-    attention_rate: Any
-    vector_rate: Any
-    bandwidth: Any
-    overhead: Any
-    processors: Any
-    menu: TileMenu
-    flop_per_mac: Any
-    weight_slowness: Any = None
-    special_rate: Any = None
-    asynchronous: bool = False
-    windows: TileMenu | None = None
+__all__ = ["Totals", "run", "timed", "together"]
 
 
 class Totals(NamedTuple):
@@ -95,6 +49,10 @@ class Totals(NamedTuple):
     traffic: Any
 
 
+_totals_of = partial(tuple.__new__, Totals)
+"""From the tuple of all fields, as :data:`mlsysim_solvers.lowering.operators.operator_of`."""
+
+
 def together(first: Totals, second: Totals, times: Any) -> Totals:
     """Return one table run once and another run several times.
 
@@ -110,128 +68,6 @@ def together(first: Totals, second: Totals, times: Any) -> Totals:
     Totals
     """
     return Totals(*(a + times * b for a, b in zip(first, second, strict=True)))
-
-
-Product = tuple[Any, Any, Any, Any, Any]
-"""A matrix product without anything that a rate changes: its work in tiles with padding, and without (FLOP), and its
-traffic (B): all of it, without weights, and of weights. Beside the matrix units nothing is padded."""
-
-Scores = tuple[Any, Any, Any]
-"""Fused attention without anything that a rate changes: its arithmetic (FLOP), its exponentials (count) and its
-traffic (B), with what takes as long: reads that the last-level cache answers."""
-
-
-class Settled(NamedTuple):
-    """Rows of a table that equally many layers have, without anything that a rate changes.
-
-    Parameters
-    ----------
-    name : str
-        Of the first row.
-    count, kernels : float, count
-        Layers that have them, and kernels launched in one.
-    products, beside : list of Product
-        Products in tiles, and arithmetic that runs beside the matrix units.
-    scores : list of Scores
-        Fused attention, and results of products on a processor that has no units for them.
-    streamed, others, weights : float or array, B
-        Traffic of rows that only move data; traffic and reads of all rows, without weights, and of weights.
-    traffic : float or array, B
-        Memory traffic of all rows.
-    flops : float or array, FLOP
-        Work of the model.
-    """
-
-    name: str
-    count: Any
-    kernels: Any
-    products: list[Product]
-    beside: list[Product]
-    scores: list[Scores]
-    streamed: Any
-    others: Any
-    weights: Any
-    traffic: Any
-    flops: Any
-
-
-_settled_of = partial(tuple.__new__, Settled)
-_totals_of = partial(tuple.__new__, Totals)
-"""From the tuple of all fields, as :data:`mlsysim_solvers.lowering.operators.operator_of`."""
-
-
-class Settlement(list[Settled]):
-    """A settled table.
-
-    Attributes
-    ----------
-    ranking : tuple, or None
-        Its products sorted by intensity, once a sweep asked for it.
-    """
-
-    ranking: tuple[Any, ...] | None = None
-
-
-def settle(table: Table, machine: Machine) -> Settlement:
-    """Work out what of a table does not depend on rates.
-
-    Parameters
-    ----------
-    table : list of Operator
-        Rows.
-    machine : Machine
-        Its processors, tiles and work per multiply-accumulate.
-
-    Returns
-    -------
-    Settlement
-    """
-    if not table:
-        return Settlement()
-    if isinstance(machine.bandwidth, Traced):
-        # For an explanation each row stands for itself, so that the tree shows operators by name.
-        return Settlement([_settled([row], machine) for row in table])
-    if len(set(map(id, map(_COUNT, table)))) == 1:
-        return Settlement([_settled(table, machine)])
-    groups: dict[int, Table] = {}
-    for row in table:
-        groups.setdefault(id(row.count), []).append(row)
-    return Settlement([_settled(group, machine) for group in groups.values()])
-
-
-_COUNT = itemgetter(Operator._fields.index("count"))
-"""How many layers have a row."""
-
-
-def _settled(rows: Table, machine: Machine) -> Settled:
-    area_of, processors, flop_per_mac = machine.menu.area, machine.processors, machine.flop_per_mac
-    windowed = area_of if machine.windows is None else machine.windows.area
-    products: list[Product] = []
-    beside: list[Product] = []
-    scores: list[Scores] = []
-    kernels = streamed = others = weights = again = flops = 0.0
-    for _, kind, _, m, n, k, batch, model_flops, weight_bytes, own, cache, launched, work, repeated in rows:
-        kernels, flops = kernels + launched, flops + model_flops
-        if kind in MATRIX_KINDS:
-            area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
-            padded = padded_flops(area, k, processors, flop_per_mac)
-            padded = maximum(padded, work) if kind == "grouped_gemm" else padded
-            products.append((padded, work, own + weight_bytes, own, weight_bytes))
-            others, weights = others + own, weights + weight_bytes
-        elif kind in STREAM_KINDS:
-            streamed = streamed + own
-        elif kind == WIDE:
-            scores.append((padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac), 0.0, own + weight_bytes))
-            others, weights = others + own, weights + weight_bytes
-        elif kind in SPECIAL_KINDS:
-            scores.append((work, batch, own + cache + repeated))
-            others, again = others + (own + cache), again + repeated
-        else:
-            beside.append((work, work, own + weight_bytes, own, weight_bytes))
-            others, weights = others + own, weights + weight_bytes
-    others = others + streamed
-    moved = (streamed, others + again, weights, others + weights)
-    return _settled_of((rows[0].name, rows[0].count, kernels, products, beside, scores, *moved, flops))
 
 
 def run(table: Table, machine: Machine) -> Totals:
@@ -275,7 +111,7 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
     time = bound = work = move = flops = traffic = kernels = 0.0
     groups: list[Settled] = table
     plain = is_plain(machine) if plain is None else plain
-    if not plain and _varies(machine):
+    if not plain and varies(machine):
         from .ranking import sorted_out
 
         groups, sums = sorted_out(table, machine)
@@ -301,35 +137,6 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
         bound, shown = where(late, 0.0 * bound, bound), where(late, waiting, 0.0 * waiting)
         return Totals(maximum(time, waiting), bound, shown, work, move, flops, traffic)
     return _totals_of((time + waiting, bound, waiting, work, move, flops, traffic))
-
-
-def is_plain(machine: Machine) -> bool:
-    """Tell whether all that a device does to a time are floats.
-
-    Parameters
-    ----------
-    machine : Machine
-        The rates.
-
-    Returns
-    -------
-    bool
-    """
-    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _, _ = machine
-    if not type(matrix_rate) is type(attention) is type(vector) is type(bandwidth) is type(processors) is float:
-        return False
-    return type(slowness) in _FLOAT and type(special_rate) in _FLOAT
-
-
-_FLOAT = frozenset({float, type(None)})
-
-
-def _varies(machine: Machine) -> bool:
-    """Tell whether the rates of products are those of many machines, which all wait alike for weights."""
-    rate, bandwidth = machine.matrix_rate, machine.bandwidth
-    if type(rate) is type(bandwidth) is float:
-        return False
-    return machine.weight_slowness is None and (is_array(rate) or is_array(bandwidth))
 
 
 def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...formulas.roofline import compute_time, memory_time
-from .engine import Machine, Settled, Settlement
 from .factored import Combinations, Factored
+from .machine import Machine
+from .settling import Settled, Settlement
 
 __all__ = ["Ranking", "Sums", "joined", "rebound", "sorted_out"]
 

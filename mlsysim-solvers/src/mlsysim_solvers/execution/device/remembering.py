@@ -11,7 +11,7 @@ from typing import Any
 
 from mlsysim.tracing import Traced
 
-from .engine import Settlement
+from .settling import Settlement
 
 __all__ = ["remembered", "same_tuples"]
 

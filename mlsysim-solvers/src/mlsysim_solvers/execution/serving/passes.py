@@ -17,8 +17,10 @@ from ...lowering.shape import TransformerShape
 from ...lowering.transformer import Reading, mixed
 from ..device.answers import decoding, log_sd, machine_of
 from ..device.cases import abilities_of, formats_of, is_once, run_part
-from ..device.engine import Machine, Totals, settle, timed
+from ..device.engine import Totals, timed
+from ..device.machine import Machine
 from ..device.remembering import remembered
+from ..device.settling import settle
 from .attention_copies import own_prompts, own_requests
 from .copies import Place, place_of, spread_of, through, within_layers
 

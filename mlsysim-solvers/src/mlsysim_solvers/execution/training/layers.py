@@ -27,7 +27,9 @@ from ...lowering.parallel import (
 from ...lowering.shape import TransformerShape
 from ...lowering.training import backward, gradients, loss, recomputed
 from ...lowering.transformer import repeated
-from ..device.engine import Machine, Settlement, Totals, is_plain, settle, timed
+from ..device.engine import Totals, timed
+from ..device.machine import Machine, is_plain
+from ..device.settling import Settlement, settle
 
 __all__ = ["Layer", "Lowered", "Setup", "layer_times", "lowered", "timed_layer"]
 

@@ -16,8 +16,8 @@ from mlsysim.numeric import is_array
 
 from ...lowering.parallel import Division
 from ..device.arrays import keep_memory
-from ..device.engine import Machine
 from ..device.factored import Combinations, Factored, rows_of
+from ..device.machine import Machine
 from ..device.quantisation import TileMenu
 from ..device.ranking import joined, rebound
 from .layers import Layer, Lowered, Setup, lowered, timed_layer

@@ -188,7 +188,8 @@ def format_for(device: str, precision: str) -> str:
     Returns
     -------
     str
-        ``bf16`` stands for ``fp16`` where the device lists only that; units that do one do the other.
+        ``bf16`` and ``fp16`` stand for one another where the device lists one: units that do one do the other, and
+        software takes the one that its device has.
 
     Raises
     ------
@@ -196,7 +197,7 @@ def format_for(device: str, precision: str) -> str:
         If the device has no rate in that format.
     """
     record = plugins().registry.get("devices", device).record
-    other = {"fp16": "bf16"}
+    other = {"fp16": "bf16", "bf16": "fp16"}
     for name in (precision, other.get(precision, "")):
         peak = record.compute.peak.get(name)
         if peak is not None and peak.dense is not None:

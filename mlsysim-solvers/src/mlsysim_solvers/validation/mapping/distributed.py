@@ -41,6 +41,8 @@ LORA_RANK = 16
 _GROUP = re.compile(r"shard group (\d+)")
 _FSDP = re.compile(r"ici_fsdp=(\d+)")
 _PACKED = re.compile(r"packed (\w+)")
+_STAGE = re.compile(r"(?:ZERO|STAGE)[-_ ]*([123])\b|^([123])$")
+_WITHIN = re.compile(r"within (\d+)")
 
 
 def distributed_question(row: Measurement, known: Names) -> Question:
@@ -159,6 +161,16 @@ def _flag(text: str) -> bool | None:
     return {"1": True, "true": True, "0": False, "false": False}.get(text.lower())
 
 
+def _stage(text: str) -> int:
+    """Read how far states are divided over copies: 3 for weights too, 2 for gradients, 1 for the optimizer's, or 0."""
+    found = _STAGE.search(text)
+    if found:
+        return int(found[1] or found[2])
+    if "FSDP" in text or "SHARD" in text:
+        return 3
+    return 1 if re.search(r"DISTRIBUTED[-_ ]OPTIM", text) else 0
+
+
 def _layout(row: Measurement, found: Subject, batch: int, assumed: list[Assumed]) -> Parallelism:
     devices = row.devices
     tensor, pipeline, context = (whole(row, name) or 1 for name in ("tp", "pp", "cp"))
@@ -169,7 +181,7 @@ def _layout(row: Measurement, found: Subject, batch: int, assumed: list[Assumed]
     if whole(row, "dp") not in (None, data):
         assumed.append(Assumed(f"data parallelism {data}, from devices and the other degrees"))
     text = cell(row, "zero_stage_or_fsdp").upper()
-    zero = 3 if "FSDP" in text or "SHARD" in text else 0
+    zero = _stage(text)
     if pipeline > 1 and zero == 3:
         zero = 1
     micro = whole(row, "micro_batch") or 0
@@ -182,13 +194,14 @@ def _layout(row: Measurement, found: Subject, batch: int, assumed: list[Assumed]
     sequence = _flag(cell(row, "sequence_parallel"))
     if sequence is None:
         sequence = found.record is not None and found.record.features.overlap_tensor
-    shard = _GROUP.search(cell(row, "zero_stage_or_fsdp")) or _FSDP.search(cell(row, "zero_stage_or_fsdp"))
+    published = cell(row, "zero_stage_or_fsdp")
+    shard = _GROUP.search(published) or _FSDP.search(published) or _WITHIN.search(published)
     size = int(shard[1]) if shard else 0
     return Parallelism(
         data=data, tensor=tensor, pipeline=pipeline, context=context, expert=whole(row, "ep") or 1,
         micro_batch=min(micro, -(-batch // data)), virtual=virtual if pipeline > 1 else 1,
         sequence=bool(sequence) and tensor > 1, zero=zero,  # type: ignore[arg-type]
-        reshard="SHARD_GRAD_OP" not in text, shard=size if zero == 3 and size and (data * context) % size == 0 else 0,
+        reshard="SHARD_GRAD_OP" not in text, shard=size if zero and size and (data * context) % size == 0 else 0,
     )  # fmt: skip
 
 

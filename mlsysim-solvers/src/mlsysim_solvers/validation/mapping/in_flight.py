@@ -20,7 +20,7 @@ from ..runs import Engine, tuned
 from ..spellings import implied_format
 from .common import Subject, cell, format_for, scenario, unstated, whole
 from .limits import check_reached, within_limits
-from .serving import batched
+from .serving import RELEASED, batched
 
 __all__ = ["in_flight_question"]
 
@@ -84,6 +84,8 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     text = cell(row, "weight_precision") or _implied(row, assumed) or unstated(found, "precision", assumed)
     precision, weights = known.weights(text)
     precision = format_for(found.device, precision)
+    if not cell(row, "weight_precision") and not weights:
+        weights = RELEASED.get(model, "")
     lengths = _lengths(row, model, assumed)
     input_, output = lengths.input, lengths.output
     devices, layout = _layout(row, model, found, weights or precision, assumed)

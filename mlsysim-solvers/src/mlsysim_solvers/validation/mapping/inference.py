@@ -38,6 +38,9 @@ _FRONT_END = 0.1
 _SCENARIOS = ("static_batch", "single_stream", "latency", "offline", "server", "max_throughput")
 _SERVED = ("serving", "onlineserving", "concurrency", "concurrent", "closedloop")
 """What tables call a server whose clients are counted."""
+_STEPS = re.compile(r"(?<![\d.])(\d{1,4})(?: denoising| inference| sampling)? steps\b|\bsteps\b\D{0,24}?(\d{1,4})\b")
+_ONE_PASS = ("flux.1-dev", "flux.1-schnell")
+"""Models that draw whose guidance is an input of the network (their model cards): no second pass."""
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -135,7 +138,9 @@ def _rate(
         per_prompt = 1 if row.metric.counts == "samples" else input_
         return "performance.ttft", None if row.name in _TIMES else float(batch * per_prompt), input_, 1
     # One request's time per token hardly depends on lengths: keys and values are a few hundredths of the weights.
-    alone = batch == 1 and (row.name == "tpot_ms" or (row.kind == "latency" and row.metric.quantity == "rate"))
+    alone = batch == 1 and (
+        row.name in ("tpot_ms", "memory_gb") or (row.kind == "latency" and row.metric.quantity == "rate")
+    )
     output = _length(found, "output", output, assumed, alone=alone)
     input_ = max(_length(found, "input", input_, assumed, alone=alone), 1)
     if row.name in _TIMES:
@@ -174,12 +179,14 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
         assumed.append(
             Assumed(f"{devices} devices work on samples of their own: the rate is {devices} times one's", 0.02)
         )
-    job = Inference(model=model, precision=precision, batch=batch, sequence=_sequence(row, model, assumed))
+    job = _drawn(
+        Inference(model=model, precision=precision, batch=batch, sequence=_sequence(row, model, assumed)), row, assumed
+    )
     asked = scenario(row, "inference", job, found)
     limit = _LIMIT.search(cell(row, "notes"))
     if limit:
         asked = attrs.evolve(asked, settings={"single-node": {"power_limit": f"{limit[1]} W"}})
-    passes = _passes(model, assumed)
+    passes = 1.0 if job.steps else _passes(model, assumed)
     if row.metric.quantity == "rate":
         share = 1 if row.metric.per == "device" else devices
         return Question(asked, "performance.latency", batch * share / passes, tuple(assumed))
@@ -190,6 +197,26 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     if row.metric.quantity == "energy":
         return Question(_supplied(row, asked, assumed), "macro.energy_per_sample", None, tuple(assumed))
     raise Refused(f"{row.name} of one pass per sample is not answered")
+
+
+def _drawn(job: Inference, row: Measurement, assumed: list[Assumed]) -> Inference:
+    """Return the job with the denoising steps of a model that draws: printed, or those of its benchmark."""
+    record = plugins().registry.get("models", job.model).record
+    if record.network is None or not record.network.denoiser:
+        return job
+    found = _STEPS.search(" ".join((cell(row, "notes"), cell(row, "qps_or_sla"), row.at)))
+    if found:
+        steps = int(found[1] or found[2])
+    else:
+        probe: list[Assumed] = []
+        steps = round(_passes(job.model, probe))
+        if not probe:
+            raise Refused("the number of denoising steps is not published")
+        assumed.extend(probe)
+    guided = job.model not in _ONE_PASS
+    if guided:
+        assumed.append(Assumed("each step with and without the text, as published pipelines do", 0.05))
+    return attrs.evolve(job, steps=steps, guidance=guided)
 
 
 def _scenario(text: str) -> str:

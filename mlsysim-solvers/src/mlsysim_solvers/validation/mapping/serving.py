@@ -14,12 +14,12 @@ from .common import Subject, cell, format_for, scenario, subject, whole
 from .layouts import scripted_layout, served_layout, served_pools
 from .recipes import Recipe, recipe_of
 
-__all__ = ["batched", "serving_question", "traffic_formats"]
+__all__ = ["RELEASED", "batched", "serving_question", "traffic_formats"]
 
 _FORMATS = {"nvfp4": "nvfp4", "fp8": "fp8", "": "bf16"}
 """Arithmetic of matrix products, by the quantisation that a row prints."""
 
-_RELEASED = {"gpt-oss-120b": "mxfp4", "gpt-oss-20b": "mxfp4"}
+RELEASED = {"gpt-oss-120b": "mxfp4", "gpt-oss-20b": "mxfp4"}
 """Models whose weights are published in 4 bits; tables print any such format as nvfp4."""
 
 _NARROW_CACHE = {("llama-3.1-70b", "b200-sxm"): "", ("gpt-oss-120b", "b200-sxm"): "",
@@ -76,8 +76,8 @@ def serving_question(row: Measurement, known: Names) -> Question:
     assumed: list[Assumed] = []
     wanted = _FORMATS[cell(row, "gemm_quant_mode")]
     precision, weights, kv_cache = traffic_formats(found.device, wanted, assumed)
-    if model in _RELEASED and wanted == "nvfp4":
-        precision, weights, kv_cache = _released(found.device, _RELEASED[model], assumed)
+    if model in RELEASED and wanted == "nvfp4":
+        precision, weights, kv_cache = _released(found.device, RELEASED[model], assumed)
     if row.software.startswith("vllm"):
         kv_cache = _cache(row, model, found.device, precision, assumed)
     clients = whole(row, "concurrency")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Parallelism, Training
+from mlsysim.records import Training
 from mlsysim.records.measurement import Measurement
 
 from ..names import Names
@@ -15,6 +15,10 @@ from .distributed import WITH_DROPOUT, amount_of, distributed_question
 from .shapes import model_of
 
 __all__ = ["training_question"]
+
+_EXCHANGED = 0.1
+"""What the exchange of gradients may add to a step of copies (natural-log units; estimate, range 0 to 0.2): some 100 MB
+over links of 10 to 300 GB/s beside steps of a tenth of a second."""
 
 RECOMPUTE = {"": "none", "none": "none", "selective": "selective", "full": "full"}
 """Recomputation as published."""
@@ -39,22 +43,24 @@ def training_question(row: Measurement, known: Names) -> Question:
     Refused
         With the reason why nothing can be asked.
     """
-    if row.devices > 1:
+    if row.devices > 1 and not _in_copies(row, known):
         return distributed_question(row, known)
     assumed: list[Assumed] = []
     model = model_of(row, known, row.model, assumed)
     found = subject(row, known)
-    devices = max(row.devices, 1)
+    copies = max(row.devices, 1)
+    if copies > 1:
+        row = _one_copy(row, copies, assumed)
     precision, _ = known.weights(cell(row, "precision") or unstated(found, "precision", assumed))
     precision = format_for(found.device, precision)
     batch = whole(row, "global_batch")
     micro = whole(row, "micro_batch")
-    if devices == 1 and micro:
+    if micro:
         batch = micro
         if whole(row, "global_batch") not in (None, micro):
             assumed.append(Assumed("the optimizer is counted in every micro-batch", 0.02))
     if batch is None:
-        batch = int(unstated(found, "batch", assumed)) * devices
+        batch = int(unstated(found, "batch", assumed))
     record = plugins().registry.get("models", model).record
     sequence = real_length(found, whole(row, "seq_len") or 0, assumed)
     if record.transformer is not None and not record.transformer.patch and not sequence:
@@ -63,16 +69,34 @@ def training_question(row: Measurement, known: Names) -> Question:
         model=model, batch=batch, precision=precision, sequence=sequence,
         recompute=RECOMPUTE.get(cell(row, "recompute"), "none"),  # type: ignore[arg-type]
     )  # fmt: skip
-    asked = scenario(row, "training", job, found, _layout(row, devices), devices)
+    asked = scenario(row, "training", job, found)
     if row.set.startswith(WITH_DROPOUT):
         asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
-    return _reading(row, asked, batch, sequence, assumed)
+    whole_rate = copies if row.metric.quantity == "rate" and row.metric.per != "device" else 1
+    return _reading(row, asked, batch * whole_rate, sequence, assumed)
 
 
-def _layout(row: Measurement, devices: int) -> Parallelism:
-    tensor, pipeline, context = (whole(row, name) or 1 for name in ("tp", "pp", "cp"))
-    data = whole(row, "dp") or max(1, devices // (tensor * pipeline * context))
-    return Parallelism(data=data, tensor=tensor, pipeline=pipeline, context=context, expert=whole(row, "ep") or 1)
+def _in_copies(row: Measurement, known: Names) -> bool:
+    """Tell whether devices train copies of a list of layers, which no solver spreads over them."""
+    try:
+        model = model_of(row, known, row.model, [])
+    except Refused:
+        return False
+    divided = any((whole(row, name) or 1) > 1 for name in ("tp", "pp", "cp", "ep"))
+    return not divided and plugins().registry.get("models", model).record.transformer is None
+
+
+def _one_copy(row: Measurement, copies: int, assumed: list[Assumed]) -> Measurement:
+    """Return the row as one of its devices sees it."""
+    what = f"{copies} devices train copies, whose gradients are exchanged beside the backward pass"
+    assumed.append(Assumed(what, _EXCHANGED))
+    batch = whole(row, "global_batch")
+    if batch is None or whole(row, "micro_batch"):
+        return row
+    if batch % copies:
+        raise Refused(f"a batch of {batch} does not divide among {copies} devices")
+    cells = {**row.configuration, "global_batch": str(batch // copies)}
+    return attrs.evolve(row, configuration=cells)
 
 
 def _reading(row: Measurement, asked: object, batch: int, sequence: int, assumed: list[Assumed]) -> Question:
