@@ -96,7 +96,9 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
         "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
-        "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
+        "assumptions": (
+            *_notes(workload, request.claims, device, stack, key, precision, settings), *shape_notes(workload, shape),
+        ),
     }  # fmt: skip
     if device.compute.array is not None and isinstance(shape, TransformerShape):
         # Heads narrower than a systolic array leave a part of it idle.
@@ -387,9 +389,15 @@ def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
 
 
 def _notes(
-    workload: Workload, device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
+    workload: Workload,
+    claims: Mapping[tuple[str, str], Any],
+    device: Device,
+    stack: Stack,
+    key: str,
+    precision: str,
+    settings: Mapping[str, float],
 ) -> list[str]:
-    notes = ceiling_notes(device, stack, key, precision, settings)
+    notes = ceiling_notes(claims, device, stack, key, precision, settings)
     if isinstance(workload, Serving) and not workload.kv_cache and bytes_per_element(precision) < constants.HALF_WIDTH:
         notes.append(f"key-value cache in {cache_format(workload, stack)} (set workload.kv_cache)")
     if isinstance(workload, Training):
