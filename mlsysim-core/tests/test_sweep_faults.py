@@ -51,3 +51,9 @@ def test_an_option_of_another_kind_is_told_how_to_ask_for_that_kind(world, capsy
 def test_a_kind_alone_is_told_how_to_list_it(world, capsys):
     assert main(["show", "devices"]) == 2
     assert "`mlsysim list devices` shows its entries" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [1e-300, 1e31])
+def test_what_no_float_can_be_reckoned_with_is_the_inputs_fault(world, value):
+    with pytest.raises(ConfigError, match="out of range"):
+        sweep(scenario(), {"bandwidth": [1e12, value]})
