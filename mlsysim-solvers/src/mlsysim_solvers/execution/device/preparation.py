@@ -386,7 +386,7 @@ def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
     }
 
 
-def _notes(request: Request, workload: Workload, key: str, precision: str, settings: Mapping[str, float]) -> list[str]:
+def _notes(request: Any, workload: Workload, key: str, precision: str, settings: Mapping[str, float]) -> list[str]:
     device, stack = request.records["device"], request.records["stack"]
     notes = ceiling_notes(request.claims, device, stack, key, precision, settings)
     if isinstance(workload, Serving) and not workload.kv_cache and bytes_per_element(precision) < constants.HALF_WIDTH:
