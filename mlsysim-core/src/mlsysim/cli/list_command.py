@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         raise UnknownNameError(error.what, where="KIND", remedy=error.remedy) from None
     left_out: list[str] = []
     entries = [entry for entry in registry.readable(kind, left_out=left_out) if _matches(entry, args.match)]
+    if left_out and len(left_out) == len(registry.keys(kind)):
+        registry.get(kind, left_out[0].partition("/")[2])  # what all of them meet is told once, as it is
     for name in left_out:
         print(f"left out: {name}, whose file is at fault (mlsysim show {name})", file=sys.stderr)
     if args.json:
