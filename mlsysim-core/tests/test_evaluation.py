@@ -277,3 +277,14 @@ def test_what_a_notebook_passes_by_mistake_is_refused_in_words(world):
 def test_whole_numbers_of_numpy_are_numbers(world):
     given = scenario(workload={"batch": np.int64(4)})
     assert evaluate(given)["latency"].value == evaluate(scenario(workload={"batch": 4}))["latency"].value
+
+
+@pytest.mark.parametrize("data", [{}, {"scenario": {}}, [], {"answers": 5}])
+def test_data_that_are_no_evaluation_are_refused_in_words(data):
+    with pytest.raises(ConfigError):
+        SystemEvaluation.from_dict(data)
+
+
+def test_a_name_that_is_no_text_is_refused_in_words(world):
+    with pytest.raises(ConfigError, match="no name of an output"):
+        evaluate(scenario())[5]

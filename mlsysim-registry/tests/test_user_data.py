@@ -93,3 +93,16 @@ def test_an_overlay_that_is_no_overlay_is_refused_and_not_passed_over(made, word
 
 def test_an_overlay_that_does_not_exist_yet_is_good(tmp_path):
     assert fresh("MLSYSIM_OVERLAY", tmp_path / "later", "list", "grids").returncode == 0
+
+
+def test_a_capacity_that_is_an_estimate_is_said_to_be_one_where_it_decides_what_fits(own, given, capsys):
+    card = own / "devices" / "mine.toml"
+    card.write_text(
+        'name = "Planned"\nvendor = "Me"\ntier = "cloud"\n[compute.peak.bf16]\n'
+        'dense = { value = "1 PFLOP/s", estimate = "planned", low = "0.8 PFLOP/s", high = "1.2 PFLOP/s" }\n[memory]\n'
+        'capacity = { value = "192 GB", estimate = "planned", low = "144 GB", high = "192 GB" }\n'
+        'bandwidth = { value = "8 TB/s", estimate = "planned", low = "6 TB/s", high = "8 TB/s" }\n'
+    )
+    given(own)
+    assert main(["eval", "llama-3.1-8b", "--on", "mine"]) == 0
+    assert "an estimate between 144 GB and 192 GB" in " ".join(capsys.readouterr().out.split())

@@ -77,6 +77,8 @@ def full_output_name(name: str, known: Iterable[str], *, where: str = "") -> str
         If nothing or more than one thing is called so.
     """
     names = sorted(set(known))
+    if not isinstance(name, str):
+        raise ConfigError(f"{name!r} is no name of an output", where=where, remedy='Give text such as "latency"')
     if name in names:
         return name
     fits = [n for n in names if n.rsplit(".", 1)[-1] == name]

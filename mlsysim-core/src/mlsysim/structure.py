@@ -26,7 +26,7 @@ from .units import parse_quantity
 __all__ = ["read_facts", "read_plain", "read_settings"]
 
 _T = TypeVar("_T")
-_MOST = 1e30
+MOST = 1e30
 """Beyond it, in SI, products of numbers leave what a float can hold."""
 _DOCUMENT_KEYS = ("source", "at")
 _CLAIM_KINDS = ("stated", "measured", "derived", "estimate")
@@ -151,7 +151,7 @@ class _Reader:
             for fault in error.faults:
                 self.fault(fault.what, path, fault.remedy)
             return 1.0
-        if not field.minimum < value <= _MOST:
+        if not field.minimum < value <= MOST:
             self.check_bound(field, value, path, raw)
         if field.whole:
             if value != int(value):
@@ -165,8 +165,8 @@ class _Reader:
             relation = "at least" if field.zero else "more than"
             shown = raw if isinstance(raw, str) else f"{value:g}"  # "-5 h" as it was written, not -18000
             self.fault(f"{shown} is out of range", path, f"It must be {relation} {low:g}")
-        elif value > _MOST:
-            self.fault(f"{value:g} is out of range", path, f"It must be at most {_MOST:g}")
+        elif value > MOST:
+            self.fault(f"{value:g} is out of range", path, f"It must be at most {MOST:g}")
 
     def read_claims(self, raw: Any, unit: str, path: str, inherited: Mapping[str, str]) -> tuple[Claim, ...]:
         if not isinstance(raw, list):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from .config import NAMED
 from .errors import ConfigError, MlsysimError, UnknownNameError
 from .plugins import plugins
 from .records.precision import check_precision
 
-__all__ = ["check_choices"]
+__all__ = ["check_choices", "codes_of"]
 
 _FORMATS = ("workload.precision", "workload.weights", "workload.kv_cache")
 
@@ -41,3 +42,30 @@ def check_choices(name: str, full: str, choices: Sequence[str]) -> None:
                 raise ConfigError(error.what, where=f"vary.{name}", remedy=error.remedy) from None
             except MlsysimError:  # a fault of its card or of a hub, which its own scenario tells
                 continue
+
+
+def codes_of(name: str, values: Any) -> tuple[list[str], list[float]]:
+    """Return the choices of a key, and the position of each value among them.
+
+    Parameters
+    ----------
+    name : str
+        The key as it was given.
+    values : str or sequence
+        What it shall be.
+
+    Returns
+    -------
+    choices : list of str
+    codes : list of float
+
+    Raises
+    ------
+    ConfigError
+        If a choice has a comma, which separates choices.
+    """
+    texts = [values] if isinstance(values, str) else [str(value) for value in values]
+    choices = list(dict.fromkeys(texts))
+    if any("," in text for text in choices):
+        raise ConfigError(f"{name} has a choice with a comma", where="vary", remedy="Choose by keys")
+    return choices, [float(choices.index(text)) for text in texts]

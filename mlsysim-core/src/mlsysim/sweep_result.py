@@ -15,7 +15,7 @@ from .solving import choices_of, is_number
 from .sweep_chunks import Column
 from .units import format_quantity
 
-__all__ = ["Refusal", "SweepResult", "counted", "idle"]
+__all__ = ["Refusal", "SweepResult", "counted", "idle", "stuck"]
 
 
 class Refusal(NamedTuple):
@@ -227,12 +227,28 @@ def counted(result: SweepResult) -> str:
     str
         For example ``15 variations, 8 fit, 5 keep the constraints``.
     """
-    rows = len(result)
-    said = f"{rows:,} variation{'s' * (rows != 1)}, {int(result.feasible.sum()):,} fit"
+    rows, will_do = len(result), "can work" if stuck(result) else "fit"
+    said = f"{rows:,} variation{'s' * (rows != 1)}, {int(result.feasible.sum()):,} {will_do}"
     if result.met is None or not result.feasible.any():
         return said
     kept = int(result.acceptable.sum())
     return f"{said}, {kept:,} keep{'s' * (kept == 1)} the constraints"
+
+
+def stuck(result: SweepResult) -> bool:
+    """Tell whether some configurations fit and yet cannot work, such as those that do not keep up with arrivals.
+
+    Parameters
+    ----------
+    result : SweepResult
+        The sweep.
+
+    Returns
+    -------
+    bool
+    """
+    fits = result.outputs.get("feasibility.fits")
+    return fits is not None and bool((fits.astype(bool) & ~result.feasible).any())
 
 
 def _text(value: float, unit: str) -> str:

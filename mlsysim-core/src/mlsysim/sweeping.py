@@ -21,9 +21,10 @@ from .names import did_you_mean
 from .overrides import known_keys
 from .running import load_solver
 from .solving import SolverSpec
+from .structure import MOST
 from .sweep_answers import Answers, Places, rows_in
 from .sweep_chunks import Chunk, Column, Rows, run_chunks
-from .sweep_names import check_choices
+from .sweep_names import check_choices, codes_of
 from .sweep_result import Refusal, SweepResult
 from .units import format_quantity, parse_quantity
 
@@ -97,7 +98,7 @@ def sweep(
     specs = answering_solvers(config)
     units = column_units(specs)
     keys = _keys(vary, units, config)
-    codes = {name: _codes(name, vary[name]) for name in keys}
+    codes = {name: codes_of(name, vary[name]) for name in keys}
     for name, full in keys.items():
         check_choices(name, full, codes[name][0])
     units |= {name: f"choice: {', '.join(choices)}" for name, (choices, _) in codes.items()}
@@ -291,15 +292,6 @@ def _keys(vary: Mapping[str, Any], units: Mapping[str, str], config: SimulationC
     return keys
 
 
-def _codes(name: str, values: Any) -> tuple[list[str], list[float]]:
-    """Return the choices of a key, and the position of each value among them."""
-    texts = [values] if isinstance(values, str) else [str(value) for value in values]
-    choices = list(dict.fromkeys(texts))
-    if any("," in text for text in choices):
-        raise ConfigError(f"{name} has a choice with a comma", where="vary", remedy="Choose by keys")
-    return choices, [float(choices.index(text)) for text in texts]
-
-
 def answering_solvers(config: SimulationConfig) -> list[SolverSpec]:
     """Return the solvers that answer a scenario, in order; their columns can be varied.
 
@@ -328,6 +320,10 @@ def _columns(vary: Mapping[str, Any], units: Mapping[str, str], answers: int, *,
             raise ConfigError(
                 f"{name} = {wrong:g} is negative or not finite", where="vary", remedy="Give values from 0 on"
             )
+        far = (axis > MOST) | ((axis > 0.0) & (axis < 1.0 / MOST))
+        if far.any():
+            raise ConfigError(f"{name} = {axis[far][0]:g} is out of range", where="vary",
+                              remedy=f"Give 0, or values from {1.0 / MOST:g} to {MOST:g} in SI")  # fmt: skip
         axes[name] = axis
     if not axes:
         raise ConfigError("nothing varies", where="vary", remedy="Name at least one of " + ", ".join(sorted(units)))

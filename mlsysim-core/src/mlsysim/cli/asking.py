@@ -122,7 +122,7 @@ def read_config(args: argparse.Namespace) -> SimulationConfig:
         said: tuple[str, ...] = ()
     else:
         document, said = _compose(args, given, overrides)
-    _refuse_misplaced(given, str(document.data.get("kind")))
+    _refuse_misplaced(given, str(document.data.get("kind")), composed=args.on is not None)
     try:
         config = SimulationConfig.from_document(document, overrides)
     except MlsysimError as error:
@@ -261,7 +261,7 @@ def _default_precision(device: Any) -> str:
     return wanted[0]
 
 
-def _refuse_misplaced(given: Mapping[Flag, str], kind: str) -> None:
+def _refuse_misplaced(given: Mapping[Flag, str], kind: str, *, composed: bool) -> None:
     """Refuse options of another kind of scenario."""
     from ..records.scenario import KINDS
 
@@ -279,7 +279,9 @@ def _refuse_misplaced(given: Mapping[Flag, str], kind: str) -> None:
             Fault(
                 f"{flag.option} is for {' and '.join(homes)}, and this is {kind}",
                 where=flag.option,
-                remedy=f"Leave it out; {kind} takes {options}",
+                remedy=f"Add --kind {homes[0]}, or leave it out; {kind} takes {options}"
+                if composed
+                else f"Leave it out; {kind} takes {options}",
             )
         )
     if faults:

@@ -84,10 +84,9 @@ def run(args: argparse.Namespace) -> int:
     except UnknownNameError as error:
         raise UnknownNameError(error.what, where="KIND", remedy=error.remedy) from None
     left_out: list[str] = []
-    readable = list(registry.readable(kind, left_out=left_out))
-    if left_out and not readable:  # one fault of the whole folder, not one of each file
-        registry.get(kind, left_out[0].partition("/")[2])
-    entries = [entry for entry in readable if _matches(entry, args.match)]
+    entries = [entry for entry in registry.readable(kind, left_out=left_out) if _matches(entry, args.match)]
+    if left_out and len(left_out) == len(registry.keys(kind)):
+        registry.get(kind, left_out[0].partition("/")[2])  # what all of them meet is told once, as it is
     for name in left_out:
         print(f"left out: {name}, whose file is at fault (mlsysim show {name})", file=sys.stderr)
     if args.json:

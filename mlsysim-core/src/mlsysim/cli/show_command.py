@@ -93,6 +93,8 @@ def _find(name: str) -> Entry:
     if found:
         names = " or ".join(f"{kind}/{key}" for kind, key in found)
         raise ConfigError(f"{name!r} could be {names}", where="KIND/KEY", remedy="Write the kind too")
+    if name in registry.kinds():
+        raise ConfigError(f"{name} is a kind", where="KIND/KEY", remedy=f"`mlsysim list {name}` shows its entries")
     known = {key: kind for kind in registry.kinds() for key in registry.keys(kind)}
     remedy = did_you_mean(name, known, listing="mlsysim list") + plugins().broken_hint()
     raise UnknownNameError(f"nothing is called {name!r}", where="KIND/KEY", remedy=remedy)

@@ -13,7 +13,7 @@ from ..evaluation import Z90
 from ..renderers.numbers import quantity
 from ..scorecard import NOT_KNOWN, ORDER
 from ..solving import choices_of, is_number
-from ..sweep_result import counted
+from ..sweep_result import counted, stuck
 from ..sweeping import COUNTS
 from .canvas import (
     ACCENT,
@@ -164,7 +164,7 @@ def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
         )
     _axis(axes, "x", first, result.units[first], x)
     _axis(axes, "y", _words(aim.name), result.units[aim.name], aim.values[fits])
-    _misfits(axes, np.unique(x[~fits]))
+    _misfits(axes, np.unique(x[~fits]), "cannot work" if stuck(result) else "does not fit")
     broken = _broken(axes, result, x, aim.values)
     if others or broken or (~fits).any():
         axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
@@ -279,11 +279,11 @@ def _broken(axes: Axes, result: SweepResult, x: NDArray[np.float64], y: NDArray[
     return rows.size > 0
 
 
-def _misfits(axes: Axes, values: NDArray[np.float64]) -> None:
-    """Mark at the lower edge where something does not fit."""
+def _misfits(axes: Axes, values: NDArray[np.float64], what: str) -> None:
+    """Mark at the lower edge where something does not fit, or fits and cannot work."""
     if values.size:
         axes.plot(values, np.full(values.size, 0.015), "x", color=BAD, markersize=6, clip_on=False,
-                  transform=axes.get_xaxis_transform(), label="does not fit")  # fmt: skip
+                  transform=axes.get_xaxis_transform(), label=what)  # fmt: skip
 
 
 def _point(result: SweepResult, row: int, names: Sequence[str] | None = None) -> str:

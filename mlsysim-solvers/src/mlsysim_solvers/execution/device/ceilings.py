@@ -10,6 +10,7 @@ from mlsysim.numeric import minimum
 from mlsysim.records.device import Device
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.records.stack import ANY, Calibration, Stack
+from mlsysim.units import format_quantity
 
 from ...formulas.constants import (
     CACHE_PER_CLOCK,
@@ -251,11 +252,20 @@ def _check_roof(value: Any, name: str, stack: Stack) -> None:
         )
 
 
-def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]) -> list[str]:
+def ceiling_notes(
+    claims: Mapping[tuple[str, str], Any],
+    device: Device,
+    stack: Stack,
+    key: str,
+    precision: str,
+    settings: Mapping[str, float],
+) -> list[str]:
     """Say what is assumed about device and stack.
 
     Parameters
     ----------
+    claims : mapping of (role, field) to Standing
+        How well each number is supported.
     device : Device
         The device.
     stack : Stack
@@ -300,6 +310,13 @@ def ceiling_notes(device: Device, stack: Stack, key: str, precision: str, settin
         notes.append(f"the number of processors of {device.name} is not known: waves of tiles are not counted")
     if device.memory.usable is None:
         notes.append(f"the usable memory of {device.name} is not known: all of its nominal capacity counts")
+    field = "memory.capacity" if device.memory.usable is None else "memory.usable"
+    chosen: Any = getattr(claims.get(("device", field)), "chosen", None)
+    if getattr(chosen, "low", None) is not None:
+        notes.append(
+            f"{field} of {device.name} is an estimate between {format_quantity(chosen.low, 'B')} and "
+            f"{format_quantity(chosen.high, 'B')}: {format_quantity(chosen.value, 'B')} decide what fits"
+        )
     return notes
 
 

@@ -98,7 +98,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
         "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
-        "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
+        "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape)),
     }  # fmt: skip
     if device.compute.array is not None and isinstance(shape, TransformerShape):
         # Heads narrower than a systolic array leave a part of it idle.
@@ -298,10 +298,9 @@ def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
     }
 
 
-def _notes(
-    workload: Workload, device: Device, stack: Stack, key: str, precision: str, settings: Mapping[str, float]
-) -> list[str]:
-    notes = ceiling_notes(device, stack, key, precision, settings)
+def _notes(request: Any, workload: Workload, key: str, precision: str, settings: Mapping[str, float]) -> list[str]:
+    device, stack = request.records["device"], request.records["stack"]
+    notes = ceiling_notes(request.claims, device, stack, key, precision, settings)
     if isinstance(workload, Serving) and not workload.kv_cache and bytes_per_element(precision) < constants.HALF_WIDTH:
         notes.append(f"key-value cache in {cache_format(workload, stack)} (set workload.kv_cache)")
     if isinstance(workload, Training):
