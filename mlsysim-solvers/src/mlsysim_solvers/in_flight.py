@@ -8,7 +8,7 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlsysim.errors import ConfigError
@@ -20,7 +20,18 @@ from .execution.device.answers import axis, common_answers
 from .execution.device.cases import feasibility, fixed_bytes, room_of, weights_of
 from .execution.device.memory import Demand
 from .execution.device.sequences import generation_demand, within_context
-from .execution.serving.arrivals import Line, in_flight_at, line_of, prompt_wait, quantiles, stays_at
+from .execution.device.sharing import alike
+from .execution.serving.arrivals import (
+    ARRIVING,
+    Line,
+    Points,
+    in_flight_at,
+    line_of,
+    prompt_wait,
+    quantiles,
+    stays_at,
+    stays_of_kinds,
+)
 from .execution.serving.attention_copies import own_places, own_tokens
 from .execution.serving.batching import State, intake_of, steady
 from .execution.serving.copies import bound_of
@@ -115,7 +126,9 @@ class InFlightSolver:
         engine = engine_of(c)
         place, slots = room(c, engine)
         if c["arrivals"] == "rate":
-            return _at_random(c, engine, place, slots)
+            kinds = alike(columns, ARRIVING)
+            points = stays_at(c, *_ends(c, engine, slots)) if kinds is None else stays_of_kinds(kinds, _ends_of)
+            return _at_random(c, engine, place, slots, points)
         asked = axis(c, "concurrency") if "concurrency" in c else slots
         if "requests" in c:
             asked = minimum(asked, axis(c, "requests"))
@@ -235,12 +248,24 @@ def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
     return where(asked > slots, 0.0 * own, (2.0 if c["overlap"] else 1.0) * (1.0 - 1.0 / own))
 
 
-def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, Any]:
+def _ends(c: Columns, engine: Engine, slots: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the most requests that share passes, and how long each stays among so many."""
+    stages = c.get("pipeline", 1.0)
+    most = maximum(1.0, slots / (copies_of(c) * stages))
+    return most, lambda own: steady(engine, own, stages, 0.0 * own).residence
+
+
+def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:
+    c = completed(columns)
+    engine = engine_of(c)
+    return _ends(c, engine, room(c, engine)[1])
+
+
+def _at_random(c: Columns, engine: Engine, place: Any, slots: Any, points: Points) -> dict[str, Any]:
     """Answer for requests that arrive at random, whoever is served."""
     rate, steps, batches = axis(c, "rate"), axis(c, "output") - 1.0, copies_of(c) * c.get("pipeline", 1.0)
     stages = c.get("pipeline", 1.0)
     most, each = maximum(1.0, slots / batches), rate / batches
-    points = stays_at(c, most, lambda own: steady(engine, own, stages, 0.0 * own).residence)
     own, longest = in_flight_at(each, points)
     state = steady(engine, own, stages, 0.0 * own)
     capacity = most * batches / longest

@@ -18,13 +18,24 @@ from ...formulas.queueing import (
     wait_probability,
     wait_quantile,
 )
+from ..device.sharing import Alike
 
-__all__ = ["Line", "Points", "in_flight_at", "line_of", "prompt_wait", "quantiles", "stays_at"]
+__all__ = [
+    "ARRIVING",
+    "Line",
+    "Points",
+    "in_flight_at",
+    "line_of",
+    "prompt_wait",
+    "quantiles",
+    "stays_at",
+    "stays_of_kinds",
+]
 
 NODES = 6
 """Numbers in flight, from one to the most, between which the time that a request stays is interpolated."""
 
-_OTHERS = frozenset({"rate", "concurrency", "requests", "assumptions"})
+ARRIVING = frozenset({"rate", "concurrency", "requests", "assumptions"})
 """Columns on which the time that a request stays does not depend: how many come, and notes."""
 
 _MOST = 64
@@ -110,13 +121,39 @@ def stays_at(columns: Mapping[str, Any], most: Any, residence: Callable[[Any], A
     return [(node, residence(node)) for node in (most**share for share in steps)]
 
 
+def stays_of_kinds(kinds: Alike, ends: Callable[[Mapping[str, Any]], tuple[Any, Callable[[Any], Any]]]) -> Points:
+    """Return what :func:`stays_at` does for the rows of a sweep of which many are alike, each kind asked once.
+
+    Parameters
+    ----------
+    kinds : Alike
+        The different rows, but for how requests arrive.
+    ends : callable
+        From columns to the most requests in flight, and from requests in flight to the time that each stays.
+
+    Returns
+    -------
+    list of tuple of number
+    """
+    import numpy as np
+
+    # All numbers in flight of all kinds are one sweep.
+    every = {name: np.tile(value, NODES) if is_array(value) else value for name, value in kinds.columns.items()}
+    most, residence = ends(every)
+    count = kinds.size
+    nodes = most ** np.repeat([k / (NODES - 1.0) for k in range(NODES)], count)
+    stays = np.broadcast_to(residence(nodes), nodes.shape)
+    points: Points = kinds.rows(list(zip(nodes.reshape(NODES, count), stays.reshape(NODES, count), strict=True)))
+    return points
+
+
 def _key(columns: Mapping[str, Any], most: Any) -> tuple[Any, ...] | None:
     """Return what the nodes depend on where nothing but the rate of arrivals varies; else nothing is kept."""
     if type(most) is not float:
         return None
     key: list[Any] = [most]
     for name, value in columns.items():
-        if name in _OTHERS:
+        if name in ARRIVING:
             continue
         kind = type(value)
         if is_array(value) or (kind is not float and isinstance(value, float)):
