@@ -308,7 +308,7 @@ def test_random_arrivals_pass_by_pass_agree(monkeypatch, mixed, input_, output, 
         return batching.steady(engine, own, 1.0, 0.0 * own).residence
 
     rate = load * most / float(stay(most))
-    own, longest = in_flight_at(rate, stays_at(c, most, stay))
+    own, longest = in_flight_at(rate, stays_at(most, stay))
     state = batching.steady(engine, own, 1.0, 0.0)
     line = line_of(own, most, longest, variation)
     late = 0.5 * state.cycle.time + prompt_wait(rate, input_, state.taken, state.reading.time, variation)

@@ -62,7 +62,7 @@ def two_pools(columns: Columns) -> dict[str, Any]:
     _check(columns)
     kinds, writers = alike(columns, ARRIVING), writers_of(columns)
     if kinds is None:
-        readers, points = readers_of(columns), stays_at(writers.engine.columns, writers.most, writers.stay)
+        readers, points = readers_of(columns), stays_at(writers.most, writers.stay)
     else:
         readers, points = kinds.rows(readers_of(kinds.columns)), stays_of_kinds(kinds, _ends_of)
     capacities = readers.capacity, pool_rate(writers.workers, *points[-1])

@@ -127,7 +127,7 @@ class InFlightSolver:
         place, slots = room(c, engine)
         if c["arrivals"] == "rate":
             kinds = alike(columns, ARRIVING)
-            points = stays_at(c, *_ends(c, engine, slots)) if kinds is None else stays_of_kinds(kinds, _ends_of)
+            points = stays_at(*_ends(c, engine, slots)) if kinds is None else stays_of_kinds(kinds, _ends_of)
             return _at_random(c, engine, place, slots, points)
         asked = axis(c, "concurrency") if "concurrency" in c else slots
         if "requests" in c:

@@ -103,18 +103,20 @@ def alike(columns: Columns, without: frozenset[str]) -> Alike | None:
     Returns
     -------
     Alike, or None
-        None where nothing varies, or too few rows are alike.
+        None where there are few rows, or most differ.
     """
-    arrays = {n: v for n, v in columns.items() if type(v) is not float and is_array(v) and n not in without}
-    if not arrays or min(v.size for v in arrays.values()) < _FEWEST:
+    arrays = {name: value for name, value in columns.items() if type(value) is not float and is_array(value)}
+    rows = min((value.size for value in arrays.values()), default=0)
+    if rows < _FEWEST:
         return None
     import numpy as np
 
-    codes: Any = 0
-    for values in arrays.values():
+    codes, first = np.zeros(rows, dtype=np.intp), np.zeros(1, dtype=np.intp)
+    touching = {name: values for name, values in arrays.items() if name not in without}
+    for values in touching.values():
         different, code = np.unique(values, return_inverse=True)
         found, first, codes = np.unique(codes * different.size + code, return_index=True, return_inverse=True)
-        if found.size * _PAYS > codes.size:
+        if found.size * _PAYS > rows:
             return None
-    rest = {name: value for name, value in columns.items() if name not in arrays and not is_array(value)}
-    return Alike(rest | {name: values.take(first) for name, values in arrays.items()}, first.size, codes)
+    rest = {name: value for name, value in columns.items() if name not in arrays}
+    return Alike(rest | {name: values.take(first) for name, values in touching.items()}, first.size, codes)
