@@ -17,7 +17,8 @@ from mlsysim_solvers.execution.serving import batching
 from mlsysim_solvers.execution.serving.arrivals import in_flight_at, line_of, prompt_wait, quantiles, stays_at
 from mlsysim_solvers.execution.serving.ending import ending
 from mlsysim_solvers.execution.serving.passes import Engine, Pass
-from mlsysim_solvers.in_flight import InFlightSolver, completed
+from mlsysim_solvers.execution.serving.room import completed
+from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.plugin import IN_FLIGHT
 
 CLIENTS = "llama-3.1-8b-h100-traffic"
@@ -326,7 +327,7 @@ def test_random_arrivals_pass_by_pass_agree(monkeypatch, mixed, input_, output, 
         return batching.steady(engine, own, 1.0, 0.0 * own).residence
 
     rate = load * most / float(stay(most))
-    own, longest = in_flight_at(rate, stays_at(c, most, stay))
+    own, longest = in_flight_at(rate, stays_at(most, stay))
     state = batching.steady(engine, own, 1.0, 0.0)
     line = line_of(own, most, longest, variation)
     late = 0.5 * state.cycle.time + prompt_wait(rate, input_, state.taken, state.reading.time, variation)

@@ -7,7 +7,7 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,8 @@ from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
 from .execution.device.answers import axis, common_answers
-from .execution.serving.arrivals import Points, in_flight_at, line_of, quantiles, stays_at
+from .execution.device.sharing import alike
+from .execution.serving.arrivals import ARRIVING, Points, in_flight_at, line_of, quantiles, stays_at, stays_of_kinds
 from .execution.serving.batching import intake_of
 from .execution.serving.copies import bound_of
 from .execution.serving.passes import Engine, Pass, spread_of_pass
@@ -60,8 +61,11 @@ def two_pools(columns: Columns) -> dict[str, Any]:
         If a sweep varies arrivals of another kind than the scenario's.
     """
     _check(columns)
-    readers, writers = readers_of(columns), writers_of(columns)
-    points = stays_at(writers.engine.columns, writers.most, writers.stay)
+    kinds, writers = alike(columns, ARRIVING), writers_of(columns)
+    if kinds is None:
+        readers, points = readers_of(columns), stays_at(writers.most, writers.stay)
+    else:
+        readers, points = kinds.rows(readers_of(kinds.columns)), stays_of_kinds(kinds, _ends_of)
     capacities = readers.capacity, pool_rate(writers.workers, *points[-1])
     outside = intake_of(columns)
     if columns["arrivals"] != "offline":
@@ -74,6 +78,12 @@ def two_pools(columns: Columns) -> dict[str, Any]:
         found = _closed(columns, readers, writers, points, capacities, around)
     step, answers = found
     return answers | _matched(columns, readers, writers, capacities, step, answers)
+
+
+def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the most requests that a worker decodes, and how long each takes among so many."""
+    writers = writers_of(columns)
+    return writers.most, writers.stay
 
 
 def _check(columns: Columns) -> None:

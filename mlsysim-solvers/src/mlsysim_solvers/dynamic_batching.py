@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import exp, log, maximum, sqrt
+from mlsysim.numeric import exp, is_array, log, maximum, sqrt
 from mlsysim.records import Parallelism
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
@@ -16,6 +16,7 @@ from mlsysim.tracing import named
 from .declarations.single_node import SINGLE_NODE
 from .execution.device.answers import axis
 from .execution.device.preparation import prepare_columns
+from .execution.device.sharing import alike
 from .execution.serving.batch_queue import Curve, Service, curve_of, queue_at
 from .execution.serving.batch_waits import largest_rate, quantile
 from .formulas.constants import INTERVAL_QUANTILE
@@ -31,6 +32,10 @@ _PASSES = (
 
 NODES = len(_PASSES)
 """How many there are."""
+
+
+_NOT_SERVICE = frozenset({"rate", "limit", "devices", "cost"})
+"""Columns on which passes do not depend."""
 
 
 class DynamicBatchingSolver:
@@ -89,10 +94,18 @@ class DynamicBatchingSolver:
         dict
             Outputs in SI.
         """
-        service, spread = _service(columns)
-        curve, devices = curve_of(service), columns["devices"]
+        devices, limit, kinds = columns["devices"], columns["limit"], alike(columns, _NOT_SERVICE)
+        curve, spread = _service(columns if kinds is None else kinds.columns)
+        if kinds is None:
+            rate = largest_rate(curve, limit)
+        elif is_array(limit):
+            rate = largest_rate(curve, limit, kinds)
+        else:
+            rate = kinds.rows(largest_rate(curve, limit))
+        within = devices * named(rate, "largest rate of a device")
+        if kinds is not None:
+            curve, spread = kinds.rows((curve, spread))
         top = devices * (curve.most / curve.longest)
-        within = devices * named(largest_rate(curve, columns["limit"]), "largest rate of a device")
         answers: Columns = {
             "performance.full_throughput": top, "performance.full_throughput.log_sd": spread,
             "performance.limited_throughput": within, "performance.limited_throughput.log_sd": spread,
@@ -108,14 +121,14 @@ class DynamicBatchingSolver:
         return answers | _at_rate(columns, curve, rate, spread)
 
 
-def _service(columns: Mapping[str, Any]) -> tuple[Service, Any]:
+def _service(columns: Mapping[str, Any]) -> tuple[Curve, Any]:
     """Return what passes take, and the spread of a full one."""
     solver, most = SingleNodeSolver(), axis(columns, "batch")
-    own = {name: value for name, value in columns.items() if name not in ("rate", "limit", "devices", "cost")}
+    own = {name: value for name, value in columns.items() if name not in _NOT_SERVICE}
     sizes = [most ** (k / (NODES - 1.0)) for k in range(NODES)]
     found = [solver.compute({**own, "batch": size}) for size in sizes]
     times = [named(answer["performance.latency"], name) for answer, name in zip(found, _PASSES, strict=True)]
-    return Service(tuple(sizes), tuple(times)), found[-1]["performance.latency.log_sd"]
+    return curve_of(Service(tuple(sizes), tuple(times))), found[-1]["performance.latency.log_sd"]
 
 
 def _at_rate(columns: Mapping[str, Any], curve: Curve, rate: Any, spread: Any) -> Columns:

@@ -17,29 +17,34 @@ from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
 from .execution.device.answers import axis, common_answers
-from .execution.device.cases import feasibility, fixed_bytes, room_of, weights_of
-from .execution.device.memory import Demand
-from .execution.device.sequences import generation_demand, within_context
-from .execution.serving.arrivals import Line, Points, in_flight_at, line_of, prompt_wait, quantiles, stays_at
-from .execution.serving.attention_copies import own_places, own_tokens
+from .execution.device.sharing import alike
+from .execution.serving.arrivals import (
+    ARRIVING,
+    Line,
+    Points,
+    in_flight_at,
+    line_of,
+    prompt_wait,
+    quantiles,
+    stays_at,
+    stays_of_kinds,
+)
+from .execution.serving.attention_copies import own_tokens
 from .execution.serving.batching import State, front_of, intake_of, steady
 from .execution.serving.copies import bound_of
 from .execution.serving.ending import copies_of, ending, shared
 from .execution.serving.passes import Engine, engine_of, reading_pass, spread_of_pass
 from .execution.serving.pools import pools_columns
-from .execution.serving.shared_layout import legal_degrees
-from .execution.serving.traffic import ARRIVALS, traffic_columns
+from .execution.serving.room import completed, room, spread_of_places
+from .execution.serving.traffic import traffic_columns
 from .formulas.admission import first_wave, late_answer, unsure_places, whole_prompts
-from .formulas.batching import long_answer, time_per_token
+from .formulas.batching import time_per_token
 from .formulas.constants import INTERVAL_QUANTILE
-from .formulas.memory import place_bytes
 from .formulas.queue_constants import ARRIVAL_LOG_SD, FRONT_SPREAD, LEAST
 from .formulas.queueing import simulated_log_sd
 from .formulas.serving import sample_rate
-from .lowering.serving import stage
-from .lowering.shape import TransformerShape
 
-__all__ = ["InFlightSolver", "completed", "room"]
+__all__ = ["InFlightSolver"]
 
 Columns = Mapping[str, Any]
 
@@ -118,7 +123,9 @@ class InFlightSolver:
         engine = engine_of(c)
         place, slots = room(c, engine)
         if c["arrivals"] == "rate":
-            return _at_random(c, engine, place, slots)
+            kinds = alike(columns, ARRIVING)
+            points = stays_at(*_ends(c, engine, slots)) if kinds is None else stays_of_kinds(kinds, _ends_of)
+            return _at_random(c, engine, place, slots, points)
         asked = axis(c, "concurrency") if "concurrency" in c else slots
         if "requests" in c:
             asked = minimum(asked, axis(c, "requests"))
@@ -134,103 +141,12 @@ class InFlightSolver:
         answers |= _rates(c, engine, state, rate, flying)
         if "concurrency" in c:
             quiet, first = answers["performance.ttft.log_sd"], answers["performance.ttft"]
-            loud = unsure_places(asked, slots, _spread_of_places(c, engine, slots), state.residence, first)
+            loud = unsure_places(asked, slots, spread_of_places(c, engine, slots), state.residence, first)
             # The same for the requests per time that the front end is able to pass on.
             slow = unsure_places(able, _most_passed(c), FRONT_SPREAD, asked / able, first)
             slow = where(axis(c, "answer_token") > 0.0, slow, 0.0 * slow)
             answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + loud * loud + slow * slow)
         return answers
-
-
-def completed(columns: Columns) -> dict[str, Any]:
-    """Add what follows from columns that may vary, and refuse arrivals of two kinds.
-
-    Parameters
-    ----------
-    columns : mapping of str to number or object
-        All columns.
-
-    Returns
-    -------
-    dict of str to number or object
-
-    Raises
-    ------
-    ConfigError
-        If a sweep varies arrivals of another kind than the scenario's.
-    """
-    c = dict(columns)
-    for name in ARRIVALS:
-        if name in c and c["arrivals"] != name:
-            raise ConfigError(
-                f"{name} varies, and the scenario's requests arrive by {c['arrivals']}", where=f"workload.{name}",
-                remedy=f"Give the scenario a {name} first",
-            )  # fmt: skip
-    c["long_output"] = long_answer(axis(c, "output"), c["output_variation"])
-    if "place" in c:
-        longest = axis(c, "input") + axis(c, "output")
-        places = place_bytes(own_places(c), c["shape"].vocab, c["place"], longest, c["place_token"])
-        c["reserve"] = c["reserve"] + named(places, "places of requests")
-    # All of the device's memory but what the stack leaves free, or what it leaves free beside the weights.
-    if "cache_share" in c:
-        fixed = fixed_bytes(c, weights_of(c, _shard(c, engine_of(c)))) / c["capacity"]
-        c["utilisation"] = fixed + c["cache_share"] * maximum(0.0, 1.0 - fixed)
-    return c
-
-
-def _shard(c: Columns, engine: Engine) -> Any:
-    """Return what the fullest device of a copy holds."""
-    place = engine.place
-    if place is None:
-        return c["shape"]
-    return stage(place.shape, place.share) if isinstance(place.shape, TransformerShape) else place.shape
-
-
-def _caches(c: Columns) -> Any:
-    """Return how many caches there are: copies of the model, times copies of attention in each."""
-    return copies_of(c) * c.get("attention", 1.0)
-
-
-def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
-    """Return what holds a number of requests against memory, and the most that may be in flight.
-
-    Parameters
-    ----------
-    c : mapping of str to number or object
-        All columns, completed.
-    engine : Engine
-        What runs the passes of a copy.
-
-    Returns
-    -------
-    hold : callable
-        From requests in flight to the outputs of feasibility.
-    slots : float or array, count
-        Most requests in flight on all copies.
-    """
-    shape = _shard(c, engine)
-    weights = weights_of(c, shape)
-    memory = room_of(c, weights)
-    # A request that grows holds half of its answer on average; a reserving stack sets the whole aside.
-    grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
-    input_, copies = axis(c, "input"), _caches(c)
-    largest = generation_demand(shape, memory, 1.0 * (grown / grown), input_, grown).largest
-    slots = maximum(1.0, minimum(largest, own_places(c))) * copies
-
-    def hold(flying: Any) -> dict[str, Any]:
-        demand = generation_demand(shape, memory, maximum(1.0, flying / copies), input_, grown)
-        demand = Demand(demand.required, largest * copies)
-        within = within_context(c["shape"], input_, axis(c, "output")) & legal_degrees(c)
-        return feasibility(c, demand, weights, within=within)
-
-    return hold, slots
-
-
-def _spread_of_places(c: Columns, engine: Engine, slots: Any) -> Any:
-    """Return the spread of the logarithm of the requests that the memory holds: what is left of it is less sure."""
-    free = c["capacity"] * c["utilisation"] - fixed_bytes(c, weights_of(c, _shard(c, engine)))
-    unsure = c["reserve"] * sqrt(c["var_reserve"]) / maximum(free, c["reserve"])
-    return where(slots < own_places(c) * _caches(c), unsure, 0.0 * unsure)
 
 
 def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
@@ -251,15 +167,26 @@ class _Seen(NamedTuple):
     times: dict[str, Any]
 
 
-def _at_random(c: Columns, engine: Engine, place: Any, slots: Any) -> dict[str, Any]:
-    """Answer for requests that arrive at random, whoever is served."""
-    rate, batches = axis(c, "rate"), copies_of(c) * c.get("pipeline", 1.0)
+def _ends(c: Columns, engine: Engine, slots: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the most requests that share passes, and how long each stays among so many."""
     stages = c.get("pipeline", 1.0)
+    most = maximum(1.0, slots / (copies_of(c) * stages))
+    return most, lambda own: steady(engine, own, stages, 0.0 * own).residence
+
+
+def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:
+    c = completed(columns)
+    engine = engine_of(c)
+    return _ends(c, engine, room(c, engine)[1])
+
+
+def _at_random(c: Columns, engine: Engine, place: Any, slots: Any, points: Points) -> dict[str, Any]:
+    """Answer for requests that arrive at random, whoever is served."""
+    rate, stages = axis(c, "rate"), c.get("pipeline", 1.0)
+    batches = copies_of(c) * stages
     most, each = maximum(1.0, slots / batches), rate / batches
-    points = stays_at(c, most, lambda own: steady(engine, own, stages, 0.0 * own).residence)
-    own, state, line, busy, times = seen = _seen(
-        c, points, most, each, lambda own: steady(engine, own, stages, 0.0 * own)
-    )
+    seen = _seen(c, points, most, each, lambda own: steady(engine, own, stages, 0.0 * own))
+    own, state, line, busy, times = seen
     capacity = minimum(most * batches / points[-1][1], _most_passed(c))
     served = minimum(rate, capacity)
     answers: dict[str, Any] = place(own * batches)

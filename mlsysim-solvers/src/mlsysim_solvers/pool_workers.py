@@ -12,6 +12,7 @@ from .execution.device.answers import axis
 from .execution.serving.attention_copies import own_tokens
 from .execution.serving.passes import Engine, Pass, decoding_pass, engine_of, reading_pass
 from .execution.serving.pools import pool_of
+from .execution.serving.room import completed, room
 from .formulas.batching import prompt_passes
 from .formulas.disaggregation import (
     cache_transfer_time,
@@ -24,7 +25,6 @@ from .formulas.disaggregation import (
 from .formulas.memory import kept_tokens, kv_cache_bytes
 from .formulas.queueing import occupied_share, wait_probability
 from .formulas.state_space import state_bytes
-from .in_flight import completed, room
 from .lowering.shape import TransformerShape
 
 __all__ = ["Readers", "Writers", "readers_of", "transfer_time", "writers_of"]

@@ -1,15 +1,26 @@
-"""Sweeps answer what rows share once."""
+"""Sweeps answer what rows share once.
+
+There are two ways. :func:`answered` keeps few whole numbers apart from what each row has for itself, all through the
+answer: for degrees of layouts and batches. :func:`alike` is for a part of the answer that some columns do not touch:
+rows that differ only in these are one row to it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlsysim.numeric import is_array
 
-__all__ = ["answered"]
+__all__ = ["Alike", "alike", "answered"]
 
 Columns = Mapping[str, Any]
+
+_FEWEST = 512
+"""Rows below which looking for equal ones costs more than it saves."""
+
+_PAYS = 4
+"""Rows that each different one must stand for on average, so that looking for them pays."""
 
 
 def answered(answer: Callable[[Columns], dict[str, Any]], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
@@ -37,3 +48,75 @@ def answered(answer: Callable[[Columns], dict[str, Any]], columns: Columns, name
     from .factored import factored, rows_of
 
     return {name: rows_of(value) for name, value in answer(factored(columns, names)).items()}
+
+
+class Alike(NamedTuple):
+    """The different rows of a sweep, as far as a part of the answer is concerned.
+
+    Parameters
+    ----------
+    columns : dict of str to number or object
+        As of a sweep with one row of each kind.
+    size : int
+        How many kinds there are.
+    codes : array of int, shape (rows,)
+        Of which kind each row is.
+    """
+
+    columns: dict[str, Any]
+    size: int
+    codes: Any
+
+    def rows(self, found: Any) -> Any:
+        """Return for all rows what was found for one of each kind.
+
+        Parameters
+        ----------
+        found : array, number, object, or tuples, lists and dictionaries of them
+            Arrays have one number for each kind.
+
+        Returns
+        -------
+        array, number, object, or tuples, lists and dictionaries of them
+        """
+        if is_array(found):
+            return found.take(self.codes)
+        if isinstance(found, dict):
+            return {name: self.rows(value) for name, value in found.items()}
+        if not isinstance(found, (list, tuple)):
+            return found
+        parts = map(self.rows, found)
+        make = getattr(found, "_make", type(found))
+        return make(parts)
+
+
+def alike(columns: Columns, without: frozenset[str]) -> Alike | None:
+    """Find rows of a sweep that are one to a part of the answer, as most rows of a grid are.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+    without : frozenset of str
+        Columns that do not touch that part.
+
+    Returns
+    -------
+    Alike, or None
+        None where there are few rows, or most differ.
+    """
+    arrays = {name: value for name, value in columns.items() if type(value) is not float and is_array(value)}
+    rows = min((value.size for value in arrays.values()), default=0)
+    if rows < _FEWEST:
+        return None
+    import numpy as np
+
+    codes, first = np.zeros(rows, dtype=np.intp), np.zeros(1, dtype=np.intp)
+    touching = {name: values for name, values in arrays.items() if name not in without}
+    for values in touching.values():
+        different, code = np.unique(values, return_inverse=True)
+        found, first, codes = np.unique(codes * different.size + code, return_index=True, return_inverse=True)
+        if found.size * _PAYS > rows:
+            return None
+    rest = {name: value for name, value in columns.items() if name not in arrays}
+    return Alike(rest | {name: values.take(first) for name, values in touching.items()}, first.size, codes)

@@ -18,23 +18,28 @@ from ...formulas.queueing import (
     wait_probability,
     wait_quantile,
 )
+from ..device.sharing import Alike
 
-__all__ = ["Line", "Points", "in_flight_at", "line_of", "prompt_wait", "quantiles", "stays_at"]
+__all__ = [
+    "ARRIVING",
+    "Line",
+    "Points",
+    "in_flight_at",
+    "line_of",
+    "prompt_wait",
+    "quantiles",
+    "stays_at",
+    "stays_of_kinds",
+]
 
 NODES = 6
 """Numbers in flight, from one to the most, between which the time that a request stays is interpolated."""
 
-_OTHERS = frozenset({"rate", "concurrency", "requests", "assumptions"})
+ARRIVING = frozenset({"rate", "concurrency", "requests", "assumptions"})
 """Columns on which the time that a request stays does not depend: how many come, and notes."""
-
-_MOST = 64
-"""Most cases kept; it bounds memory and changes no answer."""
 
 Points = list[tuple[Any, Any]]
 """Numbers in flight, and the time that each stays."""
-
-_kept: dict[tuple[Any, ...], tuple[Points, tuple[Any, ...]]] = {}
-"""Numbers in flight and times, with the objects of the case: while they live no other can take their identity."""
 
 
 class Line(NamedTuple):
@@ -85,13 +90,11 @@ def in_flight_at(rate: Any, points: Points) -> tuple[Any, Any]:
     return where(last - rate * stay <= 0.0, last + 0.0 * rate, minimum(found, last)), stay
 
 
-def stays_at(columns: Mapping[str, Any], most: Any, residence: Callable[[Any], Any]) -> Points:
+def stays_at(most: Any, residence: Callable[[Any], Any]) -> Points:
     """Return how long a request stays with few, more and the most requests in flight.
 
     Parameters
     ----------
-    columns : mapping of str to number or object
-        All columns.
     most : float or array, count
         Most requests in flight.
     residence : callable
@@ -102,42 +105,34 @@ def stays_at(columns: Mapping[str, Any], most: Any, residence: Callable[[Any], A
     list of tuple of number
         Numbers in flight in geometric steps from one to the most, and the times.
     """
-    steps = [k / (NODES - 1.0) for k in range(NODES)]
-    key = _key(columns, most)
-    if key is not None:
-        return _known(columns, key, [most**share for share in steps], residence)
     # Powers one by one, so that a number that is traced or varies stays what it is.
-    return [(node, residence(node)) for node in (most**share for share in steps)]
+    return [(node, residence(node)) for node in (most ** (k / (NODES - 1.0)) for k in range(NODES))]
 
 
-def _key(columns: Mapping[str, Any], most: Any) -> tuple[Any, ...] | None:
-    """Return what the nodes depend on where nothing but the rate of arrivals varies; else nothing is kept."""
-    if type(most) is not float:
-        return None
-    key: list[Any] = [most]
-    for name, value in columns.items():
-        if name in _OTHERS:
-            continue
-        kind = type(value)
-        if is_array(value) or (kind is not float and isinstance(value, float)):
-            return None
-        key.append(value if kind in (float, int, bool, str) else id(value))
-    return tuple(key)
+def stays_of_kinds(kinds: Alike, ends: Callable[[Mapping[str, Any]], tuple[Any, Callable[[Any], Any]]]) -> Points:
+    """Return what :func:`stays_at` does for the rows of a sweep of which many are alike, each kind asked once.
 
+    Parameters
+    ----------
+    kinds : Alike
+        The different rows, but for how requests arrive.
+    ends : callable
+        From columns to the most requests in flight, and from requests in flight to the time that each stays.
 
-def _known(
-    columns: Mapping[str, Any], key: tuple[Any, ...], nodes: list[float], residence: Callable[[Any], Any]
-) -> Points:
-    """Return how long a request stays at each node, all of them answered at once and kept for the next rate."""
-    found = _kept.get(key)
-    if found is None:
-        import numpy as np
+    Returns
+    -------
+    list of tuple of number
+    """
+    import numpy as np
 
-        if len(_kept) >= _MOST:
-            _kept.clear()
-        stays = np.broadcast_to(residence(np.array(nodes)), len(nodes))
-        found = _kept[key] = (list(zip(nodes, stays.tolist(), strict=True)), tuple(columns.values()))
-    return found[0]
+    # All numbers in flight of all kinds are one sweep.
+    every = {name: np.tile(value, NODES) if is_array(value) else value for name, value in kinds.columns.items()}
+    most, residence = ends(every)
+    count = kinds.size
+    nodes = most ** np.repeat([k / (NODES - 1.0) for k in range(NODES)], count)
+    stays = np.broadcast_to(residence(nodes), nodes.shape)
+    points: Points = kinds.rows(list(zip(nodes.reshape(NODES, count), stays.reshape(NODES, count), strict=True)))
+    return points
 
 
 def line_of(taken: Any, places: Any, residence: Any, variation: Any) -> Line:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
 from mlsysim.tracing import named
@@ -16,12 +17,22 @@ from ...formulas.queue_constants import (
     NORMAL_LOSS,
     SPREAD_OF_TAIL,
 )
+from ..device.sharing import Alike
 from .batch_queue import Curve, Queue, queue_at
 
 __all__ = ["largest_rate", "quantile"]
 
-_TRIES = 10
+_HALVINGS = 8
 """Rates that are tried to find the one at which a limit is just kept."""
+
+_PARTS = 2.0**_HALVINGS
+"""Parts into which they divide the range of rates."""
+
+_JUMP = 0.12
+"""Step of the logarithm of the latency from one part to the next that no continuous growth makes."""
+
+_HIGH = math.log(FULLEST / (1.0 - FULLEST))
+"""Logarithm of the largest load over what is left of it."""
 
 
 def quantile(queue: Queue, at: str) -> Any:
@@ -80,7 +91,7 @@ def _scatter(q: Queue, far: Any) -> Any:
     return sqrt(drawn * drawn + joined * joined)
 
 
-def largest_rate(curve: Curve, limit: Any) -> Any:
+def largest_rate(curve: Curve, limit: Any, kinds: Alike | None = None) -> Any:
     """Return the largest rate at which 99 % of requests are answered within a limit.
 
     Parameters
@@ -89,28 +100,65 @@ def largest_rate(curve: Curve, limit: Any) -> Any:
         What passes take.
     limit : float or array, s
         The limit.
+    kinds : Alike, optional
+        Which curve each limit belongs to; without it each has its own, or all the same.
 
     Returns
     -------
     float or array, count/s
         0 where a pass of one takes longer.
+
+    Notes
+    -----
+    The range of rates, evenly divided in the logarithm of load over what is left of it, is halved eight times; within
+    the last of its 256 parts the logarithm of the latency counts as a straight line. The rates at which it is halved
+    first are the same for every limit: many limits of one curve share what is found there.
     """
-    # So few come that no hundredth of them waits, and as many as full batches get through.
+    search = _search(curve)
+    shared = 0
+    known: Callable[[Any], Any] = search.latency
+    if kinds is not None:
+        shared = min(_HALVINGS, int(math.log2(kinds.codes.size / kinds.size)))
+        known = _table(search, shared, kinds)
+        search = kinds.rows(search)
+    target = log(limit / search.curve.alone)
+    place = 0.0 * target
+    under, over = place, target + 1.0 / LEAST
+    for halving in range(_HALVINGS):
+        middle = place + 0.5 * _PARTS / 2**halving
+        value = known(middle) if halving < shared else search.latency(middle)
+        good = value <= target
+        place, under, over = where(good, middle, place), where(good, value, under), where(good, over, value)
+    # Where the first requests wait, the latency jumps.
+    within = where(over - under < _JUMP, maximum(0.0, target - under) / maximum(over - under, LEAST), 0.0 * place)
+    return where(search.curve.alone > limit, 0.0 * place, search.rate(place + within))
+
+
+class _Search(NamedTuple):
+    """Where the rate is looked for: from so few that no hundredth of them waits to as many as full batches allow."""
+
+    curve: Curve
+    top: Any
+    low: Any
+
+    def rate(self, place: Any) -> Any:
+        return self.top / (1.0 + exp(-(self.low + (_HIGH - self.low) * (place / _PARTS))))
+
+    def latency(self, place: Any) -> Any:
+        return log(quantile(queue_at(self.curve, self.rate(place)), "p99") / self.curve.alone)
+
+
+def _search(curve: Curve) -> _Search:
     share, top = SPREAD_OF_TAIL["p99"][0], named(curve.most / curve.longest, "rate of full batches")
-    least = minimum(0.5 * share / curve.alone, 0.5 * FULLEST * top) + 0.0 * limit
-    low, high = log(least / (top - least)), math.log(FULLEST / (1.0 - FULLEST)) + 0.0 * least
+    least = minimum(0.5 * share / curve.alone, 0.5 * FULLEST * top)
+    return _Search(curve, top, log(least / (top - least)))
 
-    def excess(odds: Any) -> Any:
-        found = quantile(queue_at(curve, top / (1.0 + exp(-odds))), "p99")
-        return log(found / limit)
 
-    under, over = minimum(-LEAST, log(curve.alone / limit)), 1.0
-    odds = 0.5 * (low + high)
-    for _try in range(_TRIES):
-        found = excess(odds)
-        good = found <= 0.0
-        # The next rate is where the line between both ends meets the limit; an end that stays counts half.
-        under, over = where(good, found, 0.5 * under), where(good, 0.5 * over, found)
-        low, high = where(good, odds, low), where(good, high, odds)
-        odds = low + (high - low) * (under / (under - maximum(over, LEAST)))
-    return where(curve.alone > limit, 0.0 * low, top / (1.0 + exp(-low)))
+def _table(search: _Search, halvings: int, kinds: Alike) -> Callable[[Any], Any]:
+    """Answer each kind of curve wherever so many halvings may look, all of them together."""
+    import numpy as np
+
+    parts = 2**halvings
+    places = np.arange(parts)[:, None] * (_PARTS / parts)
+    found = np.broadcast_to(search.latency(places), (parts, kinds.size)).ravel()
+    return lambda middle: found.take((middle * (parts / _PARTS)).astype(np.intp) * kinds.size + kinds.codes)

@@ -1,0 +1,133 @@
+"""How many requests a server has room for: what holds them against memory, and the most that are in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.errors import ConfigError
+from mlsysim.numeric import maximum, minimum, sqrt, where
+from mlsysim.tracing import named
+
+from ...formulas.batching import long_answer
+from ...formulas.memory import place_bytes
+from ...lowering.serving import stage
+from ...lowering.shape import TransformerShape
+from ..device.answers import axis
+from ..device.cases import feasibility, fixed_bytes, room_of, weights_of
+from ..device.memory import Demand
+from ..device.sequences import generation_demand, within_context
+from .attention_copies import own_places
+from .ending import copies_of
+from .passes import Engine, engine_of
+from .shared_layout import legal_degrees
+from .traffic import ARRIVALS
+
+__all__ = ["completed", "room", "spread_of_places"]
+
+Columns = Mapping[str, Any]
+
+
+def completed(columns: Columns) -> dict[str, Any]:
+    """Add what follows from columns that may vary, and refuse arrivals of two kinds.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    dict of str to number or object
+
+    Raises
+    ------
+    ConfigError
+        If a sweep varies arrivals of another kind than the scenario's.
+    """
+    c = dict(columns)
+    for name in ARRIVALS:
+        if name in c and c["arrivals"] != name:
+            raise ConfigError(
+                f"{name} varies, and the scenario's requests arrive by {c['arrivals']}", where=f"workload.{name}",
+                remedy=f"Give the scenario a {name} first",
+            )  # fmt: skip
+    c["long_output"] = long_answer(axis(c, "output"), c["output_variation"])
+    if "place" in c:
+        longest = axis(c, "input") + axis(c, "output")
+        places = place_bytes(own_places(c), c["shape"].vocab, c["place"], longest, c["place_token"])
+        c["reserve"] = c["reserve"] + named(places, "places of requests")
+    # All of the device's memory but what the stack leaves free, or what it leaves free beside the weights.
+    if "cache_share" in c:
+        fixed = fixed_bytes(c, weights_of(c, _shard(c, engine_of(c)))) / c["capacity"]
+        c["utilisation"] = fixed + c["cache_share"] * maximum(0.0, 1.0 - fixed)
+    return c
+
+
+def _shard(c: Columns, engine: Engine) -> Any:
+    """Return what the fullest device of a copy holds."""
+    place = engine.place
+    if place is None:
+        return c["shape"]
+    return stage(place.shape, place.share) if isinstance(place.shape, TransformerShape) else place.shape
+
+
+def _caches(c: Columns) -> Any:
+    """Return how many caches there are: copies of the model, times copies of attention in each."""
+    return copies_of(c) * c.get("attention", 1.0)
+
+
+def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
+    """Return what holds a number of requests against memory, and the most that may be in flight.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns, completed.
+    engine : Engine
+        What runs the passes of a copy.
+
+    Returns
+    -------
+    hold : callable
+        From requests in flight to the outputs of feasibility.
+    slots : float or array, count
+        Most requests in flight on all copies.
+    """
+    shape = _shard(c, engine)
+    weights = weights_of(c, shape)
+    memory = room_of(c, weights)
+    # A request that grows holds half of its answer on average; a reserving stack sets the whole aside.
+    grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
+    input_, copies = axis(c, "input"), _caches(c)
+    largest = generation_demand(shape, memory, 1.0 * (grown / grown), input_, grown).largest
+    slots = maximum(1.0, minimum(largest, own_places(c))) * copies
+
+    def hold(flying: Any) -> dict[str, Any]:
+        demand = generation_demand(shape, memory, maximum(1.0, flying / copies), input_, grown)
+        demand = Demand(demand.required, largest * copies)
+        within = within_context(c["shape"], input_, axis(c, "output")) & legal_degrees(c)
+        return feasibility(c, demand, weights, within=within)
+
+    return hold, slots
+
+
+def spread_of_places(c: Columns, engine: Engine, slots: Any) -> Any:
+    """Return how unsure the places are that memory leaves to requests: what is left of it is less sure than all of it.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns, completed.
+    engine : Engine
+        What runs the passes of a copy.
+    slots : float or array, count
+        Most requests in flight on all copies.
+
+    Returns
+    -------
+    float or array, natural-log units
+    """
+    free = c["capacity"] * c["utilisation"] - fixed_bytes(c, weights_of(c, _shard(c, engine)))
+    unsure = c["reserve"] * sqrt(c["var_reserve"]) / maximum(free, c["reserve"])
+    return where(slots < own_places(c) * _caches(c), unsure, 0.0 * unsure)
