@@ -27,8 +27,13 @@ def test_listing_plugins_loads_no_numbers() -> None:
     assert loaded_after(code, ("numpy", "pint", "requests", "matplotlib", "mlsysim_solvers.single_node")) == []
 
 
-def test_a_scalar_answer_loads_no_numbers() -> None:
-    code = "import mlsysim; assert mlsysim.evaluate('llama-3.1-8b-h100').answers"
+@pytest.mark.parametrize(
+    "scenario",
+    ["llama-3.1-8b-h100", "llama-3.1-70b-h100-8", "llama-3.1-8b-h100-rate", "deepseek-v3-b200-disaggregated",
+     "gpt-175b-a100-1024", "resnet-50-server-t4"],
+)  # fmt: skip
+def test_a_scalar_answer_loads_no_numbers(scenario: str) -> None:
+    code = f"import mlsysim; assert mlsysim.evaluate({scenario!r}).answers"
     assert loaded_after(code, ("numpy", "pint", "requests", "matplotlib", "cattrs")) == []
 
 

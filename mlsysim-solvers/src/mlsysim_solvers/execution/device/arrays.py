@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from mlsysim.numeric import ceil
 
 __all__ = ["divides", "keep_memory"]
@@ -28,6 +26,8 @@ def keep_memory() -> None:
     ----------
     mallopt(3), Linux man-pages: dynamic mmap threshold.
     """
+    import numpy as np
+
     np.empty(_ROOM)
 
 

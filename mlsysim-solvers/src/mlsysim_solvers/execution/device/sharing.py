@@ -80,7 +80,7 @@ class Alike(NamedTuple):
         array, number, object, or tuples, lists and dictionaries of them
         """
         if is_array(found):
-            return found.take(self.codes)
+            return found.item() if self.size == 1 else found.take(self.codes)
         if isinstance(found, dict):
             return {name: self.rows(value) for name, value in found.items()}
         if not isinstance(found, (list, tuple)):
