@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
+from training_cases import GPT_175B, H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
 
 from mlsysim_solvers.formulas import parallel_constants as constants
 from mlsysim_solvers.lowering.casts import casts
@@ -125,6 +125,17 @@ def tensor_time(model=LLAMA_70B, adapter=0, **features):
         model, device=H100, stack=changed(PLAIN, **features), tensor=8, spread=True, batch=64, micro_batch=64,
         precision="fp8", adapter=adapter,
     )["performance.breakdown_tensor"]  # fmt: skip
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_parallel_attention_and_mlp_are_summed_up_together(spread):
+    def talk(model, **stack):
+        return answers(model, tensor=8, data=1, spread=spread, **stack)["performance.breakdown_tensor"]
+
+    wide = attrs.evolve(GPT_175B, transformer=attrs.evolve(GPT_175B.transformer, parallel=True))
+    assert talk(wide) == pytest.approx(0.5 * talk(GPT_175B), rel=1e-12)
+    again = {"recompute": "full"}
+    assert talk(wide, **again) == pytest.approx(0.5 * talk(GPT_175B, **again), rel=1e-12)
 
 
 def test_what_is_quantised_before_it_is_gathered_is_half_as_much():
