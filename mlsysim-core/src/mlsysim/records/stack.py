@@ -107,6 +107,8 @@ class Features:
         Logits are copied to 32 bits, and the loss and its gradient pass over the copy kernel by kernel.
     merged_exchange : bool
         A token goes to each node of its experts once, and is copied there.
+    planned_exchange : bool
+        Kernels that exchange tokens keep processors of their own: where passes are paired, they wait behind no product.
     narrow_storage : bool
         Inputs of matrix products and of the activation function wait for the backward pass in the format of the
         products.
@@ -143,6 +145,7 @@ class Features:
     narrow_gather: bool = False
     planned_memory: bool = False
     merged_exchange: bool = False
+    planned_exchange: bool = False
     fused_loss: bool = False
     wide_loss: bool = False
     selective: Literal["scores", "products"] = "scores"
