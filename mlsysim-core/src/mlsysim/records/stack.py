@@ -92,6 +92,9 @@ class Features:
         Data parallelism divides the optimizer states unless a layout says otherwise.
     wide_gradients : bool
         Gradients are accumulated in 32 bits.
+    adds_gradients : bool
+        Products write the gradients of a micro-batch, and a kernel of its own adds them to those of earlier ones, in
+        32 bits where they are in bf16.
     wide_weights : bool
         The stored working copy of sharded parameters is the 32-bit one, cast when it is gathered.
     wide_reduction : bool
@@ -138,6 +141,7 @@ class Features:
     overlap_backward: bool = False
     sharded_optimizer: bool = False
     wide_gradients: bool = False
+    adds_gradients: bool = False
     wide_weights: bool = False
     wide_reduction: bool = False
     local_accumulation: bool = True
