@@ -103,6 +103,7 @@ def test_adam_keeps_16_or_18_bytes_and_moves_34():
     assert memory.gradient_state_bytes(1.0, 2.0, 4.0, 4.0, 2.0, 4.0) == 18.0
     assert memory.gradient_state_bytes(1.0, 2.0, 2.0, 4.0, 2.0, 1.0) == 10.0
     assert optimizer.optimizer_traffic(1.0, 2.0, 1.0, 4.0, 4.0, 2.0, 4.0) == 34.0
+    assert optimizer.accumulation_traffic(3.0, 2.0, 4.0) == 30.0
 
 
 def test_battery_of_a_doorbell():

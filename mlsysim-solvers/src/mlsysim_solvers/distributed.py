@@ -17,6 +17,7 @@ from .execution.device.answers import axis, machine_of, steps_of_run
 from .execution.device.machine import Machine
 from .execution.device.sharing import answered
 from .execution.network.topology import network_of
+from .execution.training.accumulation import accumulated
 from .execution.training.distribution import distributed_columns
 from .execution.training.exchange import Exchange, Load, load_of, replica_exchange, stage_message
 from .execution.training.layers import Layer, Setup
@@ -139,6 +140,7 @@ class DistributedSolver:
         setup = setup_of(c)
         near, wire = wires_of(network_of(c), layout, c["placement"])
         layer, talk, kept = pieces_of(c, layout, setup, near, sequence)
+        layer = accumulated(c, layout, layer, setup.machine.bandwidth)
         # All wait for the slowest device, which sets the pace of each step.
         pace = straggler_slowdown(c["device_spread"], layout.devices)
         layer = Layer(*[pace * part for part in layer])

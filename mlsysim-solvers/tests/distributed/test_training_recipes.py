@@ -43,6 +43,13 @@ def test_passes_in_pairs_hide_the_exchange_and_pay_with_processors():
         expert(overlap_expert=False), expert(overlap_expert=True), expert(overlap_expert=True, job={"graphs": "all"})
     )  # fmt: skip
     assert replayed < eager < shown
+    # Kernels with processors of their own wait for no graph.
+    planned = attrs.evolve(HOSTED, features=attrs.evolve(HOSTED.features, planned_exchange=True))
+    waits, moves = (
+        of_mixture(stack, {"graphs": "none"}, overlap_expert=True)["performance.breakdown_expert"]
+        for stack in (HOSTED, planned)
+    )
+    assert moves < waits
     # What hides still takes its share of the processors.
     assert eager >= shown * (1.0 - constants.HIDDEN_EXPERT_EAGER * (1.0 - constants.EXPERT_OCCUPANCY)) * (1 - 1e-9)
     # While a pipeline fills and drains, passes have no partner.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from training_cases import H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers
+from training_cases import A100, GPT_175B, H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers, columns
 
 from mlsysim_solvers.formulas import parallel_constants as constants
 from mlsysim_solvers.lowering.casts import casts
@@ -125,6 +125,36 @@ def tensor_time(model=LLAMA_70B, adapter=0, **features):
         model, device=H100, stack=changed(PLAIN, **features), tensor=8, spread=True, batch=64, micro_batch=64,
         precision="fp8", adapter=adapter,
     )["performance.breakdown_tensor"]  # fmt: skip
+
+
+def test_gradients_that_kernels_of_their_own_add_up_are_moved_in_every_micro_batch_but_the_first():
+    adding = changed(PLAIN, adds_gradients=True)
+
+    def more(micro, **given):
+        given = {"tensor": 8, "data": 1, "batch": 8, "micro_batch": micro, "settings": {"device_spread": 0.0}, **given}
+        with_, without = (answers(stack=stack, **given) for stack in (adding, PLAIN))
+        return with_["performance.breakdown_compute"] - without["performance.breakdown_compute"]
+
+    layers = 12 * 12288.0**2 * 96 / 8
+    moved = 0.88 * A100.memory.bandwidth
+    assert more(8) == 0.0
+    assert more(1) == pytest.approx(7 * layers * 6.0 / moved, rel=0.01)
+    assert more(4) == pytest.approx(1 * layers * 6.0 / moved, rel=0.01)
+    # Sums of bf16 are kept, and exchanged, in 32 bits.
+    assert more(1, precision="bf16") == pytest.approx(7 * layers * 10.0 / moved, rel=0.01)
+    wide, half = (columns(stack=adding, tensor=8, data=1, precision=p)["sent_width"] for p in ("bf16", "fp16"))
+    assert (wide, half) == (4.0, 2.0)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_parallel_attention_and_mlp_are_summed_up_together(spread):
+    def talk(model, **stack):
+        return answers(model, tensor=8, data=1, spread=spread, **stack)["performance.breakdown_tensor"]
+
+    wide = attrs.evolve(GPT_175B, transformer=attrs.evolve(GPT_175B.transformer, parallel=True))
+    assert talk(wide) == pytest.approx(0.5 * talk(GPT_175B), rel=1e-12)
+    again = {"recompute": "full"}
+    assert talk(wide, **again) == pytest.approx(0.5 * talk(GPT_175B, **again), rel=1e-12)
 
 
 def test_what_is_quantised_before_it_is_gathered_is_half_as_much():

@@ -92,6 +92,9 @@ class Features:
         Data parallelism divides the optimizer states unless a layout says otherwise.
     wide_gradients : bool
         Gradients are accumulated in 32 bits.
+    adds_gradients : bool
+        Products write the gradients of a micro-batch, and a kernel of its own adds them to those of earlier ones, in
+        32 bits where they are in bf16.
     wide_weights : bool
         The stored working copy of sharded parameters is the 32-bit one, cast when it is gathered.
     wide_reduction : bool
@@ -107,6 +110,8 @@ class Features:
         Logits are copied to 32 bits, and the loss and its gradient pass over the copy kernel by kernel.
     merged_exchange : bool
         A token goes to each node of its experts once, and is copied there.
+    planned_exchange : bool
+        Kernels that exchange tokens keep processors of their own: where passes are paired, they wait behind no product.
     narrow_storage : bool
         Inputs of matrix products and of the activation function wait for the backward pass in the format of the
         products.
@@ -136,6 +141,7 @@ class Features:
     overlap_backward: bool = False
     sharded_optimizer: bool = False
     wide_gradients: bool = False
+    adds_gradients: bool = False
     wide_weights: bool = False
     wide_reduction: bool = False
     local_accumulation: bool = True
@@ -143,6 +149,7 @@ class Features:
     narrow_gather: bool = False
     planned_memory: bool = False
     merged_exchange: bool = False
+    planned_exchange: bool = False
     fused_loss: bool = False
     wide_loss: bool = False
     selective: Literal["scores", "products"] = "scores"

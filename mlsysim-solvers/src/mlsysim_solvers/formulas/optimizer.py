@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["optimizer_traffic"]
+__all__ = ["accumulation_traffic", "optimizer_traffic"]
 
 
 @formula("B", parameters="1", weight="B", passes="1", gradient="B", master="B", states="1", state="B")
@@ -40,3 +40,30 @@ def optimizer_traffic(
     Adam with 32-bit master, states and gradients beside 16-bit weights.
     """
     return parameters * (2.0 * (master + states * state + gradient) + passes * weight)
+
+
+@formula("B", parameters="1", written="B", kept="B")
+def accumulation_traffic(parameters: Any, written: Any, kept: Any) -> Any:
+    """Return the memory traffic of adding the gradients of one micro-batch to those of earlier ones.
+
+    Parameters
+    ----------
+    parameters : float, count
+        Parameters whose gradients are added.
+    written, kept : float, B
+        Bytes per element of a gradient as its product wrote it, and as it is accumulated.
+
+    Returns
+    -------
+    float, B
+
+    Notes
+    -----
+    N (g + 2 a): the gradient is read, the sum read and written.
+
+    References
+    ----------
+    NVIDIA Megatron-LM, megatron/model/distributed.py, _make_param_hook: ``param.main_grad.add_(param.grad.data)`` after
+    every backward pass; later versions skip it where the product adds by itself.
+    """
+    return parameters * (written + 2.0 * kept)

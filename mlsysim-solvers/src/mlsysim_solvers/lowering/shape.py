@@ -44,7 +44,7 @@ class TransformerShape(NamedTuple):
     expert_bias : bool
         Whether the products of experts add a bias.
     sums : float
-        Sums of a layer over the devices that share it when it is served: one where attention and MLP are parallel,
+        Sums of a layer over the devices that share it, in either direction: one where attention and MLP are parallel,
         because their outputs are added before (vLLM, FalconDecoderLayer in falcon.py), else one after each.
     """
 

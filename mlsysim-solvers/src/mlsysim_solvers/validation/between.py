@@ -72,7 +72,8 @@ def between_stacks(asked: Scenario, output: str, stack: str, device: str, value:
     others = [key for key in known_stacks(asked.kind, device, asked.workload.precision) if key != stack]
     answers = [_answer(asked, output, key) for key in others]
     found = [math.log(one / value) for one in answers if one and value > 0.0]
-    return robust_sd(found) if len(found) >= FEWEST else BETWEEN_STACK_LOG_SD
+    # Another program is no nearer than another version of the same.
+    return max(robust_sd(found), VERSION_LOG_SD) if len(found) >= FEWEST else BETWEEN_STACK_LOG_SD
 
 
 def between_makers(stack: Stack, device: Device) -> float:

@@ -145,7 +145,7 @@ def _adapt(request: Any, columns: dict[str, Any]) -> None:
     if columns["processors"] < constants.FEWEST_PROCESSORS:
         # A few systolic arrays are no processors with special-function units each.
         columns.pop("special_rate", None)
-    columns |= _wide_columns(columns, columns["features"])
+    columns |= _wide_columns(columns, columns["features"], scenario.workload.precision)
     stored = scenario.workload.weights
     if stored:
         # Frozen weights lie, and are gathered, as they are stored.
@@ -228,15 +228,17 @@ def _parameters(model: Model) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _wide_columns(columns: Mapping[str, Any], features: Any) -> dict[str, Any]:
+def _wide_columns(columns: Mapping[str, Any], features: Any, precision: str) -> dict[str, Any]:
     """Bytes of stored parameters, gradients and states, as the stack keeps them."""
     half, full = columns["weight_width"], columns["full_width"]
     # Without a master copy in 32 bits, the one copy that is kept is in 16.
     wide = features.wide_weights and columns["master_width"] > half
+    # Sums of gradients lose too much in bf16: what is added in kernels of its own is added, and exchanged, in 32 bits.
+    summed = features.adds_gradients and precision == "bf16"
     found = {
         "stored_width": full if wide else half,
-        "gradient_width": full if features.wide_gradients or wide else columns["gradient_width"],
-        "sent_width": full if features.wide_reduction else half,
+        "gradient_width": full if features.wide_gradients or wide or summed else columns["gradient_width"],
+        "sent_width": full if features.wide_reduction or summed else half,
         "gathered_width": half,
     }
     if columns["frozen"] and features.narrow_storage:

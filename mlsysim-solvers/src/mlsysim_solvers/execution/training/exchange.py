@@ -90,6 +90,11 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     Returns
     -------
     Exchange
+
+    References
+    ----------
+    Tsang 2022, Review: GPT-NeoX-20B, section 1.2, of Black et al. 2022, arXiv:2204.06745: a residual addition takes one
+    all-reduce forward and one backward; parallel attention and MLP are added before a single one.
     """
     shape, features, width = c["shape"], c["features"], c["activation_width"]
     whole = 1.0 if c["recompute"] == "full" else 0.0
@@ -98,32 +103,32 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     volume = rows * shape.hidden * width
     fore, back = layer.forward, layer.inputs + layer.weights
     able, hidden, group = features.overlap_tensor, constants.HIDDEN_TENSOR, wire.tensor
-    # Two sums over the group in each direction: after attention and after the MLP. Divided by the sequence, each is
-    # scattered, and gathered where the next product reads it.
-    spread = c["sequence_parallel"]
+    # Two sums over the group in each direction: after attention and after the MLP, or one where these are parallel.
+    # Divided by the sequence, each is scattered, and gathered where the next product reads it.
+    spread, sums = c["sequence_parallel"], shape.sums
     one = (all_gather if spread else all_reduce)(wire.network, group, volume)
     brief = one
     if spread and c["narrow"] and features.narrow_gather:
         brief = all_gather(wire.network, group, rows * shape.hidden * c["operand_width"])
-    fore_wire = back_wire = 2.0 * (one + brief) if spread else 2.0 * one
+    fore_wire = back_wire = sums * (one + brief) if spread else sums * one
     ahead = _visible(c, able, hidden, fore, fore_wire, group)
     behind = _visible(c, able, hidden, back, back_wire, group)
     if features.overlap_backward:
         # What the next product needs at once is gathered in plain view; sums run beside gradients of weights.
-        behind = back_wire - 2.0 * one + _visible(c, True, hidden, layer.weights, 2.0 * one, group)
+        behind = back_wire - sums * one + _visible(c, True, hidden, layer.weights, sums * one, group)
     if spread and c["frozen"]:
         # Adapters read what is gathered in the wide format, and their gradients of it are summed up: in plain view.
         ahead, behind = ahead + one, behind + one
         fore_wire, back_wire = fore_wire + one, back_wire + one
     elif spread:
         # Gathered inputs are dropped and gathered once more for the gradients of weights, beside other products.
-        behind = behind + exposed_time(free_window(back + behind, back_wire), 2.0 * brief, hidden)
-        back_wire = back_wire + 2.0 * brief
+        behind = behind + exposed_time(free_window(back + behind, back_wire), sums * brief, hidden)
+        back_wire = back_wire + sums * brief
     loads = load_of(group, fore_wire), load_of(group, back_wire)
-    again = whole + 0.5 * mlp
+    again = whole + mlp / sums
     if features.planned_memory:
-        # What nobody needs is not summed up again either: one of four transfers of a layer.
-        again = again - maximum(whole, mlp) / 4.0
+        # What nobody needs is not summed up again either: one of four transfers of a layer, or of two.
+        again = again - maximum(whole, mlp) / (2.0 * sums)
     # What is exposed is time in which the next kind of communication can hide: each rides on those before it, as far
     # as they leave its links free.
     near, loads = _context(c, wire, layout, fore + ahead, back + behind, rows, loads)

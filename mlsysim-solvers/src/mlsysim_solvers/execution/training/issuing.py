@@ -91,10 +91,11 @@ def issue_columns(
     rest = 0.0 if {"mlp", "experts"} & parts else 1.0 - constants.ATTENTION_ISSUE
     choice = 0.0 if "router" in parts else constants.ROUTER_ISSUE
     moved = 0.0 if "experts" in parts else constants.EXCHANGE_ISSUE
+    placed = "attention" in parts or features.planned_exchange
     return {
         "host": host * (attention + rest),
         "routing": host * (choice + moved) if shape.experts else 0.0,
-        "hidden_expert": constants.HIDDEN_EXPERT if "attention" in parts else constants.HIDDEN_EXPERT_EAGER,
+        "hidden_expert": constants.HIDDEN_EXPERT if placed else constants.HIDDEN_EXPERT_EAGER,
         "issue": 0.0 if "experts" in parts or not shape.experts else constants.EXPERT_ISSUE,
     }
 
