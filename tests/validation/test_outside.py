@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 
 import pytest
 
@@ -17,11 +18,70 @@ LEAST, LOW = 10, 0.85
 TOO_FEW: dict[str, str] = {
     "bsa100/iteration_time_s": "20 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
     "torch2trt/fps": "33 %: 18 rows of two boards, whose stacks were compared with nothing",
-    "lambda/samples_per_s": "60 %: 25 rows of a training benchmark whose software is not described",
+    "lambda/samples_per_s": "57 %: 28 rows of a training benchmark whose software is not described",
     "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
-    "awsnccl/latency_us": "75 %: 12 rows of messages from 8 bytes to 2 GiB",
+    "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",
+    "internlm/tokens_per_s_per_accelerator": "82 %: 22 rows of up to 1,024 devices, whose network the rows name",
+    "aitemplate/samples_per_s": "83 %: 29 rows, most of a compiler that no stack stands for",
+    "trtbert/latency_ms": "78 %: 23 rows, of which those of one sentence are answered too fast",
+    "gpustack/tokens_per_s_total": "70 %: 27 rows of bursts of natural lengths, of which a row prints the means",
 }
 """Sets whose intervals hold fewer, with their figure."""
+
+SECOND = frozenset(
+    [
+        "aigate",
+        "aitemplate",
+        "alephlayout",
+        "applesd",
+        "b580",
+        "chillee",
+        "cnnbench",
+        "cnnbenchi",
+        "diffusers",
+        "espdl",
+        "executorch",
+        "gpustack",
+        "graphcore",
+        "h20nccl",
+        "hfgaudi2",
+        "hfinf2",
+        "internlm",
+        "jkjung",
+        "kvcached",
+        "lambdavllm",
+        "lcppbe",
+        "lcppm5",
+        "lcppmmq",
+        "lcppvk",
+        "llmq",
+        "m4mini",
+        "mfa",
+        "nccl232",
+        "ncnn",
+        "ndmv4",
+        "nemotron",
+        "pi9070",
+        "ptgpu",
+        "ptgpui",
+        "qaihub",
+        "sdxltpu",
+        "servergear",
+        "sgemm",
+        "spark",
+        "sparknccl",
+        "tiny10",
+        "tinyengine",
+        "tmac",
+        "torchao",
+        "trtbert",
+    ]
+)
+"""Sets of the second round of collecting."""
+
+ROUNDS = {False: (364, 335, 0.18, 0.78), True: (400, 310, 0.15, 0.83)}
+"""By whether they are of the second round: rows, how many are predicted, their median error at most (rounded), and the
+share of measurements that their intervals hold at least."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +92,7 @@ def rows():
 
 def test_no_row_set_or_document_is_shared_with_the_fits(rows):
     fitted = packaged_rows()
-    assert len(rows) > 300
+    assert len(rows) > 700
     assert len({row.id for row in rows}) == len(rows)
     for name in ("id", "set", "source"):
         assert not {getattr(row, name) for row in rows} & {getattr(row, name) for row in fitted}, name
@@ -44,7 +104,7 @@ def test_no_address_is_shared_with_the_fits():
         rows = (row for path in tables for _, row in read_rows(path)[1])
         return {row["source_url"].replace("github:", "github.com/") for row in rows if row.get("source_url")}
 
-    assert len(cited("measurements/outside")) > 20
+    assert len(cited("measurements/outside")) > 60
     assert not cited("measurements/outside") & cited("measurements")
 
 
@@ -76,7 +136,7 @@ def test_the_spreads_are_estimated_without_outside_rows(rows, monkeypatch):
 
 
 def test_no_prediction_was_fitted_on_its_own_row(outside):
-    assert outside.overall.predicted > 300
+    assert outside.overall.predicted > 600
     assert not any(outcome.in_sample for outcome in outside.outcomes)
     assert all(outcome.reason for outcome in outside.outcomes if outcome.predicted is None)
 
@@ -87,7 +147,18 @@ def test_sets_that_hold_too_few_are_stated(outside):
     assert set(few) == set(TOO_FEW), few
 
 
-@pytest.mark.xfail(reason="79 % of them lie inside", strict=True)
+@pytest.mark.parametrize("second", [False, True], ids=["first", "second"])
+def test_each_round_stands_as_it_is_documented(outside, second):
+    rows = [outcome for outcome in outside.outcomes if (outcome.row.set in SECOND) is second]
+    found = [outcome for outcome in rows if outcome.predicted is not None]
+    held = [outcome.low <= outcome.row.value <= outcome.high for outcome in found]
+    error = median(abs(outcome.predicted / outcome.row.value - 1.0) for outcome in found)
+    assert (len(rows), len(found)) == ROUNDS[second][:2]
+    assert round(error, 2) <= ROUNDS[second][2]
+    assert sum(held) / len(held) >= ROUNDS[second][3]
+
+
+@pytest.mark.xfail(reason="81 % of them lie inside", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 

@@ -69,8 +69,8 @@ def test_every_assumption_carries_its_width(rows):
 
 def test_a_setting_that_the_stack_does_not_tell_is_refused(rows):
     row = next(r for r in rows if r.set == "trtllm_v0.9.0" and r.name == "ttft_ms")
-    bare = attrs.evolve(row, configuration={**row.configuration, "weight_precision": ""})
-    assert "precision is not published" in predict(bare).reason
+    bare = attrs.evolve(row, configuration={**row.configuration, "batch_or_concurrency": ""})
+    assert "batch is not published" in predict(bare).reason
 
 
 def test_a_release_may_be_another_stack_on_another_device(rows):

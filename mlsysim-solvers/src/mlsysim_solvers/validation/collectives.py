@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +13,13 @@ from mlsysim.assumptions import node_for
 from mlsysim.entities import Entry
 from mlsysim.matching import likely
 from mlsysim.plugins import plugins
+from mlsysim.records import Node
 from mlsysim.records.measurement import Measurement
 
 from ..execution.network.communication import all_gather, all_reduce, all_to_all
 from ..execution.network.links import network_columns
 from ..execution.network.topology import group_of, network_of
+from ..formulas.constants import INTERVAL_QUANTILE
 from .names import Names
 from .questions import Assumed, Refused
 
@@ -46,8 +49,15 @@ _KINDS: dict[str, tuple[Callable[..., Any], float]] = {
 """Formulas, and how often each byte crosses a link of a ring: what bus bandwidth counts (nccl-tests)."""
 
 _HOST = 30e-6
-"""Time in which the benchmark starts a collective from the host of every rank, s. Estimate, range 15 to 40 us:
-a collective inside a captured graph takes 12 to 17 us where the benchmark shows 38 to 44."""
+"""Time in which the benchmark starts a collective from the host of every rank, s. Estimate: a collective inside a
+captured graph takes 12 to 17 us where the benchmark shows 38 to 44."""
+_LEAST_HOST, _LEAST_QUEUED = 15e-6, 5e-6
+"""The least it takes, s, and where nccl-tests and rccl-tests run, which start a collective while the last one runs, or
+a graph of many."""
+_QUEUED = re.compile(r"\b(?:in|out-of)-place\b|_perf\b|\b[nr]ccl-tests\b", re.IGNORECASE)
+
+_APART = re.compile(r"\b(\d+) nodes? ?[x×] ?(\d+)\b", re.IGNORECASE)
+"""Nodes, and the devices of each, as a row's notes print them."""
 
 
 @attrs.frozen
@@ -107,16 +117,19 @@ def predict_collective(
     entry = _named_node(row.device, device) or (
         nodes[0] if nodes else node_for(registry.get("devices", device), row.devices, registry)
     )
-    if entry is None or not entry.record.inner:
+    split = _APART.search(row.configuration.get("notes", ""))
+    each = int(split[2]) if split and int(split[1]) * int(split[2]) == row.devices else 0
+    if entry is None or not (entry.record.inner or (each == 1 and entry.record.outer)):
         raise Refused(f"{row.kind} over {row.devices} devices: no node of the registry holds them")
-    node = entry.record
+    node = _part_of(entry.record, each)
     links = {role: registry.get("links", key).record for role in ("inner", "outer") if (key := getattr(node, role))}
+    links.setdefault("inner", links.get("outer"))
     if "outer" not in links and row.devices > (node.domain or node.devices):
         raise Refused(f"{row.kind} over {row.devices} devices: nothing says what joins {node.name} to others")
     # There are links for all devices, so no scenario is needed to say why there would not be.
     columns = network_columns({"node": node, **links}, None, float(row.devices))  # type: ignore[arg-type]
     network = network_of(columns if change is None else change(columns))
-    assumed = [Assumed(f"the node is {node.name}"), Assumed("each collective is started from the host", 0.05)]
+    assumed = [Assumed(f"the node is {node.name}")]
     if "NVLS_ENABLE=0" in row.configuration.get("notes", ""):
         network = network._replace(reduced=None)
     text = row.configuration.get("shape_or_size", "")
@@ -126,9 +139,21 @@ def predict_collective(
     volume = float(size[1]) * _FACTOR[size[2]] if size else _LARGE
     group = group_of(network, float(row.devices), 1.0)
     formula, twice = _KINDS[row.kind]
-    time = float(formula(network, group, volume)) + _HOST
+    bare = float(formula(network, group, volume))
+    time = bare + _HOST
+    queued = _QUEUED.search(f"{row.at} {row.configuration.get('notes', '')}")
+    started = math.log(time / (bare + (_LEAST_QUEUED if queued else _LEAST_HOST))) / INTERVAL_QUANTILE
+    assumed.append(Assumed("each collective is started from the host", max(started, 0.05)))
     share = (row.devices - 1.0) / row.devices * twice
     return CollectiveAnswer(share * volume / time, float(network.inner), time, _SPREAD, device, tuple(assumed))
+
+
+def _part_of(node: Node, devices: int) -> Node:
+    """Return the node of a run that takes some of its devices, each with its share of the links that leave it."""
+    if not devices or devices >= node.devices:
+        return node
+    outer = node.outer_links * devices / node.devices if node.outer_links is not None else None
+    return attrs.evolve(node, devices=devices, domain=min(node.domain or devices, devices), outer_links=outer)
 
 
 def _named_node(published: str, device: str) -> Entry | None:

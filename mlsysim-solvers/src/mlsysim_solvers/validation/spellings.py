@@ -13,8 +13,15 @@ _SLICE = re.compile(
     r"(?:cloud |google )*(?:tpu[ -]?)?v?(\d+(?:e|p|x|[ -]?lite(?:-?pod(?:slice)?)?)?)(?:-\d+)?", re.IGNORECASE
 )
 """Slices of TPUs: a generation, and how many cores or chips."""
-_INSIDE = re.compile(r"\s*\((?!\s*\d*\s*[x×]?\s*\d*\s*\))[^()]*\)")
-"""What a name says of a device in brackets, such as its die, cores or clock; a bare count there is one of devices."""
+_INSIDE = re.compile(
+    r"\s*\((?!\s*\d*\s*[x×]?\s*\d*\s*\))(?![^()]*\b(?:gcds?|dies?|mig|slices?|instances?|partitions?|\d+[- ]core|"
+    r"cpu|npu|pcie|sxm\d?|variant)\b)[^()]*\)",
+    re.IGNORECASE,
+)
+"""What a name says of a device in brackets, such as its chip, host or clock; a bare count there is one of devices, and
+a part of the device, its form or a number of cores makes it another."""
+_COMPUTER = re.compile(r"^(?:imac|mac(?:book|intosh)?|ipad)\b[^()]*\(([^(),]+)", re.IGNORECASE)
+"""Computers and tablets that are named with their chip in brackets."""
 _COUNT = re.compile(r"^\d+\s*[x×]\s*(?=[a-z])|(?<=[a-z0-9])\s*[x×]\s*\d{1,3}$", re.IGNORECASE)
 _SYSTEM = re.compile(r"\b(?:dgx|hgx|nvl\d+|vf|ac|oam|sxm6|developer|kit)\b", re.IGNORECASE)
 """What a name says of the box around a device."""
@@ -98,6 +105,9 @@ def device_spellings(name: str) -> Iterator[str]:
     housed = _CLOUD.sub("", _MACHINE.sub("", text)).strip()
     if housed != text:
         yield housed
+    computer = _COMPUTER.match(text)
+    if computer is not None:
+        yield computer[1].strip()
     bare = _INSIDE.sub("", text).strip()
     if bare not in (text, housed):
         yield from (part for part in (bare, bare.split(",")[0]) if part != text)

@@ -12,10 +12,22 @@ from ..names import Names
 from ..questions import Assumed, Refused
 
 __all__ = [
-    "Subject", "cell", "device_of", "format_for", "real_length", "scenario", "subject", "unstated", "whole",
+    "Subject", "cell", "device_of", "format_for", "real_length", "scenario", "subject", "unstated", "unstated_format",
+    "whole",
 ]  # fmt: skip
 
 _SYSTEM = re.compile(r"system=[\w-]+?_(X-CUBE-AI[\w.-]*|MicroTVM[_-]CMSIS)", re.IGNORECASE)
+_ON_HOST = re.compile(r"\((?:on )?cpu(?: only)?\)|\bcpu (?:backend|only)\b|\bcpuexecutionprovider\b", re.IGNORECASE)
+"""What software says of itself that runs on the processor beside an accelerator."""
+_GRAPHICS = ("NVIDIA", "Apple")
+"""Makers whose records of devices count graphics processors, without the processor beside them."""
+
+
+_CHOSEN = re.compile(r"\bMLPerf\b|\bsubmission\b", re.IGNORECASE)
+_FEW_BITS = re.compile(r"llama\.?cpp|ollama|lm ?studio|gguf|exllama|\bml[cx]\b|mlc-llm|ktransformers", re.IGNORECASE)
+_SIXTEEN = 0.15
+"""What it may change that a model was served in fewer bits without a word of it, natural-log units. Estimate, range 0
+to 0.6, that of 8 bits where weights alone set the time."""
 
 
 class Subject:
@@ -80,7 +92,10 @@ def subject(row: Measurement, known: Names) -> Subject:
     """
     registry = plugins().registry
     device = device_of(row, known)
-    tier = registry.get("devices", device).record.tier
+    record = registry.get("devices", device).record
+    if _ON_HOST.search(row.software) and (record.vendor in _GRAPHICS or "GPU" in record.name):
+        raise Refused(f"it ran on the processor beside {record.name}, of which the registry has no record")
+    tier = record.tier
     precision = row.configuration.get("precision", "")
     published = row.configuration.get("published", "")
     key = known.stack(_software(row), row.set, row.kind, tier, precision, device, published)
@@ -176,6 +191,39 @@ def unstated(found: Subject, name: str, assumed: list[Assumed]) -> str:
     raise Refused(f"{name} is not published, and nothing is assumed for it")
 
 
+def unstated_format(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
+    """Return the format of a language model whose row prints none: what the stack says, or the 16 bits of most models.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    found : Subject
+        Device and stack.
+    assumed : list of Assumed
+        Gets the assumption.
+
+    Returns
+    -------
+    str
+        ``fp16`` where the device has no ``bf16``: software then takes that.
+
+    Raises
+    ------
+    Refused
+        For submissions, which choose any format that keeps the quality, and software whose usual weights have few bits.
+    """
+    if _CHOSEN.search(cell(row, "notes")) or not row.software or _FEW_BITS.search(row.software):
+        raise Refused("precision is not published, and nothing is assumed for it")
+    try:
+        text = unstated(found, "precision", assumed)
+    except Refused:
+        text = "bf16"
+        assumed.append(Assumed("16 bits, as most models are published: the row states no format", _SIXTEEN))
+    peak = plugins().registry.get("devices", found.device).record.compute.peak
+    return "fp16" if text == "bf16" and "bf16" not in peak else text
+
+
 def format_for(device: str, precision: str) -> str:
     """Return the number format in which a device does some arithmetic.
 
@@ -189,8 +237,7 @@ def format_for(device: str, precision: str) -> str:
     Returns
     -------
     str
-        ``bf16`` and ``fp16`` stand for one another where the device lists one: units that do one do the other, and
-        software takes the one that its device has.
+        ``bf16`` stands for ``fp16`` where the device lists only that; units that do one do the other.
 
     Raises
     ------
@@ -198,7 +245,7 @@ def format_for(device: str, precision: str) -> str:
         If the device has no rate in that format.
     """
     record = plugins().registry.get("devices", device).record
-    other = {"fp16": "bf16", "bf16": "fp16"}
+    other = {"fp16": "bf16"}
     for name in (precision, other.get(precision, "")):
         peak = record.compute.peak.get(name)
         if peak is not None and peak.dense is not None:

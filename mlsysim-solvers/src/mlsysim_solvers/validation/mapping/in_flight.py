@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Parallelism, Traffic
+from mlsysim.records import Parallelism, Scenario, Traffic
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import bytes_per_element
 
@@ -18,7 +18,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
 from ..spellings import implied_format
-from .common import Subject, cell, format_for, scenario, unstated, whole
+from .common import Subject, cell, format_for, scenario, unstated_format, whole
 from .limits import check_reached, within_limits
 from .serving import RELEASED, batched
 
@@ -38,6 +38,12 @@ _VARIED = 0.06
 """Spread of the answers of clients where a row prints only their mean: about that of lengths drawn between 0.8 times
 and once the longest, as many benchmarks do; any spread sets clients apart."""
 
+_RATE = re.compile(
+    r"(?:target[_ ]?qps|qps|(?:request[_ ]?)?rate)\s*=?\s*([\d.]+)(?:\s*(?:req(?:uest)?s?/s|qps))?", re.IGNORECASE
+)
+"""Requests that come in a second, where they are all that a row says of its load."""
+_ARRIVED = {"ttft_ms": 0.3, "tpot_ms": 0.1, "latency_ms": 0.1}
+"""How far it may move a mean time that lengths, and gaps between requests, vary otherwise (natural log; estimates)."""
 _BUDGET = re.compile(r"max_num_tokens=(\d+)")
 _IN_NAME = re.compile(r"[-_]fp8(_|$)")
 _DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
@@ -75,7 +81,8 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     if model in _BEAM and row.kind != "max_throughput":
         raise Refused("answers are found by beam search, which no solver expresses")
     clients = _clients(row)
-    if not clients and (row.metric.quantity != "rate" or row.name == "tokens_per_s_per_user"):
+    arrivals = _arrivals(row)
+    if not clients and not arrivals and (row.metric.quantity != "rate" or row.name == "tokens_per_s_per_user"):
         raise Refused(f"{row.name} at a rate of arrivals that the row does not state exactly")
     if "without XQA" in cell(row, "notes"):
         raise Refused("the row ran without a kernel that its stack has")
@@ -94,19 +101,29 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     most, budget = _limits(row, engine, assumed)
     job = Traffic(
         model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
-        max_batch=0 if clients else most, max_tokens=budget,
-        requests=known.runs.requests(row.software, input_, output) or 0, concurrency=clients,
+        max_batch=0 if clients else most, max_tokens=budget, rate=arrivals,
+        requests=0 if arrivals else known.runs.requests(row.software, input_, output) or 0, concurrency=clients,
         scheduler=known.runs.scheduler(row.software), input_variation=lengths.variation,
         output_variation=_VARIED if clients else 0.0,
     )  # fmt: skip
     if row.kind == "max_throughput" and most and not job.requests and not clients:
         assumed.append(Assumed("a run whose start and end do not count: the row prints no requests", _ENDS))
     asked = scenario(row, "traffic", job, found, layout, devices)
-    if clients and row.name in _TIMES:
+    if (clients or arrivals) and row.name in _TIMES:
         what = f"{clients} clients, each of which asks again when it is answered, with answers that vary in length"
-        assumed.append(Assumed(what, _CLOSED[row.name]))
+        if arrivals:
+            what = f"{arrivals:g} requests a second that come at random"
+        assumed.append(Assumed(what, (_ARRIVED if arrivals else _CLOSED)[row.name]))
         return Question(asked, _TIMES[row.name], None, tuple(assumed))
-    if row.kind == "server" and not clients:
+    return _throughput(row, asked, devices, (input_, output), assumed)
+
+
+def _throughput(
+    row: Measurement, asked: Scenario, devices: int, lengths: tuple[float, float], assumed: list[Assumed]
+) -> Question:
+    """Ask for a rate: the largest, or the largest within a server's limits of latency."""
+    input_, output = lengths
+    if row.kind == "server" and not _clients(row):
         check_reached(row)
         asked = within_limits(row, asked, assumed)
         assumed.append(Assumed("a rate close to the largest: the limits of latency leave that open", 0.2))
@@ -122,7 +139,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
 
 def _formats(row: Measurement, known: Names, model: str, found: Subject, assumed: list[Assumed]) -> tuple[str, str]:
     """Return the formats of arithmetic and of weights; weights are empty where they are those of arithmetic."""
-    text = cell(row, "weight_precision") or _implied(row, assumed) or unstated(found, "precision", assumed)
+    text = cell(row, "weight_precision") or _implied(row, assumed) or unstated_format(row, found, assumed)
     precision, weights = known.weights(text)
     if not cell(row, "weight_precision") and not weights:
         weights = RELEASED.get(model, "")
@@ -134,6 +151,18 @@ def _clients(row: Measurement) -> int:
     alone = row.kind == "server" and not cell(row, "qps_or_sla")
     told = all(whole(row, name) for name in ("batch_or_concurrency", "input_len", "output_len"))
     return (whole(row, "batch_or_concurrency") or 0) if alone and told else 0
+
+
+def _arrivals(row: Measurement) -> float:
+    """Return the requests that come in a second where a row of a server prints them, and a time, and no limit."""
+    if row.kind != "server" or row.name not in _TIMES or whole(row, "batch_or_concurrency"):
+        return 0.0
+    found = _RATE.fullmatch(cell(row, "qps_or_sla").strip())
+    try:
+        rate = float(found[1]) if found else 0.0
+    except ValueError:
+        return 0.0
+    return rate if math.isfinite(rate) else 0.0
 
 
 def _implied(row: Measurement, assumed: list[Assumed]) -> str:

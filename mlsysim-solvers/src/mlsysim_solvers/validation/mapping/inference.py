@@ -16,7 +16,7 @@ from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..spellings import implied_format
-from .common import Subject, cell, format_for, scenario, subject, unstated, whole
+from .common import Subject, cell, format_for, scenario, subject, unstated, unstated_format, whole
 from .in_flight import in_flight_question
 
 __all__ = ["inference_question"]
@@ -35,6 +35,8 @@ _EXCHANGE, _EXCHANGE_SD = 128, 0.05
 """Tokens of a prompt and of an answer that are not published, and what lengths up to some thousand may change."""
 _FRONT_END = 0.1
 """Scale of what a server of one pass does beside its passes, natural log: chosen with residuals in view."""
+_WIDENED = 0.3
+"""Scale of what products in 32 bits may differ from the integers of 8 that some kernels use there (natural log)."""
 _SCENARIOS = ("static_batch", "single_stream", "latency", "offline", "server", "max_throughput")
 _SERVED = ("serving", "onlineserving", "concurrency", "concurrent", "closedloop")
 """What tables call a server whose clients are counted."""
@@ -87,20 +89,23 @@ def inference_question(row: Measurement, known: Names) -> Question:
     return _samples(row, known, model, found)
 
 
-def _layout(row: Measurement) -> tuple[int, Parallelism]:
+def _layout(row: Measurement, found: Subject, assumed: list[Assumed]) -> tuple[int, Parallelism]:
     devices = max(row.devices, 1)
     tensor, pipeline = whole(row, "tp") or 1, whole(row, "pp") or 1
     if devices > 1 and tensor * pipeline == 1:
-        tensor = devices
+        if found.record is not None and found.record.features.layer_split:
+            pipeline = devices
+            assumed.append(Assumed(f"layers divided among {devices} devices, as the software does untold", 0.05))
+        else:
+            tensor = devices
     return devices, Parallelism(tensor=tensor, pipeline=pipeline, data=max(1, devices // (tensor * pipeline)))
 
 
 def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Question:
     """Ask for a fixed batch of prompts and answers, or for one half of it."""
     assumed: list[Assumed] = []
-    text = cell(row, "weight_precision") or implied_format(row.model) or unstated(found, "precision", assumed)
-    precision, weights = known.weights(text)
-    precision = format_for(found.device, precision)
+    text = cell(row, "weight_precision") or implied_format(row.model) or unstated_format(row, found, assumed)
+    precision, weights = _arithmetic(found.device, *known.weights(text), assumed)
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     input_, output = whole(row, "input_len"), whole(row, "output_len")
     kv = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
@@ -113,7 +118,7 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
         reading, amount = "performance.ttft", None if row.name == "ttft_ms" else float(batch * input_)
     else:
         reading, amount, input_, output = _rate(row, found, batch, input_, output, assumed)
-    devices, layout = _layout(row)
+    devices, layout = _layout(row, found, assumed)
     if row.metric.per == "device" and amount is not None:
         amount /= devices
     job = Serving(
@@ -126,6 +131,18 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
         solver = "single-node" if devices == 1 else "parallel-serving"
         asked = attrs.evolve(asked, settings={solver: {"beyond_context": 1}})
     return Question(asked, reading, amount, tuple(assumed))
+
+
+def _arithmetic(device: str, precision: str, weights: str, assumed: list[Assumed]) -> tuple[str, str]:
+    """Return the formats of arithmetic and of stored weights: a device without 16 bits multiplies them in 32."""
+    try:
+        return format_for(device, precision), weights
+    except Refused:
+        if precision not in ("fp16", "bf16"):
+            raise
+        wide = format_for(device, "fp32")
+    assumed.append(Assumed("products in fp32, as the device has none in 16 bits, or in integers of 8", _WIDENED))
+    return wide, weights or precision
 
 
 def _rate(
@@ -175,10 +192,13 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     precision = format_for(found.device, known.weights(_sample_precision(row, found, assumed))[0])
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     devices = max(row.devices, 1)
-    if devices > 1:
+    if devices > 1 and row.metric.quantity == "rate":
         assumed.append(
             Assumed(f"{devices} devices work on samples of their own: the rate is {devices} times one's", 0.02)
         )
+    elif devices > 1 and batch % devices == 0:
+        batch //= devices
+        assumed.append(Assumed(f"{batch} samples on each of {devices} devices, of the printed batch of all", 0.1))
     job = _drawn(
         Inference(model=model, precision=precision, batch=batch, sequence=_sequence(row, model, assumed)), row, assumed
     )
