@@ -21,7 +21,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.records import KINDS, Scenario, singular
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import BITS, bytes_per_element, check_precision
-from mlsysim.records.scenario import KINDS as WORKLOADS
+from mlsysim.records.scenario import WORKLOADS
 from mlsysim.structure import read_settings
 from mlsysim.units import parse_unit
 

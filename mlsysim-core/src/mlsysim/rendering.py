@@ -23,13 +23,10 @@ class Renderer:
         Value of ``--format``.
     render : callable
         Takes a :class:`SystemEvaluation`, returns text.
-    help : str
-        What it is for.
     """
 
     name: str
     render: Callable[[SystemEvaluation], str]
-    help: str = ""
 
 
 def find_renderer(name: str) -> Renderer:
