@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, InfeasibleError, SLAViolation, UnitError
 from ..names import did_you_mean
 from ..overrides import known_keys
-from ..solving import choices_of, is_number
+from ..solving import choices_of, column_units, is_number
 from ..units import format_quantity
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
@@ -78,7 +78,7 @@ def add(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> int:
     """Print the best variations; 3 where none fits, 4 where none that fits keeps the constraints."""
     config = read_config(args)
-    from ..sweeping import answering_solvers, column_units, sweep
+    from ..sweeping import answering_solvers, sweep
 
     specs = answering_solvers(config)
     units = column_units(specs)
