@@ -54,5 +54,5 @@ def find_renderer(name: str) -> Renderer:
     known: dict[str, Renderer] = {**plugins().renderers, **BUILT_IN}
     if name in known:
         return known[name]
-    remedy = did_you_mean(name, known) or "There are " + ", ".join(known)
-    raise UnknownNameError(f"there is no format {name!r}", where="--format", remedy=remedy + plugins().broken_hint())
+    remedy = did_you_mean(name, known) + plugins().broken_hint()
+    raise UnknownNameError(f"there is no format {name!r}", where="--format", remedy=remedy)
