@@ -85,7 +85,7 @@ def test_hook_mlsysim_register_executors(isolated_plugins):
     class Plugin:
         @hookimpl
         def mlsysim_register_executors(self):
-            return [ExecutorSpec("backwards", backwards, "for tests")]
+            return [ExecutorSpec("backwards", backwards)]
 
     isolated_plugins(ToyPlugin(), Plugin())
     result = mlsysim.sweep(scenario(), {"batch": [1, 2, 3]}, executor="backwards", chunk=2)

@@ -18,10 +18,11 @@ from mlsysim import records
 from mlsysim.converting import converter, to_plain
 from mlsysim.documents import Document
 from mlsysim.errors import ConfigError
+from mlsysim.field_plans import plan_of
 from mlsysim.records import KINDS, Scenario, singular
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import BITS, bytes_per_element, check_precision
-from mlsysim.records.scenario import KINDS as WORKLOADS
+from mlsysim.records.scenario import WORKLOADS
 from mlsysim.structure import read_settings
 from mlsysim.units import parse_unit
 
@@ -84,7 +85,7 @@ def test_records_are_frozen_slotted_and_documented(cls):
         unit = field.metadata.get("unit")
         if unit is not None:
             parse_unit(unit)
-            assert field.metadata["minimum"] >= 0
+            assert plan_of(cls).fields[field.name].minimum >= 0
         else:
             assert field.type is not float, f"{cls.__name__}.{field.name} declares no unit"
             # Only logarithms, which have none, come as plain rows of numbers.

@@ -121,9 +121,7 @@ class SimulationConfig:
         return cls.from_document(load_document(entry.path), overrides)
 
     @classmethod
-    def from_dict(
-        cls, data: Mapping[str, Any], overrides: Mapping[str, str] | None = None, *, name: str = ""
-    ) -> SimulationConfig:
+    def from_dict(cls, data: Mapping[str, Any], overrides: Mapping[str, str] | None = None) -> SimulationConfig:
         """Check a scenario given as dictionaries.
 
         Parameters
@@ -132,14 +130,12 @@ class SimulationConfig:
             As in a scenario file; quantities are text with units.
         overrides : mapping of str to str
             As in :meth:`load`.
-        name : str
-            What messages call it.
 
         Returns
         -------
         SimulationConfig
         """
-        return cls.from_document(Document(name, dict(data)), overrides)
+        return cls.from_document(Document("", dict(data)), overrides)
 
     @classmethod
     def from_document(cls, document: Document, overrides: Mapping[str, str] | None = None) -> SimulationConfig:

@@ -13,7 +13,7 @@ import attrs
 import cattrs
 
 from .field_plans import SCALARS, Reader, read_choice, read_int_or_pair
-from .records.scenario import KINDS, Workload
+from .records.scenario import WORKLOADS, Workload
 
 __all__ = ["converter", "to_plain"]
 
@@ -25,7 +25,7 @@ def _hook(read: Reader) -> Any:
 def _workload(value: Any, _: Any) -> Any:
     """Choose the workload record by its fields, which differ between kinds."""
     fields = set(value)
-    cls = next(cls for cls in KINDS.values() if fields == {a.name for a in attrs.fields(cls)})
+    cls = next(cls for cls in WORKLOADS.values() if fields == {a.name for a in attrs.fields(cls)})
     return converter.structure(value, cls)
 
 

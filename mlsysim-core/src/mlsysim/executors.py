@@ -24,13 +24,10 @@ class ExecutorSpec:
         What ``sweep(executor=...)`` takes.
     map : callable
         ``map(function, chunks) -> iterator of results``, in order.
-    help : str
-        What it is good for.
     """
 
     name: str
     map: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
-    help: str = ""
 
 
 @contextmanager

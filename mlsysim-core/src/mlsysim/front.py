@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from .plugins import plugins
@@ -70,7 +69,7 @@ def elsewhere(name: str) -> Any:
         if target == name:
             return getattr(import_module(module), name)
     for source in loaded.sources:
-        found = getattr(import_module(re.split(r"\.", type(source).__module__)[0]), name, None)
+        found = getattr(import_module(type(source).__module__.partition(".")[0]), name, None)
         if found is not None:
             return found
     raise AttributeError(f"module 'mlsysim' has no attribute {name!r}; no installed plugin offers it")

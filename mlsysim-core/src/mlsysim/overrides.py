@@ -64,9 +64,9 @@ def known_keys(kind: str) -> dict[str, str]:
         Short name to full name; the workload comes first where tables share a name.
     """
     from .records import Parallelism, Place, System
-    from .records.scenario import KINDS
+    from .records.scenario import WORKLOADS
 
-    owners = {"workload": KINDS.get(kind), "system": System, "parallelism": Parallelism, "place": Place}
+    owners = {"workload": WORKLOADS.get(kind), "system": System, "parallelism": Parallelism, "place": Place}
     return {a.name: f"{table}.{a.name}" for table, cls in reversed(owners.items()) if cls for a in attrs.fields(cls)}
 
 

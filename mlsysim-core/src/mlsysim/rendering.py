@@ -23,13 +23,10 @@ class Renderer:
         Value of ``--format``.
     render : callable
         Takes a :class:`SystemEvaluation`, returns text.
-    help : str
-        What it is for.
     """
 
     name: str
     render: Callable[[SystemEvaluation], str]
-    help: str = ""
 
 
 def find_renderer(name: str) -> Renderer:
@@ -57,5 +54,5 @@ def find_renderer(name: str) -> Renderer:
     known: dict[str, Renderer] = {**plugins().renderers, **BUILT_IN}
     if name in known:
         return known[name]
-    remedy = did_you_mean(name, known) or "There are " + ", ".join(known)
-    raise UnknownNameError(f"there is no format {name!r}", where="--format", remedy=remedy + plugins().broken_hint())
+    remedy = did_you_mean(name, known) + plugins().broken_hint()
+    raise UnknownNameError(f"there is no format {name!r}", where="--format", remedy=remedy)

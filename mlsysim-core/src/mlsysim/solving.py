@@ -7,7 +7,7 @@ take the same ``compute``; the numbers in the columns are then floats or arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
@@ -27,6 +27,7 @@ __all__ = [
     "Solver",
     "SolverSpec",
     "choices_of",
+    "column_units",
     "is_number",
     "is_role",
     "solve",
@@ -231,6 +232,21 @@ def is_role(name: str) -> bool:
     bool
     """
     return "." not in name
+
+
+def column_units(specs: Sequence[SolverSpec]) -> dict[str, str]:
+    """Return the unit of each column that can vary.
+
+    Parameters
+    ----------
+    specs : sequence of SolverSpec
+        The solvers that answer; the first names its columns first.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    return {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
 
 
 @attrs.frozen

@@ -20,7 +20,7 @@ from .evaluation import ask, build_request
 from .names import did_you_mean
 from .overrides import known_keys
 from .running import load_solver
-from .solving import SolverSpec
+from .solving import SolverSpec, column_units
 from .structure import MOST
 from .sweep_answers import Answers, Places, rows_in
 from .sweep_chunks import Chunk, Column, Rows, run_chunks
@@ -28,7 +28,7 @@ from .sweep_names import check_choices, codes_of
 from .sweep_result import Refusal, SweepResult
 from .units import format_quantity, parse_quantity
 
-__all__ = ["CHUNK", "answering_solvers", "column_units", "sweep"]
+__all__ = ["CHUNK", "answering_solvers", "sweep"]
 
 CHUNK = 8192
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
@@ -117,21 +117,6 @@ class _Way(NamedTuple):
     executor: str
     progress: Callable[[int, int], None] | None
     chunk: int
-
-
-def column_units(specs: Sequence[SolverSpec]) -> dict[str, str]:
-    """Return the unit of each column that can vary.
-
-    Parameters
-    ----------
-    specs : sequence of SolverSpec
-        The solvers that answer; the first names its columns first.
-
-    Returns
-    -------
-    dict of str to str
-    """
-    return {name: unit for spec in reversed(specs) for name, unit in spec.columns.items()}
 
 
 def _answered(

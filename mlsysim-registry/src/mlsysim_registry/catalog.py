@@ -59,7 +59,6 @@ class Catalog:
         self._named_by = named_by
         if not named_by and not self.folder.is_dir():
             raise RegistryError(f"{name} has no folder {self.folder}", remedy="Install the data files with the package")
-        self._shelf: Shelf | None = None
         self._files: dict[str, dict[str, list[str]]] = {}
         self._entries: dict[tuple[str, str], Entry] = {}
         self._names: dict[str, tuple[dict[str, set[str]], dict[str, set[str]]]] = {}
@@ -67,14 +66,12 @@ class Catalog:
     def __repr__(self) -> str:
         return f"Catalog({self.name!r}, {str(self.folder)!r})"
 
-    @property
+    @cached_property
     def sources(self) -> Shelf:
         """The documents that claims here may name."""
-        if self._shelf is None:
-            from .shelf import Shelf
+        from .shelf import Shelf
 
-            self._shelf = Shelf(self.folder / "sources", self._shared)
-        return self._shelf
+        return Shelf(self.folder / "sources", self._shared)
 
     def files(self, kind: str) -> Mapping[str, Sequence[str]]:
         """Return the files of a kind, without reading them.

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import attrs
@@ -140,32 +140,26 @@ class Backed(AbstractSet[str]):
 
     def __init__(self, kind: str, record: Any, claims: Claims) -> None:
         self._of = (kind, record, claims)
-        self._relations: tuple[Relation, ...] | None = None
-        self._fields: frozenset[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Backed, self._of
 
-    @property
+    @cached_property
     def relations(self) -> tuple[Relation, ...]:
         """What can be computed inside the entity."""
-        if self._relations is None:
-            self._relations = tuple(relations(*self._of))
-        return self._relations
+        return tuple(relations(*self._of))
 
-    @property
+    @cached_property
     def fields(self) -> frozenset[str]:
         """The fields."""
-        if self._fields is None:
-            claims = self._of[2]
-            self._fields = frozenset(
-                field
-                for relation in self.relations
-                if relation.holds and relation.gap <= max(EXACT, min(CLOCK_TOLERANCE, _coarsest(relation, claims)))
-                if _read(relation, claims)
-                for field in relation.backs()
-            )
-        return self._fields
+        claims = self._of[2]
+        return frozenset(
+            field
+            for relation in self.relations
+            if relation.holds and relation.gap <= max(EXACT, min(CLOCK_TOLERANCE, _coarsest(relation, claims)))
+            if _read(relation, claims)
+            for field in relation.backs()
+        )
 
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -41,16 +42,12 @@ class Shelf(Mapping[str, Source]):
     def __init__(self, folder: Path, shared: Mapping[str, Source] | None = None) -> None:
         self._folder = folder
         self._shared: Mapping[str, Source] = {} if shared is None else shared
-        self._files: dict[str, str] | None = None
         self._read: dict[str, Source | RegistryError] = {}
-        self._overlay: Mapping[str, Any] | None = None
 
-    @property
+    @cached_property
     def files(self) -> Mapping[str, str]:
         """Path of each document's file, by id; the shared ones are not among them."""
-        if self._files is None:
-            self._files = {key: paths[0] for key, paths in toml_files(str(self._folder)).items()}
-        return self._files
+        return {key: paths[0] for key, paths in toml_files(str(self._folder)).items()}
 
     def read(self, key: str) -> Source:
         """Return a document.
@@ -98,13 +95,19 @@ class Shelf(Mapping[str, Source]):
 
     def _verified(self, key: str, source: Source) -> Source:
         """Add what ``mlsysim verify`` found on this machine; most machines have nothing to add."""
-        if self._overlay is None:
-            self._overlay = _verified_here()
         if key not in self._overlay:
             return source
         from .refresh.verified import apply
 
         return apply(key, source, self._overlay)
+
+    @cached_property
+    def _overlay(self) -> Mapping[str, Any]:
+        if not any_verified():
+            return {}
+        from .refresh.verified import load
+
+        return load()
 
     def _found(self, key: str) -> Source | RegistryError:
         found = self._read.get(key)
@@ -145,14 +148,6 @@ class Shelf(Mapping[str, Source]):
 
     def __len__(self) -> int:
         return len({*self.files, *self._shared})
-
-
-def _verified_here() -> Mapping[str, Any]:
-    if not any_verified():
-        return {}
-    from .refresh.verified import load
-
-    return load()
 
 
 def _source(key: str, document: Document) -> Source:

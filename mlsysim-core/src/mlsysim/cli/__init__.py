@@ -1,4 +1,4 @@
-"""The command line: one module per command, each with ``add(commands)`` and ``run(args)``.
+"""The command line: one module per command, each with ``add(commands)``.
 
 A user's mistake becomes a message and an exit code, never a traceback: 2 bad input, 3 does
 not fit, 4 a declared constraint is violated.

@@ -189,7 +189,7 @@ def _compose(
     """Put a scenario together from a model, a device and what the options say."""
     from ..documents import Document
     from ..matching import variants
-    from ..records.scenario import KINDS
+    from ..records.scenario import WORKLOADS
 
     model, device = _model_and_device(args.scenario, args.on)
     kind = args.kind or ("serving" if _generates(model.record) else "inference")
@@ -201,7 +201,7 @@ def _compose(
         said.append(f"precision: {workload['precision']}, which {device.key} has (set --precision)")
     defaults = {
         field.name: f"{field.name} {field.default:g}"
-        for field in attrs.fields(KINDS[kind])
+        for field in attrs.fields(WORKLOADS[kind])
         if "unit" in field.metadata and field.default and field.default is not attrs.NOTHING
         and not _is_set(field.name, given, overrides)
     }  # fmt: skip
@@ -263,17 +263,17 @@ def _default_precision(device: Any) -> str:
 
 def _refuse_misplaced(given: Mapping[Flag, str], kind: str, *, composed: bool) -> None:
     """Refuse options of another kind of scenario."""
-    from ..records.scenario import KINDS
+    from ..records.scenario import WORKLOADS
 
-    if kind not in KINDS:
+    if kind not in WORKLOADS:
         return  # the file itself is at fault and will be refused with its line
     faults = []
-    own = {a.name for a in attrs.fields(KINDS[kind])}
+    own = {a.name for a in attrs.fields(WORKLOADS[kind])}
     for flag in given:
         table, _, name = flag.key.partition(".")
         if table != "workload" or name in own:
             continue
-        homes = [k for k, cls in KINDS.items() if name in {a.name for a in attrs.fields(cls)}]
+        homes = [k for k, cls in WORKLOADS.items() if name in {a.name for a in attrs.fields(cls)}]
         options = ", ".join(f.option for f in FLAGS if f.key.startswith("workload.") and f.key[9:] in own)
         faults.append(
             Fault(

@@ -7,7 +7,7 @@ import argparse
 from ..errors import ConfigError
 from .parser import Commands, add_command
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _SHELLS = ("bash", "zsh", "tcsh")
 _EXAMPLES = """
@@ -24,28 +24,12 @@ def add(commands: Commands) -> None:
     commands : Commands
         Where to add it.
     """
-    parser = add_command(commands, "completion", "print a completion script for a shell", run, _EXAMPLES)
+    parser = add_command(commands, "completion", "print a completion script for a shell", _run, _EXAMPLES)
     parser.add_argument("shell", choices=_SHELLS, help="the shell")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the script.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ConfigError
-        If the package that writes such scripts is missing.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the script."""
     try:
         import shtab
     except ImportError:

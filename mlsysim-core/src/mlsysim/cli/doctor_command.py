@@ -11,7 +11,7 @@ from ..errors import MlsysimError
 from .parser import Commands, add_command
 from .printing import print_json
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _OURS = ("mlsysim-core", "mlsysim-registry", "mlsysim-solvers")
 _NEEDED = ("attrs", "cattrs", "numpy", "pint", "pluggy", "pyyaml", "rtoml", "shtab", "tomli")
@@ -44,23 +44,12 @@ def add(commands: Commands) -> None:
     commands : Commands
         Where to add it.
     """
-    parser = add_command(commands, "doctor", "check this installation", run, "mlsysim doctor\nmlsysim doctor --json")
+    parser = add_command(commands, "doctor", "check this installation", _run, "mlsysim doctor\nmlsysim doctor --json")
     parser.add_argument("--json", action="store_true", help="plain data")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Look at everything that can be wrong with an installation.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0 healthy, 2 not.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Look at everything that can be wrong with an installation; 2 where something is."""
     found = [*_python(), *_distributions(), *_shadows(), *_plugins(), *_registry()]
     healthy = all(finding.state != "fault" for finding in found)
     if args.json:

@@ -9,7 +9,7 @@ from ..errors import ConfigError
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _EXAMPLES = """
 mlsysim eval smart-doorbell
@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
     commands : Commands
         Where to add it.
     """
-    parser = add_command(commands, "eval", "does it fit, how fast is it, what does it cost", run, _EXAMPLES)
+    parser = add_command(commands, "eval", "does it fit, how fast is it, what does it cost", _run, _EXAMPLES)
     add_scenario_arguments(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
@@ -38,19 +38,8 @@ def add(commands: Commands) -> None:
     group.add_argument("--no-evidence", action="store_true", help="do not say how well the numbers are supported")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the scorecard.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0 good, 3 does not fit or cannot work, 4 a constraint is violated.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the scorecard; 3 where it does not fit or cannot work, 4 where a constraint is violated."""
     from ..evaluation import evaluate
     from ..renderers.builtin import BUILT_IN
     from ..rendering import find_renderer

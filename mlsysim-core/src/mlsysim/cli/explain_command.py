@@ -10,7 +10,7 @@ from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
 from .printing import print_json
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _EXAMPLES = """
 mlsysim explain smart-doorbell battery_life
@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
     commands : Commands
         Where to add it.
     """
-    parser = add_command(commands, "explain", "show the formulas and sources behind one answer", run, _EXAMPLES)
+    parser = add_command(commands, "explain", "show the formulas and sources behind one answer", _run, _EXAMPLES)
     add_scenario_arguments(parser)
     parser.add_argument("output", metavar="OUTPUT", help="for example performance.latency, or just latency")
     parser.add_argument(
@@ -39,24 +39,8 @@ def add(commands: Commands) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the tree.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ConfigError
-        If the depth is no count, or the scenario has no such answer.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the tree."""
     if not args.depth.isdigit():
         raise ConfigError(f"{args.depth!r} is no depth", where="--depth", remedy="Give a whole number, or 0 for all")
     from ..evaluation import evaluate

@@ -16,7 +16,7 @@ from .printing import print_json, table
 if TYPE_CHECKING:
     from ..entities import Entry
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _EXAMPLES = """
 mlsysim list
@@ -55,25 +55,14 @@ def add(commands: Commands) -> None:
     commands : Commands
         Where to add it.
     """
-    parser = add_command(commands, "list", "list what the registry holds, by kind", run, _EXAMPLES)
+    parser = add_command(commands, "list", "list what the registry holds, by kind", _run, _EXAMPLES)
     parser.add_argument("kind", nargs="?", metavar="KIND", help="devices, models, scenarios ...; without it: all kinds")
     parser.add_argument("--match", metavar="TEXT", help="only entries whose key, name or alias contains this")
     parser.add_argument("--json", action="store_true", help="plain data; numbers in SI")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print a table.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0, or 2 when nothing matches.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print a table; 2 where nothing matches."""
     from ..plugins import plugins
 
     registry = plugins().registry

@@ -10,7 +10,7 @@ import attrs
 from .parser import Commands, add_command
 from .printing import print_json
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 
 def add(commands: Commands) -> None:
@@ -22,24 +22,13 @@ def add(commands: Commands) -> None:
         Where to add it.
     """
     parser = add_command(
-        commands, "plugins", "list plugins: what they offer, and which are broken", run, "mlsysim plugins --json"
+        commands, "plugins", "list plugins: what they offer, and which are broken", _run, "mlsysim plugins --json"
     )
     parser.add_argument("--json", action="store_true", help="plain data")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the plugins.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the plugins."""
     from ..plugins import plugins
     from ..renderers.style import Style
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..provenance import Claim, Standing
     from ..renderers.style import Style
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _EXAMPLES = """
 mlsysim show devices/h100-sxm
@@ -37,7 +37,9 @@ def add(commands: Commands) -> None:
     commands : Commands
         Where to add it.
     """
-    parser = add_command(commands, "show", "show an entry of the registry: each number with its source", run, _EXAMPLES)
+    parser = add_command(
+        commands, "show", "show an entry of the registry: each number with its source", _run, _EXAMPLES
+    )
     parser.add_argument(
         "name", metavar="KIND/KEY", help="for example devices/h100-sxm; the key alone when only one has it"
     )
@@ -46,24 +48,8 @@ def add(commands: Commands) -> None:
                         help="text (default), json, or the card itself as toml")  # fmt: skip
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print one entity.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    MlsysimError
-        If nothing, or more than one thing, is called so.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print one entity."""
     entry = _find(args.name)
     if args.format == "toml":
         if args.field:

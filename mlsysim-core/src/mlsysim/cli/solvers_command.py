@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..renderers.style import Style
     from ..solving import SolverSpec
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _EXAMPLES = """
 mlsysim solvers
@@ -33,24 +33,13 @@ def add(commands: Commands) -> None:
     commands : Commands
         Where to add it.
     """
-    parser = add_command(commands, "solvers", "list solvers: questions, inputs, outputs with units", run, _EXAMPLES)
+    parser = add_command(commands, "solvers", "list solvers: questions, inputs, outputs with units", _run, _EXAMPLES)
     parser.add_argument("name", nargs="?", metavar="SOLVER", help="show one with its settings and references")
     parser.add_argument("--json", action="store_true", help="plain data")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the solvers.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the solvers."""
     from ..plugins import plugins
     from ..renderers.style import Style
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigError, InfeasibleError, SLAViolation, UnitError
 from ..names import did_you_mean
 from ..overrides import known_keys
-from ..solving import choices_of, is_number
+from ..solving import choices_of, column_units, is_number
 from ..units import format_quantity
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..solving import SolverSpec
     from ..sweep_result import SweepResult
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _EXAMPLES = """
 mlsysim sweep llama-3.1-8b --on h100-sxm --columns
@@ -56,7 +56,7 @@ def add(commands: Commands) -> None:
     commands : Commands
         Where to add it.
     """
-    parser = add_command(commands, "sweep", "evaluate many variations and find the best", run, _EXAMPLES)
+    parser = add_command(commands, "sweep", "evaluate many variations and find the best", _run, _EXAMPLES)
     add_scenario_arguments(parser)
     group = parser.add_argument_group("variations")
     group.add_argument("--columns", action="store_true", help="list what can vary, with units, and stop")
@@ -75,21 +75,10 @@ def add(commands: Commands) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the best variations.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0, 3 when none fits, or 4 when none that fits keeps the constraints of the scenario.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the best variations; 3 where none fits, 4 where none that fits keeps the constraints."""
     config = read_config(args)
-    from ..sweeping import answering_solvers, column_units, sweep
+    from ..sweeping import answering_solvers, sweep
 
     specs = answering_solvers(config)
     units = column_units(specs)

@@ -37,7 +37,7 @@ def fact(
     return attrs.field(default=default, metadata=metadata)
 
 
-def setting(unit: str, *, default: Any = attrs.NOTHING, minimum: float = 0.0, zero: bool = False) -> Any:
+def setting(unit: str, *, default: Any = attrs.NOTHING, zero: bool = False) -> Any:
     """Declare a number that a user chooses: it needs a unit, but no source.
 
     Parameters
@@ -46,17 +46,15 @@ def setting(unit: str, *, default: Any = attrs.NOTHING, minimum: float = 0.0, ze
         Unit that fixes the dimension; the record holds the SI value.
     default : float or None
         None makes the setting optional.
-    minimum : float, SI
-        Lower bound.
     zero : bool
-        Whether the bound itself is allowed.
+        Whether 0 is allowed.
 
     Returns
     -------
     Any
         An attrs field.
     """
-    metadata = {"unit": unit, "fact": False, "minimum": minimum, "zero": zero}
+    metadata = {"unit": unit, "fact": False, "zero": zero}
     return attrs.field(default=default, metadata=metadata)
 
 

@@ -10,7 +10,7 @@ from .fields import setting
 from .parallelism import Parallelism, Pools
 
 __all__ = [
-    "KINDS", "Inference", "Parallelism", "Place", "Pools", "Run", "Scenario", "Serving", "System", "Traffic",
+    "WORKLOADS", "Inference", "Parallelism", "Place", "Pools", "Run", "Scenario", "Serving", "System", "Traffic",
     "Training", "Workload",
 ]  # fmt: skip
 
@@ -251,7 +251,7 @@ class Inference:
 
 
 Workload = Serving | Traffic | Training | Inference
-KINDS: dict[str, type[Serving | Traffic | Training | Inference]] = {
+WORKLOADS: dict[str, type[Serving | Traffic | Training | Inference]] = {
     "serving": Serving, "traffic": Traffic, "training": Training, "inference": Inference,
 }  # fmt: skip
 """Scenario kinds and the workload record of each."""
@@ -330,7 +330,7 @@ class Scenario:
 
     name: str
     kind: Literal["serving", "traffic", "training", "inference"]
-    workload: Workload = attrs.field(metadata={"by": "kind", "choices": KINDS})
+    workload: Workload = attrs.field(metadata={"by": "kind", "choices": WORKLOADS})
     system: System
     parallelism: Parallelism = attrs.field(factory=Parallelism)
     pools: Pools | None = None

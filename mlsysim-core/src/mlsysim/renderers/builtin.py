@@ -10,11 +10,8 @@ from .text import render_text
 __all__ = ["BUILT_IN"]
 
 BUILT_IN = {
-    renderer.name: renderer
-    for renderer in (
-        Renderer("text", render_text, "the scorecard, for people"),
-        Renderer("json", render_json, "plain data that SystemEvaluation.from_dict reads back"),
-        Renderer("markdown", render_markdown, "tables, for reports and issues"),
-    )
+    "text": Renderer("text", render_text),
+    "json": Renderer("json", render_json),
+    "markdown": Renderer("markdown", render_markdown),
 }
 """By name; plugins add others through ``mlsysim_register_renderers``."""

@@ -321,15 +321,17 @@ def _plural(level: Level, count: int) -> str:
     return "estimates" if level is Level.ESTIMATE and count > 1 else level.label
 
 
-def weak_points(standings: Mapping[str, Standing], most: int = 4) -> list[tuple[str, list[str]]]:
+_MOST_NAMED = 4
+"""So many numbers of each sort are named."""
+
+
+def weak_points(standings: Mapping[str, Standing]) -> list[tuple[str, list[str]]]:
     """Name the numbers that deserve a look.
 
     Parameters
     ----------
     standings : mapping of str to Standing
         As :meth:`SystemEvaluation.evidence` returns them.
-    most : int
-        How many of each sort to name.
 
     Returns
     -------
@@ -342,7 +344,7 @@ def weak_points(standings: Mapping[str, Standing], most: int = 4) -> list[tuple[
         ("estimates", [name for name, s in standings.items() if s.level is Level.ESTIMATE]),
     )
     return [
-        (what, names[:most] + ([f"and {len(names) - most} more"] if len(names) > most else []))
+        (what, names[:_MOST_NAMED] + [f"and {len(names) - _MOST_NAMED} more"] * (len(names) > _MOST_NAMED))
         for what, names in sorts
         if names
     ]

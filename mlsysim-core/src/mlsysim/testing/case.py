@@ -148,7 +148,7 @@ class SolverCase:
             raise TypeError(f"{target!r} is a {type(found).__name__}, neither a SolverSpec nor a SolverCase")
         return cls(found, **declared)
 
-    def varied(self, columns: Columns, rows: int, seed: int = 0) -> Iterator[Columns]:
+    def varied(self, columns: Columns, rows: int) -> Iterator[Columns]:
         """Vary the declared columns at random, each within what its value allows.
 
         Parameters
@@ -157,14 +157,12 @@ class SolverCase:
             As ``prepare`` returned it.
         rows : int
             How many variations.
-        seed : int
-            Same seed, same variations.
 
         Yields
         ------
         dict
         """
-        source = random.Random(seed)  # noqa: S311 - repeatable numbers are wanted
+        source = random.Random(0)  # noqa: S311 - repeatable numbers are wanted
         for _ in range(rows):
             yield {**columns, **{name: _vary(columns[name], source) for name in self.numbers(columns)}}
 
@@ -193,7 +191,7 @@ def _vary(value: float, source: random.Random) -> float:
     return float(value * source.uniform(0.5, 1.0))
 
 
-def request_for(spec: SolverSpec, scenario: Any, overrides: Mapping[str, str] | None = None) -> Request:
+def request_for(spec: SolverSpec, scenario: Any) -> Request:
     """Put together the request that evaluating a scenario would send to a solver.
 
     Parameters
@@ -201,8 +199,6 @@ def request_for(spec: SolverSpec, scenario: Any, overrides: Mapping[str, str] | 
     spec : SolverSpec
         The solver; it need not be installed, the solvers whose outputs it needs must be.
     scenario : str, Path, mapping, Scenario or SimulationConfig
-        As for :func:`mlsysim.evaluate`.
-    overrides : mapping of str to str
         As for :func:`mlsysim.evaluate`.
 
     Returns
@@ -214,7 +210,7 @@ def request_for(spec: SolverSpec, scenario: Any, overrides: Mapping[str, str] | 
     ConfigError
         If the scenario lacks a record or an output that the solver needs.
     """
-    config = SimulationConfig.of(scenario, overrides)
+    config = SimulationConfig.of(scenario)
     known: dict[str, Any] = {}
     for _, other, result in ask(config) if spec.needs else ():
         if other is not None and other.name != spec.name and not isinstance(result, str):

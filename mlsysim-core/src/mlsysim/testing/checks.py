@@ -19,7 +19,7 @@ from ..evaluation import LEVELS, evaluate
 from ..explaining import traced_request
 from ..formula import equation_of, formula_of
 from ..records import KINDS, singular
-from ..records.scenario import KINDS as SCENARIO_KINDS
+from ..records.scenario import WORKLOADS
 from ..running import run_solver
 from ..solving import Columns, Result, SolverSpec, is_number
 from ..tracing import Node, Traced, formula_calls, trace
@@ -44,7 +44,7 @@ def check_spec(case: SolverCase) -> None:
     for field in ("name", "title", "question", "scenarios", "target", "inputs", "outputs", "references"):
         assert getattr(spec, field), f"{spec.name or 'the spec'}: {field} is empty"
     assert spec.layer in tuple("ABCDE"), f"{spec.name}: layer {spec.layer!r} is none of A to E"
-    assert set(spec.scenarios) <= set(SCENARIO_KINDS), f"{spec.name}: scenarios are {', '.join(SCENARIO_KINDS)}"
+    assert set(spec.scenarios) <= set(WORKLOADS), f"{spec.name}: scenarios are {', '.join(WORKLOADS)}"
     records = {singular(kind) for kind in KINDS} | set(LINK_ROLES)
     for role, _ in spec.roles:
         assert role in records, (

@@ -19,6 +19,10 @@ from .drawing import Draws, draw_arguments
 __all__ = ["ProofError", "prove_arrays", "prove_pint", "prove_rescaling", "random_powers", "scale_of"]
 
 
+_RESCALED, _WITH_UNITS, _ROWS = 8, 4, 64
+"""Sets of arguments that each proof draws."""
+
+
 class ProofError(AssertionError):
     """A function does not obey the units that it declares; the message says where."""
 
@@ -95,8 +99,6 @@ def prove_rescaling(
     returns: str | Mapping[str, str] | None = None,
     discrete: tuple[str, ...] = (),
     draws: Draws | None = None,
-    trials: int = 8,
-    seed: int = 0,
 ) -> None:
     """Prove that a function contains no hidden dimensional constant.
 
@@ -111,11 +113,7 @@ def prove_rescaling(
     discrete : tuple of str
         Base dimensions to leave alone, beside those that the formula declares.
     draws : mapping, optional
-        Ranges of arguments, as in :func:`draw_arguments`.
-    trials : int
-        How many sets of arguments to draw. A proof covers the branches that they reach.
-    seed : int
-        Same seed, same trials.
+        Ranges of arguments, as in :func:`draw_arguments`. A proof covers the branches that they reach.
 
     Raises
     ------
@@ -123,11 +121,11 @@ def prove_rescaling(
         If a result does not scale, to the last bit, as its unit says.
     """
     name, units, returns, declared = _declaration(function, units, returns)
-    source = random.Random(seed)  # noqa: S311 - repeatable numbers are wanted
+    source = random.Random(0)  # noqa: S311 - repeatable numbers are wanted
     fixed = (*declared, *discrete)
-    for trial in range(trials):
+    for trial in range(_RESCALED):
         powers = random_powers(source, fixed)
-        arguments = draw_arguments(units, draws=draws, seed=seed * 1000 + trial)
+        arguments = draw_arguments(units, draws=draws, seed=trial)
         scaled = {key: value * scale_of(units[key], powers) for key, value in arguments.items()}
         before, after = _named(function(**arguments), returns), _named(function(**scaled), returns)
         for output, (value, unit) in before.items():
@@ -140,7 +138,7 @@ def prove_rescaling(
                 )
 
 
-def prove_pint(function: Callable[..., Any], *, draws: Draws | None = None, trials: int = 4, seed: int = 0) -> None:
+def prove_pint(function: Callable[..., Any], *, draws: Draws | None = None) -> None:
     """Prove the units of a formula by running it on quantities.
 
     Parameters
@@ -149,10 +147,6 @@ def prove_pint(function: Callable[..., Any], *, draws: Draws | None = None, tria
         A :func:`mlsysim.formula.formula`.
     draws : mapping, optional
         Ranges of arguments, as in :func:`draw_arguments`.
-    trials : int
-        How many sets of arguments to draw.
-    seed : int
-        Same seed, same trials.
 
     Raises
     ------
@@ -165,8 +159,8 @@ def prove_pint(function: Callable[..., Any], *, draws: Draws | None = None, tria
 
     name, units, returns, _ = _declaration(function, None, None)
     wanted = parse_unit(str(returns)).dimension
-    for trial in range(trials):
-        arguments = draw_arguments(units, draws=draws, seed=seed * 1000 + trial)
+    for trial in range(_WITH_UNITS):
+        arguments = draw_arguments(units, draws=draws, seed=trial)
         try:
             found = function(**{key: Quantity(value, units[key]) for key, value in arguments.items()})
             base = Quantity(1.0, dimension_text(wanted) if any(wanted) else "")
@@ -179,12 +173,7 @@ def prove_pint(function: Callable[..., Any], *, draws: Draws | None = None, tria
 
 
 def prove_arrays(
-    function: Callable[..., Any],
-    units: Mapping[str, str] | None = None,
-    *,
-    draws: Draws | None = None,
-    rows: int = 64,
-    seed: int = 0,
+    function: Callable[..., Any], units: Mapping[str, str] | None = None, *, draws: Draws | None = None
 ) -> None:
     """Prove that a function answers on an array what it answers on each row.
 
@@ -196,10 +185,6 @@ def prove_arrays(
         Unit of each argument; those of the formula by default.
     draws : mapping, optional
         Ranges of arguments, as in :func:`draw_arguments`.
-    rows : int
-        Length of the arrays.
-    seed : int
-        Same seed, same rows.
 
     Raises
     ------
@@ -209,10 +194,10 @@ def prove_arrays(
     import numpy as np
 
     name, units, _, _ = _declaration(function, units, "" if units is not None else None)
-    drawn = [draw_arguments(units, draws=draws, seed=seed * 1000 + row) for row in range(rows)]
+    drawn = [draw_arguments(units, draws=draws, seed=row) for row in range(_ROWS)]
     one_by_one = np.array([function(**arguments) for arguments in drawn], dtype=np.float64)
     at_once = function(**{key: np.array([arguments[key] for arguments in drawn]) for key in units})
-    at_once = np.broadcast_to(np.asarray(at_once, dtype=np.float64), (rows,))
+    at_once = np.broadcast_to(np.asarray(at_once, dtype=np.float64), (_ROWS,))
     wrong = np.flatnonzero(~np.isclose(at_once, one_by_one, rtol=1e-12, atol=0.0))
     if wrong.size:
         row = int(wrong[0])

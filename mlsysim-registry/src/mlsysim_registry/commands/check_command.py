@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..checks import Finding
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _FAULTY = 2
 
@@ -33,22 +33,11 @@ def add(commands: Any) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE", help="only findings on these files; all data by default")
     parser.add_argument("--notes", action="store_true", help="also print notes")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the findings.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0, or 2 when there is a fault.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the findings; 2 where one of them is a fault."""
     from ..checks import run as run_checks
 
     registry = _registry(args.files)

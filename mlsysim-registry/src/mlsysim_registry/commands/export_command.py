@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..provenance_map import FieldProvenance
 
-__all__ = ["COLUMNS", "add", "rows", "run"]
+__all__ = ["COLUMNS", "add", "rows"]
 
 COLUMNS = ("kind", "key", "aliases", "field", "condition", "value_si", "unit", "as_stated", "level", "status",
            "source_title", "source_url", "locator", "retrieved")  # fmt: skip
@@ -33,30 +33,14 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = add_command(commands, "export", "write one row per number with its source", run)
+    parser = add_command(commands, "export", "write one row per number with its source", _run)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="kinds to export; all by default")
     parser.add_argument("--format", choices=("csv", "json", "parquet"), default="csv", help="output format")
     parser.add_argument("--output", metavar="FILE", help="file to write; standard output by default")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write the rows.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ConfigError
-        If parquet is wanted without pyarrow or without a file, or the file cannot be written.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Write the rows."""
     found = list(rows(args.kinds))
     try:
         if args.format == "parquet":

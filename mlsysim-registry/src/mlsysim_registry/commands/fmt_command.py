@@ -10,7 +10,7 @@ from typing import Any
 from mlsysim.cli.parser import add_command
 from mlsysim.errors import RegistryError
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _CHANGED = 1
 _FAULTY = 2
@@ -24,24 +24,13 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = add_command(commands, "fmt", "put data files into canonical form, keeping comments", run)
+    parser = add_command(commands, "fmt", "put data files into canonical form, keeping comments", _run)
     parser.add_argument("files", nargs="*", metavar="FILE", help="files; all packaged data by default")
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 when a file would change")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Rewrite files that are not in canonical form.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0; 1 with ``--check`` when a file would change; 2 when a file cannot be read.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Rewrite files that are not in canonical form; 1 where one would change, 2 where one cannot be read."""
     from ..canonical import canonical
 
     changed = faulty = 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.cli.parser import add_command
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 
 def add(commands: Any) -> None:
@@ -18,32 +18,14 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = add_command(commands, "history", "show what has been said of a number, and when", run)
+    parser = add_command(commands, "history", "show what has been said of a number, and when", _run)
     parser.add_argument("entity", metavar="ENTITY", help="for example grids/fr")
     parser.add_argument("field", metavar="FIELD", nargs="?", help="for example carbon; all numbers by default")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the history of one number, or of all numbers of an entity.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ConfigError
-        If the entity is not named as its kind and key.
-    UnknownNameError
-        If there is no such entity or number.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the history of one number, or of all numbers of an entity."""
     import attrs
 
     from mlsysim.cli.printing import print_json, table

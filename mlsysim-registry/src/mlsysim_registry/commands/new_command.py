@@ -8,7 +8,7 @@ from typing import Any
 
 from mlsysim.errors import ConfigError
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 
 def add(commands: Any) -> None:
@@ -27,27 +27,11 @@ def add(commands: Any) -> None:
     parser.add_argument("key", nargs="?", metavar="KEY", help="name of the entity: becomes the name of the file")
     parser.add_argument("--maker", metavar="NAME", default="", help="folder inside the kind, for example nvidia")
     parser.add_argument("--folder", metavar="DIR", default="data", help="folder that holds the kinds (default: data)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print or write the template.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ConfigError
-        If the key is not allowed, the file exists or cannot be written.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print or write the template."""
     from ..checks.files import KEY
     from ..describe import kind_of
     from ..template import template

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlsysim.errors import ConfigError
 
-__all__ = ["add", "apply", "plan", "rollback", "sources"]
+__all__ = ["add"]
 
 _BLOCKED = 3
 _PLAN = (
@@ -42,35 +42,19 @@ def add(commands: Any) -> None:
     one = inner.add_parser("plan", help="read the sources and show what would change", description=_PLAN)
     one.add_argument("--source", action="append", metavar="NAME", help="only this source; may be repeated")
     one.add_argument("--out", metavar="FILE", help="file to write the plan to")
-    one.set_defaults(run=plan)
+    one.set_defaults(run=_plan)
     two = inner.add_parser("apply", help="write a plan", description="Write a plan into the folder of refreshed "
                            "numbers. Exit code 3: blocked numbers were left out.")  # fmt: skip
     two.add_argument("plan", metavar="PLAN", help="file that `refresh plan --out` wrote")
     two.add_argument("--accept", action="append", default=[], metavar="ENTITY",
                      help="write a number of this entity although it jumps; may be repeated")  # fmt: skip
-    two.set_defaults(run=apply)
-    inner.add_parser("rollback", help="take the last apply back").set_defaults(run=rollback)
-    inner.add_parser("sources", help="list live sources, their licences and keys").set_defaults(run=sources)
+    two.set_defaults(run=_apply)
+    inner.add_parser("rollback", help="take the last apply back").set_defaults(run=_rollback)
+    inner.add_parser("sources", help="list live sources, their licences and keys").set_defaults(run=_sources)
 
 
-def plan(args: argparse.Namespace) -> int:
-    """Read the sources and show what would change.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0 no change, 2 changes pending, 3 some are blocked, 4 a source failed.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such source, or the plan cannot be written.
-    """
+def _plan(args: argparse.Namespace) -> int:
+    """Read the sources and show what would change; the plan says the exit code."""
     import attrs
 
     from mlsysim import registry
@@ -100,19 +84,8 @@ def plan(args: argparse.Namespace) -> int:
     return made.exit_code
 
 
-def apply(args: argparse.Namespace) -> int:
-    """Write a plan.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0, or 3 when blocked numbers were left out.
-    """
+def _apply(args: argparse.Namespace) -> int:
+    """Write a plan; 3 where blocked numbers were left out."""
     from mlsysim import registry
 
     from ..refresh import applying, planning
@@ -131,19 +104,8 @@ def apply(args: argparse.Namespace) -> int:
     return _BLOCKED if left_out else 0
 
 
-def rollback(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command
-    """Take the last apply back.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-    """
+def _rollback(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command
+    """Take the last apply back."""
     from ..refresh import applying
 
     name = applying.rollback()
@@ -151,19 +113,8 @@ def rollback(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature o
     return 0
 
 
-def sources(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command
-    """List live sources.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0, or 4 when a plugin offers a broken one.
-    """
+def _sources(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command
+    """List live sources; 4 where a plugin offers a broken one."""
     from ..refresh import reporting, running
 
     known, broken = running.installed()

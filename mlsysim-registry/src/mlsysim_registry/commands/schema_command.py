@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.cli.parser import add_command
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 
 def add(commands: Any) -> None:
@@ -18,28 +18,12 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = add_command(commands, "schema", "print the JSON Schema of a kind, for editors", run)
+    parser = add_command(commands, "schema", "print the JSON Schema of a kind, for editors", _run)
     parser.add_argument("kind", nargs="?", metavar="KIND", help="device, model ... or source; all of them by default")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the schema.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such kind.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the schema."""
     from mlsysim.cli.printing import print_json
 
     from ..schema import all_schemas, schema_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.cli.parser import add_command
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 
 def add(commands: Any) -> None:
@@ -18,23 +18,12 @@ def add(commands: Any) -> None:
     commands : argparse subparsers action
         Where to add it.
     """
-    parser = add_command(commands, "stats", "count entities and numbers by kind and level", run)
+    parser = add_command(commands, "stats", "count entities and numbers by kind and level", _run)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the table.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Print the table."""
     from mlsysim.cli.printing import print_json, table
     from mlsysim.provenance import Level
     from mlsysim.renderers.style import Style

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlsysim.errors import ConfigError, RegistryError
 
-__all__ = ["add", "run"]
+__all__ = ["add"]
 
 _NOT_FOUND = 1
 _UNREADABLE = 4
@@ -30,27 +30,11 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="ids of documents, as `mlsysim show` prints them")
     parser.add_argument("--all", action="store_true", help="every document")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Verify documents one after the other, at most one a second.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0 all numbers found again; 1 some not; 4 a document could not be read.
-
-    Raises
-    ------
-    ConfigError
-        If no document is named.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Verify documents, at most one a second; 1 where a number is gone, 4 where a document cannot be read."""
     from mlsysim import registry as installed
     from mlsysim.names import did_you_mean
 

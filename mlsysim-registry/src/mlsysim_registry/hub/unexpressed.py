@@ -26,13 +26,10 @@ class Family:
         Beginnings of their names, lower case, words joined by hyphens.
     why : str
         What of them no shape expresses.
-    url : str
-        Document that was read.
     """
 
     names: tuple[str, ...]
     why: str
-    url: str = ""
 
     def covers(self, name: str) -> bool:
         """Tell whether a name, or path on a hub, is that of a model of the family.
@@ -58,7 +55,4 @@ def unexpressed_families() -> tuple[Family, ...]:
     -------
     tuple of Family
     """
-    return tuple(
-        Family(tuple(one["names"]), str(one["why"]), str(one.get("url", "")))
-        for one in load_document(_FILE).data["families"]
-    )
+    return tuple(Family(tuple(one["names"]), str(one["why"])) for one in load_document(_FILE).data["families"])

@@ -6,7 +6,7 @@ import math
 
 from mlsysim.units import parse_quantity
 
-__all__ = ["ACCEPTABLE", "jump_bound", "out_of_range"]
+__all__ = ["ACCEPTABLE", "DATASHEET_JUMP", "JUMPS", "out_of_range"]
 
 _RANGES: dict[tuple[str, str], tuple[str, str, str]] = {
     ("prices", "rate"): ("0.001 USD/h", "10000 USD/h", "USD/h"),
@@ -15,27 +15,13 @@ _RANGES: dict[tuple[str, str], tuple[str, str, str]] = {
 }
 """Coal burned at a fifth of its heat emits about 1.7 kg/kWh; a chip and a hall of machines bound the prices."""
 
-_JUMPS = {"prices": 0.30, "grids": 0.50}
-_DATASHEET = 0.01
+JUMPS = {"prices": 0.30, "grids": 0.50}
+"""How far a number of a kind may move at once, relative to the known value."""
+DATASHEET_JUMP = 0.01
+"""The same for what a datasheet states."""
 
 ACCEPTABLE = "jump"
 """The one flag that a person may overrule by name."""
-
-
-def jump_bound(kind: str) -> float:
-    """Return how far a number may move at once.
-
-    Parameters
-    ----------
-    kind : str
-        Plural kind.
-
-    Returns
-    -------
-    float, dimensionless
-        Relative to the known value: 30 % for a price, 50 % for carbon, 1 % for what a datasheet states.
-    """
-    return _JUMPS.get(kind, _DATASHEET)
 
 
 def out_of_range(kind: str, field: str, value: float) -> str:

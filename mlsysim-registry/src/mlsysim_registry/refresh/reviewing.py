@@ -15,7 +15,7 @@ from mlsysim.records import KINDS
 from mlsysim.refreshing import Datum
 from mlsysim.units import parse_quantity
 
-from .bounds import ACCEPTABLE, jump_bound, out_of_range
+from .bounds import ACCEPTABLE, DATASHEET_JUMP, JUMPS, out_of_range
 from .generations import DATED, Generation, Number
 from .layering import build
 
@@ -198,7 +198,7 @@ def _review_known(datum: Datum, entry: Entry, row: Row, generation: Generation, 
         return attrs.evolve(row, status="same")
     if row.dated < old_dated or datum.asof < _last_asof(row, generation):
         return attrs.evolve(row, status="not newer", flags=("not newer than what is known",))
-    bound = jump_bound(kind)
+    bound = JUMPS.get(kind, DATASHEET_JUMP)
     if row.delta is None or abs(row.delta) > bound * (1 + 1e-9):
         return attrs.evolve(row, flags=(f"{ACCEPTABLE} of more than {bound:.0%}",))
     revised = kind == "grids" and row.dated == old_dated

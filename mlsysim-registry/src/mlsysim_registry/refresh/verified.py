@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from mlsysim.errors import MlsysimError, RegistryError
+from mlsysim.errors import RegistryError
 from mlsysim.provenance import Source
 from mlsysim.structure import read_plain
 
@@ -54,28 +54,22 @@ def verified_file() -> Path:
     return data_folder() / VERIFIED
 
 
-def load(file: Path | None = None) -> dict[str, Verified]:
+def load() -> dict[str, Verified]:
     """Read what was verified; a damaged file counts as empty, since it can be made again.
-
-    Parameters
-    ----------
-    file : Path, optional
-        The file.
 
     Returns
     -------
     dict of str to Verified
         By id of the document.
     """
-    path = verified_file() if file is None else file
     try:
-        raw = path.read_bytes()
+        raw = verified_file().read_bytes()
         data = json.loads(raw) if len(raw) <= _MAX_BYTES else {}
     except (OSError, ValueError, RecursionError):
         return {}
     found: dict[str, Verified] = {}
     for key, row in data.items() if isinstance(data, dict) else ():
-        with suppress(MlsysimError):
+        with suppress(Exception):  # cattrs raises groups of whatever its hooks raise
             found[key] = read_plain(Verified, row)
     return found
 
@@ -102,7 +96,7 @@ def apply(key: str, source: Source, known: Mapping[str, Verified]) -> Source:
     return attrs.evolve(source, sha256=seen.sha256)
 
 
-def record(key: str, verified: Verified, file: Path | None = None) -> None:
+def record(key: str, verified: Verified) -> None:
     """Store a result; the file is replaced whole, never written in place.
 
     Parameters
@@ -111,19 +105,17 @@ def record(key: str, verified: Verified, file: Path | None = None) -> None:
         Id of the document.
     verified : Verified
         The result.
-    file : Path, optional
-        The file.
 
     Raises
     ------
     RegistryError
         If it cannot be written, or another process holds it for too long.
     """
-    path = verified_file() if file is None else file
+    path = verified_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
-            data = {**load(path), key: verified}
+            data = {**load(), key: verified}
             text = json.dumps({k: attrs.asdict(v) for k, v in sorted(data.items())}, indent=1)
             replace(path, text.encode())
     except OSError as error:
