@@ -109,7 +109,7 @@ def ceiling_columns(
     if peak.engine == "matrix" and vector is not None and beside and vector.dense is not None:
         # What has no matrix product in it runs beside the matrix units; a small accelerator's core is too slow for it.
         columns["vector_peak"] = vector.dense
-    _check_roof(columns["compute_ceiling"] * columns["achieved"], "compute_ceiling", stack)
+    _check_roof(columns["compute_ceiling"], "compute_ceiling", stack, columns["achieved"])
     _check_roof(columns["memory_ceiling"], "memory_ceiling", stack)
     issue, clock, processors = stack.ceilings.issue, device.compute.clock, device.compute.processors
     if issue is not None and clock is not None and processors is not None:
@@ -241,12 +241,13 @@ def _compute_ceiling(found: Calibration | None, stack: Stack, achieved: Any) -> 
     return stack.ceilings.compute if fitted is None else minimum(fitted, 1.0 / achieved)
 
 
-def _check_roof(value: Any, name: str, stack: Stack) -> None:
-    if not 0.0 < value <= 1.0:
+def _check_roof(value: Any, name: str, stack: Stack, achieved: Any = 1.0) -> None:
+    if not 0.0 < value * achieved <= 1.0:
+        over = "" if achieved == 1.0 else f" of what the device achieves, {achieved:.3g}: {value * achieved:.3g}"
         raise SolverError(
-            f"the {name} of {stack.name} is {value:.3g} of the roof",
+            f"the {name} of {stack.name} is {value:.3g}{over} of the roof",
             where=f"settings.single-node.{name}",
-            remedy="A ceiling lies above 0 and at most at 1",
+            remedy=f"Give more than 0 and at most {1.0 / achieved:.3g}",
         )
 
 
