@@ -106,3 +106,17 @@ def test_a_capacity_that_is_an_estimate_is_said_to_be_one_where_it_decides_what_
     given(own)
     assert main(["eval", "llama-3.1-8b", "--on", "mine"]) == 0
     assert "an estimate between 144 GB and 192 GB" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check", "."], "this is a folder"),
+        (["check", "none.toml"], "no such file"),
+        (["fmt", "none.toml"], "no such file"),
+    ],
+)
+def test_a_path_that_holds_no_card_is_refused_as_what_it_is(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["registry", *words]) == 2
+    assert said in capsys.readouterr().err

@@ -326,3 +326,10 @@ def test_exponentials_of_large_cores_are_not_those_of_multiprocessors():
         "workload": {"model": "llama-2-7b", "precision": "fp8", "batch": 1, "input": 2048, "output": 1},
     }  # fmt: skip
     assert mlsysim.evaluate(scenario)["ttft"].value == pytest.approx(56.31e-3, rel=0.2)
+
+
+def test_a_ceiling_above_the_roof_is_refused_with_the_number_that_was_given():
+    with pytest.raises(mlsysim.errors.MlsysimError, match=r"is 1\.5 of what the device achieves") as caught:
+        mlsysim.evaluate("llama-8b-on-h100", {"settings.single-node.compute_ceiling": "1.5"})
+    most = float(caught.value.remedy.rpartition(" ")[2])
+    mlsysim.evaluate("llama-8b-on-h100", {"settings.single-node.compute_ceiling": f"{0.99 * most}"})

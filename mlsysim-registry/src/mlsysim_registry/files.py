@@ -58,7 +58,7 @@ def folder_of_kind(name: str) -> Path:
     Raises
     ------
     ConfigError
-        If it stands in none.
+        If it does not exist, or stands in none.
     """
     from mlsysim.errors import ConfigError
     from mlsysim.records import KINDS
@@ -66,6 +66,8 @@ def folder_of_kind(name: str) -> Path:
     for parent in Path(name).resolve().parents:
         if parent.name in KINDS or parent.name == "sources":
             return parent
+    if not Path(name).exists():
+        raise ConfigError("there is no such file", where=name, remedy="Check the path and the present folder")
     raise ConfigError("the file stands in no folder of a kind", where=name,
                       remedy="Put it at devices/<vendor>/<key>.toml, models/<lab>/<key>.toml ...")  # fmt: skip
 

@@ -86,7 +86,9 @@ def _registry(files: Sequence[str]) -> Registry:
     for name in files:
         path = Path(name).resolve()
         if not path.is_file():
-            raise ConfigError("there is no such file", where=name, remedy="Give the path of a .toml file")
+            what = "this is a folder" if path.is_dir() else "there is no such file"
+            remedy = f"Give the files in it: {name.rstrip('/')}/*/*.toml" if path.is_dir() else "Give a .toml file"
+            raise ConfigError(what, where=name, remedy=remedy)
         if any(catalog.where(path) for catalog in catalogs(known)):
             continue
         folders[folder_of_kind(name).parent] = None

@@ -9,8 +9,7 @@ from mlsysim.errors import SolverError
 from mlsysim.numeric import minimum
 from mlsysim.records.device import Device
 from mlsysim.records.precision import bytes_per_element
-from mlsysim.records.stack import ANY, Calibration, Stack
-from mlsysim.units import format_quantity
+from mlsysim.records.stack import Calibration, Stack
 
 from ...formulas.constants import (
     CACHE_PER_CLOCK,
@@ -35,7 +34,6 @@ from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_
 __all__ = [
     "cache_ratio",
     "ceiling_columns",
-    "ceiling_notes",
     "counted_format",
     "launch_columns",
     "scatter_of",
@@ -111,7 +109,7 @@ def ceiling_columns(
     if peak.engine == "matrix" and vector is not None and beside and vector.dense is not None:
         # What has no matrix product in it runs beside the matrix units; a small accelerator's core is too slow for it.
         columns["vector_peak"] = vector.dense
-    _check_roof(columns["compute_ceiling"] * columns["achieved"], "compute_ceiling", stack)
+    _check_roof(columns["compute_ceiling"], "compute_ceiling", stack, columns["achieved"])
     _check_roof(columns["memory_ceiling"], "memory_ceiling", stack)
     issue, clock, processors = stack.ceilings.issue, device.compute.clock, device.compute.processors
     if issue is not None and clock is not None and processors is not None:
@@ -243,81 +241,14 @@ def _compute_ceiling(found: Calibration | None, stack: Stack, achieved: Any) -> 
     return stack.ceilings.compute if fitted is None else minimum(fitted, 1.0 / achieved)
 
 
-def _check_roof(value: Any, name: str, stack: Stack) -> None:
-    if not 0.0 < value <= 1.0:
+def _check_roof(value: Any, name: str, stack: Stack, achieved: Any = 1.0) -> None:
+    if not 0.0 < value * achieved <= 1.0:
+        over = "" if achieved == 1.0 else f" of what the device achieves, {achieved:.3g}: {value * achieved:.3g}"
         raise SolverError(
-            f"the {name} of {stack.name} is {value:.3g} of the roof",
+            f"the {name} of {stack.name} is {value:.3g}{over} of the roof",
             where=f"settings.single-node.{name}",
-            remedy="A ceiling lies above 0 and at most at 1",
+            remedy=f"Give more than 0 and at most {1.0 / achieved:.3g}",
         )
-
-
-def ceiling_notes(
-    claims: Mapping[tuple[str, str], Any],
-    device: Device,
-    stack: Stack,
-    key: str,
-    precision: str,
-    settings: Mapping[str, float],
-) -> list[str]:
-    """Say what is assumed about device and stack.
-
-    Parameters
-    ----------
-    claims : mapping of (role, field) to Standing
-        How well each number is supported.
-    device : Device
-        The device.
-    stack : Stack
-        The stack.
-    key : str
-        Key of the device.
-    precision : str
-        Number format of the arithmetic.
-    settings : mapping of str to float
-        Overrides.
-
-    Returns
-    -------
-    list of str
-    """
-    notes = [
-        f"{name} is set to {settings[name]:g} by hand (settings.single-node.{name})"
-        for name in ("compute_ceiling", "memory_ceiling", "kernel_overhead")
-        if settings.get(name)
-    ]
-    counted = counted_format(device, stack, precision)
-    achieved = product_share(device, counted)[1]
-    if achieved:
-        notes.append(achieved)
-    if counted != precision:
-        notes.append(f"{stack.name} multiplies {precision} on vector units in {counted}, at the rate of {counted}")
-    found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
-    pooled = [] if found is None else [
-        what for what, wide in (
-            (f"devices of {device.vendor}" if found.device != ANY else "devices", found.is_shared),
-            ("formats", found.precision == ANY),
-        ) if wide
-    ]  # fmt: skip
-    if found is None or pooled:
-        held = (
-            f"constants fitted on several {' and '.join(pooled)} together hold"
-            if pooled
-            else "its general ceilings hold"
-        )
-        notes.append(f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: {held}")
-    if stack.tiles and device.compute.processors is None:
-        notes.append(f"the number of processors of {device.name} is not known: waves of tiles are not counted")
-    if device.memory.usable is None:
-        notes.append(f"the usable memory of {device.name} is not known: all of its nominal capacity counts")
-    field = "memory.capacity" if device.memory.usable is None else "memory.usable"
-    chosen: Any = getattr(claims.get(("device", field)), "chosen", None)
-    if getattr(chosen, "low", None) is not None:
-        notes.append(
-            f"{field} of {device.name} is an estimate between {format_quantity(chosen.low, 'B')} and "
-            f"{format_quantity(chosen.high, 'B')}: {format_quantity(chosen.value, 'B')} decide what fits"
-        )
-    return notes
 
 
 def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, default: float) -> float:

@@ -21,7 +21,8 @@ from ...formulas.power import work_per_clock
 from ...lowering.network import NetworkShape, network_shape
 from ...lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
-from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, launch_columns, spread_columns
+from .ceiling_notes import ceiling_notes
+from .ceilings import cache_ratio, ceiling_columns, launch_columns, spread_columns
 from .formats import cache_format, format_columns, head_columns
 from .remembering import same_tuples
 

@@ -1,0 +1,83 @@
+"""What is assumed about a device and a stack, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.records.device import Device
+from mlsysim.records.stack import ANY, Stack
+from mlsysim.units import format_quantity
+
+from .ceilings import counted_format
+from .shares import product_share
+
+__all__ = ["ceiling_notes"]
+
+
+def ceiling_notes(
+    claims: Mapping[tuple[str, str], Any],
+    device: Device,
+    stack: Stack,
+    key: str,
+    precision: str,
+    settings: Mapping[str, float],
+) -> list[str]:
+    """Say what is assumed about device and stack.
+
+    Parameters
+    ----------
+    claims : mapping of (role, field) to Standing
+        How well each number is supported.
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    key : str
+        Key of the device.
+    precision : str
+        Number format of the arithmetic.
+    settings : mapping of str to float
+        Overrides.
+
+    Returns
+    -------
+    list of str
+    """
+    notes = [
+        f"{name} is set to {settings[name]:g} by hand (settings.single-node.{name})"
+        for name in ("compute_ceiling", "memory_ceiling", "kernel_overhead")
+        if settings.get(name)
+    ]
+    counted = counted_format(device, stack, precision)
+    achieved = product_share(device, counted)[1]
+    if achieved:
+        notes.append(achieved)
+    if counted != precision:
+        notes.append(f"{stack.name} multiplies {precision} on vector units in {counted}, at the rate of {counted}")
+    found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
+    pooled = [] if found is None else [
+        what for what, wide in (
+            (f"devices of {device.vendor}" if found.device != ANY else "devices", found.is_shared),
+            ("formats", found.precision == ANY),
+        ) if wide
+    ]  # fmt: skip
+    if found is None or pooled:
+        held = (
+            f"constants fitted on several {' and '.join(pooled)} together hold"
+            if pooled
+            else "its general ceilings hold"
+        )
+        notes.append(f"{stack.name} {stack.version} is not calibrated on {key} in {precision}: {held}")
+    if stack.tiles and device.compute.processors is None:
+        notes.append(f"the number of processors of {device.name} is not known: waves of tiles are not counted")
+    if device.memory.usable is None:
+        notes.append(f"the usable memory of {device.name} is not known: all of its nominal capacity counts")
+    field = "memory.capacity" if device.memory.usable is None else "memory.usable"
+    chosen: Any = getattr(claims.get(("device", field)), "chosen", None)
+    if getattr(chosen, "low", None) is not None:
+        notes.append(
+            f"{field} of {device.name} is an estimate between {format_quantity(chosen.low, 'B')} and "
+            f"{format_quantity(chosen.high, 'B')}: {format_quantity(chosen.value, 'B')} decide what fits"
+        )
+    return notes
