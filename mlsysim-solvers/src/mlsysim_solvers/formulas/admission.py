@@ -159,7 +159,8 @@ def late_answer(held: Any, intake: Any, front: Any) -> Any:
     Notes
     -----
     e (f - h) / 2 f: messages wait for requests and for one another. Of the time that they take, half passes before the
-    first token, since the line that an answer meets is shorter when it begins than when it ends.
+    first token, since the line that an answer meets is shorter when it begins than when it ends. The half was chosen
+    beside zero and a floor per token, with residuals of servers in view.
     """
     return 0.5 * held * (front - intake) / front
 

@@ -139,7 +139,7 @@ def _tensorrt(row: Measurement, input_: int, output: int, clients: int) -> dict[
     model = cell(row, "model_path")
     if "Llama-3.1-70B" in model:
         held = (input_, output) == (1024, 1024) and (whole(row, "tp_size") or 1) < 8
-        return {"tokens": 16384, "hold": 20 if held else 0}
+        return {"tokens": 16384, "hold": 20 if held else 0, "together": 10}
     if "gpt-oss" in model:
         return {"tokens": 20000, "together": 20}
     if "DeepSeek" in model:
