@@ -16,13 +16,13 @@ LEAST, LOW = 10, 0.85
 """Sets are judged as those in the fits are: with ten predicted rows, and 85 % of the measurements held."""
 
 TOO_FEW: dict[str, str] = {
-    "bsa100/iteration_time_s": "20 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
-    "torch2trt/fps": "33 %: 18 rows of two boards, whose stacks were compared with nothing",
-    "lambda/samples_per_s": "57 %: 28 rows of a training benchmark whose software is not described",
+    "bsa100/iteration_time_s": "70 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
+    "torch2trt/fps": "72 %: 18 rows of two boards, whose stacks were compared with nothing",
+    "ftbert/latency_ms": "71 %: 14 rows of a fused engine of old, most of small batches",
     "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
     "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",
-    "internlm/tokens_per_s_per_accelerator": "82 %: 22 rows of up to 1,024 devices, whose network the rows name",
-    "aitemplate/samples_per_s": "83 %: 29 rows, most of a compiler that no stack stands for",
+    "ptgpui/latency_ms": "69 %: 13 rows of a version of 2020, answered by its successor of 2021",
+    "aitemplate/samples_per_s": "72 %: 29 rows, most of a compiler that no stack stands for",
     "trtbert/latency_ms": "78 %: 23 rows, of which those of one sentence are answered too fast",
     "gpustack/tokens_per_s_total": "70 %: 27 rows of bursts of natural lengths, of which a row prints the means",
 }
@@ -79,7 +79,7 @@ SECOND = frozenset(
 )
 """Sets of the second round of collecting."""
 
-ROUNDS = {False: (364, 335, 0.18, 0.78), True: (400, 310, 0.15, 0.83)}
+ROUNDS = {False: (364, 335, 0.16, 0.81), True: (400, 313, 0.17, 0.81)}
 """By whether they are of the second round: rows, how many are predicted, their median error at most (rounded), and the
 share of measurements that their intervals hold at least."""
 
@@ -158,7 +158,7 @@ def test_each_round_stands_as_it_is_documented(outside, second):
     assert sum(held) / len(held) >= ROUNDS[second][3]
 
 
-@pytest.mark.xfail(reason="81 % of them lie inside", strict=True)
+@pytest.mark.xfail(reason="82 % of them lie inside", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 

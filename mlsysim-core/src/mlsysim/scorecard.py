@@ -271,21 +271,9 @@ class SystemEvaluation:
         ConfigError
             If the data are not what :meth:`to_dict` writes.
         """
-        from cattrs import BaseValidationError
+        from .structure import read_plain
 
-        from .converting import converter
-
-        try:
-            return cls(
-                scenario=converter.structure(data["scenario"], Scenario),
-                answers={name: Answer(**answer) for name, answer in data["answers"].items()},
-                unanswered=dict(data["unanswered"]),
-                violations=tuple(Violation(**v) for v in data["violations"]),
-                assumptions=tuple(data["assumptions"]),
-                entities=dict(data["entities"]),
-                solvers=dict(data["solvers"]),
-            )
-        except (KeyError, TypeError, AttributeError, ValueError, BaseValidationError) as error:
-            what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error).partition("\n")[0]
-            raise ConfigError(f"this is no evaluation: {what}", where="evaluation",
-                              remedy="Give what to_dict or `mlsysim eval --json` wrote") from None  # fmt: skip
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{type(data).__name__} is no evaluation", where="evaluation",
+                              remedy="Give what to_dict or `mlsysim eval --json` wrote")  # fmt: skip
+        return read_plain(cls, {field.name: data[field.name] for field in attrs.fields(cls) if field.name in data})

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 import attrs
 
 from mlsysim.documents import Document, load_document
-from mlsysim.errors import Fault, MlsysimError, RegistryError
+from mlsysim.errors import ConfigError, Fault, RegistryError
 from mlsysim.names import did_you_mean
 from mlsysim.provenance import Source
 from mlsysim.structure import read_plain
@@ -167,19 +167,8 @@ def _source(key: str, document: Document) -> Source:
         raise RegistryError.from_faults(faults)
     try:
         return read_plain(Source, {**data, "id": key})
-    except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever its hooks raise
-        raise RegistryError.from_faults(_explain(error, document)) from None
-
-
-def _explain(error: BaseException, document: Document) -> list[Fault]:
-    if isinstance(error, MlsysimError):
-        return list(error.faults)
-    parts = getattr(error, "exceptions", None) or [error]
-    found = []
-    for part in parts:
-        note = next((n for n in getattr(part, "__notes__", ()) if hasattr(n, "name")), None)
-        found.append(Fault(str(part), where=document.place(note.name if note is not None else "")))
-    return found
+    except ConfigError as error:
+        raise RegistryError.from_faults(fault.at(document.place(fault.where)) for fault in error.faults) from None
 
 
 def _is_date(text: object, *, whole: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,11 +14,14 @@ from mlsysim_solvers.formulas.overlap import contended_time, exposed_time, unhid
 from mlsysim_solvers.formulas.pipeline import chunk_passes, fill_share
 from mlsysim_solvers.formulas.run import straggler_slowdown
 
+STACK = attrs.evolve(OVERLAPPED, features=attrs.evolve(OVERLAPPED.features, sharded_optimizer=True))
+"""Gathers the parameters that its optimizer divided beside the next forward pass."""
+
 LAYOUT = {"model": GPT_175B, "tensor": 8, "pipeline": 4, "data": 64, "micro_batch": 1, "zero": 1, "spread": True}
 
 
 def step(virtual, *, batch=512, **changes):
-    c = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=batch, virtual=virtual, **LAYOUT)
+    c = columns(device=H100, stack=STACK, precision="bf16", batch=batch, virtual=virtual, **LAYOUT)
     return DistributedSolver().compute({**c, **changes})
 
 
@@ -76,28 +80,28 @@ def test_messages_weigh_less_in_a_longer_batch():
 
 def test_exchange_falls_with_the_rate_of_the_network():
     slow = step(4)
-    c = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=512, virtual=4, **LAYOUT)
+    c = columns(device=H100, stack=STACK, precision="bf16", batch=512, virtual=4, **LAYOUT)
     fast = DistributedSolver().compute({**c, "outer_rate": 2.0 * c["outer_rate"]})
     assert fast["performance.breakdown_data"] < slow["performance.breakdown_data"]
     assert fast["performance.step_time"] < slow["performance.step_time"]
 
 
 def test_rings_over_both_kinds_of_links_slow_computation_down():
-    c = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=512, virtual=4, **{**LAYOUT, "tensor": 4})
+    c = columns(device=H100, stack=STACK, precision="bf16", batch=512, virtual=4, **{**LAYOUT, "tensor": 4})
     idle = DistributedSolver().compute({**c, "mixed_occupancy": c["outer_occupancy"]})
     assert c["mixed_occupancy"] > c["outer_occupancy"]
     assert DistributedSolver().compute(c)["performance.breakdown_data"] > idle["performance.breakdown_data"]
     # One member in each node sends over the network alone.
-    alone = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=512, virtual=4, **LAYOUT)
+    alone = columns(device=H100, stack=STACK, precision="bf16", batch=512, virtual=4, **LAYOUT)
     same = DistributedSolver().compute({**alone, "mixed_occupancy": 0.9})
     assert same == DistributedSolver().compute(alone)
 
 
 def test_all_wait_for_the_slowest_device():
-    c = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=512, virtual=4, **LAYOUT)
+    c = columns(device=H100, stack=STACK, precision="bf16", batch=512, virtual=4, **LAYOUT)
     equal, spread = (DistributedSolver().compute({**c, "device_spread": s}) for s in (0.0, 0.02))
     slower = spread["performance.breakdown_compute"] / equal["performance.breakdown_compute"]
     assert slower == pytest.approx(straggler_slowdown(0.02, 2048.0))
     assert spread["performance.step_time"] > equal["performance.step_time"]
-    alone = columns(device=H100, stack=OVERLAPPED, precision="bf16", batch=8, micro_batch=1, zero=0, data=1)
+    alone = columns(device=H100, stack=STACK, precision="bf16", batch=8, micro_batch=1, zero=0, data=1)
     assert DistributedSolver().compute(alone) == DistributedSolver().compute({**alone, "device_spread": 0.9})

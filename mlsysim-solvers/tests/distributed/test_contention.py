@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,9 @@ from mlsysim_solvers.distributed import DistributedSolver
 from mlsysim_solvers.execution.training import exchange
 from mlsysim_solvers.execution.training.exchange import Load
 from mlsysim_solvers.formulas.overlap import exposed_time, free_window
+
+STACK = attrs.evolve(OVERLAPPED, features=attrs.evolve(OVERLAPPED.features, sharded_optimizer=True))
+"""Gathers the parameters that its optimizer divided beside the next forward pass."""
 
 TERMS = ("tensor", "context", "expert", "pipeline", "data")
 LAYOUTS = [
@@ -43,7 +47,7 @@ LAYOUTS = [
 
 
 def solve(layout, **changes):
-    c = columns(device=H100, stack=OVERLAPPED, precision="bf16", sequence=8192, **layout)
+    c = columns(device=H100, stack=STACK, precision="bf16", sequence=8192, **layout)
     return DistributedSolver().compute({**c, **changes})
 
 
@@ -63,7 +67,7 @@ def together(monkeypatch):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_sharing_links_never_makes_anything_faster(together, layout):
     for rate in (1.0, 0.1, 0.01):
-        c = columns(device=H100, stack=OVERLAPPED, precision="bf16", sequence=8192, **layout)
+        c = columns(device=H100, stack=STACK, precision="bf16", sequence=8192, **layout)
         slower = {"outer_rate": rate * c["outer_rate"], "inner_rate": rate * c["inner_rate"]}
         shared, own = together(layout, **slower)
         assert shared["performance.step_time"] >= own["performance.step_time"]
@@ -75,7 +79,7 @@ def test_sharing_links_never_makes_anything_faster(together, layout):
 def test_it_matters_where_two_kinds_of_communication_leave_the_node(together, layout, more):
     # Sums over tensor-parallel ranks, or tokens on their way to experts, and gradients pass the same interfaces: time
     # in which the one is exposed hides nothing of the other.
-    c = columns(device=H100, stack=OVERLAPPED, precision="bf16", sequence=8192, **layout)
+    c = columns(device=H100, stack=STACK, precision="bf16", sequence=8192, **layout)
     shared, own = together(layout, outer_rate=0.25 * c["outer_rate"])
     assert shared["performance.step_time"] > more * own["performance.step_time"]
 
@@ -97,7 +101,7 @@ def test_a_free_network_still_costs_nothing():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_more_bandwidth_is_never_slower(layout):
-    c = columns(device=H100, stack=OVERLAPPED, precision="bf16", sequence=8192, **layout)
+    c = columns(device=H100, stack=STACK, precision="bf16", sequence=8192, **layout)
     for tier in ("inner_rate", "outer_rate"):
         times = [
             DistributedSolver().compute({**c, tier: factor * c[tier]})["performance.step_time"]
@@ -125,7 +129,7 @@ def test_a_window_is_never_shorter_than_what_its_links_carry(compute, sent):
 def test_a_step_is_never_shorter_than_the_bytes_of_a_tier(inner, outer, layout):
     # All that a layer sends over each tier, for all layers and micro-batches, at full rate.
     c = {
-        **columns(device=H100, stack=OVERLAPPED, precision="bf16", sequence=8192, **layout),
+        **columns(device=H100, stack=STACK, precision="bf16", sequence=8192, **layout),
         "inner_rate": inner,
         "outer_rate": outer,
     }

@@ -146,6 +146,18 @@ def test_gradients_that_kernels_of_their_own_add_up_are_moved_in_every_micro_bat
     assert (wide, half) == (4.0, 2.0)
 
 
+def test_only_an_optimizer_of_the_stack_gathers_parameters_beside_the_next_forward_pass():
+    def shown(zero, **features):
+        stack = changed(PLAIN, overlap_data=True, fused_attention=True, **features)
+        return answers(LLAMA_70B, device=H100, stack=stack, tensor=8, data=8, batch=64, micro_batch=8, zero=zero)[
+            "performance.breakdown_data"
+        ]
+
+    # Undivided, sums of gradients hide behind the backward pass either way.
+    assert shown(0) == pytest.approx(shown(0, wide_gradients=True))
+    assert shown(1) > 1.5 * shown(1, sharded_optimizer=True)
+
+
 @pytest.mark.parametrize("spread", [False, True])
 def test_parallel_attention_and_mlp_are_summed_up_together(spread):
     def talk(model, **stack):

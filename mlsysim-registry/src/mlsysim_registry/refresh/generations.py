@@ -189,7 +189,7 @@ def read_generation(name: str, sha256: str, folder: Path) -> Generation:
     RegistryError
         If it is damaged, changed by hand, or a link.
     """
-    from mlsysim.converting import converter
+    from mlsysim.structure import read_plain
 
     path = generation_file(name, folder)
     data = _toml(path)
@@ -200,8 +200,8 @@ def read_generation(name: str, sha256: str, folder: Path) -> Generation:
         raise RegistryError("was written by another version of mlsysim", where=str(path), remedy=_REMEDY)
     try:
         sources = {key: {**row, "id": key} for key, row in data.pop("sources", {}).items()}
-        return converter.structure({**data, "sources": sources, "name": name, "sha256": found}, Generation)
-    except Exception:  # noqa: BLE001 - cattrs raises groups of whatever its hooks raise
+        return read_plain(Generation, {**data, "sources": sources, "name": name, "sha256": found})
+    except (MlsysimError, AttributeError, TypeError):  # the last two: documents that are no table of tables
         raise RegistryError("is damaged", where=str(path), remedy=_REMEDY) from None
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mlsysim.converting import converter
 from mlsysim.errors import ConfigError, RegistryError
 from mlsysim.provenance import Source
 from mlsysim.refreshing import Datum, Refresher
+from mlsysim.structure import read_plain
 
 from .generations import current
 from .reviewing import Row, review
@@ -187,10 +187,10 @@ def load(path: Path, registry: Registry) -> Plan:
     if data.get("format") != _FORMAT or stated != _hash(data):
         raise ConfigError("is no plan of this version, or was changed", where=str(path), remedy=_AGAIN)
     try:
-        documents = {key: converter.structure(row, Source) for key, row in data["documents"].items()}
+        documents = {key: read_plain(Source, row) for key, row in data["documents"].items()}
         found = [(documents[row["source"]], _datum(row["datum"])) for row in data["rows"]]
         made = str(data["made"])
-    except Exception:  # noqa: BLE001 - cattrs raises groups of whatever its hooks raise
+    except Exception:  # noqa: BLE001 - the plan may be anything
         raise ConfigError("is no plan", where=str(path), remedy=_AGAIN) from None
     generation = current()
     plan = Plan(made, generation.sha256, review(found, registry, generation, made), documents)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from mlsysim.errors import RegistryError
+from mlsysim.errors import MlsysimError, RegistryError
 from mlsysim.provenance import Source
 from mlsysim.structure import read_plain
 
@@ -69,7 +69,7 @@ def load() -> dict[str, Verified]:
         return {}
     found: dict[str, Verified] = {}
     for key, row in data.items() if isinstance(data, dict) else ():
-        with suppress(Exception):  # cattrs raises groups of whatever its hooks raise
+        with suppress(MlsysimError):
             found[key] = read_plain(Verified, row)
     return found
 

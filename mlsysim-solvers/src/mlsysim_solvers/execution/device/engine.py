@@ -147,7 +147,7 @@ def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
     time, bound, total = memory_time(group.streamed, bandwidth), 0.0, 0.0
     for padded, plain, moved, others, weights in group.products:
-        # A product with few rows runs faster as matrix-vector products, without padding.
+        # A product with few rows may run faster as matrix-vector products, without padding.
         work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
         move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
         time = time + operator_time(work, move)

@@ -24,6 +24,7 @@ from .architectures import check_denoising, denoising_columns, generator_shape, 
 from .ceiling_notes import ceiling_notes
 from .ceilings import cache_ratio, ceiling_columns, launch_columns, spread_columns
 from .formats import cache_format, format_columns, head_columns
+from .quantisation import tiles_of
 from .remembering import same_tuples
 
 __all__ = ["prepare_columns"]
@@ -81,8 +82,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= head_columns(stack, model, workload, columns)
     columns |= _memory(device, stack)
     columns |= _in_order(device, precision, columns)
-    columns |= _kept(stack, shape, columns)
-    columns |= _contexts(device, stack, shape, columns)
+    columns |= _kept(stack, shape, columns) | _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
     columns["winograd"] = features.winograd and engine == "vector" and columns["operand_width"] >= constants.FULL_WIDTH
@@ -98,7 +98,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
-        "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
+        "tiles": tiles_of(stack, engine),
         "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape)),
     }  # fmt: skip
     if device.compute.array is not None and isinstance(shape, TransformerShape):

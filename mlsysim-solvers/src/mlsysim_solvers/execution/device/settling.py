@@ -10,9 +10,10 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum
+from mlsysim.numeric import maximum, where
 from mlsysim.tracing import Traced
 
+from ...formulas.constants import FEW_ROWS
 from ...formulas.gemm import padded_flops
 from ...lowering.operators import MATRIX_KINDS, SPECIAL_KINDS, STREAM_KINDS, WIDE, Operator, Table
 from .machine import Machine
@@ -123,7 +124,8 @@ def _settled(rows: Table, machine: Machine) -> Settled:
             area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
             padded = padded_flops(area, k, processors, flop_per_mac)
             padded = maximum(padded, work) if kind == "grouped_gemm" else padded
-            products.append((padded, work, own + weight_bytes, own, weight_bytes))
+            alone = where(m > FEW_ROWS, maximum(padded, work), work)
+            products.append((padded, alone, own + weight_bytes, own, weight_bytes))
             others, weights = others + own, weights + weight_bytes
         elif kind in STREAM_KINDS:
             streamed = streamed + own

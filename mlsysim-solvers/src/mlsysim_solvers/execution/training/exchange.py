@@ -273,6 +273,10 @@ def replica_exchange(
     Returns
     -------
     float or array, s
+
+    References
+    ----------
+    DeepSpeed, pull request 1246: in stage 1 of ZeRO nothing overlaps.
     """
     if c["zero"] == 3:
         loads = loads[0].with_(sent), loads[1].with_(sent)
@@ -292,22 +296,25 @@ def replica_exchange(
             same = c["gathered_width"] is c["sent_width"]
             ahead = back if same else count * all_gather(network, group, elements * c["gathered_width"] / count)
         window = stage * (layer.inputs + layer.weights)
-        exposed = exposed + _by_chunk(c, layout, window, back, group, loads[1], sent)
-        exposed = exposed + _by_chunk(c, layout, stage * layer.forward, ahead, group, loads[0], sent)
+        able = c["features"].overlap_data
+        exposed = exposed + _by_chunk(c, layout, able, window, back, group, loads[1], sent)
+        # What an optimizer divided is gathered beside the next forward pass only where it is the own one of the stack.
+        able = able and c["features"].sharded_optimizer
+        exposed = exposed + _by_chunk(c, layout, able, stage * layer.forward, ahead, group, loads[0], sent)
         if len(parts) > 1:
             loads = loads[0].plus(group, ahead), loads[1].plus(group, back)
     return exposed
 
 
 def _by_chunk(
-    c: Mapping[str, Any], layout: Layout, compute: Any, time: Any, group: Group, load: Load, sent: Load
+    c: Mapping[str, Any], layout: Layout, able: bool, compute: Any, time: Any, group: Group, load: Load, sent: Load
 ) -> Any:
     """Return what gradients or parameters of a step expose that are exchanged chunk by chunk of a stage.
 
     The schedule passes p micro-batches through one chunk before it turns to the next, and each chunk has that long.
     Messages between stages, for which a pipeline waits while it fills and drains, lose to the exchange.
     """
-    able, hidden, virtual = c["features"].overlap_data, constants.HIDDEN_DATA, layout.virtual
+    hidden, virtual = constants.HIDDEN_DATA, layout.virtual
     if not able or (type(virtual) is float and virtual == 1.0):
         return _visible(c, able, hidden, compute, time, group, load.with_(sent))
     passes, waited = chunk_passes(layout.pipeline, virtual), where(virtual > 1.0, sent.beside(group), 0.0 * compute)
