@@ -141,7 +141,7 @@ def test_a_faster_device_never_answers_later(operators, overhead, most, load, fa
     assert fast.latency <= slow.latency * (1 + 1e-6)
     assert quantile(fast, "p50") <= quantile(slow, "p50") * (1 + 1e-6)
     # The tail is read off how much passes vary upwards, which may grow where those of small batches get shorter.
-    assert quantile(fast, "p99") <= quantile(slow, "p99") * 1.15
+    assert quantile(fast, "p99") <= quantile(slow, "p99") * 1.10
 
 
 @pytest.mark.parametrize("names", [("bandwidth",), ("peak",), ("overhead",)])
@@ -158,9 +158,11 @@ def test_a_faster_device_never_answers_later_in_a_scenario(names, batch):
     rate = DynamicBatchingSolver().compute(slow)["performance.full_throughput"] * dice.uniform(0.02, 0.95, 500)
     before = DynamicBatchingSolver().compute({**slow, "rate": rate})
     after = DynamicBatchingSolver().compute({**fast, "rate": rate})
-    for at in ("", "_p50", "_p99"):
+    # The tail is read off how much passes vary, as above.
+    for at, more in (("", 1e-4), ("_p50", 1e-4), ("_p99", 0.07)):
         name = f"performance.request_latency{at}"
-        assert (after[name] <= before[name] * (1 + 1e-4)).all(), at
+        assert (after[name] <= before[name] * (1 + more)).all(), at
+        assert (after[name] > before[name] * (1 + 1e-4)).mean() < 0.05, at
 
 
 @given(services, st.floats(1.2, 50.0))
