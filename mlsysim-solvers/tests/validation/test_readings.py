@@ -170,7 +170,7 @@ def test_what_ran_on_the_processor_beside_a_device_is_refused(row_of):
 
 
 @pytest.mark.parametrize(("name", "device"), [
-    ("MI-250 (1 GCD)", "mi250-gcd"), ("AMD MI250", "mi250"), ("MacBook Pro (M2)", "m2"),
+    ("MI-250 (1 GCD)", "mi250-gcd"), ("AMD MI250X (one GCD)", "mi250x-gcd"), ("AMD MI250", "mi250"), ("MacBook Pro (M2)", "m2"),
     ("Mac Studio (M1 Ultra, 64-core GPU)", "m1-ultra"), ("NVIDIA RTX3090 (GA102 SM x 82 + Tensor Core 328)", "rtx-3090"),
 ])  # fmt: skip
 def test_what_brackets_say_of_a_device(name, device):

@@ -129,7 +129,7 @@ def test_a_device_is_known_through_its_box_its_count_and_its_slice(name, key):
 
 
 @pytest.mark.parametrize("name", ["DGX-2", "NVIDIA H100 64GB", "NVIDIA H100 MIG 3g.40gb", "NVIDIA Graphics Device",
-                                  "AMD MI250X (one GCD)", "Intel 4th Gen Xeon, 48 cores"])  # fmt: skip
+                                  "AMD MI300X (one XCD of 8, CPX partition)", "Intel 4th Gen Xeon, 48 cores"])  # fmt: skip
 def test_a_device_that_is_another_is_not_known(name):
     with pytest.raises(Refused):
         names().device(name)
