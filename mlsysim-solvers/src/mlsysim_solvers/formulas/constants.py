@@ -25,6 +25,7 @@ __all__ = [
     "DYNAMIC_SHARE",
     "EULER",
     "EXCEEDED",
+    "FEW_ROWS",
     "FINE_EXPERTS",
     "FIRST_TOKEN_LOG_SD",
     "FLOP_PER_MAC",
@@ -203,6 +204,10 @@ do so; it only acts for stacks without shared key-value reads."""
 PREFILL_TOKENS = 8192.0
 """Tokens of one prefill pass, which size the workspace. Estimate, range 2048 to 16384: 8192 is a
 common default of the servers' limit on batched tokens."""
+
+FEW_ROWS = 16.0
+"""Most rows of a product that libraries run as one matrix-vector product after another, on the units beside the matrix
+units. Estimate, range 8 to 64."""
 
 SPLITS = (2.0, 4.0, 8.0)
 """Ways in which the library may divide the inner dimension of a product with few tiles. Estimate."""

@@ -31,7 +31,10 @@ from ...formulas.roofline import issue_rate, special_rate
 from ...formulas.uncertainty import log_sd_of_range
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
-__all__ = ["cache_ratio", "ceiling_columns", "ceiling_notes", "counted_format", "launch_columns", "scatter_of", "spread_columns"]
+__all__ = [
+    "cache_ratio", "ceiling_columns", "ceiling_notes", "counted_format", "launch_columns", "scatter_of",
+    "spread_columns",
+]  # fmt: skip
 
 _CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
 """Columns that follow the clock."""

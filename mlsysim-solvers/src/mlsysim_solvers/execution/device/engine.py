@@ -9,15 +9,9 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import is_array, maximum, minimum, where
 from mlsysim.tracing import Traced, named
 
+from ...formulas.constants import FEW_ROWS
 from ...formulas.gemm import padded_flops
-from ...formulas.roofline import (
-    compute_bound_time,
-    compute_time,
-    kernel_time,
-    memory_time,
-    operator_time,
-    special_time,
-)
+from ...formulas.roofline import compute_bound_time, compute_time, kernel_time, memory_time, operator_time, special_time
 from ...lowering.operators import MATRIX_KINDS, SPECIAL_KINDS, STREAM_KINDS, WIDE, Operator, Table
 from .quantisation import TileMenu
 
@@ -54,8 +48,7 @@ class Machine(NamedTuple):
     windows : TileMenu, or None
         Tiles of convolutions that gather windows; None takes those of products.
     launch : float or array, s, or None
-        Time in which the host launches one kernel, ahead of the device, which waits for it where it is faster; None
-        where the time per kernel says it all.
+        Time in which the host launches one kernel, ahead of the device; None where the time per kernel says it all.
     """
 
     matrix_rate: Any
@@ -220,7 +213,8 @@ def _settled(rows: Table, machine: Machine) -> Settled:
             area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
             padded = padded_flops(area, k, processors, flop_per_mac)
             padded = maximum(padded, work) if kind == "grouped_gemm" else padded
-            products.append((padded, work, own + weight_bytes, own, weight_bytes))
+            alone = where(m > FEW_ROWS, maximum(padded, work), work)
+            products.append((padded, alone, own + weight_bytes, own, weight_bytes))
             others, weights = others + own, weights + weight_bytes
         elif kind in STREAM_KINDS:
             streamed = streamed + own
@@ -344,7 +338,7 @@ def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
     time, bound, total = memory_time(group.streamed, bandwidth), 0.0, 0.0
     for padded, plain, moved, others, weights in group.products:
-        # A product with few rows runs faster as matrix-vector products, without padding.
+        # A product with few rows may run faster as matrix-vector products, without padding.
         work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
         move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
         time = time + operator_time(work, move)

@@ -22,6 +22,7 @@ from ...lowering.network import NetworkShape, network_shape
 from ...lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
 from .ceilings import cache_ratio, ceiling_columns, ceiling_notes, launch_columns, spread_columns
+from .quantisation import tiles_of
 from .remembering import same_tuples
 
 __all__ = ["cache_format", "prepare_columns"]
@@ -73,15 +74,13 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
-    columns |= launch_columns(device, stack, kind)
-    columns |= spread_columns(request.claims, device, stack, key, precision)
+    columns |= launch_columns(device, stack, kind) | spread_columns(request.claims, device, stack, key, precision)
     columns |= _formats(workload, stack, shape, precision)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= _head(stack, model, workload, columns)
     columns |= _memory(device, stack)
     columns |= _in_order(device, precision, columns)
-    columns |= _kept(stack, shape, columns)
-    columns |= _contexts(device, stack, shape, columns)
+    columns |= _kept(stack, shape, columns) | _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
     columns["winograd"] = features.winograd and engine == "vector" and columns["operand_width"] >= constants.FULL_WIDTH
@@ -96,7 +95,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
-        "tiles": tuple((float(tile.m), float(tile.n), float(tile.rate)) for tile in stack.tiles),
+        "tiles": tiles_of(stack, engine),
         "assumptions": (*_notes(workload, device, stack, key, precision, settings), *shape_notes(workload, shape)),
     }  # fmt: skip
     if device.compute.array is not None and isinstance(shape, TransformerShape):

@@ -13,11 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 from mlsysim.numeric import is_array, minimum, where
+from mlsysim.records.stack import Stack
 
 from ...formulas.constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
 from ...formulas.gemm import output_tiles, tile_area
 
-__all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu"]
+__all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
 
 Tiles = tuple[tuple[float, float, float], ...]
 """Rows, columns and relative rate of the tiles of a library."""
@@ -201,7 +202,8 @@ class TileMenu:
 
         kept = self._depths
         if kept[0] is not k:
-            parts = sum(((k >= split * SPLIT_DEPTH).astype(np.intp) for split in self.splits), np.zeros(k.shape, np.intp))
+            none = np.zeros(k.shape, np.intp)
+            parts = sum(((k >= split * SPLIT_DEPTH).astype(np.intp) for split in self.splits), none)
             kept = self._depths = (k, parts)
         depths = (0.0, *(split * SPLIT_DEPTH for split in self.splits))
         return np.array([self.area(m, n, depth, batch) for depth in depths]).take(kept[1])
@@ -246,3 +248,21 @@ def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLIT
     TileMenu
     """
     return TileMenu(tiles, processors, splits)
+
+
+def tiles_of(stack: Stack, engine: str) -> Tiles:
+    """Return the menu of a stack; vector units take operands so slowly that small tiles reuse them well enough.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+    engine : str
+        Kind of the units: matrix, vector or scalar.
+
+    Returns
+    -------
+    tuple of (rows, columns, rate)
+    """
+    matrix = engine == "matrix"
+    return tuple((float(tile.m), float(tile.n), float(tile.rate) if matrix else 1.0) for tile in stack.tiles)
