@@ -438,3 +438,18 @@ def test_two_pools_tell_the_quantiles_of_random_arrivals_with_intervals():
         for at in ("", "_p50", "_p90", "_p99"):
             answer = card[f"performance.{time}{at}"]
             assert answer.low < answer.value < answer.high
+
+
+@pytest.mark.parametrize(("case", "vary"), [
+    ("llama-3.1-8b-h100-rate", {"input": [64.0, 2048.0], "output": [16.0, 300.0], "rate": np.linspace(0.1, 9.0, 200)}),
+    ("llama-3.1-8b-h100-rate", {"rate": np.linspace(0.1, 9.0, 600)}),
+    ("deepseek-v3-b200-disaggregated", {"prefill_tensor": [4.0, 8.0], "input": [64.0, 2048.0],
+                                        "concurrency": np.linspace(1.0, 600.0, 150)}),
+])  # fmt: skip
+def test_rows_that_differ_only_in_who_comes_answer_as_alone(case, vary):
+    found = sweep(case, vary)
+    assert len(found) >= 512
+    for row in range(0, len(found), 83):
+        varied = {name: [float(values[row])] for name, values in found.varied.items() if name in vary}
+        for name, value in sweep(case, varied).outputs.items():
+            assert found.outputs[name][row] == pytest.approx(value[0], rel=1e-12), name

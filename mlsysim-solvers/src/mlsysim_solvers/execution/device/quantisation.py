@@ -106,7 +106,7 @@ class TileMenu:
         Ways in which the library may divide the inner dimension of a product with few tiles.
     """
 
-    __slots__ = ("_areas", "_codes", "_depths", "_tables", "processors", "splits", "step", "tiles")
+    __slots__ = ("_areas", "_codes", "_tables", "processors", "splits", "step", "tiles")
 
     def __init__(self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS) -> None:
         self.tiles = tiles
@@ -116,7 +116,6 @@ class TileMenu:
         self._areas: dict[tuple[float, float, float, float], float] = {}
         self._tables: dict[tuple[float, float, float], _Table] = {}
         self._codes: tuple[Any, ...] = (None,)
-        self._depths: tuple[Any, ...] = (None,)
 
     def area(self, m: Any, n: Any, k: Any, batch: Any) -> Any:
         """Return the area that the busiest processor works through.
@@ -139,8 +138,6 @@ class TileMenu:
                 pass
         elif type(n) is type(k) is type(batch) is type(self.processors) is float and self.tiles and is_array(m):
             return self._from_table(m, n, k, batch)
-        elif type(m) is type(n) is type(batch) is type(self.processors) is float and is_array(k):
-            return self._by_depth(m, n, k, batch)
         for number in (m, n, k, batch):
             if hasattr(number, "shared"):
                 return number.lifted(self.area, m, n, k, batch)
@@ -154,7 +151,7 @@ class TileMenu:
         TileMenu
             Itself, with all its tables.
         """
-        self._codes = self._depths = (None,)
+        self._codes = (None,)
         return self
 
     def _remember(self, key: tuple[float, float, float, float]) -> float:
@@ -195,18 +192,6 @@ class TileMenu:
                     rows = max(rows, slack / (min(dearer) - least))
                 rows = max(rows, self.processors * tm / (batch * math.ceil(n / tn)))
         return math.ceil(rows / self.step) + 1.0
-
-    def _by_depth(self, m: float, n: float, k: Any, batch: float) -> Any:
-        """Return areas of products that differ in depth: it only says into how many parts they may be divided."""
-        import numpy as np
-
-        kept = self._depths
-        if kept[0] is not k:
-            none = np.zeros(k.shape, np.intp)
-            parts = sum(((k >= split * SPLIT_DEPTH).astype(np.intp) for split in self.splits), none)
-            kept = self._depths = (k, parts)
-        depths = (0.0, *(split * SPLIT_DEPTH for split in self.splits))
-        return np.array([self.area(m, n, depth, batch) for depth in depths]).take(kept[1])
 
     def _from_table(self, m: Any, n: float, k: float, batch: float) -> Any:
         import numpy as np

@@ -1,7 +1,8 @@
 """Settled tables, kept for the next solve of the same case at other rates.
 
-Lowering a model takes longer than timing it, and rates do not change it. Only plain numbers
-are remembered: arrays are worked out anew, and traced numbers must keep their own history.
+Lowering a model takes longer than timing it, and rates do not change it: one case after another finds its table by
+its numbers, and one chunk of a sweep after another by its combinations of them (:mod:`.factored`). Arrays that differ
+from row to row are lowered anew, and traced numbers must keep their own history.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Sweeps answer what rows share once.
 
-There are two ways. :func:`answered` keeps few whole numbers apart from what each row has for itself, all through the
-answer: for degrees of layouts and batches. :func:`alike` is for a part of the answer that some columns do not touch:
-rows that differ only in these are one row to it.
+Two ways, for two kinds of question. Where rates differ from row to row and little else does, :func:`answered` carries
+the few other numbers through the whole answer as they are, one for each combination (:mod:`.factored`). Where a long
+part of an answer does not depend on some columns at all, as the passes of an engine do not on who comes,
+:func:`alike` asks that part once for all rows that differ only in these, and hands each row its copy.
 """
 
 from __future__ import annotations
