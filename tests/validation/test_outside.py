@@ -80,7 +80,7 @@ SECOND = frozenset(
 )
 """Sets of the second round of collecting."""
 
-ROUNDS = {False: (364, 335, 0.16, 0.81), True: (400, 313, 0.17, 0.81)}
+ROUNDS = {False: (364, 335, 0.16, 0.82), True: (400, 313, 0.17, 0.82)}
 """By whether they are of the second round: rows, how many are predicted, their median error at most (rounded), and the
 share of measurements that their intervals hold at least."""
 
@@ -159,7 +159,7 @@ def test_each_round_stands_as_it_is_documented(outside, second):
     assert sum(held) / len(held) >= ROUNDS[second][3]
 
 
-@pytest.mark.xfail(reason="82 % of them lie inside", strict=True)
+@pytest.mark.xfail(reason="83 % of them lie inside", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 
