@@ -22,7 +22,7 @@ from .batch_queue import Curve, Queue, queue_at
 
 __all__ = ["largest_rate", "quantile"]
 
-_HALVINGS = 8
+_HALVINGS = 10
 """Rates that are tried to find the one at which a limit is just kept."""
 
 _PARTS = 2.0**_HALVINGS
@@ -110,9 +110,10 @@ def largest_rate(curve: Curve, limit: Any, kinds: Alike | None = None) -> Any:
 
     Notes
     -----
-    The range of rates, evenly divided in the logarithm of load over what is left of it, is halved eight times; within
-    the last of its 256 parts the logarithm of the latency counts as a straight line. The rates at which it is halved
-    first are the same for every limit: many limits of one curve share what is found there.
+    The range of rates, evenly divided in the logarithm of load over what is left of it, is halved ten times; within
+    the last of its 1024 parts the logarithm of the latency counts as a straight line, unless the limit would be broken
+    there: then the lower end of the part holds, which keeps it. The rates at which it is halved first are the same for
+    every limit: many limits of one curve share what is found there.
 
     Half of the rates are within 1e-5 of where the latency meets the limit, 99 % within 0.2 %. Where it jumps over the
     limit the rate is the one before, up to a part of the range too low.
@@ -134,7 +135,8 @@ def largest_rate(curve: Curve, limit: Any, kinds: Alike | None = None) -> Any:
         place, under, over = where(good, middle, place), where(good, value, under), where(good, over, value)
     # Where the first requests wait, the latency jumps.
     within = where(over - under < _JUMP, maximum(0.0, target - under) / maximum(over - under, LEAST), 0.0 * place)
-    return where(search.curve.alone > limit, 0.0 * place, search.rate(place + within))
+    keeps = search.latency(place + within) <= target
+    return where(search.curve.alone > limit, 0.0 * place, search.rate(where(keeps, place + within, place)))
 
 
 class _Search(NamedTuple):
