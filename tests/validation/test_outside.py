@@ -24,7 +24,7 @@ TOO_FEW: dict[str, str] = {
     "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
     "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",
     "ptgpui/latency_ms": "69 %: 13 rows of a version of 2020, answered by its successor of 2021",
-    "aitemplate/samples_per_s": "72 %: 29 rows, most of a compiler that no stack stands for",
+    "aitemplate/samples_per_s": "69 %: 29 rows, most of a compiler that a relative stands for",
     "trtbert/latency_ms": "78 %: 23 rows, of which those of one sentence are answered too fast",
     "gpustack/tokens_per_s_total": "70 %: 27 rows of bursts of natural lengths, of which a row prints the means",
 }
