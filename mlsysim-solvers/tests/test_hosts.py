@@ -1,4 +1,4 @@
-"""Hosts that launch kernels, 16 bits on vector units, and tiles of convolutions and of vector units."""
+"""Hosts that launch kernels, 16 bits on vector units, and tiles of vector units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from mlsysim.config import SimulationConfig
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.records.stack import Features
-from mlsysim_solvers.execution.device.answers import machine_of
 from mlsysim_solvers.execution.device.ceilings import counted_format, launch_columns
 from mlsysim_solvers.execution.device.engine import Machine, run
 from mlsysim_solvers.execution.device.quantisation import TileMenu
@@ -28,12 +27,6 @@ def asked(device, stack, precision="fp16", batch="1", model="resnet-50"):
         "system": {"device": device, "stack": stack},
     }
     return build_request(SimulationConfig.from_dict(scenario), plugins().solver("single-node"), {})
-
-
-def latency(*args, **kwargs):
-    request = asked(*args, **kwargs)
-    solver = SingleNodeSolver()
-    return solver.compute(solver.prepare(request))["performance.latency"]
 
 
 def test_sixteen_bits_on_vector_units_run_at_the_rate_of_thirty_two():
@@ -94,16 +87,6 @@ def test_a_product_of_many_rows_fills_tiles_on_vector_units_too():
     # One tile in 80 is busy, however fast the others would be.
     assert time(128.0) > 5.0 * 2.0 * 128.0 * 128.0 * 1024.0 / 1e12
     assert time(FEW_ROWS) == pytest.approx(2.0 * FEW_ROWS * 128.0 * 1024.0 / 1e12)
-
-
-def test_convolutions_of_inference_are_not_divided_along_their_channels():
-    columns = SingleNodeSolver().prepare(asked("t4", "tensorrt-10"))
-    whole = machine_of(columns).menu
-    divided = machine_of(columns | {"kind": "training"}).menu
-    assert whole.splits == ()
-    assert divided.splits != ()
-    assert whole.area(49.0, 512.0, 4608.0, 1.0) > divided.area(49.0, 512.0, 4608.0, 1.0)
-    assert latency("t4", "tensorrt-10", batch="64") < 64.0 * latency("t4", "tensorrt-10")
 
 
 def test_small_tiles_lose_nothing_on_vector_units():

@@ -9,7 +9,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.numeric import maximum, minimum, where
 
 from ...formulas.attention import attention_rate
-from ...formulas.constants import GRAPH_SHARE, SPLITS
+from ...formulas.constants import GRAPH_SHARE
 from ...formulas.elementwise import result_rate
 from ...formulas.mixture import block_scaled_rate
 from ...formulas.roofline import (
@@ -22,7 +22,6 @@ from ...formulas.roofline import (
 )
 from ...formulas.training import run_steps
 from ...formulas.uncertainty import time_log_sd
-from ...lowering.network import NetworkShape
 from .engine import Totals
 from .machine import Machine
 from .quantisation import TileMenu, Tiles, tile_menu
@@ -71,9 +70,6 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
     if "scale_block" in columns and "vector_peak" in columns:
         rate = block_scaled_rate(rate, columns["vector_peak"], columns["scale_block"])
     processors = axis(columns, "processors")
-    # In inference convolutions end in bias, scale, activation and shortcut, which take whole sums.
-    whole = isinstance(columns.get("shape"), NetworkShape) and columns["kind"] != "training"
-    splits = () if whole else SPLITS
     windows = columns.get("window_tiles")
     vector = columns.get("vector_peak")
     wide, share = columns.get("attention_peak", peak), columns.get("attention_achieved", columns["achieved"])
@@ -85,12 +81,12 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         bandwidth if "result_work" in columns else effective_bandwidth(bandwidth, columns["memory_ceiling"]),
         axis(columns, "overhead"),
         processors,
-        _menu(processors, columns["tiles"], splits),
+        _menu(processors, columns["tiles"]),
         columns["flop_per_mac"],
         _slowness(columns, bandwidth),
         _special(columns, peak),
         columns["features"].asynchronous,
-        None if windows is None else _menu(processors, windows, splits),
+        None if windows is None else _menu(processors, windows),
         columns.get("kernel_launch"),
     )
 
@@ -103,10 +99,8 @@ def _special(columns: Mapping[str, Any], peak: Any) -> Any:
     return result_rate(rate, columns["result_work"])
 
 
-def _menu(processors: Any, tiles: Tiles, splits: tuple[float, ...]) -> TileMenu:
-    if type(processors) is float:
-        return tile_menu(tiles, processors, splits).start()
-    return TileMenu(tiles, processors, splits)
+def _menu(processors: Any, tiles: Tiles) -> TileMenu:
+    return tile_menu(tiles, processors).start() if type(processors) is float else TileMenu(tiles, processors)
 
 
 def decoding(columns: Mapping[str, Any], machine: Machine) -> Machine:

@@ -133,8 +133,9 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
         kernels = kernels + launched
     waiting = kernel_time(kernels, machine.overhead)
     if machine.launch is not None:
-        late = named(maximum(0.0, kernel_time(kernels, machine.launch) - (time + waiting)), "waiting for the host")
-        waiting = waiting + late
+        issued = named(kernel_time(kernels, machine.launch), "waiting for the host")
+        waiting = where(issued > time + waiting, issued - time, waiting)
+        return Totals(maximum(time + waiting, issued), bound, waiting, work, move, flops, traffic)
     if machine.asynchronous:
         late = waiting > time
         bound, shown = where(late, 0.0 * bound, bound), where(late, waiting, 0.0 * waiting)
@@ -147,7 +148,6 @@ def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
     time, bound, total = memory_time(group.streamed, bandwidth), 0.0, 0.0
     for padded, plain, moved, others, weights in group.products:
-        # A product with few rows may run faster as matrix-vector products, without padding.
         work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
         move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
         time = time + operator_time(work, move)
