@@ -51,6 +51,13 @@ def test_a_limit_that_no_request_keeps_is_answered_and_has_no_price():
     assert "dynamic-batching" not in card.unanswered
 
 
+def test_rows_whose_limit_no_request_keeps_cost_more_than_all_others():
+    found = mlsysim.sweep(CASE, {"limit": [1e-6, 0.015]})
+    assert found.outputs["performance.limited_throughput"][0] == 0.0
+    none, some = found.outputs["macro.cost_within_limit"]
+    assert none > 1e6 * some > 0.0
+
+
 def curve_through(time, most):
     sizes = tuple(float(most) ** (k / 4.0) for k in range(5))
     return curve_of(Service(sizes, tuple(time(size) for size in sizes)))
@@ -144,25 +151,23 @@ def test_a_faster_device_never_answers_later(operators, overhead, most, load, fa
     assert quantile(fast, "p99") <= quantile(slow, "p99") * 1.10
 
 
+@pytest.mark.parametrize("at", ["", "_p50", "_p99"])
 @pytest.mark.parametrize("names", [("bandwidth",), ("peak",), ("overhead",)])
 @pytest.mark.parametrize("batch", [4, 32, 128])
-def test_a_faster_device_never_answers_later_in_a_scenario(names, batch):
+def test_a_faster_device_never_answers_later_in_a_scenario(names, batch, at):
     spec = plugins().solver("dynamic-batching")
     config = mlsysim.SimulationConfig.load(CASE, {"batch": str(batch)})
     columns = DynamicBatchingSolver().prepare(build_request(config, spec, {"limit": 0.015}))
     dice = np.random.default_rng(0)
-    scale, faster = dice.uniform(0.3, 3.0, 500), dice.uniform(1.0, 2.0, 500)
+    scale, faster = dice.uniform(0.3, 3.0, 2000), dice.uniform(1.0, 2.0, 2000)
     way = -1.0 if names == ("overhead",) else 1.0
-    slow = {**columns, **{name: columns[name] * scale**way for name in names}, "rate": np.ones(500)}
+    slow = {**columns, **{name: columns[name] * scale**way for name in names}, "rate": np.ones(2000)}
     fast = {**columns, **{name: columns[name] * (scale * faster) ** way for name in names}}
-    rate = DynamicBatchingSolver().compute(slow)["performance.full_throughput"] * dice.uniform(0.02, 0.95, 500)
+    rate = DynamicBatchingSolver().compute(slow)["performance.full_throughput"] * dice.uniform(0.02, 0.95, 2000)
     before = DynamicBatchingSolver().compute({**slow, "rate": rate})
     after = DynamicBatchingSolver().compute({**fast, "rate": rate})
-    # The tail is read off how much passes vary, as above.
-    for at, more in (("", 1e-4), ("_p50", 1e-4), ("_p99", 0.07)):
-        name = f"performance.request_latency{at}"
-        assert (after[name] <= before[name] * (1 + more)).all(), at
-        assert (after[name] > before[name] * (1 + 1e-4)).mean() < 0.05, at
+    name = f"performance.request_latency{at}"
+    assert (after[name] <= before[name] * (1 + 1e-4)).all()
 
 
 @given(services, st.floats(1.2, 50.0))
@@ -223,7 +228,16 @@ def test_devices_share_the_requests():
 @parametrize_checks(
     SolverCase(
         DYNAMIC_BATCHING,
-        scenarios=[CASE],
+        # A limit that random variations do not push below what one request takes: then no price is answered.
+        scenarios=[
+            {
+                "name": "server",
+                "kind": "inference",
+                "system": {"device": "t4", "stack": "tensorrt-10"},
+                "workload": {"model": "resnet-50", "precision": "int8", "batch": 32, "rate": "3000 sample/s"},
+                "settings": {"dynamic-batching": {"limit": "150 ms"}},
+            }
+        ],
         discrete=("token", "sample"),
         never_falls={"limit": ("performance.limited_throughput",)},
         limits={

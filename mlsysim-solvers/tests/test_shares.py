@@ -12,7 +12,7 @@ from mlsysim.plugins import plugins
 from mlsysim.records.device import Compute, Device, Die, Memory, Peak, Power
 from mlsysim.records.scenario import Inference
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.execution.device.ceilings import ceiling_columns
+from mlsysim_solvers.execution.device.ceilings import cache_ratio, ceiling_columns
 from mlsysim_solvers.execution.device.shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
 from mlsysim_solvers.formulas.gemm import delivered_rate
@@ -251,3 +251,10 @@ def test_a_share_that_follows_from_power_is_known_better_than_one_that_nobody_ca
     assert h100.compute.peak["bf16"].achieved is not None
     assert share_log_sd(h100, "bf16") == 0.0
     assert 0.0 < share_log_sd(h100, "int8") < share_log_sd(bare(h100), "bf16") < share_log_sd(bare(gaudi), "bf16")
+
+
+@pytest.mark.parametrize("device", ["tpu-v5e", "gaudi2", "gaudi3", "h100-sxm"])
+def test_a_cache_is_never_slower_than_memory(device):
+    registry = plugins().registry
+    stack = registry.get("stacks", "generic").record
+    assert cache_ratio(registry.get("devices", device).record, stack) >= 1.0

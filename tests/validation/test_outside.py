@@ -19,7 +19,6 @@ TOO_FEW: dict[str, str] = {
     "bsa100/iteration_time_s": "70 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
     "lambda/samples_per_s": "82 %: 28 rows of networks and BERT on twelve devices",
     "torch2trt/fps": "72 %: 18 rows of two boards, whose stacks were compared with nothing",
-    "lambda/samples_per_s": "82 %: 28 rows of a training benchmark whose software is not described",
     "ftbert/latency_ms": "71 %: 14 rows of a fused engine of old, most of small batches",
     "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
     "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",

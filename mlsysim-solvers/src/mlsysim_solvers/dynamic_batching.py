@@ -110,10 +110,9 @@ class DynamicBatchingSolver:
             "performance.full_throughput": top, "performance.full_throughput.log_sd": spread,
             "performance.limited_throughput": within, "performance.limited_throughput.log_sd": spread,
         }  # fmt: skip
-        # Where not even one request is answered within the limit, no price buys any.
-        none = isinstance(within, (int, float)) and within <= 0.0
-        if "cost" in columns and not none:
-            answers["macro.cost_within_limit"] = columns["cost"] / within
+        # Where not even one request is answered within the limit, no price buys any: such rows have one beyond others.
+        if "cost" in columns and (is_array(within) or within > 0.0):
+            answers["macro.cost_within_limit"] = columns["cost"] / maximum(within, LEAST * top)
             answers["macro.cost_within_limit.log_sd"] = spread
         if "rate" not in columns:
             return answers

@@ -149,13 +149,17 @@ def cache_ratio(device: Device, stack: Stack) -> Any:
     Returns
     -------
     float, ratio
-        From the number of processors and their clock; a general ratio where they are not known.
+        From the number of processors and their clock; a general ratio where they are not known, or where processors
+        are few and wide, so that loads of one at a time would make the cache slower than memory.
     """
     clock, processors, bandwidth = device.compute.clock, device.compute.processors, device.memory.bandwidth
     if clock is None or processors is None or bandwidth is None:
         return KV_REREAD_RATIO
-    most = CACHE_PER_CLOCK if stack.ceilings.issue is None else minimum(stack.ceilings.issue, CACHE_PER_CLOCK)
-    return issue_rate(most, processors, clock) / bandwidth
+    issue = stack.ceilings.issue
+    ratio = (
+        issue_rate(CACHE_PER_CLOCK if issue is None else minimum(issue, CACHE_PER_CLOCK), processors, clock) / bandwidth
+    )
+    return KV_REREAD_RATIO if issue is None and ratio < 1.0 else ratio
 
 
 def _share(device: Device, precision: str) -> Any:
