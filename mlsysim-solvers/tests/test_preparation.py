@@ -68,7 +68,7 @@ REFUSED = [
     ((TINY, MCU, Training(model="m", batch=1), MICRO), "system.stack", "inference"),
     ((LLAMA_8B, NO_BANDWIDTH, serving()), "system.device", "memory.bandwidth"),
     ((TINY, NO_FLASH_RATE, Inference(model="m"), MICRO), "system.device", "storage.bandwidth"),
-    ((LLAMA_8B, H100, serving(), TOO_GOOD), "settings.single-node.compute_ceiling", "at most at 1"),
+    ((LLAMA_8B, H100, serving(), TOO_GOOD), "settings.single-node.compute_ceiling", "at most 1.25"),
 ]
 
 
