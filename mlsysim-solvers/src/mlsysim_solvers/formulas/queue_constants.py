@@ -37,8 +37,9 @@ ARRIVAL_LOG_SD = {
     "tpot": (0.02, 0.03),
 }  # fmt: skip
 """Scale by which the closed form of an engine with random arrivals strays from its simulation, pass by pass: with
-hardly any load, and what full load adds. From 180 simulated runs: loads of 10 to 85 %, 16 to 512 places, prompts of
-256 to 4096 tokens, answers of 128 to 1024, alike or scattered, stacks that mix prompts with decoding and others."""
+hardly any load, and what full load adds. By eye, from 180 simulated runs: loads of 10 to 85 %, 16 to 512 places,
+prompts of 256 to 4096 tokens, answers of 128 to 1024, alike or scattered, stacks that mix prompts with decoding and
+others."""
 
 FRONT_SPREAD = 0.2
 """Spread of the logarithm of what a front end takes for an answer. Estimate, range 0.1 to 0.5: machines differ, and so
