@@ -96,15 +96,12 @@ class DynamicBatchingSolver:
         """
         devices, limit, kinds = columns["devices"], columns["limit"], alike(columns, _NOT_SERVICE)
         curve, spread = _service(columns if kinds is None else kinds.columns)
-        if kinds is None:
-            rate = largest_rate(curve, limit)
-        elif is_array(limit):
-            rate = largest_rate(curve, limit, kinds)
-        else:
-            rate = kinds.rows(largest_rate(curve, limit))
-        within = devices * named(rate, "largest rate of a device")
+        own = kinds if is_array(limit) else None
+        rate = largest_rate(curve, limit, own)
         if kinds is not None:
             curve, spread = kinds.rows((curve, spread))
+            rate = rate if own is not None else kinds.rows(rate)
+        within = devices * named(rate, "largest rate of a device")
         top = devices * (curve.most / curve.longest)
         answers: Columns = {
             "performance.full_throughput": top, "performance.full_throughput.log_sd": spread,

@@ -16,6 +16,8 @@ from .parser import Commands, add_command
 from .printing import Progress, print_json, table, write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -299,12 +301,15 @@ def _value(value: float, unit: str) -> float | bool | str:
 
 
 def _write_csv(result: SweepResult, file: Any) -> None:
+    import csv
+
     columns = result.columns
-    file.write(",".join(_quoted(_head(name, result.units[name])) for name in columns) + "\n")
-    choices = {name: [_quoted(choice) for choice in choices_of(result.units[name])] for name in columns}
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_head(name, result.units[name]) for name in columns)
+    choices = {name: choices_of(result.units[name]) for name in columns}
     for begin in range(0, len(result), _WRITTEN):
         some = (_texts(values[begin : begin + _WRITTEN].tolist(), choices[name]) for name, values in columns.items())
-        file.write("\n".join(map(",".join, zip(*some, strict=True))) + "\n")
+        writer.writerows(zip(*some, strict=True))
 
 
 def _write_arrays(result: SweepResult, path: str) -> None:
@@ -323,18 +328,13 @@ def _write_arrays(result: SweepResult, path: str) -> None:
     print(f"wrote {path}", file=sys.stderr)
 
 
-def _texts(values: list[float], choices: list[str]) -> list[str]:
+def _texts(values: list[float], choices: Sequence[str]) -> list[str]:
     """Return numbers as text: most columns of a grid have few different ones, each of which is spelled out once."""
     different = set(values)
     if not choices and 2 * len(different) > len(values):
         return list(map(repr, values))
     texts = {value: choices[int(value)] if choices else repr(value) for value in different}
     return list(map(texts.__getitem__, values))
-
-
-def _quoted(text: str) -> str:
-    """Return a cell of words as a table of comma-separated values spells it."""
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
 
 
 def _head(name: str, unit: str) -> str:

@@ -15,6 +15,7 @@ from mlsysim.matching import likely
 from mlsysim.plugins import plugins
 from mlsysim.records import Node
 from mlsysim.records.measurement import Measurement
+from mlsysim.units import parse_quantity
 
 from ..execution.network.communication import all_gather, all_reduce, all_to_all
 from ..execution.network.links import network_columns
@@ -25,19 +26,8 @@ from .questions import Assumed, Refused
 
 __all__ = ["CollectiveAnswer", "predict_collective"]
 
-_SIZE = re.compile(r"([\d.]+) ?(B|KiB|MiB|GiB|KB|MB|GB|[KMG])(?![A-Za-z])")
-_FACTOR = {
-    "B": 1.0,
-    "K": 2.0**10,
-    "M": 2.0**20,
-    "G": 2.0**30,
-    "KiB": 2.0**10,
-    "MiB": 2.0**20,
-    "GiB": 2.0**30,
-    "KB": 1e3,
-    "MB": 1e6,
-    "GB": 1e9,
-}
+_SIZE = re.compile(r"([\d.]+) ?(?:(B|KiB|MiB|GiB|KB|MB|GB)|([KMG]))(?![A-Za-z])")
+"""A size with its unit, or as nccl-tests print it: K, M and G are powers of 1024."""
 _LARGE = 16.0 * 2.0**30
 _SPREAD = 0.14
 """Spread of measured collectives about the formulas, natural-log units. Estimate: two sweeps over twenty sizes each, of
@@ -136,7 +126,7 @@ def predict_collective(
     size = _SIZE.match(text)
     if size is None and not text.startswith("large"):
         raise Refused(f"the size {text!r} of a collective is not understood")
-    volume = float(size[1]) * _FACTOR[size[2]] if size else _LARGE
+    volume = parse_quantity(f"{size[1]} {size[2] or f'{size[3]}iB'}", "B") if size else _LARGE
     group = group_of(network, float(row.devices), 1.0)
     formula, twice = _KINDS[row.kind]
     bare = float(formula(network, group, volume))

@@ -30,7 +30,8 @@ WITH_RECOMPUTATION = ("sc21t1", "bloom", "palm")
 """Sets whose published FLOP count recomputed forward passes too."""
 
 WITH_DROPOUT = ("sc21t1", "seqsel", "mlm22", "mtnlg", "dle-bert", "lambda", "dsbert")
-"""Sets of runs of GPT and BERT, which drop out activations as their authors did."""
+"""Sets of runs of GPT and BERT, which drop out activations as their authors did. Of the last two no document was read
+that says so: scripts of their time for BERT do."""
 
 SWITCHES = {"torchtitan eager": "eager", "async tp": "overlap_tensor"}
 """What published software says of itself, and the setting that says so."""
