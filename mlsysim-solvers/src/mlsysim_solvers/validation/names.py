@@ -108,8 +108,8 @@ class Names:
     Parameters
     ----------
     data : mapping
-        The table of names: ``devices``, ``models``, ``noise``, ``weights``, ``stacks``, ``runs``, ``engines``,
-        ``pools``, ``schedulers``.
+        The table of names: ``devices``, ``models``, ``noise``, ``weights``, ``stacks``, and what :class:`~.runs.Runs`
+        reads of it.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Engine", "Runs", "Workers", "tuned"]
+__all__ = ["Engine", "ModelRuns", "Runs", "Sets", "Workers", "tuned"]
 
 
 @attrs.frozen
@@ -45,13 +45,61 @@ class Workers:
     requests: int
 
 
+@attrs.frozen
+class Sets:
+    """Sets of whose rows a document says something that no row prints, by how their names begin.
+
+    Parameters
+    ----------
+    dropout : tuple of str
+        Runs that drop out activations.
+    channels_first : tuple of str
+        Runs on images with their channels first in 16 bits too.
+    counts_masked_pairs, counts_recomputation : tuple of str
+        Whose published FLOP count every query-key pair of a causal model, and recomputed forward passes.
+    """
+
+    dropout: tuple[str, ...] = ()
+    channels_first: tuple[str, ...] = ()
+    counts_masked_pairs: tuple[str, ...] = ()
+    counts_recomputation: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class ModelRuns:
+    """Models that benchmarks run in a way of their own.
+
+    Parameters
+    ----------
+    beam_search : tuple of str
+        Models whose benchmark searches for answers with beams.
+    guidance_as_input : tuple of str
+        Models that draw in one pass a step, as their guidance is an input of the network.
+    """
+
+    beam_search: tuple[str, ...] = ()
+    guidance_as_input: tuple[str, ...] = ()
+
+
 class Runs:
-    """Runs of benchmarks, by the software that rows name.
+    """Runs of benchmarks, by the software, set or model that rows name.
 
     Parameters
     ----------
     data : mapping
-        The table of names: ``runs``, ``engines``, ``pools`` and ``schedulers``.
+        The table of names: ``runs``, ``engines``, ``pools``, ``schedulers``, ``sets``, ``model_runs``,
+        ``released_weights``, ``narrow_caches``, ``software_settings`` and ``language_engines``.
+
+    Attributes
+    ----------
+    sets : Sets
+        Sets of whose rows a document says more.
+    models : ModelRuns
+        Models that benchmarks run in a way of their own.
+    released_weights : mapping of str to str
+        Models whose weights are published in few bits, to their format.
+    language_engines : mapping of str to str
+        Stacks that run networks, to the engine upon them that serves language models.
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
@@ -59,6 +107,43 @@ class Runs:
         self._engines: Sequence[Mapping[str, Any]] = data.get("engines", ())
         self._pools: Sequence[Mapping[str, Any]] = data.get("pools", ())
         self._schedulers: Sequence[Mapping[str, Any]] = data.get("schedulers", ())
+        self._narrow_caches = {(r["model"], r["device"]): r.get("since", "") for r in data.get("narrow_caches", ())}
+        self._settings: Mapping[str, str] = data.get("software_settings", {})
+        self.sets = Sets(**{name: tuple(sets) for name, sets in data.get("sets", {}).items()})
+        self.models = ModelRuns(**{name: tuple(keys) for name, keys in data.get("model_runs", {}).items()})
+        self.released_weights: Mapping[str, str] = data.get("released_weights", {})
+        self.language_engines: Mapping[str, str] = data.get("language_engines", {})
+
+    def settings(self, software: str) -> list[str]:
+        """Return the settings of a solver that the name of software tells.
+
+        Parameters
+        ----------
+        software : str
+            As published.
+
+        Returns
+        -------
+        list of str
+        """
+        return [name for part, name in self._settings.items() if part in software.casefold()]
+
+    def has_narrow_cache(self, model: str, device: str, measured: str) -> bool:
+        """Tell whether a benchmark starts a server with a key-value cache in 8 bits.
+
+        Parameters
+        ----------
+        model, device : str
+            Their keys.
+        measured : str
+            When, as published.
+
+        Returns
+        -------
+        bool
+        """
+        since = self._narrow_caches.get((model, device))
+        return since is not None and measured >= since
 
     def requests(self, software: str, input: float, output: float) -> int | None:  # noqa: A002
         """Return how many requests a run answers.

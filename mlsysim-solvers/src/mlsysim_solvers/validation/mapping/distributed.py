@@ -8,7 +8,7 @@ import attrs
 
 from mlsysim.errors import MlsysimError
 from mlsysim.plugins import plugins
-from mlsysim.records import Model, Parallelism, Training
+from mlsysim.records import Model, Parallelism, Scenario, Training
 from mlsysim.records.measurement import Measurement
 
 from ...formulas.constants import FLOP_PER_MAC
@@ -21,24 +21,13 @@ from .saving import is_adapted, modules_of, recomputed_layers, saved
 from .shapes import model_of
 from .training_recipes import followed, scaling_for
 
-__all__ = ["WITH_DROPOUT", "amount_of", "distributed_question"]
-
-FULL_ATTENTION = ("sc21t1", "seqsel", "mlm22", "mtv5e", "mtv5p", "mtnlg", "bloom", "nemolong", "palm")
-"""Sets whose published FLOP count every query-key pair of a causal model."""
-
-WITH_RECOMPUTATION = ("sc21t1", "bloom", "palm")
-"""Sets whose published FLOP count recomputed forward passes too."""
-
-WITH_DROPOUT = ("sc21t1", "seqsel", "mlm22", "mtnlg", "dle-bert", "lambda", "dsbert")
-"""Sets of runs of GPT and BERT, which drop out activations as their authors did. Of the last two no document was read
-that says so: scripts of their time for BERT do."""
-
-SWITCHES = {"torchtitan eager": "eager", "async tp": "overlap_tensor"}
-"""What published software says of itself, and the setting that says so."""
+__all__ = ["amount_of", "distributed_question"]
 
 LORA_RANK = 16
 """Rank of the adapters of the fine-tuning benchmark (MLCommons training, llama2_70b_lora)."""
 
+_RECOMPUTED = 4.0 / 3.0
+"""Work of a step that runs every forward pass twice, over that of one that does not."""
 _GROUP = re.compile(r"shard group (\d+)")
 _FSDP = re.compile(r"ici_fsdp=(\d+)")
 _PACKED = re.compile(r"packed (\w+)")
@@ -101,13 +90,13 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     )  # fmt: skip
     job, layout = followed(job, layout, row, found, assumed)
     asked = scenario(row, "training", job, found, layout, row.devices)
-    if row.set.startswith(WITH_DROPOUT):
+    if row.set.startswith(known.runs.sets.dropout):
         asked = attrs.evolve(asked, settings={"distributed": {"dropout": "1"}})
-    switched = [name for word, name in SWITCHES.items() if word in row.software.casefold()]
+    switched = known.runs.settings(row.software)
     if switched:
         asked = attrs.evolve(asked, settings={"distributed": dict.fromkeys(switched, "1")})
     asked = saved(asked, row, found, assumed)
-    return _reading(row, asked, record, batch, sequence, found.device, precision, lora, assumed)
+    return _reading(row, known, asked, assumed)
 
 
 def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Assumed]) -> str:
@@ -225,40 +214,45 @@ def amount_of(row: Measurement, batch: int, sequence: int) -> float:
     return batch * (1 if row.metric.counts == "samples" else sequence) / share
 
 
-def _again(row: Measurement, asked: object) -> float:
-    """Return by how much repeated forward passes raise the work that a utilisation of the hardware counts."""
-    recompute: str = asked.workload.recompute  # type: ignore[attr-defined]
-    return 4.0 / 3.0 if row.name == "hfu" and recompute == "full" and row.set not in WITH_RECOMPUTATION else 1.0
-
-
-def _reading(
-    row: Measurement, asked: object, model: Model, batch: int, sequence: int, device: str, precision: str, lora: bool,
-    assumed: list[Assumed],
-) -> Question:  # fmt: skip
-    given = tuple(assumed)
-    if row.name == "iteration_time_s":
-        return Question(asked, "performance.step_time", None, given)  # type: ignore[arg-type]
+def _reading(row: Measurement, known: Names, asked: Scenario, assumed: list[Assumed]) -> Question:
+    """Return the question whose answer gives the figure that a row prints."""
     if row.name == "memory_gb":
         if "ACTIVATIONS" in cell(row, "notes"):
             raise Refused("the figure is a formula for activations alone, not a measurement")
-        return Question(asked, "feasibility.memory_required", None, given)  # type: ignore[arg-type]
+        return Question(asked, "feasibility.memory_required", None, tuple(assumed))
+    return Question(asked, "performance.step_time", _of_a_step(row, known, asked), tuple(assumed))
+
+
+def _of_a_step(row: Measurement, known: Names, asked: Scenario) -> float | None:
+    """Return the amount of a step that a figure divides by its time; None where the figure is the time itself."""
+    job = asked.workload
+    assert isinstance(job, Training)
+    if row.name == "iteration_time_s":
+        return None
     if row.metric.quantity == "rate":
-        return Question(asked, "performance.step_time", amount_of(row, batch, sequence), given)  # type: ignore[arg-type]
-    assert model.transformer is not None
-    shape = transformer_shape(model, model.transformer)
-    full = 1.0 if row.set in FULL_ATTENTION or row.set.startswith("seqsel") else 0.0
-    layers, ends = model_work(shape, float(sequence), FLOP_PER_MAC, full, frozen=lora)
-    if row.set in WITH_RECOMPUTATION:
-        layers = layers * 4.0 / 3.0
-    each = batch * (layers + ends) / row.devices
+        return amount_of(row, job.batch, job.sequence)
     if row.name == "model_tflops_per_accelerator":
-        return Question(asked, "performance.step_time", each / 1e12, given)  # type: ignore[arg-type]
-    if row.name in ("mfu", "hfu"):
-        each *= _again(row, asked)
-        try:
-            peak = plugins().registry.get("devices", device).record.peak_of(precision).dense
-        except MlsysimError as error:
-            raise Refused(error.what) from None
-        percent = 100.0 if "percent" in cell(row, "notes") or row.value > 1.0 else 1.0
-        return Question(asked, "performance.step_time", percent * each / peak, given)  # type: ignore[arg-type]
-    raise Refused(f"{row.name} of a training run is not answered by an installed solver")
+        return _model_flop(row, known, job) / 1e12
+    if row.name not in ("mfu", "hfu"):
+        raise Refused(f"{row.name} of a training run is not answered by an installed solver")
+    flop = _model_flop(row, known, job)
+    if row.name == "hfu" and job.recompute == "full" and not row.set.startswith(known.runs.sets.counts_recomputation):
+        flop *= _RECOMPUTED
+    try:
+        peak = plugins().registry.get("devices", asked.system.device).record.peak_of(job.precision).dense
+    except MlsysimError as error:
+        raise Refused(error.what) from None
+    percent = 100.0 if "percent" in cell(row, "notes") or row.value > 1.0 else 1.0
+    return percent * flop / float(peak)
+
+
+def _model_flop(row: Measurement, known: Names, job: Training) -> float:
+    """Return the FLOP of a step on one device, counted as the document behind the row counts them."""
+    model: Model = plugins().registry.get("models", job.model).record
+    assert model.transformer is not None
+    shape, sets = transformer_shape(model, model.transformer), known.runs.sets
+    masked = 1.0 if row.set.startswith(sets.counts_masked_pairs) else 0.0
+    layers, ends = model_work(shape, float(job.sequence), FLOP_PER_MAC, masked, frozen=job.adapter > 0)
+    if row.set.startswith(sets.counts_recomputation):
+        layers = layers * _RECOMPUTED
+    return float(job.batch * (layers + ends) / row.devices)

@@ -20,15 +20,13 @@ from ..runs import Engine, tuned
 from ..spellings import implied_format
 from .common import Subject, cell, format_for, scenario, unstated_format, whole
 from .limits import check_reached, within_limits
-from .serving import RELEASED, batched
+from .serving import batched
 
 __all__ = ["in_flight_question"]
 
 _FULL = 0.6
 """Share of its memory that weights may take before a device needs others beside it."""
 
-_BEAM = ("gpt-j-6b",)
-"""Models whose benchmark searches with beams."""
 
 _TIMES = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot", "latency_ms": "performance.latency"}
 _CLOSED = {"ttft_ms": 0.6, "tpot_ms": 0.1, "latency_ms": 0.1}
@@ -47,7 +45,6 @@ _ARRIVED = {"ttft_ms": 0.3, "tpot_ms": 0.1, "latency_ms": 0.1}
 _BUDGET = re.compile(r"max_num_tokens=(\d+)")
 _IN_NAME = re.compile(r"[-_]fp8(_|$)")
 _DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
-_NATIVE = re.compile(r"^tensorrt \d|^tensorrt$")
 
 
 _ENDS = 0.15
@@ -78,7 +75,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     Refused
         With the reason why nothing can be asked.
     """
-    if model in _BEAM and row.kind != "max_throughput":
+    if model in known.runs.models.beam_search and row.kind != "max_throughput":
         raise Refused("answers are found by beam search, which no solver expresses")
     clients = _clients(row)
     arrivals = _arrivals(row)
@@ -87,7 +84,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     if "without XQA" in cell(row, "notes"):
         raise Refused("the row ran without a kernel that its stack has")
     assumed: list[Assumed] = []
-    found = _stack(row, found)
+    found = _engine_of(found, known)
     precision, weights = _formats(row, known, model, found, assumed)
     lengths = _lengths(row, model, assumed)
     input_, output = lengths.input, lengths.output
@@ -142,7 +139,7 @@ def _formats(row: Measurement, known: Names, model: str, found: Subject, assumed
     text = cell(row, "weight_precision") or _implied(row, assumed) or unstated_format(row, found, assumed)
     precision, weights = known.weights(text)
     if not cell(row, "weight_precision") and not weights:
-        weights = RELEASED.get(model, "")
+        weights = known.runs.released_weights.get(model, "")
     return format_for(found.device, precision), weights
 
 
@@ -212,11 +209,11 @@ def _limits(row: Measurement, engine: Engine | None, assumed: list[Assumed]) -> 
     return most or engine.requests, int(budget[1]) if budget else engine.tokens
 
 
-def _stack(row: Measurement, found: Subject) -> Subject:
-    """Return the stack, which for language models on TensorRT is the engine built upon it."""
+def _engine_of(found: Subject, known: Names) -> Subject:
+    """Return the subject with the engine that serves language models upon its stack, or that batches in flight."""
+    key = known.runs.language_engines.get(found.stack, "")
     registry = plugins().registry
-    key = "tensorrt-llm-1.0"
-    if _NATIVE.match(row.software.casefold().split(",")[0]) and key in registry.keys("stacks"):
+    if key in registry.keys("stacks"):
         return Subject(found.device, key, registry.get("stacks", key).record)
     return batched(found)
 

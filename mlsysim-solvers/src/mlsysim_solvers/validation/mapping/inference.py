@@ -41,8 +41,6 @@ _SCENARIOS = ("static_batch", "single_stream", "latency", "offline", "server", "
 _SERVED = ("serving", "onlineserving", "concurrency", "concurrent", "closedloop")
 """What tables call a server whose clients are counted."""
 _STEPS = re.compile(r"(?<![\d.])(\d{1,4})(?: denoising| inference| sampling)? steps\b|\bsteps\b\D{0,24}?(\d{1,4})\b")
-_ONE_PASS = ("flux.1-dev", "flux.1-schnell")
-"""Models that draw whose guidance is an input of the network (their model cards): no second pass."""
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -199,9 +197,8 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     elif devices > 1 and batch % devices == 0:
         batch //= devices
         assumed.append(Assumed(f"{batch} samples on each of {devices} devices, of the printed batch of all", 0.1))
-    job = _drawn(
-        Inference(model=model, precision=precision, batch=batch, sequence=_sequence(row, model, assumed)), row, assumed
-    )
+    job = Inference(model=model, precision=precision, batch=batch, sequence=_sequence(row, model, assumed))
+    job = _drawn(job, row, known, assumed)
     asked = scenario(row, "inference", job, found)
     limit = _LIMIT.search(cell(row, "notes"))
     if limit:
@@ -219,7 +216,7 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     raise Refused(f"{row.name} of one pass per sample is not answered")
 
 
-def _drawn(job: Inference, row: Measurement, assumed: list[Assumed]) -> Inference:
+def _drawn(job: Inference, row: Measurement, known: Names, assumed: list[Assumed]) -> Inference:
     """Return the job with the denoising steps of a model that draws: printed, or those of its benchmark."""
     record = plugins().registry.get("models", job.model).record
     if record.network is None or not record.network.denoiser:
@@ -233,7 +230,7 @@ def _drawn(job: Inference, row: Measurement, assumed: list[Assumed]) -> Inferenc
         if not probe:
             raise Refused("the number of denoising steps is not published")
         assumed.extend(probe)
-    guided = job.model not in _ONE_PASS
+    guided = job.model not in known.runs.models.guidance_as_input
     if guided:
         assumed.append(Assumed("each step with and without the text, as published pipelines do", 0.05))
     return attrs.evolve(job, steps=steps, guidance=guided)

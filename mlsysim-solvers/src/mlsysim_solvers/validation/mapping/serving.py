@@ -14,22 +14,10 @@ from .common import Subject, cell, format_for, scenario, subject, whole
 from .layouts import scripted_layout, served_layout, served_pools
 from .recipes import Recipe, recipe_of
 
-__all__ = ["RELEASED", "batched", "serving_question", "traffic_formats"]
+__all__ = ["batched", "serving_question", "traffic_formats"]
 
 _FORMATS = {"nvfp4": "nvfp4", "fp8": "fp8", "": "bf16"}
 """Arithmetic of matrix products, by the quantisation that a row prints."""
-
-RELEASED = {"gpt-oss-120b": "mxfp4", "gpt-oss-20b": "mxfp4"}
-"""Models whose weights are published in 4 bits; tables print any such format as nvfp4."""
-
-_NARROW_CACHE = {("llama-3.1-70b", "b200-sxm"): "", ("gpt-oss-120b", "b200-sxm"): "",
-                 ("minimax-m2.5", "b200-sxm"): "2026-04-03"}  # fmt: skip
-"""Models and devices for which InferenceMAX starts vLLM with ``kv-cache-dtype: fp8``, and from when
-(70b_fp8_b200_docker.sh and gptoss_fp4_b200.sh under benchmarks/; minimaxm2.5_fp8_b200.sh and minimaxm2.5_fp4_b200.sh
-under benchmarks/single_node/, which have it since the change that also set the tokens of a pass); others leave it out
-(minimaxm2.5_fp8_h100.sh under benchmarks/single_node/). One for Llama 3.1 70B on H100 has it (70b_fp8_h100_slurm.sh),
-but in the table 64 requests of 8192 tokens on two devices are written as fast as 32, which is all that 16 bits leave
-room for."""
 
 _OUTPUTS = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot"}
 
@@ -76,10 +64,10 @@ def serving_question(row: Measurement, known: Names) -> Question:
     assumed: list[Assumed] = []
     wanted = _FORMATS[cell(row, "gemm_quant_mode")]
     precision, weights, kv_cache = traffic_formats(found.device, wanted, assumed)
-    if model in RELEASED and wanted == "nvfp4":
-        precision, weights, kv_cache = _released(found.device, RELEASED[model], assumed)
-    if row.software.startswith("vllm"):
-        kv_cache = _cache(row, model, found.device, precision, assumed)
+    if model in known.runs.released_weights and wanted == "nvfp4":
+        precision, weights, kv_cache = _released(found.device, known.runs.released_weights[model], assumed)
+    if row.software.startswith("vllm") and precision not in ("bf16", "fp16"):
+        kv_cache = _cache(known.runs.has_narrow_cache(model, found.device, cell(row, "measured")), assumed)
     clients = whole(row, "concurrency")
     if clients is None:
         clients = whole(row, "batch_size")
@@ -147,15 +135,11 @@ def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, s
     return products, weights, ""
 
 
-def _cache(row: Measurement, model: str, device: str, precision: str, assumed: list[Assumed]) -> str:
+def _cache(narrow: bool, assumed: list[Assumed]) -> str:
     """Return the format of the key-value cache of vLLM."""
-    if precision in ("bf16", "fp16"):
-        return ""
-    since = _NARROW_CACHE.get((model, device))
-    told = since is not None and cell(row, "measured") >= since
-    kept = "fp8, as the benchmark's script says" if told else "16 bits, as vLLM keeps it unless told otherwise"
+    kept = "fp8, as the benchmark's script says" if narrow else "16 bits, as vLLM keeps it unless told otherwise"
     assumed.append(Assumed(f"a key-value cache in {kept}", 0.03))
-    return "fp8" if told else "bf16"
+    return "fp8" if narrow else "bf16"
 
 
 def batched(found: Subject) -> Subject:

@@ -11,7 +11,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import cell, format_for, real_length, scenario, subject, unstated, whole
-from .distributed import WITH_DROPOUT, amount_of, distributed_question
+from .distributed import amount_of, distributed_question
 from .shapes import model_of
 
 __all__ = ["training_question"]
@@ -19,11 +19,6 @@ __all__ = ["training_question"]
 _EXCHANGED = 0.1
 """What the exchange of gradients may add to a step of copies (natural-log units; estimate, range 0 to 0.2): some 100 MB
 over links of 10 to 300 GB/s beside steps of a tenth of a second."""
-
-CHANNELS_FIRST = ("lambda",)
-"""Sets whose scripts leave images with their channels first in 16 bits too: pytorch/scripts/config_v1 of Lambda's
-benchmark runs main.py of NVIDIA DeepLearningExamples, PyTorch/Classification/ConvNets, without ``--memory-format``,
-whose default is nchw."""
 
 RECOMPUTE = {"": "none", "none": "none", "selective": "selective", "full": "full"}
 """Recomputation as published."""
@@ -75,9 +70,9 @@ def training_question(row: Measurement, known: Names) -> Question:
         recompute=RECOMPUTE.get(cell(row, "recompute"), "none"),  # type: ignore[arg-type]
     )  # fmt: skip
     asked = scenario(row, "training", job, found)
-    if row.set.startswith(WITH_DROPOUT):
+    if row.set.startswith(known.runs.sets.dropout):
         asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
-    if row.set in CHANNELS_FIRST and record.transformer is None:
+    if row.set.startswith(known.runs.sets.channels_first) and record.transformer is None:
         asked = attrs.evolve(asked, settings={"single-node": {"channels_first": "1"}})
     whole_rate = copies if row.metric.quantity == "rate" and row.metric.per != "device" else 1
     return _reading(row, asked, batch * whole_rate, sequence, assumed)

@@ -1,0 +1,57 @@
+"""The table of names speaks of sets, models, devices and stacks that exist, and the code of none of them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import mlsysim_solvers
+from mlsysim.documents import load_document
+from mlsysim.plugins import plugins
+from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.tables import outside_rows, packaged_rows, packaged_tables
+
+HUGGING_FACE_TYPES = {"gpt2"}
+"""Values of ``model_type`` in a config.json, one of which is also called as a model of the registry."""
+
+
+@pytest.fixture(scope="module")
+def data() -> Any:
+    return load_document(packaged_tables()["names"]).data
+
+
+@pytest.fixture(scope="module")
+def sets() -> set[str]:
+    return {row.set for row in (*packaged_rows(), *outside_rows())}
+
+
+def test_each_beginning_of_a_set_is_one(sets):
+    said = attrs.asdict(names().runs.sets)
+    assert all(said.values())
+    assert [start for starts in said.values() for start in starts if not any(s.startswith(start) for s in sets)] == []
+
+
+def test_what_is_said_of_runs_names_what_the_registry_has(data):
+    registry = plugins().registry
+    models = [key for keys in data["model_runs"].values() for key in keys] + list(data["released_weights"])
+    models += [one["model"] for one in data["narrow_caches"]]
+    assert set(models) <= set(registry.keys("models"))
+    assert {one["device"] for one in data["narrow_caches"]} <= set(registry.keys("devices"))
+    assert {key for pair in data["language_engines"].items() for key in pair} <= set(registry.keys("stacks"))
+
+
+def test_no_solver_names_an_entity_or_a_set(sets):
+    """Whatever holds for one model, device, stack or set of measurements is data, where its source stands beside it."""
+    registry = plugins().registry
+    keys = sets.union(*(registry.keys(kind) for kind in ("devices", "models", "stacks", "datasets", "nodes")))
+    found = [
+        f"{path.name}:{node.lineno}: {node.value!r}"
+        for path in Path(mlsysim_solvers.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in keys - HUGGING_FACE_TYPES
+    ]
+    assert found == []
