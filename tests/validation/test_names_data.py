@@ -12,6 +12,7 @@ import pytest
 import mlsysim_solvers
 from mlsysim.documents import load_document
 from mlsysim.plugins import plugins
+from mlsysim_solvers.validation.mapping.recipes import Recipe
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.tables import outside_rows, packaged_rows, packaged_tables
 
@@ -42,6 +43,30 @@ def test_what_is_said_of_runs_names_what_the_registry_has(data):
     assert set(models) <= set(registry.keys("models"))
     assert {one["device"] for one in data["narrow_caches"]} <= set(registry.keys("devices"))
     assert {key for pair in data["language_engines"].items() for key in pair} <= set(registry.keys("stacks"))
+
+
+def test_each_script_of_a_server_started_a_row_and_says_what_is_read():
+    data = load_document(packaged_tables()["serving_scripts"]).data
+    read = {field.name for field in attrs.fields(Recipe)} | {
+        "prompts", "beside_clients", "beside_places", "multiple", "least", "requests_per_client", "requests_most",
+        "shortest",
+    }  # fmt: skip
+    servers = [row for row in packaged_rows() if row.table == "serving_silicon"]
+    for benchmark in data.values():
+        for one in benchmark["scripts"]:
+            assert set(one["says"]) <= read, one
+            backend = {"backend": one.get("rows", {}).get("backend", ""), **_cells(one.get("rows", {}))}
+            assert any(_fits(row, backend) for row in servers), one
+
+
+def _cells(rows: Any) -> dict[str, str]:
+    """Return the conditions on text cells, by the cell that holds them."""
+    names = {"model": "model_path", "system": "system", "precision": "precision", "prompt": "isl", "output": "osl"}
+    return {names[name]: str(value) for name, value in rows.items() if name in names}
+
+
+def _fits(row: Any, cells: dict[str, str]) -> bool:
+    return all(text in row.configuration.get(name, "") for name, text in cells.items())
 
 
 def test_no_solver_names_an_entity_or_a_set(sets):
