@@ -157,7 +157,7 @@ def test_a_model_is_known_beside_its_format(name, key, format_):
      ("llama-bench (llama.cpp build 5092)", "llama.cpp-b3000"), ("TensorRT 10.2", "tensorrt-10"), ("TGI 2.3", None)],
 )  # fmt: skip
 def test_software_is_known_by_version_and_inside_other_names(software, stack):
-    assert names().stack(software, "own", "static_batch", "cloud") == stack
+    assert names().stack(software, "own", "static_batch") == stack
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_software_is_known_by_version_and_inside_other_names(software, stack):
      ("timm PyTorch 1.12", "2023-09", "pytorch-1.9"), ("timm PyTorch 2.1", "2023-12", None)],
 )  # fmt: skip
 def test_software_without_a_version_is_one_that_was_out_when_the_row_was_published(software, published, stack):
-    assert names().stack(software, "own", "training", "cloud", published=published) == stack
+    assert names().stack(software, "own", "training", published=published) == stack
 
 
 def test_the_name_of_a_model_tells_its_weights_where_the_row_does_not(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 import attrs
 
 from mlsysim.errors import ConfigError, MlsysimError
-from mlsysim.executors import process_pool
 from mlsysim.plugins import plugins
 from mlsysim.records.stack import Calibration
 
+from ..validation.running import in_processes
 from .stacks import calibrate_stack
 from .writing import write_calibrations
 
@@ -77,21 +76,11 @@ def fit_again(
     registry = plugins().registry
     entries = [registry.get("stacks", key, where="stack") for key in keys] if keys else registry.entries("stacks")
     chosen = [entry.key for entry in entries if entry.record.calibrations]
-    workers = min(jobs or os.cpu_count() or 1, len(chosen))
     found: list[Again] = []
-
-    def note(answer: Again) -> None:
+    for answer in in_processes(_one, chosen, jobs):
         found.append(answer)
         if progress is not None:
             progress(len(found), len(chosen))
-
-    if workers < 2:
-        for key in chosen:
-            note(_one(key))
-        return found
-    with process_pool(workers, long=True) as pool:
-        for answer in pool.map(_one, chosen):
-            note(answer)
     return found
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,7 +10,6 @@ import attrs
 import numpy as np
 
 from mlsysim.entities import Entry
-from mlsysim.executors import process_pool
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import Calibration
@@ -20,6 +18,7 @@ from mlsysim.units import parse_unit
 from ..execution.device.ceilings import scatter_of
 from ..validation.owners import Owner, owner_of
 from ..validation.predicting import Outcome, predict, strayed
+from ..validation.running import in_processes
 from ..validation.tables import packaged_rows
 from .fitting import Array
 from .problem import prepare
@@ -100,7 +99,7 @@ def under_refits(
     tasks = sorted(by_stack.items(), key=lambda task: -len(task[1]))
     found: list[Any] = [None] * len(outcomes)
     done = 0
-    ran = _run([(key, [row for _, row in each], ask, by) for key, each in tasks], jobs)
+    ran = in_processes(_one_stack, [(key, [row for _, row in each], ask, by) for key, each in tasks], jobs)
     for (_, places), answers in zip(tasks, ran, strict=True):
         for (place, _), answer in zip(places, answers, strict=True):
             found[place] = answer
@@ -181,15 +180,6 @@ def _owner(outcome: Outcome, by: str) -> Owner:
 
 _Row = tuple[Measurement, Asked]
 _Task = tuple[str, list[_Row], Callable[[Measurement], Any], str]
-
-
-def _run(tasks: Sequence[_Task], jobs: int) -> Iterator[list[Any]]:
-    workers = min(jobs or os.cpu_count() or 1, len(tasks))
-    if workers < 2:
-        yield from map(_one_stack, tasks)
-        return
-    with process_pool(workers, long=True) as pool:
-        yield from pool.map(_one_stack, tasks)
 
 
 def _one_stack(task: _Task) -> list[Any]:

@@ -125,8 +125,7 @@ class Point:
             return self.kernel.work / self.kernel.totals(columns).time / unit
         if self.solver is None or self.question is None:
             raise SolverError(f"nothing is asked for {self.row.id}")
-        value = self.solver.compute(columns)[self.question.output]
-        return value * self.question.share / unit if self.question.amount is None else self.question.amount / value
+        return self.question.figure(self.solver.compute(columns)[self.question.output], unit)
 
 
 def prepare(rows: Sequence[Measurement], *, judged: bool = False) -> list[Point]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -141,9 +142,7 @@ def row_weights(groups: Sequence[Hashable], correlation: float = GROUP_CORRELATI
     -------
     ndarray, shape (m,), count
     """
-    sizes: dict[Hashable, int] = {}
-    for group in groups:
-        sizes[group] = sizes.get(group, 0) + 1
+    sizes = Counter(groups)
     return np.array([float(effective_rows(float(sizes[g]), correlation)) / sizes[g] for g in groups])
 
 

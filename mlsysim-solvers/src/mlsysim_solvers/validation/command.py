@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .owners import CHOICES
+
+if TYPE_CHECKING:
+    from mlsysim.cli.printing import Progress
+    from mlsysim.records.measurement import Measurement
+
+    from .predicting import Outcome
+    from .reports.summary import Report
 
 __all__ = ["add_validate_command"]
 
@@ -81,33 +88,9 @@ def run_validate(args: argparse.Namespace) -> int:
         If a table cannot be read, nothing matches, or a file cannot be written.
     """
     from mlsysim.cli.printing import Progress
-    from mlsysim.errors import ConfigError
-    from mlsysim.plotting import check_plot_path
 
-    from .reports import FORMATS, summarise
-    from .running import run_rows, select
-    from .tables import outside_rows, packaged_rows, read_table, unread_columns
-
-    if args.jobs < 0:
-        raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
-    if args.plot:
-        check_plot_path(args.plot)
-    _refuse_beside_ablation(args)
-    _refuse_beside_outside(args)
-    rows = read_table(Path(args.file)) if args.file else outside_rows() if args.outside else packaged_rows()
-    unread = unread_columns(Path(args.file)) if args.file else []
-    if unread:
-        print(f"note: {args.file}: nothing reads the columns {', '.join(unread)}", file=sys.stderr)
-    wanted = {name: getattr(args, name) for name in ("kind", "device", "model", "source")}
-    chosen = select(rows, **wanted)
-    beside = [] if args.file or args.outside or args.ablation else select(outside_rows(), **wanted)
-    if not chosen:
-        known = f", but {len(beside)} of outside sources: add --outside" if beside else ""
-        raise ConfigError(
-            f"none of {len(rows)} measurements matches{known}",
-            where="validate",
-            remedy="Leave out --kind, --device, --model or --source",
-        )
+    _check(args)
+    chosen, outside = _rows(args)
     progress = Progress()
     if args.ablation:
         from .ablation import ablation_table
@@ -115,41 +98,79 @@ def run_validate(args: argparse.Namespace) -> int:
         print(ablation_table(chosen, progress=progress))
         progress.close()
         return 0
-    both = run_rows([*chosen, *beside], jobs=args.jobs, progress=progress)
-    outcomes, outside = both[: len(chosen)], both[len(chosen) :]
-    unseen = []
+    _report(args, _judged(args, chosen, outside, progress))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that have no meaning, alone or beside others."""
+    from mlsysim.errors import ConfigError
+    from mlsysim.plotting import check_plot_path
+
+    if args.jobs < 0:
+        raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
+    if args.plot:
+        check_plot_path(args.plot)
+    given = {"--plot": bool(args.plot), "--left-out": bool(args.left_out), "--format": args.format != "text"}
+    for option, is_given in given.items():
+        if args.ablation and is_given:
+            raise ConfigError("--ablation prints one table of text and has nothing else to show", where=option,
+                              remedy="Leave one of the two out")  # fmt: skip
+    if args.outside and args.file:
+        raise ConfigError("a table of your own is no packaged one", where="--outside", remedy="Leave out --file")
+    if args.outside and args.left_out:
+        raise ConfigError("nothing is fitted on these rows, so none can be left out", where="--outside",
+                          remedy="Leave out --left-out")  # fmt: skip
+
+
+def _rows(args: argparse.Namespace) -> tuple[list[Measurement], list[Measurement]]:
+    """Return the measurements that are asked for, and those of outside sources that are told beside them."""
+    from mlsysim.errors import ConfigError
+
+    from .running import select
+    from .tables import outside_rows, packaged_rows, read_table, unread_columns
+
+    rows = read_table(Path(args.file)) if args.file else outside_rows() if args.outside else packaged_rows()
+    unread = unread_columns(Path(args.file)) if args.file else []
+    if unread:
+        print(f"note: {args.file}: nothing reads the columns {', '.join(unread)}", file=sys.stderr)
+    wanted = {name: getattr(args, name) for name in ("kind", "device", "model", "source")}
+    chosen = select(rows, **wanted)
+    outside = [] if args.file or args.outside or args.ablation else select(outside_rows(), **wanted)
+    if not chosen:
+        known = f", but {len(outside)} of outside sources: add --outside" if outside else ""
+        raise ConfigError(
+            f"none of {len(rows)} measurements matches{known}",
+            where="validate",
+            remedy="Leave out --kind, --device, --model or --source",
+        )
+    return chosen, outside
+
+
+def _judged(
+    args: argparse.Namespace, chosen: list[Measurement], outside: list[Measurement], progress: Progress
+) -> Report:
+    """Predict the measurements, and sum up how far off the predictions are."""
+    from .reports import summarise
+    from .running import run_rows
+
+    outcomes = run_rows([*chosen, *outside], jobs=args.jobs, progress=progress)
+    outcomes, others = outcomes[: len(chosen)], outcomes[len(chosen) :]
+    unseen: list[Outcome] = []
     if args.left_out:
         from ..calibration.left_out import left_out
 
         unseen = left_out(outcomes, args.left_out, jobs=args.jobs, progress=progress)
     progress.close()
-    report = summarise(outcomes, unseen, by=args.left_out or "group", outside=outside)
+    return summarise(outcomes, unseen, by=args.left_out or "group", outside=others)
+
+
+def _report(args: argparse.Namespace, report: Report) -> None:
+    from .reports import FORMATS
+
     sys.stdout.write(FORMATS[args.format](report) + "\n")
     if args.plot:
         from .reports.figure import save_figure
 
         save_figure(report, args.plot)
         print(f"wrote {args.plot}", file=sys.stderr)
-    return 0
-
-
-def _refuse_beside_ablation(args: argparse.Namespace) -> None:
-    """Refuse what a table of dropped terms has no place for."""
-    from mlsysim.errors import ConfigError
-
-    given = {"--plot": bool(args.plot), "--left-out": bool(args.left_out), "--format": args.format != "text"}
-    for option, is_given in given.items():
-        if args.ablation and is_given:
-            raise ConfigError("--ablation prints one table of text and has nothing else to show", where=option,
-                              remedy="Leave one of the two out")  # fmt: skip
-
-
-def _refuse_beside_outside(args: argparse.Namespace) -> None:
-    """Refuse what has no meaning for rows that are packaged and in no fit."""
-    from mlsysim.errors import ConfigError
-
-    if args.outside and args.file:
-        raise ConfigError("a table of your own is no packaged one", where="--outside", remedy="Leave out --file")
-    if args.outside and args.left_out:
-        raise ConfigError("nothing is fitted on these rows, so none can be left out", where="--outside",
-                          remedy="Leave out --left-out")  # fmt: skip

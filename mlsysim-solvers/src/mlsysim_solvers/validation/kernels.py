@@ -169,7 +169,7 @@ def kernel_of(row: Measurement, known: Names) -> Kernel:
         raise Refused(f"{row.kind}: it needs a link between devices, which no installed solver expresses")
     device = known.device(row.device)
     registry = plugins().registry
-    key = known.stack(_software(row), row.set, row.kind, registry.get("devices", device).record.tier)
+    key = known.stack(_software(row), row.set, row.kind)
     if key is None or key not in registry.keys("stacks"):
         raise Refused(f"no stack of the registry is the kernel library of {row.set}")
     return build(row, device, key, known)

@@ -42,10 +42,8 @@ class StackRule:
         Key of the stack.
     kinds : tuple of str
         Sets (beginning of the row id) or kinds of rows it holds for; empty means all.
-    tier : str
-        Tier of device it holds for; empty means any.
-    formats, devices : tuple of str
-        Beginnings of published number formats, lower case, and of keys of devices it holds for; empty means all.
+    devices : tuple of str
+        Beginnings of the keys of devices it holds for; empty means all.
     anywhere : bool
         Whether the name counts inside a longer one too, where no other rule holds.
     near : bool
@@ -54,25 +52,21 @@ class StackRule:
         Year and month before which a row was published that names no version; empty means any.
     """
 
-    software: str
+    software: str = attrs.field(converter=folded_software)
     stack: str
-    kinds: tuple[str, ...] = ()
-    tier: str = ""
-    formats: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
+    devices: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
     anywhere: bool = False
     near: bool = False
     before: str = ""
 
-    def holds(
-        self, software: str, set_: str, kind: str, tier: str, precision: str, device: str, published: str
-    ) -> bool:  # fmt: skip
+    def holds(self, software: str, set_: str, kind: str, device: str, published: str) -> bool:
         """Tell whether the rule holds for a row.
 
         Parameters
         ----------
-        software, set_, kind, tier, precision, device, published : str
-            As for :meth:`Names.stack`, software and precision in lower case.
+        software, set_, kind, device, published : str
+            As for :meth:`Names.stack`, the software in lower case.
 
         Returns
         -------
@@ -81,8 +75,6 @@ class StackRule:
         return (
             (software.startswith(self.software) if self.software else not software)
             and (not self.kinds or any(set_.startswith(k) or kind == k for k in self.kinds))
-            and self.tier in ("", tier)
-            and (not self.formats or precision.startswith(self.formats))
             and (not self.devices or device.startswith(self.devices))
             and (not self.before or "" < published < self.before)
         )
@@ -123,20 +115,7 @@ class Names:
         self._exact = {kind: {_spaced(k): v for k, v in data.get(kind, {}).items()} for kind in ("devices", "models")}
         self._noise = {kind: frozenset(words) for kind, words in data.get("noise", {}).items()}
         self._weights = {_spaced(k): v for k, v in data.get("weights", {}).items()}
-        self._rules = tuple(
-            StackRule(
-                folded_software(r["software"]),
-                r["stack"],
-                tuple(r.get("kinds", ())),
-                r.get("tier", ""),
-                tuple(r.get("formats", ())),
-                tuple(r.get("devices", ())),
-                bool(r.get("anywhere", False)),
-                bool(r.get("near", False)),
-                r.get("before", ""),
-            )
-            for r in data.get("stacks", ())
-        )
+        self._rules = tuple(StackRule(**rule) for rule in data.get("stacks", ()))
         self.runs = Runs(data)
         self._systems = tuple(
             (tuple(rule["sets"]), _spaced(rule["name"]), str(rule["device"])) for rule in data.get("systems", ())
@@ -163,8 +142,8 @@ class Names:
             If no device of the registry is called so.
         """
         key = self._find("devices", name) or self._of_node(name)
-        for spelling in device_spellings(name) if key is None else ():
-            key = key or self._find("devices", spelling)
+        if key is None:
+            key = next(filter(None, (self._find("devices", spelling) for spelling in device_spellings(name))), None)
         if key is None:
             raise Refused(f"the registry has no device {name!r}")
         return key
@@ -279,10 +258,7 @@ class Names:
         precision, _, weights = found.partition("/")
         return precision, weights
 
-    def stack(
-        self, software: str, set_: str, kind: str, tier: str, precision: str = "", device: str = "",
-        published: str = "",
-    ) -> str | None:  # fmt: skip
+    def stack(self, software: str, set_: str, kind: str, device: str = "", published: str = "") -> str | None:
         """Return the key of the stack that some software is.
 
         Parameters
@@ -291,10 +267,8 @@ class Names:
             As published.
         set_, kind : str
             Set and kind of the row.
-        tier : str
-            Tier of the device.
-        precision, device : str
-            Number format as published, and key of the device.
+        device : str
+            Key of the device.
         published : str
             Year and month of publication; empty where nobody knows.
 
@@ -303,14 +277,14 @@ class Names:
         str or None
             None leaves the choice to the assumption that every scenario makes.
         """
-        folded, format_ = folded_software(software), precision.casefold()
+        folded = folded_software(software)
         for rule in self._rules:
-            if rule.holds(folded, set_, kind, tier, format_, device, published):
+            if rule.holds(folded, set_, kind, device, published):
                 return rule.stack
         for inside in re.finditer(r"(?<![a-z0-9.])[a-z]", folded):
             rest = folded[inside.start() :]
             for rule in self._rules:
-                if rule.anywhere and rule.holds(rest, set_, kind, tier, format_, device, published):
+                if rule.anywhere and rule.holds(rest, set_, kind, device, published):
                     return rule.stack
         return None
 

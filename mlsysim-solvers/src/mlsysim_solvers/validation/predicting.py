@@ -181,10 +181,7 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     _check_memory(performance)
     value = float(performance[question.output])
     unit = parse_unit(row.metric.unit).factor
-    figure = value * question.share / unit if question.amount is None else question.amount / value
     ideal = _ideal(config, performance, value, rate=question.output.endswith("throughput"))
-    if ideal is not None:
-        ideal = ideal * question.share / unit if question.amount is None else question.amount / ideal
     workload = config.scenario.workload
     stack = config.entries["stack"]
     device = config.entries["device"].key
@@ -196,9 +193,11 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     assumed = (*assumed, *_standing_in(row, question, config, value, fitted=fitted is not None))
     spread = spreads.get(question.output, 0.0)
     return _outcome(
-        row, figure, spread, assumed, own_sd=0.0 if question.output.startswith("feasibility") else spread,
+        row, question.figure(value, unit), spread, assumed,
+        own_sd=0.0 if question.output.startswith("feasibility") else spread,
         stack=stack.key, device=device, model=config.entries["model"].key, precision=workload.precision,
-        calibrated=fitted is not None, in_sample=fitted is not None and row.id in fitted.rows, ideal=ideal,
+        calibrated=fitted is not None, in_sample=fitted is not None and row.id in fitted.rows,
+        ideal=None if ideal is None else question.figure(ideal, unit),
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from mlsysim.records import Scenario
@@ -59,3 +61,19 @@ class Question:
     amount: float | None = None
     assumed: tuple[Assumed, ...] = ()
     share: float = 1.0
+
+    def figure(self, answer: Any, unit: float) -> Any:
+        """Return the measured figure that follows from an answer.
+
+        Parameters
+        ----------
+        answer : float or array, SI
+            Value of ``output``.
+        unit : float
+            What one unit of the metric is in SI.
+
+        Returns
+        -------
+        float or array, in the metric's unit
+        """
+        return answer * self.share / unit if self.amount is None else self.amount / answer

@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from mlsysim.executors import process_pool
 from mlsysim.records.measurement import Measurement
 
 from .predicting import Outcome, predict, warm_up
 
-__all__ = ["run_rows", "select"]
+__all__ = ["in_processes", "run_rows", "select"]
 
 _CHUNK = 64
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+
+def in_processes(function: Callable[[Task], Answer], tasks: Sequence[Task], jobs: int = 0) -> Iterator[Answer]:
+    """Do long tasks in processes, or here where there is one task or one core.
+
+    Parameters
+    ----------
+    function : callable
+        What is done with a task; a process can import it.
+    tasks : sequence
+        The tasks.
+    jobs : int, count
+        Processes; 0 takes one per core, and no more than there are tasks.
+
+    Yields
+    ------
+    object
+        The answers, in the order of the tasks.
+    """
+    workers = min(jobs or os.cpu_count() or 1, len(tasks))
+    if workers < 2:
+        yield from map(function, tasks)
+        return
+    with process_pool(workers, long=True) as pool:
+        yield from pool.map(function, tasks)
 
 
 def select(
@@ -69,21 +98,11 @@ def run_rows(
         In the order of the rows.
     """
     chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-    workers = min(jobs or os.cpu_count() or 1, len(chunks))
-    done: list[Outcome] = []
     warm_up()
-
-    def note() -> None:
+    done: list[Outcome] = []
+    # Few rows are predicted before processes have started.
+    for outcomes in in_processes(_predict_all, chunks, jobs or (1 if len(rows) < 8 * _CHUNK else 0)):
+        done += outcomes
         if progress is not None:
             progress(len(done), len(rows))
-
-    if workers < 2 or (not jobs and len(rows) < 8 * _CHUNK):
-        for chunk in chunks:
-            done += _predict_all(chunk)
-            note()
-        return done
-    with process_pool(workers, long=True) as pool:
-        for outcomes in pool.map(_predict_all, chunks):
-            done += outcomes
-            note()
     return done

@@ -95,10 +95,7 @@ def subject(row: Measurement, known: Names) -> Subject:
     record = registry.get("devices", device).record
     if _ON_HOST.search(row.software) and (record.vendor in _GRAPHICS or "GPU" in record.name):
         raise Refused(f"it ran on the processor beside {record.name}, of which the registry has no record")
-    tier = record.tier
-    precision = row.configuration.get("precision", "")
-    published = row.configuration.get("published", "")
-    key = known.stack(_software(row), row.set, row.kind, tier, precision, device, published)
+    key = known.stack(_software(row), row.set, row.kind, device, cell(row, "published"))
     if key is None or key not in registry.keys("stacks"):
         return Subject(device, "", None)
     return Subject(device, key, registry.get("stacks", key).record)

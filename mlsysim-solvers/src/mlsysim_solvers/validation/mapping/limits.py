@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -98,11 +99,8 @@ def within_limits(row: Measurement, asked: Scenario, assumed: list[Assumed]) -> 
 
 def _most(above: int, holds: Callable[[int], bool]) -> int:
     """Return the most requests in flight, below so many, that hold a limit."""
-    low, high = 1, max(2, above)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
+    high = max(2, above)
+    return high - bisect_left(range(high), x=True, lo=1, hi=high - 1, key=lambda fewer: holds(high - fewer))
 
 
 def _starts_within(asked: Scenario, job: Traffic, most: int, limit: float) -> bool:

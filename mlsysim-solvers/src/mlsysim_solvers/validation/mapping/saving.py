@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 
 import attrs
@@ -223,8 +224,5 @@ def _least(
     most = -(-int(model.transformer.layers) // asked.parallelism.pipeline)
     if not fits(tried(most)):
         return None
-    low, high = 0, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(tried(middle)) else (middle, high)
-    return tried(high), what.format(high), spread
+    least = bisect_left(range(most), x=True, lo=1, hi=most, key=lambda layers: fits(tried(layers)))
+    return tried(least), what.format(least), spread
