@@ -23,6 +23,10 @@ __all__ = ["Chunk", "Column", "Rows", "run_chunks"]
 Column = NDArray[np.float64]
 
 
+_FEWEST = 512
+"""Rows below which a column of one number stays an array: what it spares is less than what looking for it costs."""
+
+
 class Rows(NamedTuple):
     """Some rows of a sweep.
 
@@ -68,6 +72,7 @@ class Chunk:
         dict of str to array, shape (n,), SI
         """
         columns, size = rows
+        plain = _plain(columns, size)
         known: dict[str, Any] = {}
         outputs: dict[str, Column] = {}
         for spec in self.specs:
@@ -77,7 +82,7 @@ class Chunk:
                 prepared = solver.prepare(build_request(self.config, spec, known))
                 if not spec.needs:
                     self._prepared[spec.name] = prepared
-            varied = {k: v for k, v in columns.items() if k in spec.columns}
+            varied = {k: plain.get(k, v) for k, v in columns.items() if k in spec.columns}
             try:
                 with np.errstate(all="ignore"):  # what is not finite is refused below, by name
                     answers = solver.compute({**prepared, **varied})
@@ -91,6 +96,13 @@ class Chunk:
             known.update(answers)
             outputs.update({k: _answer(spec, k, v, size, columns) for k, v in answers.items()})
         return outputs
+
+
+def _plain(columns: Mapping[str, Column], rows: int) -> dict[str, float]:
+    """Return the columns that have one number in all rows; 0 stays an array, where dividing by it is no error."""
+    if rows < _FEWEST:
+        return {}
+    return {name: float(v[0]) for name, v in columns.items() if v[0] and (v == v[0]).all()}
 
 
 def _answer(spec: SolverSpec, name: str, value: Any, rows: int, columns: Mapping[str, Column]) -> Column:

@@ -30,7 +30,7 @@ from .units import format_quantity, parse_quantity
 
 __all__ = ["CHUNK", "answering_solvers", "sweep"]
 
-CHUNK = 8192
+CHUNK = 16384
 """Rows per chunk: larger ones leave the cache, smaller ones pay more for calls."""
 
 DEGREES = ("data", "attention", "tensor", "pipeline", "context")
@@ -151,9 +151,10 @@ def _run(
     config: SimulationConfig, specs: Sequence[SolverSpec], rows: Rows, way: _Way, into: Answers, at: Places
 ) -> list[str]:  # fmt: skip
     """Answer chunk by chunk, and say what was answered."""
+    each = math.ceil(rows.size / math.ceil(rows.size / way.chunk))  # no chunk is much smaller than the others
     chunks = [
-        Rows({name: values[i : i + way.chunk] for name, values in rows.columns.items()}, min(way.chunk, rows.size - i))
-        for i in range(0, rows.size, way.chunk)
+        Rows({name: values[i : i + each] for name, values in rows.columns.items()}, min(each, rows.size - i))
+        for i in range(0, rows.size, each)
     ]
     names: list[str] = []
     done = 0

@@ -171,7 +171,8 @@ def _ends(c: Columns, engine: Engine, slots: Any) -> tuple[Any, Callable[[Any], 
     """Return the most requests that share passes, and how long each stays among so many."""
     stages = c.get("pipeline", 1.0)
     most = maximum(1.0, slots / (copies_of(c) * stages))
-    return most, lambda own: steady(engine, own, stages, 0.0 * own).residence
+    brief = engine.brief()
+    return most, lambda own: steady(brief, own, stages, 0.0 * own).residence
 
 
 def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:

@@ -121,7 +121,7 @@ class Writers(NamedTuple):
         -------
         float or array, s
         """
-        return self.steps * self.step(own).time
+        return self.steps * self._replace(engine=self.engine.brief()).step(own).time
 
     def entry(self, stay: Any) -> Any:
         """Return how long a cache that has arrived waits for its first token to be told.
@@ -176,7 +176,7 @@ def readers_of(columns: Columns) -> Readers:
     # Each copy of attention reads prompts of its own, as many as limit, memory and the tokens of a pass allow.
     most = c.get("attention", 1.0) * maximum(1.0, minimum(slots / copies, budget / prompt))
     stages = c.get("pipeline", 1.0)
-    one = reading_pass(engine, 0.0 * piece, piece, 1.0)
+    one = reading_pass(engine.brief(), 0.0 * piece, piece, 1.0)
     full = reading_pass(engine, 0.0 * piece, piece * most, stages)
     added = maximum(0.0, pieces * (full.time - one.time)) / maximum(1.0, most - 1.0)
     workers = c["data"] * stages

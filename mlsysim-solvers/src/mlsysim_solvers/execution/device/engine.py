@@ -119,7 +119,10 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
             time, bound, work = sums
     for group in groups:
         name, count, launched, _, _, _, _, _, _, own_traffic, own_flops = group
-        add = _timed_plain if plain and type(own_traffic) is type(own_flops) is float else _timed
+        if plain and type(own_traffic) is type(own_flops) is float:
+            add = _timed_plain
+        else:
+            add = _timed_briefly if machine.brief else _timed
         own, own_bound, own_work, own_move = add(group, machine)
         spent, launched = count * own, count * launched
         if labelled:
@@ -127,10 +130,11 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
         time = time + spent
         bound = bound + count * own_bound
         work = work + count * own_work
-        move = move + count * own_move
-        flops = flops + count * own_flops
-        traffic = traffic + count * own_traffic
         kernels = kernels + launched
+        if not machine.brief:
+            move = move + count * own_move
+            flops = flops + count * own_flops
+            traffic = traffic + count * own_traffic
     waiting = kernel_time(kernels, machine.overhead)
     if machine.launch is not None:
         issued = named(kernel_time(kernels, machine.launch), "waiting for the host")
@@ -145,7 +149,7 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
 
 def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     """Return what one layer takes of the rows of a group, the part that arithmetic sets, and either alone."""
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, *_ = machine
     time, bound, total = memory_time(group.streamed, bandwidth), 0.0, 0.0
     for padded, plain, moved, others, weights in group.products:
         work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
@@ -171,12 +175,31 @@ def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     return time, bound, total, memory_time(whole, bandwidth)
 
 
+def _timed_briefly(group: Settled, machine: Machine) -> tuple[Any, float, float, float]:
+    """Return the time that :func:`_timed` returns, and nothing of what it consists of."""
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, *_ = machine
+    time = memory_time(group.streamed, bandwidth)
+    for padded, plain, moved, others, weights in group.products:
+        work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
+        move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
+        time = time + operator_time(work, move)
+    for _, plain, moved, others, weights in group.beside:
+        move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
+        time = time + operator_time(compute_time(plain, vector), move)
+    for done, special, moved in group.scores:
+        work = compute_time(done, attention)
+        if special_rate is not None:
+            work = work + special_time(special, special_rate)
+        time = time + operator_time(work, memory_time(moved, bandwidth))
+    return time, 0.0, 0.0, 0.0
+
+
 def _timed_plain(group: Settled, machine: Machine) -> tuple[float, float, float, float]:
     """Return what :func:`_timed` does, of floats alone: the same rooflines without a call for each of their steps.
 
     A solve of one case spends a fifth of its time here.
     """
-    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, _, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, *_ = machine
     _, _, _, products, besides, scores, streamed, others, weights, _, _ = group
     time, bound, total = streamed / bandwidth, 0.0, 0.0
     for padded, plain, moved, own, read in products:

@@ -41,6 +41,8 @@ class Machine(NamedTuple):
     launch : float or array, s, or None
         Time in which the host launches one kernel, ahead of the device, which waits for it where it is faster; None
         where the time per kernel says it all.
+    brief : bool
+        Whether only times are asked for, and neither what they consist of nor the work done in them.
     """
 
     matrix_rate: Any
@@ -56,6 +58,7 @@ class Machine(NamedTuple):
     asynchronous: bool = False
     windows: TileMenu | None = None
     launch: Any = None
+    brief: bool = False
 
 
 def is_plain(machine: Machine) -> bool:
@@ -70,7 +73,7 @@ def is_plain(machine: Machine) -> bool:
     -------
     bool
     """
-    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, _, _, _ = machine
+    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, *_ = machine
     if not type(matrix_rate) is type(attention) is type(vector) is type(bandwidth) is type(processors) is float:
         return False
     return type(slowness) in _FLOAT and type(special_rate) in _FLOAT

@@ -47,6 +47,15 @@ class Engine(NamedTuple):
     machine: Machine
     replay: Machine
 
+    def brief(self) -> Engine:
+        """Return an engine that tells only how long its passes take.
+
+        Returns
+        -------
+        Engine
+        """
+        return self._replace(machine=self.machine._replace(brief=True), replay=self.replay._replace(brief=True))
+
 
 class Pass(NamedTuple):
     """One pass, or several together.
@@ -201,7 +210,7 @@ def _table(c: Columns, shape: Any, requests: Any, reading: Reading) -> Any:
 def _placed(engine: Engine, totals: Totals, rows: Any, last: Any, active: Any, own: Any) -> Pass:
     place, c = engine.place, engine.columns
     if place is None:
-        return Pass(totals.time, 0.0 * totals.time, totals)
+        return Pass(totals.time, 0.0, totals)
     within = within_layers(c, place, rows, last, own)
     one, slowest = through(c, place, totals.time, within, own)
     # A batch waits for its last stage, and for the other batches in flight where they take longer.
@@ -223,8 +232,12 @@ def joined(first: Pass, times: Any, second: Pass, others: Any) -> Pass:
     -------
     Pass
     """
-    totals = Totals(*(times * a + others * b for a, b in zip(first.totals, second.totals, strict=True)))
-    return Pass(times * first.time + others * second.time, times * first.talk + others * second.talk, totals)
+    def _sum(one: Any, other: Any) -> Any:
+        # What neither has is 0 for all rows alike.
+        return 0.0 if type(one) is type(other) is float and one == other == 0.0 else times * one + others * other
+
+    totals = Totals(*map(_sum, first.totals, second.totals))
+    return Pass(_sum(first.time, second.time), _sum(first.talk, second.talk), totals)
 
 
 def spread_of_pass(engine: Engine, done: Pass) -> Any:
