@@ -115,14 +115,6 @@ def test_battery_of_a_doorbell():
     assert edge.battery_life(stored, day, 86400.0) / 86400 == pytest.approx(513, abs=0.5)
 
 
-def test_stopping_distances_of_a_car():
-    braking = edge.braking_distance(27.8, 0.7, constants.STANDARD_GRAVITY)
-    assert braking == pytest.approx(56.2, abs=0.1)
-    assert edge.stopping_distance(27.8, 0.1, braking) == pytest.approx(59.0, abs=0.1)
-    assert edge.stopping_distance(27.8, 0.3, braking) == pytest.approx(64.6, abs=0.1)
-    assert edge.latency_budget(59.0, braking, 27.8) == pytest.approx(0.1, abs=0.01)
-
-
 def test_embodied_carbon_of_two_dies():
     # Energy, gas and material per cm2, intensity of Taiwan, yield.
     kwh, gram = 3.6e6 / 1e-4, 1e-3 / 1e-4

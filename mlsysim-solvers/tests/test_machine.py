@@ -32,7 +32,7 @@ from mlsysim_solvers.calibration.probes.readings import Host, Measured, Reading
 from mlsysim_solvers.calibration.probes.timing import MOST_RUNS, summarise, thread_clock, time_action
 from mlsysim_solvers.calibration.probes.torch_formats import _ALL, cuda_formats, fp8_type
 from mlsysim_solvers.lowering.attention import Abilities, attention_over_sequence
-from mlsysim_solvers.lowering.network import lower_network, network_shape
+from mlsysim_solvers.lowering.network import NetworkKernels, lower_network, network_shape
 from mlsysim_solvers.lowering.operators import Formats
 from mlsysim_solvers.lowering.shape import transformer_shape
 
@@ -527,7 +527,7 @@ def test_gathered_windows_are_written_once_and_read_by_the_product():
     layers = (Layer("conv", out=8, kernel=3, stride=2, norm=False), Layer("conv", out=16, kernel=1, norm=False))
     shape = network_shape(Network("n", "here", layers, height=8, width=8, channels=4))
     formats = Formats(4.0, 4.0, 4.0, 4.0, 2.0)
-    plain, gathered = (lower_network(shape, formats, 2.0, fused=True, gathers=flag) for flag in (False, True))
+    plain, gathered = (lower_network(shape, formats, 2.0, NetworkKernels(True, gathers=flag)) for flag in (False, True))
     rows = {row.name: row for row in gathered}
     # A map of 8 x 8 x 4 is read and 4 x 4 windows of 3 x 3 x 4 are written; 4 bytes each, two samples.
     assert rows["windows of convolutions"].activation_bytes == 2 * 4 * (8 * 8 * 4 + 16 * 36)

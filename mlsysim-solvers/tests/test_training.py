@@ -25,7 +25,7 @@ from mlsysim.records.scenario import Inference, Training
 from mlsysim.shapes import matmul_parameters, network_work, parameters
 from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.formulas.training import megatron_iteration_flops
-from mlsysim_solvers.lowering.network import lower_network, network_shape
+from mlsysim_solvers.lowering.network import NetworkKernels, lower_network, network_shape
 from mlsysim_solvers.lowering.operators import Formats
 
 SOLVER = SingleNodeSolver()
@@ -119,7 +119,7 @@ def test_resnet_50_and_mobilenet_counts():
 @pytest.mark.parametrize("model", [RESNET_50, MOBILENET_V2, TINY])
 def test_network_table_has_the_work_and_the_weights_of_its_layers(model):
     shape = network_shape(model.network)
-    table = lower_network(shape, BF16, 4.0, fused=True)
+    table = lower_network(shape, BF16, 4.0, NetworkKernels(fused=True))
     assert sum(r.count * r.flops for r in table) == 4 * 2 * network_work(model.network)
     padded = sum(2 * r.count * r.m * r.n * r.k * r.batch for r in table if r.kind in ("conv", "gemm", "depthwise"))
     assert padded == 4 * 2 * network_work(model.network)
@@ -129,7 +129,7 @@ def test_network_table_has_the_work_and_the_weights_of_its_layers(model):
 
 def test_depthwise_convolutions_are_bound_by_memory():
     shape = network_shape(MOBILENET_V2.network)
-    for row in lower_network(shape, BF16, 1.0, fused=True):
+    for row in lower_network(shape, BF16, 1.0, NetworkKernels(fused=True)):
         if row.kind == "depthwise":
             intensity = row.flops / (row.weight_bytes + row.activation_bytes)
             assert intensity < 9

@@ -148,8 +148,8 @@ def mlsysim_resolve(kind: str, key: str) -> Entry | None:
 def mlsysim_solve(spec: SolverSpec, request: Request) -> Result | None:
     """Answer a request.
 
-    The core's own implementation runs last and calls the solver. Write a wrapper
-    (``hookimpl(wrapper=True)``) to cache, trace or correct.
+    Called for each question that a chosen solver answers. The core's own implementation runs last and calls the
+    solver. Write a wrapper (``hookimpl(wrapper=True)``) to cache, trace or correct.
 
     Parameters
     ----------
@@ -171,6 +171,8 @@ def mlsysim_solve(spec: SolverSpec, request: Request) -> Result | None:
 @hookspec(historic=True)
 def mlsysim_plugin_registered(name: str, info: PluginInfo) -> None:
     """Learn of each plugin, also of those registered earlier.
+
+    Called once for each plugin, when it is registered; late implementations hear of the earlier ones at once.
 
     Parameters
     ----------

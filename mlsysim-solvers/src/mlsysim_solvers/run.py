@@ -27,6 +27,7 @@ from .formulas.reliability import (
 from .formulas.run import evaluation_time, goodput, run_log_sd, straggler_slowdown
 from .formulas.training import run_steps
 from .formulas.uncertainty import log_sd_of_range
+from .lowering.shape import number
 
 __all__ = ["RunSolver"]
 
@@ -65,7 +66,7 @@ class RunSolver:
         columns: dict[str, Any] = {
             name: value for name, value in found.items() if name not in GIVEN and name != "checkpoint_size"
         }
-        columns |= {"batch": _number(scenario.workload.batch), "devices": _number(scenario.system.devices)}
+        columns |= {"batch": number(scenario.workload.batch), "devices": number(scenario.system.devices)}
         columns |= _evaluation_columns(run, found)
         columns |= _straggler_columns(run, found)
         interruptions, notes = _interruption_columns(run, cluster, found)
@@ -128,10 +129,6 @@ _ASPECTS = {
 
 _FIELDS = {"storage_bandwidth": "storage", "device_mtbf": "device_mtbf", "restart_time": "restart"}
 """Inputs that a cluster's file may know, and its name for them."""
-
-
-def _number(value: Any) -> Any:
-    return float(value) if type(value) is int else value
 
 
 def _left_out(columns: Columns) -> list[str]:

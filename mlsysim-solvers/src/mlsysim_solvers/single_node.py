@@ -40,7 +40,7 @@ from .formulas.serving import busy_share, output_rate, request_latency, sample_r
 from .formulas.training import run_time, training_token_rate
 from .lowering.attention import SCORE_ROWS
 from .lowering.in_order import in_order
-from .lowering.network import NetworkShape, lower_network
+from .lowering.network import NetworkKernels, NetworkShape, lower_network
 from .lowering.operators import Table, resident
 from .lowering.parallel import Division, dropouts
 from .lowering.serving import first_pass, next_token
@@ -157,17 +157,20 @@ def _serving(c: Columns) -> dict[str, Any]:
     return answers
 
 
+def _network_kernels(c: Columns) -> NetworkKernels:
+    features = c["features"]
+    return NetworkKernels(
+        features.fused_elementwise, features.fused_attention, features.gathers_windows, c["winograd"], c["transposes"]
+    )
+
+
 def _pass_table(c: Columns, batch: Any) -> Table:
     """Return one forward pass."""
     shape, formats = c["shape"], formats_of(c)
     if isinstance(shape, NetworkShape):
         # Guided denoising sees each sample twice, with and without its condition.
-        passes, features = c.get("passes", 1.0), c["features"]
-        table = lower_network(
-            shape, formats, batch if is_once(passes) else batch * passes, fused=features.fused_elementwise,
-            fused_attention=features.fused_attention, gathers=features.gathers_windows, winograd=c["winograd"],
-            transposes=c["transposes"],
-        )  # fmt: skip
+        passes = c.get("passes", 1.0)
+        table = lower_network(shape, formats, batch if is_once(passes) else batch * passes, _network_kernels(c))
     else:
         sequence = axis(c, "sequence")
         rows = batch * sequence
@@ -234,11 +237,7 @@ def _forward_tables(c: Columns, batch: Any, sequence: Any) -> tuple[Table, Table
     """Return the forward pass of training: what stands around the layers, and the layers."""
     shape, formats, features = c["shape"], formats_of(c), c["features"]
     if isinstance(shape, NetworkShape):
-        return [], lower_network(
-            shape, formats, batch, fused=features.fused_elementwise, training=True,
-            fused_attention=features.fused_attention, gathers=features.gathers_windows, winograd=c["winograd"],
-            transposes=c["transposes"],
-        )  # fmt: skip
+        return [], lower_network(shape, formats, batch, _network_kernels(c), training=True)
     rows = batch * sequence
     outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)
     layers = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)

@@ -195,7 +195,7 @@ def test_the_runner_up_is_told_why_it_lost():
     columns = search_columns(SimulationConfig.load("gpt-175b-a100-1024"), 128)
     found = search(columns, 128)
     reason = reason_lost(found.best, found.runner_up)
-    assert "slower" in reason or "as good" in reason
+    assert "slower" in reason
     text = "\n".join(report(found))
     assert "runner-up" in text
     assert "frontier" in text

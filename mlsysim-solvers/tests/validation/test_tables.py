@@ -155,7 +155,7 @@ def test_a_missing_column_that_the_shape_needs_is_named(tmp_path, table):
         file_.write_text(",".join(name for name in head if name != column) + "\n1\n")
         with pytest.raises(ConfigError) as caught:
             read_table(file_)
-        assert column in str(caught.value) or "nearest is" in str(caught.value)
+        assert column in caught.value.what
 
 
 @pytest.mark.parametrize(
@@ -281,4 +281,4 @@ def test_a_report_of_refusals_alone_gives_no_scores_and_names_the_rows(tmp_path,
     assert main(["validate", "--file", str(tmp_path / "mine.csv")]) == 0
     out = capsys.readouterr().out
     assert out.startswith("1 rows: 0 predicted, 1 refused\n\nRefused")
-    assert ".csv:" in out or "(row a-1)" in out
+    assert "(row a-1)" in out

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 
 import attrs
 import numpy as np
@@ -20,6 +19,7 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import ANY, Calibration
 
 from ..formulas.constants import DEVICE_LOG_SDS, GROUP_LOG_SDS, INTERVAL_QUANTILE
+from ..validation.scoring import median_error
 from ..validation.tables import packaged_rows, read_table
 from .fitting import Array, Fit, Prior
 from .problem import CONSTANTS, Point, predictions, prepare
@@ -77,17 +77,13 @@ class Calibrated:
         lines.append(f"  scatter   {c.sigma:.3g}   (of a row of another group about its prediction)")
         spread = ", ".join(f"{p.name} {one:.3g}" for p, one in zip(self.priors, c.spread, strict=False))
         lines.append(f"  spread    {spread}   (of the constants between groups)")
-        lines.append(f"  median error on the rows fitted     {100 * _ape(self.in_sample):.1f} %")
+        lines.append(f"  median error on the rows fitted     {100 * median_error(self.in_sample):.1f} %")
         if self.left_out:
-            lines.append(f"  median error on groups left out     {100 * _ape(self.left_out):.1f} %")
+            lines.append(f"  median error on groups left out     {100 * median_error(self.left_out):.1f} %")
             lines.append(f"  90 % intervals hold of those        {100 * self.covered:.0f} %")
         else:
             lines.append("  one group only: nothing can be left out")
         return "\n".join(lines)
-
-
-def _ape(residuals: Sequence[float]) -> float:
-    return median(abs(math.expm1(r)) for r in residuals)
 
 
 def calibrate_stack(
@@ -143,8 +139,8 @@ def calibrate_stack(
     calibration = attrs.evolve(
         found,
         command=command.replace("*", "'*'"), version=_version(), date=today().isoformat(),
-        error=_rounded(_ape(in_sample)),
-        left_out_error=_rounded(_ape(left_out)) if left_out else None,
+        error=_rounded(median_error(in_sample)),
+        left_out_error=_rounded(median_error(left_out)) if left_out else None,
         left_out_sd=_rounded(math.sqrt(sum(r * r for r in left_out) / len(left_out))) if left_out else None,
         left_out_coverage=_rounded(covered) if left_out else None,
     )  # fmt: skip

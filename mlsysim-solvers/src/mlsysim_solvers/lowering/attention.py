@@ -25,7 +25,8 @@ from .operators import Formats, Operator, Table, gemm, operator_of, spared, stre
 from .shape import TransformerShape
 
 __all__ = [
-    "SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "outer_parameters", "projections",
+    "SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "attention_parameters",
+    "outer_parameters", "projections",
 ]  # fmt: skip
 
 
@@ -107,6 +108,26 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
     return table
 
 
+def attention_parameters(shape: TransformerShape) -> Any:
+    """Return the weights of the matrix products around attention in one layer.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model, or one device's part of it.
+
+    Returns
+    -------
+    float or array, count
+    """
+    s, queries = shape, shape.heads * shape.head_dim
+    output = s.heads * s.v_dim * s.hidden
+    if not s.latent:
+        return s.hidden * (queries + 2.0 * s.kv_heads * s.head_dim) + output
+    query = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
+    return query + s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim) + output
+
+
 def outer_parameters(shape: TransformerShape) -> Any:
     """Return the weights around attention and of routers, which a mixture in few bits keeps wide.
 
@@ -119,14 +140,9 @@ def outer_parameters(shape: TransformerShape) -> Any:
     -------
     float or array, count
     """
-    s, queries = shape, shape.heads * shape.head_dim
-    if s.latent:
-        own = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
-        own = own + s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
-    else:
-        own = s.hidden * (queries + 2.0 * s.kv_heads * s.head_dim)
-    own = own + s.heads * s.v_dim * s.hidden
-    return named(s.layers * own + minimum(s.expert_layers, s.layers) * s.experts * s.hidden, "attention and routers")
+    s = shape
+    routers = minimum(s.expert_layers, s.layers) * s.experts * s.hidden
+    return named(s.layers * attention_parameters(s) + routers, "attention and routers")
 
 
 def attention_over_sequence(

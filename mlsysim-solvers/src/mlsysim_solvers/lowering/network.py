@@ -16,7 +16,7 @@ from ..formulas.vision import conv_bytes, conv_flops, conv_rows, winograd_share
 from .operators import ONCE, Formats, Operator, Table, stream
 from .shape import number
 
-__all__ = ["NetworkRow", "NetworkShape", "lower_network", "network_shape"]
+__all__ = ["NetworkKernels", "NetworkRow", "NetworkShape", "lower_network", "network_shape"]
 
 
 class NetworkRow(NamedTuple):
@@ -112,6 +112,31 @@ class NetworkShape(NamedTuple):
     convolved: Any = 0.0
     convolutions: Any = 0.0
     operations: Any = 0.0
+
+
+class NetworkKernels(NamedTuple):
+    """What the kernels of a stack do with a network.
+
+    Parameters
+    ----------
+    fused : bool
+        Whether activations happen inside their neighbours, and norms are folded into the weights.
+    fused_attention : bool
+        Whether attention blocks never write their scores to memory.
+    gathers : bool
+        Whether convolutions copy the windows of their input into a matrix first: the map is read and the matrix
+        written, and the product reads the matrix.
+    winograd : bool
+        Whether convolutions multiply by Winograd's minimal filtering where it applies.
+    transposes : bool
+        Whether the inputs of convolutions are transposed before them, and their outputs after them.
+    """
+
+    fused: bool
+    fused_attention: bool = True
+    gathers: bool = False
+    winograd: bool = False
+    transposes: bool = False
 
 
 def _matrix_row(op: Op) -> NetworkRow:
@@ -210,9 +235,8 @@ def network_shape(network: Network, *, live: bool = False) -> NetworkShape:
 
 
 def lower_network(
-    shape: NetworkShape, formats: Formats, batch: Any, *, fused: bool, training: bool = False,
-    fused_attention: bool = True, gathers: bool = False, winograd: bool = False, transposes: bool = False,
-) -> Table:  # fmt: skip
+    shape: NetworkShape, formats: Formats, batch: Any, kernels: NetworkKernels, *, training: bool = False
+) -> Table:
     """Return one pass over a batch.
 
     Parameters
@@ -223,19 +247,10 @@ def lower_network(
         Number formats.
     batch : float or array, count
         Samples.
-    fused : bool
-        Whether activations happen inside their neighbours, and norms are folded into the weights.
+    kernels : NetworkKernels
+        What the kernels of the stack do.
     training : bool
         Whether norms take the statistics of the batch; otherwise those that are not folded scale and shift.
-    fused_attention : bool
-        Whether attention blocks never write their scores to memory.
-    gathers : bool
-        Whether convolutions copy the windows of their input into a matrix first: the map is read and the matrix
-        written, and the product reads the matrix.
-    winograd : bool
-        Whether convolutions multiply by Winograd's minimal filtering where it applies.
-    transposes : bool
-        Whether the inputs of convolutions are transposed before them, and their outputs after them.
 
     Returns
     -------
@@ -247,22 +262,22 @@ def lower_network(
         flops = conv_flops(batch, macs, flop_per_mac)
         rows = conv_rows(batch, height, width)
         # A product of gathered windows reads their matrix, not the map.
-        own = groups * (k + n) * height * width if gathers and kind == "conv" else elements
+        own = groups * (k + n) * height * width if kernels.gathers and kind == "conv" else elements
         moved = conv_bytes(batch, own, activation)
         if kind == "attention":
             row = Operator(name, kind, count, rows, 1.0, 1.0, batch * groups, flops, 0.0, moved, work=flops)
             table.append(row)
             continue
         weights = matmul_weight_bytes(n, k, groups, formats.weight)
-        depth = k * quick if winograd else k
+        depth = k * quick if kernels.winograd else k
         work = flops if kind == "depthwise" else matmul_flops(rows, n, depth, groups, flop_per_mac)
         table.append(Operator(name, kind, count, rows, n, depth, groups, flops, weights, moved, 0.0, 1.0, work))
-    table.append(_moving(shape, batch, activation, fused=fused, training=training, fused_attention=fused_attention))
-    if gathers and shape.windowed:
+    table.append(_moving(shape, batch, activation, kernels, training=training))
+    if kernels.gathers and shape.windowed:
         table.append(
             stream("windows of convolutions", ONCE, conv_bytes(batch, shape.windows, activation), shape.windowed)
         )
-    if transposes:
+    if kernels.transposes:
         traffic = conv_bytes(batch, 2.0 * shape.convolved, activation)
         table.append(stream("transposes of convolutions", ONCE, traffic, 2.0 * shape.convolutions))
     if shape.gathers:
@@ -271,27 +286,25 @@ def lower_network(
             conv_bytes(batch, shape.pooled, activation),
         )
         # One kernel reads all tables where operators are fused.
-        kernels = 1.0 if fused else shape.gathers
-        table.append(stream("embedding tables", ONCE, read + written, kernels, kind="lookup"))
+        launched = 1.0 if kernels.fused else shape.gathers
+        table.append(stream("embedding tables", ONCE, read + written, launched, kind="lookup"))
     return table
 
 
-def _moving(
-    shape: NetworkShape, batch: Any, activation: Any, *, fused: bool, training: bool, fused_attention: bool
-) -> Operator:
+def _moving(shape: NetworkShape, batch: Any, activation: Any, kernels: NetworkKernels, *, training: bool) -> Operator:
     """Return norms, activations, pools and shortcuts of a pass, in one row."""
     # An activation reads and writes; a batch norm reads twice, for statistics and values, and writes.
-    elements, kernels = shape.moved, shape.moving_kernels
-    if fused and not training:
+    elements, launched = shape.moved, shape.moving_kernels
+    if kernels.fused and not training:
         # The convolution before an addition reads the shortcut and writes the sum.
-        elements, kernels = elements - 2.0 * shape.added, kernels - shape.additions
-    if not fused:
-        elements, kernels = elements + 2.0 * shape.outputs, kernels + shape.weighted
+        elements, launched = elements - 2.0 * shape.added, launched - shape.additions
+    if not kernels.fused:
+        elements, launched = elements + 2.0 * shape.outputs, launched + shape.weighted
         if not training:
-            elements, kernels = elements + 2.0 * shape.normed_outputs, kernels + shape.weighted
-    if not fused_attention:
+            elements, launched = elements + 2.0 * shape.normed_outputs, launched + shape.weighted
+    if not kernels.fused_attention:
         # Scores are written, read and written by the softmax, and read again.
         elements = elements + 4.0 * shape.scores
     if training:
-        elements, kernels = elements + 3.0 * shape.normed_outputs, kernels + 2.0 * shape.weighted
-    return stream("norms, activations and pools", ONCE, conv_bytes(batch, elements, activation), kernels)
+        elements, launched = elements + 3.0 * shape.normed_outputs, launched + 2.0 * shape.weighted
+    return stream("norms, activations and pools", ONCE, conv_bytes(batch, elements, activation), launched)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .attention import Abilities
+from .encoder_decoder import EncoderDecoderShape, encoder_decoder_decode, encoder_decoder_prefill
 from .operators import Formats, Table
-from .pair import PairShape, pair_decode, pair_prefill
 from .parallel import Division, divided
 from .shape import TransformerShape
 from .state_space import StateShape, state_decode, state_prefill
@@ -14,11 +14,19 @@ from .transformer import decode, prefill
 
 __all__ = ["Generator", "first_pass", "next_token", "sharded", "stage"]
 
-Generator = TransformerShape | PairShape | StateShape
+Generator = TransformerShape | EncoderDecoderShape | StateShape
 """Shapes that generate text."""
 
-_PREFILL: dict[type, Any] = {TransformerShape: prefill, PairShape: pair_prefill, StateShape: state_prefill}
-_DECODE: dict[type, Any] = {TransformerShape: decode, PairShape: pair_decode, StateShape: state_decode}
+_PREFILL: dict[type, Any] = {
+    TransformerShape: prefill,
+    EncoderDecoderShape: encoder_decoder_prefill,
+    StateShape: state_prefill,
+}
+_DECODE: dict[type, Any] = {
+    TransformerShape: decode,
+    EncoderDecoderShape: encoder_decoder_decode,
+    StateShape: state_decode,
+}
 
 
 def first_pass(shape: Generator, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002
@@ -26,7 +34,7 @@ def first_pass(shape: Generator, formats: Formats, abilities: Abilities, batch: 
 
     Parameters
     ----------
-    shape : TransformerShape, PairShape or StateShape
+    shape : TransformerShape, EncoderDecoderShape or StateShape
         The model.
     formats : Formats
         Number formats.
@@ -52,7 +60,7 @@ def next_token(
 
     Parameters
     ----------
-    shape : TransformerShape, PairShape or StateShape
+    shape : TransformerShape, EncoderDecoderShape or StateShape
         The model.
     formats : Formats
         Number formats.

@@ -14,7 +14,7 @@ from .served import beside, served_kernels
 from .shape import TransformerShape
 
 __all__ = [
-    "Reading",
+    "PrefillChunk",
     "decode",
     "decoder_tail",
     "embedding",
@@ -139,7 +139,7 @@ def decode(
     return table
 
 
-class Reading(NamedTuple):
+class PrefillChunk(NamedTuple):
     """The prompts of a pass; of a long one a pass may read a part.
 
     Parameters
@@ -160,7 +160,7 @@ class Reading(NamedTuple):
 
 def mixed(
     shape: TransformerShape, formats: Formats, abilities: Abilities, decoding: Any, input: Any, output: Any,  # noqa: A002
-    reading: Reading,
+    reading: PrefillChunk,
 ) -> Table:  # fmt: skip
     """Return a pass that decodes one token of some requests and reads prompts of others: weights are read once.
 
@@ -176,7 +176,7 @@ def mixed(
         Requests that get their next token.
     input, output : float or array, count
         Tokens of prompt and answer of these.
-    reading : Reading
+    reading : PrefillChunk
         The prompts.
 
     Returns

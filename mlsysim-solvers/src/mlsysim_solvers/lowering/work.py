@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..formulas.attention import causal_pairs, full_pairs
+from .attention import attention_parameters
 from .shape import TransformerShape
 
 __all__ = ["model_work"]
@@ -39,15 +40,9 @@ def model_work(
     """
     passes = 2.0 if frozen else 3.0
     s = shape
-    if s.latent:
-        query = s.q_rank * (s.hidden + s.heads * s.head_dim) if s.q_rank else s.hidden * s.heads * s.head_dim
-        keys = s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
-        projections = query + keys + s.heads * s.v_dim * s.hidden
-    else:
-        projections = 2.0 * s.hidden * s.head_dim * (s.heads + s.kv_heads)
     dense = s.dense_layers * (s.matrices + 1.0) * s.hidden * s.ffn
     each = (s.matrices + 1.0) * s.hidden * (s.active * s.expert_ffn + s.shared_ffn) + s.hidden * s.experts
-    matrices = s.layers * projections + dense + s.expert_layers * each
+    matrices = s.layers * attention_parameters(s) + dense + s.expert_layers * each
     pairs: Any = 0.0
     for count, window in ((s.full_layers, sequence), (s.window_layers, s.window)):
         if count:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from mlsysim.config import SimulationConfig
+
+    from .goals import Goal
+    from .search import Candidate, Found
 
 __all__ = ["add_optimize_command"]
 
@@ -86,9 +92,7 @@ def _run(args: argparse.Namespace) -> int:
     from mlsysim.cli.printing import print_json
     from mlsysim.plotting import check_plot_path
 
-    from .goals import Goal, endless, goal_of
     from .report import compared, plain, report, too_slow
-    from .search import Found, search, search_columns
 
     if args.plot:
         check_plot_path(args.plot)
@@ -97,8 +101,47 @@ def _run(args: argparse.Namespace) -> int:
         args.set_system_devices = str(_numbers(args.devices, 0)[0]) if args.devices else None
     config = read_config(args)
     limit = _limit(args.within)
-    tried: list[tuple[Goal, Found]] = []
-    left_out: dict[int, str] = {}
+    tried, left_out = _searches(args, config, limit)
+    fitting = [_Fitting(goal, found, found.best) for goal, found in tried if found.best is not None]
+    able = [one for one in fitting if one.best.step <= limit]
+    best = min(able, key=lambda one: (one.best.devices if args.goal == "devices" else 0, one.best.value), default=None)
+    nearest = best or min(fitting, key=lambda one: one.best.step, default=None)
+    if args.json:
+        print_json(plain(tried, None if best is None else (best.goal, best.found), left_out, config.assumptions))
+    else:
+        for devices, why in left_out.items():
+            print(f"{devices} devices are left out: {why}")
+        if best is not None:
+            lines = [*report(best.found, best.goal), *compared([one.found for one in able], best.goal)]
+        elif nearest is not None:
+            lines = [*too_slow(nearest.found, limit)]
+        else:
+            lines = [line for goal, found in tried[-1:] for line in report(found, goal)]
+        print("".join(f"{line}\n" for line in lines), end="")
+        print("".join(f"assumed: {text}\n" for text in config.assumptions), end="")
+    if args.plot and nearest is not None:
+        from ..step_pictures import plot_step
+
+        plot_step(nearest.best.terms, args.plot, title=config.scenario.name)
+    return 0 if able else 3
+
+
+class _Fitting(NamedTuple):
+    """A search that found layouts that fit, and the best of them."""
+
+    goal: Goal
+    found: Found
+    best: Candidate
+
+
+def _searches(
+    args: argparse.Namespace, config: SimulationConfig, limit: float
+) -> tuple[list[tuple[Goal, Found]], dict[int, str]]:
+    """Search each number of devices, and say why those are left out on which the run would never end."""
+    from .goals import endless, goal_of
+    from .search import search, search_columns
+
+    tried, left_out = [], {}
     for devices in _numbers(args.devices, config.scenario.system.devices):
         columns = search_columns(config, devices)
         if why := endless(config, devices, columns):
@@ -106,25 +149,4 @@ def _run(args: argparse.Namespace) -> int:
             continue
         goal = goal_of(config, devices, args.goal, columns)
         tried.append((goal, search(columns, devices, goal, limit=limit, exhaustive=args.exhaustive)))
-    able = [(g, o) for g, o in tried if o.best is not None and o.best.step <= limit]
-    keys: dict[str, Any] = {
-        "step-time": lambda t: t[1].best.step, "devices": lambda t: (t[1].best.devices, t[1].best.step),
-    }  # fmt: skip
-    best = min(able, key=keys.get(args.goal, lambda t: t[1].best.value)) if able else None
-    late = [(g, o) for g, o in tried if o.best is not None]
-    nearest = best or (min(late, key=keys["step-time"]) if late else tried[-1] if tried else None)
-    if args.json:
-        print_json(plain(tried, best, left_out, config.assumptions))
-    else:
-        for devices, why in left_out.items():
-            print(f"{devices} devices are left out: {why}")
-        if best is not None:
-            print("\n".join((*report(best[1], best[0]), *compared([o for _, o in able], best[0]))))
-        elif nearest is not None:
-            print("\n".join(too_slow(nearest[1], limit) if late else report(nearest[1], nearest[0])))
-        print("".join(f"assumed: {text}\n" for text in config.assumptions), end="")
-    if args.plot and nearest is not None and nearest[1].best is not None:
-        from ..step_pictures import plot_step
-
-        plot_step(nearest[1].best.terms, args.plot, title=config.scenario.name)
-    return 0 if able else 3
+    return tried, left_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import attrs
@@ -196,40 +196,17 @@ def search(
     usable = float(usable_memory(columns["capacity"], columns["utilisation"]))
     spaces = layouts(columns, devices)
     legal = sum(space.columns["data"].size for space in spaces)
-    kept: list[tuple[int, Column, Column, Column]] = []
-    least: tuple[float, int, int] | None = None
-    for i, space in enumerate(spaces):
-        c = _with(columns, space, slice(None))
-        layout = layout_of(c, c["batch"], c["shape"])
-        memory = np.broadcast_to(held(c, layout)[0].required, space.columns["data"].shape)
-        even = np.broadcast_to(layout.even, memory.shape)
-        fits = np.flatnonzero((memory <= usable) & even)
-        if fits.size:
-            bound = np.asarray(lower_bound(_with(columns, space, fits)))
-            kept.append((i, fits.astype(np.float64), np.broadcast_to(bound, fits.shape), memory[fits]))
-        lowest = int(np.argmin(np.where(even, memory, np.inf)))
-        if least is None or memory[lowest] < least[0]:
-            least = (float(memory[lowest]), i, lowest)
-    if not kept:
-        rows = None if least is None else (spaces[least[1]], np.array([least[2]]))
-        lacking = None if rows is None else _candidates(columns, *rows, devices, goal)[0]
+    pending, least = _fitting(columns, spaces, usable)
+    if not pending.rows.size:
+        lacking = None if least is None else _candidates(columns, spaces[least[0]], least[1], devices, goal)[0]
         return Found(None, None, (), legal, 0, 0, usable, None, lacking)
-    order = np.argsort(np.concatenate([part[2] for part in kept]), kind="stable")
-    pending = _Pending(
-        np.concatenate([np.full(part[1].size, part[0]) for part in kept])[order],
-        np.concatenate([part[1] for part in kept])[order].astype(np.intp),
-        np.concatenate([part[2] for part in kept])[order], np.concatenate([part[3] for part in kept])[order],
-    )  # fmt: skip
     found = _evaluate(columns, spaces, devices, goal, pending, limit=limit, exhaustive=exhaustive)
     evaluated = len(found)
     found = [candidate for candidate in found if candidate.step <= limit]
     if not found:
         return search(columns, devices)
     found.sort(key=lambda c: (c.value, c.step, c.memory))
-    frontier: list[Candidate] = []
-    for candidate in found:
-        if not frontier or candidate.memory < frontier[-1].memory:
-            frontier.append(candidate)
+    frontier = _frontier(found)
     second = found[1] if len(found) > 1 else None
     sure = next((candidate for candidate in frontier if candidate.memory_high <= usable), None)
     return Found(found[0], second, tuple(frontier), legal, int(pending.rows.size), evaluated, usable, sure, None)
@@ -238,10 +215,43 @@ def search(
 class _Pending(NamedTuple):
     """Layouts that fit, in the order of their bounds."""
 
-    owner: Any
-    rows: Any
+    owner: NDArray[np.intp]
+    rows: NDArray[np.intp]
     bounds: Column
     memory: Column
+
+
+def _fitting(
+    columns: dict[str, Any], spaces: list[Space], usable: float
+) -> tuple[_Pending, tuple[int, NDArray[np.intp]] | None]:
+    """Return the layouts that fit, and where the one stands that needs the least memory."""
+    nothing, none = np.empty(0, np.intp), np.empty(0)
+    parts = [_Pending(nothing, nothing, none, none)]
+    least: list[tuple[float, int, int]] = []
+    for i, space in enumerate(spaces):
+        c = _with(columns, space, slice(None))
+        layout = layout_of(c, c["batch"], c["shape"])
+        memory = np.broadcast_to(held(c, layout)[0].required, space.columns["data"].shape)
+        even = np.broadcast_to(layout.even, memory.shape)
+        fits = np.flatnonzero((memory <= usable) & even)
+        if fits.size:
+            bounds = np.broadcast_to(np.asarray(lower_bound(_with(columns, space, fits))), fits.shape)
+            parts.append(_Pending(np.full(fits.size, i), fits, bounds, memory[fits]))
+        lowest = int(np.argmin(np.where(even, memory, np.inf)))
+        least.append((float(memory[lowest]), i, lowest))
+    fitting = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.argsort(fitting[2], kind="stable")
+    _, place, row = min(least, default=(0.0, -1, 0))
+    return _Pending(*(column[order] for column in fitting)), (place, np.array([row])) if place >= 0 else None
+
+
+def _frontier(found: Sequence[Candidate]) -> list[Candidate]:
+    """Return the layouts, of those in order of their value, that need less memory than all better ones."""
+    frontier: list[Candidate] = []
+    for candidate in found:
+        if not frontier or candidate.memory < frontier[-1].memory:
+            frontier.append(candidate)
+    return frontier
 
 
 def _evaluate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from statistics import median
 from typing import Any
 
@@ -17,154 +18,86 @@ from .collectives import predict_collective
 from .names import names
 from .questions import Refused
 from .reports.text import percent
+from .scoring import median_error
 
 __all__ = ["VARIANTS", "ablation_errors", "ablation_table"]
 
 Columns = dict[str, Any]
+Change = Callable[[Columns], Columns]
 
 
-def _without_tiles(columns: Columns) -> Columns:
-    return {**columns, "tiles": (), "window_tiles": None}
+def _set(**values: Any) -> Change:
+    """Return a change that gives columns other values, where they stand."""
+    return lambda columns: {**columns, **{name: value for name, value in values.items() if name in columns}}
 
 
-def _without_delivery(columns: Columns) -> Columns:
-    return {**columns, "window_tiles": None}
+def _drop(*names: str) -> Change:
+    """Return a change that leaves columns out."""
+    return lambda columns: {name: value for name, value in columns.items() if name not in names}
 
 
-def _without_cache(columns: Columns) -> Columns:
-    return {name: value for name, value in columns.items() if name != "cache"}
+def _flags(**values: Any) -> Change:
+    """Return a change of what the stack is said to do."""
+    return lambda columns: {**columns, "features": attrs.evolve(columns["features"], **values)}
 
 
-def _without_winograd(columns: Columns) -> Columns:
-    return {**columns, "winograd": False} if "winograd" in columns else columns
+def _all(*changes: Change) -> Change:
+    """Return several changes, one after the other."""
+    return lambda columns: reduce(lambda changed, change: change(changed), changes, columns)
 
 
-def _without_eager_scores(columns: Columns) -> Columns:
-    return {**columns, "features": attrs.evolve(columns["features"], eager_scores=False, casts_scores=False)}
-
-
-def _without_transposes(columns: Columns) -> Columns:
-    return {**columns, "transposes": False} if "transposes" in columns else columns
-
-
-def _without_elementwise(columns: Columns) -> Columns:
-    return {**columns, "features": attrs.evolve(columns["features"], fused_elementwise=True, activations="")}
-
-
-def _without_overhead(columns: Columns) -> Columns:
-    return {**columns, "overhead": 0.0}
-
-
-def _without_results(columns: Columns) -> Columns:
-    return {name: value for name, value in columns.items() if name != "result_work"}
-
-
-def _without_pipeline(columns: Columns) -> Columns:
-    return {name: value for name, value in columns.items() if name != "contexts"}
-
-
-def _without_softmax(columns: Columns) -> Columns:
-    return {**columns, "special_rate": None}
-
-
-def _without_issue(columns: Columns) -> Columns:
-    return {name: value for name, value in columns.items() if name != "issue_rate"}
-
-
-def _without_rereads(columns: Columns) -> Columns:
-    return {**columns, "features": attrs.evolve(columns["features"], shared_kv=True, shared_kv_groups=())}
-
-
-def _without_passes(columns: Columns) -> Columns:
-    kept = {name: value for name, value in columns.items() if name != "pass_tokens"}
-    return {**kept, "features": attrs.evolve(columns["features"], expands_weights=False)}
-
-
-def _without_grouped(columns: Columns) -> Columns:
-    kept = {name: value for name, value in columns.items() if name not in ("grouped_share", "scale_block")}
-    return {**kept, "grouped": 1.0} if "grouped" in kept else kept
-
-
-def _without_head(columns: Columns) -> Columns:
-    return {name: value for name, value in columns.items() if not name.startswith("head_")}
-
-
-def _without_end(columns: Columns) -> Columns:
-    return {name: value for name, value in columns.items() if name != "requests"}
-
-
-def _without_waiting(columns: Columns) -> Columns:
-    return {**columns, "issue": 0.0, "host": 0.0, "routing": 0.0} if "issue" in columns else columns
-
-
-def _without_wide_loss(columns: Columns) -> Columns:
-    return {**columns, "features": attrs.evolve(columns["features"], wide_loss=False)}
-
-
-def _without_slowing(columns: Columns) -> Columns:
-    return {**columns, "inner_occupancy": 0.0, "outer_occupancy": 0.0, "mixed_occupancy": 0.0}
-
-
-def _without_ramp(columns: Columns) -> Columns:
-    """Let every message have the full rate of its links at once."""
-    idle = {f"{way}_{part}": 0.0 for way in ("short", "long") for part in ("base", "inner_step", "outer_step")}
-    return {**columns, **idle, "short_share": 1.0, "long_share": 1.0} if "short_base" in columns else columns
-
-
-def _without_overlap(columns: Columns) -> Columns:
-    if "inner_occupancy" not in columns:
-        return columns
-    kinds = ("tensor", "data", "pipeline", "context", "expert", "backward")
-    return {**columns, "features": attrs.evolve(columns["features"], **{f"overlap_{kind}": False for kind in kinds})}
-
-
-def _without_spread(columns: Columns) -> Columns:
-    return {**columns, "device_spread": 0.0}
-
-
-def _without_share(columns: Columns) -> Columns:
+def _peak(columns: Columns) -> Columns:
+    """Let products reach the peak, or what the stack's own ceiling leaves of it."""
     return {
-        **columns,
-        "achieved": 1.0,
-        "attention_achieved": 1.0,
-        "compute_ceiling": min(1.0, columns["compute_ceiling"]),
-    }
+        **columns, "achieved": 1.0, "attention_achieved": 1.0, "compute_ceiling": min(1.0, columns["compute_ceiling"])
+    }  # fmt: skip
 
 
-def _roofline(columns: Columns) -> Columns:
-    for drop in (_without_tiles, _without_elementwise, _without_overhead, _without_softmax, _without_issue,
-                 _without_rereads, _without_passes, _without_cache):  # fmt: skip
-        columns = drop(columns)
-    return columns
+_NO_TILES = _set(tiles=(), window_tiles=None)
+_NO_CACHE = _drop("cache")
+_NO_ELEMENTWISE = _flags(fused_elementwise=True, activations="")
+_NO_OVERHEAD = _set(overhead=0.0)
+_NO_SOFTMAX = _set(special_rate=None)
+_NO_ISSUE = _drop("issue_rate")
+_NO_REREADS = _flags(shared_kv=True, shared_kv_groups=())
+_NO_PASSES = _all(_drop("pass_tokens"), _flags(expands_weights=False))
+_NO_RAMP = _set(
+    **{f"{way}_{part}": 0.0 for way in ("short", "long") for part in ("base", "inner_step", "outer_step")},
+    short_share=1.0, long_share=1.0,
+)  # fmt: skip
+_NO_OVERLAP = _flags(
+    **{f"overlap_{kind}": False for kind in ("tensor", "data", "pipeline", "context", "expert", "backward")}
+)
 
-
-VARIANTS: dict[str, Callable[[Columns], Columns]] = {
+VARIANTS: dict[str, Change] = {
     "everything": dict,
-    "no tile and wave effects": _without_tiles,
-    "no limit on operands of convolutions": _without_delivery,
-    "no activations in the cache": _without_cache,
-    "no Winograd convolutions": _without_winograd,
-    "no transposes of convolutions": _without_transposes,
-    "no kernels of their own for scores": _without_eager_scores,
-    "no element-wise traffic": _without_elementwise,
-    "no time per kernel": _without_overhead,
-    "no time of the softmax": _without_softmax,
-    "no results one by one on microcontrollers": _without_results,
-    "layers one after another where they lie side by side": _without_pipeline,
-    "no limit on issued loads": _without_issue,
-    "no repeated reads of shared keys": _without_rereads,
-    "one pass, no expansion of weights": _without_passes,
-    "no embedding and head in 16 bits": _without_head,
-    "products of experts as fast as single ones": _without_grouped,
-    "no beginning and end of a run": _without_end,
-    "no waiting for the host": _without_waiting,
-    "no wide copy of the logits": _without_wide_loss,
-    "no size ramp of collectives": _without_ramp,
-    "no overlap of communication": _without_overlap,
-    "no slow-down by communication": _without_slowing,
-    "no waiting for the slowest device": _without_spread,
-    "peak instead of achieved rate": _without_share,
-    "a roofline per operator alone": _roofline,
+    "no tile and wave effects": _NO_TILES,
+    "no limit on operands of convolutions": _set(window_tiles=None),
+    "no activations in the cache": _NO_CACHE,
+    "no Winograd convolutions": _set(winograd=False),
+    "no transposes of convolutions": _set(transposes=False),
+    "no kernels of their own for scores": _flags(eager_scores=False, casts_scores=False),
+    "no element-wise traffic": _NO_ELEMENTWISE,
+    "no time per kernel": _NO_OVERHEAD,
+    "no time of the softmax": _NO_SOFTMAX,
+    "no results one by one on microcontrollers": _drop("result_work"),
+    "layers one after another where they lie side by side": _drop("contexts"),
+    "no limit on issued loads": _NO_ISSUE,
+    "no repeated reads of shared keys": _NO_REREADS,
+    "one pass, no expansion of weights": _NO_PASSES,
+    "no embedding and head in 16 bits": _drop("head_width", "head_copies"),
+    "products of experts as fast as single ones": _all(_drop("grouped_share", "scale_block"), _set(grouped=1.0)),
+    "no beginning and end of a run": _drop("requests"),
+    "no waiting for the host": _set(issue=0.0, host=0.0, routing=0.0),
+    "no wide copy of the logits": _flags(wide_loss=False),
+    "no size ramp of collectives": _NO_RAMP,
+    "no overlap of communication": _NO_OVERLAP,
+    "no slow-down by communication": _set(inner_occupancy=0.0, outer_occupancy=0.0, mixed_occupancy=0.0),
+    "no waiting for the slowest device": _set(device_spread=0.0),
+    "peak instead of achieved rate": _peak,
+    "a roofline per operator alone": _all(
+        _NO_TILES, _NO_ELEMENTWISE, _NO_OVERHEAD, _NO_SOFTMAX, _NO_ISSUE, _NO_REREADS, _NO_PASSES, _NO_CACHE
+    ),
 }
 """What is dropped, by substituting columns; the engine itself knows of no ablation."""
 
@@ -213,7 +146,7 @@ def _of_collective(row: Measurement) -> dict[str, float]:
     found: dict[str, float] = {}
     for name in VARIANTS if row.table == "kernels" else ():
         try:
-            answer = predict_collective(row, names(), _without_ramp if VARIANTS[name] is _without_ramp else None)
+            answer = predict_collective(row, names(), _NO_RAMP if VARIANTS[name] is _NO_RAMP else None)
         except Refused:
             return {}
         found[name] = math.log(answer.value / parse_unit(row.metric.unit).factor / row.value)
@@ -251,14 +184,12 @@ def ablation_table(rows: Sequence[Measurement], *, progress: Callable[[int, int]
     for name, sets in found.items():
         every = [r for rs in sets.values() for r in rs]
         worse = sorted(
-            (s for s, rs in sets.items() if _ape(rs) > _ape(everything[s]) + 0.02),
-            key=lambda s: _ape(everything[s]) - _ape(sets[s]),
+            (s for s, rs in sets.items() if median_error(rs) > median_error(everything[s]) + 0.02),
+            key=lambda s: median_error(everything[s]) - median_error(sets[s]),
         )
-        shown = ", ".join(f"{s} {percent(_ape(everything[s]))} to {percent(_ape(sets[s]))}" for s in worse[:3])
+        shown = ", ".join(
+            f"{s} {percent(median_error(everything[s]))} to {percent(median_error(sets[s]))}" for s in worse[:3]
+        )
         bias = percent(math.expm1(median(every)), signed=True)
-        lines.append(f"{name:36s}{percent(_ape(every)):>14s}{bias:>10s}{percent(_spread(sets)):>14s}   {shown}")
+        lines.append(f"{name:36s}{percent(median_error(every)):>14s}{bias:>10s}{percent(_spread(sets)):>14s}   {shown}")
     return "\n".join(lines)
-
-
-def _ape(residuals: Sequence[float]) -> float:
-    return median(abs(math.expm1(r)) for r in residuals)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+import attrs
+
 from mlsysim.errors import UnitError
 from mlsysim.names import did_you_mean
 from mlsysim.records.measurement import METRICS
@@ -62,6 +64,7 @@ _PERCENTILE = re.compile(r"(?:^|_)(p9\d(?:_\d+)?|p95|99th|95th|90th)(?:_|$)")
 _MEAN = re.compile(r"^(?:mean|avg|average|median|p50)_|_(?:mean|avg|average|median|p50)(?=_|$)")
 
 
+@attrs.frozen
 class Reading:
     """How a metric is read.
 
@@ -77,13 +80,10 @@ class Reading:
         What was read otherwise than it stands.
     """
 
-    __slots__ = ("fault", "name", "told", "value")
-
-    def __init__(self, name: str, value: float = math.nan, fault: str = "", told: str = "") -> None:
-        self.name = name
-        self.value = value
-        self.fault = fault
-        self.told = told
+    name: str
+    value: float = math.nan
+    fault: str = ""
+    told: str = ""
 
 
 def read_metric(name: str, text: str, shape: str) -> Reading:

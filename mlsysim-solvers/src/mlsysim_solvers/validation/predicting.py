@@ -90,6 +90,11 @@ class Outcome:
         """Relative error: predicted over measured, less one; None when refused."""
         return None if self.predicted is None else self.predicted / self.row.value - 1.0
 
+    @property
+    def half_width(self) -> float:
+        """Half of the interval over the prediction; 0 when refused."""
+        return ((self.high or 0.0) - (self.low or 0.0)) / 2.0 / (self.predicted or 1.0)
+
 
 def predict(row: Measurement) -> Outcome:
     """Predict one measurement.

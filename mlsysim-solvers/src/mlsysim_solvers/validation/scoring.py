@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 import attrs
@@ -11,7 +11,7 @@ import attrs
 from .predicting import Outcome
 
 __all__ = [
-    "Score", "baseline_error", "groups_of", "quantile", "score", "score_groups", "sets_of", "spearman",
+    "Score", "baseline_error", "groups_of", "median_error", "quantile", "score", "score_groups", "sets_of", "spearman",
 ]  # fmt: skip
 
 
@@ -68,6 +68,21 @@ class Score:
         if self.baseline_median_ape is None or self.median_ape is None or self.baseline_median_ape == 0.0:
             return None
         return 1.0 - self.median_ape / self.baseline_median_ape
+
+
+def median_error(residuals: Iterable[float]) -> float:
+    """Return the median relative error of predictions.
+
+    Parameters
+    ----------
+    residuals : iterable of float, natural-log units
+        Of predicted over measured.
+
+    Returns
+    -------
+    float, ratio
+    """
+    return median(abs(math.expm1(residual)) for residual in residuals)
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -189,7 +204,7 @@ def score(name: tuple[str, ...], outcomes: Sequence[Outcome], *, baseline: float
         bias=median(errors),
         spearman=spearman([o.predicted or 0.0 for o in known], [o.row.value for o in known]),
         coverage90=inside / len(known),
-        half_width=median(((o.high or 0.0) - (o.low or 0.0)) / 2.0 / (o.predicted or 1.0) for o in known),
+        half_width=median(o.half_width for o in known),
         baseline_median_ape=baseline,
         calibrated=sum(o.calibrated for o in known) / len(known),
         in_sample=sum(o.in_sample for o in known) / len(known),

@@ -10,7 +10,7 @@ from mlsysim.errors import ConfigError
 from .readings import Host
 from .timing import Action, Stopwatch, thread_clock, wall_clock
 
-__all__ = ["BACKENDS", "Backend", "Unsupported", "choose_backend"]
+__all__ = ["BACKENDS", "Backend", "Unsupported", "choose_backend", "first_line"]
 
 BACKENDS = ("auto", "numpy", "torch")
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
@@ -18,6 +18,22 @@ _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 class Unsupported(Exception):  # noqa: N818 - no error: it is noted
     """The library or the device cannot do this; the text says why."""
+
+
+def first_line(problem: BaseException) -> str:
+    """Return what an error says first; libraries add stack traces of their own.
+
+    Parameters
+    ----------
+    problem : BaseException
+        The error.
+
+    Returns
+    -------
+    str
+        Its first line, or what kind of error it is.
+    """
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
 
 
 class Backend(abc.ABC):

@@ -10,7 +10,7 @@ import attrs
 from ...formulas.attention import attention_flops, full_pairs
 from ...formulas.constants import FLOP_PER_MAC
 from ...formulas.gemm import matmul_flops
-from .backend import Backend, Unsupported
+from .backend import Backend, Unsupported, first_line
 from .readings import Host, Measured, Reading
 from .timing import Action, Stopwatch, summarise, time_action
 
@@ -203,7 +203,7 @@ class _Runner:
         except (MemoryError, RuntimeError) as problem:
             if not self.backend.is_too_large(problem):
                 # What one kernel cannot do says nothing of the others.
-                self._give_up(probe, _first_line(problem))
+                self._give_up(probe, first_line(problem))
                 return
             self.backend.release()
             if current.smaller is None:
@@ -239,18 +239,14 @@ class _Runner:
         try:
             actions = self.backend.links(_LINK_BYTES)
         except (MemoryError, RuntimeError) as problem:
-            self.notes.append(f"links left out: {_first_line(problem)}")
+            self.notes.append(f"links left out: {first_line(problem)}")
             actions = {}
         for name, action in actions.items():
             try:
                 timing = time_action(action, self.share, stopwatch=watch, clock=self._clock)
             except (MemoryError, RuntimeError) as problem:
-                self.notes.append(f"link {name} left out: {_first_line(problem)}")
+                self.notes.append(f"link {name} left out: {first_line(problem)}")
                 continue
             note = self.backend.link_notes.get(name, "")
             self.linked.append(Reading("link", "", name, "B/s", float(_LINK_BYTES), timing, note))
         self.backend.release()
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]

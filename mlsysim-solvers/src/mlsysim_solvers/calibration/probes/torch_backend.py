@@ -15,7 +15,7 @@ from typing import Any
 from mlsysim.errors import ConfigError
 
 from . import host as system
-from .backend import Backend, Unsupported
+from .backend import Backend, Unsupported, first_line
 from .readings import Host
 from .timing import Action, Stopwatch
 from .torch_formats import TYPES, cuda_formats, fp8_type, rocm_formats
@@ -78,7 +78,7 @@ def torch_backend(torch: Any, device: str = "") -> Backend:
         return _Torch(torch, chosen)
     except (RuntimeError, AssertionError) as problem:
         raise ConfigError(
-            f"{chosen} does not compute: {_first_line(problem)}", where="--device",
+            f"{chosen} does not compute: {first_line(problem)}", where="--device",
             remedy="Use --device cpu; or free the device, or install a PyTorch that was built for it",
         ) from None  # fmt: skip
 
@@ -226,7 +226,7 @@ class _Torch(Backend):
                 for _ in range(kernels):
                     small()
         except RuntimeError as problem:
-            raise Unsupported(_first_line(problem)) from None
+            raise Unsupported(first_line(problem)) from None
 
         def replay(kept: Action = small) -> Action:
             graph.replay()
@@ -253,7 +253,7 @@ class _Torch(Backend):
         except Exception as problem:
             if self.is_too_large(problem):
                 raise
-            raise Unsupported(_first_line(problem)) from None
+            raise Unsupported(first_line(problem)) from None
         return action
 
     def attention(self, precision: str, heads: int, sequence: int, width: int) -> Action:
@@ -376,7 +376,7 @@ def _failing(problem: BaseException) -> Action:
     """Return an action that says why it cannot be done."""
 
     def fail() -> object:
-        raise RuntimeError(_first_line(problem)) from problem
+        raise RuntimeError(first_line(problem)) from problem
 
     return fail
 
@@ -389,7 +389,3 @@ def _sees(torch: Any, name: str) -> bool:
 
 def _onto(target: Any, source: Any) -> Action:
     return lambda: target.copy_(source, non_blocking=True)
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]

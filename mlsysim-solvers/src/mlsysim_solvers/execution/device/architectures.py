@@ -9,7 +9,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.records.model import Model
 from mlsysim.records.scenario import Inference, Serving, Workload
 
-from ...lowering.pair import PairShape, pair_shape
+from ...lowering.encoder_decoder import EncoderDecoderShape, encoder_decoder_shape
 from ...lowering.shape import number
 from ...lowering.state_space import state_shape
 
@@ -28,7 +28,7 @@ def generator_shape(model: Model, workload: Workload) -> Any:
 
     Returns
     -------
-    PairShape, StateShape or None
+    EncoderDecoderShape, StateShape or None
 
     Raises
     ------
@@ -48,7 +48,7 @@ def generator_shape(model: Model, workload: Workload) -> Any:
     if model.state_space is not None:
         return state_shape(model, model.state_space)
     assert model.pair is not None
-    shape = pair_shape(model, model.pair)
+    shape = encoder_decoder_shape(model, model.pair)
     windows = _windows(shape, workload)
     _check_length(model, "input", 0 if shape.bins else workload.input, shape.encoder.context)
     _check_length(model, "output", workload.output / windows, shape.decoder.context)
@@ -78,7 +78,7 @@ def _check_length(model: Model, field: str, length: float, limit: float) -> None
         )  # fmt: skip
 
 
-def _windows(shape: PairShape, workload: Serving) -> float:
+def _windows(shape: EncoderDecoderShape, workload: Serving) -> float:
     """Return the encoder passes that one request takes."""
     return float(math.ceil(workload.audio / shape.span)) if shape.bins else 1.0
 
@@ -90,7 +90,7 @@ def serving_columns(workload: Serving, shape: Any) -> dict[str, Any]:
     ----------
     workload : Serving
         The job.
-    shape : TransformerShape, PairShape or StateShape
+    shape : TransformerShape, EncoderDecoderShape or StateShape
         The model.
 
     Returns
@@ -99,7 +99,7 @@ def serving_columns(workload: Serving, shape: Any) -> dict[str, Any]:
         Speech is padded to whole windows, each of as many positions as the encoder has.
     """
     columns = {"input": number(workload.input), "output": number(workload.output)}
-    if isinstance(shape, PairShape) and shape.bins:
+    if isinstance(shape, EncoderDecoderShape) and shape.bins:
         columns |= {"input": shape.encoder.context, "windows": _windows(shape, workload)}
     return columns
 
@@ -118,7 +118,7 @@ def shape_notes(workload: Workload, shape: Any) -> tuple[str, ...]:
     -------
     tuple of str
     """
-    if isinstance(shape, PairShape) and shape.bins and isinstance(workload, Serving):
+    if isinstance(shape, EncoderDecoderShape) and shape.bins and isinstance(workload, Serving):
         windows = _windows(shape, workload)
         share = workload.output / windows
         padded = f"{workload.audio:g} s of speech are padded to {windows:g} x {shape.span:g} s, one after another"

@@ -10,8 +10,8 @@ from mlsysim.tracing import named
 
 from ...formulas.memory import weight_bytes
 from ...lowering.attention import Abilities, outer_parameters
+from ...lowering.encoder_decoder import EncoderDecoderShape
 from ...lowering.operators import Formats, Table
-from ...lowering.pair import PairShape
 from ...lowering.shape import TransformerShape
 from .engine import Totals, timed
 from .machine import Machine
@@ -87,7 +87,7 @@ def abilities_of(columns: Columns) -> Abilities:
     """
     features, shape = columns["features"], columns["shape"]
     shared = features.shared_kv
-    if isinstance(shape, PairShape):
+    if isinstance(shape, EncoderDecoderShape):
         shape = shape.decoder
     if shared and features.shared_kv_groups and isinstance(shape, TransformerShape):
         shared = round(shape.heads / shape.kv_heads) in features.shared_kv_groups

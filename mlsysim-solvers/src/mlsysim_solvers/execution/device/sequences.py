@@ -9,7 +9,7 @@ from mlsysim.tracing import named
 
 from ...formulas.memory import fitting_batch, kv_cache_bytes, logits_bytes, workspace_bytes
 from ...formulas.state_space import state_bytes
-from ...lowering.pair import PairShape
+from ...lowering.encoder_decoder import EncoderDecoderShape
 from ...lowering.serving import Generator
 from ...lowering.state_space import StateShape
 from .memory import Demand, live_elements, serving_demand
@@ -46,7 +46,7 @@ def generation_demand(shape: Generator, room: Room, batch: Any, input: Any, outp
 
     Parameters
     ----------
-    shape : TransformerShape, PairShape or StateShape
+    shape : TransformerShape, EncoderDecoderShape or StateShape
         The model.
     room : Room
         Memory and formats.
@@ -66,7 +66,7 @@ def generation_demand(shape: Generator, room: Room, batch: Any, input: Any, outp
         if not (room.fused or shape.heads):
             alive = alive + 3.0 * shape.inner * shape.state
         return _demand(room, each, batch, input, alive)
-    if isinstance(shape, PairShape):
+    if isinstance(shape, EncoderDecoderShape):
         encoder, decoder = shape.encoder, shape.decoder
         # Self-attention keeps the answer, cross-attention the whole input.
         each = kv_cache_bytes(decoder.layers * (input + output), decoder.cache_elements, room.cache)
@@ -96,7 +96,7 @@ def within_context(shape: Generator, input: Any, output: Any) -> Any:  # noqa: A
 
     Parameters
     ----------
-    shape : TransformerShape, PairShape or StateShape
+    shape : TransformerShape, EncoderDecoderShape or StateShape
         The model.
     input, output : float or array, count
         Tokens of prompt and answer.
@@ -108,6 +108,6 @@ def within_context(shape: Generator, input: Any, output: Any) -> Any:  # noqa: A
     """
     if isinstance(shape, StateShape):
         return True
-    if isinstance(shape, PairShape):
+    if isinstance(shape, EncoderDecoderShape):
         return (input <= shape.encoder.context) & (output <= shape.decoder.context)
     return input + output <= shape.context

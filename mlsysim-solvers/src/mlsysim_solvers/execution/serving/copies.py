@@ -34,7 +34,7 @@ class Place(NamedTuple):
         Who shares a layer, and who passes it on.
     share : float or array, ratio
         Layers of the fullest stage over all.
-    shape : TransformerShape, PairShape or StateShape
+    shape : TransformerShape, EncoderDecoderShape or StateShape
         One device's part of every layer.
     sharing : Sharing or None
         Copies of attention and devices with experts of their own; None where there are neither.

@@ -14,7 +14,7 @@ from ...lowering.expert_parallel import spread
 from ...lowering.operators import ONCE, Table, stream
 from ...lowering.serving import first_pass, next_token
 from ...lowering.shape import TransformerShape
-from ...lowering.transformer import Reading, mixed
+from ...lowering.transformer import PrefillChunk, mixed
 from ..device.answers import decoding, log_sd, machine_of
 from ..device.cases import abilities_of, formats_of, is_once, run_part
 from ..device.engine import Totals, timed
@@ -182,13 +182,13 @@ def _met(engine: Engine, table: Table, tokens: Any) -> Table:
     return spread(table, _own(engine), formats_of(engine.columns), abilities_of(engine.columns), sharing, tokens)
 
 
-def _reading(c: Columns, tokens: Any) -> Reading:
+def _reading(c: Columns, tokens: Any) -> PrefillChunk:
     """Return the prompts of a pass: long ones have more pairs, and what is cached is seen without being read."""
     input_, cached = c["input"], c["cached"]
     length = input_ * (1.0 + c["input_variation"] * c["input_variation"])
     prompts = tokens / (input_ * (1.0 - cached))
     # Of the pairs of a prompt, those among cached tokens are not formed.
-    return Reading(tokens, prompts, prompts * (1.0 - cached * cached) * (input_ / length), length)
+    return PrefillChunk(tokens, prompts, prompts * (1.0 - cached * cached) * (input_ / length), length)
 
 
 def _sampled(c: Columns, rows: Any) -> Table:
@@ -198,7 +198,7 @@ def _sampled(c: Columns, rows: Any) -> Table:
     return [stream("sampling", ONCE, stream_bytes(rows, c["shape"].vocab, c["sampling"]))]
 
 
-def _table(c: Columns, shape: Any, requests: Any, reading: Reading) -> Any:
+def _table(c: Columns, shape: Any, requests: Any, reading: PrefillChunk) -> Any:
     formats, abilities = formats_of(c), abilities_of(c)
     if isinstance(shape, TransformerShape):
         return mixed(shape, formats, abilities, requests, c["input"], c["long_output"], reading)

@@ -72,7 +72,7 @@ def shared_columns(
     ----------
     layout : Parallelism
         The layout.
-    shape : TransformerShape, PairShape or StateShape
+    shape : TransformerShape, EncoderDecoderShape or StateShape
         The model.
     settings : mapping of str to float
         Settings of the solver.
@@ -132,7 +132,7 @@ def shared_notes(layout: Parallelism, shape: Any) -> list[str]:
     ----------
     layout : Parallelism
         The layout.
-    shape : TransformerShape, PairShape or StateShape
+    shape : TransformerShape, EncoderDecoderShape or StateShape
         The model.
 
     Returns

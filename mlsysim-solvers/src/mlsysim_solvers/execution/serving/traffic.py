@@ -10,7 +10,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.records.scenario import Serving, Traffic
 from mlsysim.records.scheduler import Scheduler
 
-from ...lowering.pair import PairShape
+from ...lowering.encoder_decoder import EncoderDecoderShape
 from ...lowering.shape import number
 from ..device.preparation import prepare_columns
 from ..device.remembering import same_tuples
@@ -56,7 +56,7 @@ def traffic_columns(request: Any) -> dict[str, Any]:
     )  # fmt: skip
     asked = attrs.evolve(request, scenario=attrs.evolve(scenario, kind="serving", workload=fixed))
     columns = prepare_columns(asked) if devices == 1 else serving_columns(asked, in_flight=True)
-    if isinstance(columns["shape"], PairShape):
+    if isinstance(columns["shape"], EncoderDecoderShape):
         raise ConfigError(
             f"{request.records['model'].name} reads its whole input before it writes, and joins no running batch",
             where="workload.model", remedy='Use kind = "serving"',

@@ -239,49 +239,31 @@ def check_lean(workload: Training, layout: Parallelism, shape: TransformerShape)
     ConfigError
         With what would be legal.
     """
-    if workload.weights and not workload.adapter:
-        raise ConfigError(
-            "only a frozen model keeps its weights in a format of their own", where="workload.weights",
-            remedy="Set workload.adapter, or leave it out",
-        )  # fmt: skip
-    if "latent" in again_of(workload) and not shape.latent:
-        raise ConfigError(
-            "the model has no latent attention whose projections could be done again",
-            where="workload.recompute_modules", remedy="Leave out latent",
-        )  # fmt: skip
-    chosen, most = workload.recompute_layers, -(-int(shape.layers) // layout.pipeline)
-    if chosen and workload.recompute != "full":
-        raise ConfigError(
-            f"{chosen} layers are to be recomputed, and recompute is {workload.recompute!r}",
-            where="workload.recompute_layers", remedy='Set workload.recompute to "full"',
-        )  # fmt: skip
-    if chosen > most:
-        raise ConfigError(
-            f"{chosen} layers are to be recomputed, and a stage has {most}",
-            where="workload.recompute_layers", remedy=f"At most {most}, or 0 for all",
-        )  # fmt: skip
-    if workload.recompute_method and not chosen:
-        raise ConfigError(
-            "recompute_method counts layers, and none are given", where="workload.recompute_method",
-            remedy="Set workload.recompute_layers",
-        )  # fmt: skip
-    if workload.offload_optimizer > 1.0:
-        raise ConfigError(
-            f"a share of {workload.offload_optimizer:g} of the optimizer states is more than all",
-            where="workload.offload_optimizer", remedy="Give 0 to 1",
-        )  # fmt: skip
-    if workload.offload_layers and not workload.offload:
-        raise ConfigError(
-            f"activations of {workload.offload_layers} layers are to wait in host memory, and offload is off",
-            where="workload.offload_layers", remedy="Set workload.offload",
-        )  # fmt: skip
-    if workload.offload_layers > most:
-        raise ConfigError(
-            f"{workload.offload_layers} layers are to wait in host memory, and a stage has {most}",
-            where="workload.offload_layers", remedy=f"At most {most}, or 0 for all",
-        )  # fmt: skip
-    if workload.offload and chosen:
-        raise ConfigError(
-            "activations wait in host memory, and only some layers are recomputed",
-            where="workload.offload", remedy="Leave out recompute_layers or offload",
-        )  # fmt: skip
+    job, chosen, most = workload, workload.recompute_layers, -(-int(shape.layers) // layout.pipeline)
+    faults = (
+        (job.weights and not job.adapter, "weights",
+         "only a frozen model keeps its weights in a format of their own", "Set workload.adapter, or leave it out"),
+        ("latent" in again_of(job) and not shape.latent, "recompute_modules",
+         "the model has no latent attention whose projections could be done again", "Leave out latent"),
+        (chosen and job.recompute != "full", "recompute_layers",
+         f"{chosen} layers are to be recomputed, and recompute is {job.recompute!r}",
+         'Set workload.recompute to "full"'),
+        (chosen > most, "recompute_layers",
+         f"{chosen} layers are to be recomputed, and a stage has {most}", f"At most {most}, or 0 for all"),
+        (job.recompute_method and not chosen, "recompute_method",
+         "recompute_method counts layers, and none are given", "Set workload.recompute_layers"),
+        (job.offload_optimizer > 1.0, "offload_optimizer",
+         f"a share of {job.offload_optimizer:g} of the optimizer states is more than all", "Give 0 to 1"),
+        (job.offload_layers and not job.offload, "offload_layers",
+         f"activations of {job.offload_layers} layers are to wait in host memory, and offload is off",
+         "Set workload.offload"),
+        (job.offload_layers > most, "offload_layers",
+         f"{job.offload_layers} layers are to wait in host memory, and a stage has {most}",
+         f"At most {most}, or 0 for all"),
+        (job.offload and chosen, "offload",
+         "activations wait in host memory, and only some layers are recomputed",
+         "Leave out recompute_layers or offload"),
+    )  # fmt: skip
+    for is_wrong, field, what, remedy in faults:
+        if is_wrong:
+            raise ConfigError(what, where=f"workload.{field}", remedy=remedy)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import attrs
+
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism, Place, Pools, Scenario, Stack, System, Workload
 from mlsysim.records.measurement import Measurement
@@ -12,7 +14,7 @@ from ..names import Names
 from ..questions import Assumed, Refused
 
 __all__ = [
-    "Subject", "cell", "device_of", "format_for", "real_length", "scenario", "subject", "unstated", "unstated_format",
+    "Subject", "cell", "format_for", "real_length", "scenario", "subject", "unstated", "unstated_format",
     "whole",
 ]  # fmt: skip
 
@@ -30,6 +32,7 @@ _SIXTEEN = 0.15
 to 0.6, that of 8 bits where weights alone set the time."""
 
 
+@attrs.frozen
 class Subject:
     """Device and stack of a row.
 
@@ -41,34 +44,9 @@ class Subject:
         The stack.
     """
 
-    __slots__ = ("device", "record", "stack")
-
-    def __init__(self, device: str, stack: str, record: Stack | None) -> None:
-        self.device = device
-        self.stack = stack
-        self.record = record
-
-
-def device_of(row: Measurement, known: Names) -> str:
-    """Return the key of the row's device.
-
-    Parameters
-    ----------
-    row : Measurement
-        The row.
-    known : Names
-        Names as published.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    Refused
-        If the registry has no such device.
-    """
-    return known.device(row.device)
+    device: str
+    stack: str
+    record: Stack | None
 
 
 def subject(row: Measurement, known: Names) -> Subject:
@@ -91,7 +69,7 @@ def subject(row: Measurement, known: Names) -> Subject:
         If the registry has no such device.
     """
     registry = plugins().registry
-    device = device_of(row, known)
+    device = known.device(row.device)
     record = registry.get("devices", device).record
     if _ON_HOST.search(row.software) and (record.vendor in _GRAPHICS or "GPU" in record.name):
         raise Refused(f"it ran on the processor beside {record.name}, of which the registry has no record")

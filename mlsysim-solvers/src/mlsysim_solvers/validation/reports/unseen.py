@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from statistics import median_high
+
 from ..chance import chance_within
-from ..predicting import Outcome
 from ..scoring import Score
 from .shares import percent
 from .summary import Report
@@ -133,11 +134,7 @@ def unseen_headline(report: Report) -> list[str]:
     fitted = [o for o in report.left_out_outcomes if o.predicted is not None]
     others = f"with constants fitted on other {report.left_out_by}s"
     for name, wanted in ((others, True), ("without any fitted constant", False)):
-        widths = sorted(_half_width(o) for o in fitted if o.calibrated == wanted)
+        widths = [o.half_width for o in fitted if o.calibrated == wanted]
         if widths:
-            lines.append(f"median half-width {name}: {percent(widths[len(widths) // 2])} ({len(widths)} rows)")
+            lines.append(f"median half-width {name}: {percent(median_high(widths))} ({len(widths)} rows)")
     return lines
-
-
-def _half_width(outcome: Outcome) -> float:
-    return ((outcome.high or 0.0) - (outcome.low or 0.0)) / 2.0 / (outcome.predicted or 1.0)

@@ -14,13 +14,13 @@ from .operators import ONCE, Formats, Operator, Table, gemm, stream
 from .shape import TransformerShape, number, transformer_shape
 from .transformer import decode, decoder_tail, embedding, expansion, forward_layers
 
-__all__ = ["PairShape", "pair_decode", "pair_prefill", "pair_shape"]
+__all__ = ["EncoderDecoderShape", "encoder_decoder_decode", "encoder_decoder_prefill", "encoder_decoder_shape"]
 
 _TAPS = 3.0
 _STRIDE = 2.0
 
 
-class PairShape(NamedTuple):
+class EncoderDecoderShape(NamedTuple):
     """What lowering needs to know of an encoder-decoder model.
 
     Parameters
@@ -42,7 +42,7 @@ class PairShape(NamedTuple):
     span: Any
 
 
-def pair_shape(model: Model, pair: EncoderDecoder) -> PairShape:
+def encoder_decoder_shape(model: Model, pair: EncoderDecoder) -> EncoderDecoderShape:
     """Flatten an encoder-decoder model.
 
     Parameters
@@ -54,19 +54,25 @@ def pair_shape(model: Model, pair: EncoderDecoder) -> PairShape:
 
     Returns
     -------
-    PairShape
+    EncoderDecoderShape
     """
     # The count belongs to both stacks together; what lowering reads of each stack is its form.
     stacks = [transformer_shape(model, stack) for stack in (pair.encoder, pair.decoder)]
-    return PairShape(number(parameters(model).total), stacks[0], stacks[1], number(pair.bins), pair.span)
+    return EncoderDecoderShape(number(parameters(model).total), stacks[0], stacks[1], number(pair.bins), pair.span)
 
 
-def pair_prefill(shape: PairShape, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002
+def encoder_decoder_prefill(
+    shape: EncoderDecoderShape,
+    formats: Formats,
+    abilities: Abilities,
+    batch: Any,
+    input: Any,  # noqa: A002
+) -> Table:
     """Return the pass that reads the input and yields the first token of each answer.
 
     Parameters
     ----------
-    shape : PairShape
+    shape : EncoderDecoderShape
         The model.
     formats : Formats
         Number formats.
@@ -94,10 +100,10 @@ def pair_prefill(shape: PairShape, formats: Formats, abilities: Abilities, batch
         table.append(expansion(table, first, stored))
     table += _stem(shape, formats, rows) if shape.bins else embedding(encoder, formats, batch, rows)
     table += decoder_tail(encoder, formats, batch, rows)
-    return table + pair_decode(shape, formats, abilities, batch, input, 1.0)
+    return table + encoder_decoder_decode(shape, formats, abilities, batch, input, 1.0)
 
 
-def _stem(shape: PairShape, formats: Formats, rows: Any) -> Table:
+def _stem(shape: EncoderDecoderShape, formats: Formats, rows: Any) -> Table:
     """Return the two convolutions that turn a spectrogram into positions."""
     hidden = shape.encoder.hidden
     return [
@@ -106,14 +112,14 @@ def _stem(shape: PairShape, formats: Formats, rows: Any) -> Table:
     ]
 
 
-def pair_decode(
-    shape: PairShape, formats: Formats, abilities: Abilities, batch: Any, input: Any, output: Any  # noqa: A002
+def encoder_decoder_decode(
+    shape: EncoderDecoderShape, formats: Formats, abilities: Abilities, batch: Any, input: Any, output: Any  # noqa: A002
 ) -> Table:  # fmt: skip
     """Return the average decode step of an answer.
 
     Parameters
     ----------
-    shape : PairShape
+    shape : EncoderDecoderShape
         The model.
     formats : Formats
         Number formats.
