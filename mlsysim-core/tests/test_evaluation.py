@@ -254,6 +254,9 @@ def test_the_interval_of_a_share_ends_at_one():
     assert found.high == 1.0
     assert found.low == pytest.approx(0.9 * math.exp(-Z90 * 0.5))
     assert _answers(attrs.evolve(share, at_most={}), result)["performance.share"].high > 1.0
+    # One that passes the limit, as work that is done by fewer operations than it is counted for may, is as unsure above.
+    beyond = _answers(share, Result("toy", {"performance.share": 1.2}, {"performance.share": 0.5}))["performance.share"]
+    assert beyond.high == pytest.approx(1.2 * math.exp(Z90 * 0.5))
 
 
 def test_what_is_not_in_doubt_has_no_interval():

@@ -217,7 +217,8 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
             if spread and value:
                 far = math.exp(min(Z90 * spread, _WIDEST))
                 low, high = value / far, value * far
-                high = max(value, min(high, spec.at_most.get(name, high)))
+                limit = spec.at_most.get(name, high)
+                high = min(high, limit) if value <= limit else high
         found[name] = Answer(name, value, unit, label, spec.name, low, high)
     return found
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import maximum, minimum, sqrt, where
+from mlsysim.numeric import is_array, maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
@@ -93,6 +93,12 @@ def _check(columns: Columns) -> None:
                 f"{name} varies, and each pool has one of its own", where=f"vary.{name}",
                 remedy=f"Vary {' or '.join(f'{pool}_{name}' for pool in POOLS)}",
             )  # fmt: skip
+    single = axis(columns, "output") <= 1.0
+    if single.any() if is_array(single) else single:
+        raise ConfigError(
+            "the prefill pool yields the first token of an answer, and there is no other", where="workload.output",
+            remedy="Give 2 tokens or more, or [parallelism] instead of [pools]",
+        )  # fmt: skip
 
 
 def _first(queue: Any, service: Any, around: tuple[Any, Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
-from .execution.device.answers import axis, machine_of, steps_of_run
+from .execution.device.answers import axis, highest_peak, machine_of, steps_of_run
 from .execution.device.machine import Machine
 from .execution.device.sharing import answered
 from .execution.network.topology import network_of
@@ -345,7 +345,7 @@ def _copies(c: Columns, layer: Layer, kept: Kept) -> Any:
 
 
 def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:
-    shape, devices, peak = c["shape"], layout.devices, axis(c, "peak")
+    shape, devices, peak = c["shape"], layout.devices, highest_peak(c)
     layers, ends = model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=c["frozen"])
     flops = batch * (layers + ends)
     passes = 2.0 if c["frozen"] else 3.0

@@ -154,7 +154,8 @@ def _copies(c: Columns) -> dict[str, Any]:
     answers = SingleNodeSolver().compute({**c, **own})
     answers.pop("performance.bound_factor")
     for name in ("feasibility.max_batch", "performance.throughput", "performance.flops", "performance.bytes"):
-        answers[name] = answers[name] * data
+        if name in answers:
+            answers[name] = answers[name] * data
     return answers
 
 
@@ -198,10 +199,10 @@ def _before(first: Phase, step: Phase, tokens: Any) -> Phase:
 
 def _memory(c: Columns, place: Place, own: Any, input_: Any, output: Any) -> dict[str, Any]:
     """Hold the fullest device against its memory."""
-    shape = place.shape
+    shape, share = place.shape, 1.0
     if isinstance(shape, TransformerShape):
-        shape = stage(shape, place.share)
-    weights = weights_of(c, shape)
+        shape, share = stage(shape, place.share), place.share
+    weights = weights_of(c, shape, share)
     demand = generation_demand(shape, room_of(c, weights), own, input_, output)
     demand = demand._replace(largest=demand.largest * c["data"])
     # A sweep may ask for degrees that a scenario is refused for: such a layout fits nowhere.

@@ -201,6 +201,8 @@ def _inference(c: Columns) -> dict[str, Any]:
     totals = repeated(totals, c.get("steps", 1.0), "denoising step")
     answers = feasibility(c, _inference_demand(c, weights, batch, each), weights, within=within)
     answers |= _rates(c, totals, batch)
+    if "contexts" in c:
+        answers.pop("feasibility.max_batch")  # any batch fits as one sample does
     if "rate" in c:
         rate = axis(c, "rate")
         answers["feasibility.keeps_up"] = rate <= answers["performance.throughput"]
@@ -213,7 +215,7 @@ def _inference_demand(c: Columns, weights: Any, batch: Any, each: Any) -> Demand
     """Return what weights and the maps of a batch need."""
     if "contexts" in c:
         # Of a map only the lines that a layer still reads are kept, and samples follow one another.
-        return Demand(weights / c["contexts"] + c["reserve"], fitting_batch(c["capacity"] * c["utilisation"], each))
+        return Demand(weights / c["contexts"] + c["reserve"], batch)
     usable = c["capacity"] * c["utilisation"]
     fixed = fixed_bytes(c, weights)
     return Demand(

@@ -341,9 +341,14 @@ def _foot(figure: Figure, evaluation: SystemEvaluation) -> None:
 _FLAGS: tuple[tuple[str, Any], ...] = (("disputed", lambda s: s.disputed), ("stale", lambda s: s.stale))
 
 
+_ROOM = 0.007
+"""Share of the bar that a letter takes."""
+
+
 def _segment(axes: Axes, start: int, count: int, level: Level, total: int) -> None:
     """Write a count into its bar: with the word where there is room."""
     dark = level in (Level.MEASURED, Level.CORROBORATED)
     word = "estimates" if level is Level.ESTIMATE and count > 1 else level.label
-    text = f"{count} {word}" if count / total > 0.11 else str(count)
+    text = f"{count} {word}"
+    text = text if count / total > _ROOM * len(text) else str(count)
     axes.text(start + count / 2, 0.5, text, fontsize=8.5, color="white" if dark else INK, ha="center", va="center")

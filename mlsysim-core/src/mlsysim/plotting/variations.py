@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..evaluation import Z90
+from ..plugins import plugins
 from ..renderers.numbers import quantity
 from ..scorecard import NOT_KNOWN, ORDER
 from ..solving import choices_of, is_number
@@ -258,7 +259,9 @@ def _frontier(
 
 
 def _words(name: str) -> str:
-    return name.partition(".")[2].replace("_", " ")
+    """Return what the solvers call an output."""
+    labels = (spec.labels.get(name, "") for spec in plugins().solvers.values())
+    return next(filter(None, labels), name.partition(".")[2].replace("_", " "))
 
 
 def _wanted(aim: _Aim) -> str:

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import log, maximum, minimum, sqrt
+from mlsysim.numeric import log, maximum, minimum, sqrt, where
 
 __all__ = [
     "SAME_PASS",
@@ -336,7 +336,8 @@ def time_per_token(residence: Any, first: Any, steps: Any) -> Any:
     -----
     (t - t_first) / S; 0 where an answer has one token.
     """
-    return (residence - first) / maximum(1.0, steps)
+    time = (residence - first) / maximum(1.0, steps)
+    return where(steps > 0.0, time, 0.0 * time)
 
 
 @formula("1", steps="1", spread="1", waves="1", batch="1")

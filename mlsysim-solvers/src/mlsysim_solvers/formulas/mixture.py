@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import maximum
+from mlsysim.numeric import maximum, where
 
 from .constants import FINE_EXPERTS, POPULARITY_SHAPE
 
@@ -111,9 +111,9 @@ def rows_per_expert(tokens: Any, active: Any, reached: Any) -> Any:
 
     Notes
     -----
-    T k / D.
+    T k / D; no tokens reach no expert, and none has a row.
     """
-    return tokens * active / reached
+    return tokens * active / where(reached > 0.0, reached, 1.0)
 
 
 @formula("FLOP", work="FLOP", share="1")

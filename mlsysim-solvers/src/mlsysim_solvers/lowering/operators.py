@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
+from mlsysim.numeric import where
+
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops, matmul_weight_bytes
 from ..formulas.mixture import grouped_flops
 from ..formulas.vision import missed_bytes
@@ -213,7 +215,8 @@ def resident(table: Table, cache: Any, ratio: Any) -> Table:
         if row.kind == "lookup":
             result.append(row)
             continue
-        # Kernels follow one another: each finds what the one before it left.
-        each = row.activation_bytes / row.kernels
-        result.append(row._replace(activation_bytes=row.kernels * missed_bytes(each, cache, ratio)))
+        # Kernels follow one another: each finds what the one before it left. What is fused with others has none.
+        kernels = where(row.kernels > 0.0, row.kernels, 1.0)
+        each = row.activation_bytes / kernels
+        result.append(row._replace(activation_bytes=kernels * missed_bytes(each, cache, ratio)))
     return result

@@ -26,7 +26,7 @@ from .engine import Totals
 from .machine import Machine
 from .quantisation import TileMenu, Tiles, tile_menu
 
-__all__ = ["axis", "common_answers", "decoding", "log_sd", "machine_of", "steps_of_run"]
+__all__ = ["axis", "common_answers", "decoding", "highest_peak", "log_sd", "machine_of", "steps_of_run"]
 
 
 def axis(columns: Mapping[str, Any], name: str) -> Any:
@@ -133,6 +133,22 @@ def _slowness(columns: Mapping[str, Any], bandwidth: Any) -> Any:
     return None
 
 
+def highest_peak(columns: Mapping[str, Any]) -> Any:
+    """Return the roof of all arithmetic: attention may run in a wider format than products, on some devices faster.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns.
+
+    Returns
+    -------
+    float or array, FLOP/s
+    """
+    peak = axis(columns, "peak")
+    return maximum(peak, axis(columns, "attention_peak")) if "attention_peak" in columns else peak
+
+
 def common_answers(columns: Mapping[str, Any], totals: Totals, latency: Any) -> dict[str, Any]:
     """Return the outputs that every scenario has.
 
@@ -154,7 +170,7 @@ def common_answers(columns: Mapping[str, Any], totals: Totals, latency: Any) -> 
     compute, memory, waiting = totals.compute_demand, totals.memory_demand, totals.overhead
     bound = where(memory > compute, where(waiting > memory, 2.0, 1.0), where(waiting > compute, 2.0, 0.0))
     return {
-        "performance.utilisation": utilisation(totals.flops, latency, axis(columns, "peak")),
+        "performance.utilisation": utilisation(totals.flops, latency, highest_peak(columns)),
         "performance.bandwidth_utilisation": bandwidth_utilisation(totals.traffic, latency, axis(columns, "bandwidth")),
         "performance.bound": bound,
         "performance.bound_factor": bound_factor(compute, memory, waiting),

@@ -48,7 +48,7 @@ def formats_of(columns: Columns) -> Formats:
     )  # fmt: skip
 
 
-def weights_of(columns: Columns, shape: Any) -> Any:
+def weights_of(columns: Columns, shape: Any, share: Any = 1.0) -> Any:
     """Return the memory of a model's weights, or of one device's part of them.
 
     Parameters
@@ -57,6 +57,8 @@ def weights_of(columns: Columns, shape: Any) -> Any:
         All columns.
     shape : object
         The model, or the part.
+    share : float or array, ratio
+        Layers of the part over those of the model, whose ends count as evenly spread.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def weights_of(columns: Columns, shape: Any) -> Any:
     if "head_width" not in columns:
         return weights
     wider = columns["head_width"] - columns["weight_width"]
-    return weights + weight_bytes(columns["head_copies"] * shape.vocab * shape.hidden, wider)
+    return weights + weight_bytes(share * columns["head_copies"] * shape.vocab * shape.hidden, wider)
 
 
 def abilities_of(columns: Columns) -> Abilities:

@@ -240,9 +240,8 @@ def _calibrated(found: Calibration | None, stack: Stack, name: str) -> Any:
 
 
 def _compute_ceiling(found: Calibration | None, stack: Stack, achieved: Any) -> Any:
-    """Return the stack's share of the achieved rate: what was fitted on other devices lifts none above its peak."""
-    fitted = getattr(found, "compute", None)
-    return stack.ceilings.compute if fitted is None else minimum(fitted, 1.0 / achieved)
+    """Return the stack's share of the achieved rate: what holds for other devices lifts none above its peak."""
+    return minimum(_calibrated(found, stack, "compute"), 1.0 / achieved)
 
 
 def _check_roof(value: Any, name: str, stack: Stack, achieved: Any = 1.0) -> None:

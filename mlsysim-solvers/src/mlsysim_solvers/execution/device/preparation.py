@@ -85,7 +85,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= _kept(stack, shape, columns) | _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape)
     engine, features = device.peak_of(precision).engine, stack.features
-    columns["winograd"] = features.winograd and engine == "vector" and columns["operand_width"] >= constants.FULL_WIDTH
+    columns["winograd"] = features.winograd and engine == "vector" and columns["operand_width"] == constants.FULL_WIDTH
     first = settings.get("channels_first") or precision in features.channels_first
     columns["transposes"] = engine == "matrix" and bool(first)
     if stack.features.activations:
@@ -246,7 +246,7 @@ def _contexts(device: Device, stack: Stack, shape: Any, columns: Mapping[str, An
         return {}
     weights = float(shape.parameters * columns["weight_width"])
     room = float(columns["capacity"] * columns["utilisation"] - columns["reserve"])
-    parts = math.ceil(weights / room)
+    parts = math.ceil(weights / room) if room > 0.0 else 1
     if isinstance(shape, NetworkShape) and device.compute.processors is not None:
         clusters = float(device.compute.processors)
         parts = max(parts, math.ceil(shape.operations / (constants.SPATIAL_OPERATIONS * clusters)))

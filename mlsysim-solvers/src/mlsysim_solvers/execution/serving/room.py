@@ -59,17 +59,20 @@ def completed(columns: Columns) -> dict[str, Any]:
         c["reserve"] = c["reserve"] + named(places, "places of requests")
     # All of the device's memory but what the stack leaves free, or what it leaves free beside the weights.
     if "cache_share" in c:
-        fixed = fixed_bytes(c, weights_of(c, _shard(c, engine_of(c)))) / c["capacity"]
-        c["utilisation"] = fixed + c["cache_share"] * maximum(0.0, 1.0 - fixed)
+        fixed = fixed_bytes(c, weights_of(c, *_shard(c, engine_of(c)))) / c["capacity"]
+        # Weights that do not fit leave the device as large as it is.
+        c["utilisation"] = minimum(1.0, fixed + c["cache_share"] * maximum(0.0, 1.0 - fixed))
     return c
 
 
-def _shard(c: Columns, engine: Engine) -> Any:
-    """Return what the fullest device of a copy holds."""
+def _shard(c: Columns, engine: Engine) -> tuple[Any, Any]:
+    """Return what the fullest device of a copy holds, and its share of the layers."""
     place = engine.place
     if place is None:
-        return c["shape"]
-    return stage(place.shape, place.share) if isinstance(place.shape, TransformerShape) else place.shape
+        return c["shape"], 1.0
+    if not isinstance(place.shape, TransformerShape):
+        return place.shape, 1.0
+    return stage(place.shape, place.share), place.share
 
 
 def _caches(c: Columns) -> Any:
@@ -94,8 +97,8 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
     slots : float or array, count
         Most requests in flight on all copies.
     """
-    shape = _shard(c, engine)
-    weights = weights_of(c, shape)
+    shape, share = _shard(c, engine)
+    weights = weights_of(c, shape, share)
     memory = room_of(c, weights)
     # A request that grows holds half of its answer on average; a reserving stack sets the whole aside.
     grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
@@ -128,6 +131,6 @@ def spread_of_places(c: Columns, engine: Engine, slots: Any) -> Any:
     -------
     float or array, natural-log units
     """
-    free = c["capacity"] * c["utilisation"] - fixed_bytes(c, weights_of(c, _shard(c, engine)))
+    free = c["capacity"] * c["utilisation"] - fixed_bytes(c, weights_of(c, *_shard(c, engine)))
     unsure = c["reserve"] * sqrt(c["var_reserve"]) / maximum(free, c["reserve"])
     return where(slots < own_places(c) * _caches(c), unsure, 0.0 * unsure)
