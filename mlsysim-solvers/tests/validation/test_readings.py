@@ -11,7 +11,9 @@ from mlsysim.plugins import plugins
 from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
 from mlsysim_solvers.validation.collectives import predict_collective
 from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.mapping.networks import node_rate
 from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.questions import Refused
 from mlsysim_solvers.validation.spellings import counted, device_spellings
 from mlsysim_solvers.validation.tables import read_table
@@ -60,7 +62,8 @@ def assumed(row):
 @pytest.mark.parametrize(
     ("text", "zero", "shard"),
     [("ZeRO-1", 1, 0), ("zero stage 2", 2, 0), ("ZeRO-3", 3, 0), ("3", 3, 0), ("FSDP", 3, 0), ("none", 0, 0),
-     ("distributed optimizer", 1, 0), ("ZeRO-1 within 8", 1, 8), ("FSDP, shard group 8", 3, 8)],
+     ("distributed optimizer", 1, 0), ("ZeRO-1 within 8", 1, 8), ("FSDP, shard group 8", 3, 8), ("HSDP", 3, 8),
+     ("HYBRID_SHARD, shard group 16", 3, 16)],
 )  # fmt: skip
 def test_how_far_states_are_divided_is_read(row_of, text, zero, shard):
     layout = asked(row_of(TRAINED, zero_stage_or_fsdp=text)).scenario.parallelism
@@ -220,3 +223,58 @@ def test_a_die_has_half_of_its_module():
         assert one.memory.capacity * 2 == pytest.approx(both.memory.capacity)
         assert one.memory.bandwidth * 2 == pytest.approx(both.memory.bandwidth, rel=0.01)
         assert one.peak_of("fp16").dense * 2 == pytest.approx(both.peak_of("fp16").dense, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("4 * 100Gb RoCE", 50.0), ("RDMA 400 Gb/s per GPU", 400.0), ("8x ConnectX-7 IB NDR 400Gb/s", 400.0),
+     ("RoCE 1600 Gb/s per node", 200.0), ("InfiniBand HDR", 200.0), ("400Gbps", 50.0), ("200 Gb/s InfiniBand", 200.0),
+     ("2x100GbE", 25.0), ("25 GB/s per node", 25.0), ("10G Ethernet", 1.25), ("EFA 3.2 Tbps", 400.0),
+     ("Storage: 2x NDR 400Gb/s, Compute: 8x NDR 400Gb/s, Management: 100Gb/s Ethernet", 400.0)],
+)  # fmt: skip
+def test_a_printed_network_is_the_rate_of_a_node(text, rate):
+    # A node of eight devices with eight interfaces of 200 Gb/s.
+    read = node_rate(text, 8.0, 8.0, 25e9)
+    assert read is not None
+    assert read[0] == pytest.approx(rate * 1e9)
+
+
+@pytest.mark.parametrize("text", ["", "ICI within the slice; DCN between slices", "PCIe-NIC: 500 GB/s", "unknown"])
+def test_what_prints_no_rate_of_a_network_says_nothing(text):
+    assert node_rate(text, 8.0, 8.0, 25e9) is None
+
+
+def test_the_network_of_a_row_goes_before_that_of_the_registry(row_of):
+    slow = row_of(TRAINED, inter_node_link="1x 100 Gb/s Ethernet", micro_batch="1", global_batch="64")
+    said = asked(slow).scenario.settings["distributed"]
+    assert said["network_rate"] == "1.25e+10 B/s"
+    assert "12.5 GB/s for each node, as the row prints" in assumed(slow)
+    silent = row_of(TRAINED, micro_batch="1", global_batch="64")
+    assert predict(slow).predicted > 1.5 * predict(silent).predicted
+    # What the registry's node has anyway, and a network that a job of one node does not use, say nothing.
+    for cells in ({"inter_node_link": "8x HDR"}, {"inter_node_link": "1x 100 Gb/s", "n_accelerators": "8"}):
+        assert asked(row_of(TRAINED, **cells)).scenario.settings == {}
+    four = asked(row_of(TRAINED, accel_per_node="4")).scenario.settings["distributed"]
+    assert four == {"node_devices": "4"}
+
+
+def test_chunks_of_a_stage_that_no_row_states_widen_by_what_the_pipeline_waits(row_of):
+    own = {"model": "Llama 3.1 70B", "n_accelerators": "512", "tp": "8", "pp": "8"}
+
+    def schedule(**cells):
+        question = asked(row_of(TRAINED, **own | cells))
+        spread = [one.log_sd for one in question.assumed if "interleave_vp is empty" in one.what]
+        return question.scenario.parallelism.virtual, spread
+
+    # 80 layers: 10 in a stage. Few micro-batches wait 7/16 of their time; many hardly ever.
+    few, many = {"global_batch": "128"}, {"global_batch": "4096"}
+    assert schedule(**few, interleave_vp="5") == (5, [])
+    plain, (spread,) = schedule(**few)
+    assert plain == 1
+    assert spread > 0.08
+    assert schedule(**many) == (1, [0.03])
+    unnamed, (wide,) = schedule(**few, framework="")
+    assert unnamed == 2
+    assert wide > spread
+    # A count of micro-batches that the stages do not divide cannot be interleaved.
+    assert schedule(global_batch="72", framework="") == (1, [0.03])

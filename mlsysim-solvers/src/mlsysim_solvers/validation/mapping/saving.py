@@ -162,15 +162,25 @@ def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assum
 
 
 def _divided(asked: Scenario, row: Measurement) -> list[tuple[Scenario, str]]:
-    """Return the scenario, and where its row says nothing of it those that divide states, or all, over copies."""
+    """Return the scenario, and what a row that is silent leaves open: what is divided, which costs no work.
+
+    States, or all, may be divided over copies, and norms over tensor-parallel groups.
+    """
     layout = asked.parallelism
-    found = [(asked, "")]
-    if layout.data * layout.context < 2 or layout.zero or cell(row, "zero_stage_or_fsdp"):
-        return found
-    for zero, what in ((1, "optimizer states divided over copies"), (3, "weights, gradients and states divided")):
-        if zero < 3 or layout.pipeline == 1:
-            parts = attrs.evolve(layout, zero=zero)  # type: ignore[arg-type]
-            found.append((attrs.evolve(asked, parallelism=parts), what))
+    stages: list[tuple[int, str]] = [(layout.zero, "")]
+    if layout.data * layout.context > 1 and not layout.zero and not cell(row, "zero_stage_or_fsdp"):
+        stages += [(1, "optimizer states divided over copies"), (3, "weights, gradients and states divided")]
+    norms = [(layout.sequence, "")]
+    if layout.tensor > 1 and not layout.sequence and not cell(row, "sequence_parallel"):
+        norms.append((True, "sequence parallelism"))
+    found = []
+    for divided in (stages[:2], stages[2:]):
+        for sequence, beside in norms:
+            for zero, what in divided:
+                if zero < 3 or layout.pipeline == 1:
+                    parts = attrs.evolve(layout, zero=zero, sequence=sequence)  # type: ignore[arg-type]
+                    said = ", ".join(part for part in (what, beside) if part)
+                    found.append((attrs.evolve(asked, parallelism=parts), said))
     return found
 
 
