@@ -288,3 +288,19 @@ def test_heads_that_software_pads_are_asked(row_of):
     assert any("nobody compared neuronx-2" in one for one in predict(row).assumed)
     other = row_of(SERVED, **own | {"framework": "vLLM 0.9"})
     assert "does not divide 32 heads" in predict(other).reason
+
+
+def test_a_run_of_one_device_that_would_not_fit_saved_memory(row_of):
+    own = {"n_accelerators": "1", "framework": "", "recompute": "none", "model": "Llama 3.2 1B", "seq_len": "1024",
+           "accelerator": "RTX 4090"}  # fmt: skip
+    question = asked(row_of(TRAINED, **own | {"global_batch": "64", "micro_batch": "2"}))
+    assert question.scenario.parallelism.micro_batch == 2
+    assert question.scenario.workload.batch == 64
+    assert question.scenario.settings["single-node"]["chunked_loss"] == "1"
+    assert any("would not fit" in one.what for one in question.assumed)
+    small = asked(row_of(TRAINED, **own | {"global_batch": "64", "micro_batch": "1", "seq_len": "256"}))
+    assert small.scenario.workload.optimizer == "adam"
+    assert small.scenario.settings == {}
+    open_ = asked(row_of(TRAINED, **own | {"recompute": "", "seq_len": "4096", "accelerator": "A100 80GB SXM",
+                                           "micro_batch": "16"}))  # fmt: skip
+    assert open_.scenario.workload.recompute == "full"
