@@ -293,8 +293,8 @@ def test_heads_that_software_pads_are_asked(row_of):
 def test_a_run_of_one_device_that_would_not_fit_saved_memory(row_of):
     own = {"n_accelerators": "1", "framework": "", "recompute": "none", "model": "Llama 3.2 1B", "seq_len": "1024",
            "accelerator": "RTX 4090"}  # fmt: skip
-    question = asked(row_of(TRAINED, **own | {"global_batch": "64", "micro_batch": "2"}))
-    assert question.scenario.parallelism.micro_batch == 2
+    question = asked(row_of(TRAINED, **own | {"global_batch": "64", "micro_batch": "4"}))
+    assert question.scenario.parallelism.micro_batch == 4
     assert question.scenario.workload.batch == 64
     assert question.scenario.settings["single-node"]["chunked_loss"] == "1"
     assert any("would not fit" in one.what for one in question.assumed)
