@@ -304,3 +304,12 @@ def test_a_run_of_one_device_that_would_not_fit_saved_memory(row_of):
     open_ = asked(row_of(TRAINED, **own | {"recompute": "", "seq_len": "4096", "accelerator": "A100 80GB SXM",
                                            "micro_batch": "16"}))  # fmt: skip
     assert open_.scenario.workload.recompute == "full"
+
+
+@pytest.mark.parametrize(("software", "device", "stack"), [
+    ("Megatron-LM", "A100 80GB SXM", "megatron-lm-2021"), ("Megatron-LM", "H100 SXM", "megatron-core-0.12"),
+    ("NeMo 24.05", "H100 SXM", "nemo-24.07"), ("Megatron-Core 0.9", "H100 SXM", "megatron-core-0.12"),
+    ("PyTorch FSDP, torch.compile", "H100 SXM", "torchtitan-0.1"), ("NeuronX Distributed", "AWS Trainium", "neuronx-2"),
+])  # fmt: skip
+def test_software_that_trains_is_that_of_its_name(row_of, software, device, stack):
+    assert asked(row_of(TRAINED, framework=software, accelerator=device)).scenario.system.stack == stack
