@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import numpy as np
 import pytest
 from solver_cases import (
     A100,
@@ -21,7 +22,8 @@ from solver_cases import (
     request_of,
 )  # fmt: skip
 
-from mlsysim.records.scenario import Inference, Training
+from mlsysim.errors import ConfigError
+from mlsysim.records.scenario import Inference, Parallelism, Training
 from mlsysim.shapes import matmul_parameters, network_work, parameters
 from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.formulas.training import megatron_iteration_flops
@@ -180,3 +182,32 @@ def test_causal_model_in_one_pass_predicts_one_token():
     m = matmul_parameters(t)
     attention = 2 * 2 * 128.0**2 * t.heads * t.head_dim * t.layers
     assert found["performance.flops"] == pytest.approx(2 * (m.attention + m.mlp) * tokens + 2 * 2 * m.head + attention)
+
+
+def accumulating(micro, model=LLAMA_8B, **kw):
+    job = Training(**{"model": "m", "batch": 8, "sequence": 2048, **kw})
+    return request_of(model, H100, job, STACK, parallelism=Parallelism(micro_batch=micro))
+
+
+def test_gradients_of_micro_batches_take_room_for_one_and_one_visit_of_the_optimizer():
+    parts, each, whole = (SOLVER.compute(SOLVER.prepare(accumulating(micro))) for micro in (2, 0, 8))
+    assert each == whole
+    assert parts["performance.flops"] == pytest.approx(whole["performance.flops"])
+    alone = step(batch=2)
+    name = "performance.step_time"
+    assert 0.0 < 4 * alone[name] - parts[name] < 3 * alone[name]
+    assert parts["feasibility.memory_required"] == pytest.approx(alone["feasibility.memory_required"])
+    assert parts["feasibility.memory_required"] < whole["feasibility.memory_required"]
+    columns = SOLVER.prepare(accumulating(2))
+    several = SOLVER.compute({**columns, "micro_batch": np.array([2.0, 8.0])})[name]
+    assert list(several) == pytest.approx([parts[name], whole[name]])
+    with pytest.raises(ConfigError, match="more than the 8 samples"):
+        SOLVER.prepare(accumulating(9))
+
+
+def test_a_loss_that_goes_through_the_vocabulary_piece_by_piece_keeps_no_logits():
+    job = Training(model="m", batch=4, sequence=2048)
+    plain, less = (answers(LLAMA_8B, H100, job, STACK, settings=given) for given in ({}, {"chunked_loss": 1.0}))
+    saved = plain["feasibility.memory_required"] - less["feasibility.memory_required"]
+    assert saved == pytest.approx(4 * 2048 * LLAMA_8B.transformer.vocab * 4.0)
+    assert less["performance.step_time"] == plain["performance.step_time"]

@@ -350,7 +350,8 @@ class _Check:
 
     def layout(self) -> None:
         model: Model = self.entries["model"].record
-        self.keep(layout_faults(self.scenario, model.transformer))
+        pads = self.entries["stack"].record.features.pads_heads
+        self.keep(layout_faults(self.scenario, model.transformer, pads_heads=pads))
 
     def solvers(self) -> None:
         for question, name in self.scenario.solvers.items():

@@ -10,7 +10,7 @@ from .records import Parallelism, Pool, Scenario, Transformer
 __all__ = ["layout_faults"]
 
 
-def layout_faults(scenario: Scenario, shape: Transformer | None) -> Iterator[Fault]:
+def layout_faults(scenario: Scenario, shape: Transformer | None, *, pads_heads: bool = False) -> Iterator[Fault]:
     """Find layouts that do not fit.
 
     Parameters
@@ -19,6 +19,8 @@ def layout_faults(scenario: Scenario, shape: Transformer | None) -> Iterator[Fau
         The scenario.
     shape : Transformer or None
         Shape of its model, if that is a transformer.
+    pads_heads : bool
+        Whether the stack pads heads that a tensor-parallel group does not divide.
 
     Yields
     ------
@@ -26,7 +28,7 @@ def layout_faults(scenario: Scenario, shape: Transformer | None) -> Iterator[Fau
     """
     yield from _degrees(scenario.parallelism, int(scenario.system.devices), "parallelism")
     if shape is not None:
-        yield from _of_transformer(scenario.parallelism, shape, "parallelism")
+        yield from _of_transformer(scenario.parallelism, shape, "parallelism", pads_heads)
     if scenario.pools is None:
         return
     yield from _pools(scenario)
@@ -40,7 +42,7 @@ def layout_faults(scenario: Scenario, shape: Transformer | None) -> Iterator[Fau
                 remedy=f"Set pools.{name}.workers: each of them is a copy of the model",
             )  # fmt: skip
         if shape is not None:
-            yield from _of_transformer(pool.parallelism, shape, path)
+            yield from _of_transformer(pool.parallelism, shape, path, pads_heads)
 
 
 def _pools(scenario: Scenario) -> Iterator[Fault]:
@@ -77,11 +79,11 @@ def _degrees(layout: Parallelism, devices: int, path: str) -> Iterator[Fault]:
     )  # fmt: skip
 
 
-def _of_transformer(layout: Parallelism, shape: Transformer, path: str) -> Iterator[Fault]:
+def _of_transformer(layout: Parallelism, shape: Transformer, path: str, pads_heads: bool) -> Iterator[Fault]:
     def legal(limit: int) -> str:
         return ", ".join(str(d) for d in range(1, limit + 1) if limit % d == 0)
 
-    if shape.heads % layout.tensor:
+    if shape.heads % layout.tensor and not pads_heads:
         yield Fault(f"tensor = {layout.tensor} does not divide {shape.heads} heads", where=f"{path}.tensor",
                     remedy=f"Legal degrees: {legal(shape.heads)}")  # fmt: skip
     if layout.pipeline > shape.layers:

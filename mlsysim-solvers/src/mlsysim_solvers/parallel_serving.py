@@ -14,7 +14,7 @@ from mlsysim.numeric import ceil, maximum, minimum, where
 from mlsysim.tracing import named
 
 from .execution.device.answers import axis, decoding, machine_of
-from .execution.device.arrays import divides
+from .execution.device.arrays import divides, shares_heads
 from .execution.device.cases import (
     abilities_of,
     feasibility,
@@ -208,5 +208,5 @@ def _memory(c: Columns, place: Place, own: Any, input_: Any, output: Any) -> dic
     # A sweep may ask for degrees that a scenario is refused for: such a layout fits nowhere.
     legal = divides(c["data"], c["data"] * own)
     if isinstance(shape, TransformerShape):
-        legal = legal & divides(c["tensor"], c["shape"].heads)
+        legal = legal & shares_heads(c, c["tensor"])
     return feasibility(c, demand, weights, within=within_context(c["shape"], input_, output) & legal)

@@ -35,13 +35,14 @@ from .execution.device.sequences import generation_demand, within_context
 from .execution.device.sharing import answered
 from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
 from .formulas.optimizer import optimizer_traffic
+from .formulas.pipeline import micro_batches
 from .formulas.reliability import checkpoint_bytes
 from .formulas.serving import busy_share, output_rate, request_latency, sample_rate
 from .formulas.training import run_time, training_token_rate
 from .lowering.attention import SCORE_ROWS
 from .lowering.in_order import in_order
 from .lowering.network import NetworkKernels, NetworkShape, lower_network
-from .lowering.operators import Table, resident
+from .lowering.operators import Operator, Table, resident
 from .lowering.parallel import Division, dropouts
 from .lowering.serving import first_pass, next_token
 from .lowering.spatial import spatial
@@ -256,8 +257,8 @@ def _forward_table(c: Columns, batch: Any, sequence: Any) -> Table:
     return outer + layers
 
 
-def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
-    """Return forward, backward, recomputation and optimizer."""
+def _passes(c: Columns, batch: Any, sequence: Any) -> Table:
+    """Return forward, backward and recomputation."""
     shape, features = c["shape"], c["features"]
     outer, layers = _forward_tables(c, batch, sequence)
     tail: Table = []
@@ -269,6 +270,12 @@ def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
     elif c["recompute"] == "selective" and not features.fused_attention:
         again = recomputed([row for row in layers if row.name in SCORE_ROWS])
     forward = outer + layers
+    return forward + backward(forward, fused_attention=features.fused_attention) + again + tail
+
+
+def _update(c: Columns, batch: Any) -> Operator:
+    """Return the optimizer."""
+    shape = c["shape"]
     updated = shape.parameters
     if isinstance(shape, NetworkShape):
         # Of tables only the rows that a batch reads are updated.
@@ -277,13 +284,23 @@ def _training_table(c: Columns, batch: Any, sequence: Any) -> Table:
         updated, c["weight_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
         c["state_width"],
     )  # fmt: skip
-    gradients = backward(forward, fused_attention=features.fused_attention)
-    return forward + gradients + again + tail + [optimizer_step(traffic)]
+    return optimizer_step(traffic)
+
+
+def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
+    """Return what a step takes: the optimizer comes once for all micro-batches, whose gradients are added up."""
+    machine = machine_of(c)
+    if micro is batch:
+        return run_part(c, "step", lambda: [*_passes(c, batch, sequence), _update(c, batch)], machine)
+    each = run_part(c, "micro-batch", lambda: _passes(c, micro, sequence), machine)
+    end = run_part(c, "optimizer", lambda: [_update(c, batch)], machine)
+    return together(end, each, micro_batches(batch, micro))
 
 
 def _training(c: Columns) -> dict[str, Any]:
     batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
-    totals = run_part(c, "step", lambda: _training_table(c, batch, sequence), machine_of(c))
+    micro = axis(c, "micro_batch") if "micro_batch" in c else batch
+    totals = _step(c, batch, micro, sequence)
     widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
     state = gradient_state_bytes(
         shape.parameters, c["weight_width"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
@@ -293,12 +310,12 @@ def _training(c: Columns) -> dict[str, Any]:
         state = state - c["gradient_width"] * (shape.tables - minimum(shape.tables, batch * shape.gathered))
     each = training_activations(
         shape, widths, 1.0, sequence, c["recompute"], fused_attention=c["features"].fused_attention,
-        dropout=c["dropout"],
+        dropout=c["dropout"], logits=not c["chunked_loss"],
     )  # fmt: skip
     fixed = named(state, "parameters, gradients and optimizer states") + c["reserve"]
     usable = c["capacity"] * c["utilisation"]
     demand = Demand(
-        fixed + named(batch * named(each, "activations of a sample"), "activations"),
+        fixed + named(micro * named(each, "activations of a sample"), "activations"),
         fitting_batch(usable - fixed, each),
     )
     answers = fit(

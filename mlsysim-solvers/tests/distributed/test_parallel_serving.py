@@ -237,3 +237,26 @@ def test_devices_that_cannot_share_the_heads_are_told_so():
     with pytest.raises(ConfigError, match="7 devices cannot share 64 attention heads") as refused:
         evaluate(asked)
     assert "Ask for 4 devices" in refused.value.remedy
+
+
+PADDING = attrs.evolve(STACK, features=attrs.evolve(STACK.features, pads_heads=True))
+
+
+def test_heads_that_are_left_over_are_padded_and_computed():
+    """64 heads over 5 devices are 13 each, as 65 heads would be; where nothing is left over, nothing changes."""
+    fuller = attrs.evolve(LLAMA_70B, transformer=attrs.evolve(LLAMA_70B.transformer, heads=65.0, kv_heads=13.0))
+    padded, whole = (answers(model, stack=PADDING, tensor=5) for model in (LLAMA_70B, fuller))
+    assert padded["performance.tpot"] <= whole["performance.tpot"]
+    assert padded["performance.tpot"] == pytest.approx(whole["performance.tpot"], rel=0.05)
+    assert padded["feasibility.fits"]
+    assert not answers(LLAMA_70B, tensor=5)["feasibility.fits"]
+    assert any(
+        "padded to 65 over 5 devices" in one for one in columns(LLAMA_70B, stack=PADDING, tensor=5)["assumptions"]
+    )
+    same, plain = answers(LLAMA_70B, stack=PADDING, tensor=8), answers(LLAMA_70B, tensor=8)
+    assert {name: value for name, value in same.items() if value != plain[name]} == {}
+
+
+def test_a_stack_that_pads_heads_takes_any_degree_where_nothing_names_one():
+    assert columns(LLAMA_70B, stack=PADDING, devices=5)["tensor"] == 5.0
+    assert columns(LLAMA_70B, devices=5, batch=5)["tensor"] == 1.0

@@ -113,3 +113,27 @@ def test_a_packaged_cluster_of_two_sites_reaches_the_solver():
     names = {leaf.name for leaf in explain(far, "step_time").inputs()}
     assert any(name.startswith("far.latency") for name in names)
     assert any(name.startswith("cluster.far_links") for name in names)
+
+
+def test_a_network_that_is_printed_goes_before_that_of_the_node():
+    made = request(LLAMA_70B, **LAYOUT)
+
+    def network(**settings):
+        given = {**made.settings, **settings}
+        return network_of(
+            DistributedSolver().prepare(Request(made.scenario, made.records, made.claims, given, made.inputs))
+        )
+
+    usual, node = network(), made.records["node"]
+    link = made.records["outer"]
+    assert network(network_rate=node.outer_links * link.bandwidth).outer == pytest.approx(usual.outer)
+    assert network(network_rate=node.outer_links * link.bandwidth / 4).outer == pytest.approx(usual.outer / 4)
+    inner = made.records["inner"]
+    assert network(link_rate=0.5 * node.inner_links * inner.bandwidth).inner == pytest.approx(usual.inner / 2)
+    few = network(node_devices=4.0)
+    assert (few.domain, few.outer) == (4.0, pytest.approx(usual.outer * node.devices / 4))
+    lone = {**made.records, "outer": None}
+    with pytest.raises(SolverError, match="no link that leaves"):
+        DistributedSolver().prepare(Request(made.scenario, lone, made.claims, made.settings, made.inputs))
+    given = {**made.settings, "network_rate": 100e9}
+    DistributedSolver().prepare(Request(made.scenario, lone, made.claims, given, made.inputs))

@@ -247,5 +247,5 @@ def test_what_software_says_of_itself_is_switched(rows):
 def test_what_a_row_leaves_open_is_said(rows):
     asked = question_for(rows["nemo2407ft-002"], names())
     assert asked.scenario.parallelism.virtual == 10
-    assert any("chunks of a stage" in one.what for one in asked.assumed)
+    assert any("10 chunks of layers for each pipeline stage" in one.what for one in asked.assumed)
     assert question_for(rows["nemolong-009"], names()).scenario.parallelism.micro_batch == 1

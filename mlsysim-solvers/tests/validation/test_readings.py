@@ -11,7 +11,9 @@ from mlsysim.plugins import plugins
 from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
 from mlsysim_solvers.validation.collectives import predict_collective
 from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.mapping.networks import node_rate
 from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.questions import Refused
 from mlsysim_solvers.validation.spellings import counted, device_spellings
 from mlsysim_solvers.validation.tables import read_table
@@ -60,7 +62,8 @@ def assumed(row):
 @pytest.mark.parametrize(
     ("text", "zero", "shard"),
     [("ZeRO-1", 1, 0), ("zero stage 2", 2, 0), ("ZeRO-3", 3, 0), ("3", 3, 0), ("FSDP", 3, 0), ("none", 0, 0),
-     ("distributed optimizer", 1, 0), ("ZeRO-1 within 8", 1, 8), ("FSDP, shard group 8", 3, 8)],
+     ("distributed optimizer", 1, 0), ("ZeRO-1 within 8", 1, 8), ("FSDP, shard group 8", 3, 8), ("HSDP", 3, 8),
+     ("HYBRID_SHARD, shard group 16", 3, 16)],
 )  # fmt: skip
 def test_how_far_states_are_divided_is_read(row_of, text, zero, shard):
     layout = asked(row_of(TRAINED, zero_stage_or_fsdp=text)).scenario.parallelism
@@ -220,3 +223,93 @@ def test_a_die_has_half_of_its_module():
         assert one.memory.capacity * 2 == pytest.approx(both.memory.capacity)
         assert one.memory.bandwidth * 2 == pytest.approx(both.memory.bandwidth, rel=0.01)
         assert one.peak_of("fp16").dense * 2 == pytest.approx(both.peak_of("fp16").dense, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("4 * 100Gb RoCE", 50.0), ("RDMA 400 Gb/s per GPU", 400.0), ("8x ConnectX-7 IB NDR 400Gb/s", 400.0),
+     ("RoCE 1600 Gb/s per node", 200.0), ("InfiniBand HDR", 200.0), ("400Gbps", 50.0), ("200 Gb/s InfiniBand", 200.0),
+     ("2x100GbE", 25.0), ("25 GB/s per node", 25.0), ("10G Ethernet", 1.25), ("EFA 3.2 Tbps", 400.0),
+     ("Storage: 2x NDR 400Gb/s, Compute: 8x NDR 400Gb/s, Management: 100Gb/s Ethernet", 400.0)],
+)  # fmt: skip
+def test_a_printed_network_is_the_rate_of_a_node(text, rate):
+    # A node of eight devices with eight interfaces of 200 Gb/s.
+    read = node_rate(text, 8.0, 8.0, 25e9)
+    assert read is not None
+    assert read[0] == pytest.approx(rate * 1e9)
+
+
+@pytest.mark.parametrize("text", ["", "ICI within the slice; DCN between slices", "PCIe-NIC: 500 GB/s", "unknown"])
+def test_what_prints_no_rate_of_a_network_says_nothing(text):
+    assert node_rate(text, 8.0, 8.0, 25e9) is None
+
+
+def test_the_network_of_a_row_goes_before_that_of_the_registry(row_of):
+    slow = row_of(TRAINED, inter_node_link="1x 100 Gb/s Ethernet", micro_batch="1", global_batch="64")
+    said = asked(slow).scenario.settings["distributed"]
+    assert said["network_rate"] == "1.25e+10 B/s"
+    assert "12.5 GB/s for each node, as the row prints" in assumed(slow)
+    silent = row_of(TRAINED, micro_batch="1", global_batch="64")
+    assert predict(slow).predicted > 1.5 * predict(silent).predicted
+    # What the registry's node has anyway, and a network that a job of one node does not use, say nothing.
+    for cells in ({"inter_node_link": "8x HDR"}, {"inter_node_link": "1x 100 Gb/s", "n_accelerators": "8"}):
+        assert asked(row_of(TRAINED, **cells)).scenario.settings == {}
+    four = asked(row_of(TRAINED, accel_per_node="4")).scenario.settings["distributed"]
+    assert four == {"node_devices": "4"}
+
+
+def test_chunks_of_a_stage_that_no_row_states_widen_by_what_the_pipeline_waits(row_of):
+    own = {"model": "Llama 3.1 70B", "n_accelerators": "512", "tp": "8", "pp": "8"}
+
+    def schedule(**cells):
+        question = asked(row_of(TRAINED, **own | cells))
+        spread = [one.log_sd for one in question.assumed if "interleave_vp is empty" in one.what]
+        return question.scenario.parallelism.virtual, spread
+
+    # 80 layers: 10 in a stage. Few micro-batches wait 7/16 of their time; many hardly ever.
+    few, many = {"global_batch": "128"}, {"global_batch": "4096"}
+    assert schedule(**few, interleave_vp="5") == (5, [])
+    plain, (spread,) = schedule(**few)
+    assert plain == 1
+    assert spread > 0.08
+    assert schedule(**many) == (1, [0.03])
+    unnamed, (wide,) = schedule(**few, framework="")
+    assert unnamed == 2
+    assert wide > spread
+    # A count of micro-batches that the stages do not divide cannot be interleaved.
+    assert schedule(global_batch="72", framework="") == (1, [0.03])
+
+
+def test_heads_that_software_pads_are_asked(row_of):
+    own = {"accelerator": "AWS Inferentia2", "n_accelerators": "12", "framework": "Transformers NeuronX", "tp": "12"}
+    row = row_of(SERVED, **own)
+    assert asked(row).scenario.system.stack == "neuronx-2"
+    assert predict(row).predicted
+    assert any("nobody compared neuronx-2" in one for one in predict(row).assumed)
+    other = row_of(SERVED, **own | {"framework": "vLLM 0.9"})
+    assert "does not divide 32 heads" in predict(other).reason
+
+
+def test_a_run_of_one_device_that_would_not_fit_saved_memory(row_of):
+    own = {"n_accelerators": "1", "framework": "", "recompute": "none", "model": "Llama 3.2 1B", "seq_len": "1024",
+           "accelerator": "RTX 4090"}  # fmt: skip
+    question = asked(row_of(TRAINED, **own | {"global_batch": "64", "micro_batch": "4"}))
+    assert question.scenario.parallelism.micro_batch == 4
+    assert question.scenario.workload.batch == 64
+    assert question.scenario.settings["single-node"]["chunked_loss"] == "1"
+    assert any("would not fit" in one.what for one in question.assumed)
+    small = asked(row_of(TRAINED, **own | {"global_batch": "64", "micro_batch": "1", "seq_len": "256"}))
+    assert small.scenario.workload.optimizer == "adam"
+    assert small.scenario.settings == {}
+    open_ = asked(row_of(TRAINED, **own | {"recompute": "", "seq_len": "4096", "accelerator": "A100 80GB SXM",
+                                           "micro_batch": "16"}))  # fmt: skip
+    assert open_.scenario.workload.recompute == "full"
+
+
+@pytest.mark.parametrize(("software", "device", "stack"), [
+    ("Megatron-LM", "A100 80GB SXM", "megatron-lm-2021"), ("Megatron-LM", "H100 SXM", "megatron-core-0.12"),
+    ("NeMo 24.05", "H100 SXM", "nemo-24.07"), ("Megatron-Core 0.9", "H100 SXM", "megatron-core-0.12"),
+    ("PyTorch FSDP, torch.compile", "H100 SXM", "torchtitan-0.1"), ("NeuronX Distributed", "AWS Trainium", "neuronx-2"),
+])  # fmt: skip
+def test_software_that_trains_is_that_of_its_name(row_of, software, device, stack):
+    assert asked(row_of(TRAINED, framework=software, accelerator=device)).scenario.system.stack == stack

@@ -81,6 +81,9 @@ class Features:
     channels_first : tuple of str
         Number formats in which images keep their channels first: convolutions on matrix units, which work with channels
         last, transpose what they read and what they write.
+    pads_heads : bool
+        Attention heads that a tensor-parallel group does not divide are padded to its next multiple, and the padded
+        ones computed too.
     activations : str
         Number format of what is kept between operators; empty follows the arithmetic.
     overlap_tensor, overlap_data, overlap_pipeline, overlap_context, overlap_expert : bool
@@ -175,6 +178,7 @@ class Features:
     channels_first: tuple[str, ...] = ()
     decoded_first: bool = False
     layer_split: bool = False
+    pads_heads: bool = False
     activations: str = ""
 
 

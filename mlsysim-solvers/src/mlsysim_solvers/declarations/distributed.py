@@ -99,6 +99,9 @@ _OF_ONE = ("kv_reread_ratio", "prefill_tokens", "channels_first")
 SETTINGS: dict[str, Setting] = {
     **{name: given for name, given in SINGLE_SETTINGS.items() if name not in _OF_ONE},
     "host_rate": Setting("B/s", "rate of copies to host memory, one way; 0 takes the link of the node", 0.0),
+    "network_rate": Setting("B/s", "rate at which a node sends over its network, as printed; 0 takes the node's", 0.0),
+    "link_rate": Setting("B/s", "rate of a device's links in its node, one way, as printed; 0 takes the node's", 0.0),
+    "node_devices": Setting("1", "devices of a node; 0 takes the node's", 0.0),
     "imbalance": Setting("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
     "device_spread": Setting("1", "standard deviation of the speed of devices of one kind over its mean", 0.02),
     "eager": Setting("1", "1 runs norms, rotary embedding and activation functions operator by operator", 0.0),

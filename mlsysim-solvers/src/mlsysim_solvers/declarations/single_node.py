@@ -45,7 +45,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
 COLUMNS: dict[str, str] = {
     "batch": "sample", "input": "token", "output": "token", "windows": "1", "steps": "1",
     "passes": "1", "sequence": "token", "rate": "sample/s",
-    "tokens": "token", "samples": "sample",
+    "tokens": "token", "samples": "sample", "micro_batch": "sample",
     "peak": "FLOP/s", "achieved": "1", "vector_peak": "FLOP/s", "bandwidth": "B/s", "weight_bandwidth": "B/s",
     "issue_rate": "B/s", "cache": "B", "attention_peak": "FLOP/s", "attention_achieved": "1", "special_rate": "1/s",
     "result_work": "FLOP", "contexts": "1", "kept_weights": "1",
@@ -78,6 +78,11 @@ SETTINGS: dict[str, Setting] = {
     ),
     "power_limit": Setting("W", "power limit of the device below its rating; 0 keeps the rating", 0.0),
     "dropout": Setting("1", "1 when training keeps dropout masks, else 0", 0.0),
+    "chunked_loss": Setting(
+        "1",
+        "1 passes few tokens at a time through output projection and loss in training: logits take no room",
+        0.0,
+    ),
     "channels_first": Setting("1", "1 where images keep their channels first; 0 does what the stack does", 0.0),
 }
 """What a scenario may set."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, where
+from mlsysim.numeric import ceil, maximum, where
 
 from ..formulas.elementwise import stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
@@ -65,8 +65,9 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     Returns
     -------
     TransformerShape
-        Query heads and MLP columns divided; at least one key-value head each, so that more devices than
-        key-value heads keep copies. Experts are divided like an MLP unless expert parallelism spreads them.
+        Heads and MLP columns divided, heads that are left over rounded up: whoever divides them so pads them. At least
+        one key-value head each, so that more devices than key-value heads keep copies. Experts are divided like an MLP
+        unless expert parallelism spreads them.
 
     References
     ----------
@@ -76,8 +77,8 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     if type(t) is float and t == 1.0:
         return shape
     parts = (
-        shape.heads / t,
-        maximum(shape.kv_heads / t, 1.0 * (t / t)),
+        ceil(shape.heads / t),
+        maximum(ceil(shape.kv_heads / t), 1.0 * (t / t)),
         shape.ffn / t,
         shape.shared_ffn / t,
         where(division.expert > 1.0, shape.expert_ffn + 0.0 * t, shape.expert_ffn / t),

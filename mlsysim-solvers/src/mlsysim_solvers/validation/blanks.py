@@ -25,12 +25,6 @@ def _sequence(asked: Scenario, _: Stack) -> str:
     return f"sequence parallelism {'on' if asked.parallelism.sequence else 'off'}"
 
 
-def _virtual(asked: Scenario, _: Stack) -> str:
-    if asked.kind != "training" or asked.parallelism.pipeline < 2:
-        return ""
-    return f"{asked.parallelism.virtual} chunk of layers for each pipeline stage"
-
-
 def _sharding(asked: Scenario, _: Stack) -> str:
     if asked.kind != "training" or asked.parallelism.data * asked.parallelism.context < 2:
         return ""
@@ -53,7 +47,6 @@ def _tensor(asked: Scenario, _: Stack) -> str:
 _BLANKS: dict[str, tuple[Reading, float]] = {
     "recompute": (_recompute, 0.05),
     "sequence_parallel": (_sequence, 0.02),
-    "interleave_vp": (_virtual, 0.03),
     "zero_stage_or_fsdp": (_sharding, 0.02),
     "kv_precision": (_cache, 0.02),
     "tp": (_tensor, 0.05),

@@ -14,6 +14,7 @@ from mlsysim.records import Device
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
+from ..formulas.constants import BETWEEN_STACK_LOG_SD
 from .between import between_makers, between_stacks, between_versions
 from .blanks import blanks
 from .cells import READ
@@ -223,6 +224,9 @@ def _standing_in(
     if not found and fitted and apart:
         why = f"{row.software} does as well as the versions that gave the constants of {stack.key}"
         found.append(Assumed(why, apart))
+    if not found and not stack.record.calibrations and stack.record.scatter is None:
+        # Ranges of its ceilings say how far stacks differ in general; nobody saw what this one does beside them.
+        found.append(Assumed(f"nobody compared {stack.key} with measurements", BETWEEN_STACK_LOG_SD))
     makers = between_makers(stack.record, device.record)
     if makers:
         found.append(Assumed(f"{stack.key} does as well as on devices of other makers", makers))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from mlsysim.numeric import ceil
 
-__all__ = ["divides", "keep_memory"]
+__all__ = ["divides", "keep_memory", "shares_heads"]
 
 _ROOM = 31 * 2**20 // 8
 """Numbers in the block that is freed; the GNU C library learns from blocks of up to 32 MiB."""
@@ -44,3 +45,21 @@ def divides(part: Any, whole: Any) -> Any:
     bool or array of bool
     """
     return ceil(whole / part) * part == whole
+
+
+def shares_heads(c: Mapping[str, Any], tensor: Any) -> Any:
+    """Tell whether a tensor-parallel group can share the attention heads of a model.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+    tensor : float or array, count
+        Tensor-parallel degree.
+
+    Returns
+    -------
+    bool or array of bool
+        True for any degree under a stack that pads heads.
+    """
+    return divides(tensor, c["shape"].heads) | c["features"].pads_heads

@@ -204,7 +204,7 @@ def transformer_activations(
 
 def training_activations(
     shape: TransformerShape | NetworkShape, widths: Widths, batch: Any, sequence: Any, recompute: str, *,
-    fused_attention: bool, dropout: Any,
+    fused_attention: bool, dropout: Any, logits: bool = True,
 ) -> Any:  # fmt: skip
     """Return all activations that a training step needs.
 
@@ -222,6 +222,8 @@ def training_activations(
         Whether attention keeps statistics instead of scores.
     dropout : float
         1 when dropout masks are kept, else 0.
+    logits : bool
+        Whether logits exist as a whole.
 
     Returns
     -------
@@ -239,8 +241,8 @@ def training_activations(
         )
     rows = batch * sequence
     tail = workspace_bytes(rows, 2.0 * shape.hidden, widths.activation)
-    logits = logits_bytes(rows, shape.vocab, widths.statistic) if shape.head else 0.0
-    return named(layers, "activations of all layers") + tail + logits
+    whole = logits_bytes(rows, shape.vocab, widths.statistic) if shape.head and logits else 0.0
+    return named(layers, "activations of all layers") + tail + whole
 
 
 def fit(demand: Demand, capacity: Any, utilisation: Any, stored: Any, storage: Any, within: Any) -> dict[str, Any]:

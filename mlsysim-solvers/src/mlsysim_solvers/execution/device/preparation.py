@@ -83,7 +83,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= _memory(device, stack)
     columns |= _in_order(device, precision, columns)
     columns |= _kept(stack, shape, columns) | _contexts(device, stack, shape, columns)
-    columns |= _workload(workload, shape)
+    columns |= _workload(workload, shape) | _accumulating(scenario)
     engine, features = device.peak_of(precision).engine, stack.features
     columns["winograd"] = features.winograd and engine == "vector" and columns["operand_width"] == constants.FULL_WIDTH
     first = settings.get("channels_first") or precision in features.channels_first
@@ -96,7 +96,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "attention_ceiling": _attention_ceiling(settings),
         "reread_ratio": _setting(settings, "kv_reread_ratio", 0.0) or cache_ratio(device, stack),
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
-        "dropout": _setting(settings, "dropout", 0.0),
+        "dropout": _setting(settings, "dropout", 0.0), "chunked_loss": bool(settings.get("chunked_loss")),
         "kind": kind, "shape": shape, "features": stack.features,
         "tiles": tiles_of(stack, engine),
         "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape)),
@@ -297,6 +297,19 @@ def _workload(workload: Workload, shape: Any) -> dict[str, Any]:
     return columns | {
         name: number(amount) for name, amount in (("tokens", workload.tokens), ("samples", workload.samples)) if amount
     }
+
+
+def _accumulating(scenario: Scenario) -> dict[str, Any]:
+    """Return the samples of a micro-batch, where training adds up the gradients of several."""
+    micro, workload = scenario.parallelism.micro_batch, scenario.workload
+    if not micro or not isinstance(workload, Training):
+        return {}
+    if micro > workload.batch:
+        raise ConfigError(
+            f"a micro-batch of {micro} is more than the {workload.batch} samples of a step",
+            where="parallelism.micro_batch", remedy=f"At most {workload.batch}",
+        )  # fmt: skip
+    return {"micro_batch": number(micro)}
 
 
 def _notes(request: Any, workload: Workload, key: str, precision: str, settings: Mapping[str, float]) -> list[str]:

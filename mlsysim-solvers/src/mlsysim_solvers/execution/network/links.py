@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlsysim.errors import SolverError
-from mlsysim.records.infrastructure import Fabric, Link
+from mlsysim.records.infrastructure import Fabric, Link, Node
 from mlsysim.records.scenario import Scenario
 
 from ...formulas import parallel_constants as constants
@@ -33,7 +33,9 @@ def link_rate(link: Link, share: float) -> Any:
     return link.bandwidth * share if link.achieved is None else link.achieved
 
 
-def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any) -> dict[str, Any]:
+def network_columns(
+    records: Mapping[str, Any], scenario: Scenario, devices: Any, settings: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """Return what joins the devices, as columns.
 
     Parameters
@@ -44,6 +46,9 @@ def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any
         The scenario, for the message.
     devices : float, count
         How many.
+    settings : mapping of str to float, optional
+        ``network_rate`` (B/s, of a node), ``link_rate`` (B/s, of a device) and ``node_devices`` (count), as printed:
+        they go before what the node's record says, and 0 or nothing leaves that.
 
     Returns
     -------
@@ -54,6 +59,7 @@ def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any
     SolverError
         If a link is missing.
     """
+    given = settings or {}
     node, inner, outer, fabric = (records.get(role) for role in ("node", "inner", "outer", "fabric"))
     if node is None or inner is None:
         raise SolverError(
@@ -61,26 +67,22 @@ def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any
             where="system.node", remedy="Name a node or a cluster that holds this device",
         )  # fmt: skip
     links = node.inner_links if node.inner_links is not None else 1.0
-    domain = number(node.domain if node.domain is not None else node.devices)
-    torus = 3.0 if links >= 6.0 else 2.0
-    is_torus = inner.name.lower().find("inter-chip") >= 0 or (fabric is not None and fabric.topology == "torus")
-    if devices > domain and outer is None:
+    size = number(given.get("node_devices") or node.devices)
+    domain = number(node.domain if node.domain is not None and size == node.devices else size)
+    printed = given.get("network_rate", 0.0)
+    if devices > domain and outer is None and not printed:
         raise SolverError(
             f"{devices:g} devices need a network, and {node.name} has no link that leaves its domain of {domain:g}",
             where="system.devices", remedy=f"At most {domain:g}, or name a node with an outer link",
         )  # fmt: skip
-    rate = link_rate(inner, constants.INNER_SHARE)
-    columns: dict[str, Any] = {"domain": domain, "inner_rate": rate if is_torus else rate * links}
-    if is_torus:
-        columns |= {"torus_links": number(links), "torus_dimensions": torus, "torus_members": min(domain, devices)}
-        if inner.wrap is not None:
-            columns["torus_wrap"] = inner.wrap
-    if inner.reduced is not None:
-        columns["reduced_rate"] = inner.reduced * links
-    if outer is None:
+    torus = inner.name.lower().find("inter-chip") >= 0 or (fabric is not None and fabric.topology == "torus")
+    columns = {"domain": domain} | _inside(inner, links, given.get("link_rate", 0.0), torus=torus)
+    if torus:
+        columns["torus_members"] = min(domain, devices)
+    if outer is None and not printed:
         columns["outer_rate"] = columns["inner_rate"]
     else:
-        columns["outer_rate"] = link_rate(outer, constants.OUTER_SHARE) * (node.outer_links or 1.0) / node.devices
+        columns["outer_rate"] = _leaving(node, outer, printed) / size
         columns |= _narrowest(fabric, columns["outer_rate"], domain, devices)
     columns |= _between_sites(records, devices)
     columns |= _ways(inner, outer)
@@ -90,6 +92,30 @@ def network_columns(records: Mapping[str, Any], scenario: Scenario, devices: Any
         columns["outer_occupancy"] = outer.occupancy
     columns["mixed_occupancy"] = max(constants.MIXED_OCCUPANCY, columns["outer_occupancy"])
     return columns
+
+
+def _inside(inner: Link, links: Any, printed: float, *, torus: bool) -> dict[str, Any]:
+    """Return what joins the devices of a node; a printed rate is that of all links of a device together."""
+    rate, reduced = link_rate(inner, constants.INNER_SHARE), inner.reduced
+    if printed:
+        faster = printed / (links * inner.bandwidth)
+        rate, reduced = rate * faster, None if reduced is None else reduced * faster
+    columns: dict[str, Any] = {"inner_rate": rate if torus else rate * links}
+    if torus:
+        columns |= {"torus_links": number(links), "torus_dimensions": 3.0 if links >= 6.0 else 2.0}
+        if inner.wrap is not None:
+            columns["torus_wrap"] = inner.wrap
+    if reduced is not None:
+        columns["reduced_rate"] = reduced * links
+    return columns
+
+
+def _leaving(node: Node, outer: Link | None, printed: float) -> Any:
+    """Return the rate at which a node sends: as printed, or by its record, at the share that its link reaches."""
+    if outer is None:
+        return printed * constants.OUTER_SHARE
+    rate = link_rate(outer, constants.OUTER_SHARE)
+    return printed * (rate / outer.bandwidth) if printed else rate * (node.outer_links or 1.0)
 
 
 def _narrowest(fabric: Fabric | None, rate: Any, domain: Any, devices: Any) -> dict[str, Any]:

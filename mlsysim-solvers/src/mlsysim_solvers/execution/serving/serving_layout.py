@@ -104,7 +104,8 @@ def _settled(scenario: Scenario, stack: Stack, shape: Any, domain: int) -> tuple
         chosen, what = Parallelism(pipeline=devices), f"layers divided over {devices} devices, as {stack.name} does"
     else:
         limit = min(devices, domain)
-        tensor = max(d for d in range(1, limit + 1) if devices % d == 0 and int(shape.heads) % d == 0)
+        pads = stack.features.pads_heads
+        tensor = max(d for d in range(1, limit + 1) if devices % d == 0 and (pads or int(shape.heads) % d == 0))
         chosen, what = Parallelism(tensor=tensor, data=devices // tensor), f"tensor parallelism over {tensor} devices"
         if tensor < devices:
             what += f", {devices // tensor} copies"
@@ -151,6 +152,11 @@ def _notes(layout: Parallelism, shape: Any) -> list[str]:
     notes: list[str] = []
     if not isinstance(shape, TransformerShape):
         return notes
+    if shape.heads % layout.tensor:
+        padded = -(-int(shape.heads) // layout.tensor) * layout.tensor
+        notes.append(
+            f"{shape.heads:g} attention heads are padded to {padded} over {layout.tensor} devices, and all computed"
+        )
     if layout.tensor > shape.kv_heads and not shape.latent:
         notes.append(f"{layout.tensor} tensor-parallel devices keep copies of {shape.kv_heads:g} key-value heads")
     if layout.pipeline > 1 and not layout.micro_batch:

@@ -10,7 +10,7 @@ from mlsysim.records.scenario import Parallelism
 
 from ...formulas.parallel_constants import RANK_IMBALANCE
 from ...lowering.shape import TransformerShape, number
-from ..device.arrays import divides
+from ..device.arrays import divides, shares_heads
 from .attention_copies import sharing_of
 
 __all__ = ["legal_degrees", "refuse_shared", "shared_columns", "shared_notes"]
@@ -31,7 +31,7 @@ def legal_degrees(c: Mapping[str, Any]) -> Any:
     shape = c["shape"]
     if "tensor" not in c or not isinstance(shape, TransformerShape):
         return True
-    legal = divides(c["tensor"], shape.heads)
+    legal = shares_heads(c, c["tensor"])
     if sharing_of(c) is None:
         return legal
     group = c["attention"] * c["tensor"]

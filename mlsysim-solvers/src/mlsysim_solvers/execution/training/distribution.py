@@ -141,7 +141,7 @@ def _adapt(request: Any, columns: dict[str, Any]) -> None:
     if columns["narrow"] and columns["scaling"] == "block":
         columns["achieved"] = columns["achieved"] * constants.BLOCK_SHARE
     columns |= _parameters(records["model"])
-    columns |= network_columns(records, scenario, number(scenario.system.devices))
+    columns |= network_columns(records, scenario, number(scenario.system.devices), request.settings)
     if columns["processors"] < constants.FEWEST_PROCESSORS:
         # A few systolic arrays are no processors with special-function units each.
         columns.pop("special_rate", None)

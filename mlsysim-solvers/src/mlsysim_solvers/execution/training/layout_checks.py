@@ -11,7 +11,7 @@ from mlsysim.numeric import ceil, is_array, maximum, minimum
 from mlsysim.records.scenario import Parallelism, Training
 
 from ...lowering.shape import TransformerShape
-from ..device.arrays import divides
+from ..device.arrays import divides, shares_heads
 from ..device.memory import MODULES
 from ..network.topology import DIMENSIONS
 from .schedule import Layout
@@ -110,7 +110,7 @@ def suits(c: Mapping[str, Any], layout: Layout, batch: Any, sequence: Any) -> An
     bool or array of bool
     """
     shape = c["shape"]
-    legal = divides(layout.tensor, shape.heads) & (batch >= layout.data)
+    legal = shares_heads(c, layout.tensor) & (batch >= layout.data)
     legal = legal & (layout.micro <= ceil(batch / layout.data))
     legal = legal & (layout.pipeline * layout.virtual <= shape.layers + 2.0)
     legal = legal & divides(layout.context, sequence)

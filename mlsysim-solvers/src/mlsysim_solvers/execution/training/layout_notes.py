@@ -55,6 +55,11 @@ def layout_notes(
             f"a batch of {batch} is padded to {padded * data * micro}: {padded} micro-batches of {micro} "
             f"on {data} ranks"
         )
+    if shape.heads % layout.tensor:
+        padded = -(-int(shape.heads) // layout.tensor) * layout.tensor
+        notes.append(
+            f"{shape.heads:g} attention heads are padded to {padded} over {layout.tensor} devices, and all computed"
+        )
     if layout.tensor > shape.kv_heads and not shape.latent:
         notes.append(f"{layout.tensor} tensor-parallel ranks keep copies of {shape.kv_heads:g} key-value heads")
     if columns["zero"] != layout.zero:

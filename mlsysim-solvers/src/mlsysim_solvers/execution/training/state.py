@@ -272,7 +272,8 @@ def _stage(
     rows = layout.micro * c["sequence"] / layout.context
     # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
     width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]
-    logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, shape.vocab if shape.head else 0.0, width)
+    vocabulary = shape.vocab if shape.head and not c["chunked_loss"] else 0.0
+    logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, vocabulary, width)
     gathered, ends_once = _gathered(c, layout, dense)
     reserve = c["reserve"] + 0.0 * live
     state = weights + gradients + optimizer + reserve

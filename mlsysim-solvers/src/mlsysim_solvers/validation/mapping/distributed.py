@@ -8,7 +8,7 @@ import attrs
 
 from mlsysim.errors import MlsysimError
 from mlsysim.plugins import plugins
-from mlsysim.records import Model, Parallelism, Scenario, Training
+from mlsysim.records import Model, Scenario, Training
 from mlsysim.records.measurement import Measurement
 
 from ...formulas.constants import FLOP_PER_MAC
@@ -16,9 +16,11 @@ from ...lowering.shape import transformer_shape
 from ...lowering.work import model_work
 from ..names import Names
 from ..questions import Assumed, Question, Refused
-from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, whole
+from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, unstated_format, whole
+from .networks import network_settings
 from .saving import is_adapted, modules_of, recomputed_layers, saved
 from .shapes import model_of
+from .training_layouts import layout_for
 from .training_recipes import followed, scaling_for
 
 __all__ = ["amount_of", "distributed_question"]
@@ -28,11 +30,7 @@ LORA_RANK = 16
 
 _RECOMPUTED = 4.0 / 3.0
 """Work of a step that runs every forward pass twice, over that of one that does not."""
-_GROUP = re.compile(r"shard group (\d+)")
-_FSDP = re.compile(r"ici_fsdp=(\d+)")
 _PACKED = re.compile(r"packed (\w+)")
-_STAGE = re.compile(r"(?:ZERO|STAGE)[-_ ]*([123])\b|^([123])$")
-_WITHIN = re.compile(r"within (\d+)")
 
 
 def distributed_question(row: Measurement, known: Names) -> Question:
@@ -70,13 +68,13 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     if batch is None or not sequence:
         raise Refused("batch or sequence length is not published")
     sequence = real_length(found, sequence, assumed)
-    layout = _layout(row, found, batch, assumed)
-    parts = _packed(row, sequence, assumed)
-    batch, sequence = batch * parts, sequence // parts
-    layout = attrs.evolve(layout, micro_batch=layout.micro_batch * parts)
     record: Model = plugins().registry.get("models", model).record
     if record.transformer is None:
         raise Refused("training of layer lists on several devices is not expressed")
+    layout = layout_for(row, found, batch, record.transformer.layers, assumed)
+    parts = _packed(row, sequence, assumed)
+    batch, sequence = batch * parts, sequence // parts
+    layout = attrs.evolve(layout, micro_batch=layout.micro_batch * parts)
     if not lora and is_adapted(row, record, sequence * parts):
         lora = True
         assumed.append(Assumed("adapters beside a frozen model, as the published work per token says", 0.05))
@@ -90,17 +88,21 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     )  # fmt: skip
     job, layout = followed(job, layout, row, found, assumed)
     asked = scenario(row, "training", job, found, layout, row.devices)
-    if row.set.startswith(known.runs.sets.dropout):
-        asked = attrs.evolve(asked, settings={"distributed": {"dropout": "1"}})
-    switched = known.runs.settings(row.software)
-    if switched:
-        asked = attrs.evolve(asked, settings={"distributed": dict.fromkeys(switched, "1")})
+    said = network_settings(row, found.device, assumed)
+    said |= {"dropout": "1"} if row.set.startswith(known.runs.sets.dropout) else {}
+    said |= dict.fromkeys(known.runs.settings(row.software), "1")
+    if said:
+        asked = attrs.evolve(asked, settings={"distributed": said})
     asked = saved(asked, row, found, assumed)
     return _reading(row, known, asked, assumed)
 
 
 def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Assumed]) -> str:
-    text = cell(row, "precision") or unstated(found, "precision", assumed)
+    text = cell(row, "precision")
+    if not text:
+        # Submissions choose any format that keeps the quality.
+        submitted = "MLPerf" in row.model
+        text = unstated(found, "precision", assumed) if submitted else unstated_format(row, found, assumed)
     for beginning, name in (("fp8", "fp8"), ("float8", "fp8"), ("mxfp8", "fp8"), ("nvfp4", "fp4"), ("int8", "int8")):
         if text.lower().startswith(beginning):
             return format_for(found.device, name)
@@ -136,63 +138,6 @@ def _packed(row: Measurement, sequence: int, assumed: list[Assumed]) -> int:
             assumed.append(Assumed(f"{parts} samples in a packed sequence, by the mean of {entry.record.name}", 0.03))
             return parts
     return 1
-
-
-def _chunks(row: Measurement, pipeline: int, assumed: list[Assumed]) -> int:
-    """Return the chunks of a stage where a row says that it leaves them open: as many as the layers allow."""
-    layers = whole(row, "layers") or 0
-    if pipeline == 1 or "VP/recompute not stated" not in cell(row, "notes") or layers % pipeline:
-        return 1
-    assumed.append(Assumed(f"{layers // pipeline} chunks of a stage, which the row does not state", 0.08))
-    return layers // pipeline
-
-
-def _flag(text: str) -> bool | None:
-    return {"1": True, "true": True, "0": False, "false": False}.get(text.lower())
-
-
-def _stage(text: str) -> int:
-    """Read how far states are divided over copies: 3 for weights too, 2 for gradients, 1 for the optimizer's, or 0."""
-    found = _STAGE.search(text)
-    if found:
-        return int(found[1] or found[2])
-    if "FSDP" in text or "SHARD" in text:
-        return 3
-    return 1 if re.search(r"DISTRIBUTED[-_ ]OPTIM", text) else 0
-
-
-def _layout(row: Measurement, found: Subject, batch: int, assumed: list[Assumed]) -> Parallelism:
-    devices = row.devices
-    tensor, pipeline, context = (whole(row, name) or 1 for name in ("tp", "pp", "cp"))
-    group = tensor * pipeline * context
-    if devices % group:
-        raise Refused(f"the published layout does not divide {devices} devices")
-    data = devices // group
-    if whole(row, "dp") not in (None, data):
-        assumed.append(Assumed(f"data parallelism {data}, from devices and the other degrees"))
-    text = cell(row, "zero_stage_or_fsdp").upper()
-    zero = _stage(text)
-    if pipeline > 1 and zero == 3:
-        zero = 1
-    micro = whole(row, "micro_batch") or 0
-    if not micro and (pipeline > 1 or batch > data):
-        micro = 1
-        assumed.append(Assumed("micro-batch 1, which the row does not state", 0.05))
-    if "per-device batch" in cell(row, "notes") or micro * data > batch:
-        micro = 0
-    virtual = whole(row, "interleave_vp") or _chunks(row, pipeline, assumed)
-    sequence = _flag(cell(row, "sequence_parallel"))
-    if sequence is None:
-        sequence = found.record is not None and found.record.features.overlap_tensor
-    published = cell(row, "zero_stage_or_fsdp")
-    shard = _GROUP.search(published) or _FSDP.search(published) or _WITHIN.search(published)
-    size = int(shard[1]) if shard else 0
-    return Parallelism(
-        data=data, tensor=tensor, pipeline=pipeline, context=context, expert=whole(row, "ep") or 1,
-        micro_batch=min(micro, -(-batch // data)), virtual=virtual if pipeline > 1 else 1,
-        sequence=bool(sequence) and tensor > 1, zero=zero,  # type: ignore[arg-type]
-        reshard="SHARD_GRAD_OP" not in text, shard=size if zero and size and (data * context) % size == 0 else 0,
-    )  # fmt: skip
 
 
 def amount_of(row: Measurement, batch: int, sequence: int) -> float:

@@ -21,10 +21,14 @@ from ...lowering.work import model_work
 from ..questions import Assumed
 from .common import Subject, cell
 
-__all__ = ["fits", "is_adapted", "modules_of", "recomputed_layers", "saved"]
+__all__ = ["fits", "is_adapted", "modules_of", "ran", "recomputed_layers", "saved"]
 
-ORDER = "full > narrow"
+ORDER = "full > narrow > chunked > chunked, states > chunked, states, half"
 """What is tried where the stack declares no order."""
+
+_LEAN = ("chunked", "states", "half")
+"""Ways that change hardly any time: a loss that goes through the vocabulary piece by piece, optimizer states in 8 bits,
+and weights in 16 bits without a copy in 32."""
 
 SAVED_PRODUCTS = {
     "save_dot_except_logits_ffn1": "attention, norm, activation, mlp",
@@ -148,10 +152,12 @@ def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assum
         return asked
     declared = [one.value for one in found.record.unstated if one.name == "saving"] if found.record is not None else []
     steps = [step.strip() for step in (declared[0] if declared else ORDER).split(">")]
+    job = asked.workload
+    assert isinstance(job, Training)
     if cell(row, "recompute"):
         # What is called selective may be some of the layers, done again whole.
-        some = ("half", "narrow", "full") if asked.workload.recompute == "selective" else ("half", "narrow")  # type: ignore[union-attr]
-        steps = [name for name in steps if name in some]
+        some = {"half", "narrow"} | ({"full"} if job.recompute == "selective" else set())
+        steps = [name for name in steps if name in some or name.split(",")[0] in _LEAN]
     for base, divided in _divided(asked, row):
         less = [(base, "", 0.0)] if divided and fits(base) else []
         for better, what, spread in (*less, *(one for name in steps if (one := _changed(base, name)))):
@@ -162,16 +168,63 @@ def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assum
     return asked
 
 
+def ran(asked: Scenario, row: Measurement, assumed: list[Assumed]) -> Scenario:
+    """Return the scenario of one device with the least saving of memory with which the run fits: it ran.
+
+    Parameters
+    ----------
+    asked : Scenario
+        As published.
+    row : Measurement
+        The row.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    Scenario
+        As given where it fits or where nothing helps, where it trains a list of layers, and where memory is the figure.
+    """
+    job = asked.workload
+    assert isinstance(job, Training)
+    model: Model = plugins().registry.get("models", job.model).record
+    if model.transformer is None or not model.transformer.causal or row.name == "memory_gb" or fits(asked):
+        return asked
+    open_ = not cell(row, "recompute")
+    steps = [*(["whole"] if open_ else []), *(name for name in ORDER.split(" > ") if name.split(",")[0] in _LEAN)]
+    for name in steps:
+        if name == "whole":
+            again = attrs.evolve(asked, workload=attrs.evolve(job, recompute="full"))
+            better = (again, "recomputation of all layers", 0.1) if fits(again) else None
+        else:
+            better = _lean(asked, [part.strip() for part in name.split(",")])
+        if better:
+            less, what, spread = better
+            assumed.append(Assumed(f"{what}, which the row does not state: without it the run would not fit", spread))
+            return less
+    return asked
+
+
 def _divided(asked: Scenario, row: Measurement) -> list[tuple[Scenario, str]]:
-    """Return the scenario, and where its row says nothing of it those that divide states, or all, over copies."""
+    """Return the scenario, and what a row that is silent leaves open: what is divided, which costs no work.
+
+    States, or all, may be divided over copies, and norms over tensor-parallel groups.
+    """
     layout = asked.parallelism
-    found = [(asked, "")]
-    if layout.data * layout.context < 2 or layout.zero or cell(row, "zero_stage_or_fsdp"):
-        return found
-    for zero, what in ((1, "optimizer states divided over copies"), (3, "weights, gradients and states divided")):
-        if zero < 3 or layout.pipeline == 1:
-            parts = attrs.evolve(layout, zero=zero)  # type: ignore[arg-type]
-            found.append((attrs.evolve(asked, parallelism=parts), what))
+    stages: list[tuple[int, str]] = [(layout.zero, "")]
+    if layout.data * layout.context > 1 and not layout.zero and not cell(row, "zero_stage_or_fsdp"):
+        stages += [(1, "optimizer states divided over copies"), (3, "weights, gradients and states divided")]
+    norms = [(layout.sequence, "")]
+    if layout.tensor > 1 and not layout.sequence and not cell(row, "sequence_parallel"):
+        norms.append((True, "sequence parallelism"))
+    found = []
+    for divided in (stages[:2], stages[2:]):
+        for sequence, beside in norms:
+            for zero, what in divided:
+                if zero < 3 or layout.pipeline == 1:
+                    parts = attrs.evolve(layout, zero=zero, sequence=sequence)  # type: ignore[arg-type]
+                    said = ", ".join(part for part in (what, beside) if part)
+                    found.append((attrs.evolve(asked, parallelism=parts), said))
     return found
 
 
@@ -179,9 +232,9 @@ def _changed(asked: Scenario, name: str) -> tuple[Scenario, str, float] | None:
     """Try one way of saving memory."""
     job = asked.workload
     assert isinstance(job, Training)
-    if name == "half":
-        less = attrs.evolve(asked, workload=attrs.evolve(job, master=""))
-        return (less, "weights and optimizer states in 16 bits", 0.05) if fits(less) else None
+    parts = [part.strip() for part in name.split(",")]
+    if set(parts) <= set(_LEAN):
+        return _lean(asked, parts)
     if name == "narrow":
         if not job.adapter:
             return None
@@ -203,6 +256,24 @@ def _changed(asked: Scenario, name: str) -> tuple[Scenario, str, float] | None:
         return None
     less = attrs.evolve(asked, workload=attrs.evolve(job, recompute="selective", recompute_modules=name))
     return (less, f"recomputation of {name}", 0.05) if fits(less) else None
+
+
+def _lean(asked: Scenario, parts: list[str]) -> tuple[Scenario, str, float] | None:
+    """Try ways that change hardly any time, together."""
+    job, settings, said = asked.workload, asked.settings, []
+    assert isinstance(job, Training)
+    if "chunked" in parts:
+        solver = "distributed" if asked.system.devices > 1 else "single-node"
+        settings = {**settings, solver: {**settings.get(solver, {}), "chunked_loss": "1"}}
+        said.append("a loss that goes through the vocabulary piece by piece")
+    if "states" in parts:
+        job = attrs.evolve(job, optimizer="adam8bit")
+        said.append("optimizer states in 8 bits")
+    if "half" in parts:
+        job = attrs.evolve(job, master="")
+        said.append("weights and optimizer states in 16 bits" if parts == ["half"] else "no weights in 32 bits")
+    less = attrs.evolve(asked, workload=job, settings=settings)
+    return (less, ", ".join(said), 0.05) if fits(less) else None
 
 
 def _has_latent_attention(job: Training) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import attrs
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Training
+from mlsysim.records import Parallelism, Training
 from mlsysim.records.measurement import Measurement
 
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import cell, format_for, real_length, scenario, subject, unstated, whole
 from .distributed import amount_of, distributed_question
+from .saving import ran
 from .shapes import model_of
 
 __all__ = ["training_question"]
@@ -55,10 +56,8 @@ def training_question(row: Measurement, known: Names) -> Question:
     precision = format_for(found.device, precision)
     batch = whole(row, "global_batch")
     micro = whole(row, "micro_batch")
-    if micro:
-        batch = micro
-        if whole(row, "global_batch") not in (None, micro):
-            assumed.append(Assumed("the optimizer is counted in every micro-batch", 0.02))
+    if batch is None or copies > 1:
+        batch = micro or batch
     if batch is None:
         batch = int(unstated(found, "batch", assumed))
     record = plugins().registry.get("models", model).record
@@ -69,11 +68,13 @@ def training_question(row: Measurement, known: Names) -> Question:
         model=model, batch=batch, precision=precision, sequence=sequence,
         recompute=RECOMPUTE.get(cell(row, "recompute"), "none"),  # type: ignore[arg-type]
     )  # fmt: skip
-    asked = scenario(row, "training", job, found)
+    several = micro is not None and micro < batch and record.transformer is not None
+    asked = scenario(row, "training", job, found, Parallelism(micro_batch=micro or 0) if several else None)
     if row.set.startswith(known.runs.sets.dropout):
         asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
     if row.set.startswith(known.runs.sets.channels_first) and record.transformer is None:
         asked = attrs.evolve(asked, settings={"single-node": {"channels_first": "1"}})
+    asked = ran(asked, row, assumed)
     whole_rate = copies if row.metric.quantity == "rate" and row.metric.per != "device" else 1
     return _reading(row, asked, batch * whole_rate, sequence, assumed)
 
