@@ -267,7 +267,8 @@ def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> _Lengths:
                 Assumed(f"{entry.record.input:g} tokens of a prompt, the mean of {entry.record.name}", spread)
             )
             data = entry.record
-            return _Lengths(float(data.input), float(output), float(data.input_variation or 0.0))
+            spreads = (float(data.input_variation or 0.0), float(data.output_variation or 0.0))
+            return _Lengths(float(data.input), float(output), *spreads)
     raise Refused("the length of the prompts is not published, and no data set of the registry tells its mean")
 
 
