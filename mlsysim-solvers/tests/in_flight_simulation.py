@@ -22,6 +22,8 @@ class Rules:
     hold: int = 0
     interval: int = 1
     intake: float = 0.0
+    room: int = 0
+    natural: bool = False
 
     def plain(self, decoding: float) -> float:
         return self.base + self.per_request * decoding
@@ -40,6 +42,16 @@ class Job:
     written: int = 0
     first: float = 0.0
     done: float = 0.0
+    kept: int = 0
+
+    @property
+    def held(self) -> int:
+        return self.read + self.written - self.kept
+
+    def leave(self) -> None:
+        """Give up the cache; what was written is read again like a prompt."""
+        self.prompt += self.written - self.kept
+        self.read, self.kept = 0, self.written
 
 
 @dataclass
@@ -97,6 +109,9 @@ class Simulation:
     decoding: list[Job] = field(default_factory=list)
 
     def length(self, mean: float) -> int:
+        if self.rules.natural:
+            shape = self.spread**-2
+            return max(1, round(self.chance.gammavariate(shape, mean / shape)))
         return max(1, round(mean * (1 + self.spread * (2 * self.chance.random() - 1))))
 
     def job(self, at: float) -> Job:
@@ -120,9 +135,29 @@ class Simulation:
             self.held += 1
             return
         self.held = 0
-        while self.waiting and len(self.reading) + len(self.decoding) < self.rules.slots:
+        if self.crowded_out():
+            return
+        while self.waiting and len(self.reading) + len(self.decoding) < self.rules.slots and self.fits():
             self.waiting[0].admitted = self.now
             self.reading.append(self.waiting.popleft())
+
+    def taken(self) -> int:
+        """Return the tokens for which the memory is taken when this pass has run."""
+        return sum(job.prompt for job in self.reading) + sum(job.held + 1 for job in self.decoding)
+
+    def fits(self) -> bool:
+        return not self.rules.room or self.taken() + self.waiting[0].prompt <= self.rules.room
+
+    def crowded_out(self) -> bool:
+        """Send who came last out of memory until the others have room; tell whether anybody had to go."""
+        gone = False
+        while self.rules.room and self.taken() > self.rules.room:
+            # Prompts that are being read came after those that decode.
+            job = self.reading.pop() if self.reading else self.decoding.pop()
+            job.leave()
+            self.waiting.appendleft(job)
+            gone = True
+        return gone
 
     def read(self) -> tuple[list[Job], int]:
         """Return whose prompts end in this pass, and the prompt tokens that it reads."""
@@ -145,7 +180,7 @@ class Simulation:
         decoding = self.decoding if self.rules.mixed or not tokens else []
         self.now += self.rules.reading(len(decoding), tokens) if tokens else self.rules.plain(len(decoding))
         for job in ended:
-            job.first = self.now
+            job.first = job.first or self.now
         for job in [*ended, *decoding]:
             job.written += 1
             job.done = self.now
@@ -157,7 +192,8 @@ class Simulation:
 def simulate(rules: Rules, *, input_, output, spread=0.0, clients=0, rate=0.0, requests=2000, seed=1) -> Run:
     """Run the engine; clients send their next request when the last one is answered, or requests come at random.
 
-    ``spread`` is the half-width of uniform lengths over their mean. What a pass answers reaches its client when the
+    ``spread`` is the half-width of uniform lengths over their mean, or where they are natural the standard deviation of
+    gamma lengths. Memory of ``room`` tokens lets in whoever's prompt it holds, and sends out who came last. What a pass answers reaches its client when the
     pass ends; the next request is seen by the pass after the one that is then running.
     """
     engine = Simulation(rules, random.Random(seed), (input_, output), spread, requests)

@@ -14,6 +14,7 @@ from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim_solvers.execution.device.engine import Totals
 from mlsysim_solvers.execution.serving import batching
+from mlsysim_solvers.execution.serving import ending as ends
 from mlsysim_solvers.execution.serving.arrivals import in_flight_at, line_of, prompt_wait, quantiles, stays_at
 from mlsysim_solvers.execution.serving.ending import ending
 from mlsysim_solvers.execution.serving.passes import Engine, Pass
@@ -97,8 +98,9 @@ def test_in_flight(check):
 
 def passes(monkeypatch, rules, input_, output, variation, arrivals):
     """Give passes the simulation's times, and return the columns of such an engine."""
-    monkeypatch.setattr(batching, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0 * d, NOTHING))
-    monkeypatch.setattr(batching, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0 * t, NOTHING))
+    for module in (batching, ends):
+        monkeypatch.setattr(module, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0 * d, NOTHING))
+        monkeypatch.setattr(module, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0 * t, NOTHING))
     return {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
             "mixed": rules.mixed, "output_variation": variation, "arrivals": arrivals, "chunked": rules.chunked,
             "overlap": rules.overlap, "hold": float(rules.hold), "interval": float(rules.interval),

@@ -21,8 +21,8 @@ from .execution.device.sharing import alike
 from .execution.serving.arrivals import ARRIVING, Points, in_flight_at, line_of, quantiles, stays_at, stays_of_kinds
 from .execution.serving.batching import intake_of
 from .execution.serving.copies import bound_of
+from .execution.serving.ending import at_rest
 from .execution.serving.passes import Engine, Pass, spread_of_pass
-from .formulas.batching import drain_passes
 from .formulas.disaggregation import (
     idle_workers,
     matching_workers,
@@ -35,6 +35,7 @@ from .formulas.parallel_constants import HANDED_OVER
 from .formulas.queue_constants import ARRIVAL_LOG_SD
 from .formulas.queueing import crowding, simulated_log_sd
 from .formulas.serving import sample_rate
+from .formulas.waves import empty_passes
 from .pool_workers import Readers, Writers, readers_of, transfer_time, writers_of
 
 __all__ = ["sent_rate", "two_pools"]
@@ -238,9 +239,11 @@ def _answers(
     """Return what closed and open loops answer alike."""
     output, flying = axis(c, "output"), rate * stay
     if "requests" in c:
-        requests = axis(c, "requests")
-        drain = drain_passes(writers.steps, c["output_variation"] * output, maximum(1.0, requests / own), own)
-        rate = sample_rate(requests, requests / rate + named(0.5 * drain * step.time, "end of the run"))
+        requests, each = axis(c, "requests"), maximum(1.0, own)
+        waves = maximum(1.0, requests / (each * writers.workers))
+        rest = at_rest(each, step.time, lambda few: writers.step(few).time)
+        lost = empty_passes(output, c["output_variation"], waves, each) * rest
+        rate = sample_rate(requests, requests / rate + named(lost, "end of the run"))
     quiet, loud = spread_of_pass(readers.engine, readers.full), spread_of_pass(writers.engine, step)
     _, service, moving = parts
     answers = {

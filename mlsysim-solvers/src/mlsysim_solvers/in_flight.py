@@ -29,20 +29,20 @@ from .execution.serving.arrivals import (
     stays_at,
     stays_of_kinds,
 )
-from .execution.serving.attention_copies import own_tokens
 from .execution.serving.batching import State, front_of, intake_of, steady
 from .execution.serving.copies import bound_of
-from .execution.serving.ending import copies_of, ending, shared
-from .execution.serving.passes import Engine, engine_of, reading_pass, spread_of_pass
+from .execution.serving.ending import copies_of, ending, first_reading, shared
+from .execution.serving.passes import Engine, engine_of, spread_of_pass
 from .execution.serving.pools import pools_columns
-from .execution.serving.room import completed, room, spread_of_places
+from .execution.serving.room import Room, completed, room, spread_of_places
 from .execution.serving.traffic import traffic_columns
-from .formulas.admission import first_wave, late_answer, unsure_places, whole_prompts
+from .formulas.admission import first_wave, late_answer, unsure_places
 from .formulas.batching import time_per_token
 from .formulas.constants import INTERVAL_QUANTILE
 from .formulas.queue_constants import ARRIVAL_LOG_SD, FRONT_SPREAD, LEAST
 from .formulas.queueing import simulated_log_sd
 from .formulas.serving import sample_rate
+from .formulas.waves import crowded_passes
 
 __all__ = ["InFlightSolver"]
 
@@ -121,11 +121,12 @@ class InFlightSolver:
             )  # fmt: skip
         c = completed(columns)
         engine = engine_of(c)
-        place, slots = room(c, engine)
+        space = room(c, engine)
         if c["arrivals"] == "rate":
             kinds = alike(columns, ARRIVING)
-            points = stays_at(*_ends(c, engine, slots)) if kinds is None else stays_of_kinds(kinds, _ends_of)
-            return _at_random(c, engine, place, slots, points)
+            points = stays_at(*_ends(c, engine, space.slots)) if kinds is None else stays_of_kinds(kinds, _ends_of)
+            return _at_random(c, engine, space, points)
+        slots = space.slots
         asked = axis(c, "concurrency") if "concurrency" in c else slots
         if "requests" in c:
             asked = minimum(asked, axis(c, "requests"))
@@ -136,9 +137,12 @@ class InFlightSolver:
         able = minimum(asked / (state.residence + outside), flying / state.residence)
         # The front end takes one request, and one message with a token of an answer, after the other.
         rate = minimum(able, _most_passed(c))
-        answers: dict[str, Any] = place(flying)
+        answers: dict[str, Any] = space.hold(flying)
         answers |= _times(c, engine, state, (rate, able), asked, flying)
-        answers |= _rates(c, engine, state, rate, flying)
+        end = 0.0
+        if "requests" in c:
+            end = ending(c, engine, state, flying, _crowded(c, space, flying))
+        answers |= _rates(c, engine, state, rate, flying, end)
         if "concurrency" in c:
             quiet, first = answers["performance.ttft.log_sd"], answers["performance.ttft"]
             loud = unsure_places(asked, slots, spread_of_places(c, engine, slots), state.residence, first)
@@ -155,6 +159,13 @@ def _gap(c: Columns, asked: Any, slots: Any, flying: Any) -> Any:
     if c["arrivals"] != "concurrency":
         return 0.0 * own
     return where(asked > slots, 0.0 * own, (2.0 if c["overlap"] else 1.0) * (1.0 - 1.0 / own))
+
+
+def _crowded(c: Columns, space: Room, flying: Any) -> Any:
+    """Return for how many passes requests outlast the others that had to leave full memory."""
+    input_, tokens = axis(c, "input"), axis(c, "input") + 0.5 * c["long_output"]
+    crowded = crowded_passes(input_, axis(c, "output"), tokens * (space.held / flying))
+    return 0.0 * crowded if c["reserves"] else crowded
 
 
 class _Seen(NamedTuple):
@@ -178,19 +189,19 @@ def _ends(c: Columns, engine: Engine, slots: Any) -> tuple[Any, Callable[[Any], 
 def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:
     c = completed(columns)
     engine = engine_of(c)
-    return _ends(c, engine, room(c, engine)[1])
+    return _ends(c, engine, room(c, engine).slots)
 
 
-def _at_random(c: Columns, engine: Engine, place: Any, slots: Any, points: Points) -> dict[str, Any]:
+def _at_random(c: Columns, engine: Engine, space: Room, points: Points) -> dict[str, Any]:
     """Answer for requests that arrive at random, whoever is served."""
     rate, stages = axis(c, "rate"), c.get("pipeline", 1.0)
     batches = copies_of(c) * stages
-    most, each = maximum(1.0, slots / batches), rate / batches
+    most, each = maximum(1.0, space.slots / batches), rate / batches
     seen = _seen(c, points, most, each, lambda own: steady(engine, own, stages, 0.0 * own))
     own, state, line, busy, times = seen
     capacity = minimum(most * batches / points[-1][1], _most_passed(c))
     served = minimum(rate, capacity)
-    answers: dict[str, Any] = place(own * batches)
+    answers: dict[str, Any] = space.hold(own * batches)
     answers |= _rates(c, engine, state, served, own * batches)
     latency = times["performance.latency"]
     keeps_up, inside = rate < capacity, minimum(served * (latency - line.wait), most * batches)
@@ -265,12 +276,8 @@ def _spread_out(c: Columns, state: State, wait: Any, line: Line, decoding: Any) 
 
 def _burst(c: Columns, engine: Engine, flying: Any) -> Any:
     """Return the mean time to first token of those that all come at once when a run begins."""
-    own, active = shared(c, flying)
-    prompt = axis(c, "input") * (1.0 - c["cached"])
-    sharing = None if engine.place is None else engine.place.sharing
-    each = own_tokens(c) if c["chunked"] else whole_prompts(prompt, own_tokens(c))
-    tokens = minimum(own * prompt, each * (1.0 if sharing is None else sharing.attention))
-    reading = reading_pass(engine, 0.0 * own, tokens, active).time
+    own, prompt = shared(c, flying)[0], axis(c, "input") * (1.0 - c["cached"])
+    tokens, reading = first_reading(c, engine, flying)
     return first_wave(own, prompt, tokens, reading, intake_of(c)) + _delivery(c)
 
 
@@ -297,6 +304,8 @@ def _times(c: Columns, engine: Engine, state: State, rates: Any, asked: Any, fly
     token = time_per_token(state.residence + late, state.first, steps)
     if "requests" in c:
         share = minimum(1.0, asked / axis(c, "requests"))
+        # Of those that all come at once the first waits for nobody and the last for all others.
+        wait = (1.0 - 0.5 * share) * wait
         first = (1.0 - share) * first + share * named(_burst(c, engine, flying), "the first wave")
     return {
         "performance.ttft": wait + first,
@@ -306,12 +315,12 @@ def _times(c: Columns, engine: Engine, state: State, rates: Any, asked: Any, fly
     }
 
 
-def _rates(c: Columns, engine: Engine, state: State, rate: Any, flying: Any) -> dict[str, Any]:
+def _rates(c: Columns, engine: Engine, state: State, rate: Any, flying: Any, end: Any = 0.0) -> dict[str, Any]:
     """Return requests and tokens per time, what binds, and intervals."""
     output = axis(c, "output")
     if "requests" in c:
         requests = axis(c, "requests")
-        rate = sample_rate(requests, requests / rate + named(ending(c, engine, state, flying), "end of the run"))
+        rate = sample_rate(requests, requests / rate + named(end, "end of the run"))
     cycle = state.cycle
     if engine.place is None:
         bound = common_answers(c, cycle.totals, cycle.time)

@@ -169,7 +169,7 @@ def readers_of(columns: Columns) -> Readers:
     """
     c = completed(pool_of(columns, "prefill"))
     engine = engine_of(c)
-    hold, slots = room(c, engine)
+    hold, slots, *_ = room(c, engine)
     copies = c["data"] * c.get("attention", 1.0)
     prompt, budget = axis(c, "input") * (1.0 - c["cached"]), own_tokens(c)
     piece, pieces = minimum(prompt, budget), prompt_passes(prompt, budget)
@@ -200,7 +200,7 @@ def writers_of(columns: Columns) -> Writers:
     """
     c = completed(pool_of(columns, "decode"))
     engine = engine_of(c)
-    hold, slots = room(c, engine)
+    hold, slots, *_ = room(c, engine)
     return Writers(engine, hold, c["data"], slots / c["data"], axis(c, "output") - 1.0)
 
 

@@ -23,6 +23,8 @@ class Dataset:
         Mean length of a reference answer.
     input_variation : float, ratio
         Standard deviation of the lengths of inputs over their mean.
+    output_variation : float, ratio
+        The same of answers.
     longest : float, token
         Length at which inputs are cut.
     passes : float, count
@@ -37,6 +39,7 @@ class Dataset:
     input: float = fact("token", default=0.0, tolerance=0.05, zero=True)
     output: float | None = fact("token", default=None, tolerance=0.05)
     input_variation: float | None = fact("1", default=None, tolerance=0.2, zero=True)
+    output_variation: float | None = fact("1", default=None, tolerance=0.2, zero=True)
     longest: float | None = fact("token", default=None, tolerance=0.0)
     passes: float | None = fact("1", default=None, tolerance=0.05)
     models: tuple[str, ...] = ()

@@ -11,14 +11,13 @@ import math
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import log, maximum, minimum, sqrt, where
+from mlsysim.numeric import maximum, minimum, sqrt, where
 
 __all__ = [
     "SAME_PASS",
     "admissions",
     "cycle_time",
     "decoding_requests",
-    "drain_passes",
     "long_answer",
     "pass_tokens",
     "phase_tokens",
@@ -338,27 +337,3 @@ def time_per_token(residence: Any, first: Any, steps: Any) -> Any:
     """
     time = (residence - first) / maximum(1.0, steps)
     return where(steps > 0.0, time, 0.0 * time)
-
-
-@formula("1", steps="1", spread="1", waves="1", batch="1")
-def drain_passes(steps: Any, spread: Any, waves: Any, batch: Any) -> Any:
-    """Return the passes in which a run of finitely many requests ends, with ever fewer of them.
-
-    Parameters
-    ----------
-    steps, spread : float or array, count
-        Mean and standard deviation of the passes that an answer takes.
-    waves : float or array, ratio
-        Requests of the run over those in flight.
-    batch : float or array, count
-        Requests in flight.
-
-    Returns
-    -------
-    float or array, count
-
-    Notes
-    -----
-    min(S / 2, s sqrt(2 w ln b)): the last of b sums of w lengths, and at most what b requests of random age have left.
-    """
-    return minimum(0.5 * steps, spread * sqrt(2.0 * waves * log(maximum(1.0, batch))))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from mlsysim.errors import ConfigError
 from mlsysim.numeric import maximum, minimum, sqrt, where
@@ -23,9 +23,27 @@ from .passes import Engine, engine_of
 from .shared_layout import legal_degrees
 from .traffic import ARRIVALS
 
-__all__ = ["completed", "room", "spread_of_places"]
+__all__ = ["Room", "completed", "room", "spread_of_places"]
 
 Columns = Mapping[str, Any]
+
+
+class Room(NamedTuple):
+    """How many requests a server takes.
+
+    Parameters
+    ----------
+    hold : callable
+        From requests in flight to the outputs of feasibility.
+    slots : float or array, count
+        Most requests in flight on all copies.
+    held : float or array, count
+        Those that memory holds, whatever else limits them.
+    """
+
+    hold: Callable[[Any], dict[str, Any]]
+    slots: Any
+    held: Any
 
 
 def completed(columns: Columns) -> dict[str, Any]:
@@ -80,7 +98,7 @@ def _caches(c: Columns) -> Any:
     return copies_of(c) * c.get("attention", 1.0)
 
 
-def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
+def room(c: Columns, engine: Engine) -> Room:
     """Return what holds a number of requests against memory, and the most that may be in flight.
 
     Parameters
@@ -92,10 +110,7 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
 
     Returns
     -------
-    hold : callable
-        From requests in flight to the outputs of feasibility.
-    slots : float or array, count
-        Most requests in flight on all copies.
+    Room
     """
     shape, share = _shard(c, engine)
     weights = weights_of(c, shape, share)
@@ -112,7 +127,7 @@ def room(c: Columns, engine: Engine) -> tuple[Any, Any]:
         within = within_context(c["shape"], input_, axis(c, "output")) & legal_degrees(c)
         return feasibility(c, demand, weights, within=within)
 
-    return hold, slots
+    return Room(hold, slots, maximum(1.0, largest) * copies)
 
 
 def spread_of_places(c: Columns, engine: Engine, slots: Any) -> Any:

@@ -18,6 +18,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
 from ..spellings import implied_format
+from .bursts import at_once, counted, scatter_of
 from .common import Subject, cell, format_for, scenario, unstated_format, whole
 from .limits import check_reached, within_limits
 from .serving import batched
@@ -32,6 +33,9 @@ _TIMES = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot", "latency
 _CLOSED = {"ttft_ms": 0.6, "tpot_ms": 0.1, "latency_ms": 0.1}
 """How far it may move a mean time that lengths vary more, or less (natural-log units; estimates): answers of exactly
 one length keep clients in step, so that their prompts wait for one another."""
+_BURST = {"ttft_ms": 0.6, "tpot_ms": 0.4, "latency_ms": 0.3}
+"""The same of requests that all come at once (estimates, of which the second was 0.1 at first, before residuals were
+seen): short answers are written while the prompts of others are read, and count as much as long ones."""
 _VARIED = 0.06
 """Spread of the answers of clients where a row prints only their mean: about that of lengths drawn between 0.8 times
 and once the longest, as many benchmarks do; any spread sets clients apart."""
@@ -77,7 +81,8 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     """
     if model in known.runs.models.beam_search and row.kind != "max_throughput":
         raise Refused("answers are found by beam search, which no solver expresses")
-    clients = _clients(row)
+    burst = at_once(row)
+    clients = burst or _clients(row)
     arrivals = _arrivals(row)
     if not clients and not arrivals and (row.metric.quantity != "rate" or row.name == "tokens_per_s_per_user"):
         raise Refused(f"{row.name} at a rate of arrivals that the row does not state exactly")
@@ -99,18 +104,21 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     job = Traffic(
         model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
         max_batch=0 if clients else most, max_tokens=budget, rate=arrivals,
-        requests=0 if arrivals else known.runs.requests(row.software, input_, output) or 0, concurrency=clients,
-        scheduler=known.runs.scheduler(row.software), input_variation=lengths.variation,
-        output_variation=_VARIED if clients else 0.0,
+        requests=_requests(row, known, lengths, clients, arrivals), concurrency=clients,
+        scheduler="" if clients else known.runs.scheduler(row.software), input_variation=lengths.variation,
+        output_variation=_VARIED if clients and not burst and not lengths.scatter else lengths.scatter,
     )  # fmt: skip
     if row.kind == "max_throughput" and most and not job.requests and not clients:
         assumed.append(Assumed("a run whose start and end do not count: the row prints no requests", _ENDS))
     asked = scenario(row, "traffic", job, found, layout, devices)
     if (clients or arrivals) and row.name in _TIMES:
         what = f"{clients} clients, each of which asks again when it is answered, with answers that vary in length"
+        if burst:
+            what = f"{burst} requests that all come at once, and none after them"
         if arrivals:
             what = f"{arrivals:g} requests a second that come at random"
-        assumed.append(Assumed(what, (_ARRIVED if arrivals else _CLOSED)[row.name]))
+        moved = _BURST if burst else _ARRIVED if arrivals else _CLOSED
+        assumed.append(Assumed(what, moved[row.name]))
         return Question(asked, _TIMES[row.name], None, tuple(assumed))
     return _throughput(row, asked, devices, (input_, output), assumed)
 
@@ -160,6 +168,15 @@ def _arrivals(row: Measurement) -> float:
     except ValueError:
         return 0.0
     return rate if math.isfinite(rate) else 0.0
+
+
+def _requests(row: Measurement, known: Names, lengths: _Lengths, clients: int, arrivals: float) -> int:
+    """Return the requests of the whole run: as the row says, or the documentation of its benchmark; 0 for no end."""
+    if arrivals:
+        return 0
+    if clients:
+        return max(clients, counted(row)) if at_once(row) or counted(row) else 0
+    return known.runs.requests(row.software, lengths.input, lengths.output) or 0
 
 
 def _implied(row: Measurement, assumed: list[Assumed]) -> str:
@@ -219,11 +236,12 @@ def _engine_of(found: Subject, known: Names) -> Subject:
 
 
 class _Lengths(NamedTuple):
-    """Means of prompts and answers in tokens, and the standard deviation of prompts over their mean."""
+    """Means of prompts and answers in tokens, and the standard deviations of both over their means."""
 
     input: float
     output: float
     variation: float = 0.0
+    scatter: float = 0.0
 
 
 def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> _Lengths:
@@ -231,6 +249,9 @@ def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> _Lengths:
     if input_ and output:
         if not (_positive(input_) and _positive(output)):
             raise Refused(f"prompts of {input_} and answers of {output} tokens: a server needs whole ones of both")
+        scatter = scatter_of(row, assumed)
+        if scatter is not None:
+            return _Lengths(float(input_), float(output), *scatter)
         assumed.append(Assumed("prompts and answers of the printed lengths: the row prints no spread", 0.05))
         return _Lengths(float(input_), float(output))
     if not output:
@@ -246,7 +267,8 @@ def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> _Lengths:
                 Assumed(f"{entry.record.input:g} tokens of a prompt, the mean of {entry.record.name}", spread)
             )
             data = entry.record
-            return _Lengths(float(data.input), float(output), float(data.input_variation or 0.0))
+            spreads = (float(data.input_variation or 0.0), float(data.output_variation or 0.0))
+            return _Lengths(float(data.input), float(output), *spreads)
     raise Refused("the length of the prompts is not published, and no data set of the registry tells its mean")
 
 

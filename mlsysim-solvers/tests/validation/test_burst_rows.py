@@ -1,0 +1,54 @@
+"""Rows that say in words how many requests a run has, that all come at once, and how their lengths scatter."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.mapping.bursts import at_once, counted, scatter_of
+from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.tables import packaged_rows
+
+
+def row(**cells):
+    base = next(
+        r for r in packaged_rows() if r.kind == "max_throughput" and r.software.startswith("TensorRT-LLM v0.17")
+    )
+    given = {"notes": "", "qps_or_sla": "", "batch_or_concurrency": "500", "input_len": "217", "output_len": "202"}
+    return attrs.evolve(base, software="vLLM 0.11.0", configuration=base.configuration | given | cells)
+
+
+@pytest.mark.parametrize(("cells", "requests"), [
+    ({"notes": "ShareGPT, 1000 requests at once"}, 1000), ({"notes": "rate=inf; 500 prompts"}, 500),
+    ({"qps_or_sla": "infinite request rate"}, 500), ({"notes": "2,000 prompts all at once"}, 2000),
+    ({"notes": "500 requests"}, 0), ({"notes": "largest of several rates"}, 0),
+])  # fmt: skip
+def test_a_burst_is_read_from_words(cells, requests):
+    assert at_once(row(**cells)) == requests
+
+
+def test_a_burst_is_asked_of_a_server_and_ends():
+    job = question_for(row(notes="ShareGPT, 1000 requests at once"), names()).scenario.workload
+    assert (job.concurrency, job.requests, job.max_batch) == (1000, 1000, 0)
+    assert job.output_variation > 0.7
+    assert question_for(row(notes="largest"), names()).scenario.workload.concurrency == 0
+
+
+def test_lengths_scatter_as_those_of_the_data_set_that_is_named_or_as_means_do():
+    assumed = []
+    assert scatter_of(row(notes="ShareGPT, 100 requests"), assumed).output == 1.0
+    assert "ShareGPT" in assumed[0].what
+    assert 0.0 < scatter_of(row(notes="output length = generated tokens / 50"), []).output < 1.0
+    assert scatter_of(row(notes="random lengths as printed"), []) is None
+
+
+def test_requests_of_a_run_are_counted_where_a_row_prints_them():
+    assert counted(row(notes="at most 4 of 100 requests at a time")) == 100
+    assert counted(row(notes="samples/s=104.369; output tokens only")) == 0
+
+
+def test_a_burst_of_a_chat_is_slower_than_one_of_equal_lengths():
+    chat, alike = (predict(row(notes=f"{what}, 500 requests at once")).predicted for what in ("ShareGPT", "random"))
+    assert chat < alike
