@@ -27,6 +27,10 @@ def _without_tiles(columns: Columns) -> Columns:
     return {**columns, "tiles": (), "window_tiles": None}
 
 
+def _without_few(columns: Columns) -> Columns:
+    return {**columns, "lone_area": 0.0, "sum_depth": 0.0} if "lone_area" in columns else columns
+
+
 def _without_delivery(columns: Columns) -> Columns:
     return {**columns, "window_tiles": None}
 
@@ -141,6 +145,7 @@ def _roofline(columns: Columns) -> Columns:
 VARIANTS: dict[str, Callable[[Columns], Columns]] = {
     "everything": dict,
     "no tile and wave effects": _without_tiles,
+    "no waiting and no sums where tiles are few": _without_few,
     "no limit on operands of convolutions": _without_delivery,
     "no activations in the cache": _without_cache,
     "no Winograd convolutions": _without_winograd,
