@@ -20,7 +20,14 @@ from ...formulas.memory import kept_share, weight_bytes
 from ...formulas.power import work_per_clock
 from ...lowering.network import NetworkShape, network_shape
 from ...lowering.shape import TransformerShape, number, transformer_shape
-from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
+from .architectures import (
+    check_denoising,
+    denoising_columns,
+    generator_shape,
+    once_parts,
+    serving_columns,
+    shape_notes,
+)
 from .ceiling_notes import ceiling_notes
 from .ceilings import cache_ratio, ceiling_columns, launch_columns, spread_columns
 from .formats import cache_format, format_columns, head_columns
@@ -72,6 +79,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         )  # fmt: skip
     live = stack.features.drops_dead_channels
     shape = _shape(model, workload, beyond=bool(settings.get("beyond_context")), live=live)
+    parts = once_parts(model, workload)
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
@@ -99,8 +107,10 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "dropout": _setting(settings, "dropout", 0.0),
         "kind": kind, "shape": shape, "features": stack.features,
         "tiles": tiles_of(stack, engine),
-        "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape)),
+        "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape, parts)),
     }  # fmt: skip
+    if parts:
+        columns["parts"] = parts
     if device.compute.array is not None and isinstance(shape, TransformerShape):
         # Heads narrower than a systolic array leave a part of it idle.
         filled = array_share(shape.head_dim, shape.v_dim, number(device.compute.array))
