@@ -11,6 +11,7 @@ import pytest
 
 from mlsysim.converting import converter
 from mlsysim.entities import Registry
+from mlsysim.layers import expand, network_work
 from mlsysim.provenance import Level
 from mlsysim.records import KINDS, Scenario
 from mlsysim.structure import _Reader
@@ -127,3 +128,25 @@ def _numbers(cls: type) -> dict[str, str]:
             step = f"{name}.*" if parts(field.type)[0] in (dict, tuple) else name
             found |= {f"{step}.{path}": unit for path, unit in _numbers(inner).items()}
     return found
+
+
+PARTS = {
+    # taesd (madebyollin), README.md, comparison table: parameters in the decoder of the SD VAE.
+    "image decoder": (49_490_179, None),
+    # Stable Diffusion, README.md: "123M text encoder"; OpenCLIP, docs/model_profile.csv, text_mparams and text_gflops
+    # (123.65 with a projection of 768 x 768 that the image models do not use).
+    "text encoder (CLIP ViT-L/14)": (123.65e6 - 768 * 768, 13.3e9),
+    "text encoder (OpenCLIP ViT-bigG/14)": (694.66e6, 97.86e9),
+}
+
+
+@pytest.mark.parametrize("model", ["stable-diffusion-1.5", "sdxl-base"])
+def test_parts_of_image_models_have_their_published_size_and_work(model: str) -> None:
+    network = REGISTRY.get("models", model).record.network
+    assert {part.name for part in network.parts} >= {"image decoder", "text encoder (CLIP ViT-L/14)"}
+    for part in network.parts:
+        count, flops = PARTS[part.name]
+        assert sum(op.parameters for op in expand(part)) == pytest.approx(count, rel=1e-4)
+        assert part.guided == (flops is not None)
+        if flops is not None:
+            assert 2.0 * network_work(part) == pytest.approx(flops, rel=1e-3)

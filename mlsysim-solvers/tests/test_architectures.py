@@ -8,9 +8,9 @@ import pytest
 from solver_cases import A100, BERT, H100, LLAMA_8B, PLAIN, RESNET_50, STACK, request_of
 
 from mlsysim.errors import ConfigError
-from mlsysim.records.model import EncoderDecoder, Layer, Model, Network, StateSpace, Transformer
+from mlsysim.records.model import EncoderDecoder, Layer, Model, Network, Part, StateSpace, Transformer
 from mlsysim.records.scenario import Inference, Serving, Training
-from mlsysim.shapes import network_work, parameters
+from mlsysim.shapes import expand, network_work, parameters
 from mlsysim_solvers import SingleNodeSolver
 
 SOLVER = SingleNodeSolver()
@@ -38,6 +38,10 @@ DENOISER = Model(
         layers=(Layer("conv", 256, kernel=3), Layer("conv", 768), Layer("attention", heads=4), Layer("conv", 4)),
     ),
 )  # fmt: skip
+DECODER = Part(
+    "decoder", "t", "h", (Layer("conv", 512, kernel=3), Layer("upsample", stride=2), Layer("conv", 3)), 32, 32, 4
+)
+DRAWER = attrs.evolve(DENOISER, network=attrs.evolve(DENOISER.network, parts=(DECODER,)))
 TABLES = (Layer("input", 64, name="dense"), Layer("table", 64, entries=4_000_000, lookups=20, name="a"),
           Layer("table", 64, entries=1_000_000, lookups=5, name="b"), Layer("concat", of=("dense", "a", "b")),
           Layer("dense", 1024, norm=False), Layer("dense", 1, norm=False))  # fmt: skip
@@ -184,3 +188,36 @@ def test_what_makes_no_sense_is_refused_with_a_remedy(model, workload, place):
     fault = caught.value.faults[0]
     assert fault.where == place
     assert fault.remedy
+
+
+def test_parts_beside_the_steps_run_once_for_each_image():
+    def drawn(model, part_guided=False, **fields):
+        parts = tuple(attrs.evolve(part, guided=part_guided) for part in model.network.parts)
+        model = attrs.evolve(model, network=attrs.evolve(model.network, parts=parts))
+        return ask(model, Inference(model="m", batch=8, precision="fp16", **fields))
+
+    one, many = drawn(DRAWER, steps=1), drawn(DRAWER, steps=9)
+    alone = [drawn(DENOISER, steps=n) for n in (1, 9)]
+    name = "performance.flops"
+    once = 8 * 2.0 * network_work(DECODER)
+    assert one[name] - alone[0][name] == pytest.approx(once)
+    assert many[name] - alone[1][name] == pytest.approx(once)
+    name = "performance.latency"
+    assert many[name] - alone[1][name] == pytest.approx(one[name] - alone[0][name])
+    assert one[name] > alone[0][name]
+    # Both conditions of a guided sample are encoded, and one image is decoded.
+    free, guided = (drawn(DRAWER, part, steps=1, guidance=True)["performance.flops"] for part in (False, True))
+    assert guided - free == pytest.approx(once)
+    weights = 2.0 * sum(op.parameters for op in expand(DECODER))
+    name = "feasibility.memory_required"
+    assert one[name] - alone[0][name] >= weights
+
+
+def test_training_reads_what_parts_have_left():
+    plain, whole = (ask(model, Training(model="m", batch=8, precision="bf16")) for model in (DENOISER, DRAWER))
+    assert plain["performance.flops"] == whole["performance.flops"]
+
+
+def test_parts_are_named_among_the_assumptions():
+    columns = SOLVER.prepare(request_of(DRAWER, H100, Inference(model="m", batch=1, steps=2, precision="fp16")))
+    assert any("beside the denoising steps: decoder" in line for line in columns["assumptions"])

@@ -191,6 +191,18 @@ def test_convolutions_wait_for_the_cache_where_units_are_fast():
     assert SOLVER.compute(columns)["performance.latency"] > free
 
 
+def test_few_tiles_cost_more_where_units_are_faster():
+    slow, fast = card(1e4, int8=Peak(dense=500e12)), card(1e4, int8=Peak(dense=2000e12))
+    work = Inference(model="m", batch=1, precision="int8")
+    prepared = [SOLVER.prepare(request_of(RESNET_50, device, work, STACK)) for device in (slow, fast)]
+    assert prepared[1]["lone_area"] == pytest.approx(4 * prepared[0]["lone_area"])
+    for columns in prepared:
+        free = SOLVER.compute({**columns, "lone_area": 0.0, "sum_depth": 0.0})["performance.latency"]
+        assert SOLVER.compute(columns)["performance.latency"] > free
+    vector = SOLVER.prepare(request_of(RESNET_50, slow, Inference(model="m", batch=1, precision="fp32"), STACK))
+    assert "lone_area" not in vector
+
+
 def test_the_sustained_clock_falls_with_the_work_in_one_clock():
     assert sustained_clock(400.0, 0.85, 1e-21, 4e5, 0.9) == pytest.approx(
         sustained_clock(400.0, 0.85, 1e-21, 1e5, 0.9) / 2.0

@@ -14,7 +14,7 @@ import attrs
 from .errors import ConfigError
 from .names import did_you_mean
 from .primitives import FeatureMap, Kind, Op, after, attention, conv, dense, elementwise, move, pair, pool
-from .records.model import Layer, Network
+from .records.model import Layer, Network, Part
 
 __all__ = ["expand", "live_only", "network_work"]
 
@@ -212,12 +212,12 @@ def _repeated(
     return ops, x
 
 
-def expand(network: Network) -> tuple[Op, ...]:
+def expand(network: Network | Part) -> tuple[Op, ...]:
     """Turn a layer list into primitive operations.
 
     Parameters
     ----------
-    network : Network
+    network : Network or Part
         Layer list.
 
     Returns
@@ -284,12 +284,12 @@ def live_only(ops: Sequence[Op], live: Sequence[int]) -> tuple[Op, ...]:
     return tuple(result)
 
 
-def network_work(network: Network) -> int:
+def network_work(network: Network | Part) -> int:
     """Count the multiply-accumulates of one forward pass.
 
     Parameters
     ----------
-    network : Network
+    network : Network or Part
         Layer list.
 
     Returns

@@ -251,6 +251,8 @@ class Catalog:
         network = getattr(record, "network", None)
         if network is not None:
             wanted.setdefault(network.source, "network.source")
+            for part in network.parts:
+                wanted.setdefault(part.source, "network.parts")
         faults: list[Fault] = []
         for key, path in wanted.items():
             try:

@@ -8,14 +8,16 @@ them under the rooflines of device and stack, and hold memory against what may b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import is_array, minimum, sqrt
+from mlsysim.numeric import is_array, maximum, minimum, sqrt
 from mlsysim.records.scenario import Training
 from mlsysim.tracing import named
 
 from .execution.device.answers import axis, common_answers, decoding, log_sd, machine_of, steps_of_run
+from .execution.device.architectures import OncePart
 from .execution.device.cases import (
     abilities_of,
     feasibility,
@@ -187,10 +189,14 @@ def _pass_table(c: Columns, batch: Any) -> Table:
 
 def _inference(c: Columns) -> dict[str, Any]:
     batch, shape, formats = axis(c, "batch"), c["shape"], formats_of(c)
-    weights = weight_bytes(shape.parameters, c["weight_width"])
+    parts = c.get("parts", ())
+    weights = weight_bytes(shape.parameters + sum(part.shape.parameters for part in parts), c["weight_width"])
     within: Any = True
     if isinstance(shape, NetworkShape):
         each = workspace_bytes(c.get("passes", 1.0), shape.live, formats.activation)
+        for part in parts:
+            own = workspace_bytes(_passes_of(c, part), part.shape.live, formats.activation)
+            each = maximum(each, own)
     else:
         sequence, abilities = axis(c, "sequence"), abilities_of(c)
         elements = live_elements(shape)
@@ -200,6 +206,9 @@ def _inference(c: Columns) -> dict[str, Any]:
         within = sequence <= shape.context if c["is_text"] else True
     totals = run_part(c, "pass", lambda: _pass_table(c, batch), machine_of(c))
     totals = repeated(totals, c.get("steps", 1.0), "denoising step")
+    for part in parts:
+        once = {**c, "shape": part.shape, "passes": _passes_of(c, part)}
+        totals = together(totals, run_part(c, part.name, partial(_pass_table, once, batch), machine_of(c)), 1.0)
     answers = feasibility(c, _inference_demand(c, weights, batch, each), weights, within=within)
     answers |= _rates(c, totals, batch)
     if "contexts" in c:
@@ -210,6 +219,11 @@ def _inference(c: Columns) -> dict[str, Any]:
         answers["performance.duty"] = busy_share(rate, answers["performance.throughput"])
         answers["performance.duty.log_sd"] = answers["performance.latency.log_sd"]
     return answers
+
+
+def _passes_of(c: Columns, part: OncePart) -> Any:
+    """Return how often a sample passes a network that runs once beside the denoiser."""
+    return c.get("passes", 1.0) if part.guided else 1.0
 
 
 def _inference_demand(c: Columns, weights: Any, batch: Any, each: Any) -> Demand:

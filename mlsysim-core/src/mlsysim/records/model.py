@@ -6,11 +6,12 @@ import attrs
 
 from .architectures import EncoderDecoder, StateSpace
 from .fields import fact
-from .network import Layer, Network
+from .network import Layer, Network, Part
 from .transformer import Latent, Mixture, Transformer
 
 __all__ = [
-    "EncoderDecoder", "Latent", "Layer", "Mixture", "Model", "Network", "StateSpace", "Transformer",
+    "EncoderDecoder", "Latent", "Layer", "Mixture", "Model", "Network", "Part", "StateSpace",
+    "Transformer",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import attrs
 
 from .fields import fact
 
-__all__ = ["Layer", "Network"]
+__all__ = ["Layer", "Network", "Part"]
 
 
 @attrs.frozen
@@ -89,6 +89,34 @@ class Layer:
 
 
 @attrs.frozen
+class Part:
+    """A network that runs once for each sample beside a denoiser: a text encoder before its steps, a decoder after.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    source, at : str
+        Document from which its list was taken, and the place in it.
+    layers : tuple of Layer
+        From input to output.
+    height, width, channels : int
+        Input of one sample.
+    guided : bool
+        Whether it runs twice for a sample that is guided, with and without its condition.
+    """
+
+    name: str
+    source: str
+    at: str
+    layers: tuple[Layer, ...]
+    height: int
+    width: int
+    channels: int
+    guided: bool = False
+
+
+@attrs.frozen
 class Network:
     """A layer list: convolutional, dense and diffusion networks, detectors and recommenders.
 
@@ -106,6 +134,8 @@ class Network:
         Output channels that have any weight other than zero in the published parameters, for each row with weights
         that mixes channels (dense, and convolutions that are not depthwise), in order of execution; empty where
         nobody counted, and all channels count.
+    parts : tuple of Part
+        What runs once beside the steps of a denoiser; the parameters and the work of the network do not count it.
     """
 
     source: str
@@ -116,3 +146,4 @@ class Network:
     channels: int = fact("1", tolerance=0.0)
     denoiser: bool = False
     live: tuple[int, ...] = ()
+    parts: tuple[Part, ...] = ()

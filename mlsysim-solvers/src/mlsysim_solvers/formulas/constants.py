@@ -71,6 +71,8 @@ __all__ = [
     "STACK_LOG_SD",
     "STAGE_SHARE",
     "STANDARD_GRAVITY",
+    "STEP_BYTES",
+    "STEP_CLOCKS",
     "SYSTOLIC_FLOP",
     "TILE_DELIVERY",
     "UNKNOWN_SCATTER",
@@ -139,7 +141,6 @@ several warps: "the older mma.sync instruction can only reach about 2/3 the peak
 (PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Units of data centres after Hopper need such
 instructions too; no figure for them was read."""
 RESULT_MACS = 24.0
-
 """Instructions in which a processor without units of its own turns one sum of products into a result of 8 or 16 bits,
 each as long as a multiply-accumulate. Estimate, range 15 to 40: CMSIS-NN, arm_nn_requantize takes about 14 (product in
 64 bits, shifts, rounding), and its callers load bias, multiplier and shift, clamp, store and loop."""
@@ -197,9 +198,8 @@ GRAPH_SHARE = 0.5
 and drain on the device, 1 to 3 us, against 4 to 6 us of a driver launch."""
 
 KV_REREAD_RATIO = 1.6
-"""Bandwidth of the last-level cache over that of memory when a decode kernel reads a key-value head
-once per query head. Estimate, range 1.3 to 2.0, from servers of two GPU generations whose kernels
-do so; it only acts for stacks without shared key-value reads."""
+"""Bandwidth of the last-level cache over that of memory when a decode kernel reads a key-value head once per query
+head. Estimate, range 1.3 to 2.0, from servers of two GPU generations; it acts for stacks without shared reads."""
 
 PREFILL_TOKENS = 8192.0
 """Tokens of one prefill pass, which size the workspace. Estimate, range 2048 to 16384: 8192 is a
@@ -274,6 +274,13 @@ DYNAMIC_SHARE = 0.85
 NARROW_ENERGY = 0.65
 """Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an
 H100 at 700 W in either format."""
+
+STEP_CLOCKS = 100.0
+"""Clocks that matrix units wait in a step of the inner dimension while their processor has one tile only: operands come
+from shared memory in some 30, results follow instructions in as many, warps meet. Estimate, range 50 to 200."""
+
+STEP_BYTES = 64.0
+"""Depth of such a step: 32 elements of 16 bits. Estimate, range 32 to 128."""
 
 TILE_DELIVERY = 32.0
 """Bytes that a processor takes from the last-level cache per clock for tiles of convolutions, whose windows each tile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mlsysim.layers import live_only
-from mlsysim.records.model import Network
+from mlsysim.records.model import Network, Part
 from mlsysim.shapes import Op, expand
 from mlsysim.tracing import named
 
@@ -181,12 +181,12 @@ def _rows(merged: dict[NetworkRow, float]) -> tuple[NetworkRow, ...]:
     return tuple(row._replace(count=same.setdefault(count, count)) for row, count in ordered)
 
 
-def network_shape(network: Network, *, live: bool = False) -> NetworkShape:
+def network_shape(network: Network | Part, *, live: bool = False) -> NetworkShape:
     """Expand and summarise a layer list.
 
     Parameters
     ----------
-    network : Network
+    network : Network or Part
         Layer list.
     live : bool
         Whether channels whose published weights are all zero are left out.
@@ -195,7 +195,9 @@ def network_shape(network: Network, *, live: bool = False) -> NetworkShape:
     -------
     NetworkShape
     """
-    ops = live_only(expand(network), network.live) if live else expand(network)
+    ops = expand(network)
+    if live and isinstance(network, Network):
+        ops = live_only(ops, network.live)
     weighted = [op for op in ops if op.kind in ("conv", "depthwise", "dense")]
     attending = [op for op in ops if op.kind == "attention"]
     tables = [op for op in ops if op.kind == "lookup"]

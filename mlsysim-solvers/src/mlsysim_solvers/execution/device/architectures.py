@@ -3,17 +3,72 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlsysim.errors import ConfigError
 from mlsysim.records.model import Model
 from mlsysim.records.scenario import Inference, Serving, Workload
 
 from ...lowering.encoder_decoder import EncoderDecoderShape, encoder_decoder_shape
+from ...lowering.network import NetworkShape, network_shape
 from ...lowering.shape import number
 from ...lowering.state_space import state_shape
 
-__all__ = ["check_denoising", "denoising_columns", "generator_shape", "serving_columns", "shape_notes"]
+__all__ = [
+    "OncePart", "check_denoising", "denoising_columns", "generator_shape", "once_parts", "serving_columns",
+    "shape_notes",
+]  # fmt: skip
+
+
+class OncePart(NamedTuple):
+    """A network that runs once for each sample beside a denoiser.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    shape : NetworkShape
+        Its layers.
+    guided : bool
+        Whether it sees each sample with and without its condition, where the denoiser does.
+    """
+
+    name: str
+    shape: NetworkShape
+    guided: bool
+
+
+_MOST_PARTS = 64
+"""Most models whose parts are kept; it bounds memory and changes no answer."""
+
+_parts: dict[int, tuple[Any, tuple[OncePart, ...]]] = {}
+
+
+def once_parts(model: Model, workload: Workload) -> tuple[OncePart, ...]:
+    """Return what runs once for each sample that a diffusion model draws.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    workload : Serving, Training or Inference
+        The job.
+
+    Returns
+    -------
+    tuple of OncePart
+        Nothing for other models, and for other jobs: training reads what encoders left.
+    """
+    if model.network is None or not model.network.parts or not isinstance(workload, Inference):
+        return ()
+    found = _parts.get(id(model.network))
+    if found is None:
+        if len(_parts) >= _MOST_PARTS:
+            _parts.clear()
+        shapes = tuple(OncePart(part.name, network_shape(part), part.guided) for part in model.network.parts)
+        # The layer list is kept alive, so that no other one can take its identity.
+        found = _parts[id(model.network)] = model.network, shapes
+    return found[1]
 
 
 def generator_shape(model: Model, workload: Workload) -> Any:
@@ -104,7 +159,7 @@ def serving_columns(workload: Serving, shape: Any) -> dict[str, Any]:
     return columns
 
 
-def shape_notes(workload: Workload, shape: Any) -> tuple[str, ...]:
+def shape_notes(workload: Workload, shape: Any, parts: tuple[OncePart, ...] = ()) -> tuple[str, ...]:
     """Return what is taken for granted about the workload because of the model.
 
     Parameters
@@ -113,6 +168,8 @@ def shape_notes(workload: Workload, shape: Any) -> tuple[str, ...]:
         The job.
     shape : object
         The model.
+    parts : tuple of OncePart
+        What runs once for each sample.
 
     Returns
     -------
@@ -123,6 +180,8 @@ def shape_notes(workload: Workload, shape: Any) -> tuple[str, ...]:
         share = workload.output / windows
         padded = f"{workload.audio:g} s of speech are padded to {windows:g} x {shape.span:g} s, one after another"
         return (f"{padded}, each with {share:g} tokens of the answer; input in tokens is not used",)
+    if parts:
+        return (f"run once for each image beside the denoising steps: {', '.join(part.name for part in parts)}",)
     if isinstance(workload, Inference) and workload.steps:
         return ("the denoising network alone: text encoder and image decoder are not part of it",)
     return ()

@@ -15,12 +15,19 @@ from mlsysim.records.stack import Stack
 
 from ...formulas import constants
 from ...formulas.attention import array_share
-from ...formulas.gemm import delivered_rate
+from ...formulas.gemm import delivered_rate, lone_area, sum_depth
 from ...formulas.memory import kept_share, weight_bytes
 from ...formulas.power import work_per_clock
 from ...lowering.network import NetworkShape, network_shape
 from ...lowering.shape import TransformerShape, number, transformer_shape
-from .architectures import check_denoising, denoising_columns, generator_shape, serving_columns, shape_notes
+from .architectures import (
+    check_denoising,
+    denoising_columns,
+    generator_shape,
+    once_parts,
+    serving_columns,
+    shape_notes,
+)
 from .ceiling_notes import ceiling_notes
 from .ceilings import cache_ratio, ceiling_columns, launch_columns, spread_columns
 from .formats import cache_format, format_columns, head_columns
@@ -72,6 +79,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         )  # fmt: skip
     live = stack.features.drops_dead_channels
     shape = _shape(model, workload, beyond=bool(settings.get("beyond_context")), live=live)
+    parts = once_parts(model, workload)
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
@@ -81,7 +89,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= head_columns(stack, model, workload, columns)
     columns |= _memory(device, stack)
-    columns |= _in_order(device, precision, columns)
+    columns |= _few_tiles(device, precision, columns) | _in_order(device, precision, columns)
     columns |= _kept(stack, shape, columns) | _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape) | _accumulating(scenario)
     engine, features = device.peak_of(precision).engine, stack.features
@@ -99,8 +107,10 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "dropout": _setting(settings, "dropout", 0.0), "chunked_loss": bool(settings.get("chunked_loss")),
         "kind": kind, "shape": shape, "features": stack.features,
         "tiles": tiles_of(stack, engine),
-        "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape)),
+        "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape, parts)),
     }  # fmt: skip
+    if parts:
+        columns["parts"] = parts
     if device.compute.array is not None and isinstance(shape, TransformerShape):
         # Heads narrower than a systolic array leave a part of it idle.
         filled = array_share(shape.head_dim, shape.v_dim, number(device.compute.array))
@@ -229,6 +239,21 @@ def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) ->
     return {"window_tiles": tuple(
         (m, n, min(rate, delivered_rate(m, n, width, work, delivery, flop_per_mac))) for m, n, rate in columns["tiles"]
     )}  # fmt: skip
+
+
+def _few_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what products of few tiles take beside their multiplications on multiprocessors with matrix units."""
+    processors, clock, peak = device.compute.processors, device.compute.clock, device.peak_of(precision)
+    if processors is None or clock is None or peak.engine != "matrix":
+        return {}
+    work = work_per_clock(columns["peak"], clock) / processors
+    if work >= constants.SYSTOLIC_FLOP:
+        return {}
+    width, mac = columns["operand_width"], columns["flop_per_mac"]
+    return {
+        "lone_area": lone_area(constants.STEP_CLOCKS, work, width, constants.STEP_BYTES, mac),
+        "sum_depth": sum_depth(work, constants.FULL_WIDTH, constants.TILE_DELIVERY, mac),
+    }
 
 
 def _kept(stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,18 +10,36 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlsysim.numeric import is_array, minimum, where
 from mlsysim.records.stack import Stack
 
 from ...formulas.constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
-from ...formulas.gemm import output_tiles, tile_area
+from ...formulas.gemm import added_area, output_tiles, tile_area
 
-__all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
+__all__ = ["Few", "TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
 
 Tiles = tuple[tuple[float, float, float], ...]
 """Rows, columns and relative rate of the tiles of a library."""
+
+
+class Few(NamedTuple):
+    """What a product of few tiles takes beside its multiplications.
+
+    Parameters
+    ----------
+    lone : float or array, count
+        Area that takes as long as what a tile waits for that has a processor to itself.
+    sums : float or array, count
+        Inner dimension that takes as long as the sums of a part of a divided product.
+    """
+
+    lone: Any = 0.0
+    sums: Any = 0.0
+
+
+_NOTHING = Few()
 
 _LIMIT = 8192
 """Most rows of a table of areas; it bounds memory and changes no answer."""
@@ -31,7 +49,9 @@ _SAME = 1.0 + 1e-12
 """Two areas per row count as equal within rounding."""
 
 
-def menu_area(m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles, splits: tuple[float, ...]) -> Any:
+def menu_area(
+    m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles, splits: tuple[float, ...], few: Few = _NOTHING
+) -> Any:
     """Return the least area over all tiles and divisions of the inner dimension.
 
     Parameters
@@ -45,25 +65,31 @@ def menu_area(m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles,
     splits : tuple of float
         Ways to divide the inner dimension; used where tiles are fewer than processors and each part
         stays deep enough.
+    few : Few
+        What products of few tiles take beside.
 
     Returns
     -------
     float or array, count
     """
     best: Any = None
+    lone, sums = few
     deep = [(split, k >= split * SPLIT_DEPTH) for split in splits]
     deep = [(split, enough) for split, enough in deep if _somewhere(enough)]
     for tile_m, tile_n, rate in tiles:
         count = output_tiles(m, n, batch, tile_m, tile_n)
         area = tile_area(count, processors, tile_m, tile_n, rate, 1.0, 0.0)
+        area = area + where(count <= processors, lone, 0.0)
         best = area if best is None else minimum(best, area)
-        few = count < processors
-        if not (deep and _somewhere(few)):
+        idle = count < processors
+        if not (deep and _somewhere(idle)):
             # No row may divide: large products are never divided.
             continue
         for split, enough in deep:
             area = tile_area(count, processors, tile_m, tile_n, rate, split, SPLIT_PENALTY)
-            best = where(few & enough, minimum(best, area), best)
+            area = area + where(count * split <= processors, lone / split, 0.0)
+            area = area + added_area(count, processors, tile_m, tile_n, split, sums, k)
+            best = where(idle & enough, minimum(best, area), best)
     return best if best is not None else batch * n * m / processors
 
 
@@ -90,7 +116,7 @@ class _Table:
             self.tail = menu.tiles
         rows = np.arange(self.end + 1, dtype=np.float64) * menu.step
         rows[0] = menu.step
-        self.values = menu_area(rows, n, k, batch, menu.processors, menu.tiles, menu.splits)
+        self.values = menu_area(rows, n, k, batch, menu.processors, menu.tiles, menu.splits, menu.few)
 
 
 class TileMenu:
@@ -104,14 +130,17 @@ class TileMenu:
         Units that each run one tile at a time; nothing is remembered for an array.
     splits : tuple of float
         Ways in which the library may divide the inner dimension of a product with few tiles.
+    few : Few
+        What such a product takes beside; nothing is remembered for arrays.
     """
 
-    __slots__ = ("_areas", "_codes", "_tables", "processors", "splits", "step", "tiles")
+    __slots__ = ("_areas", "_codes", "_tables", "few", "processors", "splits", "step", "tiles")
 
-    def __init__(self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS) -> None:
+    def __init__(self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS, few: Few = _NOTHING) -> None:
         self.tiles = tiles
         self.processors = processors
         self.splits = splits
+        self.few = few
         self.step = float(math.gcd(*(int(tm) for tm, _, _ in tiles))) if tiles else 1.0
         self._areas: dict[tuple[float, float, float, float], float] = {}
         self._tables: dict[tuple[float, float, float], _Table] = {}
@@ -129,19 +158,20 @@ class TileMenu:
         -------
         float or array, count
         """
-        if type(m) is type(self.processors) is float:
+        fixed = type(self.processors) is type(self.few.lone) is type(self.few.sums) is float
+        if fixed and type(m) is float:
             try:
                 return self._areas[m, n, k, batch]
             except KeyError:
                 return self._remember((m, n, k, batch))
             except TypeError:
                 pass
-        elif type(n) is type(k) is type(batch) is type(self.processors) is float and self.tiles and is_array(m):
+        elif fixed and type(n) is type(k) is type(batch) is float and self.tiles and is_array(m):
             return self._from_table(m, n, k, batch)
         for number in (m, n, k, batch):
             if hasattr(number, "shared"):
                 return number.lifted(self.area, m, n, k, batch)
-        return menu_area(m, n, k, batch, self.processors, self.tiles, self.splits)
+        return menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.few)
 
     def start(self) -> TileMenu:
         """Forget the rows of the last call, which their owner may have overwritten since.
@@ -158,7 +188,7 @@ class TileMenu:
         if len(self._areas) >= _MEMORY:
             self._areas.clear()
         m, n, k, batch = key
-        area: float = menu_area(m, n, k, batch, self.processors, self.tiles, self.splits)
+        area: float = menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.few)
         self._areas[key] = area
         return area
 
@@ -202,21 +232,22 @@ class TileMenu:
             codes = np.ceil(m / self.step)
             kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), codes.max())
         _, codes, indices, low, high = kept
-        deep = float(sum(k >= split * SPLIT_DEPTH for split in self.splits))
+        # Without sums of parts only the number of ways to divide matters of the inner dimension.
+        deep = k if self.few.sums else float(sum(k >= split * SPLIT_DEPTH for split in self.splits))
         table = self._tables.get((n, deep, batch))
         if table is None:
             table = self._tables[n, deep, batch] = _Table(self, n, k, batch)
         if high <= table.end:
             return table.values.take(indices)
         splits = self.splits if table.tail is self.tiles else ()
-        tail = menu_area(codes * self.step, n, k, batch, self.processors, table.tail, splits)
+        tail = menu_area(codes * self.step, n, k, batch, self.processors, table.tail, splits, self.few)
         if low > table.end:
             return tail
         return np.where(codes <= table.end, table.values.take(indices, mode="clip"), tail)
 
 
 @lru_cache(maxsize=64)
-def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLITS) -> TileMenu:
+def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLITS, few: Few = _NOTHING) -> TileMenu:
     """Return the menu of a library on a number of processors, with what it remembers.
 
     Parameters
@@ -227,12 +258,14 @@ def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLIT
         Units that each run one tile at a time.
     splits : tuple of float
         Ways in which the library may divide the inner dimension.
+    few : Few
+        What products of few tiles take beside.
 
     Returns
     -------
     TileMenu
     """
-    return TileMenu(tiles, processors, splits)
+    return TileMenu(tiles, processors, splits, few)
 
 
 def tiles_of(stack: Stack, engine: str) -> Tiles:

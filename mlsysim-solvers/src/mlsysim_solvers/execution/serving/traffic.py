@@ -150,7 +150,9 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
 def _notes(workload: Traffic, stack: str, scheduler: Scheduler) -> list[str]:
     notes = []
     if not workload.output_variation:
-        notes.append("answers of one length (set workload.output_variation: those of a chat scatter by about their mean)")
+        notes.append(
+            "answers of one length (set workload.output_variation: those of a chat scatter by about their mean)"
+        )
     if not workload.max_batch:
         notes.append(f"at most {scheduler.requests:g} requests in flight, as {stack} does (set workload.max_batch)")
     if not workload.max_tokens:
