@@ -77,8 +77,10 @@ def test_distinct_experts_of_256_with_8_active():
 def test_scales_cost_most_where_matrix_units_are_fastest():
     # An H100 does 30 operations of matrix units in the time of one of vector units, a B200 60: 128 go with each scale.
     for matrix, vector, share in ((1979e12, 66.9e12, 0.81), (4500e12, 75e12, 0.68)):
-        assert mixture.block_scaled_rate(matrix, vector, 128.0) / matrix == pytest.approx(share, abs=0.01)
-    assert mixture.block_scaled_rate(1e15, 1e14, 1e12) == pytest.approx(1e15)
+        assert mixture.block_scaled_rate(matrix, vector, 128.0, 1.0) / matrix == pytest.approx(share, abs=0.01)
+    assert mixture.block_scaled_rate(1e15, 1e14, 1e12, 1.0) == pytest.approx(1e15)
+    # As many more blocks cost what as many more instructions for each do.
+    assert mixture.block_scaled_rate(1e15, 1e14, 32.0, 1.0) == mixture.block_scaled_rate(1e15, 1e14, 128.0, 4.0)
 
 
 def test_groups_of_experts_are_chosen_more_evenly_than_experts():

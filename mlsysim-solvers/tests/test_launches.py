@@ -7,16 +7,22 @@ import pytest
 from mlsysim.config import SimulationConfig
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
+from mlsysim.records.scenario import Serving
 from mlsysim_solvers.execution.device.answers import machine_of
-from mlsysim_solvers.execution.device.cases import weights_of
+from mlsysim_solvers.execution.device.cases import abilities_of, formats_of, weights_of
+from mlsysim_solvers.execution.device.narrow import SCALE_SLOTS, unpacked_columns
 from mlsysim_solvers.execution.serving.passes import decoding_pass, engine_of, reading_pass
-from mlsysim_solvers.formulas.constants import BLOCKED_CASTS, GROUPED_SHARE
+from mlsysim_solvers.formulas.constants import BLOCKED_CASTS, BUSY_SHARE, GROUPED_SHARE, WARP_SHARE
 from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.lowering.attention import outer_parameters
+from mlsysim_solvers.lowering.served import assembled
+from mlsysim_solvers.lowering.transformer import Reading, mixed
+
+SERVING = Serving(model="gpt-oss-120b", precision="fp8", batch=1, input=1024, output=1024, weights="mxfp4")
 
 
-def columns(model, precision, weights="", settings=()):
-    given = {"model": model, "device": "b200-sxm", "precision": precision, "concurrency": "64", "input": "1024",
+def columns(model, precision, weights="", settings=(), device="b200-sxm"):
+    given = {"model": model, "device": device, "precision": precision, "concurrency": "64", "input": "1024",
              "output": "1024", "stack": "vllm-0.11", "devices": "8", "parallelism.tensor": "8"}  # fmt: skip
     config = SimulationConfig.load(
         "deepseek-v3-b200-attention-dp",
@@ -31,12 +37,53 @@ def columns(model, precision, weights="", settings=()):
 def test_a_pass_over_few_tokens_waits_for_its_host():
     c = columns("llama-3.1-70b", "fp8") | {"long_output": 1024.0, "replayed": 0.0}
     slow, fast = (engine_of(c | {"launch": launch}) for launch in (60e-6, 0.0))
-    # Ten kernels of each of 80 layers, one of them for whoever decodes beside, and four for the ends of the model,
-    # of which one samples.
-    assert reading_pass(slow, 0.0, 64.0, 1.0).time == pytest.approx(60e-6 * (10 * 80 + 4))
+    # Ten kernels of each of 80 layers, one of them for whoever decodes beside, two sums over devices, and four for the
+    # ends of the model, of which one samples.
+    assert reading_pass(slow, 0.0, 64.0, 1.0).time == pytest.approx(60e-6 * (12 * 80 + 4))
     assert reading_pass(fast, 0.0, 64.0, 1.0).time < 0.5 * reading_pass(slow, 0.0, 64.0, 1.0).time
     # Many tokens keep the device busy for longer than its host.
     assert reading_pass(slow, 0.0, 65536.0, 1.0).time == reading_pass(fast, 0.0, 65536.0, 1.0).time
+
+
+def test_the_host_launches_what_runs_beside_and_what_unfolds():
+    c = columns("deepseek-v3", "nvfp4") | {"long_output": 1024.0, "replayed": 0.0, "launch": 1e-3}
+    plain = c | {"shape": c["shape"]._replace(shared_ffn=0.0)}
+    whole, less = (reading_pass(engine_of(each), 0.0, 64.0, 1.0).time for each in (c, plain))
+    # Two products, an activation function and a sum of the shared expert in each of 58 layers.
+    assert whole - less == pytest.approx(1e-3 * 4 * 58)
+    names = {row.name: row for row in mixed(
+        c["shape"], formats_of(c), abilities_of(c), 0.0, 1024.0, 1024.0, Reading(1024.0, 1.0, 1.0, 1024.0)
+    )}  # fmt: skip
+    unfolded = names["unfolded keys and values"]
+    assert unfolded.count == 61
+    assert unfolded.activation_bytes == 2 * 2 * 1024 * (128 * (192 + 128) + 512 + 64)
+    dense = columns("llama-3.1-70b", "fp8")
+    assert assembled(dense["shape"], formats_of(dense), abilities_of(dense), 1024.0) == []
+
+
+def test_weights_that_units_do_not_read_are_unpacked_by_instructions_of_one_warp():
+    wide, narrow, native = (
+        columns("gpt-oss-120b", precision, weights, device=device)
+        for precision, weights, device in (
+            ("bf16", "", "h100-sxm"), ("bf16", "mxfp4", "h100-sxm"), ("fp8", "mxfp4", "b200-sxm")
+        )
+    )  # fmt: skip
+    assert narrow["achieved"] == pytest.approx(BUSY_SHARE * WARP_SHARE["Hopper"])
+    assert narrow["achieved"] < wide["achieved"] == narrow["attention_achieved"]
+    # What is not stored in 4 bits, around attention, runs as before.
+    assert narrow["narrow_products"]
+    assert not wide["narrow_products"]
+    assert unpacked_columns(plugins().registry.get("devices", "b200-sxm").record, "fp8", SERVING, native) == {}
+
+
+def test_scales_cost_more_where_results_lie_apart_from_vector_units():
+    near, apart = (columns("deepseek-v3", "fp8", device=device) for device in ("h100-sxm", "b200-sxm"))
+    assert near["scale_slots"] == 1.0
+    assert apart["scale_slots"] == SCALE_SLOTS
+    assert "scale_slots" not in columns("deepseek-v3", "nvfp4")
+    # Products of 8 bits in blocks are about as fast as those of 16 bits.
+    rate = machine_of(apart).matrix_rate / machine_of(columns("deepseek-v3", "bf16", device="b200-sxm")).matrix_rate
+    assert 0.58 < rate < 1.2
 
 
 def test_a_short_pass_over_prompts_replays_a_graph():

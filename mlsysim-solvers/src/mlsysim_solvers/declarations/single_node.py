@@ -56,7 +56,7 @@ COLUMNS: dict[str, str] = {
     "head_copies": "1",
     "weight_width": "B", "operand_width": "B", "activation_width": "B", "kv_width": "B", "full_width": "B",
     "outer_width": "B", "head_width": "B", "block_casts": "1",
-    "grouped_share": "1", "scale_block": "1",
+    "grouped_share": "1", "scale_block": "1", "scale_slots": "1",
     "mask_width": "B", "gradient_width": "B", "master_width": "B", "state_width": "B", "weight_passes": "1",
     "states": "1", "flop_per_mac": "FLOP", "reread_ratio": "1", "prefill_tokens": "token", "dropout": "1",
     "var_compute": "1", "var_memory": "1", "var_overhead": "1", "cov_cm": "1", "cov_co": "1", "cov_mo": "1",

@@ -139,8 +139,8 @@ def grouped_flops(work: Any, share: Any) -> Any:
     return work / share
 
 
-@formula("FLOP/s", rate="FLOP/s", vector="FLOP/s", block="1")
-def block_scaled_rate(rate: Any, vector: Any, block: Any) -> Any:
+@formula("FLOP/s", rate="FLOP/s", vector="FLOP/s", block="1", slots="1")
+def block_scaled_rate(rate: Any, vector: Any, block: Any, slots: Any) -> Any:
     """Return the rate of matrix products whose partial sums are scaled on vector units.
 
     Parameters
@@ -151,6 +151,8 @@ def block_scaled_rate(rate: Any, vector: Any, block: Any) -> Any:
         Peak of vector units in 32 bits.
     block : float, count
         Elements of the inner dimension that share a scale.
+    slots : float, count
+        Multiply-adds of vector units that take as long as scaling and adding up one partial sum.
 
     Returns
     -------
@@ -158,7 +160,7 @@ def block_scaled_rate(rate: Any, vector: Any, block: Any) -> Any:
 
     Notes
     -----
-    P / (1 + P / (b V)): after b multiply-adds on matrix units each element of the result takes one on vector units,
+    P / (1 + s P / (b V)): after b multiply-adds on matrix units each element of the result takes one on vector units,
     which waits for the former and is waited for. An upper bound of the loss where kernels overlap both, and a lower
     bound where results pass through memory of their own on the way to vector units.
 
@@ -168,4 +170,4 @@ def block_scaled_rate(rate: Any, vector: Any, block: Any) -> Any:
     bits on a B200 (0.58 to 0.97 of their rate by CUTLASS). deepseek-ai/DeepGEMM, README.md: scales are numbers in 32
     bits on Hopper.
     """
-    return rate / (1.0 + rate / (block * vector))
+    return rate / (1.0 + slots * rate / (block * vector))

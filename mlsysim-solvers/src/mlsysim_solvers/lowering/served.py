@@ -11,7 +11,39 @@ from .attention import Abilities
 from .operators import Formats, Table, stream
 from .shape import TransformerShape
 
-__all__ = ["beside", "served_kernels"]
+__all__ = ["assembled", "beside", "served_kernels"]
+
+
+def assembled(shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:
+    """Return how a server puts unfolded keys and values of latent attention together where a pass reads prompts.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    abilities : Abilities
+        What the stack can do.
+    rows : float or array, count
+        Prompt tokens of the pass.
+
+    Returns
+    -------
+    list of Operator
+        Compressed keys and their rotary part are joined for the cache; keys are put together from what was unfolded
+        and the rotary part that all heads share, and values are set apart from them. Nothing without latent attention,
+        or for a stack that fuses nothing.
+    """
+    if not (shape.latent and abilities.fused_elementwise):
+        return []
+    each = shape.heads * (shape.head_dim + shape.v_dim) + shape.kv_rank + shape.rope_dim
+    moved = stream_bytes(rows, 2.0 * each, formats.activation)
+    return [stream("unfolded keys and values", shape.layers, moved, ASSEMBLY_KERNELS)]
+
+
+ASSEMBLY_KERNELS = 4.0
+"""Kernels that :func:`assembled` counts: a join, two copies into keys, and one of values. Estimate, range 2 to 8."""
 
 
 def served_kernels(shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:

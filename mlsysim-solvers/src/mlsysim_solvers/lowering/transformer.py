@@ -10,7 +10,7 @@ from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities, attention_over_cache, attention_over_sequence, projections
 from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, spared, stream
-from .served import beside, served_kernels
+from .served import assembled, beside, served_kernels
 from .shape import TransformerShape
 
 __all__ = [
@@ -195,6 +195,7 @@ def mixed(
         table.append(expansion(table, formats, stored))
     table = beside(table, shape) + served_kernels(shape, formats, abilities, rows)
     table += attention_over_cache(shape, formats, abilities, decoding, input, output)
+    table += assembled(shape, formats, abilities, reading.tokens)
     table += attention_over_sequence(shape, formats, abilities, reading.sequences, reading.length)
     table += embedding(shape, formats, rows, rows)
     last = decoding + reading.prompts

@@ -68,7 +68,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
     bandwidth = axis(columns, "bandwidth")
     rate = effective_rate(peak, columns["achieved"], ceiling)
     if "scale_block" in columns and "vector_peak" in columns:
-        rate = block_scaled_rate(rate, columns["vector_peak"], columns["scale_block"])
+        rate = block_scaled_rate(rate, columns["vector_peak"], columns["scale_block"], columns["scale_slots"])
     processors = axis(columns, "processors")
     windows = columns.get("window_tiles")
     few = Few(columns.get("lone_area", 0.0), columns.get("sum_depth", 0.0))

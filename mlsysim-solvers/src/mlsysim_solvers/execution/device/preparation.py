@@ -31,6 +31,7 @@ from .architectures import (
 from .ceiling_notes import ceiling_notes
 from .ceilings import cache_ratio, ceiling_columns, launch_columns, spread_columns
 from .formats import cache_format, format_columns, head_columns
+from .narrow import block_columns, unpacked_columns
 from .quantisation import tiles_of
 from .remembering import same_tuples
 
@@ -88,6 +89,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= format_columns(workload, stack, shape, precision)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= head_columns(stack, model, workload, columns)
+    columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
     columns |= _memory(device, stack)
     columns |= _few_tiles(device, precision, columns) | _in_order(device, precision, columns)
     columns |= _kept(stack, shape, columns) | _contexts(device, stack, shape, columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, sqrt, where
+from mlsysim.numeric import is_array, maximum, sqrt, where
 from mlsysim.tracing import named
 
 from ...formulas.elementwise import stream_bytes
@@ -27,6 +27,10 @@ from .copies import Place, place_of, spread_of, through, within_layers
 __all__ = ["Engine", "Pass", "decoding_pass", "engine_of", "joined", "reading_pass", "spread_of_pass"]
 
 Columns = Mapping[str, Any]
+
+SHARED_KERNELS = 4.0
+"""Kernels of shared experts in a layer: two products, the activation function between them, and the sum with what the
+routed experts give."""
 
 
 class Engine(NamedTuple):
@@ -155,8 +159,27 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     )
     if launch is None:
         return done
-    issued = sum(row.count * row.kernels for row in table) * launch
+    issued = (sum(row.count * row.kernels for row in table) + _unseen(engine, shape)) * launch
     return _launched(done, where(requests + tokens <= c["replayed"], 0.0 * issued, issued))
+
+
+def _unseen(engine: Engine, shape: Any) -> Any:
+    """Return the kernels that a host launches beside those that take time of their own on the device.
+
+    Shared experts run beside the routed ones, and collectives count with their own start; the host waits for neither,
+    but it launches both, one after the other.
+    """
+    if not isinstance(shape, TransformerShape):
+        return 0.0
+    beside = 0.0
+    if shape.expert_layers and (is_array(shape.shared_ffn) or shape.shared_ffn):
+        beside = SHARED_KERNELS * shape.expert_layers
+    place = engine.place
+    if place is None:
+        return beside
+    devices = place.tensor.size if place.sharing is None else place.sharing.devices
+    sums = shape.sums * shape.layers
+    return beside + where(devices > 1.0, sums + 0.0 * devices, 0.0 * devices)
 
 
 def _launched(done: Pass, issued: Any) -> Pass:
