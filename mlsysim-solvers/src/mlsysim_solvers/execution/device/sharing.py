@@ -23,6 +23,9 @@ _FEWEST = 512
 _PAYS = 4
 """Rows that each different one must stand for on average, so that looking for them pays."""
 
+_LOOKED_AT = 1024
+"""Rows drawn at random: if a quarter of all were different ones, dozens of these would be equal to another."""
+
 
 def answered(answer: Callable[[Columns], dict[str, Any]], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
     """Answer a case, or many that share values of some columns.
@@ -114,6 +117,9 @@ def alike(columns: Columns, without: frozenset[str]) -> Alike | None:
 
     codes, first = np.zeros(rows, dtype=np.intp), np.zeros(1, dtype=np.intp)
     touching = {name: values for name, values in arrays.items() if name not in without}
+    some = np.unique(np.random.default_rng(0).integers(0, rows, _LOOKED_AT))
+    if any(np.unique(values[some]).size == some.size for values in touching.values()):
+        return None
     for values in touching.values():
         different, code = np.unique(values, return_inverse=True)
         found, first, codes = np.unique(codes * different.size + code, return_index=True, return_inverse=True)

@@ -78,7 +78,7 @@ def ending(columns: Columns, engine: Engine, state: State, flying: Any) -> Any:
     lost = drain * maximum(0.0, state.plain.time - 0.5 * state.cycle.time)
     left = (waves - floor(waves)) * flying
     few, active = shared(columns, left)
-    alone = steady(engine.brief(), few, active, 0.0 * few).residence
+    alone = steady(engine, few, active, 0.0 * few).residence
     longer = where(left < _NOBODY, 0.0 * alone, maximum(0.0, alone - left / flying * state.residence))
     return lost + kept_together(output, spread, waves) * longer
 

@@ -232,6 +232,7 @@ def joined(first: Pass, times: Any, second: Pass, others: Any) -> Pass:
     -------
     Pass
     """
+
     def _sum(one: Any, other: Any) -> Any:
         # What neither has is 0 for all rows alike.
         return 0.0 if type(one) is type(other) is float and one == other == 0.0 else times * one + others * other
