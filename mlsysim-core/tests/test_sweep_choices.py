@@ -118,8 +118,8 @@ def test_arrays_on_disk_are_those_of_the_table(two, run_sweep, tmp_path):
     with np.load(tmp_path / "all.npz") as arrays:
         assert [title.partition(" ")[0] for title in lines[0]] == list(arrays)
         for at, name in enumerate(arrays):
-            texts = [line[at] for line in lines[1:]]
-            assert texts == [value if isinstance(value, str) else repr(value) for value in arrays[name].tolist()]
+            values = arrays[name].tolist()
+            assert [type(value)(line[at]) for value, line in zip(values, lines[1:], strict=True)] == values
     assert run_sweep(*words, "--npz", str(tmp_path / "nowhere" / "all.npz")).code == 2
 
 

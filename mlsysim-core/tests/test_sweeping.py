@@ -52,6 +52,20 @@ def test_points_are_taken_row_by_row(world):
     assert result.varied["peak"].tolist() == [1e12, 2e12, 3e12]
 
 
+def test_a_column_of_one_number_reaches_solvers_as_that_number(world, monkeypatch):
+    seen = []
+    compute = ToyPerformance.compute
+    monkeypatch.setattr(
+        ToyPerformance, "compute", lambda self, columns: (seen.append(columns), compute(self, columns))[1]
+    )
+    batches = np.arange(1.0, 601.0)
+    grid = sweep(scenario(), {"peak": [1e12, 2e12], "batch": batches}, chunk=600)
+    assert [columns["peak"] for columns in seen if isinstance(columns["batch"], np.ndarray)] == [1e12, 2e12]
+    one = sweep(scenario(), {"peak": np.repeat([1e12, 2e12], 600), "batch": np.tile(batches, 2)}, grid=False)
+    for name, values in grid.outputs.items():
+        assert np.array_equal(values, one.outputs[name])
+
+
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_the_size_of_chunks_changes_nothing(world, rows, chunk):
     whole = sweep(scenario(), {"batch": np.arange(1, rows + 1)})

@@ -17,7 +17,7 @@ from .declarations.single_node import SINGLE_NODE
 from .execution.device.answers import axis
 from .execution.device.preparation import prepare_columns
 from .execution.device.sharing import alike
-from .execution.serving.batch_queue import Curve, Service, curve_of, queue_at
+from .execution.serving.batch_queue import Curve, Service, curve_of, curves_of_rows, queue_at
 from .execution.serving.batch_waits import largest_rate, quantile
 from .formulas.constants import INTERVAL_QUANTILE
 from .formulas.queue_constants import LEAST, QUEUE_LOG_SD
@@ -99,7 +99,7 @@ class DynamicBatchingSolver:
         own = kinds if is_array(limit) else None
         rate = largest_rate(curve, limit, own)
         if kinds is not None:
-            curve, spread = kinds.rows((curve, spread))
+            curve, spread = curves_of_rows(curve, kinds), kinds.rows(spread)
             rate = rate if own is not None else kinds.rows(rate)
         within = devices * named(rate, "largest rate of a device")
         top = devices * (curve.most / curve.longest)

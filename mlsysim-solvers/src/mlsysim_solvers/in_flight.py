@@ -17,7 +17,7 @@ from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
 from .execution.device.answers import axis, common_answers
-from .execution.device.sharing import alike
+from .execution.device.sharing import alike, apart
 from .execution.serving.arrivals import (
     ARRIVING,
     Line,
@@ -50,6 +50,9 @@ Columns = Mapping[str, Any]
 
 _OF_POOLS = frozenset(f"{pool}_{name}" for pool in POOLS for name in POOLED)
 """Columns that only scenarios with pools have."""
+
+_DEGREES = tuple(f"{pool}{name}" for pool in ("", "prefill_", "decode_") for name in ("tensor", "attention", "expert"))
+"""Columns that change the shape of the operators of a device."""
 
 _INSTANT = 1e-9
 """Least time of a front end that limits a rate, s."""
@@ -109,6 +112,9 @@ class InFlightSolver:
         ConfigError
             If a sweep varies arrivals of another kind than the scenario's.
         """
+        return apart(self._answers, columns, _DEGREES)
+
+    def _answers(self, columns: Columns) -> dict[str, Any]:
         if "pools" in columns:
             from .disaggregated import two_pools
 

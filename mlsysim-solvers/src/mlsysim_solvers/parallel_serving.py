@@ -29,6 +29,7 @@ from .execution.device.cases import (
 from .execution.device.engine import Totals, together
 from .execution.device.machine import Machine
 from .execution.device.sequences import generation_demand, within_context
+from .execution.device.sharing import apart
 from .execution.serving.copies import Place, bound_of, place_of, spread_of, through, within_layers
 from .execution.serving.serving_layout import serving_columns
 from .formulas.serving import output_rate, pipelined_time, request_latency, sample_rate
@@ -108,7 +109,9 @@ class ParallelServingSolver:
             Outputs in SI under the names of :data:`mlsysim_solvers.declarations.parallel_serving.OUTPUTS`;
             ``<output>.log_sd`` beside those that carry an interval.
         """
-        c = columns
+        return apart(self._answers, columns, ("tensor",))
+
+    def _answers(self, c: Columns) -> dict[str, Any]:
         if c["kind"] == "inference":
             return _copies(c)
         batch, input_, output = axis(c, "batch"), axis(c, "input"), axis(c, "output")

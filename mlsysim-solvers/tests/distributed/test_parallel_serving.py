@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import attrs
+import numpy as np
 import pytest
 from solver_cases import H100, LLAMA_8B, LLAMA_70B, STACK
 
+import mlsysim
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError
 from mlsysim.evaluation import evaluate
@@ -260,3 +262,22 @@ def test_heads_that_are_left_over_are_padded_and_computed():
 def test_a_stack_that_pads_heads_takes_any_degree_where_nothing_names_one():
     assert columns(LLAMA_70B, stack=PADDING, devices=5)["tensor"] == 5.0
     assert columns(LLAMA_70B, devices=5, batch=5)["tensor"] == 1.0
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("serving", {}), ("traffic", {"parallelism.tensor": "2", "devices": "2"})])
+def test_rows_of_several_degrees_answer_as_alone(kind, asked):
+    scenario = {"serving": "llama-3.1-70b-h100-8", "traffic": "llama-3.1-8b-h100-traffic"}[kind]
+    dice, rows = np.random.default_rng(0), 2100
+    vary = {
+        "tensor": dice.choice([1.0, 2.0, 4.0, 8.0], rows, p=[0.1, 0.3, 0.3, 0.3]),
+        "input": dice.integers(64, 4096, rows).astype(float),
+        "batch" if kind == "serving" else "concurrency": dice.integers(1, 64, rows).astype(float),
+    }
+    for some in (slice(None), np.flatnonzero(vary["tensor"] > 1.0)):
+        points = {name: values[some] for name, values in vary.items()}
+        found = mlsysim.sweep(scenario, points, grid=False, overrides=asked)
+        for row in range(0, len(found), 300):
+            one = {name: values[row : row + 1] for name, values in points.items()}
+            alone = mlsysim.sweep(scenario, one, grid=False, overrides=asked)
+            for name, value in alone.outputs.items():
+                assert found.outputs[name][row] == pytest.approx(value[0], rel=1e-12), name

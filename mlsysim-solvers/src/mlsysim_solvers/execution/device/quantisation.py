@@ -165,7 +165,8 @@ class TileMenu:
             except KeyError:
                 return self._remember((m, n, k, batch))
             except TypeError:
-                pass
+                if type(n) is type(batch) is float and self.tiles and is_array(k) and not self.few.sums:
+                    return self._by_depth(m, n, k, batch)
         elif fixed and type(n) is type(k) is type(batch) is float and self.tiles and is_array(m):
             return self._from_table(m, n, k, batch)
         for number in (m, n, k, batch):
@@ -222,6 +223,14 @@ class TileMenu:
                     rows = max(rows, slack / (min(dearer) - least))
                 rows = max(rows, self.processors * tm / (batch * math.ceil(n / tn)))
         return math.ceil(rows / self.step) + 1.0
+
+    def _by_depth(self, m: float, n: float, k: Any, batch: float) -> Any:
+        """Return what only the inner dimension changes: in how many ways it is deep enough to be divided."""
+        import numpy as np
+
+        deep = sorted(split * SPLIT_DEPTH for split in self.splits)
+        areas = np.array([self.area(m, n, depth, batch) for depth in (0.0, *deep)])
+        return areas.take(np.searchsorted(deep, k, side="right"))
 
     def _from_table(self, m: Any, n: float, k: float, batch: float) -> Any:
         import numpy as np

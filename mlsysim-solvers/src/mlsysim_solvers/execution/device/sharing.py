@@ -1,9 +1,10 @@
 """Sweeps answer what rows share once.
 
-Two ways, for two kinds of question. Where rates differ from row to row and little else does, :func:`answered` carries
-the few other numbers through the whole answer as they are, one for each combination (:mod:`.factored`). Where a long
-part of an answer does not depend on some columns at all, as the passes of an engine do not on who comes,
-:func:`alike` asks that part once for all rows that differ only in these, and hands each row its copy.
+Three ways, for three kinds of question. Where rates differ from row to row and little else does, :func:`answered`
+carries the few other numbers through the whole answer as they are, one for each combination (:mod:`.factored`). Where a
+long part of an answer does not depend on some columns at all, as the passes of an engine do not on who comes,
+:func:`alike` asks that part once for all rows that differ only in these, and hands each row its copy. Where degrees
+divide a model, :func:`apart` answers the rows that divide it alike together, since their operators have one shape.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from mlsysim.numeric import is_array
 
-__all__ = ["Alike", "alike", "answered"]
+__all__ = ["Alike", "alike", "answered", "apart"]
 
 Columns = Mapping[str, Any]
 
@@ -22,6 +23,9 @@ _FEWEST = 512
 
 _PAYS = 4
 """Rows that each different one must stand for on average, so that looking for them pays."""
+
+_LOOKED_AT = 1024
+"""Rows drawn at random: if a quarter of all were different ones, dozens of these would be equal to another."""
 
 
 def answered(answer: Callable[[Columns], dict[str, Any]], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
@@ -49,6 +53,51 @@ def answered(answer: Callable[[Columns], dict[str, Any]], columns: Columns, name
     from .factored import factored, rows_of
 
     return {name: rows_of(value) for name, value in answer(factored(columns, names)).items()}
+
+
+def apart(answer: Callable[[Columns], dict[str, Any]], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
+    """Answer a case, or many, those with the same degrees together: degrees that are numbers leave shapes numbers too.
+
+    Parameters
+    ----------
+    answer : callable
+        Takes columns and returns outputs.
+    columns : mapping of str to number or object
+        All columns.
+    names : sequence of str
+        The degrees, where the case has them.
+
+    Returns
+    -------
+    dict of str to number
+        As ``answer`` gives them for the rows of the columns.
+    """
+    arrays = {name: value for name, value in columns.items() if type(value) is not float and is_array(value)}
+    degrees = [name for name in names if name in arrays]
+    if not degrees:
+        return answer(columns)
+    import numpy as np
+
+    rows = arrays[degrees[0]].size
+    codes: Any = 0
+    for name in degrees:
+        different, code = np.unique(arrays[name], return_inverse=True)
+        if different.size * _FEWEST > rows:
+            return answer(columns)
+        codes = codes * different.size + code
+    groups = np.flatnonzero(np.bincount(codes))
+    if groups.size * _FEWEST > rows:
+        return answer(columns)
+    found: dict[str, Any] = {}
+    for group in groups:
+        some = np.flatnonzero(codes == group)
+        own = {name: value.take(some) for name, value in arrays.items()}
+        own |= {name: float(own[name][0]) for name in degrees}
+        for name, value in answer({**columns, **own}).items():
+            if name not in found:
+                found[name] = np.empty(rows, dtype=np.asarray(value).dtype)
+            found[name][some] = value
+    return found
 
 
 class Alike(NamedTuple):
@@ -114,6 +163,9 @@ def alike(columns: Columns, without: frozenset[str]) -> Alike | None:
 
     codes, first = np.zeros(rows, dtype=np.intp), np.zeros(1, dtype=np.intp)
     touching = {name: values for name, values in arrays.items() if name not in without}
+    some = np.unique(np.random.default_rng(0).integers(0, rows, _LOOKED_AT))
+    if any(np.unique(values[some]).size == some.size for values in touching.values()):
+        return None
     for values in touching.values():
         different, code = np.unique(values, return_inverse=True)
         found, first, codes = np.unique(codes * different.size + code, return_index=True, return_inverse=True)

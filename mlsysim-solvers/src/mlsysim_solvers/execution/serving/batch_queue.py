@@ -28,8 +28,9 @@ from ...formulas.queue_constants import (
     OVERSHOOT_SQUARED,
     TWO_PI,
 )
+from ..device.sharing import Alike
 
-__all__ = ["Curve", "Near", "Queue", "Service", "curve_of", "queue_at"]
+__all__ = ["Curve", "Near", "Queue", "Service", "curve_of", "curves_of_rows", "queue_at"]
 
 PARTS = 8
 """Steps from one request to the greatest batch, between which the mean batch is interpolated."""
@@ -104,6 +105,8 @@ class Curve(NamedTuple):
         Sizes, and how much more the next request adds beyond each.
     around : tuple of Near
         Passes around some mean batches, from one to the greatest.
+    crossings : Crossings, or None
+        The same for rows that share few curves, ready to be looked up.
     """
 
     most: Any
@@ -112,6 +115,7 @@ class Curve(NamedTuple):
     slope: Any
     bends: tuple[tuple[Any, Any], ...]
     around: tuple[Near, ...] = ()
+    crossings: Any = None
 
     def time(self, batch: Any) -> Any:
         """Return what a pass takes.
@@ -283,23 +287,48 @@ def queue_at(curve: Curve, rate: Any) -> Queue:
 def _mean_batch(curve: Curve, rate: Any) -> Any:
     """Return the mean batch: the first at which no more requests come during its passes than are in it.
 
-    A pass during which nobody comes makes the next one a batch of one. Slower passes let more come at every size, and
+    Slower passes let more come at every size, and
     so never make the batch smaller.
     """
-
-    def comes(time: Any) -> Any:
-        return rate * time + exp(-rate * time)
-
+    if curve.crossings is not None:
+        found = curve.crossings.mean(rate, _comes)
+        return maximum(1.0, minimum(curve.most, found))
     found, taken, last, ahead = curve.most, False, 1.0, 0.0
     for near in curve.around:
         size = near.batch
-        surplus = near.mean(comes) - size
+        surplus = near.mean(lambda time: _comes(rate, time)) - size
         # Where the line to the last size, at which more came, meets what is in the batch.
         crossed = last + (size - last) * (ahead / maximum(LEAST, ahead - surplus))
         ends = surplus <= 0.0
         found = where(taken, found, where(ends, crossed, size))
         taken, last, ahead = taken | ends, size, maximum(surplus, 0.0)
     return maximum(1.0, minimum(curve.most, found))
+
+
+def _comes(rate: Any, time: Any) -> Any:
+    """Return the batch after a pass: a pass during which nobody comes makes it a batch of one."""
+    return rate * time + exp(-rate * time)
+
+
+def curves_of_rows(curve: Curve, kinds: Alike) -> Curve:
+    """Return the curve of each row of a sweep in which rows share them.
+
+    Parameters
+    ----------
+    curve : Curve
+        One for each kind.
+    kinds : Alike
+        Of which kind each row is.
+
+    Returns
+    -------
+    Curve
+        What is known around mean batches stays with the kinds; rows look it up.
+    """
+    from .crossings import Crossings
+
+    found: Curve = kinds.rows(curve._replace(around=()))
+    return found._replace(crossings=Crossings(curve.around, kinds.codes))
 
 
 def _spread(mean: Any, most: Any, growth: Any, none: Any, lost: Any) -> Any:

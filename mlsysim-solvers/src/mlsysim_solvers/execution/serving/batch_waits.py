@@ -18,7 +18,7 @@ from ...formulas.queue_constants import (
     SPREAD_OF_TAIL,
 )
 from ..device.sharing import Alike
-from .batch_queue import Curve, Queue, queue_at
+from .batch_queue import Curve, Queue, curves_of_rows, queue_at
 
 __all__ = ["largest_rate", "quantile"]
 
@@ -124,7 +124,7 @@ def largest_rate(curve: Curve, limit: Any, kinds: Alike | None = None) -> Any:
     if kinds is not None:
         shared = min(_HALVINGS, int(math.log2(kinds.codes.size / kinds.size)))
         known = _table(search, shared, kinds)
-        search = kinds.rows(search)
+        search = _Search(curves_of_rows(curve, kinds), *kinds.rows((search.top, search.low)))
     target = log(limit / search.curve.alone)
     place = 0.0 * target
     under, over = place, target + 1.0 / LEAST
