@@ -20,6 +20,7 @@ CHAT = {"concurrency": 0, "input": 217, "output": 202, "input_variation": 1.0}
 
 def lasting(monkeypatch, rules, lengths, variation, requests, flying, crowded=0.0):
     """Return how long a run of finitely many requests takes under the simulation's times of passes."""
+    monkeypatch.setattr(Engine, "brief", lambda engine: engine)
     for module in (batching, ends):
         monkeypatch.setattr(module, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0 * d, NOTHING))
         monkeypatch.setattr(module, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0 * t, NOTHING))
