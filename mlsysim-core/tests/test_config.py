@@ -103,10 +103,10 @@ def test_every_fault_at_once_with_lines(world, tmp_path):
         ({"solvers": {"economics": "toy-econ"}}, "Did you mean 'toy-economics'"),
         ({"settings": {"toy-lifetme": {}}}, "Did you mean 'toy-lifetime'"),
         ({"settings": {"toy-lifetime": {"horizn": "1 h"}}}, "Did you mean 'horizon'"),
-        ({"constraints": {"latency": "< 1 s"}}, "'< 1 s' is no limit"),
+        ({"constraints": {"latency": "< 1 s"}}, "'< 1 s' is not a limit"),
         ({"constraints": {"latency": "<= 1 GB"}}, "is B, but s is needed"),
         ({"constraints": {"latncy": "<= 1 s"}}, "no solver answers 'latncy'"),
-        ({"constraints": {"fits": "<= 1"}}, "is no number"),
+        ({"constraints": {"fits": "<= 1"}}, "is not a number"),
     ],
 )  # fmt: skip
 def test_what_cannot_run_is_refused(world, tables, words):
@@ -242,7 +242,7 @@ def test_an_override_reaches_the_checked_scenario(world):
     ("overrides", "words"),
     [
         ({"bach": "8"}, "Did you mean 'batch'"),
-        ({"name.x": "8"}, "'name' is no table"),
+        ({"name.x": "8"}, "'name' is not a table"),
         ({"workload.bach": "8"}, "there is no field 'bach'"),
         ({"batch": "many"}, "'many' is not a number"),
         ({"batch": ""}, "not a number"),

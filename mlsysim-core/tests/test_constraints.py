@@ -52,5 +52,5 @@ def test_every_fault_at_once():
     faults = {fault.where: str(fault) for fault in caught.value.faults}
     assert set(faults) == {f"constraints.{name}" for name in texts}
     assert 'Write for example "<= 5 s"' in faults["constraints.latency"]
-    assert "is no number" in faults["constraints.fits"]
-    assert "is no number" in faults["constraints.bound"]
+    assert "is not a number" in faults["constraints.fits"]
+    assert "is not a number" in faults["constraints.bound"]

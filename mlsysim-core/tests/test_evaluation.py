@@ -243,7 +243,7 @@ def test_values_to_set_are_never_lost():
         for ready in (config, config.scenario):
             with pytest.raises(ConfigError, match="takes no values to set"):
                 evaluate(ready, {"batch": "2"})
-        with pytest.raises(ConfigError, match="int is no scenario"):
+        with pytest.raises(ConfigError, match="int is not a scenario"):
             evaluate(3)
 
 
@@ -267,11 +267,11 @@ def test_what_is_not_in_doubt_has_no_interval():
 
 def test_what_a_notebook_passes_by_mistake_is_refused_in_words(world):
     card = evaluate(scenario())
-    with pytest.raises(ConfigError, match="is no quantity"):
+    with pytest.raises(ConfigError, match="is not a quantity"):
         _ = card["fits"].quantity
     with pytest.raises(ConfigError, match="sets no keys"):
         evaluate(scenario(), ["batch=3"])
-    with pytest.raises(ConfigError, match="str is no evaluation"):
+    with pytest.raises(ConfigError, match="str is not an evaluation"):
         mlsysim.explain("toy", "latency")
     with pytest.raises(ConfigError, match="list names no columns"):
         mlsysim.sweep(scenario(), ["batch"])
@@ -289,5 +289,5 @@ def test_data_that_are_no_evaluation_are_refused_in_words(data):
 
 
 def test_a_name_that_is_no_text_is_refused_in_words(world):
-    with pytest.raises(ConfigError, match="no name of an output"):
+    with pytest.raises(ConfigError, match="not the name of an output"):
         evaluate(scenario())[5]

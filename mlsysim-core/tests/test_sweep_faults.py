@@ -24,7 +24,7 @@ def test_a_misspelt_choice_is_refused_although_others_could_be_answered(world, k
 def test_what_is_no_number_is_not_the_least_of_anything(world, output):
     found = sweep(scenario(), {"batch": [1, 2]})
     for ask in (lambda: found.best(output), lambda: found.pareto([output])):
-        with pytest.raises(ConfigError, match="no number"):
+        with pytest.raises(ConfigError, match="not a number"):
             ask()
 
 

@@ -84,8 +84,8 @@ def test_a_faulty_document_is_the_fault_of_those_who_name_it_only(package: Packa
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ('retrieved = "yesterday"', "is no date"),
-        ("retrieved = 2026-11-20", "is no date"),
+        ('retrieved = "yesterday"', "is not a date"),
+        ("retrieved = 2026-11-20", "is not a date"),
         ('tier = "best"', "tier"),
         ('kind = "rumour"', "kind"),
         ('colour = "red"', "no 'colour'"),

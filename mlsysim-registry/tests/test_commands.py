@@ -140,7 +140,7 @@ def test_export_of_one_kind_as_json_into_a_file(toy: Registry, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["export", "gadgets"], "no kind 'gadgets'"), (["export", "--output", "/no/such/folder/x.csv"], "cannot be written"),
-     (["export", "--format", "parquet"], "parquet is no text"), (["schema", "gadget"], "no kind"),
+     (["export", "--format", "parquet"], "parquet is not text"), (["schema", "gadget"], "no kind"),
      (["new", "gadget"], "no kind"), (["new", "device", "Big Chip"], "is not allowed"),
      (["new", "device", "chip", "--maker", "../.."], "is not allowed"), (["fmt", "x.toml"], "no such file"),
      (["fmt", __file__], "no folder of a kind")],

@@ -140,7 +140,7 @@ def test_keys_tell_machines_and_libraries_apart():
     assert key_of(attrs.evolve(HOST, backend="torch")) == "box-1-torch"
     assert key_of(attrs.evolve(HOST, backend="torch", device="cuda:1")) == "box-1-cuda1"
     assert key_of(attrs.evolve(HOST, host="")) == "this-machine"
-    with pytest.raises(ConfigError, match="no key"):
+    with pytest.raises(ConfigError, match="not a key"):
         overlay_files(measured(), "../up")
 
 
@@ -165,7 +165,7 @@ def test_a_second_measurement_replaces_the_first_and_nothing_else(tmp_path):
     assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == set(files)
     own = tmp_path / "devices" / "box-1.toml"
     own.write_text('name = "mine"\n')
-    with pytest.raises(ConfigError, match="no measurement"):
+    with pytest.raises(ConfigError, match="not a measurement"):
         write_overlay(tmp_path, files)
     assert own.read_text() == 'name = "mine"\n'
 

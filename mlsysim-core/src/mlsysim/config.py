@@ -90,7 +90,7 @@ class SimulationConfig:
         if isinstance(scenario, Mapping):
             return cls.from_dict(scenario, overrides)
         if not isinstance(scenario, (str, Path)):
-            raise ConfigError(f"{type(scenario).__name__} is no scenario", where="scenario",
+            raise ConfigError(f"{type(scenario).__name__} is not a scenario", where="scenario",
                               remedy="Give a name, a file, a mapping or a Scenario")  # fmt: skip
         return cls.load(scenario, overrides)
 

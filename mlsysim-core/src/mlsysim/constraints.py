@@ -78,7 +78,7 @@ def full_output_name(name: str, known: Iterable[str], *, where: str = "") -> str
     """
     names = sorted(set(known))
     if not isinstance(name, str):
-        raise ConfigError(f"{name!r} is no name of an output", where=where, remedy='Give text such as "latency"')
+        raise ConfigError(f"{name!r} is not the name of an output", where=where, remedy='Give text such as "latency"')
     if name in names:
         return name
     fits = [n for n in names if n.rsplit(".", 1)[-1] == name]
@@ -132,8 +132,8 @@ def _parse(name: str, text: Any, units: Mapping[str, str]) -> Constraint:
     output = full_output_name(name, units, where=where)
     unit = units[output]
     if not is_number(unit):
-        raise ConfigError(f"{output} is no number", where=where, remedy="Limit a number")
+        raise ConfigError(f"{output} is not a number", where=where, remedy="Limit a number")
     match = re.fullmatch(r"\s*(<=|>=)\s*(\S.*)", text)
     if not match:
-        raise ConfigError(f"{text!r} is no limit", where=where, remedy=f'Write for example "<= 5 {unit}"')
+        raise ConfigError(f"{text!r} is not a limit", where=where, remedy=f'Write for example "<= 5 {unit}"')
     return Constraint(output, match[1], parse_quantity(match[2], unit), unit)

@@ -143,7 +143,7 @@ class PluginError(MlsysimError):
 
 
 class SolverError(MlsysimError):
-    """A solver cannot answer, or answered with something that is no number."""
+    """A solver cannot answer, or answered with something that is not a number."""
 
 
 class InfeasibleError(MlsysimError):

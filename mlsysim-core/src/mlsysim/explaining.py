@@ -118,7 +118,7 @@ def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
         If there is no such answer, or the evaluation was read back from a file.
     """
     if not hasattr(evaluation, "answers"):
-        raise ConfigError(f"{type(evaluation).__name__} is no evaluation", where="evaluation", remedy="Evaluate it")
+        raise ConfigError(f"{type(evaluation).__name__} is not an evaluation", where="evaluation", remedy="Evaluate it")
     answer = evaluation[output]
     config = _config_of(evaluation)
     answers, units = traced_answers(config)

@@ -263,7 +263,7 @@ class TreeBuilder:
         function = node.formula
         spec = formula_of(function)
         if function is None or spec is None:
-            raise ConfigError(f"{title} is no formula")
+            raise ConfigError(f"{title} is not a formula")
         equation, reference = equation_of(function)
         children = tuple(
             self.tree(node_of(value), spec.units[argument], argument) for argument, value in node.arguments.items()

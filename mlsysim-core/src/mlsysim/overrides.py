@@ -44,7 +44,7 @@ def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, str]) -> di
         for part in parents:
             inner = table.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"{part!r} is no table", where=f"--set {key}")
+                raise ConfigError(f"{part!r} is not a table", where=f"--set {key}")
             table = inner
         table[last] = _value(text)
     return changed

@@ -368,4 +368,4 @@ def today() -> dt.date:
     try:
         return dt.date.fromisoformat(fixed)
     except ValueError:
-        raise ConfigError(f"{fixed!r} is no date", where="MLSYSIM_TODAY", remedy="Write it as 2026-01-31") from None
+        raise ConfigError(f"{fixed!r} is not a date", where="MLSYSIM_TODAY", remedy="Write it as 2026-01-31") from None

@@ -101,7 +101,7 @@ def _failures(run: Run, known: dict[str, bool]) -> Iterator[Fault]:
 
 def _checkpoints(run: Run, known: dict[str, bool]) -> Iterator[Fault]:
     if not 0.0 <= run.checkpoint_blocking <= 1.0:
-        yield _fault("checkpoint_blocking", f"{run.checkpoint_blocking:g} is no share", "Give 0 to 1")
+        yield _fault("checkpoint_blocking", f"{run.checkpoint_blocking:g} is not a share", "Give 0 to 1")
     if run.checkpoint_interval and not known["storage_bandwidth"]:
         yield _fault(
             "storage_bandwidth", "checkpoints are wanted, and nothing says how fast they are written",

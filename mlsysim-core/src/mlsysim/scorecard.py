@@ -60,7 +60,7 @@ class Answer:
         from .quantity import Quantity
 
         if isinstance(self.value, (bool, str)):
-            raise ConfigError(f"{self.name} = {self} is no quantity", where="quantity", remedy="Take .value")
+            raise ConfigError(f"{self.name} = {self} is not a quantity", where="quantity", remedy="Take .value")
 
         return Quantity(self.value, self.unit)
 
@@ -274,6 +274,6 @@ class SystemEvaluation:
         from .structure import read_plain
 
         if not isinstance(data, Mapping):
-            raise ConfigError(f"{type(data).__name__} is no evaluation", where="evaluation",
+            raise ConfigError(f"{type(data).__name__} is not an evaluation", where="evaluation",
                               remedy="Give what to_dict or `mlsysim eval --json` wrote")  # fmt: skip
         return read_plain(cls, {field.name: data[field.name] for field in attrs.fields(cls) if field.name in data})

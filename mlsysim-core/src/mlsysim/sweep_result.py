@@ -135,7 +135,7 @@ class SweepResult:
         """
         full = self.output_name(name, where=where)
         if full in self.units and not is_number(self.units[full]):
-            raise ConfigError(f"{full} is no number, so nothing is the least or the most of it", where=where,
+            raise ConfigError(f"{full} is not a number, so nothing is the least or the most of it", where=where,
                               remedy="Name an output with a unit: `mlsysim solvers NAME` lists them")  # fmt: skip
         return full
 

@@ -349,7 +349,7 @@ def _with_devices(
         values = columns.get(name, np.ones(1))
         broken = values[(values < 1.0) | (values % 1.0 != 0.0)]
         if broken.size:
-            raise ConfigError(f"{name} = {broken[0]:g} is no number of devices", where="vary",
+            raise ConfigError(f"{name} = {broken[0]:g} is not a number of devices", where="vary",
                               remedy="Give whole numbers, 1 or more")  # fmt: skip
     held = next((spec for spec in specs if set(DEGREES) & set(spec.columns)), None)
     given = {} if held is None else load_solver(held).prepare(build_request(config, held, {}))

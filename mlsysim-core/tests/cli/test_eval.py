@@ -156,13 +156,13 @@ REFUSED = {
     "batch with a unit": (("toy-net", "--on", "one", "--batch", "3 GB"), "--batch: '3 GB' is B", "sample"),
     "unknown precision": (("toy-net", "--on", "one", "--precision", "bf17"), "--precision: unknown precision 'bf17'", "'bf16'"),
     "precision it lacks": (("toy-net", "--on", "one", "--precision", "fp8"), "--precision: Toy One has no dense fp8", "bf16, int8"),
-    "set without value": (("toy-net", "--on", "one", "--set", "batch"), "--set: 'batch' is no KEY=VALUE", "batch=64"),
+    "set without value": (("toy-net", "--on", "one", "--set", "batch"), "--set: 'batch' is not KEY=VALUE", "batch=64"),
     "set twice": (("toy-net", "--on", "one", "--batch", "3", "--set", "batch=4"), "batch is set twice", "once"),
     "unknown key": (("toy-net", "--on", "one", "--set", "btach=4"), "no table of the scenario has a key 'btach'", "'batch'"),
     "unknown table": (("toy-net", "--on", "one", "--set", "sytem.devices=4"), "'sytem'", "'system'"),
     "unknown format": (("toy-net", "--on", "one", "--format", "jsno"), "--format: there is no format 'jsno'", "'json'"),
     "two formats": (("toy-net", "--on", "one", "--json", "--format", "text"), "contradict", "Give one"),
-    "plot suffix": (("toy-net", "--on", "one", "--plot", "a.gif"), ".gif is no picture format", ".png"),
+    "plot suffix": (("toy-net", "--on", "one", "--plot", "a.gif"), ".gif is not a picture format", ".png"),
     "plot folder": (("toy-net", "--on", "one", "--plot", "no/such/a.png"), "there is no folder", "Make it"),
 }  # fmt: skip
 

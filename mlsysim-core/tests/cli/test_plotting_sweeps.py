@@ -132,7 +132,7 @@ def test_the_command_writes_what_it_found(run, toy_file, tmp_path):
 def test_the_command_refuses_a_wrong_file_before_it_works(run, toy_file, tmp_path):
     outcome = run("sweep", toy_file(), "--vary", "batch=1,2,4", "--plot", str(tmp_path / "all.gif"))
     assert outcome.code == 2
-    assert ".gif is no picture format" in outcome.err
+    assert ".gif is not a picture format" in outcome.err
 
 
 def test_where_nothing_fits_the_picture_says_so(world):

@@ -90,7 +90,7 @@ def test_show_toml_is_the_card(run, isolated_plugins, tmp_path):
         (("toy-one", "--field", "bandwith"), "has no field 'bandwith'", "'memory.bandwidth'"),
         (("toy-one", "--format", "toml"), "has no card", "text or json"),
         (("toy-one", "--format", "toml", "--field", "power"), "a card is printed whole", "text or json"),
-        (("toy-one", "--format", "jsn"), "--format 'jsn' is no choice", "'json'"),
+        (("toy-one", "--format", "jsn"), "--format 'jsn' is not a choice", "'json'"),
     ],
 )
 def test_show_refuses_with_a_remedy(run, words, what, remedy):

@@ -161,7 +161,7 @@ def _source(key: str, document: Document) -> Source:
     faults += [Fault(f"{name} is missing", where=document.place("")) for name in _REQUIRED if not data.get(name)]
     for name in ("retrieved", "published"):
         if data.get(name) and not _is_date(data[name], whole=name == "retrieved"):
-            faults.append(Fault(f"{name} = {data[name]!r} is no date", where=document.place(name),
+            faults.append(Fault(f"{name} = {data[name]!r} is not a date", where=document.place(name),
                                 remedy='Write it as "2026-11-22"'))  # fmt: skip
     if faults:
         raise RegistryError.from_faults(faults)

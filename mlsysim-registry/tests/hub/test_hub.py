@@ -108,10 +108,10 @@ def test_a_token_goes_to_the_hub(hub, monkeypatch):
         ("hf:acme/gated", "gated or private"),
         ("hf:acme/none", "the hub has no acme/none"),
         ("hf:acme/lying", "the shape gives 8,030,261,248 parameters, the files hold 9,000,000,000"),
-        ("hf:acme/strange", "is no JSON"),
+        ("hf:acme/strange", "is not JSON"),
         ("hf:acme/away", "is not read|redirects to another host"),
         ("hf:acme/oddity", "the architecture 'lama'"),
-        ("hf:not a name", "is no model on the hub"),
+        ("hf:not a name", "is not a model on the hub"),
     ],
 )
 def test_what_cannot_be_resolved_says_why(hub, name, says):

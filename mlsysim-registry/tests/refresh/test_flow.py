@@ -284,7 +284,7 @@ def test_links_are_replaced_or_refused_and_never_followed(known: Known, tmp_path
 def test_the_pointer_never_leads_out_of_the_folder(known: Known, overlay: Path, name: str) -> None:
     overlay.mkdir()
     (overlay / "current.toml").write_text(f'generation = "{name}"\nsha256 = "x"\n', encoding="utf-8")
-    with pytest.raises(RegistryError, match="no name of a generation"):
+    with pytest.raises(RegistryError, match="not the name of a generation"):
         known().get("grids", "fr")
 
 

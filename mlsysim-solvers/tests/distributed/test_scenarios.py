@@ -84,7 +84,7 @@ def test_step_draws_bars_and_a_schedule(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--plot", "--plot-pipeline"])
-@pytest.mark.parametrize(("file", "said"), [("step.gif", "no picture format"), ("none/step.png", "there is no folder")])
+@pytest.mark.parametrize(("file", "said"), [("step.gif", "not a picture format"), ("none/step.png", "there is no folder")])
 def test_a_picture_that_cannot_be_written_is_refused_at_once(capsys, tmp_path, option, file, said):
     assert main(["step", "gpt-175b-a100-1024", option, str(tmp_path / file)]) == 2
     shown = capsys.readouterr()
@@ -96,13 +96,13 @@ def test_optimize_and_validate_refuse_a_picture_before_they_compute(capsys, tmp_
     for command in (["optimize", "training", "mpt-7b-h100-fsdp"], ["validate", "--source", "llamacpp"]):
         assert main([*command, "--plot", str(tmp_path / "step.bmp")]) == 2
         shown = capsys.readouterr()
-        assert "no picture format" in shown.err
+        assert "not a picture format" in shown.err
         assert shown.out == ""
 
 
 def test_no_time_is_no_limit_of_a_step(capsys):
     assert main(["optimize", "training", "mpt-7b-h100-fsdp", "--within", "0 s"]) == 2
-    assert "--within: 0 s is no time for a step" in capsys.readouterr().err
+    assert "--within: 0 s is not a time for a step" in capsys.readouterr().err
 
 
 def test_a_schedule_that_does_not_exist_is_not_promised(capsys, tmp_path):

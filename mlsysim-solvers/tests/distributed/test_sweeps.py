@@ -168,7 +168,7 @@ def test_devices_that_contradict_the_layout_are_refused():
     with pytest.raises(ConfigError, match="the layout has 1"):
         mlsysim.sweep("llama-3.1-8b-h100", {"devices": [2, 8]})
     for degree in (0, 1.5):
-        with pytest.raises(ConfigError, match=f"tensor = {degree:g} is no number of devices"):
+        with pytest.raises(ConfigError, match=f"tensor = {degree:g} is not a number of devices"):
             mlsysim.sweep("mpt-7b-h100-fsdp", {"tensor": [1, degree]})
     both = mlsysim.sweep("mpt-7b-h100-fsdp", {"devices": [64, 128], "data": [64, 128]}, grid=False)
     assert len(both) == 2

@@ -138,7 +138,7 @@ def _overrides(texts: list[str], given: Mapping[Flag, str]) -> dict[str, str]:
         key, equals, value = text.partition("=")
         key = key.strip()
         if not (key and equals):
-            raise ConfigError(f"{text!r} is no KEY=VALUE", where="--set", remedy="Write for example --set batch=64")
+            raise ConfigError(f"{text!r} is not KEY=VALUE", where="--set", remedy="Write for example --set batch=64")
         twice = [other for other in found if key in (other, other.rpartition(".")[2])]
         if twice:
             raise ConfigError(f"{key} is set twice", where="--set", remedy="Say it once")

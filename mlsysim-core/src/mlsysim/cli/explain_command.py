@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> int:
     """Print the tree."""
     if not args.depth.isdigit():
-        raise ConfigError(f"{args.depth!r} is no depth", where="--depth", remedy="Give a whole number, or 0 for all")
+        raise ConfigError(f"{args.depth!r} is not a depth", where="--depth", remedy="Give a whole number, or 0 for all")
     from ..evaluation import evaluate
     from ..explaining import explain
     from ..renderers.style import Style

@@ -140,7 +140,7 @@ class Parser(argparse.ArgumentParser):
         known = [str(choice) for choice in action.choices]
         command = isinstance(action, Commands)
         option = "/".join(action.option_strings)
-        what = f"there is no command {value!r}" if command else f"{option} {value!r} is no choice".lstrip()
+        what = f"there is no command {value!r}" if command else f"{option} {value!r} is not a choice".lstrip()
         listing = f"{self.prog} --help" if command else ""
         raise ConfigError(what, where=self.prog, remedy=did_you_mean(str(value), known, listing=listing))
 

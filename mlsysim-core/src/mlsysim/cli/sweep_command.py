@@ -145,7 +145,7 @@ def _exit_code(result: SweepResult) -> int:
 
 def _top(text: str | None) -> int:
     if text is not None and not (text.isdigit() and int(text)):
-        raise ConfigError(f"{text!r} is no number of rows", where="--top", remedy="Give a whole number from 1")
+        raise ConfigError(f"{text!r} is not a number of rows", where="--top", remedy="Give a whole number from 1")
     return _TOP if text is None else int(text)
 
 
@@ -159,7 +159,7 @@ def _vary(texts: list[str], units: dict[str, str], keys: dict[str, str]) -> dict
         name, equals, values = text.partition("=")
         name = name.strip()
         if not equals or not values.strip():
-            raise ConfigError(f"{text!r} is no COLUMN=VALUES", where="--vary", remedy="Write for example batch=1,2,4")
+            raise ConfigError(f"{text!r} is not COLUMN=VALUES", where="--vary", remedy="Write for example batch=1,2,4")
         if name in vary:
             raise ConfigError(f"{name} varies twice", where="--vary", remedy="Give all its values at once")
         if name not in units:
@@ -190,7 +190,8 @@ def _range(text: str, unit: str) -> Any:
     parts = [part.strip() for part in text.split(":")]
     log = parts[3:] == ["log"]
     if len(parts) not in (3, 4) or (len(parts) == 4 and not log) or not parts[2].isdigit() or int(parts[2]) < 2:
-        raise ConfigError(f"{text!r} is no range", where="--vary", remedy="Write low:high:count, or low:high:count:log")
+        raise ConfigError(f"{text!r} is not a range", where="--vary",
+                          remedy="Write low:high:count, or low:high:count:log")  # fmt: skip
     low, high, steps = parse_quantity(parts[0], unit), parse_quantity(parts[1], unit), int(parts[2])
     if low >= high or (log and low <= 0):
         raise ConfigError(

@@ -46,7 +46,9 @@ def check_plot_path(path: str | Path) -> None:
     file = Path(path)
     if file.suffix.lower() not in _SUFFIXES:
         remedy = did_you_mean(file.suffix, _SUFFIXES) if file.suffix else "End the name in .svg, .png or .pdf"
-        raise ConfigError(f"{file.suffix or 'no suffix'} is no picture format", where=str(path), remedy=remedy)
+        raise ConfigError(
+            f"{file.suffix or 'a name without suffix'} is not a picture format", where=str(path), remedy=remedy
+        )
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"there is no folder {file.absolute().parent}", where=str(path), remedy="Make it first")
     figure_class()

@@ -134,7 +134,7 @@ def _aims(result: SweepResult, minimise: Sequence[str], maximise: Sequence[str])
         raise ConfigError("nothing says what to draw", where="plot", remedy="Name an aim, with minimise or maximise")
     for name, _ in named:
         if not is_number(result.units[name]):
-            raise ConfigError(f"{name} is no number", where="plot", remedy="Aim at another answer")
+            raise ConfigError(f"{name} is not a number", where="plot", remedy="Aim at another answer")
     return [_Aim(name, result.outputs[name], largest) for name, largest in named]
 
 

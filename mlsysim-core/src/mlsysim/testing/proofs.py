@@ -34,7 +34,7 @@ def _declaration(
     if spec is not None:
         return spec.name, dict(units or spec.units), returns if returns is not None else spec.returns, spec.discrete
     if units is None or returns is None:
-        raise TypeError(f"{function!r} is no @formula: give units and returns")
+        raise TypeError(f"{function!r} is not a @formula: give units and returns")
     return getattr(function, "__name__", repr(function)), dict(units), returns, ()
 
 

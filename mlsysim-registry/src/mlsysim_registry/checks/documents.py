@@ -45,7 +45,7 @@ def documents(registry: Registry) -> Iterator[Finding]:
                               "Write the day on which the document was read")  # fmt: skip
             # A measurement of one's own machine has no address until somebody publishes it.
             if not source.url.startswith(("https://", "http://", "urn:mlsysim:measured:")):
-                yield Finding("fault", "documents", place(path, "url"), f"{source.url!r} is no public address",
+                yield Finding("fault", "documents", place(path, "url"), f"{source.url!r} is not a public address",
                               "Give the https address at which others find the document")  # fmt: skip
             if key not in cited and key not in tables:
                 yield Finding("note", "documents", path, "no number names this document", "Remove it or cite it")

@@ -230,4 +230,4 @@ def prices(registry: Registry) -> Iterator[Finding]:
         if getattr(price, other) is not None:
             yield about(entry, other, "fault", "prices", f"the term {price.term!r} has no {other}", "Remove it")
         if not re.fullmatch(r"\d{4}(-\d{2}){0,2}", price.date):
-            yield about(entry, "date", "fault", "prices", f"{price.date!r} is no date", 'Write "2026-11-22"')
+            yield about(entry, "date", "fault", "prices", f"{price.date!r} is not a date", 'Write "2026-11-22"')

@@ -126,7 +126,7 @@ def _text(found: Sequence[dict[str, Any]], form: str, file: Any) -> None:
 
 def _parquet(found: Sequence[dict[str, Any]], output: str | None) -> None:
     if not output:
-        raise ConfigError("parquet is no text", where="--output", remedy="Name a file: --output numbers.parquet")
+        raise ConfigError("parquet is not text", where="--output", remedy="Name a file: --output numbers.parquet")
     try:
         import pyarrow as pa  # type: ignore[import-not-found,unused-ignore]
         import pyarrow.parquet as pq  # type: ignore[import-not-found,unused-ignore]

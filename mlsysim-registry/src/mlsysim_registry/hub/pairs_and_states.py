@@ -127,7 +127,7 @@ def _states(config: Mapping[str, Any], number: Callable[..., int]) -> dict[str, 
     inner: Any = config.get("intermediate_size")
     if inner is None:
         if isinstance(expand, bool) or not isinstance(expand, (int, float)):
-            raise RegistryError(f"expand = {expand!r} is no number", where="config.json")
+            raise RegistryError(f"expand = {expand!r} is not a number", where="config.json")
         inner = {"value": int(expand * width), "derived": "expand x hidden_size"}
     return {
         "layers": number("num_hidden_layers"),

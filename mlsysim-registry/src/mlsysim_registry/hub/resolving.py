@@ -94,7 +94,9 @@ def _from_hub(name: str) -> Entry:
     match = _ID.fullmatch(name)
     if not match:
         raise RegistryError(
-            f"{name!r} is no model on the hub", where="workload.model", remedy="Write hf:organisation/name[@revision]"
+            f"{name!r} is not a model on the hub",
+            where="workload.model",
+            remedy="Write hf:organisation/name[@revision]",
         )
     repository, revision = match["repository"], match["revision"]
     folder = _cache() / repository.replace("/", "--")
@@ -148,9 +150,9 @@ def _json(reply: Reply) -> dict[str, Any]:
     try:
         data = json.loads(reply.body)
     except (ValueError, RecursionError):
-        raise RegistryError("the hub's answer is no JSON", where=reply.url) from None
+        raise RegistryError("the hub's answer is not JSON", where=reply.url) from None
     if not isinstance(data, dict):
-        raise RegistryError("the hub's answer is no table", where=reply.url)
+        raise RegistryError("the hub's answer is not a table", where=reply.url)
     return data
 
 

@@ -164,7 +164,7 @@ def generation_file(name: str, folder: Path) -> Path:
         If the name is none: it never leads out of the folder.
     """
     if not _NAME.fullmatch(name):
-        raise RegistryError(f"{name!r} is no name of a generation", where=str(folder / POINTER), remedy=_REMEDY)
+        raise RegistryError(f"{name!r} is not the name of a generation", where=str(folder / POINTER), remedy=_REMEDY)
     return folder / f"{name}.toml"
 
 

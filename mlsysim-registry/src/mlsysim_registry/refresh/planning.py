@@ -127,7 +127,7 @@ def _warnings(refresher: Refresher, outcome: Outcome, day: str) -> list[str]:
     try:
         age = (dt.date.fromisoformat(day) - dt.date.fromisoformat(padded)).days
     except ValueError:
-        return [f"{refresher.name}: {newest!r} is no date"]
+        return [f"{refresher.name}: {newest!r} is not a date"]
     if age > refresher.max_age_days:
         return [f"{refresher.name}: its newest number is of {newest}; the feed may be frozen"]
     return []
@@ -185,13 +185,13 @@ def load(path: Path, registry: Registry) -> Plan:
     data = _read(path)
     stated = data.pop("sha256", None)
     if data.get("format") != _FORMAT or stated != _hash(data):
-        raise ConfigError("is no plan of this version, or was changed", where=str(path), remedy=_AGAIN)
+        raise ConfigError("is not a plan of this version, or was changed", where=str(path), remedy=_AGAIN)
     try:
         documents = {key: read_plain(Source, row) for key, row in data["documents"].items()}
         found = [(documents[row["source"]], _datum(row["datum"])) for row in data["rows"]]
         made = str(data["made"])
     except Exception:  # noqa: BLE001 - the plan may be anything
-        raise ConfigError("is no plan", where=str(path), remedy=_AGAIN) from None
+        raise ConfigError("is not a plan", where=str(path), remedy=_AGAIN) from None
     generation = current()
     plan = Plan(made, generation.sha256, review(found, registry, generation, made), documents)
     if _plain(plan)["rows"] != data["rows"] or generation.sha256 != data["generation"]:
@@ -212,7 +212,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
-        raise ConfigError("is no plan", where=str(path), remedy=_AGAIN)
+        raise ConfigError("is not a plan", where=str(path), remedy=_AGAIN)
     return data
 
 

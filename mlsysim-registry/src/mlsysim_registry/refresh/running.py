@@ -69,7 +69,7 @@ def installed() -> tuple[dict[str, Refresher], dict[str, str]]:
             continue
         for item in offered:
             if not isinstance(item, Refresher):
-                broken[hook.plugin_name] = f"{type(item).__name__} is no subclass of Refresher"
+                broken[hook.plugin_name] = f"{type(item).__name__} is not a subclass of Refresher"
             elif item.name in found:
                 broken[hook.plugin_name] = f"another source is called {item.name!r} already"
             else:

@@ -55,7 +55,7 @@ def calibrate_device(
 
     if not _LEAST <= seconds <= _MOST:
         raise ConfigError(
-            f"{seconds:g} s is no time to measure in", where="--seconds", remedy=f"Give {_LEAST:g} to {_MOST:g}"
+            f"{seconds:g} s is not a time to measure in", where="--seconds", remedy=f"Give {_LEAST:g} to {_MOST:g}"
         )
     folder = check_folder(out)
     chosen, said = choose_backend(backend, device)

@@ -108,7 +108,7 @@ def check_key(key: str) -> None:
     """
     if not _KEY.fullmatch(key):
         raise ConfigError(
-            f"{key!r} is no key", where="--key", remedy="Use lower-case letters, digits, hyphens and points"
+            f"{key!r} is not a key", where="--key", remedy="Use lower-case letters, digits, hyphens and points"
         )
 
 
@@ -308,7 +308,7 @@ def write_overlay(folder: Path, files: Mapping[str, str]) -> None:
         path = folder / name
         if path.suffix == ".toml" and path.exists() and "measured" not in path.read_text(encoding="utf-8"):
             raise ConfigError(
-                f"{path} exists and is no measurement", where="--key", remedy="Give the device another key"
+                f"{path} exists and is not a measurement", where="--key", remedy="Give the device another key"
             )
     try:
         for name, text in files.items():

@@ -65,7 +65,7 @@ def _numbers(text: str, default: int) -> list[int]:
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"{text!r} is no list of counts", where="--devices", remedy="Write 64,128,256") from None
+        raise ConfigError(f"{text!r} is not a list of counts", where="--devices", remedy="Write 64,128,256") from None
     if any(number < 2 for number in found):
         raise ConfigError("a layout needs 2 devices or more", where="--devices", remedy="Leave smaller numbers out")
     return found
@@ -83,7 +83,7 @@ def _limit(text: str) -> float:
     except UnitError as error:
         raise UnitError(error.what, where="--within", remedy=error.remedy) from None
     if limit <= 0.0:
-        raise ConfigError(f"{text} is no time for a step", where="--within", remedy="Give more than 0 s")
+        raise ConfigError(f"{text} is not a time for a step", where="--within", remedy="Give more than 0 s")
     return limit
 
 

@@ -91,7 +91,7 @@ def figure_of(text: str, unit: str) -> tuple[float, str]:
             return math.nan, f"value = {text!r}: {problem.what}"
     if math.isfinite(value) and value > 0.0:
         return value, ""
-    return math.nan, f"value = {text!r} is no positive number"
+    return math.nan, f"value = {text!r} is not a positive number"
 
 
 def count_of(text: str, column: str) -> str:

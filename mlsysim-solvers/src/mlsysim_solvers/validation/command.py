@@ -108,7 +108,7 @@ def _check(args: argparse.Namespace) -> None:
     from mlsysim.plotting import check_plot_path
 
     if args.jobs < 0:
-        raise ConfigError(f"{args.jobs} is no number of processes", where="--jobs", remedy="Give 0 or more")
+        raise ConfigError(f"{args.jobs} is not a number of processes", where="--jobs", remedy="Give 0 or more")
     if args.plot:
         check_plot_path(args.plot)
     given = {"--plot": bool(args.plot), "--left-out": bool(args.left_out), "--format": args.format != "text"}
@@ -117,7 +117,7 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigError("--ablation prints one table of text and has nothing else to show", where=option,
                               remedy="Leave one of the two out")  # fmt: skip
     if args.outside and args.file:
-        raise ConfigError("a table of your own is no packaged one", where="--outside", remedy="Leave out --file")
+        raise ConfigError("a table of your own is not a packaged one", where="--outside", remedy="Leave out --file")
     if args.outside and args.left_out:
         raise ConfigError("nothing is fitted on these rows, so none can be left out", where="--outside",
                           remedy="Leave out --left-out")  # fmt: skip

@@ -167,7 +167,7 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, st
         raise ConfigError(f"cannot be read: {problem.strerror or problem}", where=str(path)) from None
     except (UnicodeDecodeError, csv.Error) as problem:
         raise ConfigError(
-            f"is no CSV table in UTF-8: {problem}", where=str(path), remedy="Save it as CSV in UTF-8"
+            f"is not a CSV table in UTF-8: {problem}", where=str(path), remedy="Save it as CSV in UTF-8"
         ) from None
     if not lines:
         raise ConfigError("the table is empty", where=str(path), remedy="Its first line must name the columns")
@@ -300,7 +300,7 @@ def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
     read = read_metric(row["metric"], row["value"], shape)
     fault = row.get(UNREADABLE, "") or read.fault
     if devices and not _count(devices):
-        fault = fault or f"n_accelerators = {devices!r} is no count"
+        fault = fault or f"n_accelerators = {devices!r} is not a count"
     number, differs = counted(accelerator, _count(devices))
     fault = fault or differs
     configuration = {key: cell for key, cell in row.items() if cell and key not in _CITATION}

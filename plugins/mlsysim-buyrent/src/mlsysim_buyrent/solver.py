@@ -45,7 +45,7 @@ class BuyOrRent:
         """
         price, settings = request.records["price"], request.settings
         if price.rate is None:
-            raise SolverError(f"{price.name} is no rental", where="place.price", remedy="Name a rental")
+            raise SolverError(f"{price.name} is not a rental", where="place.price", remedy="Name a rental")
         if settings["lifetime"] <= 0:
             raise ConfigError("the lifetime is 0", where="settings.buy-or-rent.lifetime", remedy="Give it in years")
         amount, spread, bought = self._purchase(request)

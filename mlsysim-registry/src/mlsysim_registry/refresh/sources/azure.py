@@ -78,7 +78,7 @@ class AzureRetail(Refresher):
         if not link and len(answer["Items"]) in _PAGE_SIZES:
             raise ValueError(f"a full page of {len(answer['Items'])} rows names no next page")
         if not isinstance(link, str):
-            raise TypeError("NextPageLink is no text")
+            raise TypeError("NextPageLink is not text")
         return link
 
     def parse(self, raw: bytes) -> Iterable[Datum]:

@@ -130,7 +130,7 @@ def _attention_ceiling(settings: Mapping[str, float]) -> Any:
     found = _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING)
     if not 0.0 < found <= 1.0:
         raise ConfigError(
-            f"attention_ceiling = {found:g} is no share of the peak", where="settings.attention_ceiling",
+            f"attention_ceiling = {found:g} is not a share of the peak", where="settings.attention_ceiling",
             remedy="Give more than 0 and at most 1",
         )  # fmt: skip
     return found

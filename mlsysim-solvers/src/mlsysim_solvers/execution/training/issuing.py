@@ -46,7 +46,7 @@ def replayed(workload: Training, features: Features, shape: TransformerShape) ->
     for name in names:
         if name not in (*GRAPH_PARTS, *_WHOLE):
             raise ConfigError(
-                f"{name!r} is no part of a layer that a graph replays", where=where,
+                f"{name!r} is not a part of a layer that a graph replays", where=where,
                 remedy=did_you_mean(name, GRAPH_PARTS) or f"Choose among {', '.join((*GRAPH_PARTS, *_WHOLE))}",
             )  # fmt: skip
         if name in _WHOLE and len(names) > 1:

@@ -41,7 +41,7 @@ def placement_of(text: str) -> tuple[str, ...]:
     for name in order:
         if name not in DIMENSIONS:
             raise ConfigError(
-                f"{name!r} is no dimension of a layout",
+                f"{name!r} is not a dimension of a layout",
                 where="parallelism.placement",
                 remedy=did_you_mean(name, DIMENSIONS) or legal,
             )
@@ -211,7 +211,7 @@ def again_of(workload: Training) -> frozenset[str]:
     for name in names:
         if name not in MODULES:
             raise ConfigError(
-                f"{name!r} is no part of a layer that is recomputed alone", where=where,
+                f"{name!r} is not a part of a layer that is recomputed alone", where=where,
                 remedy=did_you_mean(name, MODULES) or legal,
             )  # fmt: skip
     if names and workload.recompute != "selective":

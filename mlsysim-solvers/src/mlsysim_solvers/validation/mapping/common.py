@@ -122,7 +122,7 @@ def whole(row: Measurement, name: str) -> int | None:
     Raises
     ------
     Refused
-        If it is no count. The mean length of texts may be a fraction, which is rounded, or 0.
+        If it is not a count. The mean length of texts may be a fraction, which is rounded, or 0.
     """
     text = cell(row, name)
     if not text:
@@ -134,7 +134,7 @@ def whole(row: Measurement, name: str) -> int | None:
         value, count = -1.0, 0
     length = name.endswith("_len")
     if value < 0.0 or (not length and (value != count or count == 0)):
-        raise Refused(f"{name} = {text!r} is no count")
+        raise Refused(f"{name} = {text!r} is not a count")
     return count
 
 

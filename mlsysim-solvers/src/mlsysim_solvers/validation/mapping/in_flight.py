@@ -257,7 +257,7 @@ def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> _Lengths:
     if not output:
         raise Refused("the length of the answers is not published")
     if not _positive(output):
-        raise Refused(f"output_len = {output!r} is no count")
+        raise Refused(f"output_len = {output!r} is not a count")
     for entry in plugins().registry.entries("datasets"):
         if model in entry.record.models:
             claim = entry.standing("input")

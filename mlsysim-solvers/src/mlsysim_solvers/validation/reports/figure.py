@@ -118,7 +118,7 @@ def save_figure(report: Report, path: str) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):
         raise ConfigError(
-            f"{suffix or 'no suffix'} is no format of figures", where=path, remedy="Use .png, .svg or .pdf"
+            f"{suffix or 'a name without suffix'} is not a picture format", where=path, remedy="Use .png, .svg or .pdf"
         )
     if not report.overall.predicted:
         raise ConfigError("nothing was predicted, so there is nothing to draw", where="--plot")
