@@ -239,6 +239,8 @@ def _join(path: str, key: str) -> str:
 
 
 def _wanted(unit: str | None) -> str:
+    if unit in ("token", "sample"):
+        return f"Give a number of {unit}s"
     return f"Give it in {unit}" if unit and unit != "1" else "Add it"
 
 

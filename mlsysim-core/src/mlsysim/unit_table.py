@@ -78,8 +78,8 @@ UNIT_TABLE: tuple[UnitDef, ...] = (
     UnitDef("Mtoken", 1e6, "token"), UnitDef("Msample", 1e6, "sample"),
     UnitDef("sample", 1, "sample"), UnitDef("samples", 1, "sample"), UnitDef("image", 1, "sample"),
     UnitDef("images", 1, "sample"), UnitDef("frame", 1, "sample"), UnitDef("frames", 1, "sample"),
-    UnitDef("request", 1, ""), UnitDef("requests", 1, ""), UnitDef("1", 1, ""), UnitDef("%", 0.01, ""),
-    UnitDef("cycle", 1, ""), UnitDef("cycles", 1, ""),
+    UnitDef("request", 1, "sample"), UnitDef("requests", 1, "sample"), UnitDef("req", 1, "sample"),
+    UnitDef("1", 1, ""), UnitDef("%", 0.01, ""), UnitDef("cycle", 1, ""), UnitDef("cycles", 1, ""),
 )  # fmt: skip
 """The whole table, as data; plugins add rows through ``mlsysim_register_units``."""
 

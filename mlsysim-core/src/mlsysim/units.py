@@ -269,7 +269,7 @@ def _parse_text(text: str, unit: str) -> float:
     if given.dimension != wanted.dimension:
         raise UnitError(
             f"{text!r} is {dimension_text(given.dimension)}, but {dimension_text(wanted.dimension)} is needed here",
-            remedy=_confusion(given, wanted) or f"Give it in {unit or '1'}",
+            remedy=_confusion(given, wanted) or f"Give it in {unit or '1'}{'s' * (unit in ('token', 'sample'))}",
         )
     return _finite(_scaled(digits, given.factor), text)
 

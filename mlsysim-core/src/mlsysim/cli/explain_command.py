@@ -32,10 +32,10 @@ def add(commands: Commands) -> None:
     add_scenario_arguments(parser)
     parser.add_argument("output", metavar="OUTPUT", help="for example performance.latency, or just latency")
     parser.add_argument(
-        "--depth", metavar="N", default=str(_DEPTH), help=f"levels to print; {_DEPTH} unless told, 0 for all"
+        "--depth", metavar="N", default=str(_DEPTH), help=f"levels to print; {_DEPTH} by default, 0 for all"
     )
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="text (default) or json, which is whole"
+        "--format", choices=("text", "json"), default="text", help="text (default) or json, which is always complete"
     )
 
 

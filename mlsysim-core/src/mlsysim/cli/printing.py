@@ -141,7 +141,8 @@ def write_text(path: str, write: Callable[[Any], None]) -> None:
         with open(path, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - as the user typed it
             write(file)
     except OSError as problem:
-        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path) from None
+        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path,
+                          remedy="Name a file in a folder that exists") from None  # fmt: skip
     print(f"wrote {path}", file=sys.stderr)
 
 

@@ -67,7 +67,7 @@ def add(commands: Commands) -> None:
                        "(device=h100-sxm,b200-sxm); all are combined")  # fmt: skip
     group.add_argument("--minimise", action="append", default=[], metavar="OUTPUT", help="less is better")
     group.add_argument("--maximise", action="append", default=[], metavar="OUTPUT", help="more is better")
-    group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} unless told")
+    group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} by default")
     group.add_argument("--json", action="store_true", help="the rows to print as plain data; numbers in SI")
     group.add_argument("--csv", metavar="FILE", help="write all rows, in SI units; - for standard output")
     group.add_argument("--npz", metavar="FILE", help="write all rows as arrays of numpy, in SI units: for very many")
@@ -326,7 +326,8 @@ def _write_arrays(result: SweepResult, path: str) -> None:
         with open(path, "wb") as file:  # noqa: PTH123 - as the user typed it
             np.savez(file, **arrays)
     except OSError as problem:
-        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path) from None
+        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path,
+                          remedy="Name a file in a folder that exists") from None  # fmt: skip
     print(f"wrote {path}", file=sys.stderr)
 
 

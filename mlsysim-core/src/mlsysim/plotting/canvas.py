@@ -102,7 +102,8 @@ def save(figure: Figure, path: str | Path, *, dpi: float | Literal["figure"] = "
         with rc_context({"svg.hashsalt": "mlsysim"}):
             figure.savefig(str(path), dpi=dpi, metadata=dates.get(Path(path).suffix.lower()))
     except OSError as problem:
-        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=str(path)) from None
+        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=str(path),
+                          remedy="Name a file in a folder that exists") from None  # fmt: skip
 
 
 def title(axes: Axes, text: str) -> None:

@@ -41,9 +41,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.key is None:
         print(text, end="")
         return 0
-    if not KEY.fullmatch(args.key) or (args.maker and not KEY.fullmatch(args.maker)):
-        raise ConfigError(f"{args.key!r} in {args.maker!r} is not allowed", where="KEY",
-                          remedy="Use lower case, digits, dots and hyphens")  # fmt: skip
+    for where, name in (("KEY", args.key), ("--maker", args.maker)):
+        if name and not KEY.fullmatch(name):
+            raise ConfigError(f"{name!r} is not allowed as a file name", where=where,
+                              remedy="Use lower case, digits, dots and hyphens")  # fmt: skip
     path = Path(args.folder) / kind / args.maker / f"{args.key}.toml"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,8 @@ def _run(args: argparse.Namespace) -> int:
         raise ConfigError("no document is named", where="SOURCE", remedy="Name ids of documents, or --all")
     for key in args.sources:
         if key not in known:
-            raise ConfigError(f"there is no document {key!r}", where="SOURCE", remedy=did_you_mean(key, known))
+            remedy = did_you_mean(key, known) or "`mlsysim show KIND/KEY` prints the ids of its documents"
+            raise ConfigError(f"there is no document {key!r}", where="SOURCE", remedy=remedy)
     cited = citations(installed())
     code = 0
     for position, key in enumerate(args.sources or sorted(known)):

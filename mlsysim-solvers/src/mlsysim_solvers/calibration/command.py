@@ -40,7 +40,7 @@ def add_calibrate_command(commands: Any) -> None:
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     stack = kinds.add_parser("stack", help="fit a stack on published measurements")
     stack.add_argument("key", help="key of the stack")
-    stack.add_argument("--on", required=True, metavar="ROWS", help="ids of rows, or beginnings of ids, with commas")
+    stack.add_argument("--on", required=True, metavar="ROWS", help="row ids or their beginnings, separated by commas")
     stack.add_argument(
         "--device", default="*", help="key of the device; * fits all devices together, NVIDIA/* those of a maker"
     )
@@ -51,7 +51,7 @@ def add_calibrate_command(commands: Any) -> None:
     )
     stack.set_defaults(run=_run_stack)
     stacks = kinds.add_parser("stacks", help="run the recorded commands of stacks again")
-    stacks.add_argument("keys", nargs="*", metavar="KEY", help="which stacks; all that hold a calibration otherwise")
+    stacks.add_argument("keys", nargs="*", metavar="KEY", help="stacks to refit; without it: all that are calibrated")
     stacks.add_argument("--out", metavar="FOLDER", default="", help="write the files of the stacks there")
     stacks.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as there are cores")
     stacks.set_defaults(run=_run_stacks)

@@ -228,7 +228,8 @@ def _rows(on: str, file: str | None) -> list[Measurement]:
     chosen = [row for row in rows if row.id.startswith(wanted)]
     if not chosen:
         known = sorted({row.set for row in rows})
-        raise ConfigError(f"no measurement's id begins with {on!r}", where="--on", remedy=did_you_mean(on, known))
+        remedy = did_you_mean(on, known) or "`mlsysim validate --json` prints all ids"
+        raise ConfigError(f"no measurement's id begins with {on!r}", where="--on", remedy=remedy)
     return chosen
 
 

@@ -164,7 +164,9 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, st
             rows = ((reader.line_num, [" ".join(cell.split()) for cell in cells]) for cells in reader)
             lines = [(line, cells) for line, cells in rows if any(cells)]
     except OSError as problem:
-        raise ConfigError(f"cannot be read: {problem.strerror or problem}", where=str(path)) from None
+        raise ConfigError(
+            f"cannot be read: {problem.strerror or problem}", where=str(path), remedy="Check the path"
+        ) from None
     except (UnicodeDecodeError, csv.Error) as problem:
         raise ConfigError(
             f"is not a CSV table in UTF-8: {problem}", where=str(path), remedy="Save it as CSV in UTF-8"
