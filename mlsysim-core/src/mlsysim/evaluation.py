@@ -26,6 +26,9 @@ __all__ = ["LEVELS", "QUESTIONS", "Answer", "SystemEvaluation", "Violation", "bu
 Z90 = 1.6448536269514722
 """95 % quantile of the normal distribution: half-width of a 90 % interval in standard deviations."""
 
+_TABLES = {"price": "place", "grid": "place", "site": "place", "node": "system", "battery": "system"}
+"""Tables of a scenario in which records are named that a solver may need."""
+
 _WIDEST = 230.0
 """Exponents of intervals end here, a factor of 1e100: far beyond what tells anything, and still a number."""
 
@@ -100,7 +103,9 @@ def ask(config: SimulationConfig, *, barring: bool = True) -> Iterator[tuple[str
         yield question, None, reason
     for spec in chosen:
         if missing := lacking(config, spec, known):
-            yield spec.question, None, f"{spec.name} needs {', '.join(missing)}, which the scenario does not give"
+            said = f"{spec.name} needs {', '.join(missing)}, which the scenario does not give"
+            settable = [f"{_TABLES[role]}.{role}" for role in _TABLES if f"a {role}" in missing]
+            yield spec.question, None, said + (f" (set {', '.join(settable)})" if settable else "")
             continue
         barred = [name.rstrip("?") for name in spec.needs if known.get(name.rstrip("?")) is False]
         if barred and barring:

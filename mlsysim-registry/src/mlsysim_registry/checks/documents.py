@@ -141,5 +141,5 @@ def disputes(registry: Registry) -> Iterator[Finding]:
                             field,
                             "dispute",
                             "disputes",
-                            f"claims are more than {tolerance:.3g} apart: {shown}; the first is used",
+                            f"claims differ by more than {100.0 * tolerance:.3g} %: {shown}; the first is used",
                         )
