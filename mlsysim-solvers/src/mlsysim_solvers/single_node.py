@@ -99,8 +99,8 @@ class SingleNodeSolver:
         name = next((n for n in _WIDE if getattr(workload, n)), "") if isinstance(workload, Training) else ""
         if name:
             raise ConfigError(
-                f"{name} is answered for several devices only", where=f"workload.{name}",
-                remedy="Leave it out, or set system.devices to 2 or more",
+                f"{name} is answered by the distributed solver only", where=f"workload.{name}",
+                remedy='Set performance = "distributed" under [solvers], for one device too, or leave it out',
             )  # fmt: skip
         return prepare_columns(request)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mlsysim.cli import main
-from mlsysim.errors import MlsysimError
-from mlsysim.evaluation import evaluate
+from mlsysim.config import SimulationConfig
+from mlsysim.errors import ConfigError, MlsysimError
+from mlsysim.evaluation import ask, evaluate
 from mlsysim.explaining import explain
+from mlsysim.records import Parallelism, Scenario, System, Training
 from mlsysim_solvers.plugin import DISTRIBUTED, SINGLE_NODE
 from mlsysim_solvers.step_pictures import TERMS, plot_step
 
@@ -128,3 +130,29 @@ def test_the_legend_of_a_step_lies_inside_the_picture(tmp_path, monkeypatch):
     assert box.y1 <= figure.axes[0].get_window_extent().y0
     assert box.x0 >= 0.0
     assert box.x1 <= figure.bbox.width
+
+
+def alone(solver, **job):
+    work = Training(**{"model": "llama-3.1-8b", "precision": "bf16", "batch": 8, "sequence": 2048, **job})
+    made = Scenario(
+        name="one", kind="training", workload=work, system=System(device="h100-sxm"),
+        parallelism=Parallelism(micro_batch=2), solvers={"performance": solver} if solver else {},
+    )  # fmt: skip
+    return {name: result for name, _, result in ask(SimulationConfig.from_scenario(made))}["performance"].outputs
+
+
+def test_both_solvers_give_one_device_the_same_step():
+    single, distributed = alone("single-node"), alone("distributed")
+    for name in ("step_time", "utilisation", "token_throughput"):
+        assert distributed[f"performance.{name}"] == pytest.approx(single[f"performance.{name}"], rel=0.02), name
+    assert distributed["performance.breakdown_data"] == distributed["performance.breakdown_tensor"] == 0.0
+    assert distributed["feasibility.weights_memory"] == pytest.approx(2 * 8.03e9, rel=0.01)
+
+
+def test_adapters_on_one_device_are_answered_by_the_distributed_solver():
+    found = alone("distributed", adapter=16, recompute="full")
+    assert found["feasibility.fits"]
+    assert found["feasibility.optimizer_memory"] < 0.01 * found["feasibility.weights_memory"]
+    assert found["performance.step_time"] < alone("distributed", recompute="full")["performance.step_time"]
+    with pytest.raises(ConfigError, match=r'Set performance = "distributed" under \[solvers\]'):
+        alone("", adapter=16)

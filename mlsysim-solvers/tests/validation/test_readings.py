@@ -313,3 +313,17 @@ def test_a_run_of_one_device_that_would_not_fit_saved_memory(row_of):
 ])  # fmt: skip
 def test_software_that_trains_is_that_of_its_name(row_of, software, device, stack):
     assert asked(row_of(TRAINED, framework=software, accelerator=device)).scenario.system.stack == stack
+
+
+def test_adapters_on_one_device_are_no_training_of_the_whole_model(row_of):
+    own = {
+        "model": "Llama 3.1 8B LoRA",
+        "n_accelerators": "1",
+        "framework": "",
+        "global_batch": "8",
+        "micro_batch": "1",
+    }
+    question = asked(row_of(TRAINED, **own))
+    assert question.scenario.workload.adapter > 0
+    assert question.scenario.system.devices == 1
+    assert predict(row_of(TRAINED, **own)).predicted

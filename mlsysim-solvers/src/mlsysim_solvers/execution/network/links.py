@@ -61,6 +61,10 @@ def network_columns(
     """
     given = settings or {}
     node, inner, outer, fabric = (records.get(role) for role in ("node", "inner", "outer", "fabric"))
+    if devices == 1.0:
+        # Alone it exchanges nothing, and no rate counts.
+        node, inner = Node(name="one device", device="", devices=1.0), Link(name="none", bandwidth=1.0)
+        outer = fabric = None
     if node is None or inner is None:
         raise SolverError(
             f"no node of the registry says how {scenario.system.device} devices are joined",

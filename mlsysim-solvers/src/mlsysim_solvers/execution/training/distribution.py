@@ -202,7 +202,7 @@ def settled(scenario: Scenario) -> tuple[Parallelism, list[str]]:
         What is assumed where the scenario gives none.
     """
     layout, devices = scenario.parallelism, scenario.system.devices
-    if layout == Parallelism():
+    if layout == Parallelism() and devices > 1:
         return attrs.evolve(layout, data=int(devices), zero=3), [
             f"layout: fully sharded data parallelism over {devices} devices (set [parallelism])"
         ]

@@ -88,6 +88,8 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     )  # fmt: skip
     job, layout = followed(job, layout, row, found, assumed)
     asked = scenario(row, "training", job, found, layout, row.devices)
+    if row.devices == 1:
+        asked = attrs.evolve(asked, solvers={"performance": "distributed"})
     said = network_settings(row, found.device, assumed)
     said |= {"dropout": "1"} if row.set.startswith(known.runs.sets.dropout) else {}
     said |= dict.fromkeys(known.runs.settings(row.software), "1")

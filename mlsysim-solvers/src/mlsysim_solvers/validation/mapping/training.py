@@ -44,7 +44,7 @@ def training_question(row: Measurement, known: Names) -> Question:
     Refused
         With the reason why nothing can be asked.
     """
-    if row.devices > 1 and not _in_copies(row, known):
+    if (row.devices > 1 and not _in_copies(row, known)) or "lora" in row.model.casefold():
         return distributed_question(row, known)
     assumed: list[Assumed] = []
     model = model_of(row, known, row.model, assumed)
