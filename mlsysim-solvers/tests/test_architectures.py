@@ -12,6 +12,8 @@ from mlsysim.records.model import EncoderDecoder, Layer, Model, Network, Part, S
 from mlsysim.records.scenario import Inference, Serving, Training
 from mlsysim.shapes import expand, network_work, parameters
 from mlsysim_solvers import SingleNodeSolver
+from mlsysim_solvers.lowering.network import NetworkKernels, lower_network, network_shape
+from mlsysim_solvers.lowering.operators import Formats
 
 SOLVER = SingleNodeSolver()
 TEXT = Transformer(
@@ -221,3 +223,28 @@ def test_training_reads_what_parts_have_left():
 def test_parts_are_named_among_the_assumptions():
     columns = SOLVER.prepare(request_of(DRAWER, H100, Inference(model="m", batch=1, steps=2, precision="fp16")))
     assert any("beside the denoising steps: decoder" in line for line in columns["assumptions"])
+
+
+@pytest.mark.parametrize(("heads", "padding"), [(4, 1.0), (8, 1.0), (16, 2.0), (2, 1.0)])
+def test_heads_are_padded_to_widths_for_which_kernels_exist(heads, padding):
+    layers = (Layer("conv", 768), Layer("attention", heads=heads))
+    network = Network(source="t", at="h", height=64, width=64, channels=4, layers=layers)
+    shape, formats = network_shape(network), Formats(2.0, 2.0, 2.0, 2.0, 2.0)
+    free, padded = (
+        next(
+            row
+            for row in lower_network(shape, formats, 4.0, NetworkKernels(True, head_step=step))
+            if row.kind == "attention"
+        )
+        for step in (1.0, 32.0)
+    )
+    assert padded.work == pytest.approx(padding * free.work)
+    assert padded.flops == free.flops
+
+
+def test_only_fused_kernels_on_matrix_units_pad_heads():
+    work = Inference(model="m", batch=1, precision="fp16", steps=1)
+    plain = attrs.evolve(STACK, features=attrs.evolve(STACK.features, fused_attention=False))
+    clocked = attrs.evolve(H100, compute=attrs.evolve(H100.compute, clock=1.7e9))
+    assert SOLVER.prepare(request_of(DENOISER, clocked, work, STACK))["head_step"] == 32.0
+    assert SOLVER.prepare(request_of(DENOISER, clocked, work, plain))["head_step"] == 1.0

@@ -163,8 +163,9 @@ def _serving(c: Columns) -> dict[str, Any]:
 def _network_kernels(c: Columns) -> NetworkKernels:
     features = c["features"]
     return NetworkKernels(
-        features.fused_elementwise, features.fused_attention, features.gathers_windows, c["winograd"], c["transposes"]
-    )
+        features.fused_elementwise, features.fused_attention, features.gathers_windows, c["winograd"], c["transposes"],
+        c["head_step"],
+    )  # fmt: skip
 
 
 def _pass_table(c: Columns, batch: Any) -> Table:

@@ -65,16 +65,10 @@ __all__ = [
     "SHARE_LOG_SD",
     "SPATIAL_OPERATIONS",
     "SPECIAL_PER_CLOCK",
-    "SPLITS",
-    "SPLIT_DEPTH",
-    "SPLIT_PENALTY",
     "STACK_LOG_SD",
     "STAGE_SHARE",
     "STANDARD_GRAVITY",
-    "STEP_BYTES",
-    "STEP_CLOCKS",
     "SYSTOLIC_FLOP",
-    "TILE_DELIVERY",
     "UNKNOWN_SCATTER",
     "UNSHARED_WORK",
     "VECTOR_ENERGY",
@@ -209,15 +203,6 @@ FEW_ROWS = 16.0
 """Most rows of a product that libraries run as one matrix-vector product after another, on the units beside the matrix
 units. Estimate, range 8 to 64."""
 
-SPLITS = (2.0, 4.0, 8.0)
-"""Ways in which the library may divide the inner dimension of a product with few tiles. Estimate."""
-
-SPLIT_DEPTH = 256.0
-"""Shortest inner dimension of a part when it divides. Estimate."""
-
-SPLIT_PENALTY = 0.03
-"""Extra time of a divided product: adding the parts. Estimate, range 0.01 to 0.1."""
-
 MATRIX_SHARE = 0.74
 """Share of the dense peak that the best matrix product reaches on matrix units, where nobody measured the
 device. Median of 20 best shapes on 12 accelerators (stas00/ml-engineering, Maximum Achievable Matmul FLOPS),
@@ -274,20 +259,6 @@ DYNAMIC_SHARE = 0.85
 NARROW_ENERGY = 0.65
 """Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an
 H100 at 700 W in either format."""
-
-STEP_CLOCKS = 100.0
-"""Clocks that matrix units wait in a step of the inner dimension while their processor has one tile only: operands come
-from shared memory in some 30, results follow instructions in as many, warps meet. Estimate, range 50 to 200."""
-
-STEP_BYTES = 64.0
-"""Depth of such a step: 32 elements of 16 bits. Estimate, range 32 to 128."""
-
-TILE_DELIVERY = 32.0
-"""Bytes that a processor takes from the last-level cache per clock for tiles of convolutions, whose windows each tile
-gathers for itself. Estimate, range 24 to 40: a comparison of three chips (table 3 of
-doi:10.1016/j.ultsonch.2023.106546) gives a V100 3133 GB/s for 84 processors at 1530 MHz, an A100 7219 for 128 at 1410,
-an H100 8986 for 144 at 1755, which is 24, 40 and 36 bytes. Chosen after the error of convolutions on one of them was
-seen. Where products share what they load between neighbours, the rate measured on the device already contains it."""
 
 VECTOR_ENERGY = 2.3
 """Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5

@@ -9,6 +9,7 @@ from mlsysim.records.model import Network, Part
 from mlsysim.shapes import Op, expand
 from mlsysim.tracing import named
 
+from ..formulas.attention import array_share
 from ..formulas.constants import WINOGRAD_TILE
 from ..formulas.elementwise import lookup_bytes
 from ..formulas.gemm import matmul_flops, matmul_weight_bytes
@@ -33,7 +34,7 @@ class NetworkRow(NamedTuple):
     height, width : float, pixel
         Output map.
     n, k, groups : float, count
-        Columns and inner dimension of one product, and products; exponentials of attention.
+        Columns and inner dimension of one product, and products; width of a head and exponentials of attention.
     macs : float, count
         Multiply-accumulates per sample.
     elements : float, count
@@ -130,6 +131,8 @@ class NetworkKernels(NamedTuple):
         Whether convolutions multiply by Winograd's minimal filtering where it applies.
     transposes : bool
         Whether the inputs of convolutions are transposed before them, and their outputs after them.
+    head_step : float, count
+        Multiple to which kernels of attention pad the width of heads.
     """
 
     fused: bool
@@ -137,6 +140,7 @@ class NetworkKernels(NamedTuple):
     gathers: bool = False
     winograd: bool = False
     transposes: bool = False
+    head_step: Any = 1.0
 
 
 def _matrix_row(op: Op) -> NetworkRow:
@@ -147,7 +151,8 @@ def _matrix_row(op: Op) -> NetworkRow:
         pairs = op.groups * op.in_height * op.in_width * op.out_height * op.out_width
         return NetworkRow(
             f"attention {op.groups}x{op.out_channels // op.groups}", "attention", 1.0, number(op.out_height),
-            number(op.out_width), 1.0, 1.0, number(pairs), number(op.macs), number(op.inputs + op.outputs),
+            number(op.out_width), 1.0, number(op.out_channels // op.groups), number(pairs), number(op.macs),
+            number(op.inputs + op.outputs),
         )  # fmt: skip
     columns = op.out_channels // op.groups
     return NetworkRow(
@@ -267,7 +272,8 @@ def lower_network(
         own = groups * (k + n) * height * width if kernels.gathers and kind == "conv" else elements
         moved = conv_bytes(batch, own, activation)
         if kind == "attention":
-            row = Operator(name, kind, count, rows, 1.0, 1.0, batch * groups, flops, 0.0, moved, work=flops)
+            work = flops / array_share(k, k, kernels.head_step)
+            row = Operator(name, kind, count, rows, 1.0, 1.0, batch * groups, flops, 0.0, moved, work=work)
             table.append(row)
             continue
         weights = matmul_weight_bytes(n, k, groups, formats.weight)

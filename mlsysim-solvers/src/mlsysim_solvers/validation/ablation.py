@@ -77,6 +77,7 @@ VARIANTS: dict[str, Change] = {
     "no activations in the cache": _NO_CACHE,
     "no Winograd convolutions": _set(winograd=False),
     "no transposes of convolutions": _set(transposes=False),
+    "no padding of heads in layer lists": _set(head_step=1.0),
     "no kernels of their own for scores": _flags(eager_scores=False, casts_scores=False),
     "no element-wise traffic": _NO_ELEMENTWISE,
     "no time per kernel": _NO_OVERHEAD,

@@ -18,6 +18,7 @@ from ...formulas.attention import array_share
 from ...formulas.gemm import delivered_rate, lone_area, sum_depth
 from ...formulas.memory import kept_share, weight_bytes
 from ...formulas.power import work_per_clock
+from ...formulas.tile_constants import HEAD_STEP, STEP_BYTES, STEP_CLOCKS, TILE_DELIVERY
 from ...lowering.network import NetworkShape, network_shape
 from ...lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import (
@@ -113,9 +114,12 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     }  # fmt: skip
     if parts:
         columns["parts"] = parts
-    if device.compute.array is not None and isinstance(shape, TransformerShape):
-        # Heads narrower than a systolic array leave a part of it idle.
-        filled = array_share(shape.head_dim, shape.v_dim, number(device.compute.array))
+    padded = stack.features.fused_attention and "lone_area" in columns
+    columns["head_step"] = HEAD_STEP if padded else 1.0
+    if isinstance(shape, TransformerShape):
+        # Heads narrower than a systolic array leave a part of it idle, those between the widths of kernels are padded.
+        side = columns["head_step"] if device.compute.array is None else number(device.compute.array)
+        filled = array_share(shape.head_dim, shape.v_dim, side)
         columns["attention_ceiling"] = columns["attention_ceiling"] * filled
     if isinstance(shape, NetworkShape):
         columns |= _window_tiles(device, precision, columns)
@@ -237,7 +241,7 @@ def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) ->
     if processors is None or clock is None or peak.engine != "matrix":
         return {}
     work = work_per_clock(columns["peak"], clock) / processors
-    width, delivery, flop_per_mac = columns["operand_width"], constants.TILE_DELIVERY, constants.FLOP_PER_MAC
+    width, delivery, flop_per_mac = columns["operand_width"], TILE_DELIVERY, constants.FLOP_PER_MAC
     return {"window_tiles": tuple(
         (m, n, min(rate, delivered_rate(m, n, width, work, delivery, flop_per_mac))) for m, n, rate in columns["tiles"]
     )}  # fmt: skip
@@ -253,8 +257,8 @@ def _few_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> di
         return {}
     width, mac = columns["operand_width"], columns["flop_per_mac"]
     return {
-        "lone_area": lone_area(constants.STEP_CLOCKS, work, width, constants.STEP_BYTES, mac),
-        "sum_depth": sum_depth(work, constants.FULL_WIDTH, constants.TILE_DELIVERY, mac),
+        "lone_area": lone_area(STEP_CLOCKS, work, width, STEP_BYTES, mac),
+        "sum_depth": sum_depth(work, constants.FULL_WIDTH, TILE_DELIVERY, mac),
     }
 
 

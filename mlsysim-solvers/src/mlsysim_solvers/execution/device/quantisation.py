@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import is_array, minimum, where
 from mlsysim.records.stack import Stack
 
-from ...formulas.constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
 from ...formulas.gemm import added_area, output_tiles, tile_area
+from ...formulas.tile_constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
 
 __all__ = ["Few", "TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
 

@@ -1,0 +1,30 @@
+"""Constants of tiles: how products and heads of attention are cut, and what a tile waits for."""
+
+from __future__ import annotations
+
+SPLITS = (2.0, 4.0, 8.0)
+"""Ways in which the library may divide the inner dimension of a product with few tiles. Estimate."""
+
+SPLIT_DEPTH = 256.0
+"""Shortest inner dimension of a part when it divides. Estimate."""
+
+SPLIT_PENALTY = 0.03
+"""Extra time of a divided product: adding the parts. Estimate, range 0.01 to 0.1."""
+
+TILE_DELIVERY = 32.0
+"""Bytes that a processor takes from the last-level cache per clock for tiles of convolutions, whose windows each tile
+gathers for itself. Estimate, range 24 to 40: a comparison of three chips (table 3 of
+doi:10.1016/j.ultsonch.2023.106546) gives a V100 3133 GB/s for 84 processors at 1530 MHz, an A100 7219 for 128 at 1410,
+an H100 8986 for 144 at 1755, which is 24, 40 and 36 bytes. Chosen after the error of convolutions on one of them was
+seen. Where products share what they load between neighbours, the rate measured on the device already contains it."""
+
+STEP_CLOCKS = 100.0
+"""Clocks that matrix units wait in a step of the inner dimension while their processor has one tile only: operands come
+from shared memory in some 30, results follow instructions in as many, warps meet. Estimate, range 50 to 200."""
+
+STEP_BYTES = 64.0
+"""Depth of such a step: 32 elements of 16 bits. Estimate, range 32 to 128."""
+
+HEAD_STEP = 32.0
+"""Widths of heads for which kernels of fused attention exist are its multiples: flash_headdim.h after flash-attention
+v2.6.3 lists 32, 64, 96, 128, 160, 192, 224 and 256. Other heads are padded."""
