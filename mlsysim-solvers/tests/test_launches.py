@@ -76,6 +76,16 @@ def test_weights_that_units_do_not_read_are_unpacked_by_instructions_of_one_warp
     assert unpacked_columns(plugins().registry.get("devices", "b200-sxm").record, "fp8", SERVING, native) == {}
 
 
+def test_dense_models_that_are_published_in_blocks_have_their_scales():
+    plain, blocks = columns("llama-3.1-70b", "fp8"), columns("qwen3-32b", "fp8")
+    assert "scale_block" not in plain
+    assert plain["block_casts"] == 0.0
+    assert blocks["scale_block"] == 128.0
+    # Norms and activation functions form half of the four operands of a layer.
+    assert blocks["block_casts"] == BLOCKED_CASTS
+    assert "scale_block" not in columns("qwen3-32b", "bf16")
+
+
 def test_scales_cost_more_where_results_lie_apart_from_vector_units():
     near, apart = (columns("deepseek-v3", "fp8", device=device) for device in ("h100-sxm", "b200-sxm"))
     assert near["scale_slots"] == 1.0
