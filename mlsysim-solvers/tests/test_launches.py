@@ -16,7 +16,7 @@ from mlsysim_solvers.formulas.constants import BLOCKED_CASTS, BUSY_SHARE, GROUPE
 from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.lowering.attention import outer_parameters
 from mlsysim_solvers.lowering.served import assembled
-from mlsysim_solvers.lowering.transformer import Reading, mixed
+from mlsysim_solvers.lowering.transformer import PrefillChunk, mixed
 
 SERVING = Serving(model="gpt-oss-120b", precision="fp8", batch=1, input=1024, output=1024, weights="mxfp4")
 
@@ -52,7 +52,7 @@ def test_the_host_launches_what_runs_beside_and_what_unfolds():
     # Two products, an activation function and a sum of the shared expert in each of 58 layers.
     assert whole - less == pytest.approx(1e-3 * 4 * 58)
     names = {row.name: row for row in mixed(
-        c["shape"], formats_of(c), abilities_of(c), 0.0, 1024.0, 1024.0, Reading(1024.0, 1.0, 1.0, 1024.0)
+        c["shape"], formats_of(c), abilities_of(c), 0.0, 1024.0, 1024.0, PrefillChunk(1024.0, 1.0, 1.0, 1024.0)
     )}  # fmt: skip
     unfolded = names["unfolded keys and values"]
     assert unfolded.count == 61
@@ -74,6 +74,16 @@ def test_weights_that_units_do_not_read_are_unpacked_by_instructions_of_one_warp
     assert narrow["narrow_products"]
     assert not wide["narrow_products"]
     assert unpacked_columns(plugins().registry.get("devices", "b200-sxm").record, "fp8", SERVING, native) == {}
+
+
+def test_dense_models_that_are_published_in_blocks_have_their_scales():
+    plain, blocks = columns("llama-3.1-70b", "fp8"), columns("qwen3-32b", "fp8")
+    assert "scale_block" not in plain
+    assert plain["block_casts"] == 0.0
+    assert blocks["scale_block"] == 128.0
+    # Norms and activation functions form half of the four operands of a layer.
+    assert blocks["block_casts"] == BLOCKED_CASTS
+    assert "scale_block" not in columns("qwen3-32b", "bf16")
 
 
 def test_scales_cost_more_where_results_lie_apart_from_vector_units():

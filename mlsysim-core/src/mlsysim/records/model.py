@@ -31,6 +31,8 @@ class Model:
         Published active parameters of a mixture of experts.
     work : float, FLOP/sample
         Published work of one forward pass, as a label to check the shape against.
+    blocks : float, count
+        Elements of the inner dimension of a product that share a scale in the lab's own version in 8 bits.
     transformer : Transformer or None
         Shape of a transformer.
     network : Network or None
@@ -48,6 +50,7 @@ class Model:
     parameters: float | None = fact("1", default=None)
     active: float | None = fact("1", default=None, tolerance=0.05)
     work: float | None = fact("FLOP/sample", default=None, tolerance=0.05)
+    blocks: float | None = fact("1", default=None)
     transformer: Transformer | None = None
     network: Network | None = None
     pair: EncoderDecoder | None = None

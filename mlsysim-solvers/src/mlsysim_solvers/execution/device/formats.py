@@ -18,7 +18,7 @@ __all__ = ["cache_format", "format_columns", "head_columns"]
 
 
 def format_columns(
-    workload: Serving | Training | Inference, stack: Stack, shape: Any, precision: str
+    workload: Serving | Training | Inference, stack: Stack, shape: Any, precision: str, blocks: Any = None
 ) -> dict[str, Any]:
     """Return bytes per element.
 
@@ -32,6 +32,8 @@ def format_columns(
         The model.
     precision : str
         Format of the arithmetic.
+    blocks : float, count, optional
+        Elements that share a scale in the model's own version in 8 bits.
 
     Returns
     -------
@@ -52,9 +54,10 @@ def format_columns(
         "full_width": full, "mask_width": constants.MASK_WIDTH, "flop_per_mac": constants.FLOP_PER_MAC,
     }  # fmt: skip
     if isinstance(workload, Serving):
-        columns["weight_width"] = _width(workload.weights or precision, "workload.weights")
+        kept = workload.weights or precision
+        columns["weight_width"] = _width(kept, "workload.weights")
         columns["kv_width"] = _width(cache_format(workload, stack), "workload.kv_cache")
-        columns |= _quantised(workload.weights or precision, precision, shape, columns["activation_width"])
+        columns |= _quantised(kept, precision, shape, columns["activation_width"], blocks)
         if isinstance(shape, TransformerShape) and shape.expert_layers:
             columns["grouped_share"] = number(stack.ceilings.grouped or constants.GROUPED_SHARE)
     elif isinstance(workload, Training):
@@ -118,12 +121,12 @@ def head_columns(stack: Stack, model: Model, workload: object, columns: Mapping[
     return {"head_width": wide, "head_copies": 1.0 if text.tied else 2.0}
 
 
-def _quantised(weights: str, precision: str, shape: Any, activation: float) -> dict[str, Any]:
+def _quantised(weights: str, precision: str, shape: Any, activation: float, blocks: Any) -> dict[str, Any]:
     """Return what a mixture in few bits keeps in the format of its activations, and the kernels that form operands.
 
     All but the experts stays wide where a mixture is in blocks of 4 bits. Dense models in 8 bits have scales that are
-    known beforehand, which norms and activation functions apply; mixtures are published in blocks, whose scales follow
-    from the operands.
+    known beforehand, which norms and activation functions apply, unless their lab publishes them in blocks as mixtures
+    are, whose scales follow from the operands.
     """
     if not isinstance(shape, TransformerShape):
         return {}
@@ -132,11 +135,10 @@ def _quantised(weights: str, precision: str, shape: Any, activation: float) -> d
     blocked, casts = precision in constants.BLOCKED, constants.BLOCKED_CASTS
     if shape.expert_layers and weights in constants.BLOCKED:
         return found | {"outer_width": activation, "block_casts": 0.5 * casts * blocked}
-    if shape.expert_layers and narrow and weights in constants.QUANTISED:
-        # Compressed queries are an operand more.
-        return found | {
-            "block_casts": 2.0 * casts + float(shape.q_rank > 0.0), "scale_block": constants.SCALE_BLOCK,
-        }  # fmt: skip
+    if (shape.expert_layers or blocks is not None) and narrow and weights in constants.QUANTISED:
+        # Compressed queries are an operand more; norms and activation functions of a dense layer form half of them.
+        formed = 2.0 * casts + float(shape.q_rank > 0.0) if shape.expert_layers else casts
+        return found | {"block_casts": formed, "scale_block": constants.SCALE_BLOCK if blocks is None else blocks}
     return found | {"block_casts": casts * blocked}
 
 

@@ -87,7 +87,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns = ceiling_columns(device, stack, key, precision, settings)
     columns |= launch_columns(device, stack, kind)
     columns |= spread_columns(request.claims, device, stack, key, precision)
-    columns |= format_columns(workload, stack, shape, precision)
+    columns |= format_columns(workload, stack, shape, precision, model.blocks)
     columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
     columns |= head_columns(stack, model, workload, columns)
     columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
