@@ -11,9 +11,9 @@ import pytest
 
 from mlsysim.errors import ConfigError
 from mlsysim.plugins import plugins
-from mlsysim_solvers.calibration.again import fit_again
 from mlsysim_solvers.calibration.fitting import Fit, Prior, fit, fit_many
 from mlsysim_solvers.calibration.pooling import pooled
+from mlsysim_solvers.calibration.recalibration import recalibrate
 from mlsysim_solvers.calibration.stacks import LEAST_ROWS, calibrate_stack
 from mlsysim_solvers.calibration.writing import write_stack
 from mlsysim_solvers.validation.predicting import predict
@@ -120,7 +120,7 @@ def test_a_stack_is_reproduced_to_the_last_bit(key):
     """The recorded commands give the file that is there; also one at a time."""
     entry = plugins().registry.get("stacks", key)
     text = Path(entry.path).read_text(encoding="utf-8")
-    (again,) = fit_again([key], jobs=1)
+    (again,) = recalibrate([key], jobs=1)
     assert (again.failed, again.text, again.changed) == ("", text, False)
     stored = entry.record.calibrations[-1]
     on = stored.command.split("--on ")[1].split(" ")[0]
@@ -132,8 +132,8 @@ def test_what_cannot_be_fitted_again_spoils_no_other_stack(monkeypatch):
     def fail(*_, **__):
         raise ConfigError("no rows")
 
-    monkeypatch.setattr("mlsysim_solvers.calibration.again.calibrate_stack", fail)
-    found = fit_again(["exllamav2-0.0.1", "tensorrt-llm-0.5"], jobs=1)
+    monkeypatch.setattr("mlsysim_solvers.calibration.recalibration.calibrate_stack", fail)
+    found = recalibrate(["exllamav2-0.0.1", "tensorrt-llm-0.5"], jobs=1)
     assert [again.failed for again in found] == ["no rows", "no rows"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from mlsysim.cli import main
 from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration.left_out import left_out, scatters
-from mlsysim_solvers.calibration.scatter import Strays, likelihoods, row_weights, stack_scatter
+from mlsysim_solvers.calibration.scatter import Residuals, likelihoods, row_weights, stack_scatter
 from mlsysim_solvers.calibration.spreads import (
     NAMES,
     Terms,
@@ -35,7 +35,7 @@ from mlsysim_solvers.formulas.constants import (
     UNKNOWN_SCATTER,
 )
 from mlsysim_solvers.formulas.uncertainty import effective_rows, student_tail
-from mlsysim_solvers.validation.predicting import predict, strayed
+from mlsysim_solvers.validation.predicting import predict, rescaled
 from mlsysim_solvers.validation.reports import FORMATS, summarise
 from mlsysim_solvers.validation.running import run_rows, select
 from mlsysim_solvers.validation.tables import packaged_rows
@@ -131,12 +131,12 @@ def test_an_entity_stands_in_only_inside_the_block():
     assert registry.get("stacks", "tensorrt-llm-0.5") is entry
 
 
-def _drawn(factor: float, rows: int, seed: int, *, known: float = 0.0) -> Strays:
+def _drawn(factor: float, rows: int, seed: int, *, known: float = 0.0) -> Residuals:
     """Draw residuals of a stack that strays by a factor over what is usual, 0.1."""
     random = np.random.default_rng(seed)
     sizes = np.full(rows, 0.1**2)
     drawn = random.normal(0.0, 1.0, rows) * np.sqrt(factor**2 * sizes + known)
-    return Strays(drawn, sizes, np.full(rows, known), np.ones(rows))
+    return Residuals(drawn, sizes, np.full(rows, known), np.ones(rows))
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
@@ -152,7 +152,7 @@ def test_an_interval_from_many_rows_holds_nine_of_ten_new_ones(factor):
 def test_few_rows_are_pulled_to_what_is_usual():
     few, many = (np.mean([stack_scatter(_drawn(2.0, rows, seed)) for seed in range(20)]) for rows in (3, 200))
     assert 1.0 < few < many
-    assert stack_scatter(Strays(*[np.zeros(0)] * 4)) == UNKNOWN_SCATTER
+    assert stack_scatter(Residuals(*[np.zeros(0)] * 4)) == UNKNOWN_SCATTER
 
 
 def test_what_a_row_leaves_open_is_not_counted_twice():
@@ -186,7 +186,7 @@ def test_the_likelihood_is_that_of_students_distribution():
     grid = np.linspace(-60.0, 60.0, 400_001)
     for factor in (0.5, 3.0):
         own = np.full(len(grid), 0.3)
-        logs = likelihoods(Strays(grid, own, 0.1 + 0.0 * grid, np.ones(len(grid))), np.log([factor]))[:, 0]
+        logs = likelihoods(Residuals(grid, own, 0.1 + 0.0 * grid, np.ones(len(grid))), np.log([factor]))[:, 0]
         density = np.exp(logs) * 15.0 / (16.0 * 6.0**0.5)  # Gamma(7/2) / (Gamma(3) sqrt(6 pi))
         step = grid[1] - grid[0]
         assert density.sum() * step == pytest.approx(1.0, rel=1e-4)
@@ -266,7 +266,7 @@ def test_the_factor_of_a_stack_scales_what_is_its_own(rows):
         with plugins().registry.replacing(attrs.evolve(entry, record=record)):
             found[factor] = predict(row)
     assert found[2.0].own_sd == pytest.approx(2.0 * found[1.0].own_sd)
-    assert strayed(found[1.0], 2.0).log_sd == pytest.approx(found[2.0].log_sd)
+    assert rescaled(found[1.0], 2.0).log_sd == pytest.approx(found[2.0].log_sd)
     assert found[2.0].predicted == found[1.0].predicted
     assert found[2.0].high > found[1.0].high
 

@@ -104,12 +104,12 @@ def _run_stacks(args: argparse.Namespace) -> int:
     from mlsysim.cli.printing import Progress, write_text
     from mlsysim.errors import ConfigError
 
-    from .again import fit_again
+    from .recalibration import recalibrate
 
     if args.out and not Path(args.out).is_dir():
         raise ConfigError("there is no such folder", where="--out", remedy="Make it first")
     progress = Progress()
-    found = fit_again(args.keys, jobs=max(0, args.jobs), progress=progress)
+    found = recalibrate(args.keys, jobs=max(0, args.jobs), progress=progress)
     progress.close()
     for stack in found:
         print(f"{stack.key}: {stack.failed or ('changed' if stack.changed else 'as recorded')}")

@@ -103,7 +103,7 @@ class _Problem(NamedTuple):
         """Return the problem of some of the fits."""
         return self._replace(centre=self.centre[fits], spread=self.spread[fits], high=self.high[fits])
 
-    def look(self, x: Array) -> tuple[Array, Array]:
+    def linearised(self, x: Array) -> tuple[Array, Array]:
         """Return residuals (k, n) and slopes (k, n, q) at logarithms of constants (k, q)."""
         k, q = x.shape
         moved = np.repeat(x[:, None, :], q + 1, axis=1)
@@ -119,7 +119,7 @@ class _Problem(NamedTuple):
         found: Array = (robust * used).sum(axis=1) + (((x - self.centre) / self.spread) ** 2).sum(axis=1)
         return found
 
-    def normal(self, state: _State, used: NDArray[np.bool_], scatter: Array) -> tuple[Array, Array]:
+    def normal_equations(self, state: _State, used: NDArray[np.bool_], scatter: Array) -> tuple[Array, Array]:
         """Return Hessians (k, q, q) and gradients (k, q)."""
         scaled = np.abs(state.residuals) / scatter[:, None]
         weight = used * np.where(scaled <= _HUBER, 1.0, _HUBER / np.maximum(scaled, _HUBER)) / scatter[:, None] ** 2
@@ -195,13 +195,13 @@ def fit_many(
     fits = np.arange(len(used)).repeat(len(shifts))
     tried = problem.of(fits)
     starts = np.minimum(tried.centre + np.tile(shifts, (len(used), 1)) * tried.spread, tried.high)
-    first = _descend(tried, starts, used[fits], scatter[fits])
+    first = _levenberg_marquardt(tried, starts, used[fits], scatter[fits])
     best = first.cost.reshape(len(used), -1).argmin(axis=1) + np.arange(len(used)) * len(shifts)
     state = _State(*(part[best] for part in first))
     for _ in range(_SIGMA_ROUNDS - 1):
         scatter = _scatter(state.residuals, used, scatter)
-        state = _descend(problem, state.x, used, scatter)
-    hessian, _ = problem.normal(state, used, scatter)
+        state = _levenberg_marquardt(problem, state.x, used, scatter)
+    hessian, _ = problem.normal_equations(state, used, scatter)
     sigma_found = _scatter(state.residuals, used, scatter)
     return [
         Fit(tuple(float(v) for v in np.exp(state.x[i])), np.linalg.inv(hessian[i]), float(sigma_found[i]),
@@ -224,9 +224,9 @@ def _starts(size: int) -> list[Array]:
     return shifts
 
 
-def _descend(problem: _Problem, x: Array, used: NDArray[np.bool_], scatter: Array) -> _State:
-    """Walk down to the optimum of each fit; those that have arrived stay."""
-    residuals, slopes = problem.look(x)
+def _levenberg_marquardt(problem: _Problem, x: Array, used: NDArray[np.bool_], scatter: Array) -> _State:
+    """Take all fits to their optima in step, each with a damping of its own; those that have arrived stay."""
+    residuals, slopes = problem.linearised(x)
     state = _State(x, residuals, slopes, problem.cost(x, residuals, used, scatter))
     damping = np.full(len(x), 1e-3)
     going = np.ones(len(x), dtype=bool)
@@ -235,11 +235,11 @@ def _descend(problem: _Problem, x: Array, used: NDArray[np.bool_], scatter: Arra
         if not len(here):
             break
         now, own = _State(*(part[here] for part in state)), problem.of(here)
-        hessian, gradient = own.normal(now, used[here], scatter[here])
+        hessian, gradient = own.normal_equations(now, used[here], scatter[here])
         diagonal = damping[here, None, None] * hessian * np.eye(x.shape[1])
         step = np.linalg.solve(hessian + diagonal, -gradient[..., None])[..., 0]
         trial = np.minimum(now.x + step, own.high)
-        residuals, slopes = own.look(trial)
+        residuals, slopes = own.linearised(trial)
         cost = own.cost(trial, residuals, used[here], scatter[here])
         better = cost < now.cost
         for part, new in zip(state, (trial, residuals, slopes, cost), strict=True):

@@ -16,14 +16,14 @@ from mlsysim.records.stack import Calibration
 from mlsysim.units import parse_unit
 
 from ..execution.device.ceilings import scatter_of
-from ..validation.owners import Owner, owner_of
-from ..validation.predicting import Outcome, predict, strayed
+from ..validation.folds import Fold, fold_of
+from ..validation.predicting import Outcome, predict, rescaled
 from ..validation.running import in_processes
 from ..validation.tables import packaged_rows
 from .fitting import Array
 from .problem import prepare
 from .refits import Asked, Refits
-from .scatter import Strays, row_weights, stack_scatter
+from .scatter import Residuals, row_weights, stack_scatter
 
 __all__ = ["left_out", "scatters", "under_refits"]
 
@@ -60,10 +60,10 @@ def left_out(
     known = {e.key: scatter_of(e.record) for e in plugins().registry.entries("stacks")}
     raw = under_refits(outcomes, predict, by, jobs=jobs, progress=progress)
     usual = [
-        strayed(before, 1.0 / known.get(before.stack, 1.0)) if found is None else found
+        rescaled(before, 1.0 / known.get(before.stack, 1.0)) if found is None else found
         for before, found in zip(outcomes, raw, strict=True)
     ]
-    return [strayed(o, factor) for o, factor in zip(usual, scatters(usual, by), strict=True)]
+    return [rescaled(o, factor) for o, factor in zip(usual, scatters(usual, by), strict=True)]
 
 
 def under_refits(
@@ -94,7 +94,7 @@ def under_refits(
     wanted = [(place, outcome) for place, outcome in enumerate(outcomes) if _took_part(outcome, by)]
     by_stack: dict[str, list[tuple[int, _Row]]] = {}
     for place, outcome in wanted:
-        asked = Asked(_owner(outcome, by), outcome.device, outcome.precision)
+        asked = Asked(_fold(outcome, by), outcome.device, outcome.precision)
         by_stack.setdefault(outcome.stack, []).append((place, (outcome.row, asked)))
     tasks = sorted(by_stack.items(), key=lambda task: -len(task[1]))
     found: list[Any] = [None] * len(outcomes)
@@ -152,21 +152,21 @@ def scatters(outcomes: Sequence[Outcome], apart: str = "") -> list[float]:
             by_stack.setdefault(outcome.stack, []).append(place)
     found = [1.0] * len(outcomes)
     for places in by_stack.values():
-        names = [(_owner(outcomes[i], "group"), outcomes[i].row.name) for i in places]
-        rows = _strays([outcomes[i] for i in places], row_weights(names))
-        owners = [_owner(outcomes[i], apart) if apart else () for i in places]
-        for owner in sorted(set(owners)):
-            own = np.array([one == owner for one in owners])
+        names = [(_fold(outcomes[i], "group"), outcomes[i].row.name) for i in places]
+        rows = _residuals([outcomes[i] for i in places], row_weights(names))
+        folds = [_fold(outcomes[i], apart) if apart else () for i in places]
+        for fold in sorted(set(folds)):
+            own = np.array([one == fold for one in folds])
             others = ~own if apart else own
-            factor = stack_scatter(Strays(*(part[others] for part in rows)))
+            factor = stack_scatter(Residuals(*(part[others] for part in rows)))
             for place, mine in zip(places, own, strict=True):
                 found[place] = factor if mine else found[place]
     return found
 
 
-def _strays(outcomes: Sequence[Outcome], weights: Array) -> Strays:
+def _residuals(outcomes: Sequence[Outcome], weights: Array) -> Residuals:
     own = np.array([o.own_sd**2 for o in outcomes])
-    return Strays(
+    return Residuals(
         np.array([np.log((o.predicted or 1.0) / o.row.value) for o in outcomes]),
         own,
         np.maximum(0.0, np.array([o.log_sd**2 for o in outcomes]) - own),
@@ -174,8 +174,8 @@ def _strays(outcomes: Sequence[Outcome], weights: Array) -> Strays:
     )
 
 
-def _owner(outcome: Outcome, by: str) -> Owner:
-    return owner_of(by, outcome.row.set, outcome.model or outcome.row.kind, outcome.device)
+def _fold(outcome: Outcome, by: str) -> Fold:
+    return fold_of(by, outcome.row.set, outcome.model or outcome.row.kind, outcome.device)
 
 
 _Row = tuple[Measurement, Asked]

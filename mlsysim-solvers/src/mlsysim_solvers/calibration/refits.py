@@ -11,7 +11,7 @@ from mlsysim.entities import Entry
 from mlsysim.plugins import plugins
 from mlsysim.records.stack import ANY, Calibration
 
-from ..validation.owners import Owner, owner_of
+from ..validation.folds import Fold, fold_of
 from .fitting import Fit, Prior
 from .pooling import card_priors, pooled
 from .problem import Point
@@ -26,19 +26,19 @@ class Asked(NamedTuple):
 
     Parameters
     ----------
-    owner : tuple of str
+    fold : tuple of str
         What is left out.
     device, precision : str
         Under which calibrations are looked up.
     """
 
-    owner: Owner
+    fold: Fold
     device: str
     precision: str
 
 
 class Refits:
-    """The calibrations of a stack without the rows of one owner each.
+    """The calibrations of a stack without the rows of one fold each.
 
     Parameters
     ----------
@@ -47,36 +47,36 @@ class Refits:
     points : mapping of str to Point
         Its rows by id.
     by : str
-        What is left out: one of :data:`~mlsysim_solvers.validation.owners.CHOICES`.
+        What is left out: one of :data:`~mlsysim_solvers.validation.folds.CHOICES`.
     """
 
     def __init__(self, entry: Entry, points: Mapping[str, Point], by: str) -> None:
         self._entry = entry
         self._card = card_priors(entry)
         self._points = [[points[row] for row in c.rows if row in points] for c in entry.record.calibrations]
-        self._owners = [[owner_of(by, *point.group) for point in rows] for rows in self._points]
-        self._found: dict[tuple[int, Owner], Calibration] = {}
+        self._folds = [[fold_of(by, *point.group) for point in rows] for rows in self._points]
+        self._found: dict[tuple[int, Fold], Calibration] = {}
         self._alone: dict[tuple[int, bytes], Fit] = {}
 
     def plan(self, needed: Sequence[Asked]) -> None:
-        """Fit what is needed, for each calibration all owners in step.
+        """Fit what is needed, for each calibration all folds in step.
 
         Parameters
         ----------
         needed : sequence of Asked
             What will be asked for.
         """
-        wanted: dict[int, dict[Owner, Mask]] = {}
+        wanted: dict[int, dict[Fold, Mask]] = {}
         for asked in needed:
             chosen = self._choose(asked)
             if chosen is not None and not chosen[1].all():
-                wanted.setdefault(chosen[0], {})[asked.owner] = chosen[1]
-        self._fit_alone({(j, owner) for i, owners in wanted.items() for owner in owners for j in self._others(i)})
+                wanted.setdefault(chosen[0], {})[asked.fold] = chosen[1]
+        self._fit_alone({(j, fold) for i, folds in wanted.items() for fold in folds for j in self._others(i)})
         for index, kept in wanted.items():
             sample, old = self._sample(index), self._entry.record.calibrations[index]
-            fits = fit_sample(sample, list(kept.values()), [self._priors(index, owner) for owner in kept])
-            for owner, fitted in zip(kept, fits, strict=True):
-                self._found[index, owner] = calibration_of(sample, fitted, old.device, old.precision)
+            fits = fit_sample(sample, list(kept.values()), [self._priors(index, fold) for fold in kept])
+            for fold, fitted in zip(kept, fits, strict=True):
+                self._found[index, fold] = calibration_of(sample, fitted, old.device, old.precision)
 
     def calibration(self, asked: Asked) -> Calibration | None:
         """Return what a row is predicted with.
@@ -96,7 +96,7 @@ class Refits:
             return None
         index, kept = chosen
         calibration: Calibration = self._entry.record.calibrations[index]
-        return calibration if kept.all() else self._found[index, asked.owner]
+        return calibration if kept.all() else self._found[index, asked.fold]
 
     def _choose(self, asked: Asked) -> tuple[int, Mask] | None:
         """Return the first calibration, in the order in which they are looked up, with enough rows left."""
@@ -107,13 +107,13 @@ class Refits:
             index = by_key.get(key)
             if index is None:
                 continue
-            kept = self._without(index, asked.owner)
+            kept = self._without(index, asked.fold)
             if kept.sum() >= LEAST_ROWS:
                 return index, kept
         return None
 
-    def _without(self, index: int, owner: Owner) -> Mask:
-        return np.array([one != owner for one in self._owners[index]], dtype=bool)
+    def _without(self, index: int, fold: Fold) -> Mask:
+        return np.array([one != fold for one in self._folds[index]], dtype=bool)
 
     def _sample(self, index: int) -> Sample:
         points = tuple(self._points[index])
@@ -126,15 +126,15 @@ class Refits:
             return []
         return [j for j, c in enumerate(all_) if ANY not in c.device and c.device != all_[index].device]
 
-    def _priors(self, index: int, owner: Owner) -> tuple[Prior, ...]:
-        found = (self._alone.get((j, self._without(j, owner).tobytes())) for j in self._others(index))
+    def _priors(self, index: int, fold: Fold) -> tuple[Prior, ...]:
+        found = (self._alone.get((j, self._without(j, fold).tobytes())) for j in self._others(index))
         return pooled(self._card, [fit for fit in found if fit is not None])
 
-    def _fit_alone(self, needed: set[tuple[int, Owner]]) -> None:
-        """Fit calibrations under the card alone, without owners: they know nothing of them either."""
+    def _fit_alone(self, needed: set[tuple[int, Fold]]) -> None:
+        """Fit calibrations under the card alone, without folds: they know nothing of them either."""
         masks: dict[int, dict[bytes, Mask]] = {}
-        for index, owner in sorted(needed):
-            kept = self._without(index, owner)
+        for index, fold in sorted(needed):
+            kept = self._without(index, fold)
             if kept.sum() >= LEAST_ROWS:
                 masks.setdefault(index, {})[kept.tobytes()] = kept
         for index, kinds in masks.items():

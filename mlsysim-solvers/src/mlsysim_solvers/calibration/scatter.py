@@ -18,7 +18,15 @@ from .problem import Point, predictions
 Mask = NDArray[np.bool_]
 
 __all__ = [
-    "FIRST_SIGMA", "LEAST_ROWS", "SHRINKAGE", "Mask", "Sample", "Strays", "fit_sample", "likelihoods", "row_weights",
+    "FIRST_SIGMA",
+    "LEAST_ROWS",
+    "SHRINKAGE",
+    "Mask",
+    "Residuals",
+    "Sample",
+    "fit_sample",
+    "likelihoods",
+    "row_weights",
     "stack_scatter",
 ]  # fmt: skip
 
@@ -56,7 +64,7 @@ class Sample:
     loose: Array
     across: bool
 
-    def holes(self, kept: Mask) -> list[Mask]:
+    def folds(self, kept: Mask) -> list[Mask]:
         """Tell what can be left out of some of the rows.
 
         Parameters
@@ -107,7 +115,7 @@ def fit_sample(
     return [by_rows[rows.tobytes(), before] for rows, before in zip(kept, known, strict=True)]
 
 
-class Strays(NamedTuple):
+class Residuals(NamedTuple):
     """How far rows lie from predictions that have not seen their group.
 
     Parameters
@@ -146,12 +154,12 @@ def row_weights(groups: Sequence[Hashable], correlation: float = GROUP_CORRELATI
     return np.array([float(effective_rows(float(sizes[g]), correlation)) / sizes[g] for g in groups])
 
 
-def likelihoods(rows: Strays, factors: Array) -> Array:
+def likelihoods(rows: Residuals, factors: Array) -> Array:
     """Return the logarithm of each row's likelihood under each factor of its stack.
 
     Parameters
     ----------
-    rows : Strays
+    rows : Residuals
         The rows.
     factors : ndarray, shape (k,), natural-log units
         Logarithms of the factors.
@@ -178,12 +186,12 @@ def likelihoods(rows: Strays, factors: Array) -> Array:
     return -rows.weights[:, None] * (0.5 * np.log(scale) + 3.5 * np.log1p(found))
 
 
-def stack_scatter(rows: Strays) -> float:
+def stack_scatter(rows: Residuals) -> float:
     """Return how far the measurements of one stack stray, over what is usual.
 
     Parameters
     ----------
-    rows : Strays
+    rows : Residuals
         Its rows; there may be none.
 
     Returns

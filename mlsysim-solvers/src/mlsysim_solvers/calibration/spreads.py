@@ -20,13 +20,13 @@ from ..execution.device.ceilings import scatter_of
 from ..formulas import constants
 from ..formulas.constants import COMMUNICATION_LOG_SD, FIRST_TOKEN_LOG_SD, INTERVAL_SHARE, LAYOUT_LOG_SD
 from ..formulas.uncertainty import student_tail
-from ..validation.predicting import Outcome, predict, strayed
+from ..validation.predicting import Outcome, predict, rescaled
 from ..validation.running import run_rows
 from ..validation.tables import packaged_rows
 from .fitting import Array
 from .left_out import scatters, under_refits
 from .problem import CONSTANTS, Point, prepare
-from .scatter import SHRINKAGE, Strays, likelihoods, row_weights
+from .scatter import SHRINKAGE, Residuals, likelihoods, row_weights
 from .writing import write_scatter
 
 __all__ = [
@@ -192,7 +192,7 @@ def terms_of(row: Measurement) -> tuple[Outcome, Terms | None]:
 
 def _usual(outcome: Outcome) -> Outcome:
     stack = outcome.stack
-    return strayed(outcome, 1.0 / scatter_of(plugins().registry.get("stacks", stack).record)) if stack else outcome
+    return rescaled(outcome, 1.0 / scatter_of(plugins().registry.get("stacks", stack).record)) if stack else outcome
 
 
 def _variance(point: Point, columns: dict[str, object]) -> float:
@@ -232,13 +232,13 @@ def fitted_scales(rows: Sequence[Terms], correlation: float = _FIRST_CORRELATION
     """
     stacks = sorted({row.stack for row in rows})
     place = np.array([stacks.index(row.stack) for row in rows])
-    strays = _gathered(rows, correlation)
+    residuals = _gathered(rows, correlation)
     slopes = np.stack([row.slopes for row in rows])
 
     def cost(logs: Array) -> float:
-        own = strays.own + slopes @ np.exp(2.0 * logs[:-1])
+        own = residuals.own + slopes @ np.exp(2.0 * logs[:-1])
         total = np.zeros((len(stacks), len(_FACTORS)))
-        np.add.at(total, place, likelihoods(strays._replace(own=own), _FACTORS))
+        np.add.at(total, place, likelihoods(residuals._replace(own=own), _FACTORS))
         total -= 0.5 * np.square(_FACTORS / np.exp(logs[-1])) + logs[-1]
         most = total.max(axis=1)
         return -float((most + np.log(np.exp(total - most[:, None]).sum(axis=1))).sum())
@@ -261,9 +261,9 @@ def fitted_scales(rows: Sequence[Terms], correlation: float = _FIRST_CORRELATION
     return tuple(float(one) for one in np.exp(here[:-1])), float(np.exp(here[-1]))
 
 
-def _gathered(rows: Sequence[Terms], correlation: float) -> Strays:
+def _gathered(rows: Sequence[Terms], correlation: float) -> Residuals:
     residuals, known, fixed = (np.array([getattr(row, one) for row in rows]) for one in ("residual", "known", "fixed"))
-    return Strays(residuals, fixed, np.maximum(0.0, known), row_weights([row.group for row in rows], correlation))
+    return Residuals(residuals, fixed, np.maximum(0.0, known), row_weights([row.group for row in rows], correlation))
 
 
 def row_correlation(residuals: Array, spreads: Array, groups: Sequence[tuple[str, ...]]) -> float:

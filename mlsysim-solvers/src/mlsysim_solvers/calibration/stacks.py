@@ -130,7 +130,7 @@ def calibrate_stack(
         device = points[0].device  # one device says nothing about others
     sample = sample_of(entry, points, device, precision)
     all_ = np.ones(len(points), dtype=bool)
-    fitted, *others = fit_sample(sample, [all_, *(~out for out in sample.holes(all_))])
+    fitted, *others = fit_sample(sample, [all_, *(~out for out in sample.folds(all_))])
     left_out, covered = _left_out(sample, others)
     command = f"mlsysim calibrate stack {entry.key} --on {on} --device {device} --precision {precision}"
     found = calibration_of(sample, fitted, device, precision)

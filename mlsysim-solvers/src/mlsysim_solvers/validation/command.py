@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .owners import CHOICES
+from .folds import CHOICES
 
 if TYPE_CHECKING:
     from mlsysim.cli.printing import Progress

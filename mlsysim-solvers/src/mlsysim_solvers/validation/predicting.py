@@ -26,7 +26,7 @@ from .questions import Assumed, Question, Refused
 from .tables import UNREADABLE
 from .variants import alternatives, widest
 
-__all__ = ["Outcome", "check_row", "predict", "strayed"]
+__all__ = ["Outcome", "check_row", "predict", "rescaled"]
 
 Z90 = 1.6448536269514722
 """Half-width of a 90 % interval in standard deviations."""
@@ -316,7 +316,7 @@ def _outcome(row: Measurement, value: float, log_sd: float, assumed: tuple[Assum
     )  # fmt: skip
 
 
-def strayed(outcome: Outcome, factor: float) -> Outcome:
+def rescaled(outcome: Outcome, factor: float) -> Outcome:
     """Return a prediction under another factor of its stack.
 
     Parameters

@@ -9,7 +9,7 @@ from .figure import svg_of
 from .plain import row_of
 from .summary import Report
 from .text import table_of, text_report
-from .unseen import owner_table
+from .unseen import fold_table
 
 __all__ = ["html_report"]
 
@@ -46,12 +46,12 @@ def html_report(report: Report) -> str:
     """
     fields = ("id", "metric", "measured", "predicted", "low", "high", "error", "device", "model", "stack", "reason")
     rows = [[_figure(row_of(outcome)[field]) for field in fields] for outcome in report.outcomes]
-    owners = f"<h2>By {report.left_out_by}</h2>{_table(*owner_table(report))}" if report.owners else ""
+    folds = f"<h2>By {report.left_out_by}</h2>{_table(*fold_table(report))}" if report.folds else ""
     head = "\n".join(text_report(report).split("\n\n", maxsplit=1)[:1])
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Validation</title>'
         f"<style>{_STYLE}</style></head><body><h1>Validation</h1><pre>{escape(head)}</pre>{svg_of(report) or ''}"
-        f"<h2>By set</h2>{_table(*table_of(report))}{owners}"
+        f"<h2>By set</h2>{_table(*table_of(report))}{folds}"
         f"<h2>Refused</h2>{_table(('reason', 'rows'), [(reason, str(count)) for reason, count in report.reasons])}"
         f"<h2>By row</h2>{_table(fields, rows)}</body></html>"
     )

@@ -108,9 +108,9 @@ def json_report(report: Report) -> str:
             found["left_out"] = score_of(unseen)
     if report.outside is not None:
         summary["outside"] = score_of(report.outside)
-    if report.owners:
+    if report.folds:
         summary[f"{report.left_out_by}s"] = [
-            {**score_of(found), "left_out": score_of(unseen)} for found, unseen in report.owners
+            {**score_of(found), "left_out": score_of(unseen)} for found, unseen in report.folds
         ]
     summary["reasons"] = [{"reason": reason, "rows": count} for reason, count in report.reasons]
     rows = [row_of(outcome) for outcome in report.outcomes]

@@ -37,7 +37,7 @@ class Report:
         Row by row, in the order of ``outcomes``.
     left_out_by : str
         What was left out with each row: ``group``, ``device``, ``model`` or ``set``.
-    owners : tuple of (Score, Score)
+    folds : tuple of (Score, Score)
         Where devices or models were left out: the scores of each, in sample and left out, most rows first.
     outside : Score or None
         Over the rows on which nothing is fitted; none of them counts in any other score.
@@ -52,7 +52,7 @@ class Report:
     left_out_overall: Score | None = None
     left_out_outcomes: tuple[Outcome, ...] = ()
     left_out_by: str = "group"
-    owners: tuple[tuple[Score, Score], ...] = ()
+    folds: tuple[tuple[Score, Score], ...] = ()
     outside: Score | None = None
 
 
@@ -93,7 +93,7 @@ def summarise(
         left_out_overall=score(("all",), left_out) if left_out else None,
         left_out_outcomes=tuple(left_out),
         left_out_by=by,
-        owners=tuple(_by_owner(outcomes, left_out, by)) if by in ("device", "model") else (),
+        folds=tuple(_by_fold(outcomes, left_out, by)) if by in ("device", "model") else (),
         outside=_over_all("outside", outside, score_groups(outside), _by_set(outside)[1]) if outside else None,
     )
 
@@ -105,7 +105,7 @@ def _over_all(name: str, outcomes: Sequence[Outcome], groups: Sequence[Score], b
     return attrs.evolve(found, group_median_ape=median(medians) if medians else None)
 
 
-def _by_owner(outcomes: Sequence[Outcome], left_out: Sequence[Outcome], by: str) -> list[tuple[Score, Score]]:
+def _by_fold(outcomes: Sequence[Outcome], left_out: Sequence[Outcome], by: str) -> list[tuple[Score, Score]]:
     """Score the rows of each device or model, in sample and left out."""
     places: dict[str, list[int]] = {}
     for place, outcome in enumerate(left_out):

@@ -9,7 +9,7 @@ from mlsysim.renderers.style import Style
 from ..scoring import Score
 from .shares import percent
 from .summary import Report
-from .unseen import UNSEEN_COLUMNS, owner_table, unseen_cells, unseen_headline
+from .unseen import UNSEEN_COLUMNS, fold_table, unseen_cells, unseen_headline
 
 __all__ = ["COLUMNS", "cells", "markdown_report", "percent", "table_of", "text_report"]
 
@@ -108,7 +108,7 @@ def text_report(report: Report) -> str:
     str
     """
     lines = _headline(report)
-    for head, body in (table_of(report), owner_table(report)):
+    for head, body in (table_of(report), fold_table(report)):
         if body:
             lines += ["", *table(head, body, Style(), right=range(2, len(head)))]
     worst = sorted(
@@ -150,7 +150,7 @@ def markdown_report(report: Report) -> str:
     str
     """
     lines = [f"- {line}" for line in _headline(report)]
-    for head, body in (table_of(report), owner_table(report)):
+    for head, body in (table_of(report), fold_table(report)):
         if body:
             lines += ["", *markdown_table(head, body, right=range(2, len(head)))]
     if report.reasons:

@@ -9,7 +9,7 @@ from ..scoring import Score
 from .shares import percent
 from .summary import Report
 
-__all__ = ["LEAST", "UNSEEN_COLUMNS", "outside_target", "owner_table", "unseen_cells", "unseen_headline"]
+__all__ = ["LEAST", "UNSEEN_COLUMNS", "fold_table", "outside_target", "unseen_cells", "unseen_headline"]
 
 UNSEEN_COLUMNS = (
     "set", "metric", "predicted", "in sample", "median", "left out", "coverage", "left out", "half-width", "left out",
@@ -53,7 +53,7 @@ def unseen_cells(found: Score, left_out: Score) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def owner_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def fold_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the table of devices or models that were left out.
 
     Parameters
@@ -69,12 +69,12 @@ def owner_table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
     """
     sets: dict[str, set[str]] = {}
     for outcome in report.left_out_outcomes:
-        if report.owners and outcome.predicted is not None:
+        if report.folds and outcome.predicted is not None:
             sets.setdefault(getattr(outcome, report.left_out_by), set()).add(outcome.row.set)
     head = (report.left_out_by, "sets", *UNSEEN_COLUMNS[2:])
     return head, [
         (found.name[0], str(len(sets[found.name[0]])), *unseen_cells(found, unseen)[2:])
-        for found, unseen in report.owners
+        for found, unseen in report.folds
     ]
 
 

@@ -1,17 +1,17 @@
-"""What is left out together with a row, when the row is to be predicted by others only."""
+"""Folds of the cross-validation: what is left out together with a row that others alone are to predict."""
 
 from __future__ import annotations
 
-__all__ = ["CHOICES", "Owner", "owner_of"]
+__all__ = ["CHOICES", "Fold", "fold_of"]
 
 CHOICES = ("group", "device", "model", "set")
 """What is left out with a row: its set, model and device together, or all rows of its device, its model or its set."""
 
-Owner = tuple[str, ...]
+Fold = tuple[str, ...]
 """The same for all rows that are left out together."""
 
 
-def owner_of(by: str, group: str, model: str, device: str) -> Owner:
+def fold_of(by: str, group: str, model: str, device: str) -> Fold:
     """Return what is left out with a row.
 
     Parameters

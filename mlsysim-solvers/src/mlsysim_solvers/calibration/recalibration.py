@@ -16,14 +16,14 @@ from ..validation.running import in_processes
 from .stacks import calibrate_stack
 from .writing import write_calibrations
 
-__all__ = ["Again", "fit_again"]
+__all__ = ["Recalibrated", "recalibrate"]
 
 _USUAL = 7
 """Words of a recorded command from its key on: the key, and three options with their values."""
 
 
 @attrs.frozen
-class Again:
+class Recalibrated:
     """One stack, fitted again.
 
     Parameters
@@ -50,9 +50,9 @@ class Again:
     failed: str = ""
 
 
-def fit_again(
+def recalibrate(
     keys: Sequence[str] = (), *, jobs: int = 0, progress: Callable[[int, int], None] | None = None
-) -> list[Again]:
+) -> list[Recalibrated]:
     """Run the recorded commands of stacks again.
 
     Parameters
@@ -66,7 +66,7 @@ def fit_again(
 
     Returns
     -------
-    list of Again
+    list of Recalibrated
 
     Raises
     ------
@@ -76,7 +76,7 @@ def fit_again(
     registry = plugins().registry
     entries = [registry.get("stacks", key, where="stack") for key in keys] if keys else registry.entries("stacks")
     chosen = [entry.key for entry in entries if entry.record.calibrations]
-    found: list[Again] = []
+    found: list[Recalibrated] = []
     for answer in in_processes(_one, chosen, jobs):
         found.append(answer)
         if progress is not None:
@@ -84,14 +84,14 @@ def fit_again(
     return found
 
 
-def _one(key: str) -> Again:
+def _one(key: str) -> Recalibrated:
     try:
         return _fitted(key)
     except MlsysimError as error:  # the other stacks go on
-        return Again(key, "", "", changed=False, lines=(), failed=str(error))
+        return Recalibrated(key, "", "", changed=False, lines=(), failed=str(error))
 
 
-def _fitted(key: str) -> Again:
+def _fitted(key: str) -> Recalibrated:
     entry = plugins().registry.get("stacks", key)
     fits, lines = [], []
     for old in entry.record.calibrations:
@@ -103,7 +103,7 @@ def _fitted(key: str) -> Again:
         lines.append(_line(old, new))
     path = Path(entry.path)
     text = write_calibrations(entry, fits)
-    return Again(entry.key, path.name, text, text != path.read_text(encoding="utf-8"), tuple(lines))
+    return Recalibrated(entry.key, path.name, text, text != path.read_text(encoding="utf-8"), tuple(lines))
 
 
 def _line(old: Calibration, new: Calibration) -> str:
