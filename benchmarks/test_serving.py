@@ -60,7 +60,10 @@ def test_scalar_serving(known: str, benchmark: Any, report: Callable[[str], None
     report(f"parallel-serving: one case, {what}: {1e6 * benchmark.stats.stats.min:.0f} us [{budget}")
 
 
-def test_serving_sweep(swept: Callable[..., None]) -> None:
+@pytest.mark.parametrize("degrees", [(), (1.0, 2.0, 4.0, 8.0)], ids=["one layout", "layouts"])
+def test_serving_sweep(degrees: tuple[float, ...], swept: Callable[..., None]) -> None:
     solver, columns = prepared()
     arrays = requests(columns, ROWS)
-    swept(f"parallel-serving: sweep over {', '.join(arrays)}", solver, columns, arrays, "500,000/s", 300)
+    if degrees:
+        arrays["tensor"] = np.random.default_rng(1).choice(degrees, ROWS)
+    swept(f"parallel-serving: sweep over {', '.join(arrays)}", solver, columns, arrays, "1,000,000/s", 300)

@@ -29,8 +29,14 @@ VARIED: dict[str, tuple[str, dict[str, tuple[float, float]]]] = {
     "clients": ("llama-3.1-8b-h100-traffic", {"concurrency": (1.0, 512.0), "bandwidth": (1e12, 8e12)}),
     "lengths": ("llama-3.1-8b-h100-traffic", {"input": (64.0, 8192.0), "output": (16.0, 1024.0)}),
     "rates": ("llama-3.1-8b-h100-rate", {"rate": (0.1, 10.0), "bandwidth": (3e12, 8e12)}),
+    "rates, lengths": (
+        "llama-3.1-8b-h100-rate",
+        {"rate": (0.1, 10.0), "input": (64.0, 8192.0), "output": (16.0, 1024.0)},
+    ),
+    "pools, lengths": ("deepseek-v3-b200-disaggregated", {"input": (64.0, 8192.0), "output": (16.0, 1024.0)}),
     "pools": ("deepseek-v3-b200-disaggregated", {"concurrency": (1.0, 512.0)}),
     "batched": ("resnet-50-server-t4", {"rate": (10.0, 4000.0)}),
+    "batched, rates and limits": ("resnet-50-server-t4", {"limit": (0.001, 0.1), "rate": (10.0, 4000.0)}),
     "batched, limits": ("resnet-50-server-t4", {"limit": (0.001, 0.1), "bandwidth": (1e11, 1e12)}),
 }
 """What varies between which ends, with the scenario."""

@@ -127,8 +127,7 @@ def _closed(
     ]
     for ((low, _), below), ((high, _), above) in pairwise(zip(points, over, strict=True)):
         inside = (below <= 0.0) & (above > 0.0)
-        crossed = crowding(low, high, where(inside, below, -1.0 + 0.0 * below), where(inside, above, 1.0 + 0.0 * above))
-        own = where(inside, crossed, own)
+        own = where(inside, crowding(low, high, where(inside, below, -1.0), where(inside, above, 1.0)), own)
     full = over[-1] <= 0.0
     own = where(full, writers.most + 0.0 * own, own)
     step = writers.step(own)

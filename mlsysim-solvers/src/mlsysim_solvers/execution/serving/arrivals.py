@@ -80,14 +80,13 @@ def in_flight_at(rate: Any, points: Points) -> tuple[Any, Any]:
     b = lambda t(b), by Little's law; t is interpolated between numbers in flight in geometric steps.
     """
     found = maximum(1.0, 0.0 * rate)
-    for (low, stay), (high, longer) in pairwise(points):
-        short, over = low - rate * stay, high - rate * longer
+    beyond = [node - rate * stay for node, stay in points]
+    for ((low, _), short), ((high, _), over) in pairwise(zip(points, beyond, strict=True)):
         inside = (short <= 0.0) & (over > 0.0)
         # Elsewhere the line crosses nothing, and what it gives is not used.
-        crossed = crowding(low, high, where(inside, short, -1.0 + 0.0 * short), where(inside, over, 1.0 + 0.0 * over))
-        found = where(inside, crossed, found)
+        found = where(inside, crowding(low, high, where(inside, short, -1.0), where(inside, over, 1.0)), found)
     last, stay = points[-1]
-    return where(last - rate * stay <= 0.0, last + 0.0 * rate, minimum(found, last)), stay
+    return where(beyond[-1] <= 0.0, last + 0.0 * rate, minimum(found, last)), stay
 
 
 def stays_at(most: Any, residence: Callable[[Any], Any]) -> Points:
