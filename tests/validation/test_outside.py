@@ -18,14 +18,11 @@ LEAST, LOW = 10, 0.85
 TOO_FEW: dict[str, str] = {
     "bsa100/iteration_time_s": "70 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
     "lambda/samples_per_s": "82 %: 28 rows of networks and BERT on twelve devices",
-    "torch2trt/fps": "72 %: 18 rows of two boards, whose stacks were compared with nothing",
-    "ftbert/latency_ms": "71 %: 14 rows of a fused engine of old, most of small batches",
+    "torch2trt/fps": "67 %: 18 rows of two boards, whose stacks were compared with nothing",
     "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
     "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",
     "ptgpui/latency_ms": "69 %: 13 rows of a version of 2020, answered by its successor of 2021",
-    "aitemplate/samples_per_s": "69 %: 29 rows, most of a compiler that a relative stands for",
-    "trtbert/latency_ms": "78 %: 23 rows, of which those of one sentence are answered too fast",
-    "gpustack/tokens_per_s_total": "70 %: 27 rows of bursts of natural lengths, of which a row prints the means",
+    "aitemplate/samples_per_s": "76 %: 29 rows, most of a compiler that a relative stands for",
 }
 """Sets whose intervals hold fewer, with their figure."""
 
@@ -80,7 +77,7 @@ SECOND = frozenset(
 )
 """Sets of the second round of collecting."""
 
-ROUNDS = {False: (364, 335, 0.17, 0.82), True: (400, 313, 0.17, 0.82)}
+ROUNDS = {False: (364, 347, 0.17, 0.83), True: (400, 333, 0.16, 0.84)}
 """By whether they are of the second round: rows, how many are predicted, their median error at most (rounded), and the
 share of measurements that their intervals hold at least."""
 
@@ -159,7 +156,7 @@ def test_each_round_stands_as_it_is_documented(outside, second):
     assert sum(held) / len(held) >= ROUNDS[second][3]
 
 
-@pytest.mark.xfail(reason="83 % of them lie inside", strict=True)
+@pytest.mark.xfail(reason="85 % of them lie inside", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 
