@@ -273,8 +273,7 @@ def step_of(
     # Messages hide behind a middle stage whichever sets the pace: a stage without layers hides none but waits for none.
     beside = layout.middle * (busy.forward + busy.inputs + busy.weights)
     ahead, behind = talk.loads[0].times(layout.middle), talk.loads[1].times(layout.middle)
-    both = Load(ahead.inner + behind.inner, ahead.outer + behind.outer)
-    exposed, whole_message = stage_message(c, wire, layout, rows, beside, both)
+    exposed, whole_message = stage_message(c, wire, layout, rows, beside, ahead.with_(behind))
     hop = where(several, exposed, 0.0 * pure)
     # Messages between stages hold links that the exchange of gradients needs.
     sent = load_of(wire.pipeline, 0.5 * where(several, whole_message, 0.0 * pure))

@@ -312,11 +312,9 @@ def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
     return together(end, each, micro_batches(batch, micro))
 
 
-def _training(c: Columns) -> dict[str, Any]:
-    batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
-    micro = axis(c, "micro_batch") if "micro_batch" in c else batch
-    totals = _step(c, batch, micro, sequence)
-    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
+def _training_demand(c: Columns, batch: Any, micro: Any, sequence: Any) -> Demand:
+    """Return what the state of the model and the activations of a micro-batch need."""
+    shape, widths = c["shape"], Widths(c["activation_width"], c["mask_width"], c["full_width"])
     state = gradient_state_bytes(
         shape.parameters, c["weight_width"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
     )
@@ -328,11 +326,17 @@ def _training(c: Columns) -> dict[str, Any]:
         dropout=c["dropout"], logits=not c["chunked_loss"],
     )  # fmt: skip
     fixed = named(state, "parameters, gradients and optimizer states") + c["reserve"]
-    usable = c["capacity"] * c["utilisation"]
-    demand = Demand(
+    return Demand(
         fixed + named(micro * named(each, "activations of a sample"), "activations"),
-        fitting_batch(usable - fixed, each),
+        fitting_batch(c["capacity"] * c["utilisation"] - fixed, each),
     )
+
+
+def _training(c: Columns) -> dict[str, Any]:
+    batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
+    micro = axis(c, "micro_batch") if "micro_batch" in c else batch
+    totals = _step(c, batch, micro, sequence)
+    demand = _training_demand(c, batch, micro, sequence)
     answers = fit(
         demand, c["capacity"], c["utilisation"], 0.0, None, sequence <= shape.context if c["is_text"] else True
     )

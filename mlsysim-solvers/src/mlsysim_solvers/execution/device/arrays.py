@@ -8,7 +8,7 @@ from typing import Any
 
 from mlsysim.numeric import ceil
 
-__all__ = ["divides", "keep_memory", "shares_heads"]
+__all__ = ["all_rows", "any_row", "divides", "keep_memory", "shares_heads"]
 
 _ROOM = 31 * 2**20 // 8
 """Numbers in the block that is freed; the GNU C library learns from blocks of up to 32 MiB."""
@@ -30,6 +30,36 @@ def keep_memory() -> None:
     import numpy as np
 
     np.empty(_ROOM)
+
+
+def all_rows(condition: Any) -> bool:
+    """Tell whether a condition holds in every row.
+
+    Parameters
+    ----------
+    condition : bool or array of bool
+        The condition.
+
+    Returns
+    -------
+    bool
+    """
+    return condition if type(condition) is bool else bool(condition.all())
+
+
+def any_row(condition: Any) -> bool:
+    """Tell whether a condition holds in some row.
+
+    Parameters
+    ----------
+    condition : bool or array of bool
+        The condition.
+
+    Returns
+    -------
+    bool
+    """
+    return condition if type(condition) is bool else bool(condition.any())
 
 
 def divides(part: Any, whole: Any) -> Any:

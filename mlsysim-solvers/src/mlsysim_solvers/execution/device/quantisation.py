@@ -17,6 +17,7 @@ from mlsysim.records.stack import Stack
 
 from ...formulas.gemm import added_area, output_tiles, tile_area
 from ...formulas.tile_constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
+from .arrays import any_row
 
 __all__ = ["Few", "TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
 
@@ -75,14 +76,14 @@ def menu_area(
     best: Any = None
     lone, sums = few
     deep = [(split, k >= split * SPLIT_DEPTH) for split in splits]
-    deep = [(split, enough) for split, enough in deep if _somewhere(enough)]
+    deep = [(split, enough) for split, enough in deep if any_row(enough)]
     for tile_m, tile_n, rate in tiles:
         count = output_tiles(m, n, batch, tile_m, tile_n)
         area = tile_area(count, processors, tile_m, tile_n, rate, 1.0, 0.0)
         area = area + where(count <= processors, lone, 0.0)
         best = area if best is None else minimum(best, area)
         idle = count < processors
-        if not (deep and _somewhere(idle)):
+        if not (deep and any_row(idle)):
             # No row may divide: large products are never divided.
             continue
         for split, enough in deep:
@@ -91,11 +92,6 @@ def menu_area(
             area = area + added_area(count, processors, tile_m, tile_n, split, sums, k)
             best = where(idle & enough, minimum(best, area), best)
     return best if best is not None else batch * n * m / processors
-
-
-def _somewhere(condition: Any) -> bool:
-    """Tell whether a condition holds in some row."""
-    return condition if type(condition) is bool else bool(condition.any())
 
 
 class _Table:

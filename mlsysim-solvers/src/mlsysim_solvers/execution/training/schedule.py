@@ -18,38 +18,9 @@ from ...formulas.pipeline import (
     zero_bubble_time,
 )
 from ...lowering.shape import TransformerShape
+from ..device.arrays import all_rows
 
-__all__ = ["Layout", "bubble", "everywhere", "in_flight_layers", "layout_of", "somewhere"]
-
-
-def everywhere(condition: Any) -> bool:
-    """Tell whether a condition holds in every row.
-
-    Parameters
-    ----------
-    condition : bool or array of bool
-        The condition.
-
-    Returns
-    -------
-    bool
-    """
-    return bool(getattr(condition, "all", condition.__bool__)())
-
-
-def somewhere(condition: Any) -> bool:
-    """Tell whether a condition holds in some row.
-
-    Parameters
-    ----------
-    condition : bool or array of bool
-        The condition.
-
-    Returns
-    -------
-    bool
-    """
-    return bool(getattr(condition, "any", condition.__bool__)())
+__all__ = ["Layout", "bubble", "in_flight_layers", "layout_of"]
 
 
 class Layout(NamedTuple):
@@ -105,7 +76,7 @@ def layout_of(c: Mapping[str, Any], batch: Any, shape: TransformerShape) -> Layo
     d, t, p, k, v = c["data"], c["tensor"], c["pipeline"], c["context"], c["virtual"]
     own = local_batch(batch, d)
     micro = c["micro_batch"]
-    if not everywhere(micro > 0.0):
+    if not all_rows(micro > 0.0):
         micro = where(micro > 0.0, micro + 0.0 * own, ceil(own))
     rounds = padded_micro_batches(micro_batches(own, micro), p, v)
     chunks = p * v

@@ -10,8 +10,9 @@ from mlsysim.numeric import floor, is_array, maximum, minimum, where
 from ...formulas import parallel_constants as constants
 from ...formulas.memory import logits_bytes, workspace_bytes
 from ...formulas.recomputation import block_activation_bytes, group_activation_bytes, recomputed_share
+from ..device.arrays import any_row
 from ..device.memory import Widths, transformer_activations
-from .schedule import Layout, in_flight_layers, somewhere
+from .schedule import Layout, in_flight_layers
 
 __all__ = ["Held", "Kept", "expert_ranks", "held", "kept_by_layer", "ranks_of", "share_again", "stage_parameters"]
 
@@ -230,7 +231,7 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
         (layout.pipeline - 1.0, layout.last, where(one, both + none, tail + none), True),
     ]
     fuller = several & (layout.middle > layout.first)
-    if somewhere(fuller):
+    if any_row(fuller):
         # With as many layers the first stage holds more than the second: it has more in flight, and the embedding.
         stages.append((where(several, 1.0 + none, none), where(several, layout.middle, layout.first), none, False))
     fullest: Held | None = None
