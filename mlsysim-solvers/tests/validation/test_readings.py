@@ -313,3 +313,21 @@ def test_a_run_of_one_device_that_would_not_fit_saved_memory(row_of):
 ])  # fmt: skip
 def test_software_that_trains_is_that_of_its_name(row_of, software, device, stack):
     assert asked(row_of(TRAINED, framework=software, accelerator=device)).scenario.system.stack == stack
+
+
+ALONE = TRAINED | {"n_accelerators": "1", "global_batch": "8", "micro_batch": "8", "seq_len": "1024",
+                   "framework": "PyTorch 2.3", "model": "GPT-2 XL 1.5B"}  # fmt: skip
+
+
+def test_adapters_on_one_device_are_refused_wherever_they_are_named(row_of):
+    for own in ({"notes": "LoRA, rank 64"}, {"framework": "PyTorch 2.3, QLoRA"}, {"model": "GPT-2 XL 1.5B (LoRA)"}):
+        with pytest.raises(Refused, match="adapters"):
+            asked(row_of(ALONE | {"notes": ""}, **own))
+
+
+def test_utilisation_of_one_device_is_that_of_its_step(row_of):
+    step = predict(row_of(ALONE)).predicted
+    rate = predict(row_of(ALONE, metric="model_tflops_per_accelerator")).predicted
+    peak = plugins().registry.get("devices", "a100-sxm-80gb").record.compute.peak["bf16"].dense / 1e12
+    assert predict(row_of(ALONE, metric="mfu", value="0.4")).predicted == pytest.approx(rate / peak, rel=1e-6)
+    assert rate * step == pytest.approx(6e-12 * 1.56e9 * 8 * 1024, rel=0.2)

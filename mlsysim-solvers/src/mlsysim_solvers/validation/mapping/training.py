@@ -11,7 +11,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import cell, format_for, real_length, scenario, subject, unstated, whole
-from .distributed import amount_of, distributed_question
+from .distributed import amount_of, distributed_question, is_lora, of_a_step
 from .saving import ran
 from .shapes import model_of
 
@@ -46,6 +46,8 @@ def training_question(row: Measurement, known: Names) -> Question:
     """
     if row.devices > 1 and not _in_copies(row, known):
         return distributed_question(row, known)
+    if is_lora(row):
+        raise Refused("adapters beside a frozen model on one device, which no solver expresses")
     assumed: list[Assumed] = []
     model = model_of(row, known, row.model, assumed)
     found = subject(row, known)
@@ -75,6 +77,9 @@ def training_question(row: Measurement, known: Names) -> Question:
     if row.set.startswith(known.runs.sets.channels_first) and record.transformer is None:
         asked = attrs.evolve(asked, settings={"single-node": {"channels_first": "1"}})
     asked = ran(asked, row, assumed)
+    shape = record.transformer
+    if shape is not None and not shape.patch and row.name in ("model_tflops_per_accelerator", "mfu", "hfu"):
+        return Question(asked, "performance.step_time", of_a_step(row, known, asked), tuple(assumed))
     whole_rate = copies if row.metric.quantity == "rate" and row.metric.per != "device" else 1
     return _reading(row, asked, batch * whole_rate, sequence, assumed)
 
