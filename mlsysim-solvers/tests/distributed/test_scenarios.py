@@ -84,7 +84,9 @@ def test_step_draws_bars_and_a_schedule(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--plot", "--plot-pipeline"])
-@pytest.mark.parametrize(("file", "said"), [("step.gif", "not a picture format"), ("none/step.png", "there is no folder")])
+@pytest.mark.parametrize(
+    ("file", "said"), [("step.gif", "not a picture format"), ("none/step.png", "there is no folder")]
+)
 def test_a_picture_that_cannot_be_written_is_refused_at_once(capsys, tmp_path, option, file, said):
     assert main(["step", "gpt-175b-a100-1024", option, str(tmp_path / file)]) == 2
     shown = capsys.readouterr()
