@@ -110,10 +110,26 @@ def test_windowed_layers_keep_their_window_only():
     assert cache(3000) - cache(2000) == pytest.approx(26 * 1000 * per_token, rel=1e-6)
 
 
+@pytest.mark.parametrize("stack", [STACK, PLAIN], ids=["fused", "scores written"])
+def test_prompts_that_a_stack_cuts_need_the_room_of_one_pass(stack):
+    cut = attrs.evolve(stack, pass_tokens=512.0)
+
+    def required(length, stack):
+        return answers(LLAMA_8B, H100, serving(batch=1, input=length, output=16), stack)["feasibility.memory_required"]
+
+    caches = 4096 * kv_bytes_per_token(LLAMA_8B.transformer, 2.0)
+    scores = 0.0 if stack is STACK else 512 * 4096 * LLAMA_8B.transformer.heads * 2.0
+    assert required(8192, cut) - required(4096, cut) == pytest.approx(caches + scores, rel=1e-6)
+    assert required(8192, cut) < required(8192, stack)
+    assert required(400, cut) <= required(400, stack)
+
+
 CASES = [
     (LLAMA_8B, H100, serving(batch=4, input=3000, output=500), STACK),
     (LLAMA_8B, H100, serving(batch=400, input=20, output=30), STACK),
     (LLAMA_8B, H100, serving(batch=4, input=3000, output=500), PLAIN),
+    (LLAMA_8B, H100, serving(batch=4, input=3000, output=500), attrs.evolve(PLAIN, pass_tokens=512.0)),
+    (LLAMA_8B, H100, serving(batch=400, input=20, output=30), attrs.evolve(PLAIN, pass_tokens=512.0)),
     (BERT, H100, Inference(model="m", precision="bf16", batch=1, sequence=384), STACK),
     (RESNET_50, H100, Inference(model="m", precision="bf16", batch=1), STACK),
     (BERT, H100, Training(model="m", batch=1, sequence=512), STACK),

@@ -19,10 +19,20 @@ TOO_FEW: dict[str, str] = {
     "bsa100/iteration_time_s": "70 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
     "lambda/samples_per_s": "82 %: 28 rows of networks and BERT on twelve devices",
     "torch2trt/fps": "67 %: 18 rows of two boards, whose stacks were compared with nothing",
+    "ftbert/latency_ms": "71 %: 14 rows of a fused engine of old, most of small batches",
     "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
     "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",
-    "ptgpui/latency_ms": "69 %: 13 rows of a version of 2020, answered by its successor of 2021",
-    "aitemplate/samples_per_s": "76 %: 29 rows, most of a compiler that a relative stands for",
+    "ptgpui/latency_ms": "62 %: 13 rows of a version of 2020, answered by its successor of 2021",
+    "aitemplate/samples_per_s": "69 %: 29 rows, most of a compiler that a relative stands for",
+    "trtbert/latency_ms": "74 %: 23 rows, of which those of one sentence are answered too fast",
+    "gpustack/tokens_per_s_total": "70 %: 27 rows of bursts of natural lengths, of which a row prints the means",
+    "accelmark/tokens_per_s_total": "62 %: 21 bursts of natural lengths, of which the rows print the means",
+    "accelmark/tpot_ms": "70 %: 20 rows of single requests on cards whose multiprocessors keep few bytes in flight",
+    "exllama/tokens_per_s_total": "58 %: 12 rows of a predecessor of the stack that stands for it",
+    "modelopt/tokens_per_s_total": "75 %: 12 rows, those in four bits at large batches too fast",
+    "nanobench/tokens_per_s_per_accelerator": "70 %: 10 layouts of an eager framework, all answered too fast",
+    "qwen3speed/tokens_per_s_total": "47 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
+    "qwenhf/tokens_per_s_total": "70 %: 10 rows of a library of modules in Python, whose host sets the pace",
 }
 """Sets whose intervals hold fewer, with their figure."""
 
@@ -77,9 +87,65 @@ SECOND = frozenset(
 )
 """Sets of the second round of collecting."""
 
-ROUNDS = {False: (364, 347, 0.17, 0.83), True: (400, 333, 0.16, 0.84)}
-"""By whether they are of the second round: rows, how many are predicted, their median error at most (rounded), and the
-share of measurements that their intervals hold at least."""
+THIRD = frozenset(
+    [
+        "accelmark",
+        "convnet",
+        "coral",
+        "deepep",
+        "exllama",
+        "fa27",
+        "faa5000",
+        "flashmla",
+        "flexgen",
+        "fmsacc",
+        "frontier",
+        "gemm5090",
+        "glm130b",
+        "kyuzstrix",
+        "levanter",
+        "litgpt",
+        "meshjax",
+        "mindspore",
+        "mlenergy",
+        "mmdeploy",
+        "modelopt",
+        "nanobench",
+        "nccl194",
+        "nimbench",
+        "pax5b",
+        "qwen3speed",
+        "qwenft",
+        "qwenhf",
+        "rccl929",
+        "rcclmi300",
+        "rknnllm",
+        "rknnzoo",
+        "sd2mosaic",
+        "strixhalo",
+        "te72",
+        "te76",
+        "tinyllama",
+        "titan533",
+        "tri2491",
+        "ttnn",
+        "u39eval",
+        "u39train",
+        "vllmci",
+        "xeon8592",
+        "xnnpack",
+        "xtunermoe",
+    ]
+)
+"""Sets of the third."""
+
+ROUNDS = {1: (364, 335, 0.17, 0.82), 2: (400, 316, 0.17, 0.82), 3: (394, 321, 0.27, 0.67)}
+"""By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
+measurements that their intervals hold at least."""
+
+
+def _round_of(name):
+    return 3 if name in THIRD else 2 if name in SECOND else 1
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +156,7 @@ def rows():
 
 def test_no_row_set_or_document_is_shared_with_the_fits(rows):
     fitted = packaged_rows()
-    assert len(rows) > 700
+    assert len(rows) > 1100
     assert len({row.id for row in rows}) == len(rows)
     for name in ("id", "set", "source"):
         assert not {getattr(row, name) for row in rows} & {getattr(row, name) for row in fitted}, name
@@ -102,7 +168,7 @@ def test_no_address_is_shared_with_the_fits():
         rows = (row for path in tables for _, row in read_rows(path)[1])
         return {row["source_url"].replace("github:", "github.com/") for row in rows if row.get("source_url")}
 
-    assert len(cited("measurements/outside")) > 60
+    assert len(cited("measurements/outside")) > 100
     assert not cited("measurements/outside") & cited("measurements")
 
 
@@ -134,7 +200,7 @@ def test_the_spreads_are_estimated_without_outside_rows(rows, monkeypatch):
 
 
 def test_no_prediction_was_fitted_on_its_own_row(outside):
-    assert outside.overall.predicted > 600
+    assert outside.overall.predicted > 900
     assert not any(outcome.in_sample for outcome in outside.outcomes)
     assert all(outcome.reason for outcome in outside.outcomes if outcome.predicted is None)
 
@@ -145,29 +211,29 @@ def test_sets_that_hold_too_few_are_stated(outside):
     assert set(few) == set(TOO_FEW), few
 
 
-@pytest.mark.parametrize("second", [False, True], ids=["first", "second"])
-def test_each_round_stands_as_it_is_documented(outside, second):
-    rows = [outcome for outcome in outside.outcomes if (outcome.row.set in SECOND) is second]
+@pytest.mark.parametrize("number", sorted(ROUNDS))
+def test_each_round_stands_as_it_is_documented(outside, number):
+    rows = [outcome for outcome in outside.outcomes if _round_of(outcome.row.set) == number]
     found = [outcome for outcome in rows if outcome.predicted is not None]
     held = [outcome.low <= outcome.row.value <= outcome.high for outcome in found]
     error = median(abs(outcome.predicted / outcome.row.value - 1.0) for outcome in found)
-    assert (len(rows), len(found)) == ROUNDS[second][:2]
-    assert round(error, 2) <= ROUNDS[second][2]
-    assert sum(held) / len(held) >= ROUNDS[second][3]
+    assert (len(rows), len(found)) == ROUNDS[number][:2]
+    assert round(error, 2) <= ROUNDS[number][2]
+    assert sum(held) / len(held) >= ROUNDS[number][3]
 
 
-@pytest.mark.xfail(reason="85 % of them lie inside", strict=True)
+@pytest.mark.xfail(reason="78 % of them lie inside", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 
 
-def test_the_option_runs_them_alone_and_other_reports_keep_them_apart(capsys):
+def test_the_option_runs_them_alone_and_other_reports_keep_them_apart(rows, capsys):
     assert main(["validate", "--outside", "--source", "bench-gpu-benches", "--format", "json"]) == 0
     alone = json.loads(capsys.readouterr().out)
     assert {row["source"] for row in alone["rows"]} == {"bench-gpu-benches"}
     assert main(["validate", "--kind", "membw", "--format", "json"]) == 0
     beside = json.loads(capsys.readouterr().out)
-    assert beside["summary"]["outside"]["n"] == len(alone["rows"])
+    assert beside["summary"]["outside"]["n"] == sum(row.kind == "membw" for row in rows)
     assert not {row["id"] for row in beside["rows"]} & {row["id"] for row in alone["rows"]}
     assert main(["validate", "--kind", "membw"]) == 0
     assert "outside sources, on which nothing is fitted" in capsys.readouterr().out

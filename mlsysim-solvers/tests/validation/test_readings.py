@@ -327,3 +327,20 @@ def test_adapters_on_one_device_are_no_training_of_the_whole_model(row_of):
     assert question.scenario.workload.adapter > 0
     assert question.scenario.system.devices == 1
     assert predict(row_of(TRAINED, **own)).predicted
+
+
+ALONE = TRAINED | {"n_accelerators": "1", "global_batch": "8", "micro_batch": "8", "seq_len": "1024",
+                   "framework": "PyTorch 2.3", "model": "GPT-2 XL 1.5B"}  # fmt: skip
+
+
+def test_adapters_are_trained_wherever_they_are_named(row_of):
+    for own in ({"notes": "LoRA, rank 16"}, {"framework": "PyTorch 2.3, QLoRA"}, {"model": "GPT-2 XL 1.5B (LoRA)"}):
+        assert asked(row_of(ALONE | {"notes": ""}, **own)).scenario.workload.adapter > 0
+
+
+def test_utilisation_of_one_device_is_that_of_its_step(row_of):
+    step = predict(row_of(ALONE)).predicted
+    rate = predict(row_of(ALONE, metric="model_tflops_per_accelerator")).predicted
+    peak = plugins().registry.get("devices", "a100-sxm-80gb").record.compute.peak["bf16"].dense / 1e12
+    assert predict(row_of(ALONE, metric="mfu", value="0.4")).predicted == pytest.approx(rate / peak, rel=1e-6)
+    assert rate * step == pytest.approx(6e-12 * 1.56e9 * 8 * 1024, rel=0.2)

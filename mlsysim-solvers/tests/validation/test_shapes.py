@@ -77,6 +77,13 @@ def test_a_shape_that_misses_the_printed_parameters_is_refused(row):
     assert "are printed" in predict(with_(row, params="80B")).reason
 
 
+def test_printed_parameters_are_as_exact_as_their_last_digit(row):
+    less = with_(row, layers="44")  # 36 billion
+    assert predict(attrs.evolve(less, configuration={**less.configuration, "params": "0.04T"})).predicted
+    exact = attrs.evolve(less, configuration={**less.configuration, "params": "0.0400T"})
+    assert "are printed" in predict(exact).reason
+
+
 def test_a_shape_never_stands_for_an_architecture_that_none_expresses(row):
     hybrid = attrs.evolve(with_(row), model="Qwen3-Next-80B-A3B")
     assert "no shape expresses" in predict(hybrid).reason

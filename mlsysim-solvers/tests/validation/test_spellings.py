@@ -96,6 +96,48 @@ def test_rates_of_a_batch_count_what_they_name(tmp_path):
     assert found["decode_tokens_per_s"] == pytest.approx(16 * found["tokens_per_s_per_user"])
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("GPT-2 XL 1.5B", "gpt2-xl"), ("Phi3 3.8B", "phi-3-mini-4k"), ("Llama 3.1 9B", ""), ("Qwen 1.5B preview 3B", "")],
+)
+def test_a_family_and_a_size_are_one_model_or_none(name, key):
+    if key:
+        assert names().model(name) == key
+    else:
+        with pytest.raises(Refused):
+            names().model(name)
+
+
+def test_memory_of_computers_that_are_sold_with_several_is_no_other_device():
+    assert names().device("Apple M2 Ultra 192GB") == names().device("Apple M2 Ultra 64GB") == "m2-ultra"
+
+
+@pytest.mark.parametrize("printed", ["fp8", "mxfp4"])
+def test_weights_narrower_than_a_device_multiplies_are_kept_so(tmp_path, printed):
+    row = row_of(tmp_path, accelerator="NVIDIA A100-SXM4-80GB", weight_precision=printed)
+    job = question_for(row, names()).scenario.workload
+    assert (job.precision, job.weights) == ("bf16", printed)
+    assert any("multiplies no" in one for one in predict(row).assumed)
+
+
+def test_eager_libraries_are_answered_by_the_framework_below(tmp_path):
+    for software in ("Hugging Face Transformers", "HF transformers 4.40", "LitGPT", "Hugging Face Accelerate"):
+        assert predict(row_of(tmp_path, framework=software)).stack == "pytorch-2", software
+
+
+@pytest.mark.parametrize("text", ["5 requests/s", "5 rps", "qps=5", "request rate 5"])
+def test_a_rate_of_requests_is_read_in_its_unit(tmp_path, text):
+    file = tmp_path / "own.csv"
+    cells = SERVED | {"scenario": "server", "batch_or_concurrency": "", "metric": "ttft_ms", "qps_or_sla": text}
+    with file.open("w", newline="") as out:
+        table = csv.DictWriter(out, list(cells))
+        table.writeheader()
+        table.writerow(cells)
+    (row,) = read_table(file)
+    question = question_for(row, names())
+    assert question.scenario.workload.rate == 5.0
+
+
 def test_software_that_is_not_known_is_answered_by_the_usual_stack(tmp_path):
     outcome = predict(row_of(tmp_path, framework="an engine of my own"))
     assert outcome.predicted
@@ -128,7 +170,7 @@ def test_a_device_is_known_through_its_box_its_count_and_its_slice(name, key):
     assert names().device(name) == key
 
 
-@pytest.mark.parametrize("name", ["DGX-2", "NVIDIA H100 64GB", "NVIDIA H100 MIG 3g.40gb", "NVIDIA Graphics Device",
+@pytest.mark.parametrize("name", ["DGX-2", "NVIDIA H100 64GB", "RK3588 (single core)", "NVIDIA H100 MIG 3g.40gb", "NVIDIA Graphics Device",
                                   "AMD MI300X (one XCD of 8, CPX partition)", "Intel 4th Gen Xeon, 48 cores"])  # fmt: skip
 def test_a_device_that_is_another_is_not_known(name):
     with pytest.raises(Refused):
@@ -243,3 +285,8 @@ def test_rows_of_a_packaged_document_keep_its_rules_wherever_they_stand(tmp_path
     copy.write_text(packaged_tables()["inference"].read_text(encoding="utf-8"), encoding="utf-8")
     packaged = {row.id: row.set for row in read_table(packaged_tables()["inference"])}
     assert {row.id: row.set for row in read_table(copy)} == packaged
+
+
+def test_a_successor_of_what_a_relative_answers_is_no_relative():
+    assert names().stands_in("ExLlama")
+    assert not names().stands_in("ExLlamaV2 0.1")

@@ -18,6 +18,7 @@ from mlsysim.units import parse_quantity
 
 from .questions import Refused
 from .runs import Runs
+from .sizes import sized_model
 from .spellings import device_spellings, folded_software, model_spellings, stored_format
 from .tables import packaged_tables
 
@@ -223,6 +224,9 @@ class Names:
             key = self._find("models", spelling)
             if key is not None:
                 return key
+        key = sized_model(_tokens(short, families=True), self._words("models"))
+        if key:
+            return key
         try:  # some names are known, and why nothing answers them
             plugins().registry.get("models", name)
         except UnknownNameError:
@@ -301,7 +305,9 @@ class Names:
         bool
         """
         folded = folded_software(software)
-        return any(rule.near and folded.startswith(rule.software) for rule in self._rules)
+        rules = [rule for rule in self._rules if folded.startswith(rule.software)]
+        closest = max((len(rule.software) for rule in rules), default=0)
+        return any(rule.near for rule in rules if len(rule.software) == closest)
 
     @staticmethod
     def _of_node(name: str) -> str | None:
@@ -348,11 +354,14 @@ class Names:
 
     @staticmethod
     def _has_size(kind: str, key: str, wanted: frozenset[str]) -> bool:
-        """Refuse a device whose memory is not the published one."""
+        """Refuse a device whose memory is not the published one, unless its maker sells it with several."""
         sizes = [match for word in wanted if (match := _SIZE.fullmatch(word))]
         if kind != "devices" or not sizes:
             return True
-        capacity: float = plugins().registry.get("devices", key).record.memory.capacity
+        record = plugins().registry.get("devices", key).record
+        if record.vendor == "Apple":
+            return True
+        capacity: float = record.memory.capacity
         printed = parse_quantity(f"{sizes[0][1]} GB", "B")
         return 0.9 <= capacity / printed <= 1.1
 

@@ -14,8 +14,8 @@ _SLICE = re.compile(
 )
 """Slices of TPUs: a generation, and how many cores or chips."""
 _INSIDE = re.compile(
-    r"\s*\((?!\s*\d*\s*[x×]?\s*\d*\s*\))(?![^()]*\b(?:gcds?|dies?|mig|slices?|instances?|partitions?|\d+[- ]core|"
-    r"cpu|npu|pcie|sxm\d?|variant)\b)[^()]*\)",
+    r"\s*\((?!\s*\d*\s*[x×]?\s*\d*\s*\))(?![^()]*\b(?:gcds?|dies?|mig|slices?|instances?|partitions?|"
+    r"(?:\d+|single|one|dual)[- ]core|cpu|npu|pcie|sxm\d?|variant)\b)[^()]*\)",
     re.IGNORECASE,
 )
 """What a name says of a device in brackets, such as its chip, host or clock; a bare count there is one of devices, and

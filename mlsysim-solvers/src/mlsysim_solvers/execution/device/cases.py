@@ -217,7 +217,8 @@ def room_of(columns: Columns, weights: Any) -> Room:
     c = columns
     return Room(
         fixed_bytes(c, weights), c["capacity"] * c["utilisation"], c["activation_width"], c["kv_width"],
-        0.0 if "place" in c else c["full_width"], c["prefill_tokens"], c["features"].fused_attention,
+        0.0 if "place" in c else c["full_width"], c.get("pass_tokens", c["prefill_tokens"]),
+        c["features"].fused_attention, "pass_tokens" in c,
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def live_elements(shape: TransformerShape) -> Any:
 
 def serving_demand(
     shape: TransformerShape, fixed: Any, usable: Any, batch: Any, input: Any, output: Any, *,  # noqa: A002
-    activation: Any, cache: Any, logit: Any, pass_tokens: Any, scores: Any,
+    activation: Any, cache: Any, logit: Any, pass_tokens: Any, scores: Any, cut: bool = False,
 ) -> Demand:  # fmt: skip
     """Return what serving needs: the caches of all requests at their longest, and one prefill pass.
 
@@ -110,9 +110,11 @@ def serving_demand(
     activation, cache, logit : float, B
         Bytes per element.
     pass_tokens : float, count
-        Tokens of one prefill pass; a longer prompt passes whole.
+        Tokens of one prefill pass.
     scores : float, count
         Elements per query-key pair that the stack writes: heads when attention is not fused, else 0.
+    cut : bool
+        Whether longer prompts take several passes; else they pass whole.
 
     Returns
     -------
@@ -123,12 +125,12 @@ def serving_demand(
     elements = live_elements(shape)
     if is_array(scores) or scores:
         elements = elements + scores * input
-    longest = maximum(input, pass_tokens)
+    longest = pass_tokens if cut else maximum(input, pass_tokens)
     workspace = workspace_bytes(minimum(batch * input, longest), elements, activation)
     required = fixed + named(batch * named(each, "cache and logits of a request"), "caches of all requests") + workspace
     free = named(usable, "usable memory") - named(fixed, "weights and reserve")
     # The workspace grows with the batch until one pass is full: the better of both regimes holds.
-    few = fitting_batch(free, each + workspace_bytes(input, elements, activation))
+    few = fitting_batch(free, each + workspace_bytes(minimum(input, longest), elements, activation))
     many = fitting_batch(named(free, "memory for requests") - workspace_bytes(longest, elements, activation), each)
     return Demand(required, maximum(few, many))
 

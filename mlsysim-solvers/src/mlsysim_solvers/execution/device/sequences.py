@@ -27,9 +27,11 @@ class Room(NamedTuple):
     activation, cache, logit : float, B
         Bytes per element.
     pass_tokens : float, count
-        Tokens of one prefill pass; a longer prompt passes whole.
+        Tokens of one prefill pass.
     fused : bool
         Whether attention keeps its scores on chip.
+    cut : bool
+        Whether a longer prompt takes several passes; else it passes whole.
     """
 
     fixed: Any
@@ -39,6 +41,7 @@ class Room(NamedTuple):
     logit: Any
     pass_tokens: Any
     fused: bool
+    cut: bool = False
 
 
 def generation_demand(shape: Generator, room: Room, batch: Any, input: Any, output: Any) -> Demand:  # noqa: A002
@@ -76,12 +79,13 @@ def generation_demand(shape: Generator, room: Room, batch: Any, input: Any, outp
     return serving_demand(
         shape, room.fixed, room.usable, batch, input, output, activation=room.activation, cache=room.cache,
         logit=room.logit, pass_tokens=room.pass_tokens, scores=0.0 if room.fused else shape.heads,
+        cut=room.cut,
     )  # fmt: skip
 
 
 def _demand(room: Room, each: Any, batch: Any, input: Any, alive: Any) -> Demand:  # noqa: A002
     """Return the demand of requests that keep ``each`` and pass with ``alive`` elements per token."""
-    longest = maximum(input, room.pass_tokens)
+    longest = room.pass_tokens if room.cut else maximum(input, room.pass_tokens)
     workspace = workspace_bytes(minimum(batch * input, longest), alive, room.activation)
     free = room.usable - room.fixed
     # The workspace grows with the batch until one pass is full: the better of both regimes holds.

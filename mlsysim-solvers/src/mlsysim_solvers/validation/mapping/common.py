@@ -14,8 +14,8 @@ from ..names import Names
 from ..questions import Assumed, Refused
 
 __all__ = [
-    "Subject", "cell", "format_for", "real_length", "scenario", "subject", "unstated", "unstated_format",
-    "whole",
+    "Subject", "arithmetic_for", "cell", "format_for", "real_length", "scenario", "subject", "unstated",
+    "unstated_format", "whole",
 ]  # fmt: skip
 
 _SYSTEM = re.compile(r"system=[\w-]+?_(X-CUBE-AI[\w.-]*|MicroTVM[_-]CMSIS)", re.IGNORECASE)
@@ -25,6 +25,10 @@ _GRAPHICS = ("NVIDIA", "Apple")
 """Makers whose records of devices count graphics processors, without the processor beside them."""
 
 
+_NARROW = ("fp8", "fp4", "mxfp8", "mxfp6", "mxfp4", "nvfp4")
+"""Formats that software keeps weights in where a device multiplies nothing so narrow, and widens on the way."""
+_KEPT = 0.1
+"""What it may change that products of such weights are made in 16 bits (natural-log units; estimate)."""
 _CHOSEN = re.compile(r"\bMLPerf\b|\bsubmission\b", re.IGNORECASE)
 _FEW_BITS = re.compile(r"llama\.?cpp|ollama|lm ?studio|gguf|exllama|\bml[cx]\b|mlc-llm|ktransformers", re.IGNORECASE)
 _SIXTEEN = 0.15
@@ -226,6 +230,42 @@ def format_for(device: str, precision: str) -> str:
         if peak is not None and peak.dense is not None:
             return name
     raise Refused(f"{record.name} has no dense {precision} rate in the registry")
+
+
+def arithmetic_for(device: str, precision: str, weights: str, assumed: list[Assumed]) -> tuple[str, str]:
+    """Return the formats of arithmetic and of stored weights of a model that generates text.
+
+    Parameters
+    ----------
+    device : str
+        Key of the device.
+    precision, weights : str
+        As published; weights are empty where they follow the arithmetic.
+    assumed : list of Assumed
+        Gets what is assumed.
+
+    Returns
+    -------
+    precision, weights : str
+        Narrow floats that the device does not multiply are kept so, and multiplied in 16 bits.
+
+    Raises
+    ------
+    Refused
+        If the device has no rate that could be used.
+    """
+    try:
+        return format_for(device, precision), weights
+    except Refused:
+        peak = plugins().registry.get("devices", device).record.compute.peak
+        if precision not in _NARROW or not {"bf16", "fp16"} & set(peak):
+            raise
+    products = format_for(device, "bf16" if "bf16" in peak else "fp16")
+    kept = weights or precision
+    assumed.append(
+        Assumed(f"weights in {kept} and products in {products}: the device multiplies no {precision}", _KEPT)
+    )
+    return products, kept
 
 
 def scenario(

@@ -23,13 +23,14 @@ from .shapes import model_of
 from .training_layouts import layout_for
 from .training_recipes import followed, scaling_for
 
-__all__ = ["amount_of", "distributed_question"]
+__all__ = ["amount_of", "distributed_question", "is_lora", "of_a_step"]
 
 LORA_RANK = 16
 """Rank of the adapters of the fine-tuning benchmark (MLCommons training, llama2_70b_lora)."""
 
 _RECOMPUTED = 4.0 / 3.0
 """Work of a step that runs every forward pass twice, over that of one that does not."""
+_LORA = re.compile(r"(?<![a-z])q?lora(?![a-z])", re.IGNORECASE)
 _PACKED = re.compile(r"packed (\w+)")
 
 
@@ -52,7 +53,7 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     Refused
         With the reason why nothing can be asked.
     """
-    lora = "lora" in row.model.lower()
+    lora = is_lora(row)
     plain = re.sub(r"\s+(SFT|LoRA)\b.*|\s*\(.*\)", "", row.model).strip() or row.model
     assumed: list[Assumed] = []
     model = model_of(row, known, plain, assumed)
@@ -97,6 +98,21 @@ def distributed_question(row: Measurement, known: Names) -> Question:
         asked = attrs.evolve(asked, settings={"distributed": said})
     asked = saved(asked, row, found, assumed)
     return _reading(row, known, asked, assumed)
+
+
+def is_lora(row: Measurement) -> bool:
+    """Tell whether a row says that low-rank adapters were trained beside a frozen model.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Returns
+    -------
+    bool
+    """
+    return bool(_LORA.search(row.model) or _LORA.search(cell(row, "notes")) or _LORA.search(row.software))
 
 
 def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Assumed]) -> str:
@@ -167,11 +183,31 @@ def _reading(row: Measurement, known: Names, asked: Scenario, assumed: list[Assu
         if "ACTIVATIONS" in cell(row, "notes"):
             raise Refused("the figure is a formula for activations alone, not a measurement")
         return Question(asked, "feasibility.memory_required", None, tuple(assumed))
-    return Question(asked, "performance.step_time", _of_a_step(row, known, asked), tuple(assumed))
+    return Question(asked, "performance.step_time", of_a_step(row, known, asked), tuple(assumed))
 
 
-def _of_a_step(row: Measurement, known: Names, asked: Scenario) -> float | None:
-    """Return the amount of a step that a figure divides by its time; None where the figure is the time itself."""
+def of_a_step(row: Measurement, known: Names, asked: Scenario) -> float | None:
+    """Return the amount of a step that a figure divides by its time.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    known : Names
+        Names as published.
+    asked : Scenario
+        What is asked for it.
+
+    Returns
+    -------
+    float or None
+        None where the figure is the time itself.
+
+    Raises
+    ------
+    Refused
+        If nothing answers the figure.
+    """
     job = asked.workload
     assert isinstance(job, Training)
     if row.name == "iteration_time_s":

@@ -19,7 +19,7 @@ from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
 from ..spellings import implied_format
 from .bursts import at_once, counted, scatter_of
-from .common import Subject, cell, format_for, scenario, unstated_format, whole
+from .common import Subject, arithmetic_for, cell, scenario, unstated_format, whole
 from .limits import check_reached, within_limits
 from .serving import batched
 
@@ -41,7 +41,9 @@ _VARIED = 0.06
 and once the longest, as many benchmarks do; any spread sets clients apart."""
 
 _RATE = re.compile(
-    r"(?:target[_ ]?qps|qps|(?:request[_ ]?)?rate)\s*=?\s*([\d.]+)(?:\s*(?:req(?:uest)?s?/s|qps))?", re.IGNORECASE
+    r"(?:(?:target[_ ]?qps|qps|(?:request[_ ]?)?rate)\s*=?\s*)?([\d.]+)"
+    r"(?:\s*(?:req(?:uest)?s?(?:/s| per second)|qps|rps))?",
+    re.IGNORECASE,
 )
 """Requests that come in a second, where they are all that a row says of its load."""
 _ARRIVED = {"ttft_ms": 0.3, "tpot_ms": 0.1, "latency_ms": 0.1}
@@ -148,7 +150,7 @@ def _formats(row: Measurement, known: Names, model: str, found: Subject, assumed
     precision, weights = known.weights(text)
     if not cell(row, "weight_precision") and not weights:
         weights = known.runs.released_weights.get(model, "")
-    return format_for(found.device, precision), weights
+    return arithmetic_for(found.device, precision, weights, assumed)
 
 
 def _clients(row: Measurement) -> int:

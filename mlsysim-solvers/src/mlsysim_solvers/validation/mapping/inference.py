@@ -16,7 +16,7 @@ from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..spellings import implied_format
-from .common import Subject, cell, format_for, scenario, subject, unstated, unstated_format, whole
+from .common import Subject, arithmetic_for, cell, format_for, scenario, subject, unstated, unstated_format, whole
 from .in_flight import in_flight_question
 
 __all__ = ["inference_question"]
@@ -134,7 +134,7 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
 def _arithmetic(device: str, precision: str, weights: str, assumed: list[Assumed]) -> tuple[str, str]:
     """Return the formats of arithmetic and of stored weights: a device without 16 bits multiplies them in 32."""
     try:
-        return format_for(device, precision), weights
+        return arithmetic_for(device, precision, weights, assumed)
     except Refused:
         if precision not in ("fp16", "bf16"):
             raise

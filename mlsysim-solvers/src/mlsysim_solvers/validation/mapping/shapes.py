@@ -89,18 +89,29 @@ def printed_parameters(row: Measurement) -> float | None:
         return None
 
 
+def _rounded(row: Measurement) -> float:
+    """Return half a unit of the last printed digit over the printed parameters: ``1B`` is anything from 0.5 to 1.5."""
+    for part in (cell(row, "params"), row.model):
+        found = _SIZE.search(part)
+        if found:
+            number = found[1].replace(",", "")
+            return 0.5 * 10.0 ** -len(number.partition(".")[2]) / float(number) if float(number) else 0.0
+    return 0.0
+
+
 def _nearest(row: Measurement, config: dict[str, object], assumed: list[Assumed]) -> str:
     """Return the key of the shape, or of its twin with another MLP or embedding, that gives the printed parameters."""
     printed, key = printed_parameters(row), f"config:{json.dumps(config)}"
     if printed is None:
         return key
+    near = max(_NEAR, _rounded(row))
     keys = [key, *(f"config:{json.dumps(other)}" for other in _twins(config))]
     registry = plugins().registry
     gaps = [abs(parameters(registry.get("models", one).record).total / printed - 1.0) for one in keys]
-    if gaps[0] <= _NEAR:
+    if gaps[0] <= near:
         return key
     gap, best = min(zip(gaps, keys, strict=True))
-    if gap > _NEAR:
+    if gap > near:
         total = parameters(registry.get("models", best).record).total
         raise Refused(f"the printed layers and widths give {total:.4g} parameters, and {printed:.4g} are printed")
     assumed.append(Assumed("the MLP and the embedding that give the printed parameters", 0.02))

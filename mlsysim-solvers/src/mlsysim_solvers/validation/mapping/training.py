@@ -11,7 +11,7 @@ from mlsysim.records.measurement import Measurement
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import cell, format_for, real_length, scenario, subject, unstated, whole
-from .distributed import amount_of, distributed_question
+from .distributed import amount_of, distributed_question, is_lora, of_a_step
 from .saving import ran
 from .shapes import model_of
 
@@ -44,7 +44,7 @@ def training_question(row: Measurement, known: Names) -> Question:
     Refused
         With the reason why nothing can be asked.
     """
-    if (row.devices > 1 and not _in_copies(row, known)) or "lora" in row.model.casefold():
+    if (row.devices > 1 and not _in_copies(row, known)) or is_lora(row):
         return distributed_question(row, known)
     assumed: list[Assumed] = []
     model = model_of(row, known, row.model, assumed)
@@ -75,6 +75,9 @@ def training_question(row: Measurement, known: Names) -> Question:
     if row.set.startswith(known.runs.sets.channels_first) and record.transformer is None:
         asked = attrs.evolve(asked, settings={"single-node": {"channels_first": "1"}})
     asked = ran(asked, row, assumed)
+    shape = record.transformer
+    if shape is not None and not shape.patch and row.name in ("model_tflops_per_accelerator", "mfu", "hfu"):
+        return Question(asked, "performance.step_time", of_a_step(row, known, asked), tuple(assumed))
     whole_rate = copies if row.metric.quantity == "rate" and row.metric.per != "device" else 1
     return _reading(row, asked, batch * whole_rate, sequence, assumed)
 
