@@ -333,6 +333,11 @@ ALONE = TRAINED | {"n_accelerators": "1", "global_batch": "8", "micro_batch": "8
                    "framework": "PyTorch 2.3", "model": "GPT-2 XL 1.5B"}  # fmt: skip
 
 
+def test_adapters_are_trained_wherever_they_are_named(row_of):
+    for own in ({"notes": "LoRA, rank 16"}, {"framework": "PyTorch 2.3, QLoRA"}, {"model": "GPT-2 XL 1.5B (LoRA)"}):
+        assert asked(row_of(ALONE | {"notes": ""}, **own)).scenario.workload.adapter > 0
+
+
 def test_utilisation_of_one_device_is_that_of_its_step(row_of):
     step = predict(row_of(ALONE)).predicted
     rate = predict(row_of(ALONE, metric="model_tflops_per_accelerator")).predicted
