@@ -27,7 +27,7 @@ TOO_FEW: dict[str, str] = {
     "accelmark/tpot_ms": "70 %: 20 rows of single requests on cards whose multiprocessors keep few bytes in flight",
     "exllama/tokens_per_s_total": "58 %: 12 rows of a predecessor of the stack that stands for it",
     "nanobench/tokens_per_s_per_accelerator": "80 %: 10 layouts of an eager framework, all answered too fast",
-    "qwen3speed/tokens_per_s_total": "47 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
+    "qwen3speed/tokens_per_s_total": "53 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
     "qwenhf/tokens_per_s_total": "70 %: 10 rows of a library of modules in Python, whose host sets the pace",
 }
 """Sets whose intervals hold fewer, with their figure."""
@@ -135,7 +135,7 @@ THIRD = frozenset(
 )
 """Sets of the third."""
 
-ROUNDS = {1: (364, 347, 0.17, 0.83), 2: (400, 333, 0.15, 0.84), 3: (394, 320, 0.26, 0.69)}
+ROUNDS = {1: (364, 347, 0.17, 0.83), 2: (400, 333, 0.15, 0.84), 3: (394, 326, 0.26, 0.69)}
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
 
