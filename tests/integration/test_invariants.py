@@ -142,6 +142,12 @@ BROKE = {
     "weights that do not fit beside a share for the cache": scenario(
         "traffic", {"model": "starcoder2-15b", "precision": "fp32"}, "rtx-a1000", stack="tensorrt-llm-0.9"
     ),
+    "answers of one token for more clients than places": scenario(
+        "traffic",
+        {"model": "gemma-3-4b", "precision": "fp16", "input": 14, "output": 1, "concurrency": 168, "max_batch": 23,
+         "max_tokens": 3},
+        "trainium2", stack="sglang-0.4",
+    ),
     "convolutions in 64 bits": scenario(
         "inference", {"model": "ssd-resnet34", "precision": "fp64", "batch": 100}, "v100-sxm2-16gb"
     ),

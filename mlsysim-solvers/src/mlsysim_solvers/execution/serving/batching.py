@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, minimum
+from mlsysim.numeric import maximum, minimum, where
 from mlsysim.tracing import named
 
 from ...formulas.admission import (
@@ -228,6 +228,8 @@ def _state(case: Case, cycle: Pass, plain: Pass, reading: Pass, waits: Any, read
     residence = turns * cycle.time
     # Whoever decodes takes a plain pass for each token at least.
     first = minimum(waits + read, residence - case.steps * plain.time)
+    # The only token of an answer is its last.
+    first = where(case.steps > 0.0, first, residence)
     return State(cycle, plain, reading, residence, first, minimum(read, first), taken)
 
 
