@@ -68,7 +68,6 @@ REFUSED = [
     ((TINY, MCU, Training(model="m", batch=1), MICRO), "system.stack", "inference"),
     ((LLAMA_8B, NO_BANDWIDTH, serving()), "system.device", "memory.bandwidth"),
     ((TINY, NO_FLASH_RATE, Inference(model="m"), MICRO), "system.device", "storage.bandwidth"),
-    ((LLAMA_8B, H100, serving(), TOO_GOOD), "settings.single-node.compute_ceiling", "at most 1.25"),
 ]
 
 
@@ -87,6 +86,11 @@ def test_several_devices_are_another_solver(change):
     assert caught.value.where in ("system.devices", "parallelism")
 
 
+def test_a_stack_lifts_no_device_above_its_peak():
+    columns = prepare(LLAMA_8B, H100, serving(), TOO_GOOD)
+    assert columns["compute_ceiling"] * columns["achieved"] == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("name", ["compute_ceiling", "memory_ceiling"])
 def test_override_above_the_roof_is_refused(name):
     with pytest.raises(SolverError):
@@ -97,10 +101,11 @@ def test_every_setting_changes_an_answer():
     plain = attrs.evolve(STACK, features=attrs.evolve(STACK.features, shared_kv=False, fused_attention=False))
     other = {"compute_ceiling": 0.5, "memory_ceiling": 0.5, "kernel_overhead": 1e-4, "attention_ceiling": 0.1,
              "kv_reread_ratio": 1.1, "prefill_tokens": 100.0, "dropout": 1.0, "beyond_context": 1.0,
-             "power_limit": 100.0, "channels_first": 1.0}  # fmt: skip
+             "power_limit": 100.0, "channels_first": 1.0, "chunked_loss": 1.0}  # fmt: skip
     assert set(other) == set(SETTINGS)
     del other["power_limit"]  # for chips whose power is known: test_shares
     del other["channels_first"]  # for convolutions: test_training
+    del other["chunked_loss"]  # for training: test_training
     del other["beyond_context"]  # it changes what is refused, not an answer
     for name, value in other.items():
         work = Training(model="m", batch=1, sequence=64) if name == "dropout" else serving(batch=64, input=512)
