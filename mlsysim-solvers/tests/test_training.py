@@ -211,3 +211,29 @@ def test_a_loss_that_goes_through_the_vocabulary_piece_by_piece_keeps_no_logits(
     saved = plain["feasibility.memory_required"] - less["feasibility.memory_required"]
     assert saved == pytest.approx(4 * 2048 * LLAMA_8B.transformer.vocab * 4.0)
     assert less["performance.step_time"] == plain["performance.step_time"]
+
+
+EAGER = attrs.evolve(STACK, features=attrs.evolve(STACK.features, graphs=False))
+HOSTED = attrs.evolve(EAGER, ceilings=attrs.evolve(STACK.ceilings, host=1e-3, step=0.02))
+
+
+@pytest.mark.parametrize(("recompute", "passes"), [("none", 3), ("full", 4)])
+def test_a_small_model_waits_for_the_host_that_issues_its_passes(recompute, passes):
+    job = {"model": gpt(24, 256, 4, 1024), "batch": 1, "sequence": 128, "recompute": recompute}
+    wait = step(stack=HOSTED, **job)["performance.step_time"] - 0.02
+    assert wait == pytest.approx(passes * 24 * 1e-3, rel=0.02)
+    assert step(stack=EAGER, **job)["performance.step_time"] < 0.5 * wait
+
+
+def test_a_large_model_waits_for_the_end_of_a_step_only():
+    plain, hosted = (step(stack=stack, batch=8)["performance.step_time"] for stack in (EAGER, HOSTED))
+    assert hosted == pytest.approx(plain + 0.02)
+
+
+def test_rows_that_wait_and_rows_that_do_not_answer_as_alone():
+    columns = SOLVER.prepare(request_of(LLAMA_8B, H100, Training(model="m", batch=1, sequence=2048), HOSTED))
+    peaks = np.array([1.0, 30.0]) * columns["peak"]
+    several = SOLVER.compute({**columns, "peak": peaks, "bandwidth": 1e15})["performance.step_time"]
+    alone = [SOLVER.compute({**columns, "peak": p, "bandwidth": 1e15})["performance.step_time"] for p in peaks]
+    assert list(several) == pytest.approx(alone, rel=1e-12)
+    assert several[1] >= 3 * 32 * 1e-3

@@ -14,6 +14,7 @@ from typing import Any
 from mlsysim.errors import ConfigError
 from mlsysim.numeric import is_array, maximum, minimum, sqrt
 from mlsysim.records.scenario import Training
+from mlsysim.records.stack import Stack
 from mlsysim.tracing import named
 
 from .execution.device.answers import axis, common_answers, decoding, log_sd, machine_of, steps_of_run
@@ -35,6 +36,7 @@ from .execution.device.memory import Demand, Widths, fit, live_elements, trainin
 from .execution.device.preparation import prepare_columns
 from .execution.device.sequences import generation_demand, within_context
 from .execution.device.sharing import answered
+from .execution.training.issuing import issue_columns, issued_pass
 from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
 from .formulas.optimizer import optimizer_traffic
 from .formulas.pipeline import micro_batches
@@ -47,6 +49,7 @@ from .lowering.network import NetworkKernels, NetworkShape, lower_network
 from .lowering.operators import Operator, Table, resident
 from .lowering.parallel import Division, dropouts
 from .lowering.serving import first_pass, next_token
+from .lowering.shape import TransformerShape
 from .lowering.spatial import spatial
 from .lowering.training import backward, loss, optimizer_step, recomputed
 from .lowering.transformer import decoder_tail, embedding, forward_layers
@@ -102,7 +105,8 @@ class SingleNodeSolver:
                 f"{name} is answered by the distributed solver only", where=f"workload.{name}",
                 remedy='Set performance = "distributed" under [solvers], for one device too, or leave it out',
             )  # fmt: skip
-        return prepare_columns(request)
+        columns = prepare_columns(request)
+        return columns | _host_columns(workload, request.records["stack"], columns["shape"])
 
     def compute(self, columns: Columns) -> dict[str, Any]:
         """Answer, for floats and for arrays alike.
@@ -305,11 +309,34 @@ def _update(c: Columns, batch: Any) -> Operator:
 def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
     """Return what a step takes: the optimizer comes once for all micro-batches, whose gradients are added up."""
     machine = machine_of(c)
-    if micro is batch:
+    if micro is batch and "layer_issue" not in c:
         return run_part(c, "step", lambda: [*_passes(c, batch, sequence), _update(c, batch)], machine)
     each = run_part(c, "micro-batch", lambda: _passes(c, micro, sequence), machine)
     end = run_part(c, "optimizer", lambda: [_update(c, batch)], machine)
+    if "layer_issue" in c:
+        each = _issued(c, each, 4.0 if c["recompute"] == "full" else 3.0)
+        end = _later(end, named(c["step_end"], "end of a step"))
     return together(end, each, micro_batches(batch, micro))
+
+
+def _host_columns(workload: Any, stack: Stack, shape: Any) -> dict[str, Any]:
+    """Return what the host takes to issue the layers of a training pass, and at the end of a step, where known."""
+    ceilings = stack.ceilings
+    known = ceilings.host is not None or ceilings.step is not None
+    if not (known and isinstance(workload, Training) and isinstance(shape, TransformerShape)):
+        return {}
+    host = issued_pass(issue_columns(workload, stack.features, ceilings, shape), shape)
+    return {"layer_issue": host, "step_end": 0.0 if ceilings.step is None else ceilings.step}
+
+
+def _issued(c: Columns, totals: Totals, passes: float) -> Totals:
+    """Return passes over all layers that wait for the host where that issues kernels more slowly than they run."""
+    issued = passes * c["shape"].layers * c["layer_issue"]
+    return _later(totals, named(maximum(0.0, issued - totals.time), "waiting for the host"))
+
+
+def _later(totals: Totals, wait: Any) -> Totals:
+    return totals._replace(time=totals.time + wait, overhead=totals.overhead + wait)
 
 
 def _training_demand(c: Columns, batch: Any, micro: Any, sequence: Any) -> Demand:
@@ -352,6 +379,7 @@ def _training(c: Columns) -> dict[str, Any]:
     )
     if c["evaluates"]:
         forward = run_part(c, "forward pass", lambda: _forward_table(c, batch, sequence), machine_of(c))
+        forward = _issued(c, forward, 1.0) if "layer_issue" in c else forward
         answers |= {"performance.forward_time": forward.time, "performance.forward_time.log_sd": spread}
     steps = steps_of_run(c, batch, sequence)
     if steps is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mlsysim.errors import ConfigError
@@ -10,9 +11,10 @@ from mlsysim.records.scenario import Training
 from mlsysim.records.stack import Ceilings, Features
 
 from ...formulas import parallel_constants as constants
+from ...formulas.training import issue_time
 from ...lowering.shape import TransformerShape
 
-__all__ = ["GRAPH_PARTS", "issue_columns", "replayed", "scaling_of"]
+__all__ = ["GRAPH_PARTS", "issue_columns", "issued_pass", "replayed", "scaling_of"]
 
 GRAPH_PARTS = ("attention", "mlp", "router", "experts")
 """Parts of a layer that graphs may replay."""
@@ -98,6 +100,29 @@ def issue_columns(
         "hidden_expert": constants.HIDDEN_EXPERT if placed else constants.HIDDEN_EXPERT_EAGER,
         "issue": 0.0 if "experts" in parts or not shape.experts else constants.EXPERT_ISSUE,
     }
+
+
+def issued_pass(c: Mapping[str, Any], shape: TransformerShape, devices: Any = 1.0) -> Any:
+    """Return how long the host takes to issue one pass of one layer.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        Columns, as :func:`issue_columns` returns them.
+    shape : TransformerShape
+        The model.
+    devices : float or array, count, optional
+        Devices among which the experts of a layer lie.
+
+    Returns
+    -------
+    float or array, s
+    """
+    if not shape.experts:
+        return c["host"]
+    # Two products of each expert that lies here, in those layers that have experts.
+    share = shape.expert_layers / shape.layers
+    return issue_time(c["host"] + share * c["routing"], 2.0, shape.experts / devices * share, c["issue"])
 
 
 def scaling_of(workload: Training, features: Features, *, operand: float, narrow: bool) -> str:

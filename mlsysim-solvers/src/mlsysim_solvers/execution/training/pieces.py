@@ -7,9 +7,9 @@ from typing import Any
 
 from mlsysim.numeric import maximum
 
-from ...formulas.training import issue_time
 from ...lowering.parallel import Division
 from .exchange import Exchange, layer_exchange
+from .issuing import issued_pass
 from .layers import Layer, Setup, layer_times
 from .schedule import Layout
 from .state import Kept, kept_by_layer
@@ -48,11 +48,7 @@ def pieces_of(
 
 def _issued(c: Mapping[str, Any], layout: Layout, layer: Layer) -> Layer:
     """Let a device that is faster than the host that issues its kernels wait for it, pass by pass."""
-    host, shape = c["host"], c["shape"]
-    if shape.experts:
-        # Two products of each expert that lies here, in those layers that have experts.
-        share = shape.expert_layers / shape.layers
-        host = issue_time(host + share * c["routing"], 2.0, shape.experts / layout.expert * share, c["issue"])
+    host = issued_pass(c, c["shape"], layout.expert)
     if type(host) is float and host == 0.0:
         return layer
     weights = layer.weights if c["frozen"] else maximum(layer.weights, host)
