@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from solver_cases import TILES
 
 from mlsysim_solvers.execution.device.factored import Factored, factored
-from mlsysim_solvers.execution.device.quantisation import SPLITS, Few, TileMenu, menu_area, tile_menu
+from mlsysim_solvers.execution.device.quantisation import SPLITS, TileMenu, menu_area, tile_menu
 from mlsysim_solvers.formulas.gemm import (
     lone_area,
     matmul_activation_bytes,
     matmul_weight_bytes,
     padded_flops,
-    sum_depth,
 )
 from mlsysim_solvers.formulas.roofline import compute_time, memory_time, operator_time
 
@@ -56,38 +55,22 @@ def test_dividing_the_inner_dimension_helps_few_tiles_only():
     assert menu_area(*many, 1.0, 132.0, MENU, SPLITS) == menu_area(*many, 1.0, 132.0, MENU, ())
 
 
-def test_sums_of_parts_take_what_their_traffic_takes():
-    # A part of a tile writes 4 bytes a sum and reads them back at 32 a clock, in which 1,024 products are made.
-    depth = sum_depth(2048.0, 4.0, 32.0, 2.0)
-    assert depth == 2 * 4 / 32 * 1024
-    once = menu_area(64.0, 64.0, 4096.0, 1.0, 108.0, ((64.0, 64.0, 1.0),), (8.0,))
-    with_sums = menu_area(64.0, 64.0, 4096.0, 1.0, 108.0, ((64.0, 64.0, 1.0),), (8.0,), Few(0.0, depth))
-    assert with_sums - once == pytest.approx(64 * 64 * depth / 4096)
-
-
-def test_short_products_are_not_divided_where_sums_cost_more():
-    few = Few(0.0, 1e6)
-    assert menu_area(64.0, 64.0, 512.0, 1.0, 108.0, MENU, SPLITS, few) == menu_area(
-        64.0, 64.0, 512.0, 1.0, 108.0, MENU, ()
-    )
-
-
 def test_a_lone_tile_waits_and_many_hide_it():
     lone = lone_area(100.0, 2048.0, 2.0, 64.0, 2.0)
     assert lone == 100 * 1024 / 32  # the products of 100 clocks, over the 32 elements of a step
     tile = ((128.0, 128.0, 1.0),)
-    assert menu_area(128.0, 128.0, 64.0, 1.0, 1.0, tile, (), Few(lone)) == 128 * 128 + lone
-    assert menu_area(256.0, 128.0, 64.0, 1.0, 1.0, tile, (), Few(lone)) == 2 * 128 * 128
+    assert menu_area(128.0, 128.0, 64.0, 1.0, 1.0, tile, (), lone) == 128 * 128 + lone
+    assert menu_area(256.0, 128.0, 64.0, 1.0, 1.0, tile, (), lone) == 2 * 128 * 128
 
 
-@pytest.mark.parametrize("few", [Few(), Few(3200.0, 256.0)])
-def test_arrays_of_rows_take_what_single_ones_do(few):
+@pytest.mark.parametrize("lone", [0.0, 3200.0])
+def test_arrays_of_rows_take_what_single_ones_do(lone):
     rows = np.array([1.0, 40.0, 128.0, 196.0, 700.0, 5000.0, 20000.0])
     for n, k in ((256.0, 2304.0), (256.0, 700.0), (4096.0, 64.0)):
-        menu = tile_menu(MENU, 108.0, few=few).start()
+        menu = tile_menu(MENU, 108.0, lone=lone).start()
         assert menu.area(rows, n, k, 1.0).tolist() == [menu.area(float(m), n, k, 1.0) for m in rows]
         assert menu.area(rows, n, k, 1.0).tolist() == [
-            menu_area(math.ceil(m / menu.step) * menu.step, n, k, 1.0, 108.0, MENU, SPLITS, few) for m in rows
+            menu_area(math.ceil(m / menu.step) * menu.step, n, k, 1.0, 108.0, MENU, SPLITS, lone) for m in rows
         ]
 
 

@@ -8,7 +8,6 @@ from mlsysim.formula import formula
 from mlsysim.numeric import ceil
 
 __all__ = [
-    "added_area",
     "delivered_rate",
     "lone_area",
     "matmul_activation_bytes",
@@ -16,7 +15,6 @@ __all__ = [
     "matmul_weight_bytes",
     "output_tiles",
     "padded_flops",
-    "sum_depth",
     "tile_area",
 ]
 
@@ -190,62 +188,6 @@ def lone_area(clocks: Any, work: Any, width: Any, step: Any, flop_per_mac: Any) 
     has to be; where several tiles share a processor one computes while another waits.
     """
     return clocks * work * width / (flop_per_mac * step)
-
-
-@formula("1", work="FLOP", width="B", delivery="B", flop_per_mac="FLOP")
-def sum_depth(work: Any, width: Any, delivery: Any, flop_per_mac: Any) -> Any:
-    """Return the inner dimension that takes as long as writing sums of a divided product and reading them again.
-
-    Parameters
-    ----------
-    work : float, FLOP
-        What the units of a processor do in one clock.
-    width : float, B
-        Bytes of one sum.
-    delivery : float, B
-        What the last-level cache takes from a processor, or gives to it, in one clock.
-    flop_per_mac : float, FLOP
-        Work of one multiply-accumulate.
-
-    Returns
-    -------
-    float, count
-
-    Notes
-    -----
-    2 w N / (2 b): each part of a tile leaves its sums in the last-level cache, from where they are added up.
-    """
-    return 2.0 * width * work / (flop_per_mac * delivery)
-
-
-@formula("1", tiles="1", processors="1", tile_m="1", tile_n="1", split="1", depth="1", k="1")
-def added_area(tiles: Any, processors: Any, tile_m: Any, tile_n: Any, split: Any, depth: Any, k: Any) -> Any:
-    """Return the output area whose products take as long as adding up the parts of a divided product.
-
-    Parameters
-    ----------
-    tiles : float or array, count
-        Output tiles.
-    processors : float, count
-        Units that each run one tile at a time.
-    tile_m, tile_n : float, count
-        Rows and columns of a tile.
-    split : float, count
-        Parts into which the inner dimension is divided.
-    depth : float or array, count
-        Inner dimension that takes as long as the sums of a part: see :func:`sum_depth`.
-    k : float or array, count
-        Inner dimension.
-
-    Returns
-    -------
-    float or array, count
-
-    Notes
-    -----
-    ceil(n_t s / S) t_m t_n d / k.
-    """
-    return ceil(tiles * split / processors) * (tile_m * tile_n * depth / k)
 
 
 @formula("1", tile_m="1", tile_n="1", width="B", work="FLOP", delivery="B", flop_per_mac="FLOP")

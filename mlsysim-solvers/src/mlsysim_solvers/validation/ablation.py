@@ -72,7 +72,7 @@ _NO_OVERLAP = _flags(
 VARIANTS: dict[str, Change] = {
     "everything": dict,
     "no tile and wave effects": _NO_TILES,
-    "no waiting and no sums where tiles are few": _set(lone_area=0.0, sum_depth=0.0),
+    "no waiting where tiles are few": _set(lone_area=0.0),
     "no limit on operands of convolutions": _set(window_tiles=None),
     "no activations in the cache": _NO_CACHE,
     "no Winograd convolutions": _set(winograd=False),

@@ -24,7 +24,7 @@ from ...formulas.training import run_steps
 from ...formulas.uncertainty import time_log_sd
 from .engine import Totals
 from .machine import Machine
-from .quantisation import Few, TileMenu, Tiles, tile_menu
+from .quantisation import TileMenu, Tiles, tile_menu
 
 __all__ = ["axis", "common_answers", "decoding", "highest_peak", "log_sd", "machine_of", "steps_of_run"]
 
@@ -71,7 +71,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         rate = block_scaled_rate(rate, columns["vector_peak"], columns["scale_block"], columns["scale_slots"])
     processors = axis(columns, "processors")
     windows = columns.get("window_tiles")
-    few = Few(columns.get("lone_area", 0.0), columns.get("sum_depth", 0.0))
+    lone = columns.get("lone_area", 0.0)
     vector = columns.get("vector_peak")
     wide, share = columns.get("attention_peak", peak), columns.get("attention_achieved", columns["achieved"])
     return Machine(
@@ -82,12 +82,12 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         bandwidth if "result_work" in columns else effective_bandwidth(bandwidth, columns["memory_ceiling"]),
         axis(columns, "overhead"),
         processors,
-        _menu(processors, columns["tiles"], few),
+        _menu(processors, columns["tiles"], lone),
         columns["flop_per_mac"],
         _slowness(columns, bandwidth),
         _special(columns, peak),
         columns["features"].asynchronous,
-        None if windows is None else _menu(processors, windows, few),
+        None if windows is None else _menu(processors, windows, lone),
         columns.get("kernel_launch"),
     )
 
@@ -100,10 +100,10 @@ def _special(columns: Mapping[str, Any], peak: Any) -> Any:
     return result_rate(rate, columns["result_work"])
 
 
-def _menu(processors: Any, tiles: Tiles, few: Few) -> TileMenu:
-    if type(processors) is type(few.lone) is type(few.sums) is float:
-        return tile_menu(tiles, processors, few=few).start()
-    return TileMenu(tiles, processors, few=few)
+def _menu(processors: Any, tiles: Tiles, lone: Any) -> TileMenu:
+    if type(processors) is type(lone) is float:
+        return tile_menu(tiles, processors, lone=lone).start()
+    return TileMenu(tiles, processors, lone=lone)
 
 
 def decoding(columns: Mapping[str, Any], machine: Machine) -> Machine:

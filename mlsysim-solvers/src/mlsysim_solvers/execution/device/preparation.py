@@ -15,7 +15,7 @@ from mlsysim.records.stack import Stack
 
 from ...formulas import constants
 from ...formulas.attention import array_share
-from ...formulas.gemm import delivered_rate, lone_area, sum_depth
+from ...formulas.gemm import delivered_rate, lone_area
 from ...formulas.memory import kept_share, weight_bytes
 from ...formulas.power import work_per_clock
 from ...formulas.tile_constants import HEAD_STEP, STEP_BYTES, STEP_CLOCKS, TILE_DELIVERY
@@ -258,7 +258,6 @@ def _few_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> di
     width, mac = columns["operand_width"], columns["flop_per_mac"]
     return {
         "lone_area": lone_area(STEP_CLOCKS, work, width, STEP_BYTES, mac),
-        "sum_depth": sum_depth(work, constants.FULL_WIDTH, TILE_DELIVERY, mac),
     }
 
 

@@ -10,37 +10,20 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlsysim.numeric import is_array, minimum, where
 from mlsysim.records.stack import Stack
 
-from ...formulas.gemm import added_area, output_tiles, tile_area
+from ...formulas.gemm import output_tiles, tile_area
 from ...formulas.tile_constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
 from .arrays import any_row
 
-__all__ = ["Few", "TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
+__all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
 
 Tiles = tuple[tuple[float, float, float], ...]
 """Rows, columns and relative rate of the tiles of a library."""
 
-
-class Few(NamedTuple):
-    """What a product of few tiles takes beside its multiplications.
-
-    Parameters
-    ----------
-    lone : float or array, count
-        Area that takes as long as what a tile waits for that has a processor to itself.
-    sums : float or array, count
-        Inner dimension that takes as long as the sums of a part of a divided product.
-    """
-
-    lone: Any = 0.0
-    sums: Any = 0.0
-
-
-_NOTHING = Few()
 
 _LIMIT = 8192
 """Most rows of a table of areas; it bounds memory and changes no answer."""
@@ -51,7 +34,7 @@ _SAME = 1.0 + 1e-12
 
 
 def menu_area(
-    m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles, splits: tuple[float, ...], few: Few = _NOTHING
+    m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles, splits: tuple[float, ...], lone: Any = 0.0
 ) -> Any:
     """Return the least area over all tiles and divisions of the inner dimension.
 
@@ -66,15 +49,14 @@ def menu_area(
     splits : tuple of float
         Ways to divide the inner dimension; used where tiles are fewer than processors and each part
         stays deep enough.
-    few : Few
-        What products of few tiles take beside.
+    lone : float or array, count
+        Area that takes as long as what a tile waits for that has a processor to itself.
 
     Returns
     -------
     float or array, count
     """
     best: Any = None
-    lone, sums = few
     deep = [(split, k >= split * SPLIT_DEPTH) for split in splits]
     deep = [(split, enough) for split, enough in deep if any_row(enough)]
     for tile_m, tile_n, rate in tiles:
@@ -89,7 +71,6 @@ def menu_area(
         for split, enough in deep:
             area = tile_area(count, processors, tile_m, tile_n, rate, split, SPLIT_PENALTY)
             area = area + where(count * split <= processors, lone / split, 0.0)
-            area = area + added_area(count, processors, tile_m, tile_n, split, sums, k)
             best = where(idle & enough, minimum(best, area), best)
     return best if best is not None else batch * n * m / processors
 
@@ -112,7 +93,7 @@ class _Table:
             self.tail = menu.tiles
         rows = np.arange(self.end + 1, dtype=np.float64) * menu.step
         rows[0] = menu.step
-        self.values = menu_area(rows, n, k, batch, menu.processors, menu.tiles, menu.splits, menu.few)
+        self.values = menu_area(rows, n, k, batch, menu.processors, menu.tiles, menu.splits, menu.lone)
 
 
 class TileMenu:
@@ -126,17 +107,18 @@ class TileMenu:
         Units that each run one tile at a time; nothing is remembered for an array.
     splits : tuple of float
         Ways in which the library may divide the inner dimension of a product with few tiles.
-    few : Few
-        What such a product takes beside; nothing is remembered for arrays.
+    lone : float or array, count
+        Area that takes as long as what a tile waits for that has a processor to itself; nothing is remembered for an
+        array.
     """
 
-    __slots__ = ("_areas", "_codes", "_tables", "few", "processors", "splits", "step", "tiles")
+    __slots__ = ("_areas", "_codes", "_tables", "lone", "processors", "splits", "step", "tiles")
 
-    def __init__(self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS, few: Few = _NOTHING) -> None:
+    def __init__(self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS, lone: Any = 0.0) -> None:
         self.tiles = tiles
         self.processors = processors
         self.splits = splits
-        self.few = few
+        self.lone = lone
         self.step = float(math.gcd(*(int(tm) for tm, _, _ in tiles))) if tiles else 1.0
         self._areas: dict[tuple[float, float, float, float], float] = {}
         self._tables: dict[tuple[float, float, float], _Table] = {}
@@ -154,21 +136,21 @@ class TileMenu:
         -------
         float or array, count
         """
-        fixed = type(self.processors) is type(self.few.lone) is type(self.few.sums) is float
+        fixed = type(self.processors) is type(self.lone) is float
         if fixed and type(m) is float:
             try:
                 return self._areas[m, n, k, batch]
             except KeyError:
                 return self._remember((m, n, k, batch))
             except TypeError:
-                if type(n) is type(batch) is float and self.tiles and is_array(k) and not self.few.sums:
+                if type(n) is type(batch) is float and self.tiles and is_array(k):
                     return self._by_depth(m, n, k, batch)
         elif fixed and type(n) is type(k) is type(batch) is float and self.tiles and is_array(m):
             return self._from_table(m, n, k, batch)
         for number in (m, n, k, batch):
             if hasattr(number, "shared"):
                 return number.lifted(self.area, m, n, k, batch)
-        return menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.few)
+        return menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.lone)
 
     def start(self) -> TileMenu:
         """Forget the rows of the last call, which their owner may have overwritten since.
@@ -185,7 +167,7 @@ class TileMenu:
         if len(self._areas) >= _MEMORY:
             self._areas.clear()
         m, n, k, batch = key
-        area: float = menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.few)
+        area: float = menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.lone)
         self._areas[key] = area
         return area
 
@@ -237,22 +219,21 @@ class TileMenu:
             codes = np.ceil(m / self.step)
             kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), codes.max())
         _, codes, indices, low, high = kept
-        # Without sums of parts only the number of ways to divide matters of the inner dimension.
-        deep = k if self.few.sums else float(sum(k >= split * SPLIT_DEPTH for split in self.splits))
+        deep = float(sum(k >= split * SPLIT_DEPTH for split in self.splits))
         table = self._tables.get((n, deep, batch))
         if table is None:
             table = self._tables[n, deep, batch] = _Table(self, n, k, batch)
         if high <= table.end:
             return table.values.take(indices)
         splits = self.splits if table.tail is self.tiles else ()
-        tail = menu_area(codes * self.step, n, k, batch, self.processors, table.tail, splits, self.few)
+        tail = menu_area(codes * self.step, n, k, batch, self.processors, table.tail, splits, self.lone)
         if low > table.end:
             return tail
         return np.where(codes <= table.end, table.values.take(indices, mode="clip"), tail)
 
 
 @lru_cache(maxsize=64)
-def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLITS, few: Few = _NOTHING) -> TileMenu:
+def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLITS, lone: Any = 0.0) -> TileMenu:
     """Return the menu of a library on a number of processors, with what it remembers.
 
     Parameters
@@ -263,14 +244,14 @@ def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLIT
         Units that each run one tile at a time.
     splits : tuple of float
         Ways in which the library may divide the inner dimension.
-    few : Few
-        What products of few tiles take beside.
+    lone : float or array, count
+        Area that takes as long as what a tile waits for that has a processor to itself.
 
     Returns
     -------
     TileMenu
     """
-    return TileMenu(tiles, processors, splits, few)
+    return TileMenu(tiles, processors, splits, lone)
 
 
 def tiles_of(stack: Stack, engine: str) -> Tiles:

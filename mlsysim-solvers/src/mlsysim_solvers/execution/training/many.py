@@ -18,7 +18,7 @@ from ...lowering.parallel import Division
 from ..device.arrays import keep_memory
 from ..device.factored import Combinations, Factored, rows_of
 from ..device.machine import Machine
-from ..device.quantisation import Few, TileMenu
+from ..device.quantisation import TileMenu
 from ..device.ranking import joined, rebound
 from .layers import Layer, Lowered, Setup, lowered, timed_layer
 
@@ -140,11 +140,11 @@ def _some(value: Any, rows: Codes) -> Any:
     if is_array(value):
         return value.take(rows)
     if isinstance(value, TileMenu):
-        given = value.processors, value.few.lone, value.few.sums
+        given = value.processors, value.lone
         if not any(map(is_array, given)):
             return value
-        processors, lone, sums = (_some(part, rows) for part in given)
-        return TileMenu(value.tiles, processors, value.splits, Few(lone, sums))
+        processors, lone = (_some(part, rows) for part in given)
+        return TileMenu(value.tiles, processors, value.splits, lone)
     make = getattr(value, "_make", None)
     if make is not None:
         return make(part if type(part) is float else _some(part, rows) for part in value)
