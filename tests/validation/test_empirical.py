@@ -1,22 +1,19 @@
 """The promise: the benchmarks that the plan names, within ten per cent as group medians.
 
-Every group is predicted with stacks calibrated on other rows: constants that were fitted on a row of
-the group are fitted again without it. A group that misses its goal is an expected failure with its
-figure; none is left out, and no goal is widened.
+Every row is predicted as `mlsysim validate --left-out` predicts it: with constants that were fitted without its source,
+model and device. A group that misses its goal is an expected failure with its figure; none is left out, and no goal is
+widened.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from statistics import median
 
 import pytest
 
 from mlsysim.records.measurement import Measurement
-from mlsysim_solvers.calibration.problem import Point, prepare
-from mlsysim_solvers.calibration.stacks import left_out_residuals
-from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.reports import Report
 from mlsysim_solvers.validation.tables import SHAPES, packaged_tables, read_table
 
 GOAL = 0.10
@@ -49,7 +46,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 MISSES: dict[str, str] = {
-    "Llama 3.1, inference": "15.1 %: summaries of 128 tokens come out too fast, and one server too slow",
+    "BERT, offline": "10.4 %: errors of both signs on four devices, the largest 19 and 17 %",
+    "Llama 3.1, inference": "15.4 %: summaries of 128 tokens come out too fast, and one server too slow",
 }
 """Groups that miss the goal today, with their figure."""
 
@@ -61,21 +59,16 @@ def rows() -> dict[str, Measurement]:
     return {row.id: row for name in SHAPES for row in read_table(tables[name])}
 
 
-def group_error(ids: Sequence[str], rows: dict[str, Measurement]) -> float:
-    """Return the median over (set, model, device) groups of their median errors, fitted on other rows."""
-    refused = {i: predict(rows[i]).reason for i in ids if predict(rows[i]).predicted is None}
-    assert not refused, f"refused: {refused}"
-    points = prepare([rows[i] for i in ids], judged=True)
-    by_stack: dict[str, list[Point]] = {}
-    for point in points:
-        by_stack.setdefault(point.stack, []).append(point)
+def group_error(ids: Sequence[str], unseen: Report) -> float:
+    """Return the median over (set, model, device) groups of their median errors, each row fitted without its group."""
+    found = [outcome for outcome in unseen.left_out_outcomes if outcome.row.id in ids]
+    refused = {outcome.row.id: outcome.reason for outcome in found if outcome.error is None}
+    assert not refused
+    assert len(found) == len(ids)
     errors: dict[tuple[str, ...], list[float]] = {}
-    for group in by_stack.values():
-        sets = {p.row.set for p in group}
-        rest = [row for row in rows.values() if row.set in sets]
-        for point, residual in zip(group, left_out_residuals(group, rest), strict=True):
-            errors.setdefault(point.group, []).append(abs(math.expm1(residual)))
-    return median(median(found) for found in errors.values())
+    for outcome in found:
+        errors.setdefault(outcome.row.group, []).append(abs(outcome.error or 0.0))
+    return median(map(median, errors.values()))
 
 
 def _cases() -> list[object]:
@@ -88,8 +81,8 @@ def _cases() -> list[object]:
 
 
 @pytest.mark.parametrize("name", _cases())
-def test_a_promised_group_is_within_ten_per_cent(name, rows):
-    error = group_error(GROUPS[name], rows)
+def test_a_promised_group_is_within_ten_per_cent(name, unseen):
+    error = group_error(GROUPS[name], unseen)
     assert error <= GOAL, f"{name}: {100 * error:.1f} %"
 
 

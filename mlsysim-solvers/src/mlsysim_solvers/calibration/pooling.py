@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -46,7 +45,7 @@ def card_priors(entry: Entry) -> tuple[Prior, ...]:
     return tuple(found)
 
 
-def priors_of(entry: Entry, device: str, unseen: AbstractSet[str] = frozenset()) -> tuple[Prior, ...]:
+def priors_of(entry: Entry, device: str) -> tuple[Prior, ...]:
     """Return what the card of a stack and its fits on other devices tell of one before it is fitted.
 
     Parameters
@@ -55,8 +54,6 @@ def priors_of(entry: Entry, device: str, unseen: AbstractSet[str] = frozenset())
         The stack.
     device : str
         Key of the device; constants for several devices begin with the card alone.
-    unseen : set of str
-        Ids of rows of which nothing may be known.
 
     Returns
     -------
@@ -66,11 +63,11 @@ def priors_of(entry: Entry, device: str, unseen: AbstractSet[str] = frozenset())
     if "*" in device:
         return card
     others = [c for c in entry.record.calibrations if "*" not in c.device and c.device != device]
-    return pooled(card, [found for one in others if (found := _fit_of(entry, card, one, unseen)) is not None])
+    return pooled(card, [found for one in others if (found := _fit_of(entry, card, one)) is not None])
 
 
-def _fit_of(entry: Entry, card: tuple[Prior, ...], calibration: Calibration, unseen: AbstractSet[str]) -> Fit | None:
-    key = (entry.key, card, tuple(one for one in calibration.rows if one not in unseen))
+def _fit_of(entry: Entry, card: tuple[Prior, ...], calibration: Calibration) -> Fit | None:
+    key = (entry.key, card, calibration.rows)
     if key not in _fits:
         ids = set(key[2])
         points = [p for p in prepare([row for row in packaged_rows() if row.id in ids]) if p.stack == entry.key]

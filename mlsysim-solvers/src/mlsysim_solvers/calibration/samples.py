@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 
 import attrs
 import numpy as np
@@ -20,9 +19,7 @@ from .scatter import Sample
 __all__ = ["sample_of"]
 
 
-def sample_of(
-    entry: Entry, points: Sequence[Point], device: str, precision: str, unseen: AbstractSet[str] = frozenset()
-) -> Sample:  # fmt: skip
+def sample_of(entry: Entry, points: Sequence[Point], device: str, precision: str) -> Sample:
     """Gather rows that are fitted together.
 
     Parameters
@@ -33,14 +30,12 @@ def sample_of(
         The rows.
     device, precision : str
         What the constants hold for.
-    unseen : set of str
-        Ids of rows of which nothing may be known, on no device.
 
     Returns
     -------
     Sample
     """
-    priors = priors_of(entry, device, unseen)
+    priors = priors_of(entry, device)
     # Where the constants are for all devices, a device is left out with its own uncertain numbers.
     bare = Calibration(
         device=device, precision=precision, rows=(), command="", version="", date="", sigma=0.0, devices=(), spread=(),

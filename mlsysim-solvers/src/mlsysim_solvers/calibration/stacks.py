@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,13 +21,13 @@ from ..formulas.constants import DEVICE_LOG_SDS, GROUP_LOG_SDS, INTERVAL_QUANTIL
 from ..validation.scoring import median_error
 from ..validation.tables import packaged_rows, read_table
 from .fitting import Array, Fit, Prior
-from .problem import CONSTANTS, Point, predictions, prepare
+from .problem import CONSTANTS, predictions, prepare
 from .samples import sample_of
 from .scatter import LEAST_ROWS, Sample, fit_sample
 from .writing import write_stack
 
 __all__ = [
-    "CONSTANTS", "LEAST_ROWS", "Calibrated", "calibrate_stack", "calibration_of", "left_out_residuals", "sample_of",
+    "CONSTANTS", "LEAST_ROWS", "Calibrated", "calibrate_stack", "calibration_of", "sample_of",
     "write_calibration",
 ]  # fmt: skip
 
@@ -242,45 +241,3 @@ def _version() -> str:
         return version("mlsysim-solvers")
     except PackageNotFoundError:
         return "unknown"
-
-
-def left_out_residuals(points: Sequence[Point], rest: Sequence[Measurement]) -> tuple[float, ...]:
-    """Predict rows with constants fitted on other rows alone.
-
-    Parameters
-    ----------
-    points : sequence of Point
-        The rows; all of one stack.
-    rest : sequence of Measurement
-        What may be fitted on; rows of ``points`` are taken out of it.
-
-    Returns
-    -------
-    tuple of float
-        ln(predicted / measured) of each row, under the general ceilings of the stack where fewer than
-        three rows are left of the same format.
-    """
-    own = {point.row.id for point in points}
-    entry = plugins().registry.get("stacks", points[0].stack)
-    others = [p for p in prepare([row for row in rest if row.id not in own]) if p.stack == points[0].stack]
-    found: list[float] = []
-    fits: dict[tuple[str, str], dict[str, float]] = {}
-    for point in points:
-        key = (point.device, point.precision)
-        if key not in fits:
-            same = [p for p in others if p.precision == point.precision]
-            near = [p for p in same if p.device == point.device]
-            # Rows of other devices begin with the card: what their own fits tell is in the rows already.
-            enough = len(near) >= LEAST_ROWS
-            fits[key] = _constants(entry, near if enough else same, key[0] if enough else ANY, key[1], own)
-        found.append(math.log(point.at(fits[key]) / point.row.value))
-    return tuple(found)
-
-
-def _constants(
-    entry: Entry, points: Sequence[Point], device: str, precision: str, unseen: AbstractSet[str]
-) -> dict[str, float]:  # fmt: skip
-    sample = sample_of(entry, points, device, precision, unseen)
-    if len(points) < LEAST_ROWS:
-        return {prior.name: prior.centre for prior in sample.priors}
-    return dict(zip(CONSTANTS, fit_sample(sample)[0].values, strict=True))
