@@ -17,17 +17,18 @@ LEAST, LOW = 10, 0.85
 
 TOO_FEW: dict[str, str] = {
     "bsa100/iteration_time_s": "70 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
-    "lambda/samples_per_s": "82 %: 28 rows of networks and BERT on twelve devices",
-    "torch2trt/fps": "67 %: 18 rows of two boards, whose stacks were compared with nothing",
+    "torch2trt/fps": "72 %: 18 rows of two boards, whose stacks were compared with nothing",
     "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
     "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",
     "ptgpui/latency_ms": "69 %: 13 rows of a version of 2020, answered by its successor of 2021",
-    "aitemplate/samples_per_s": "76 %: 29 rows, most of a compiler that a relative stands for",
+    "aitemplate/samples_per_s": "69 %: 29 rows, most of a compiler that a relative stands for",
+    "trtbert/latency_ms": "78 %: 23 rows, of which those of one sentence are answered too fast",
+    "modelopt/tokens_per_s_total": "83 %: 12 rows, one too few inside",
     "accelmark/tokens_per_s_total": "62 %: 21 bursts of natural lengths, of which the rows print the means",
     "accelmark/tpot_ms": "70 %: 20 rows of single requests on cards whose multiprocessors keep few bytes in flight",
     "exllama/tokens_per_s_total": "58 %: 12 rows of a predecessor of the stack that stands for it",
     "nanobench/tokens_per_s_per_accelerator": "80 %: 10 layouts of an eager framework, all answered too fast",
-    "qwen3speed/tokens_per_s_total": "53 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
+    "qwen3speed/tokens_per_s_total": "47 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
     "qwenhf/tokens_per_s_total": "70 %: 10 rows of a library of modules in Python, whose host sets the pace",
 }
 """Sets whose intervals hold fewer, with their figure."""
@@ -135,7 +136,7 @@ THIRD = frozenset(
 )
 """Sets of the third."""
 
-ROUNDS = {1: (364, 347, 0.17, 0.83), 2: (400, 333, 0.15, 0.84), 3: (394, 326, 0.26, 0.69)}
+ROUNDS = {1: (364, 347, 0.17, 0.84), 2: (400, 333, 0.15, 0.83), 3: (394, 326, 0.27, 0.69)}
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
 
@@ -218,7 +219,7 @@ def test_each_round_stands_as_it_is_documented(outside, number):
     assert sum(held) / len(held) >= ROUNDS[number][3]
 
 
-@pytest.mark.xfail(reason="80 % of them lie inside", strict=True)
+@pytest.mark.xfail(reason="79 % of them lie inside", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 
