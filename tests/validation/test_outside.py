@@ -96,7 +96,7 @@ THIRD = frozenset(
         "flashmla",
         "flexgen",
         "fmsacc",
-        "frontier",
+        "ornl",
         "gemm5090",
         "glm130b",
         "kyuzstrix",
