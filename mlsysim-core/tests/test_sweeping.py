@@ -55,9 +55,12 @@ def test_points_are_taken_row_by_row(world):
 def test_a_column_of_one_number_reaches_solvers_as_that_number(world, monkeypatch):
     seen = []
     compute = ToyPerformance.compute
-    monkeypatch.setattr(
-        ToyPerformance, "compute", lambda self, columns: (seen.append(columns), compute(self, columns))[1]
-    )
+
+    def watched(self, columns):
+        seen.append(columns)
+        return compute(self, columns)
+
+    monkeypatch.setattr(ToyPerformance, "compute", watched)
     batches = np.arange(1.0, 601.0)
     grid = sweep(scenario(), {"peak": [1e12, 2e12], "batch": batches}, chunk=600)
     assert [columns["peak"] for columns in seen if isinstance(columns["batch"], np.ndarray)] == [1e12, 2e12]
