@@ -26,5 +26,6 @@ STEP_BYTES = 64.0
 """Depth of such a step: 32 elements of 16 bits. Estimate, range 32 to 128."""
 
 HEAD_STEP = 32.0
-"""Widths of heads for which kernels of fused attention exist are its multiples: flash_headdim.h after flash-attention
-v2.6.3 lists 32, 64, 96, 128, 160, 192, 224 and 256. Other heads are padded."""
+"""Widths of heads for which kernels of fused attention exist are its multiples: the files of csrc/flash_attn/src of
+Dao-AILab/flash-attention are named for 32, 64, 96, 128, 160, 192, 224 and 256. That other heads are padded to the next
+one is an estimate."""

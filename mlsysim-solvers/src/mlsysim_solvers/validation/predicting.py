@@ -14,7 +14,7 @@ from mlsysim.records import Device
 from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
-from ..formulas.constants import BETWEEN_STACK_LOG_SD
+from ..formulas.constants import BETWEEN_STACK_LOG_SD, INTERVAL_QUANTILE
 from .between import between_makers, between_stacks, between_versions
 from .blanks import blanks
 from .cells import READ
@@ -27,9 +27,6 @@ from .tables import UNREADABLE
 from .variants import alternatives, widest
 
 __all__ = ["Outcome", "check_row", "predict", "rescaled"]
-
-Z90 = 1.6448536269514722
-"""Half-width of a 90 % interval in standard deviations."""
 
 UNMODELLED_LOG_SD = 0.1
 """How much parts of an architecture that its shape leaves out may move a prediction, natural log: an estimate."""
@@ -297,7 +294,7 @@ def _kernel_variants(row: Measurement, key: str, precision: str) -> tuple[Assume
 
 
 def _left_open(row: Measurement, key: str, others: tuple[str, ...], gap: float) -> Assumed:
-    return Assumed(f"{row.device} is {key}; the name also fits {', '.join(others)}", gap / Z90)
+    return Assumed(f"{row.device} is {key}; the name also fits {', '.join(others)}", gap / INTERVAL_QUANTILE)
 
 
 def _check_memory(found: dict[str, float]) -> None:
@@ -311,7 +308,7 @@ def _outcome(row: Measurement, value: float, log_sd: float, assumed: tuple[Assum
         assumed = (*assumed, Assumed(f"read {row.configuration[READ]}"))
     spread = math.sqrt(log_sd**2 + sum(one.log_sd**2 for one in assumed))
     return Outcome(
-        row, value, value * math.exp(-Z90 * spread), value * math.exp(Z90 * spread),
+        row, value, value * math.exp(-INTERVAL_QUANTILE * spread), value * math.exp(INTERVAL_QUANTILE * spread),
         assumed=tuple(one.what for one in assumed), log_sd=spread, **known,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -334,7 +331,7 @@ def rescaled(outcome: Outcome, factor: float) -> Outcome:
         return outcome
     own = factor * outcome.own_sd
     spread = math.sqrt(max(0.0, outcome.log_sd**2 - outcome.own_sd**2) + own**2)
-    low, high = (outcome.predicted * math.exp(sign * Z90 * spread) for sign in (-1.0, 1.0))
+    low, high = (outcome.predicted * math.exp(sign * INTERVAL_QUANTILE * spread) for sign in (-1.0, 1.0))
     return attrs.evolve(outcome, low=low, high=high, log_sd=spread, own_sd=own)
 
 

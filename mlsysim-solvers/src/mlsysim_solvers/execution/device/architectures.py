@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mlsysim.errors import ConfigError
 from mlsysim.records.model import Model
+from mlsysim.records.network import Network, Part
 from mlsysim.records.scenario import Inference, Serving, Workload
 
 from ...lowering.encoder_decoder import EncoderDecoderShape, encoder_decoder_shape
@@ -16,7 +17,7 @@ from ...lowering.state_space import state_shape
 
 __all__ = [
     "OncePart", "check_denoising", "denoising_columns", "generator_shape", "once_parts", "serving_columns",
-    "shape_notes",
+    "shape_notes", "shape_of_layers",
 ]  # fmt: skip
 
 
@@ -38,10 +39,35 @@ class OncePart(NamedTuple):
     guided: bool
 
 
-_MOST_PARTS = 64
-"""Most models whose parts are kept; it bounds memory and changes no answer."""
+_MOST_NETWORKS = 64
+"""Most layer lists whose shapes are kept; it bounds memory and changes no answer."""
 
-_parts: dict[int, tuple[Any, tuple[OncePart, ...]]] = {}
+_networks: dict[tuple[int, bool], tuple[Network | Part, NetworkShape]] = {}
+"""Shapes of layer lists, which take a third of the time of an evaluation to add up."""
+
+
+def shape_of_layers(network: Network | Part, *, live: bool = False) -> NetworkShape:
+    """Return the shape of a layer list, added up once.
+
+    Parameters
+    ----------
+    network : Network or Part
+        The layers.
+    live : bool, optional
+        Whether channels whose weights are all zero are left out.
+
+    Returns
+    -------
+    NetworkShape
+    """
+    key = id(network), live
+    found = _networks.get(key)
+    if found is None:
+        if len(_networks) >= _MOST_NETWORKS:
+            _networks.clear()
+        # The layer list is kept alive, so that no other one can take its identity.
+        found = _networks[key] = network, network_shape(network, live=live)
+    return found[1]
 
 
 def once_parts(model: Model, workload: Workload) -> tuple[OncePart, ...]:
@@ -61,14 +87,7 @@ def once_parts(model: Model, workload: Workload) -> tuple[OncePart, ...]:
     """
     if model.network is None or not model.network.parts or not isinstance(workload, Inference):
         return ()
-    found = _parts.get(id(model.network))
-    if found is None:
-        if len(_parts) >= _MOST_PARTS:
-            _parts.clear()
-        shapes = tuple(OncePart(part.name, network_shape(part), part.guided) for part in model.network.parts)
-        # The layer list is kept alive, so that no other one can take its identity.
-        found = _parts[id(model.network)] = model.network, shapes
-    return found[1]
+    return tuple(OncePart(part.name, shape_of_layers(part), part.guided) for part in model.network.parts)
 
 
 def generator_shape(model: Model, workload: Workload) -> Any:

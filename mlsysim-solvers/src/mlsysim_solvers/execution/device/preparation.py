@@ -19,7 +19,7 @@ from ...formulas.gemm import delivered_rate, lone_area
 from ...formulas.memory import kept_share, weight_bytes
 from ...formulas.power import work_per_clock
 from ...formulas.tile_constants import HEAD_STEP, STEP_BYTES, STEP_CLOCKS, TILE_DELIVERY
-from ...lowering.network import NetworkShape, network_shape
+from ...lowering.network import NetworkShape
 from ...lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import (
     check_denoising,
@@ -28,6 +28,7 @@ from .architectures import (
     once_parts,
     serving_columns,
     shape_notes,
+    shape_of_layers,
 )
 from .ceiling_notes import ceiling_notes
 from .ceilings import cache_ratio, ceiling_columns, launch_columns, spread_columns
@@ -40,12 +41,6 @@ __all__ = ["prepare_columns"]
 
 Workload = Serving | Training | Inference
 """Workloads of a fixed batch."""
-
-_MOST_NETWORKS = 64
-"""Most layer lists whose shapes are kept; it bounds memory and changes no answer."""
-
-_networks: dict[tuple[int, bool], tuple[Any, NetworkShape]] = {}
-"""Shapes of layer lists, which take a third of the time of an evaluation to add up."""
 
 _FORMS = {Serving: "serving", Training: "training", Inference: "inference"}
 
@@ -163,14 +158,7 @@ def _layer_list(model: Model, workload: Workload, *, live: bool) -> Any:
             f"recompute = {workload.recompute!r} is for transformers, and {model.name} is a layer list",
             where="workload.recompute", remedy='Set it to "none"',
         )  # fmt: skip
-    key = id(model.network), live
-    found = _networks.get(key)
-    if found is None:
-        if len(_networks) >= _MOST_NETWORKS:
-            _networks.clear()
-        # The layer list is kept alive, so that no other one can take its identity.
-        found = _networks[key] = model.network, network_shape(model.network, live=live)
-    return found[1]
+    return shape_of_layers(model.network, live=live)
 
 
 def _shape(model: Model, workload: Workload, *, beyond: bool, live: bool) -> Any:

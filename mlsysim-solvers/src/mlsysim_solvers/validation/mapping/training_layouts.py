@@ -8,6 +8,7 @@ import re
 from mlsysim.records import Parallelism
 from mlsysim.records.measurement import Measurement
 
+from ...formulas.constants import INTERVAL_QUANTILE
 from ..questions import Assumed, Refused
 from .common import Subject, cell, whole
 from .networks import devices_of_node
@@ -34,8 +35,6 @@ _LEAST = 0.03
 _RARE = 0.5
 """How far the interval of named software, which does not interleave unless told, reaches towards a schedule that does
 (estimate, range 0.3 to 1)."""
-
-_Z90 = 1.6448536269514722
 
 
 def layout_for(row: Measurement, found: Subject, batch: int, layers: float, assumed: list[Assumed]) -> Parallelism:
@@ -143,5 +142,5 @@ def _chunks(row: Measurement, pipeline: int, rounds: int, layers: int, assumed: 
     gap = max(math.log((1 + waits / taken) / (1 + waits / able)), math.log((1 + waits) / (1 + waits / taken)))
     plain = taken == 1 and row.software
     said = f"{taken} chunk{'s' if taken > 1 else ''} of layers for each pipeline stage: the cell interleave_vp is empty"
-    assumed.append(Assumed(said, max(_LEAST, gap / _Z90 * (_RARE if plain else 1.0))))
+    assumed.append(Assumed(said, max(_LEAST, gap / INTERVAL_QUANTILE * (_RARE if plain else 1.0))))
     return taken
