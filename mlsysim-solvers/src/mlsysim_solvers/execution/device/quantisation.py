@@ -80,14 +80,15 @@ class _Table:
 
     __slots__ = ("end", "tail", "values")
 
-    def __init__(self, menu: TileMenu, n: float, k: float, batch: float) -> None:
+    def __init__(self, menu: TileMenu, n: float, k: float, batch: float, asked: int) -> None:
         import numpy as np
 
         per_row = [batch * math.ceil(n / tn) * tn / r for _, tn, r in menu.tiles]
         least = min(per_row)
         self.tail = tuple(t for t, cost in zip(menu.tiles, per_row, strict=True) if cost <= least * _SAME)
         needed = menu.turning_point(n, batch, per_row)
-        self.end = int(min(needed, _LIMIT))
+        # Looking up is faster than computing: where rows go on, so does the table, in powers of two.
+        self.end = int(min(max(needed, 2 ** asked.bit_length()), _LIMIT))
         if needed > _LIMIT:
             # No tile is sure to win yet: beyond the table the whole menu is computed.
             self.tail = menu.tiles
@@ -112,7 +113,7 @@ class TileMenu:
         array.
     """
 
-    __slots__ = ("_areas", "_codes", "_tables", "lone", "processors", "splits", "step", "tiles")
+    __slots__ = ("_areas", "_codes", "_seen", "_tables", "lone", "processors", "splits", "step", "tiles")
 
     def __init__(self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS, lone: Any = 0.0) -> None:
         self.tiles = tiles
@@ -123,6 +124,7 @@ class TileMenu:
         self._areas: dict[tuple[float, float, float, float], float] = {}
         self._tables: dict[tuple[float, float, float], _Table] = {}
         self._codes: tuple[Any, ...] = (None,)
+        self._seen: dict[tuple[int, ...], tuple[Any, Any]] = {}
 
     def area(self, m: Any, n: Any, k: Any, batch: Any) -> Any:
         """Return the area that the busiest processor works through.
@@ -150,10 +152,16 @@ class TileMenu:
         for number in (m, n, k, batch):
             if hasattr(number, "shared"):
                 return number.lifted(self.area, m, n, k, batch)
-        return menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.lone)
+        # Gradients, and what is computed again, are products of the same shapes; these stay with what is known.
+        shape = m, n, k, batch
+        found = self._seen.get(key := tuple(map(id, shape)))
+        if found is None:
+            area = menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.lone)
+            found = self._seen[key] = area, shape
+        return found[0]
 
     def start(self) -> TileMenu:
-        """Forget the rows of the last call, which their owner may have overwritten since.
+        """Forget the arrays of earlier calls, which their owner may have overwritten since.
 
         Returns
         -------
@@ -161,6 +169,7 @@ class TileMenu:
             Itself, with all its tables.
         """
         self._codes = (None,)
+        self._seen.clear()
         return self
 
     def _remember(self, key: tuple[float, float, float, float]) -> float:
@@ -217,12 +226,12 @@ class TileMenu:
         kept = self._codes
         if kept[0] is not m:
             codes = np.ceil(m / self.step)
-            kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), codes.max())
+            kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), int(codes.max()))
         _, codes, indices, low, high = kept
         deep = float(sum(k >= split * SPLIT_DEPTH for split in self.splits))
         table = self._tables.get((n, deep, batch))
-        if table is None:
-            table = self._tables[n, deep, batch] = _Table(self, n, k, batch)
+        if table is None or table.end < min(high, _LIMIT):
+            table = self._tables[n, deep, batch] = _Table(self, n, k, batch, high)
         if high <= table.end:
             return table.values.take(indices)
         splits = self.splits if table.tail is self.tiles else ()
