@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from mlsysim.numeric import ceil
+from mlsysim.numeric import ceil, is_array
 
-__all__ = ["all_rows", "any_row", "divides", "keep_memory", "shares_heads"]
+__all__ = ["all_rows", "any_row", "divides", "keep_memory", "level", "shares_heads"]
 
 _ROOM = 31 * 2**20 // 8
 """Numbers in the block that is freed; the GNU C library learns from blocks of up to 32 MiB."""
@@ -60,6 +60,23 @@ def any_row(condition: Any) -> bool:
     bool
     """
     return condition if type(condition) is bool else bool(condition.any())
+
+
+def level(number: Any) -> Any:
+    """Return a number that is the same in every row as that number, so that what follows from it is worked out once.
+
+    Parameters
+    ----------
+    number : float or array, any unit
+        The number.
+
+    Returns
+    -------
+    float or array, same unit
+    """
+    if is_array(number) and number.size and (number == number[0]).all():
+        return number.item(0)
+    return number
 
 
 def divides(part: Any, whole: Any) -> Any:

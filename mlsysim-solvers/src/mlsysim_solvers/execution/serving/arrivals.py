@@ -18,6 +18,7 @@ from ...formulas.queueing import (
     wait_probability,
     wait_quantile,
 )
+from ..device.arrays import level
 from ..device.sharing import Alike
 
 __all__ = [
@@ -105,7 +106,7 @@ def stays_at(most: Any, residence: Callable[[Any], Any]) -> Points:
         Numbers in flight in geometric steps from one to the most, and the times.
     """
     # Powers one by one, so that a number that is traced or varies stays what it is.
-    return [(node, residence(node)) for node in (most ** (k / (NODES - 1.0)) for k in range(NODES))]
+    return [(node, residence(node)) for node in (level(most ** (k / (NODES - 1.0))) for k in range(NODES))]
 
 
 def stays_of_kinds(kinds: Alike, ends: Callable[[Mapping[str, Any]], tuple[Any, Callable[[Any], Any]]]) -> Points:

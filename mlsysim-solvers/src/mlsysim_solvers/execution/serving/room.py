@@ -14,6 +14,7 @@ from ...formulas.memory import place_bytes
 from ...lowering.serving import stage
 from ...lowering.shape import TransformerShape
 from ..device.answers import axis
+from ..device.arrays import level
 from ..device.cases import feasibility, fixed_bytes, room_of, weights_of
 from ..device.memory import Demand
 from ..device.sequences import generation_demand, within_context
@@ -119,7 +120,8 @@ def room(c: Columns, engine: Engine) -> Room:
     grown = c["long_output"] if c["reserves"] else 0.5 * c["long_output"]
     input_, copies = axis(c, "input"), _caches(c)
     largest = generation_demand(shape, memory, 1.0 * (grown / grown), input_, grown).largest
-    slots = maximum(1.0, minimum(largest, own_places(c))) * copies
+    # Where the stack's limit binds, and not memory, lengths change it in no row.
+    slots = level(maximum(1.0, minimum(largest, own_places(c)))) * copies
 
     def hold(flying: Any) -> dict[str, Any]:
         demand = generation_demand(shape, memory, maximum(1.0, flying / copies), input_, grown)
