@@ -152,7 +152,9 @@ def _timed(group: Settled, machine: Machine) -> tuple[Any, Any, Any, Any]:
     matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, *_ = machine
     time, bound, total = memory_time(group.streamed, bandwidth), 0.0, 0.0
     for padded, plain, moved, others, weights in group.products:
-        work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
+        work = compute_time(padded, matrix_rate)
+        if plain is not padded:
+            work = minimum(work, compute_time(plain, vector))
         move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
         time = time + operator_time(work, move)
         bound = bound + compute_bound_time(work, move)
@@ -180,7 +182,9 @@ def _timed_briefly(group: Settled, machine: Machine) -> tuple[Any, float, float,
     matrix_rate, attention, vector, bandwidth, _, _, _, _, slowness, special_rate, *_ = machine
     time = memory_time(group.streamed, bandwidth)
     for padded, plain, moved, others, weights in group.products:
-        work = minimum(compute_time(padded, matrix_rate), compute_time(plain, vector))
+        work = compute_time(padded, matrix_rate)
+        if plain is not padded:
+            work = minimum(work, compute_time(plain, vector))
         move = memory_time(moved if slowness is None else others + weights * slowness, bandwidth)
         time = time + operator_time(work, move)
     for _, plain, moved, others, weights in group.beside:

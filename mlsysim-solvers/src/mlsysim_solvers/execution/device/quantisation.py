@@ -57,12 +57,14 @@ def menu_area(
     float or array, count
     """
     best: Any = None
+    waits = is_array(lone) or lone > 0.0
     deep = [(split, k >= split * SPLIT_DEPTH) for split in splits]
     deep = [(split, enough) for split, enough in deep if any_row(enough)]
     for tile_m, tile_n, rate in tiles:
         count = output_tiles(m, n, batch, tile_m, tile_n)
         area = tile_area(count, processors, tile_m, tile_n, rate, 1.0, 0.0)
-        area = area + where(count <= processors, lone, 0.0)
+        if waits:
+            area = area + where(count <= processors, lone, 0.0)
         best = area if best is None else minimum(best, area)
         idle = count < processors
         if not (deep and any_row(idle)):
@@ -70,7 +72,8 @@ def menu_area(
             continue
         for split, enough in deep:
             area = tile_area(count, processors, tile_m, tile_n, rate, split, SPLIT_PENALTY)
-            area = area + where(count * split <= processors, lone / split, 0.0)
+            if waits:
+                area = area + where(count * split <= processors, lone / split, 0.0)
             best = where(idle & enough, minimum(best, area), best)
     return best if best is not None else batch * n * m / processors
 

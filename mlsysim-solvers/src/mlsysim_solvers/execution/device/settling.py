@@ -10,7 +10,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, where
+from mlsysim.numeric import is_array, maximum, where
 from mlsysim.tracing import Traced
 
 from ...formulas.constants import FEW_ROWS
@@ -124,8 +124,7 @@ def _settled(rows: Table, machine: Machine) -> Settled:
             area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
             padded = padded_flops(area, k, processors, flop_per_mac)
             padded = maximum(padded, work) if kind == "grouped_gemm" else padded
-            alone = where(m > FEW_ROWS, maximum(padded, work), work)
-            products.append((padded, alone, own + weight_bytes, own, weight_bytes))
+            products.append((padded, _beside(m, padded, work), own + weight_bytes, own, weight_bytes))
             others, weights = others + own, weights + weight_bytes
         elif kind in STREAM_KINDS:
             streamed = streamed + own
@@ -141,3 +140,10 @@ def _settled(rows: Table, machine: Machine) -> Settled:
     others = others + streamed
     moved = (streamed, others + again, weights, others + weights)
     return _settled_of((rows[0].name, rows[0].count, kernels, products, beside, scores, *moved, flops))
+
+
+def _beside(m: Any, padded: Any, work: Any) -> Any:
+    """Return the work of a product beside the matrix units, where only one of few rows is not divided into tiles."""
+    if is_array(m) and m.min() > FEW_ROWS:
+        return padded
+    return where(m > FEW_ROWS, maximum(padded, work), work)
