@@ -159,7 +159,8 @@ class TileMenu:
         shape = m, n, k, batch
         found = self._seen.get(key := tuple(map(id, shape)))
         if found is None:
-            area = menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.lone)
+            tiles = self._rivals(m.max() if is_array(m) else m)
+            area = menu_area(m, n, k, batch, self.processors, tiles, self.splits, self.lone)
             found = self._seen[key] = area, shape
         return found[0]
 
@@ -213,6 +214,19 @@ class TileMenu:
                     rows = max(rows, slack / (min(dearer) - least))
                 rows = max(rows, self.processors * tm / (batch * math.ceil(n / tn)))
         return math.ceil(rows / self.step) + 1.0
+
+    def _rivals(self, most: Any) -> Tiles:
+        """Return the tiles that may win: among those of one width that hold all rows, the smallest for its rate does.
+
+        They are equally many, so that it does for any width of the product, depth and number of processors.
+        """
+        found: dict[tuple[float, float], tuple[float, float, float]] = {}
+        for tile in self.tiles:
+            tall, wide, rate = tile
+            known = found.get(key := (wide, min(tall, most)))
+            if known is None or tall / rate < known[0] / known[2]:
+                found[key] = tile
+        return tuple(found.values())
 
     def _by_depth(self, m: float, n: float, k: Any, batch: float) -> Any:
         """Return what only the inner dimension changes: in how many ways it is deep enough to be divided."""
