@@ -195,11 +195,22 @@ def test_arrays_answer_as_floats():
         assert quantile(together, "p99")[index] == pytest.approx(quantile(alone, "p99"), rel=1e-12)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 200, 3000])
+def test_the_largest_rates_of_few_and_many_rows_are_those_of_each(rows):
+    dice = np.random.default_rng(rows)
+    limits, slopes = dice.uniform(0.5, 50.0, rows), dice.uniform(0.01, 1.0, rows)
+    found = largest_rate(affine(1.0, slopes, 24), limits)
+    for row in range(0, rows, 1 + rows // 20):
+        alone = largest_rate(affine(1.0, float(slopes[row]), 24), float(limits[row]))
+        assert found[row] == pytest.approx(alone, rel=1e-12)
+
+
 @pytest.mark.parametrize("vary", [
     {"bandwidth": [2e11, 4e11], "limit": [0.001 * 1.01**step for step in range(400)]},
     {"limit": [0.001 * 1.02**step for step in range(300)], "bandwidth": [2e11, 3e11, 4e11, 8e11]},
     {"rate": [10.0, 300.0, 2000.0], "batch": [4.0, 32.0], "bandwidth": [1e11 * 1.01**step for step in range(100)]},
     {"limit": [0.001 * 1.01**step for step in range(600)]},
+    {"capacity": [1.6e10, 2.4e10, 4.8e10], "limit": [0.001 * 1.02**step for step in range(300)]},
 ])  # fmt: skip
 def test_rows_that_share_a_curve_answer_as_alone(vary):
     found = mlsysim.sweep(CASE, vary)

@@ -134,6 +134,34 @@ def test_arrays_of_every_size_equal_the_whole_menu():
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("top", [8, 96, 200, 5000])
+@pytest.mark.parametrize("lone", [0.0, 3200.0])
+def test_tiles_that_cannot_win_change_nothing(top, lone):
+    dice = np.random.default_rng(top)
+    m, batch = dice.uniform(0.5, top, 300), dice.uniform(1.0, 64.0, 300)
+    menu = TileMenu(MENU, 108.0, lone=lone)
+    for n in (48.0, 4096.0):
+        found = menu.area(m, n, 2048.0, batch)
+        np.testing.assert_array_equal(found, menu_area(m, n, 2048.0, batch, 108.0, MENU, SPLITS, lone))
+
+
+def test_a_table_grows_with_the_rows_asked_for():
+    menu, dice = TileMenu(MENU, 108.0), np.random.default_rng(3)
+    for top in (100, 30000, 500, 10**6, 2000):
+        rows = dice.integers(1, top, 200).astype(np.float64)
+        expected = [menu_area(m, 1024.0, 4096.0, 1.0, 108.0, MENU, SPLITS) for m in rows.tolist()]
+        np.testing.assert_allclose(menu.start().area(rows, 1024.0, 4096.0, 1.0), expected, rtol=1e-12)
+
+
+def test_products_of_the_same_arrays_have_one_area():
+    menu = TileMenu(MENU, 108.0)
+    m, batch = np.array([100.0, 900.0]), np.array([1.0, 3.0])
+    assert menu.area(m, m, 64.0, batch) is menu.area(m, m, 64.0, batch)
+    before = menu.area(m, m, 64.0, batch).tolist()
+    m += 5000.0
+    assert menu.start().area(m, m, 64.0, batch).tolist() != before
+
+
 def test_areas_are_found_once_per_combination():
     dice = np.random.default_rng(2)
     rows = {"rows": 64.0 * dice.integers(1, 9, 1024)}

@@ -293,21 +293,20 @@ def _mean_batch(curve: Curve, rate: Any) -> Any:
     if curve.crossings is not None:
         found = curve.crossings.mean(rate, _comes)
         return maximum(1.0, minimum(curve.most, found))
-    found, taken, last, ahead = curve.most, False, 1.0, 0.0
+    found, last, ahead = 1.0, 1.0, 1.0
     for near in curve.around:
         size = near.batch
         surplus = near.mean(lambda time: _comes(rate, time)) - size
-        # Where the line to the last size, at which more came, meets what is in the batch.
-        crossed = last + (size - last) * (ahead / maximum(LEAST, ahead - surplus))
-        ends = surplus <= 0.0
-        found = where(taken, found, where(ends, crossed, size))
-        taken, last, ahead = taken | ends, size, maximum(surplus, 0.0)
+        # As far as where the line to the last size, at which more came, meets what is in the batch.
+        found = found + (size - last) * minimum(1.0, ahead / maximum(LEAST, ahead - surplus))
+        last, ahead = size, (ahead > 0.0) * maximum(surplus, 0.0)
     return maximum(1.0, minimum(curve.most, found))
 
 
 def _comes(rate: Any, time: Any) -> Any:
     """Return the batch after a pass: a pass during which nobody comes makes it a batch of one."""
-    return rate * time + exp(-rate * time)
+    least = rate * time
+    return least + exp(-least)
 
 
 def curves_of_rows(curve: Curve, kinds: Alike) -> Curve:

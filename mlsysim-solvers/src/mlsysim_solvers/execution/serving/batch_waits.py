@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
+from mlsysim.numeric import exp, is_array, log, maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
 from ...formulas.constants import FULLEST
@@ -27,6 +27,9 @@ _HALVINGS = 10
 
 _PARTS = 2.0**_HALVINGS
 """Parts into which they divide the range of rates."""
+
+_AT_ONCE = 2048
+"""Latencies that are found together in hardly more time than one alone."""
 
 _JUMP = 0.12
 """Step of the logarithm of the latency from one part to the next that no continuous growth makes."""
@@ -113,24 +116,26 @@ def largest_rate(curve: Curve, limit: Any, kinds: Alike | None = None) -> Any:
     The range of rates, evenly divided in the logarithm of load over what is left of it, is halved ten times; within
     the last of its 1024 parts the logarithm of the latency counts as a straight line, unless the limit would be broken
     there: then the lower end of the part holds, which keeps it. The rates at which it is halved first are the same for
-    every limit: many limits of one curve share what is found there.
+    every limit: many limits of one curve share what is found there. Where rows are few, all places that the next
+    halvings may look at are asked for at once.
 
     Half of the rates are within 1e-5 of where the latency meets the limit, 99 % within 0.2 %. Where it jumps over the
     limit the rate is the one before, up to a part of the range too low.
     """
-    search = _search(curve)
-    shared = 0
-    known: Callable[[Any], Any] = search.latency
+    search, end = _search(curve), 0
     if kinds is not None:
-        shared = min(_HALVINGS, int(math.log2(kinds.codes.size / kinds.size)))
-        known = _table(search, shared, kinds)
+        end = min(_HALVINGS, int(math.log2(kinds.codes.size / kinds.size)))
+        known = _table(search, 0.0, (0, end), kinds.size, kinds.codes)
         search = _Search(curves_of_rows(curve, kinds), *kinds.rows((search.top, search.low)))
     target = log(limit / search.curve.alone)
     place = 0.0 * target
     under, over = place, target + 1.0 / LEAST
     for halving in range(_HALVINGS):
+        if halving == end:
+            end = min(_HALVINGS, halving + _together(target))
+            known = _table(search, place, (halving, end), target.size) if end > halving + 1 else search.latency
         middle = place + 0.5 * _PARTS / 2**halving
-        value = known(middle) if halving < shared else search.latency(middle)
+        value = known(middle)
         good = value <= target
         place, under, over = where(good, middle, place), where(good, value, under), where(good, over, value)
     # Where the first requests wait, the latency jumps.
@@ -159,11 +164,23 @@ def _search(curve: Curve) -> _Search:
     return _Search(curve, top, log(least / (top - least)))
 
 
-def _table(search: _Search, halvings: int, kinds: Alike) -> Callable[[Any], Any]:
-    """Answer each kind of curve wherever so many halvings may look, all of them together."""
+def _together(target: Any) -> int:
+    """Return how many halvings are answered together: more than one where rows are so few that calls take the time."""
+    return max(1, int(math.log2(_AT_ONCE / target.size))) if is_array(target) else 1
+
+
+def _table(
+    search: _Search, place: Any, halvings: tuple[int, int], curves: int, codes: Any = None
+) -> Callable[[Any], Any]:  # fmt: skip
+    """Answer each curve wherever so many halvings may look beyond a place, all of them together.
+
+    ``codes`` tell which curve each row has; without them each has its own.
+    """
     import numpy as np
 
-    parts = 2**halvings
-    places = np.arange(parts)[:, None] * (_PARTS / parts)
-    found = np.broadcast_to(search.latency(places), (parts, kinds.size)).ravel()
-    return lambda middle: found.take((middle * (parts / _PARTS)).astype(np.intp) * kinds.size + kinds.codes)
+    first, end = halvings
+    parts, width = 2 ** (end - first), _PARTS / 2**end
+    found = search.latency(place + np.arange(parts)[:, None] * width)
+    every = np.broadcast_to(found, (parts, curves)).ravel()
+    codes = np.arange(curves) if codes is None else codes
+    return lambda middle: every.take(((middle - place) / width).astype(np.intp) * curves + codes)
