@@ -95,6 +95,7 @@ def test_an_array_is_told_without_importing_numpy():
         "is_array",
         "maximum",
         "minimum",
+        "only",
         "where",
         "ceil",
         "floor",

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["ceil", "exp", "floor", "is_array", "log", "maximum", "minimum", "sqrt", "total", "where"]
+__all__ = ["ceil", "exp", "floor", "is_array", "log", "maximum", "minimum", "only", "sqrt", "total", "where"]
 
 
 def is_array(value: object) -> bool:
@@ -129,6 +129,27 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     if type(condition) is bool:
         return a if condition else b
     return _apply("where", _choose, condition, a, b)
+
+
+def only(condition: Any, value: Any) -> Any:
+    """Keep a number where a condition holds; elsewhere there is nothing of it.
+
+    On arrays it takes a fraction of the time of :func:`where`, whose rows wait for which way each goes.
+
+    Parameters
+    ----------
+    condition : bool or array of bool
+        The choice.
+    value : float, array or quantity, any unit
+        Finite.
+
+    Returns
+    -------
+    float, array or quantity, same unit
+    """
+    if type(condition) is bool:
+        return value if condition else 0.0 * value
+    return value * condition
 
 
 def ceil(x: Any) -> Any:

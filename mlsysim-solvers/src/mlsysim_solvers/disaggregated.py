@@ -8,17 +8,25 @@ time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from typing import Any
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import is_array, maximum, minimum, sqrt, where
+from mlsysim.numeric import is_array, maximum, minimum, only, sqrt, where
 from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
 from .execution.device.answers import axis, common_answers
 from .execution.device.sharing import alike
-from .execution.serving.arrivals import ARRIVING, Points, in_flight_at, line_of, quantiles, stays_at, stays_of_kinds
+from .execution.serving.arrivals import (
+    ARRIVING,
+    Points,
+    balanced,
+    in_flight_at,
+    line_of,
+    quantiles,
+    stays_at,
+    stays_of_kinds,
+)
 from .execution.serving.batching import intake_of
 from .execution.serving.copies import bound_of
 from .execution.serving.ending import at_rest
@@ -33,7 +41,7 @@ from .formulas.disaggregation import (
 )
 from .formulas.parallel_constants import HANDED_OVER
 from .formulas.queue_constants import ARRIVAL_LOG_SD
-from .formulas.queueing import crowding, simulated_log_sd
+from .formulas.queueing import simulated_log_sd
 from .formulas.serving import sample_rate
 from .formulas.waves import empty_passes
 from .pool_workers import Readers, Writers, readers_of, transfer_time, writers_of
@@ -119,17 +127,12 @@ def _closed(
     asked = axis(c, "concurrency") if "concurrency" in c else places + reading
     if "requests" in c:
         asked = minimum(asked, axis(c, "requests"))
-    own = maximum(1.0, 0.0 * asked)
     # More are decoded than clients send, or fewer: where that turns, both are equal.
     over = [
         node * writers.workers - sent_rate(readers, asked, stay + gone + writers.entry(stay)) * stay
         for node, stay in points
     ]
-    for ((low, _), below), ((high, _), above) in pairwise(zip(points, over, strict=True)):
-        inside = (below <= 0.0) & (above > 0.0)
-        own = where(inside, crowding(low, high, where(inside, below, -1.0), where(inside, above, 1.0)), own)
-    full = over[-1] <= 0.0
-    own = where(full, writers.most + 0.0 * own, own)
+    own, full = balanced(points, over)
     step = writers.step(own)
     stay = writers.steps * step.time
     entry = writers.entry(stay)
@@ -278,7 +281,7 @@ def _matched(
         "performance.prefill_idle": idle_workers(c["prefill_workers"], rate, read),
         "performance.decode_idle": idle_workers(c["decode_workers"], rate, written),
         "performance.matching_prefill": matching_workers(c["prefill_workers"], read, written),
-        "performance.slower_pool": where(written < read, 1.0 + 0.0 * read, 0.0 * read),
+        "performance.slower_pool": only(written < read, 1.0 + 0.0 * read),
         "performance.bound": shares[1]["performance.bound"],
     }  # fmt: skip
     for name in ("performance.utilisation", "performance.bandwidth_utilisation"):

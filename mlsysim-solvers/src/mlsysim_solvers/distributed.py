@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, minimum, sqrt, where
+from mlsysim.numeric import maximum, minimum, only, sqrt, where
 from mlsysim.tracing import named
 
 from .execution.device.answers import axis, highest_peak, machine_of, steps_of_run
@@ -300,7 +300,7 @@ def step_of(
 
 def _slowest(layout: Layout, layer: Layer, whole: Any, several: Any, ends: Any) -> tuple[Any, Any]:
     first, last = layout.first * whole + layer.embedding, layout.last * whole + layer.head
-    middle = where(layout.pipeline > 2.0, layout.middle * whole, 0.0 * whole)
+    middle = only(layout.pipeline > 2.0, layout.middle * whole)
     late = last >= first
     layers = where(late, layout.last, layout.first)
     end = where(late, layer.head, layer.embedding)

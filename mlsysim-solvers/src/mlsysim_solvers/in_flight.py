@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
+from mlsysim.numeric import exp, log, maximum, minimum, only, sqrt, where
 from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
@@ -154,7 +154,7 @@ class InFlightSolver:
             loud = unsure_places(asked, slots, spread_of_places(c, engine, slots), state.residence, first)
             # The same for the requests per time that the front end is able to pass on.
             slow = unsure_places(able, _most_passed(c), FRONT_SPREAD, asked / able, first)
-            slow = where(axis(c, "answer_token") > 0.0, slow, 0.0 * slow)
+            slow = only(axis(c, "answer_token") > 0.0, slow)
             answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + loud * loud + slow * slow)
         return answers
 
@@ -304,7 +304,7 @@ def _times(c: Columns, engine: Engine, state: State, rates: Any, asked: Any, fly
     """
     steps, outside, (rate, able) = axis(c, "output") - 1.0, intake_of(c) + _delivery(c), rates
     late = late_answer(asked / rate - asked / able, intake_of(c), maximum(front_of(c), _INSTANT))
-    late = where(steps > 0.0, late, 0.0 * late)
+    late = only(steps > 0.0, late)
     wait = named(maximum(0.0, asked / rate - state.residence - outside - late), "wait for a place in flight")
     first = named(outside, "front end") + state.first
     token = time_per_token(state.residence + late, state.first, steps)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import ceil, maximum, minimum, where
+from mlsysim.numeric import ceil, maximum, minimum, only, where
 from mlsysim.tracing import named
 
 from .execution.device.answers import axis, decoding, machine_of
@@ -196,7 +196,7 @@ def _decode(c: Columns, place: Place, machine: Machine, own: Any, micro: Any, in
 def _before(first: Phase, step: Phase, tokens: Any) -> Phase:
     """Return a first token that takes a decode step behind the pass over the prompt."""
     longer = tokens > 1.0
-    time, talk = (where(longer, part, 0.0 * part) for part in first[:2])
+    time, talk = (only(longer, part) for part in first[:2])
     return Phase(time + step.time, talk + step.talk, together(read_before(first.totals, tokens), step.totals, 1.0))
 
 

@@ -176,8 +176,8 @@ def readers_of(columns: Columns) -> Readers:
     # Each copy of attention reads prompts of its own, as many as limit, memory and the tokens of a pass allow.
     most = c.get("attention", 1.0) * maximum(1.0, minimum(slots / copies, budget / prompt))
     stages = c.get("pipeline", 1.0)
-    one = reading_pass(engine.brief(), 0.0 * piece, piece, 1.0)
-    full = reading_pass(engine, 0.0 * piece, piece * most, stages)
+    one = reading_pass(engine.brief(), 0.0, piece, 1.0)
+    full = reading_pass(engine, 0.0, piece * most, stages)
     added = maximum(0.0, pieces * (full.time - one.time)) / maximum(1.0, most - 1.0)
     workers = c["data"] * stages
     return Readers(

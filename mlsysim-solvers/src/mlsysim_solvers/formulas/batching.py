@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import maximum, minimum, sqrt, where
+from mlsysim.numeric import maximum, minimum, only, sqrt
 
 __all__ = [
     "SAME_PASS",
@@ -335,5 +335,4 @@ def time_per_token(residence: Any, first: Any, steps: Any) -> Any:
     -----
     (t - t_first) / S; 0 where an answer has one token.
     """
-    time = (residence - first) / maximum(1.0, steps)
-    return where(steps > 0.0, time, 0.0 * time)
+    return only(steps > 0.0, (residence - first) / maximum(1.0, steps))

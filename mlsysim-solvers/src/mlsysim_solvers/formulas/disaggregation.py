@@ -7,6 +7,8 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import maximum, sqrt, where
 
+from .queue_constants import LEAST
+
 __all__ = [
     "cache_transfer_time", "entry_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate",
     "prompt_stay", "prompts_together", "residual_wait", "stay_of_slower_readers", "stay_of_slower_writers",
@@ -113,7 +115,7 @@ def prompts_together(rate: Any, alone: Any, added: Any, most: Any) -> Any:
     """
     first, slack = rate * maximum(0.0 * added, alone - added), 1.0 - rate * added
     full = first >= most * slack
-    return where(full, most + 0.0 * first, maximum(1.0, first / where(full, 1.0 + 0.0 * slack, slack)))
+    return where(full, most + 0.0 * first, maximum(1.0, first / maximum(slack, LEAST)))
 
 
 @formula("s", busy="1", service="s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import maximum, minimum, where
+from mlsysim.numeric import maximum, minimum, only
 
 __all__ = [
     "achieved_share",
@@ -280,7 +280,7 @@ def compute_bound_time(compute: Any, memory: Any) -> Any:
     -----
     t_c where t_c > t_m, else 0: the part of the time that a faster processor shortens.
     """
-    return where(compute > memory, compute, 0.0 * compute)
+    return only(compute > memory, compute)
 
 
 @formula("1", compute="s", memory="s", overhead="s")

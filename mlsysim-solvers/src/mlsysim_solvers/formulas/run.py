@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import log, maximum, sqrt, where
+from mlsysim.numeric import log, maximum, only, sqrt
 
 from .constants import EULER, LOG_4_PI
 
@@ -100,7 +100,7 @@ def straggler_slowdown(variation: Any, devices: Any) -> Any:
     several = maximum(devices, 2.0)
     b = sqrt(2.0 * log(several))
     most = b + (EULER - 0.5 * (log(log(several)) + LOG_4_PI)) / b
-    return 1.0 + variation * where(devices > 1.0, most, 0.0 * most)
+    return 1.0 + variation * only(devices > 1.0, most)
 
 
 @formula("1", useful="s", wall="s")

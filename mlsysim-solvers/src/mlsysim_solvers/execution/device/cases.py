@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlsysim.numeric import sqrt, where
+from mlsysim.numeric import only, sqrt
 from mlsysim.tracing import named
 
 from ...formulas.memory import weight_bytes
@@ -176,7 +176,7 @@ def read_before(totals: Totals, tokens: Any) -> Totals:
     -------
     Totals
     """
-    return Totals(*(where(tokens > 1.0, part, 0.0 * part) for part in totals))
+    return Totals(*(only(tokens > 1.0, part) for part in totals))
 
 
 def repeated(totals: Totals, times: Any, name: str) -> Totals:

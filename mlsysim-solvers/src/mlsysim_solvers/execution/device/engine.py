@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, minimum, where
+from mlsysim.numeric import maximum, minimum, only, where
 from mlsysim.tracing import Traced, named
 
 from ...formulas.roofline import (
@@ -142,7 +142,7 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
         return Totals(maximum(time + waiting, issued), bound, waiting, work, move, flops, traffic)
     if machine.asynchronous:
         late = waiting > time
-        bound, shown = where(late, 0.0 * bound, bound), where(late, waiting, 0.0 * waiting)
+        bound, shown = where(late, 0.0 * bound, bound), only(late, waiting)
         return Totals(maximum(time, waiting), bound, shown, work, move, flops, traffic)
     return _totals_of((time + waiting, bound, waiting, work, move, flops, traffic))
 

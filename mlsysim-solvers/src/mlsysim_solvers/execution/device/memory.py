@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import is_array, maximum, minimum, where
+from mlsysim.numeric import is_array, maximum, minimum, only, where
 from mlsysim.tracing import named
 
 from ...formulas.memory import (
@@ -273,7 +273,7 @@ def fit(demand: Demand, capacity: Any, utilisation: Any, stored: Any, storage: A
     if storage is not None:
         worse = headroom(storage, stored) < headroom(usable, required)
         required, usable = where(worse, stored, required), where(worse, storage, usable)
-        largest = where(stored <= storage, largest, 0.0 * largest)
+        largest = only(stored <= storage, largest)
     left = headroom(usable, required)
     return {
         "feasibility.fits": (left >= 0.0) & within,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlsysim.numeric import maximum, minimum, where
+from mlsysim.numeric import maximum, minimum, only, where
 
 from ...formulas.collectives import (
     crossing_time,
@@ -35,7 +35,7 @@ def _distance(network: Network, group: Group, rounds: float) -> Any:
 
 def _silent(size: Any, time: Any) -> Any:
     """Let a group of one say nothing."""
-    return where(size > 1.0, time, 0.0 * time)
+    return only(size > 1.0, time)
 
 
 def all_gather(network: Network, group: Group, volume: Any) -> Any:
@@ -193,6 +193,6 @@ def message(network: Network, group: Group, volume: Any) -> Any:
     rate = where(far, minimum(group.outer, group.inner), group.inner)
     latency = base + where(far, outer_step, inner_step)
     if network.far_step is not None and group.within is not None:
-        latency = latency + where(group.size > group.within, network.far_step + 0.0 * latency, 0.0 * latency)
+        latency = latency + only(group.size > group.within, network.far_step + 0.0 * latency)
     time = point_to_point_time(volume, rate, latency)
     return _silent(group.size, maximum(time, 0.0 * time))

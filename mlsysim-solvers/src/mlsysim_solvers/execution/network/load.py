@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import where
+from mlsysim.numeric import only, where
 
 from .topology import Group
 
@@ -57,7 +57,7 @@ class Load(NamedTuple):
         far = group.nodes > 1.0
         if type(far) is bool:
             return Load(self.inner, self.outer + time) if far else Load(self.inner + time, self.outer)
-        outside = where(far, time, 0.0 * time)
+        outside = only(far, time)
         return Load(self.inner + (time - outside), self.outer + outside)
 
     def with_(self, other: Load) -> Load:
@@ -104,5 +104,5 @@ def load_of(group: Group, time: Any) -> Load:
     Load
     """
     far = group.nodes > 1.0
-    outside = where(far, time, 0.0 * time)
+    outside = only(far, time)
     return Load(time - outside, outside)

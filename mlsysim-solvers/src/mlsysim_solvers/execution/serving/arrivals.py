@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import is_array, maximum, minimum, where
 
 from ...formulas.constants import EXCEEDED, FULLEST
+from ...formulas.queue_constants import LEAST
 from ...formulas.queueing import (
     crowding,
     mean_delay,
@@ -25,6 +26,7 @@ __all__ = [
     "ARRIVING",
     "Line",
     "Points",
+    "balanced",
     "in_flight_at",
     "line_of",
     "prompt_wait",
@@ -80,14 +82,33 @@ def in_flight_at(rate: Any, points: Points) -> tuple[Any, Any]:
     -----
     b = lambda t(b), by Little's law; t is interpolated between numbers in flight in geometric steps.
     """
-    found = maximum(1.0, 0.0 * rate)
-    beyond = [node - rate * stay for node, stay in points]
+    return balanced(points, [node - rate * stay for node, stay in points])[0], points[-1][1]
+
+
+def balanced(points: Points, beyond: list[Any]) -> tuple[Any, Any]:
+    """Return the number in flight at which as many are in flight as come.
+
+    Parameters
+    ----------
+    points : list of tuple of number
+        Numbers in flight; in ascending order.
+    beyond : list of float or array, count
+        By how many each is above those that come.
+
+    Returns
+    -------
+    found : float or array, count
+        Between 1 and the last number.
+    full : bool or array of bool
+        Whether more come than the last number.
+    """
+    found = maximum(1.0, 0.0 * beyond[-1])
     for ((low, _), short), ((high, _), over) in pairwise(zip(points, beyond, strict=True)):
-        inside = (short <= 0.0) & (over > 0.0)
-        # Elsewhere the line crosses nothing, and what it gives is not used.
-        found = where(inside, crowding(low, high, where(inside, short, -1.0), where(inside, over, 1.0)), found)
-    last, stay = points[-1]
-    return where(beyond[-1] <= 0.0, last + 0.0 * rate, minimum(found, last)), stay
+        # Where the line crosses nothing, what it gives is not used.
+        crossed = crowding(low, high, minimum(short, 0.0), maximum(over, LEAST))
+        found = where((short <= 0.0) & (over > 0.0), crossed, found)
+    last, full = points[-1][0], beyond[-1] <= 0.0
+    return where(full, last + 0.0 * found, minimum(found, last)), full
 
 
 def stays_at(most: Any, residence: Callable[[Any], Any]) -> Points:

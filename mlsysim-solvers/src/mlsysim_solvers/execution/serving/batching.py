@@ -214,7 +214,7 @@ def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     taken = phase_tokens(maximum(admitted, gathered), together, prompt, budget)
     share = admitted * prompt / taken
     plain = decoding_pass(engine, admitted * steps, active)
-    reading = reading_pass(engine, 0.0 * own, taken, active)
+    reading = reading_pass(engine, 0.0, taken, active)
     cycle = _cycle(plain, minimum(1.0, steps), reading, share)
     passes = prompt_passes(prompt, budget / ranks)
     # All that came together are read before anybody decodes on, and half of them before the average one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, sqrt, where
+from mlsysim.numeric import maximum, only, sqrt, where
 from mlsysim.tracing import named
 
 from ...formulas.serving import stage_share
@@ -109,7 +109,7 @@ def _hop(c: Columns, place: Place, rows: Any) -> Any:
     if not isinstance(shape, TransformerShape):
         return 0.0 * rows
     sent = message(place.network, place.stages, rows * shape.hidden * c["activation_width"] / c["tensor"])
-    return sent + where(c["pipeline"] > 1.0, c["handover"] + 0.0 * sent, 0.0 * sent)
+    return sent + only(c["pipeline"] > 1.0, c["handover"] + 0.0 * sent)
 
 
 def through(c: Columns, place: Place, work: Any, within: Any, rows: Any) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import is_array, maximum, sqrt, where
+from mlsysim.numeric import is_array, maximum, only, sqrt, where
 from mlsysim.tracing import named
 
 from ...formulas.elementwise import stream_bytes
@@ -179,7 +179,7 @@ def _unseen(engine: Engine, shape: Any) -> Any:
         return beside
     devices = place.tensor.size if place.sharing is None else place.sharing.devices
     sums = shape.sums * shape.layers
-    return beside + where(devices > 1.0, sums + 0.0 * devices, 0.0 * devices)
+    return beside + only(devices > 1.0, sums + 0.0 * devices)
 
 
 def _launched(done: Pass, issued: Any) -> Pass:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import maximum, minimum, sqrt, where
+from mlsysim.numeric import maximum, minimum, only, sqrt
 from mlsysim.tracing import named
 
 from ...formulas.batching import long_answer
@@ -150,4 +150,4 @@ def spread_of_places(c: Columns, engine: Engine, slots: Any) -> Any:
     """
     free = c["capacity"] * c["utilisation"] - fixed_bytes(c, weights_of(c, *_shard(c, engine)))
     unsure = c["reserve"] * sqrt(c["var_reserve"]) / maximum(free, c["reserve"])
-    return where(slots < own_places(c) * _caches(c), unsure, 0.0 * unsure)
+    return only(slots < own_places(c) * _caches(c), unsure)

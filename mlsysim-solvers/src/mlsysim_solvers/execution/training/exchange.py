@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import ceil, maximum, minimum, where
+from mlsysim.numeric import ceil, maximum, minimum, only, where
 
 from ...formulas import parallel_constants as constants
 from ...formulas.mixture import reached_groups
@@ -154,13 +154,13 @@ def _context(
         query = rows * (shape.heads / layout.tensor) * (shape.head_dim + shape.v_dim) * width
         keys = rows * heads * (shape.head_dim + shape.v_dim) * width
         one = all_to_all(network, wire.context, query) + all_to_all(network, wire.context, keys)
-        one = where(degree > 1.0, one, 0.0 * one)
+        one = only(degree > 1.0, one)
         return (one, one), (loads[0].plus(wire.context, one), loads[1].plus(wire.context, one))
     block = rows * heads * (shape.head_dim + shape.v_dim) * width
     hops = (degree - 1.0) * message(network, wire.context, block)
     hidden = constants.HIDDEN_CONTEXT
     # A third of a layer's pass stands for attention, beside which the ring runs; gradients pass on too.
-    hops = where(degree > 1.0, hops, 0.0 * hops)
+    hops = only(degree > 1.0, hops)
     group, third = wire.context, 1.0 / 3.0
     ahead = _visible(c, able, hidden, third * fore, hops, group, loads[0].times(third))
     behind = _visible(c, able, hidden, third * back, 2.0 * hops, group, loads[1].times(third))

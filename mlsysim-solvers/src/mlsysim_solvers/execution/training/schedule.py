@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import ceil, maximum, minimum, where
+from mlsysim.numeric import ceil, maximum, minimum, only, where
 
 from ...formulas.pipeline import (
     bubble_time,
@@ -82,7 +82,7 @@ def layout_of(c: Mapping[str, Any], batch: Any, shape: TransformerShape) -> Layo
     chunks = p * v
     layers = shape.layers
     odd = ceil(layers / chunks) * chunks > layers
-    ends = where(odd, 2.0 * (chunks / chunks), 0.0 * chunks) if c["features"].ends_as_layers else 0.0 * chunks
+    ends = only(odd, 2.0 * (chunks / chunks)) if c["features"].ends_as_layers else 0.0 * chunks
     middle = stage_slots(chunk_slots(layers, ends, chunks), v)
     # Embedding and output projection take a place each; what is still over is missing on the last stage.
     half = ends / 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import floor, is_array, maximum, minimum, where
+from mlsysim.numeric import floor, is_array, maximum, minimum, only, where
 
 from ...formulas import parallel_constants as constants
 from ...formulas.memory import logits_bytes, workspace_bytes
@@ -290,7 +290,7 @@ def _stage(
         )
         largest = minimum(layer, loss)
         late = logits + ends_once > live + gathered
-        live, logits = where(late, 0.0 * live, live), where(late, logits, 0.0 * logits)
+        live, logits = where(late, 0.0 * live, live), only(late, logits)
         gathered = where(late, ends_once, gathered)
     activations = waiting + live
     required = state + activations + logits + gathered
