@@ -20,7 +20,7 @@ from .execution.network.topology import network_of
 from .execution.training.accumulation import accumulated
 from .execution.training.distribution import distributed_columns
 from .execution.training.exchange import Exchange, Load, load_of, replica_exchange, stage_message
-from .execution.training.layers import Layer, Setup
+from .execution.training.layers import Layer, Setup, work_again
 from .execution.training.layout_checks import suits
 from .execution.training.pieces import pieces_of
 from .execution.training.schedule import Layout, bubble, layout_of
@@ -47,7 +47,7 @@ from .formulas.training import active_share, run_time, training_token_rate
 from .formulas.uncertainty import time_log_sd
 from .lowering.attention import Abilities
 from .lowering.operators import Formats
-from .lowering.work import model_work
+from .lowering.work import forward_work, model_work
 
 __all__ = ["DistributedSolver", "Step"]
 
@@ -148,7 +148,7 @@ class DistributedSolver:
         time = _sum(step)
         answers = self._memory(c, layout, kept, sequence, batch)
         answers |= zip(_TERMS, step, strict=True)
-        answers |= _rates(c, layout, batch, sequence, time)
+        answers |= _rates(c, layout, setup, batch, sequence, time)
         answers |= run_answers(c, layout, layer, talk, step)
         answers["performance.active_share"] = active_share(step.compute + step.recompute + step.optimizer, time)
         spread = _log_sd(c, layer, step, time)
@@ -343,13 +343,11 @@ def _copies(c: Columns, layer: Layer, kept: Kept) -> Any:
     return ahead + exposed_time(layer.inputs + layer.weights, time, constants.HIDDEN_OFFLOAD)
 
 
-def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:
+def _rates(c: Columns, layout: Layout, setup: Setup, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:
     shape, devices, peak = c["shape"], layout.devices, highest_peak(c)
-    layers, ends = model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=c["frozen"])
-    flops = batch * (layers + ends)
-    passes = 2.0 if c["frozen"] else 3.0
-    again = share_again(c, layout.middle) if c["recompute"] == "full" else 0.0
-    done = flops + again * (batch * layers / passes)
+    flops = batch * sum(model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=c["frozen"]))
+    again = work_again(setup, sequence, forward_work(shape, sequence, c["full_attention"]))
+    done = flops + share_again(c, layout.middle) * (batch * again)
     answers = {
         "performance.latency": time,
         "performance.step_time": time,
