@@ -18,6 +18,7 @@ from .execution.device.machine import Machine
 from .execution.device.sharing import answered
 from .execution.network.topology import network_of
 from .execution.training.accumulation import accumulated
+from .execution.training.activations import Kept, share_again
 from .execution.training.distribution import distributed_columns
 from .execution.training.exchange import Exchange, Load, load_of, replica_exchange, stage_message
 from .execution.training.layers import Layer, Setup, work_again
@@ -26,12 +27,11 @@ from .execution.training.pieces import pieces_of
 from .execution.training.schedule import Layout, bubble, layout_of
 from .execution.training.state import (
     Held,
-    Kept,
     adapter_parameters,
     expert_ranks,
     held,
+    memory_log_sd,
     ranks_of,
-    share_again,
     stage_parameters,
 )
 from .execution.training.training_run import run_answers
@@ -169,7 +169,7 @@ class DistributedSolver:
             "feasibility.memory_usable": usable + 0.0 * fullest.required,
             "feasibility.headroom": left,
             "feasibility.max_micro_batch": largest,
-            "feasibility.memory_required.log_sd": _memory_log_sd(c, fullest),
+            "feasibility.memory_required.log_sd": memory_log_sd(c, fullest),
         }
 
 
@@ -362,14 +362,6 @@ def _rates(c: Columns, layout: Layout, setup: Setup, batch: Any, sequence: Any, 
     if steps is not None:
         answers["performance.run_time"] = run_time(steps, time)
     return answers
-
-
-def _memory_log_sd(c: Columns, fullest: Held) -> Any:
-    """Return the spread of the memory's logarithm: model state is certain, the rest is up to the allocator."""
-    passing = fullest.activations + fullest.logits + fullest.gathered
-    loose = passing / fullest.required * constants.ACTIVATION_LOG_SD
-    kept = fullest.reserve / fullest.required
-    return sqrt(kept * kept * c["var_reserve"] + loose * loose)
 
 
 def _log_sd(c: Columns, layer: Layer, step: Step, time: Any) -> Any:
