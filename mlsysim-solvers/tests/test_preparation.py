@@ -146,14 +146,9 @@ def test_calibration_replaces_ceilings_and_spread():
 
 
 def test_ranges_of_claims_become_spreads():
+    guess = Claim("ceilings.memory", "0.88", 0.88, "1", "estimate", reason="usual", low=0.7, high=0.97)
     claim, narrow = (
-        judge(
-            [Claim("ceilings.memory", "0.88", 0.88, "1", "estimate", reason="usual", low=low, high=high)],
-            {},
-            tolerance=0.02,
-            today=today(),
-        )  # fmt: skip
-        for low, high in ((0.7, 0.97), (0.86, 0.9))
+        judge([found], {}, tolerance=0.02, today=today()) for found in (guess, attrs.evolve(guess, low=0.86, high=0.9))
     )
     wide = prepare(LLAMA_8B, H100, serving(), claims={("stack", "ceilings.memory"): claim})
     tight = prepare(LLAMA_8B, H100, serving(), claims={("stack", "ceilings.memory"): narrow})
