@@ -14,7 +14,8 @@ from core_toys import ECONOMICS, LIFETIME, PERFORMANCE, SUSTAINABILITY, ToyPlugi
 import mlsysim
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError, OOMError, SLAViolation, SolverError
-from mlsysim.evaluation import LEVELS, QUESTIONS, Z90, Answer, SystemEvaluation, _answers, choose_solvers, evaluate
+from mlsysim.evaluation import LEVELS, QUESTIONS, Answer, SystemEvaluation, _answers, choose_solvers, evaluate
+from mlsysim.intervals import INTERVAL_QUANTILE
 from mlsysim.solving import Result
 from mlsysim.testing import given_plugins
 
@@ -252,11 +253,11 @@ def test_the_interval_of_a_share_ends_at_one():
     share = attrs.evolve(PERFORMANCE, outputs={"performance.share": "1"}, at_most={"performance.share": 1.0})
     found = _answers(share, result)["performance.share"]
     assert found.high == 1.0
-    assert found.low == pytest.approx(0.9 * math.exp(-Z90 * 0.5))
+    assert found.low == pytest.approx(0.9 * math.exp(-INTERVAL_QUANTILE * 0.5))
     assert _answers(attrs.evolve(share, at_most={}), result)["performance.share"].high > 1.0
     # One that passes the limit, as work that is done by fewer operations than it is counted for may, is as unsure above.
     beyond = _answers(share, Result("toy", {"performance.share": 1.2}, {"performance.share": 0.5}))["performance.share"]
-    assert beyond.high == pytest.approx(1.2 * math.exp(Z90 * 0.5))
+    assert beyond.high == pytest.approx(1.2 * math.exp(INTERVAL_QUANTILE * 0.5))
 
 
 def test_what_is_not_in_doubt_has_no_interval():

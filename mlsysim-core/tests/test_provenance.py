@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
+import statistics
 
 import attrs
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlsysim.errors import RegistryError
+from mlsysim.intervals import INTERVAL_SHARE
 from mlsysim.provenance import TIME_TO_LIVE, Claim, Level, Source, independent, judge, preferred_first
 
 TODAY = dt.date(2026, 6, 1)
@@ -67,6 +70,13 @@ def test_a_number_without_its_source_does_not_construct(broken, words):
     Claim(**whole)
     with pytest.raises(RegistryError, match=words):
         Claim(**{**whole, **broken})
+
+
+def test_the_range_of_a_claim_is_its_interval():
+    claim = guess(3.0, 1.0, 9.0)
+    inside = statistics.NormalDist(0.0, claim.log_sd).cdf(math.log(9.0 / 3.0)) - 0.5
+    assert 2.0 * inside == pytest.approx(INTERVAL_SHARE)
+    assert guess(0.5, 0.0, 1.0).log_sd is None
 
 
 def test_levels_are_computed_from_weakest_to_strongest():

@@ -26,7 +26,7 @@ from solver_cases import (
 from mlsysim.records.scenario import Inference, Training
 from mlsysim.shapes import kv_bytes_per_token
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.execution.device.memory import Widths, transformer_activations
+from mlsysim_solvers.execution.training.activations import Keeping, Widths, layer_activations
 from mlsysim_solvers.formulas.pipeline import in_flight_chunks
 from mlsysim_solvers.lowering.shape import transformer_shape
 
@@ -51,9 +51,9 @@ def test_activations_of_korthikanti(layers, hidden, heads, b, t, p, v, none, sel
     model = gpt(layers, hidden, heads)
     shape = transformer_shape(model, model.transformer)
     held = in_flight_chunks(float(p), 0.0, float(v), 64.0) * layers / (p * v)
-    common = {"fused_attention": False, "dropout": 1.0, "tensor": float(t), "layers": held}
-    kept = transformer_activations(shape, WIDTHS, float(b), 2048.0, "none", **common)
-    less = transformer_activations(shape, WIDTHS, float(b), 2048.0, "selective", sequence_shards=float(t), **common)
+    plain = Keeping(WIDTHS, "none", fused_attention=False, dropout=1.0, tensor=float(t))
+    lean = plain._replace(recompute="selective", sequence_shards=float(t))
+    kept, less = (held * layer_activations(shape, how, float(b), 2048.0) for how in (plain, lean))
     assert kept / GIB == none
     assert less / GIB == selective
     assert 18 * 12 * layers * hidden * hidden / (t * p) / GIB == state
@@ -64,29 +64,30 @@ def test_activations_equal_the_closed_forms(sequence_parallel):
     model = gpt(48, 6144, 64)
     shape = transformer_shape(model, model.transformer)
     s, b, h, a, t = 2048.0, 4.0, 6144.0, 64.0, 8.0
-    common = {"fused_attention": False, "dropout": 1.0, "tensor": t, "layers": 1.0}
-    common["sequence_shards"] = t if sequence_parallel else 1.0
+    how = Keeping(WIDTHS, "none", fused_attention=False, dropout=1.0, tensor=t,
+                  sequence_shards=t if sequence_parallel else 1.0)  # fmt: skip
     none = (
         s * b * h / t * (34 + 5 * a * s / h) if sequence_parallel else s * b * h * (10 + 24 / t + 5 * a * s / (h * t))
     )
     selective = 34 * s * b * h / t if sequence_parallel else s * b * h * (10 + 24 / t)
-    assert transformer_activations(shape, WIDTHS, b, s, "none", **common) == pytest.approx(none, rel=1e-15)
-    assert transformer_activations(shape, WIDTHS, b, s, "selective", **common) == pytest.approx(selective, rel=1e-15)
-    assert transformer_activations(shape, WIDTHS, b, s, "full", **common) == 2 * s * b * h
+    for recompute, expected in (("none", none), ("selective", selective), ("full", 2 * s * b * h)):
+        found = layer_activations(shape, how._replace(recompute=recompute), b, s)
+        assert found == pytest.approx(expected, rel=1e-15)
 
 
 def test_fused_attention_keeps_no_scores():
     shape = transformer_shape(LLAMA_8B, LLAMA_8B.transformer)
-    kept = transformer_activations(shape, WIDTHS, 1.0, 8192.0, "none", fused_attention=False)
-    fused = transformer_activations(shape, WIDTHS, 1.0, 8192.0, "none", fused_attention=True)
-    scores = 32 * 8192.0 * 8192.0 * 2 * 32
-    assert kept - fused == pytest.approx(scores - 4 * 32 * 8192.0 * 32)
+    kept, fused = (
+        layer_activations(shape, Keeping(WIDTHS, "none", fused_attention=fused), 1.0, 8192.0) for fused in (False, True)
+    )
+    scores = 32 * 8192.0 * 8192.0 * 2
+    assert kept - fused == pytest.approx(scores - 4 * 32 * 8192.0)
 
 
 def test_gated_layer_by_its_tensors():
     # Two norms and two products read h; queries, keys, values and output; gate, up and their product.
     shape = transformer_shape(LLAMA_8B, LLAMA_8B.transformer)
-    kept = transformer_activations(shape, WIDTHS, 1.0, 1.0, "selective", fused_attention=False, layers=1.0)
+    kept = layer_activations(shape, Keeping(WIDTHS, "selective", fused_attention=False), 1.0, 1.0)
     assert kept == 2 * (4 * 4096 + 4096 + 2 * 1024 + 4096 + 3 * 14336)
 
 

@@ -6,7 +6,6 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -28,6 +27,7 @@ from solver_cases import (
 import mlsysim
 import mlsysim_solvers
 from mlsysim.errors import ConfigError, MlsysimError, SolverError
+from mlsysim.provenance import Claim, judge, today
 from mlsysim.records.model import Model
 from mlsysim.records.scenario import Inference, Parallelism, Training
 from mlsysim.records.stack import Calibration, Ceilings
@@ -146,8 +146,10 @@ def test_calibration_replaces_ceilings_and_spread():
 
 
 def test_ranges_of_claims_become_spreads():
-    claim = SimpleNamespace(chosen=SimpleNamespace(low=0.7, high=0.97))
-    narrow = SimpleNamespace(chosen=SimpleNamespace(low=0.86, high=0.9))
+    guess = Claim("ceilings.memory", "0.88", 0.88, "1", "estimate", reason="usual", low=0.7, high=0.97)
+    claim, narrow = (
+        judge([found], {}, tolerance=0.02, today=today()) for found in (guess, attrs.evolve(guess, low=0.86, high=0.9))
+    )
     wide = prepare(LLAMA_8B, H100, serving(), claims={("stack", "ceilings.memory"): claim})
     tight = prepare(LLAMA_8B, H100, serving(), claims={("stack", "ceilings.memory"): narrow})
     assert wide["var_memory"] > tight["var_memory"] > 0

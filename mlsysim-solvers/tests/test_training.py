@@ -209,7 +209,8 @@ def test_a_loss_that_goes_through_the_vocabulary_piece_by_piece_keeps_no_logits(
     job = Training(model="m", batch=4, sequence=2048)
     plain, less = (answers(LLAMA_8B, H100, job, STACK, settings=given) for given in ({}, {"chunked_loss": 1.0}))
     saved = plain["feasibility.memory_required"] - less["feasibility.memory_required"]
-    assert saved == pytest.approx(4 * 2048 * LLAMA_8B.transformer.vocab * 4.0)
+    # Logits and their gradient, in 32 bits, are alive together.
+    assert saved == pytest.approx(2 * 4 * 2048 * LLAMA_8B.transformer.vocab * 4.0)
     assert less["performance.step_time"] == plain["performance.step_time"]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from .config import SimulationConfig
 from .constraints import Constraint
 from .errors import MlsysimError
+from .intervals import INTERVAL_QUANTILE
 from .plugins import plugins
 from .provenance import Standing
 from .records import Scenario
@@ -22,9 +23,6 @@ from .solver_choice import QUESTIONS, choose_solvers
 from .solving import Request, Result, SolverSpec, choices_of, solve
 
 __all__ = ["LEVELS", "QUESTIONS", "Answer", "SystemEvaluation", "Violation", "build_request", "evaluate", "lacking"]
-
-Z90 = 1.6448536269514722
-"""95 % quantile of the normal distribution: half-width of a 90 % interval in standard deviations."""
 
 _TABLES = {"price": "place", "grid": "place", "site": "place", "node": "system", "battery": "system"}
 """Tables of a scenario in which records are named that a solver may need."""
@@ -220,7 +218,7 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
             spread = result.log_sd.get(name)
             # What is not in doubt, as an answer that only repeats a rate asked for, has no interval.
             if spread and value:
-                far = math.exp(min(Z90 * spread, _WIDEST))
+                far = math.exp(min(INTERVAL_QUANTILE * spread, _WIDEST))
                 low, high = value / far, value * far
                 limit = spec.at_most.get(name, high)
                 high = min(high, limit) if value <= limit else high

@@ -9,6 +9,7 @@ Levels are never typed by hand.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Literal
@@ -16,6 +17,7 @@ from typing import Literal
 import attrs
 
 from .errors import ConfigError, RegistryError
+from .intervals import INTERVAL_QUANTILE
 
 __all__ = [
     "MEASURED_HERE",
@@ -179,6 +181,13 @@ class Claim:
             )
         elif self.kind == "derived" and not self.reason:
             raise RegistryError(f"the derived value of {self.field} does not say how", where=self.field)
+
+    @property
+    def log_sd(self) -> float | None:
+        """Standard deviation of the number's logarithm, by its range (natural-log units); None without one above 0."""
+        if self.low is None or self.high is None or self.low <= 0.0:
+            return None
+        return math.log(self.high / self.low) / (2.0 * INTERVAL_QUANTILE)
 
 
 @attrs.frozen

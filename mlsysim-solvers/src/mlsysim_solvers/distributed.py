@@ -18,20 +18,20 @@ from .execution.device.machine import Machine
 from .execution.device.sharing import answered
 from .execution.network.topology import network_of
 from .execution.training.accumulation import accumulated
+from .execution.training.activations import Kept, share_again
 from .execution.training.distribution import distributed_columns
 from .execution.training.exchange import Exchange, Load, load_of, replica_exchange, stage_message
-from .execution.training.layers import Layer, Setup
+from .execution.training.layers import Layer, Setup, work_again
 from .execution.training.layout_checks import suits
 from .execution.training.pieces import pieces_of
 from .execution.training.schedule import Layout, bubble, layout_of
 from .execution.training.state import (
     Held,
-    Kept,
     adapter_parameters,
     expert_ranks,
     held,
+    memory_log_sd,
     ranks_of,
-    share_again,
     stage_parameters,
 )
 from .execution.training.training_run import run_answers
@@ -47,7 +47,7 @@ from .formulas.training import active_share, run_time, training_token_rate
 from .formulas.uncertainty import time_log_sd
 from .lowering.attention import Abilities
 from .lowering.operators import Formats
-from .lowering.work import model_work
+from .lowering.work import forward_work, model_work
 
 __all__ = ["DistributedSolver", "Step"]
 
@@ -148,7 +148,7 @@ class DistributedSolver:
         time = _sum(step)
         answers = self._memory(c, layout, kept, sequence, batch)
         answers |= zip(_TERMS, step, strict=True)
-        answers |= _rates(c, layout, batch, sequence, time)
+        answers |= _rates(c, layout, setup, batch, sequence, time)
         answers |= run_answers(c, layout, layer, talk, step)
         answers["performance.active_share"] = active_share(step.compute + step.recompute + step.optimizer, time)
         spread = _log_sd(c, layer, step, time)
@@ -169,7 +169,7 @@ class DistributedSolver:
             "feasibility.memory_usable": usable + 0.0 * fullest.required,
             "feasibility.headroom": left,
             "feasibility.max_micro_batch": largest,
-            "feasibility.memory_required.log_sd": _memory_log_sd(c, fullest),
+            "feasibility.memory_required.log_sd": memory_log_sd(c, fullest),
         }
 
 
@@ -343,13 +343,11 @@ def _copies(c: Columns, layer: Layer, kept: Kept) -> Any:
     return ahead + exposed_time(layer.inputs + layer.weights, time, constants.HIDDEN_OFFLOAD)
 
 
-def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:
+def _rates(c: Columns, layout: Layout, setup: Setup, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:
     shape, devices, peak = c["shape"], layout.devices, highest_peak(c)
-    layers, ends = model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=c["frozen"])
-    flops = batch * (layers + ends)
-    passes = 2.0 if c["frozen"] else 3.0
-    again = share_again(c, layout.middle) if c["recompute"] == "full" else 0.0
-    done = flops + again * (batch * layers / passes)
+    flops = batch * sum(model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=c["frozen"]))
+    again = work_again(setup, sequence, forward_work(shape, sequence, c["full_attention"]))
+    done = flops + share_again(c, layout.middle) * (batch * again)
     answers = {
         "performance.latency": time,
         "performance.step_time": time,
@@ -364,14 +362,6 @@ def _rates(c: Columns, layout: Layout, batch: Any, sequence: Any, time: Any) -> 
     if steps is not None:
         answers["performance.run_time"] = run_time(steps, time)
     return answers
-
-
-def _memory_log_sd(c: Columns, fullest: Held) -> Any:
-    """Return the spread of the memory's logarithm: model state is certain, the rest is up to the allocator."""
-    passing = fullest.activations + fullest.logits + fullest.gathered
-    loose = passing / fullest.required * constants.ACTIVATION_LOG_SD
-    kept = fullest.reserve / fullest.required
-    return sqrt(kept * kept * c["var_reserve"] + loose * loose)
 
 
 def _log_sd(c: Columns, layer: Layer, step: Step, time: Any) -> Any:

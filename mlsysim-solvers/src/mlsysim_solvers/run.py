@@ -15,7 +15,6 @@ from mlsysim.units import format_quantity
 
 from .declarations.common import ENDS
 from .declarations.run import GIVEN, PARTS
-from .formulas.constants import INTERVAL_QUANTILE
 from .formulas.reliability import (
     checkpoint_write_time,
     daly_interval,
@@ -26,7 +25,6 @@ from .formulas.reliability import (
 )
 from .formulas.run import evaluation_time, goodput, run_log_sd, straggler_slowdown
 from .formulas.training import run_steps
-from .formulas.uncertainty import log_sd_of_range
 from .lowering.shape import number
 
 __all__ = ["RunSolver"]
@@ -185,10 +183,7 @@ def _variances(run: Any, request: Any, used: Columns) -> dict[str, Any]:
     for name, field in _FIELDS.items():
         own = name not in used or getattr(run, name) or f"performance.{name}" in request.inputs
         standing = None if own else request.claims.get(("cluster", field))
-        claim = None if standing is None else standing.chosen
-        spread = 0.0
-        if claim is not None and claim.low is not None and claim.high is not None:
-            spread = log_sd_of_range(claim.low, claim.high, INTERVAL_QUANTILE)
+        spread = (standing and standing.chosen.log_sd) or 0.0
         found[f"var_{name}"] = spread * spread
     return found
 

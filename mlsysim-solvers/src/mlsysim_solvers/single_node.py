@@ -13,7 +13,7 @@ from typing import Any
 
 from mlsysim.errors import ConfigError
 from mlsysim.numeric import is_array, maximum, minimum, sqrt
-from mlsysim.records.scenario import Training
+from mlsysim.records.scenario import Parallelism, Training
 from mlsysim.records.stack import Stack
 from mlsysim.tracing import named
 
@@ -32,11 +32,14 @@ from .execution.device.cases import (
     weights_of,
 )
 from .execution.device.engine import Totals, together
-from .execution.device.memory import Demand, Widths, fit, live_elements, training_activations
+from .execution.device.memory import Demand, fit, live_elements
 from .execution.device.preparation import prepare_columns
 from .execution.device.sequences import generation_demand, within_context
 from .execution.device.sharing import answered
 from .execution.training.issuing import issue_columns, issued_pass
+from .execution.training.schedule import one_device
+from .execution.training.state import held, memory_log_sd
+from .execution.training.state_columns import state_columns
 from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
 from .formulas.optimizer import optimizer_traffic
 from .formulas.pipeline import micro_batches
@@ -106,7 +109,10 @@ class SingleNodeSolver:
                 remedy='Set performance = "distributed" under [solvers], for one device too, or leave it out',
             )  # fmt: skip
         columns = prepare_columns(request)
-        return columns | _host_columns(workload, request.records["stack"], columns["shape"])
+        if isinstance(workload, Training) and isinstance(columns["shape"], TransformerShape):
+            columns |= state_columns(workload, Parallelism(), request.records["model"], columns)
+            columns |= _host_columns(workload, request.records["stack"], columns["shape"])
+        return columns
 
     def compute(self, columns: Columns) -> dict[str, Any]:
         """Answer, for floats and for arrays alike.
@@ -300,8 +306,8 @@ def _update(c: Columns, batch: Any) -> Operator:
         # Of tables only the rows that a batch reads are updated.
         updated = updated - shape.tables + minimum(shape.tables, batch * shape.gathered)
     traffic = optimizer_traffic(
-        updated, c["weight_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
-        c["state_width"],
+        updated, c.get("optimizer_width", c["weight_width"]), c["weight_passes"], c["gradient_width"],
+        c["master_width"], c["states"], c["state_width"],
     )  # fmt: skip
     return optimizer_step(traffic)
 
@@ -319,11 +325,10 @@ def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
     return together(end, each, micro_batches(batch, micro))
 
 
-def _host_columns(workload: Any, stack: Stack, shape: Any) -> dict[str, Any]:
+def _host_columns(workload: Training, stack: Stack, shape: TransformerShape) -> dict[str, Any]:
     """Return what the host takes to issue the layers of a training pass, and at the end of a step, where known."""
     ceilings = stack.ceilings
-    known = ceilings.host is not None or ceilings.step is not None
-    if not (known and isinstance(workload, Training) and isinstance(shape, TransformerShape)):
+    if ceilings.host is None and ceilings.step is None:
         return {}
     host = issued_pass(issue_columns(workload, stack.features, ceilings, shape), shape)
     return {"layer_issue": host, "step_end": 0.0 if ceilings.step is None else ceilings.step}
@@ -339,19 +344,27 @@ def _later(totals: Totals, wait: Any) -> Totals:
     return totals._replace(time=totals.time + wait, overhead=totals.overhead + wait)
 
 
-def _training_demand(c: Columns, batch: Any, micro: Any, sequence: Any) -> Demand:
-    """Return what the state of the model and the activations of a micro-batch need."""
-    shape, widths = c["shape"], Widths(c["activation_width"], c["mask_width"], c["full_width"])
+def _training_memory(c: Columns, batch: Any, micro: Any, within: Any) -> dict[str, Any]:
+    """Return what the state of the model and the activations of a micro-batch need, and whether it fits."""
+    shape = c["shape"]
+    if isinstance(shape, TransformerShape):
+        fullest, largest = held(c, one_device(shape, batch, micro))
+        demand, spread = Demand(fullest.required, largest), memory_log_sd(c, fullest)
+    else:
+        demand = _network_demand(c, shape, batch, micro)
+        spread = c["reserve"] / demand.required * sqrt(c["var_reserve"])
+    answers = fit(demand, c["capacity"], c["utilisation"], 0.0, None, within)
+    return answers | {"feasibility.memory_required.log_sd": spread}
+
+
+def _network_demand(c: Columns, shape: NetworkShape, batch: Any, micro: Any) -> Demand:
     state = gradient_state_bytes(
         shape.parameters, c["weight_width"], c["gradient_width"], c["master_width"], c["states"], c["state_width"]
     )
-    if isinstance(shape, NetworkShape) and shape.tables:
+    if shape.tables:
         # Gradients of tables exist only for the rows that a batch reads.
         state = state - c["gradient_width"] * (shape.tables - minimum(shape.tables, batch * shape.gathered))
-    each = training_activations(
-        shape, widths, 1.0, sequence, c["recompute"], fused_attention=c["features"].fused_attention,
-        dropout=c["dropout"], logits=not c["chunked_loss"],
-    )  # fmt: skip
+    each = workspace_bytes(1.0, shape.kept, c["activation_width"])
     fixed = named(state, "parameters, gradients and optimizer states") + c["reserve"]
     return Demand(
         fixed + named(micro * named(each, "activations of a sample"), "activations"),
@@ -363,11 +376,7 @@ def _training(c: Columns) -> dict[str, Any]:
     batch, sequence, shape = axis(c, "batch"), axis(c, "sequence"), c["shape"]
     micro = axis(c, "micro_batch") if "micro_batch" in c else batch
     totals = _step(c, batch, micro, sequence)
-    demand = _training_demand(c, batch, micro, sequence)
-    answers = fit(
-        demand, c["capacity"], c["utilisation"], 0.0, None, sequence <= shape.context if c["is_text"] else True
-    )
-    answers["feasibility.memory_required.log_sd"] = c["reserve"] / demand.required * sqrt(c["var_reserve"])
+    answers = _training_memory(c, batch, micro, sequence <= shape.context if c["is_text"] else True)
     answers |= _rates(c, totals, batch)
     spread = answers["performance.latency.log_sd"]
     answers |= {"performance.step_time": totals.time, "performance.step_time.log_sd": spread}
@@ -375,7 +384,7 @@ def _training(c: Columns) -> dict[str, Any]:
         answers["performance.token_throughput"] = training_token_rate(batch, sequence, totals.time)
         answers["performance.token_throughput.log_sd"] = spread
     answers["performance.checkpoint_size"] = checkpoint_bytes(
-        shape.parameters, c["weight_width"], c["master_width"], c["states"], c["state_width"]
+        shape.parameters, c.get("stored_width", c["weight_width"]), c["master_width"], c["states"], c["state_width"]
     )
     if c["evaluates"]:
         forward = run_part(c, "forward pass", lambda: _forward_table(c, batch, sequence), machine_of(c))

@@ -5,12 +5,17 @@ from __future__ import annotations
 import attrs
 import numpy as np
 import pytest
-from training_cases import A100, GPT_175B, LLAMA_70B, OVERLAPPED, PLAIN, columns, gpt
+from solver_cases import DEEPSEEK, GEMMA
+from training_cases import A100, GPT_175B, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, columns, gpt
 
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import evaluate
 from mlsysim.records.transformer import Latent
-from mlsysim_solvers.distributed import DistributedSolver
+from mlsysim_solvers.distributed import DistributedSolver, setup_of
+from mlsysim_solvers.execution.training.layers import _again, work_again
+from mlsysim_solvers.lowering.operators import MATRIX_KINDS
+from mlsysim_solvers.lowering.parallel import Division, divided, forward
+from mlsysim_solvers.lowering.work import forward_work
 
 LAYERS, HIDDEN, HEADS, SEQUENCE = 48, 6144, 64, 2048
 MODEL = gpt(LAYERS, HIDDEN, HEADS)
@@ -243,3 +248,59 @@ def test_a_compiler_does_not_do_again_what_no_gradient_needs(recompute, job):
     assert 0.5 * term(every, "recompute") < term(some, "recompute") < 0.8 * term(every, "recompute")
     assert term(some, "tensor") < term(every, "tensor")
     assert term(some, "compute") == term(every, "compute")
+
+
+@pytest.mark.parametrize(
+    ("recompute", "modules", "products", "attention"),
+    [
+        ("none", "", 0.0, 0.0),
+        ("full", "", 24.0, 4.0),
+        ("selective", "", 0.0, 2.0),
+        ("selective", "attention", 0.0, 4.0),
+        ("selective", "mlp", 16.0, 0.0),
+        ("selective", "norm,activation", 0.0, 0.0),
+    ],
+)
+@pytest.mark.parametrize("adapter", [0, 16])
+def test_hardware_utilisation_counts_every_product_that_is_done_again(recompute, modules, products, attention, adapter):
+    # A layer of a GPT takes 24 s h^2 + 4 s^2 h forward (Narayanan et al. 2021, arXiv:2104.04473, equation 3), 16 s h^2
+    # of it in its MLP. Frozen weights have no gradients of their own.
+    found = solved(
+        recompute=recompute, adapter=adapter, job={"recompute_modules": modules}, settings={"full_attention": 1.0}
+    )
+    passes, head = (2.0 if adapter else 3.0), 2.0 * SEQUENCE * HIDDEN * 51200.0
+    layer = passes * 24.0 * SEQUENCE * HIDDEN**2 + 12.0 * SEQUENCE**2 * HIDDEN
+    again = products * SEQUENCE * HIDDEN**2 + attention * SEQUENCE**2 * HIDDEN
+    expected = 1.0 + LAYERS * again / (LAYERS * layer + passes * head)
+    ratio = found["performance.hardware_utilisation"] / found["performance.utilisation"]
+    assert ratio == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("model", [MIXTRAL, DEEPSEEK, GEMMA], ids=lambda m: m.name)
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize(
+    ("recompute", "modules"), [("full", ""), ("selective", ""), ("selective", "mlp"), ("selective", "attention")]
+)
+def test_work_that_is_done_again_is_that_of_the_operators_done_again(model, pruned, recompute, modules):
+    stack = attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, planned_memory=pruned))
+    c = columns(
+        model, stack=stack, batch=1, recompute=recompute, job={"recompute_modules": modules},
+        settings={"full_attention": 1.0},
+    )  # fmt: skip
+    setup, alone = setup_of(c), Division(1.0, 1.0, 1.0, sequence=False)
+    table = forward(divided(setup.shape, alone), setup.formats, setup.abilities, alone, 1.0, c["sequence"],
+                    narrow=setup.narrow, frozen=False, scaling=setup.scaling)  # fmt: skip
+    lowered = sum(row.count * row.work for row in _again(table, setup) if row.kind in MATRIX_KINDS)
+    counted = work_again(setup, c["sequence"], forward_work(setup.shape, c["sequence"], 1.0))
+    assert counted == pytest.approx(lowered, rel=1e-12)
+
+
+def test_hardware_utilisation_counts_the_layers_that_are_recomputed():
+    whole, some = (
+        solved(recompute="full", job={"recompute_layers": count}, settings={"full_attention": 1.0})
+        for count in (LAYERS, LAYERS // 4)
+    )
+    whole, some = (
+        found["performance.hardware_utilisation"] / found["performance.utilisation"] - 1.0 for found in (whole, some)
+    )
+    assert some == pytest.approx(whole / 4.0, rel=1e-12)

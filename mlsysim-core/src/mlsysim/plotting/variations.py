@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError
-from ..evaluation import Z90
+from ..intervals import INTERVAL_QUANTILE
 from ..plugins import plugins
 from ..renderers.numbers import quantity
 from ..scorecard import NOT_KNOWN, ORDER
@@ -213,7 +213,7 @@ def _line(
 
 def _factor(spread: Any) -> Any:
     """Return how far intervals reach either way; nothing where that is too far to tell anything."""
-    factor = np.exp(np.minimum(Z90 * spread, np.log(ORDER) + 1.0))
+    factor = np.exp(np.minimum(INTERVAL_QUANTILE * spread, np.log(ORDER) + 1.0))
     return np.where(factor > ORDER, np.nan, factor)
 
 

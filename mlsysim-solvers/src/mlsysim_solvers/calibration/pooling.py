@@ -10,7 +10,7 @@ import numpy as np
 from mlsysim.entities import Entry
 from mlsysim.records.stack import Calibration
 
-from ..formulas.constants import DEVICE_PRIOR_LOG_SDS, INTERVAL_QUANTILE
+from ..formulas.constants import DEVICE_PRIOR_LOG_SDS
 from ..validation.tables import packaged_rows
 from .fitting import Array, Fit, Prior, fit
 from .problem import CONSTANTS, predictions, prepare
@@ -20,6 +20,10 @@ __all__ = ["card_priors", "pooled", "priors_of"]
 
 _fits: dict[tuple[str, tuple[Prior, ...], tuple[str, ...]], Fit | None] = {}
 """Fits under the card alone, by stack, card and rows."""
+
+
+_UNKNOWN = 0.3
+"""Spread of a ceiling whose card gives no range (natural-log units; estimate)."""
 
 
 def card_priors(entry: Entry) -> tuple[Prior, ...]:
@@ -38,9 +42,7 @@ def card_priors(entry: Entry) -> tuple[Prior, ...]:
     for name in CONSTANTS:
         standing = entry.standing(f"ceilings.{name}")
         centre = getattr(entry.record.ceilings, name)
-        low = standing.chosen.low if standing is not None else None
-        high = standing.chosen.high if standing is not None else None
-        spread = math.log(high / low) / (2.0 * INTERVAL_QUANTILE) if low and high else 0.3
+        spread = (standing and standing.chosen.log_sd) or _UNKNOWN
         found.append(Prior(name, centre, spread, math.inf if name == "overhead" else 1.0 if name == "memory" else 3.0))
     return tuple(found)
 

@@ -76,12 +76,10 @@ LABELS: dict[str, str] = {
 
 COLUMNS: dict[str, str] = {
     **SINGLE,
-    **dict.fromkeys(("data", "tensor", "pipeline", "context", "expert", "virtual", "shard", "adapter"), "1"),
-    "recompute_layers": "1", "offload_layers": "1", "offload_optimizer": "1",
+    **dict.fromkeys(("data", "tensor", "pipeline", "context", "expert", "virtual"), "1"),
     "micro_batch": "sample", "host_rate": "B/s", "imbalance": "1", "grouped": "1", "step_end": "s",
     "issue": "s", "host": "s", "routing": "s", "hidden_expert": "1",
     "full_attention": "1", "device_spread": "1",
-    "layer_parameters": "1", "expert_parameters": "1", "first_parameters": "1", "last_parameters": "1",
     "domain": "1", "pod": "1", "inner_rate": "B/s", "outer_rate": "B/s", "crossing_rate": "B/s", "far_step": "s",
     "reduced_rate": "B/s", "torus_links": "1", "torus_dimensions": "1", "torus_members": "1",
     "torus_wrap": "1", "inner_occupancy": "1", "outer_occupancy": "1",
@@ -89,7 +87,6 @@ COLUMNS: dict[str, str] = {
     **{f"{way}_{part}": "1" if part == "share" else "s" for way in ("short", "long")
        for part in ("base", "inner_step", "outer_step", "share")},
     "direct_base": "s", "direct_step": "s", "direct_share": "1",
-    "stored_width": "B", "sent_width": "B", "gathered_width": "B", "optimizer_width": "B",
     "plain_peak": "FLOP/s", "achieved_plain": "1",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""

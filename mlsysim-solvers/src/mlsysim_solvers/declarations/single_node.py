@@ -60,6 +60,11 @@ COLUMNS: dict[str, str] = {
     "grouped_share": "1", "scale_block": "1", "scale_slots": "1",
     "mask_width": "B", "gradient_width": "B", "master_width": "B", "state_width": "B", "weight_passes": "1",
     "states": "1", "flop_per_mac": "FLOP", "reread_ratio": "1", "prefill_tokens": "token", "dropout": "1",
+    "stored_width": "B", "sent_width": "B", "gathered_width": "B", "optimizer_width": "B",
+    **dict.fromkeys((
+        "shard", "adapter", "recompute_layers", "offload_layers", "offload_optimizer", "layer_parameters",
+        "expert_parameters", "first_parameters", "last_parameters",
+    ), "1"),
     "var_compute": "1", "var_memory": "1", "var_overhead": "1", "cov_cm": "1", "cov_co": "1", "cov_mo": "1",
     "scatter": "1", "var_talk": "1", "var_layout": "1", "var_first": "1", "var_reserve": "1",
 }  # fmt: skip

@@ -6,6 +6,7 @@ an equation (two operands, three matrices of a gated MLP) stand in the formulas 
 
 from __future__ import annotations
 
+from mlsysim.intervals import INTERVAL_QUANTILE, INTERVAL_SHARE
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.units import parse_unit
 
@@ -305,12 +306,6 @@ VERSION_LOG_SD = 0.15
 """Spread of ln(measured / predicted) between versions of one software whose constants another version gave. Estimate,
 range 0.05 to 0.3: where packaged rows have one configuration under two versions, logarithms differ by a median of 0.12
 (TensorRT-LLM, 54 pairs of rates), 0.12 (vLLM, 36 times per token), 0.03 (Megatron-Bridge, 155), 0.28 (X-CUBE-AI, 8)."""
-
-INTERVAL_QUANTILE = 1.6448536269514722
-"""Standard normal quantile of 95 %: a two-sided 90 % interval."""
-
-INTERVAL_SHARE = 0.9
-"""Share of measurements that an interval is meant to hold."""
 
 GROUP_LOG_SDS = (0.061, 0.01, 0.11, 0.041)
 """Scales of ln(measured / predicted) of a group of rows (set, model and device) under constants that were fitted on

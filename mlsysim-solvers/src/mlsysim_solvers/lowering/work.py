@@ -2,13 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..formulas.attention import causal_pairs, full_pairs
 from .attention import attention_parameters
 from .shape import TransformerShape
 
-__all__ = ["model_work"]
+__all__ = ["ForwardWork", "forward_work", "model_work"]
+
+
+class ForwardWork(NamedTuple):
+    """Multiply-accumulates of one forward pass over a sample.
+
+    Parameters
+    ----------
+    matrices : float, count
+        Of the layers' products with weights, for each token.
+    latent, mlp, last : float, count
+        Of these: what unfolds compressed vectors, MLPs with routers and experts, and products whose results leave the
+        layer.
+    attention : float or array, count
+        Of scores and values, for the sample.
+    head : float, count
+        Of the output projection, for each token.
+    """
+
+    matrices: Any
+    latent: Any
+    mlp: Any
+    last: Any
+    attention: Any
+    head: Any
+
+
+def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) -> ForwardWork:
+    """Return the work of a forward pass: matrix products of what is active, and attention.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    sequence : float or array, count
+        Tokens of the sample.
+    full_attention : float
+        1 counts all pairs of a causal model, as some publishers do; 0 only those that are computed.
+
+    Returns
+    -------
+    ForwardWork
+
+    References
+    ----------
+    Chowdhery et al. 2022, PaLM, arXiv:2204.02311, appendix B.
+    """
+    s = shape
+    dense = s.dense_layers * (s.matrices + 1.0) * s.hidden * s.ffn
+    each = (s.matrices + 1.0) * s.hidden * (s.active * s.expert_ffn + s.shared_ffn) + s.hidden * s.experts
+    matrices = s.layers * attention_parameters(s) + dense + s.expert_layers * each
+    latent = (s.q_rank or s.hidden) * s.heads * s.head_dim + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
+    last = s.hidden * (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn))
+    pairs: Any = 0.0
+    for count, window in ((s.full_layers, sequence), (s.window_layers, s.window)):
+        if count:
+            whole = full_pairs(sequence, window)
+            half = causal_pairs(sequence, window) if s.causal else whole
+            pairs = pairs + count * (half + full_attention * (whole - half))
+    return ForwardWork(
+        matrices, s.layers * latent, dense + s.expert_layers * each, last, pairs * s.heads * (s.head_dim + s.v_dim),
+        s.hidden * s.vocab if s.head else 0.0,
+    )  # fmt: skip
 
 
 def model_work(
@@ -33,26 +95,11 @@ def model_work(
     -------
     layers, ends : float or array, FLOP
         Work of the layers, and of the output projection.
-
-    References
-    ----------
-    Chowdhery et al. 2022, PaLM, arXiv:2204.02311, appendix B.
     """
     passes = 2.0 if frozen else 3.0
-    s = shape
-    dense = s.dense_layers * (s.matrices + 1.0) * s.hidden * s.ffn
-    each = (s.matrices + 1.0) * s.hidden * (s.active * s.expert_ffn + s.shared_ffn) + s.hidden * s.experts
-    matrices = s.layers * attention_parameters(s) + dense + s.expert_layers * each
-    pairs: Any = 0.0
-    for count, window in ((s.full_layers, sequence), (s.window_layers, s.window)):
-        if count:
-            whole = full_pairs(sequence, window)
-            half = causal_pairs(sequence, window) if s.causal else whole
-            pairs = pairs + count * (half + full_attention * (whole - half))
-    attention = pairs * s.heads * (s.head_dim + s.v_dim)
-    head = s.hidden * s.vocab if s.head else 0.0
+    work = forward_work(shape, sequence, full_attention)
     # A frozen model still passes gradients through attention: twice the forward pass.
     return (
-        flop_per_mac * (passes * sequence * matrices + 3.0 * attention),
-        flop_per_mac * passes * sequence * head,
+        flop_per_mac * (passes * sequence * work.matrices + 3.0 * work.attention),
+        flop_per_mac * passes * sequence * work.head,
     )

@@ -18,10 +18,11 @@ from mlsysim.solver_choice import choose_solvers
 
 from ..declarations.distributed import TERMS
 from ..distributed import DistributedSolver, setup_of
+from ..execution.training.activations import share_again
 from ..execution.training.distribution import distributed_columns
 from ..execution.training.layers import layer_times
 from ..execution.training.schedule import layout_of
-from ..execution.training.state import held, share_again
+from ..execution.training.state import held
 from ..formulas.constants import INTERVAL_QUANTILE
 from ..formulas.memory import usable_memory
 from ..lowering.parallel import Division

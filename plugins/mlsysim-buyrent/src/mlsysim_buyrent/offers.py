@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from mlsysim import registry
@@ -10,10 +9,7 @@ from mlsysim.entities import Entry
 from mlsysim.errors import SolverError
 from mlsysim.tracing import Traced, trace_record
 
-__all__ = ["Z90", "latest_purchase", "log_sd", "traced_like"]
-
-Z90 = 1.6448536269514722
-"""95 % quantile of the normal distribution: an estimate's range is read as its 90 % interval."""
+__all__ = ["latest_purchase", "log_sd", "traced_like"]
 
 
 def latest_purchase(device: str) -> Entry:
@@ -60,9 +56,7 @@ def log_sd(entry: Entry, field: str) -> float:
         Standard deviation of the logarithm.
     """
     standing = entry.standing(field)
-    if standing is None or standing.chosen.low is None or standing.chosen.high is None:
-        return 0.0
-    return math.log(standing.chosen.high / standing.chosen.low) / (2.0 * Z90)
+    return 0.0 if standing is None else standing.chosen.log_sd or 0.0
 
 
 def traced_like(number: float, entry: Entry) -> Any:

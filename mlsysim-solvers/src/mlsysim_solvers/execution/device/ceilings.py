@@ -17,7 +17,6 @@ from ...formulas.constants import (
     COMPUTE_LOG_SD,
     FIRST_TOKEN_LOG_SD,
     HALF_WIDTH,
-    INTERVAL_QUANTILE,
     KV_REREAD_RATIO,
     LAYOUT_LOG_SD,
     MEMORY_LOG_SD,
@@ -28,7 +27,6 @@ from ...formulas.constants import (
     UNKNOWN_SCATTER,
 )
 from ...formulas.roofline import issue_rate, special_rate
-from ...formulas.uncertainty import log_sd_of_range
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
 __all__ = [
@@ -256,11 +254,8 @@ def _check_roof(value: Any, name: str, stack: Stack, achieved: Any = 1.0) -> Non
 
 def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, default: float) -> float:
     standing = claims.get((role, field))
-    low = getattr(getattr(standing, "chosen", None), "low", None)
-    high = getattr(getattr(standing, "chosen", None), "high", None)
-    spread = default
-    if low is not None and high is not None and low > 0.0:
-        spread = log_sd_of_range(float(low), float(high), INTERVAL_QUANTILE)
+    found = None if standing is None else standing.chosen.log_sd
+    spread = default if found is None else found
     return spread * spread
 
 

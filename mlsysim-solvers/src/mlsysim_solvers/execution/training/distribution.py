@@ -9,10 +9,8 @@ import attrs
 
 from mlsysim.errors import SolverError
 from mlsysim.records.model import Model
-from mlsysim.records.precision import bytes_per_element, check_precision
 from mlsysim.records.scenario import Parallelism, Scenario, Training
 from mlsysim.records.stack import Features
-from mlsysim.shapes import parameters
 
 from ...formulas import parallel_constants as constants
 from ...formulas.constants import ATTENTION_CEILING
@@ -21,8 +19,9 @@ from ...lowering.shape import TransformerShape, number
 from ..device.preparation import prepare_columns
 from ..network.links import link_rate, network_columns
 from .issuing import issue_columns, scaling_of
-from .layout_checks import again_of, check_layout, check_lean, placement_of
+from .layout_checks import check_layout, check_lean, placement_of
 from .layout_notes import layout_notes
+from .state_columns import state_columns
 
 __all__ = ["distributed_columns"]
 
@@ -72,6 +71,7 @@ def distributed_columns(request: Any) -> dict[str, Any]:
     check_layout(layout, shape, int(scenario.workload.batch), int(columns["sequence"]))
     check_lean(scenario.workload, layout, shape)
     columns |= _layout_columns(request, layout, columns)
+    columns |= state_columns(scenario.workload, layout, records["model"], columns)
     _adapt(request, columns)
     columns["assumptions"] = (*columns["assumptions"], *assumed, *layout_notes(layout, shape, columns, records))
     return columns
@@ -96,23 +96,13 @@ def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any
     found: dict[str, Any] = {
         name: number(getattr(layout, name)) for name in ("data", "tensor", "pipeline", "context", "expert", "virtual")
     }
-    features, stage = columns["features"], layout.zero
-    if features.sharded_optimizer and stage == 0:
-        stage = 1
-    workload = scenario.workload
+    workload, features = scenario.workload, columns["features"]
     ceilings = records["stack"].ceilings
     grouped, end = ceilings.grouped, ceilings.step
     return found | {
-        "micro_batch": number(layout.micro_batch), "shard": number(layout.shard), "zero": stage,
-        "sequence_parallel": layout.sequence, "schedule": layout.schedule, "reshard": layout.reshard,
+        "micro_batch": number(layout.micro_batch),
         "context_kind": layout.context_kind, "placement": placement_of(layout.placement),
-        "offload": workload.offload, "offload_layers": number(workload.offload_layers or columns["shape"].layers),
-        "host_rate": _host_rate(records, settings),
-        "offload_optimizer": number(workload.offload_optimizer), "adapter": number(workload.adapter),
-        "recompute_layers": number(workload.recompute_layers or columns["shape"].layers),
-        "recompute_method": workload.recompute_method or "block",
-        "again": again_of(workload),
-        "frozen": workload.adapter > 0, "imbalance": settings.get("imbalance", constants.IMBALANCE),
+        "host_rate": _host_rate(records, settings), "imbalance": settings.get("imbalance", constants.IMBALANCE),
         "grouped": 1.0 if grouped is None else grouped, "step_end": 0.0 if end is None else end,
         **issue_columns(workload, features, ceilings, columns["shape"]),
         "full_attention": settings.get("full_attention", 0.0),
@@ -134,23 +124,15 @@ def _adapt(request: Any, columns: dict[str, Any]) -> None:
     share = attention_share(records["stack"], scenario.system.device)
     if share is not None and request.settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
         columns["attention_ceiling"] = share
-    columns["narrow"] = bool(columns["operand_width"] < columns["activation_width"])
     columns["scaling"] = scaling_of(
         scenario.workload, columns["features"], operand=columns["operand_width"], narrow=columns["narrow"]
     )
     if columns["narrow"] and columns["scaling"] == "block":
         columns["achieved"] = columns["achieved"] * constants.BLOCK_SHARE
-    columns |= _parameters(records["model"])
     columns |= network_columns(records, scenario, number(scenario.system.devices), request.settings)
     if columns["processors"] < constants.FEWEST_PROCESSORS:
         # A few systolic arrays are no processors with special-function units each.
         columns.pop("special_rate", None)
-    columns |= _wide_columns(columns, columns["features"], scenario.workload.precision)
-    stored = scenario.workload.weights
-    if stored:
-        # Frozen weights lie, and are gathered, as they are stored.
-        width = bytes_per_element(check_precision(stored, where="workload.weights"))
-        columns |= {"stored_width": width, "gathered_width": width}
     columns |= _plain(records["device"], columns)
 
 
@@ -207,50 +189,6 @@ def settled(scenario: Scenario) -> tuple[Parallelism, list[str]]:
             f"layout: fully sharded data parallelism over {devices} devices (set [parallelism])"
         ]
     return layout, []
-
-
-def _parameters(model: Model) -> dict[str, Any]:
-    found = parameters(model)
-    assert model.transformer is not None
-    mixture = model.transformer.mixture
-    experts = 0.0
-    if mixture is not None:
-        matrices = 3.0 if model.transformer.gated else 2.0
-        experts = (model.transformer.layers - mixture.dense_layers) * mixture.experts * matrices
-        experts = experts * model.transformer.hidden * mixture.ffn
-    total = number(found.total)
-    ends = number(found.embedding + found.head)
-    head = number(found.head) or number(found.embedding)
-    return {
-        "layer_parameters": (total - ends - experts) / number(model.transformer.layers),
-        "expert_parameters": experts / number(model.transformer.layers),
-        "first_parameters": number(found.embedding), "last_parameters": head, "tied": not found.head,
-    }  # fmt: skip
-
-
-def _wide_columns(columns: Mapping[str, Any], features: Any, precision: str) -> dict[str, Any]:
-    """Bytes of stored parameters, gradients and states, as the stack keeps them."""
-    half, full = columns["weight_width"], columns["full_width"]
-    # Without a master copy in 32 bits, the one copy that is kept is in 16.
-    wide = features.wide_weights and columns["master_width"] > half
-    # Sums of gradients lose too much in bf16: what is added in kernels of its own is added, and exchanged, in 32 bits.
-    summed = features.adds_gradients and precision == "bf16"
-    found = {
-        "stored_width": full if wide else half,
-        "gradient_width": full if features.wide_gradients or wide or summed else columns["gradient_width"],
-        "sent_width": full if features.wide_reduction or summed else half,
-        "gathered_width": half,
-    }
-    if columns["frozen"] and features.narrow_storage:
-        # Frozen weights are only read by the products.
-        found["stored_width"] = columns["operand_width"]
-    if wide:
-        found["master_width"] = 0.0
-        found["weight_passes"] = 2.0
-        found["optimizer_width"] = full
-    else:
-        found["optimizer_width"] = half
-    return found
 
 
 def _plain(device: Any, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,11 +27,12 @@ from ...lowering.parallel import (
 from ...lowering.shape import TransformerShape
 from ...lowering.training import backward, gradients, loss, recomputed
 from ...lowering.transformer import repeated
+from ...lowering.work import ForwardWork
 from ..device.engine import Totals, timed
 from ..device.machine import Machine, is_plain
 from ..device.settling import Settlement, settle
 
-__all__ = ["Layer", "Lowered", "Setup", "layer_times", "lowered", "timed_layer"]
+__all__ = ["Layer", "Lowered", "Setup", "layer_times", "lowered", "timed_layer", "work_again"]
 
 
 _SCORES = SCORE_ROWS | {"attention dropout"}
@@ -162,6 +163,38 @@ def _again(table: Table, setup: Setup) -> Table:
     if setup.recompute == "selective" and not setup.abilities.fused_attention:
         return recomputed([row for row in table if row.name in _SCORES])
     return []
+
+
+def work_again(setup: Setup, sequence: Any, work: ForwardWork) -> Any:
+    """Return the work of one sample that recomputation adds to a step: that of the products which ``_again`` lists.
+
+    Parameters
+    ----------
+    setup : Setup
+        What is recomputed.
+    sequence : float or array, count
+        Tokens of the sample.
+    work : ForwardWork
+        Of its forward pass.
+
+    Returns
+    -------
+    float or array, FLOP
+    """
+    products, attention = 0.0, 0.0
+    dropped = work.last if setup.pruned else 0.0
+    if setup.recompute == "full":
+        products, attention = work.matrices - dropped, 1.0
+    elif setup.recompute == "selective" and setup.again:
+        products = work.mlp - dropped if "mlp" in setup.again else 0.0
+        products = products + (work.latent if "latent" in setup.again else 0.0)
+        attention = 1.0 if "attention" in setup.again else 0.0
+    elif setup.recompute == "selective":
+        products = 0.5 * (work.matrices - dropped) if setup.selective == "products" else 0.0
+        # Scores are one of the two products of attention.
+        scores = setup.shape.head_dim / (setup.shape.head_dim + setup.shape.v_dim)
+        attention = 0.0 if setup.abilities.fused_attention else scores
+    return setup.formats.flop_per_mac * (sequence * products + attention * work.attention)
 
 
 def _activations(table: Table, setup: Setup) -> Table:

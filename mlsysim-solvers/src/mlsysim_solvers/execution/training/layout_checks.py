@@ -12,8 +12,8 @@ from mlsysim.records.scenario import Parallelism, Training
 
 from ...lowering.shape import TransformerShape
 from ..device.arrays import divides, shares_heads
-from ..device.memory import MODULES
 from ..network.topology import DIMENSIONS
+from .activations import MODULES
 from .schedule import Layout
 
 __all__ = ["again_of", "check_layout", "check_lean", "placement_of", "suits"]

@@ -8,11 +8,11 @@ from typing import Any
 from mlsysim.numeric import maximum
 
 from ...lowering.parallel import Division
+from .activations import Kept, kept_by_layer
 from .exchange import Exchange, layer_exchange
 from .issuing import issued_pass
 from .layers import Layer, Setup, layer_times
 from .schedule import Layout
-from .state import Kept, kept_by_layer
 from .wires import Near
 
 __all__ = ["pieces_of"]

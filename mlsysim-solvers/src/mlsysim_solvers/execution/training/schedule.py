@@ -20,7 +20,7 @@ from ...formulas.pipeline import (
 from ...lowering.shape import TransformerShape
 from ..device.arrays import all_rows
 
-__all__ = ["Layout", "bubble", "in_flight_layers", "layout_of"]
+__all__ = ["Layout", "bubble", "in_flight_layers", "layout_of", "one_device"]
 
 
 class Layout(NamedTuple):
@@ -55,6 +55,24 @@ class Layout(NamedTuple):
     first: Any
     last: Any
     even: Any
+
+
+def one_device(shape: TransformerShape, batch: Any, micro: Any) -> Layout:
+    """Return the layout of a model that is not divided.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    batch, micro : float or array, sample
+        Samples of a step, and of those that pass together.
+
+    Returns
+    -------
+    Layout
+    """
+    n = shape.layers
+    return Layout(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, micro, micro_batches(batch, micro), n, n, n, even=True)
 
 
 def layout_of(c: Mapping[str, Any], batch: Any, shape: TransformerShape) -> Layout:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import floor, is_array, maximum, minimum, only, where
+from mlsysim.numeric import floor, is_array, maximum, minimum, only, sqrt, where
+from mlsysim.tracing import named
 
 from ...formulas import parallel_constants as constants
 from ...formulas.memory import logits_bytes, workspace_bytes
-from ...formulas.recomputation import block_activation_bytes, group_activation_bytes, recomputed_share
+from ...formulas.recomputation import recomputed_share
 from ..device.arrays import any_row
-from ..device.memory import Widths, transformer_activations
+from .activations import Kept, kept_by_layer, waiting
 from .schedule import Layout, in_flight_layers
 
-__all__ = ["Held", "Kept", "expert_ranks", "held", "kept_by_layer", "ranks_of", "share_again", "stage_parameters"]
+__all__ = ["Held", "adapter_parameters", "expert_ranks", "held", "memory_log_sd", "ranks_of", "stage_parameters"]
 
 
 _NOTHING = 1e-15
@@ -105,102 +106,18 @@ def _state(c: Mapping[str, Any], layout: Layout, dense: Any, experts: Any) -> tu
     """Bytes of weights, gradients and optimizer states."""
     zero, ranks = c["zero"], ranks_of(c, layout)
     # What waits in host memory for the end of the step takes no device memory.
-    states = (c["master_width"] + c["states"] * c["state_width"]) * (1.0 - c["offload_optimizer"])
+    here = named(1.0 - c["offload_optimizer"], "share in device memory")
+    states = (c["master_width"] + c["states"] * c["state_width"]) * here
     whole, share = dense, dense / ranks
     if c["shape"].experts:
         whole, share = dense + experts, share + experts / expert_ranks(layout, ranks)
+    whole, share = named(whole, "parameters of the device"), named(share, "parameters of its share")
     weights, gradients = share if zero >= 3 else whole, share if zero >= 2 else whole
     optimizer = share if zero >= 1 else whole
-    return weights * c["stored_width"], gradients * c["gradient_width"], optimizer * states
-
-
-class Kept(NamedTuple):
-    """Activations of one micro-batch on one device.
-
-    Parameters
-    ----------
-    each : float or array, B
-        What every layer in flight keeps.
-    live : float or array, B
-        What the layer that is done again keeps meanwhile.
-    """
-
-    each: Any
-    live: Any
-
-
-def kept_by_layer(c: Mapping[str, Any], layout: Layout) -> Kept:
-    """Return the activations of one layer.
-
-    Parameters
-    ----------
-    c : mapping of str to number
-        All columns.
-    layout : Layout
-        Degrees and micro-batch.
-
-    Returns
-    -------
-    Kept
-    """
-    shape, features, sequence = c["shape"], c["features"], c["sequence"]
-    t, batch = layout.tensor, layout.micro / layout.context
-    shards = t if c["sequence_parallel"] else 1.0
-    kept: dict[str, Any] = {
-        "fused_attention": features.fused_attention, "dropout": c["dropout"], "tensor": t, "sequence_shards": shards,
-    }  # fmt: skip
-    recompute, rows = c["recompute"], batch * sequence
-    again = c["again"] if recompute == "selective" else frozenset()
-    products = recompute == "selective" and features.selective == "products" and not again
-    if recompute != "full" and not products:
-        kept["again"] = again
-        each = _layers_kept(c, rows, batch, kept, recompute)
-        if "mlp" not in again:
-            return Kept(each, 0.0 * rows)
-        # While an MLP is done again, everything that it would keep is alive.
-        return Kept(each, _layers_kept(c, rows, batch, {**kept, "again": frozenset()}, recompute) - each)
-    live = _layers_kept(c, rows, batch, kept, "none")
-    if products:
-        return Kept(workspace_bytes(rows / t, shape.hidden * 2.0 + 0.5 * _products(c), c["activation_width"]), live)
-    # Each layer keeps its input; while one is done again, everything that it would keep is alive.
-    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
-    return Kept(transformer_activations(shape, widths, batch, sequence, "full", layers=1.0, **kept) / shards, live)
-
-
-def _products(c: Mapping[str, Any]) -> Any:
-    """Elements per token that the matrix products of a layer write."""
-    s = c["shape"]
-    mlp = s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)
-    return s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim + 2.0 * s.hidden + s.matrices * mlp / s.layers
-
-
-def _layers_kept(c: Mapping[str, Any], rows: Any, batch: Any, kept: Mapping[str, Any], recompute: str) -> Any:
-    """Return what a layer keeps whose passes are not done again."""
-    shape, features = c["shape"], c["features"]
-    widths = Widths(c["activation_width"], c["mask_width"], c["full_width"])
-    whole = transformer_activations(shape, widths, batch, c["sequence"], recompute, layers=1.0, **kept)
-    narrow = features.narrow_storage and c["narrow"]
-    if not (c["frozen"] or narrow):
-        return whole
-    s = shape
-    mlp = (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn)) / s.layers
-    again = kept.get("again", frozenset())
-    # Of what the MLP keeps: all, or without what its activation function writes, or nothing.
-    wide = 0.0 if "mlp" in again else s.matrices if "activation" in again else s.matrices + 1.0
-    norms = 0.0 if "norm" in again else s.norm_passes
-    saved = c["activation_width"] - c["operand_width"] if narrow else 0.0
-    if c["frozen"]:
-        # Frozen weights have no gradients: inputs of the MLP's products are not needed again.
-        entry, inner = (
-            minimum(norms, 1.0) * s.hidden / kept["sequence_shards"],
-            minimum(wide, 1.0) * mlp / kept["tensor"],
-        )
-        less = workspace_bytes(rows, entry + inner, c["activation_width"])
-        less = less + saved * rows * (entry + maximum(wide - 1.0, 0.0) * mlp / kept["tensor"])
-    else:
-        own = norms * s.hidden / kept["sequence_shards"] + wide * mlp / kept["tensor"]
-        less = workspace_bytes(rows, own, saved)
-    return whole - less
+    return (
+        named(weights * c["stored_width"], "weights"), named(gradients * c["gradient_width"], "gradients"),
+        named(optimizer * states, "optimizer states"),
+    )  # fmt: skip
 
 
 def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tuple[Held, Any]:
@@ -230,6 +147,9 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
         (0.0, layout.first, where(one, both + none, embed + none), one),
         (layout.pipeline - 1.0, layout.last, where(one, both + none, tail + none), True),
     ]
+    if one is True:
+        # The first stage is the last.
+        stages.pop()
     fuller = several & (layout.middle > layout.first)
     if any_row(fuller):
         # With as many layers the first stage holds more than the second: it has more in flight, and the embedding.
@@ -242,6 +162,26 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
         fullest = found if fullest is None else _fuller(found, fullest)
     assert fullest is not None
     return fullest, maximum(largest, 0.0 * largest)
+
+
+def memory_log_sd(c: Mapping[str, Any], fullest: Held) -> Any:
+    """Return the spread of the memory's logarithm: model state is certain, the rest is up to the allocator.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    fullest : Held
+        What the fullest device holds.
+
+    Returns
+    -------
+    float or array, natural-log units
+    """
+    passing = fullest.activations + fullest.logits + fullest.gathered
+    loose = passing / fullest.required * constants.ACTIVATION_LOG_SD
+    kept = fullest.reserve / fullest.required
+    return sqrt(kept * kept * c["var_reserve"] + loose * loose)
 
 
 def _fuller(one: Held, other: Held) -> Held:
@@ -269,30 +209,31 @@ def _stage(
         # Of the layers that wait in host memory one is on its way there or back, and one computes.
         away = recomputed_share(layers, c["offload_layers"]) * flight
         flight = flight - away + minimum(away, 2.0)
-    waiting, live = _waiting(c, kept, flight, layers)
+    waits, live = waiting(c, kept, flight, layers)
     rows = layout.micro * c["sequence"] / layout.context
     # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
     width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]
     vocabulary = shape.vocab if shape.head and not c["chunked_loss"] else 0.0
-    logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, vocabulary, width)
+    logits = named(where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, vocabulary, width), "logits")
     gathered, ends_once = _gathered(c, layout, dense)
-    reserve = c["reserve"] + 0.0 * live
-    state = weights + gradients + optimizer + reserve
+    reserve = named(c["reserve"] + 0.0 * live, "what the runtime keeps")
+    state = named(weights + gradients + optimizer, "parameters, gradients and optimizer states") + reserve
     free = c["capacity"] * c["utilisation"] - state
     if not c["features"].planned_memory:
         gathered = gathered + ends_once
-        largest = _whole(c, free - gathered, waiting + live + logits, layout)
+        largest = _whole(c, free - gathered, waits + live + logits, layout)
     else:
         # The loss and the layers are phases of one plan: what only one of them needs shares memory with the other.
         layer, loss = (
-            _whole(c, free - gathered, waiting + live, layout),
-            _whole(c, free - ends_once, waiting + logits, layout),
+            _whole(c, free - gathered, waits + live, layout),
+            _whole(c, free - ends_once, waits + logits, layout),
         )
         largest = minimum(layer, loss)
         late = logits + ends_once > live + gathered
         live, logits = where(late, 0.0 * live, live), only(late, logits)
         gathered = where(late, ends_once, gathered)
-    activations = waiting + live
+    activations = named(waits + live, "activations")
+    gathered = named(gathered, "gathered parameters")
     required = state + activations + logits + gathered
     return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), largest
 
@@ -301,36 +242,6 @@ def _whole(c: Mapping[str, Any], free: Any, taken: Any, layout: Layout) -> Any:
     """Return how many samples of a micro-batch fit, each of which takes its share of what all take."""
     # A stage without layers keeps nothing of them, and bounds nothing.
     return floor(free / maximum(taken / layout.micro, _NOTHING * c["capacity"]))
-
-
-def share_again(c: Mapping[str, Any], layers: Any) -> Any:
-    """Return the share of a stage's layers in which recomputation takes place.
-
-    Parameters
-    ----------
-    c : mapping of str to number
-        All columns.
-    layers : float or array, count
-        Layers of the stage.
-
-    Returns
-    -------
-    float or array, ratio
-        Below 1 only where some layers are recomputed whole and others not at all.
-    """
-    if c["recompute"] != "full" or c["recompute_method"] != "block":
-        return 1.0
-    return recomputed_share(layers, c["recompute_layers"])
-
-
-def _waiting(c: Mapping[str, Any], kept: Kept, flight: Any, layers: Any) -> tuple[Any, Any]:
-    """Return what waits for the backward pass, and what is alive beside it while layers are done again."""
-    count = c["recompute_layers"]
-    if c["recompute"] != "full":
-        return flight * kept.each, kept.live
-    if c["recompute_method"] == "uniform":
-        return group_activation_bytes(flight, count, kept.each), count * kept.live
-    return block_activation_bytes(flight, recomputed_share(layers, count), kept.live, kept.each), kept.live
 
 
 def _gathered(c: Mapping[str, Any], layout: Layout, dense: Any) -> tuple[Any, Any]:

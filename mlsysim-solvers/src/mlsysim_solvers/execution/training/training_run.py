@@ -10,10 +10,11 @@ from mlsysim.tracing import named
 
 from ...formulas.reliability import checkpoint_bytes
 from ...formulas.run import forward_pass_time
+from .activations import share_again
 from .exchange import Exchange
 from .layers import Layer
 from .schedule import Layout
-from .state import adapter_parameters, share_again
+from .state import adapter_parameters
 
 __all__ = ["checkpoint_size", "forward_time", "run_answers"]
 

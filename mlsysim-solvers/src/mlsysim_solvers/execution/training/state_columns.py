@@ -1,0 +1,100 @@
+"""What a training job keeps of every parameter and of every activation, on one device or many, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlsysim.records.model import Model
+from mlsysim.records.precision import bytes_per_element, check_precision
+from mlsysim.records.scenario import Parallelism, Training
+from mlsysim.shapes import parameters
+
+from ...lowering.shape import number
+from .layout_checks import again_of
+
+__all__ = ["state_columns"]
+
+
+def state_columns(workload: Training, layout: Parallelism, model: Model, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what :func:`mlsysim_solvers.execution.training.state.held` asks for.
+
+    Parameters
+    ----------
+    workload : Training
+        The job.
+    layout : Parallelism
+        How it is divided.
+    model : Model
+        A transformer.
+    columns : mapping of str to number or object
+        Of one device, with the features of its stack.
+
+    Returns
+    -------
+    dict of str to number or object
+        Numbers in SI; what the stack keeps wide or narrow replaces the widths of the formats.
+    """
+    layers, stage, frozen = columns["shape"].layers, layout.zero, workload.adapter > 0
+    if columns["features"].sharded_optimizer and stage == 0:
+        stage = 1
+    return {
+        "zero": stage, "shard": number(layout.shard), "reshard": layout.reshard, "schedule": layout.schedule,
+        "sequence_parallel": layout.sequence,
+        "offload": workload.offload, "offload_layers": number(workload.offload_layers or layers),
+        "offload_optimizer": number(workload.offload_optimizer),
+        "recompute_layers": number(workload.recompute_layers or layers),
+        "recompute_method": workload.recompute_method or "block", "again": again_of(workload),
+        "adapter": number(workload.adapter), "frozen": frozen,
+        "narrow": bool(columns["operand_width"] < columns["activation_width"]),
+        **_parameters(model), **_widths(columns, workload, frozen=frozen),
+    }  # fmt: skip
+
+
+def _parameters(model: Model) -> dict[str, Any]:
+    found = parameters(model)
+    assert model.transformer is not None
+    mixture = model.transformer.mixture
+    experts = 0.0
+    if mixture is not None:
+        matrices = 3.0 if model.transformer.gated else 2.0
+        experts = (model.transformer.layers - mixture.dense_layers) * mixture.experts * matrices
+        experts = experts * model.transformer.hidden * mixture.ffn
+    total = number(found.total)
+    ends = number(found.embedding + found.head)
+    head = number(found.head) or number(found.embedding)
+    return {
+        "layer_parameters": (total - ends - experts) / number(model.transformer.layers),
+        "expert_parameters": experts / number(model.transformer.layers),
+        "first_parameters": number(found.embedding), "last_parameters": head, "tied": not found.head,
+    }  # fmt: skip
+
+
+def _widths(columns: Mapping[str, Any], workload: Training, *, frozen: bool) -> dict[str, Any]:
+    """Bytes of stored parameters, gradients and states, as the stack keeps them."""
+    features = columns["features"]
+    half, full = columns["weight_width"], columns["full_width"]
+    # Without a master copy in 32 bits, the one copy that is kept is in 16.
+    wide = features.wide_weights and columns["master_width"] > half
+    # Sums of gradients lose too much in bf16: what is added in kernels of its own is added, and exchanged, in 32 bits.
+    summed = features.adds_gradients and workload.precision == "bf16"
+    found = {
+        "stored_width": full if wide else half,
+        "gradient_width": full if features.wide_gradients or wide or summed else columns["gradient_width"],
+        "sent_width": full if features.wide_reduction or summed else half,
+        "gathered_width": half,
+    }
+    if frozen and features.narrow_storage:
+        # Frozen weights are only read by the products.
+        found["stored_width"] = columns["operand_width"]
+    if wide:
+        found["master_width"] = 0.0
+        found["weight_passes"] = 2.0
+        found["optimizer_width"] = full
+    else:
+        found["optimizer_width"] = half
+    if workload.weights:
+        # Frozen weights lie, and are gathered, as they are stored.
+        width = bytes_per_element(check_precision(workload.weights, where="workload.weights"))
+        found |= {"stored_width": width, "gathered_width": width}
+    return found
