@@ -15,15 +15,15 @@ from .shape import TransformerShape
 __all__ = ["decoded_apart", "spelled_out"]
 
 NORM_OPERATORS = 8.0
-"""Operators of a norm over root mean squares: a cast to 32 bits, a square, a mean, a sum, a reciprocal root, a product, a
-cast back and a product with the weights. Counted in LlamaRMSNorm.forward of huggingface/transformers,
-src/transformers/models/llama/modeling_llama.py at 0022728, as in RMSNorm.forward of Lightning-AI/litgpt, litgpt/model.py
-at 0420581."""
+"""Operators of a norm over root mean squares: a cast to 32 bits, a square, a mean, a sum, a reciprocal root, a product,
+a cast back and a product with the weights. Counted in LlamaRMSNorm.forward of huggingface/transformers,
+src/transformers/models/llama/modeling_llama.py at 0022728; RMSNorm.forward of Lightning-AI/litgpt, litgpt/model.py at
+0420581, has nine."""
 
 TURN_OPERATORS = 5.0
-"""Operators that turn queries, and as many that turn keys: a product with the cosine, a negated half, its union with the
-other half, the product with the sine and a sum. Counted in rotate_half and apply_rotary_pos_emb, and in apply_rope, of
-the same files; casts are left out."""
+"""Operators that turn queries, and as many that turn keys: a product with the cosine, a negated half, its union with
+the other half, the product with the sine and a sum. Counted in rotate_half and apply_rotary_pos_emb, and in apply_rope,
+of the same files; casts are left out."""
 
 
 def spelled_out(shape: TransformerShape, formats: Formats, rows: Any) -> Table:
@@ -85,9 +85,9 @@ def decoded_apart(table: Table, abilities: Abilities) -> Table:
 
     References
     ----------
-    DynamicLayer.update of huggingface/transformers, src/transformers/cache_utils.py at 004999d, joins; KVCache.forward of
-    Lightning-AI/litgpt, litgpt/model.py at 0420581, copies in place; standard_attention of THUDM/SwissArmyTransformer,
-    sat/transformer_defaults.py at 015743b.
+    DynamicLayer.update of huggingface/transformers, src/transformers/cache_utils.py at 004999d, joins; KVCache.forward
+    of Lightning-AI/litgpt, litgpt/model.py at 0420581, copies in place; standard_attention of
+    THUDM/SwissArmyTransformer, sat/transformer_defaults.py at 015743b.
     """
     apart = 0.0 if abilities.fused_attention else 4.0
     return [
