@@ -70,6 +70,21 @@ def test_a_device_waits_for_the_host_unless_graphs_are_replayed():
     assert times[2] == times[0]
 
 
+@pytest.mark.parametrize(("recompute", "passes"), [("none", 3), ("full", 4)])
+def test_passes_that_are_done_again_wait_for_the_host_as_plain_ones_do(recompute, passes):
+    layout = {"device": H100, "precision": "bf16", "data": 8, "tensor": 8, "batch": 64, "micro_batch": 1}
+    slow = changed(OVERLAPPED, {"host": 0.05})
+    found = answers(LLAMA_70B, stack=slow, recompute=recompute, **layout)
+    spent = found["performance.breakdown_compute"] + found["performance.breakdown_recompute"]
+    assert spent == pytest.approx(8 * 80 * passes * 0.05, rel=0.05)
+    # A device that is slower than its host waits for nothing.
+    quick, none = (
+        answers(LLAMA_70B, stack=changed(OVERLAPPED, {"host": host}), recompute=recompute, **layout)
+        for host in (1e-9, None)
+    )
+    assert quick["performance.step_time"] == none["performance.step_time"]
+
+
 def test_biases_of_experts_move_every_routed_token():
     biased = attrs.evolve(MIXTRAL, transformer=attrs.evolve(MIXTRAL.transformer, bias=True))
     shape = transformer_shape(biased, biased.transformer)

@@ -143,3 +143,14 @@ def test_residual_networks_keep_no_inputs_of_additions():
         return mlsysim.evaluate(asked)["memory_required"].value
 
     assert needed(448) < 24.0e9 < needed(600)
+
+
+def test_scripts_that_recompute_whole_layers_are_followed_on_one_device_and_for_adapters():
+    table = packaged_tables()["training"].parent / "outside" / "training.csv"
+    found = [(row, question_for(row, names())) for row in read_table(table) if row.set == "qwenft"]
+    assert {row.devices for row, _ in found} == {1, 2}
+    for row, question in found:
+        assert question.scenario.workload.recompute == "full", row.id
+        assert any("--gradient_checkpointing" in one.what for one in question.assumed), row.id
+    stated = attrs.evolve(found[0][0], configuration={**found[0][0].configuration, "recompute": "none"})
+    assert question_for(stated, names()).scenario.workload.recompute == "none"

@@ -120,9 +120,11 @@ def test_weights_narrower_than_a_device_multiplies_are_kept_so(tmp_path, printed
     assert any("multiplies no" in one for one in predict(row).assumed)
 
 
-def test_eager_libraries_are_answered_by_the_framework_below(tmp_path):
-    for software in ("Hugging Face Transformers", "HF transformers 4.40", "LitGPT", "Hugging Face Accelerate"):
-        assert predict(row_of(tmp_path, framework=software)).stack == "pytorch-2", software
+def test_libraries_that_run_modules_from_python_have_stacks_of_their_own(tmp_path):
+    for software in ("Hugging Face Transformers", "HF transformers 4.40", "Hugging Face Accelerate"):
+        assert predict(row_of(tmp_path, framework=software)).stack == "transformers-4", software
+    assert predict(row_of(tmp_path, framework="LitGPT (PyTorch 2.1)")).stack == "litgpt-0"
+    assert predict(row_of(tmp_path, framework="SwissArmyTransformer")).stack == "swissarmytransformer-0"
 
 
 @pytest.mark.parametrize("text", ["5 requests/s", "5 rps", "qps=5", "request rate 5"])

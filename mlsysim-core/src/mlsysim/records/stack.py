@@ -66,6 +66,14 @@ class Features:
     eager_scores : bool
         Attention scales its scores, adds its mask and normalises in a kernel each, and a softmax of 16-bit scores works
         in 32 bits between two casts.
+    one_by_one : bool
+        Modules of a model run from Python as their source spells them out: a norm over root mean squares, rotary
+        embedding and a gate take several operators each, and each projection of queries, keys and values its own.
+    joins_cache : bool
+        A decode step joins keys and values of its token to those before in a new tensor, and so copies the cache.
+    unpacks_weights : bool
+        Weights in fewer bits than products take are written out in the format of the products before each of them,
+        however few rows it has.
     gathers_windows : bool
         Convolutions copy the windows of their input into a matrix before they multiply (im2col).
     winograd : bool
@@ -170,6 +178,9 @@ class Features:
     wide_cache: bool = False
     staged_softmax: bool = False
     eager_scores: bool = False
+    one_by_one: bool = False
+    joins_cache: bool = False
+    unpacks_weights: bool = False
     gathers_windows: bool = False
     winograd: bool = False
     drops_dead_channels: bool = False

@@ -56,7 +56,7 @@ class Recipe:
         What the published name of the software holds, for example ``NeMo 25.11``; empty means any.
     cells : str
         Published settings with which it goes, with commas, for example ``ep=32, precision=MX``: each begins so.
-    exchange, overlap_expert, recompute_modules, graphs : str
+    exchange, overlap_expert, recompute, recompute_modules, graphs : str
         What is set: names as in a scenario; ``overlap_expert`` is yes or no, and empty says nothing.
     reason : str
         Where that stands.
@@ -71,6 +71,7 @@ class Recipe:
     cells: str = ""
     exchange: Literal["", "all-to-all", "merged"] = ""
     overlap_expert: Literal["", "yes", "no"] = ""
+    recompute: Literal["", "full"] = ""
     recompute_modules: str = ""
     graphs: str = ""
     log_sd: float = setting("1", default=0.02, zero=True)

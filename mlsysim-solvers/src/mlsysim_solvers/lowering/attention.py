@@ -45,7 +45,7 @@ class Abilities(NamedTuple):
         Bandwidth of the last-level cache over that of memory, for kernels that do not share keys and values.
     pass_tokens : float, token, or None
         Most tokens of one pass over prompts; None for one pass whatever their number.
-    expands_weights, staged_softmax, eager_scores, casts_scores : bool
+    expands_weights, staged_softmax, eager_scores, casts_scores, one_by_one, joins_cache, unpacks_weights : bool
         As in the stack's features.
     """
 
@@ -58,6 +58,9 @@ class Abilities(NamedTuple):
     staged_softmax: bool = False
     eager_scores: bool = False
     casts_scores: bool = False
+    one_by_one: bool = False
+    joins_cache: bool = False
+    unpacks_weights: bool = False
 
 
 def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:

@@ -43,6 +43,8 @@ class TransformerShape(NamedTuple):
         As in the record.
     expert_bias : bool
         Whether the products of experts add a bias.
+    square_norms, turns : float
+        Norms of a layer over root mean squares, and whether queries and keys get a rotary embedding (1 or 0).
     sums : float
         Sums of a layer over the devices that share it, in either direction: one where attention and MLP are parallel,
         because their outputs are added before (vLLM, FalconDecoderLayer in falcon.py), else one after each.
@@ -87,6 +89,8 @@ class TransformerShape(NamedTuple):
     final_norm: bool
     expert_bias: bool = False
     sums: Any = 2.0
+    square_norms: Any = 0.0
+    turns: Any = 0.0
 
 
 def number(value: Any) -> Any:
@@ -143,6 +147,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         classes=t.classes, lookups=(1 if t.vocab else 0) + (1 if t.positions else 0) + (1 if t.token_types else 0),
         causal=t.causal, latent=latent is not None, head=t.head and bool(t.vocab), pooler=t.pooler,
         final_norm=t.final_norm, expert_bias=bool(mixture and t.bias), sums=1 if t.parallel else 2,
+        square_norms=(norms if t.norm == "rms" else 0) + (2 if t.qk_norm else 0), turns=rotary,
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}

@@ -9,6 +9,7 @@ from mlsysim.numeric import is_array, minimum
 from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities, attention_over_cache, attention_over_sequence, projections
+from .modules import decoded_apart, spelled_out
 from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, spared, stream
 from .served import assembled, beside, served_kernels
 from .shape import TransformerShape
@@ -126,14 +127,20 @@ def decode(
     -------
     list of Operator
     """
+    if abilities.unpacks_weights:
+        stored, formats = formats.weight, formats._replace(weight=formats.operand)
     table = projections(shape, formats, batch, absorbed=True)
     table += _mlp(shape, formats, batch, batch, fused=abilities.fused_elementwise)
     table.append(_elementwise(shape, formats, batch, fused=abilities.fused_elementwise))
     table = beside(table, shape) + served_kernels(shape, formats, abilities, batch)
+    if abilities.unpacks_weights:
+        table.append(expansion(table, formats, stored))
     table += attention_over_cache(shape, formats, abilities, batch, input, output)
+    if abilities.one_by_one:
+        table += spelled_out(shape, formats, batch) + decoded_apart(table, abilities)
     table += embedding(shape, formats, batch, batch)
     table += decoder_tail(shape, formats, batch, batch)
-    if abilities.expands_weights:
+    if abilities.expands_weights and not abilities.unpacks_weights:
         # With few rows it is their input that changes its format, in a kernel before each product.
         return [row._replace(kernels=2.0 * row.kernels) if row.kind in MATRIX_KINDS else row for row in table]
     return table
@@ -243,7 +250,7 @@ def _without_attention(
     table = projections(shape, formats, rows, absorbed=False)
     table += _mlp(shape, formats, rows, spread, fused=abilities.fused_elementwise, kept=kept)
     table.append(_elementwise(shape, formats, spread, fused=abilities.fused_elementwise))
-    return table
+    return table + spelled_out(shape, formats, spread) if abilities.one_by_one else table
 
 
 def _mlp(

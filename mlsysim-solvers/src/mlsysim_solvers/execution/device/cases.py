@@ -103,6 +103,9 @@ def abilities_of(columns: Columns) -> Abilities:
         features.staged_softmax,
         features.eager_scores,
         features.casts_scores,
+        features.one_by_one,
+        features.joins_cache,
+        columns["unpacks"],
     )
 
 

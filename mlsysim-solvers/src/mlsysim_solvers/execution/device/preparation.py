@@ -83,7 +83,9 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= launch_columns(device, stack, kind)
     columns |= spread_columns(request.claims, device, stack, key, precision)
     columns |= format_columns(workload, stack, shape, precision, model.blocks)
-    columns["expands"] = stack.features.expands_weights and columns["weight_width"] < columns["operand_width"]
+    stored = columns["weight_width"] < columns["operand_width"]
+    columns["unpacks"] = stack.features.unpacks_weights and stored
+    columns["expands"] = (stack.features.expands_weights or stack.features.unpacks_weights) and stored
     columns |= head_columns(stack, model, workload, columns)
     columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
     columns |= _memory(device, stack)

@@ -83,7 +83,7 @@ def _switched(features: Features, settings: Mapping[str, float], layout: Paralle
         features = attrs.evolve(features, merged_exchange=layout.exchange == "merged")
     if layout.overlap_expert is not None:
         features = attrs.evolve(features, overlap_expert=layout.overlap_expert)
-    if settings.get("eager"):
+    if settings.get("eager") or features.one_by_one:
         features = attrs.evolve(features, fused_elementwise=False)
     if settings.get("overlap_tensor"):
         features = attrs.evolve(features, overlap_tensor=True)
@@ -107,7 +107,8 @@ def _layout_columns(request: Any, layout: Parallelism, columns: Mapping[str, Any
         **issue_columns(workload, features, ceilings, columns["shape"]),
         "full_attention": settings.get("full_attention", 0.0),
         "device_spread": settings.get("device_spread", constants.DEVICE_SPREAD),
-        "drops": settings.get("dropout", 0.0) > 0.0, "eager": settings.get("eager", 0.0) > 0.0, "layer_memo": {},
+        "drops": settings.get("dropout", 0.0) > 0.0, "layer_memo": {},
+        "eager": settings.get("eager", 0.0) > 0.0 or features.one_by_one,
     }  # fmt: skip
 
 

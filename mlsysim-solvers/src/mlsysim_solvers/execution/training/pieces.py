@@ -52,4 +52,8 @@ def _issued(c: Mapping[str, Any], layout: Layout, layer: Layer) -> Layer:
     if type(host) is float and host == 0.0:
         return layer
     weights = layer.weights if c["frozen"] else maximum(layer.weights, host)
-    return layer._replace(forward=maximum(layer.forward, host), inputs=maximum(layer.inputs, host), weights=weights)
+    # A forward pass that is done again is issued again; of parts of one nobody knows their share of the host's time.
+    again = maximum(layer.again, host) if c["recompute"] == "full" else layer.again
+    return layer._replace(
+        forward=maximum(layer.forward, host), inputs=maximum(layer.inputs, host), weights=weights, again=again
+    )

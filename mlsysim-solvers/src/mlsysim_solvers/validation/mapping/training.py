@@ -14,6 +14,7 @@ from .common import cell, format_for, real_length, scenario, subject, unstated, 
 from .distributed import amount_of, distributed_question, is_lora, of_a_step
 from .saving import ran
 from .shapes import model_of
+from .training_recipes import followed
 
 __all__ = ["training_question"]
 
@@ -68,6 +69,7 @@ def training_question(row: Measurement, known: Names) -> Question:
         model=model, batch=batch, precision=precision, sequence=sequence,
         recompute=RECOMPUTE.get(cell(row, "recompute"), "none"),  # type: ignore[arg-type]
     )  # fmt: skip
+    job, _ = followed(job, Parallelism(), row, found, assumed)
     several = micro is not None and micro < batch and record.transformer is not None
     asked = scenario(row, "training", job, found, Parallelism(micro_batch=micro or 0) if several else None)
     if row.set.startswith(known.runs.sets.dropout):

@@ -70,6 +70,9 @@ def followed(
         if recipe.graphs:
             what["graphs"] = recipe.graphs
             job = attrs.evolve(job, graphs=recipe.graphs)
+        if recipe.recompute and not cell(row, "recompute"):
+            what["recompute"] = recipe.recompute
+            job = attrs.evolve(job, recompute=recipe.recompute)
         if recipe.recompute_modules and not cell(row, "recompute"):
             what["recompute_modules"] = recipe.recompute_modules
             job = attrs.evolve(job, recompute="selective", recompute_modules=recipe.recompute_modules)
