@@ -25,10 +25,13 @@ from .execution.device.cases import (
     fixed_bytes,
     formats_of,
     is_once,
+    later,
     read_before,
+    read_tokens,
     repeated,
     room_of,
     run_part,
+    turned,
     weights_of,
 )
 from .execution.device.engine import Totals, together
@@ -134,9 +137,10 @@ def _serving(c: Columns) -> dict[str, Any]:
     # Speech longer than a window is read window by window, each with its share of the answer.
     windows = c.get("windows", 1.0)
     each = output if is_once(windows) else output / windows
-    first = run_part(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, input_), machine)
-    replay = decoding(c, machine)
+    tokens, replay = read_tokens(c, input_), decoding(c, machine)
+    first = run_part(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, tokens), machine)
     step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), replay)
+    first, step = turned(c, first), turned(c, step)
     if c["features"].decoded_first:
         first = together(read_before(first, input_), step, 1.0)
     latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
@@ -209,7 +213,7 @@ def _inference(c: Columns) -> dict[str, Any]:
             elements = elements + shape.heads * sequence
         each = workspace_bytes(sequence, elements, formats.activation)
         within = sequence <= shape.context if c["is_text"] else True
-    totals = run_part(c, "pass", lambda: _pass_table(c, batch), machine_of(c))
+    totals = turned(c, run_part(c, "pass", lambda: _pass_table(c, batch), machine_of(c)))
     totals = repeated(totals, c.get("steps", 1.0), "denoising step")
     for part in parts:
         once = {**c, "shape": part.shape, "passes": _passes_of(c, part)}
@@ -315,7 +319,7 @@ def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
     end = run_part(c, "optimizer", lambda: [_update(c, batch)], machine)
     if "layer_issue" in c:
         each = _issued(c, each, 4.0 if c["recompute"] == "full" else 3.0)
-        end = _later(end, named(c["step_end"], "end of a step"))
+        end = later(end, named(c["step_end"], "end of a step"))
     return together(end, each, micro_batches(batch, micro))
 
 
@@ -332,11 +336,7 @@ def _host_columns(workload: Any, stack: Stack, shape: Any) -> dict[str, Any]:
 def _issued(c: Columns, totals: Totals, passes: float) -> Totals:
     """Return passes over all layers that wait for the host where that issues kernels more slowly than they run."""
     issued = passes * c["shape"].layers * c["layer_issue"]
-    return _later(totals, named(maximum(0.0, issued - totals.time), "waiting for the host"))
-
-
-def _later(totals: Totals, wait: Any) -> Totals:
-    return totals._replace(time=totals.time + wait, overhead=totals.overhead + wait)
+    return later(totals, named(maximum(0.0, issued - totals.time), "waiting for the host"))
 
 
 def _training_demand(c: Columns, batch: Any, micro: Any, sequence: Any) -> Demand:
