@@ -55,10 +55,8 @@ def delivered_share(engines: Any, bandwidth: Any) -> Any:
 
     Parameters
     ----------
-    engines : float, B/s
-        Rate of the engines that carry data between memory and processors, all together.
-    bandwidth : float, B/s
-        Peak memory bandwidth.
+    engines, bandwidth : float, B/s
+        Rate of the engines that carry data between memory and processors, all together; peak rate of the memory.
 
     Returns
     -------
@@ -66,8 +64,7 @@ def delivered_share(engines: Any, bandwidth: Any) -> Any:
 
     Notes
     -----
-    min(1, R / B). Processors without caches read memory through engines that copy (AWS Neuron documentation, DMA
-    bandwidth guide for NKI).
+    min(1, R / B): AWS Neuron documentation, DMA bandwidth guide for NKI.
     """
     return minimum(1.0, engines / bandwidth)
 

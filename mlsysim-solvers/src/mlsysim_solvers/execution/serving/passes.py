@@ -16,7 +16,7 @@ from ...lowering.serving import first_pass, next_token
 from ...lowering.shape import TransformerShape
 from ...lowering.transformer import PrefillChunk, mixed
 from ..device.answers import decoding, log_sd, machine_of
-from ..device.cases import abilities_of, formats_of, is_once, run_part
+from ..device.cases import abilities_of, formats_of, is_once, later, read_tokens, run_part, turned
 from ..device.engine import Totals, timed
 from ..device.machine import Machine
 from ..device.remembering import remembered
@@ -185,8 +185,7 @@ def _unseen(engine: Engine, shape: Any) -> Any:
 def _launched(done: Pass, issued: Any) -> Pass:
     """Return a pass that waits for the host where that launches kernels more slowly than they run."""
     late = named(maximum(0.0, issued - done.time), "waiting for the host")
-    totals = done.totals._replace(time=done.totals.time + late, overhead=done.totals.overhead + late)
-    return done._replace(time=done.time + late, totals=totals)
+    return done._replace(time=done.time + late, totals=later(done.totals, late))
 
 
 def _own(engine: Engine) -> Any:
@@ -209,7 +208,12 @@ def _reading(c: Columns, tokens: Any) -> PrefillChunk:
     """Return the prompts of a pass: long ones have more pairs, and what is cached is seen without being read."""
     input_, cached = c["input"], c["cached"]
     length = input_ * (1.0 + c["input_variation"] * c["input_variation"])
-    prompts = tokens / (input_ * (1.0 - cached))
+    each = input_ * (1.0 - cached)
+    prompts = tokens / each
+    if "bucket" in c:
+        # Each prompt is filled up to a length that was compiled.
+        filled = read_tokens(c, each) / each
+        tokens, length, input_ = filled * tokens, filled * length, filled * input_
     # Of the pairs of a prompt, those among cached tokens are not formed.
     return PrefillChunk(tokens, prompts, prompts * (1.0 - cached * cached) * (input_ / length), length)
 
@@ -233,12 +237,14 @@ def _table(c: Columns, shape: Any, requests: Any, reading: PrefillChunk) -> Any:
 def _placed(engine: Engine, totals: Totals, rows: Any, last: Any, active: Any, own: Any) -> Pass:
     place, c = engine.place, engine.columns
     if place is None:
+        totals = turned(c, totals)
         return Pass(totals.time, 0.0, totals)
     within = within_layers(c, place, rows, last, own)
     one, slowest = through(c, place, totals.time, within, own)
     # A batch waits for its last stage, and for the other batches in flight where they take longer.
     time = one if is_once(c["pipeline"]) else maximum(one, active * slowest)
-    return Pass(time, named(time - totals.time * (time / one), "communication"), totals)
+    done = Pass(time, named(time - totals.time * (time / one), "communication"), totals)
+    return done._replace(time=time + c["turn"], totals=turned(c, totals)) if "turn" in c else done
 
 
 def joined(first: Pass, times: Any, second: Pass, others: Any) -> Pass:
