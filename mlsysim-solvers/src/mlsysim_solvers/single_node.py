@@ -39,7 +39,7 @@ from .execution.device.memory import Demand, Widths, fit, live_elements, trainin
 from .execution.device.preparation import prepare_columns
 from .execution.device.sequences import generation_demand, within_context
 from .execution.device.sharing import answered
-from .execution.training.issuing import issue_columns, issued_pass
+from .execution.training.issuing import issue_columns, issued_pass, scaling_columns
 from .formulas.memory import fitting_batch, gradient_state_bytes, weight_bytes, workspace_bytes
 from .formulas.optimizer import optimizer_traffic
 from .formulas.pipeline import micro_batches
@@ -47,6 +47,7 @@ from .formulas.reliability import checkpoint_bytes
 from .formulas.serving import busy_share, output_rate, request_latency, sample_rate
 from .formulas.training import run_time, training_token_rate
 from .lowering.attention import SCORE_ROWS
+from .lowering.casts import casts
 from .lowering.in_order import in_order
 from .lowering.network import NetworkKernels, NetworkShape, lower_network
 from .lowering.operators import Operator, Table, resident
@@ -109,6 +110,7 @@ class SingleNodeSolver:
                 remedy='Set performance = "distributed" under [solvers], for one device too, or leave it out',
             )  # fmt: skip
         columns = prepare_columns(request)
+        columns |= scaling_columns(workload, request.records["stack"].features, columns)
         return columns | _host_columns(workload, request.records["stack"], columns["shape"])
 
     def compute(self, columns: Columns) -> dict[str, Any]:
@@ -266,7 +268,9 @@ def _forward_tables(c: Columns, batch: Any, sequence: Any) -> tuple[Table, Table
         return [], lower_network(shape, formats, batch, _network_kernels(c), training=True)
     rows = batch * sequence
     outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)
-    layers = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
+    layers = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows, kept=True)
+    if "scaling" in c:
+        layers += casts(layers, formats, scaling=c["scaling"])
     if is_array(c["dropout"]) or c["dropout"]:
         alone = Division(1.0, 1.0, 1.0, sequence=False)
         scores = not features.fused_attention

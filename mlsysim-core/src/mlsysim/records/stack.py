@@ -85,7 +85,7 @@ class Features:
         Attention heads that a tensor-parallel group does not divide are padded to its next multiple, and the padded
         ones computed too.
     bucket : int
-        Prompts are padded to a power of two times so many tokens, since programs are compiled for fixed lengths; 0 where
+        Prompts are padded to a power of two times so many tokens: lengths for which programs were compiled. 0 where
         they are not.
     activations : str
         Number format of what is kept between operators; empty follows the arithmetic.

@@ -16,6 +16,7 @@ __all__ = [
     "BETWEEN_STACK_LOG_SD",
     "BLOCKED",
     "BLOCKED_CASTS",
+    "BUCKETS",
     "BUSY_SHARE",
     "CACHE_PER_CLOCK",
     "COMMUNICATION_LOG_SD",
@@ -352,6 +353,9 @@ UNKNOWN_SCATTER = 1.16
 
 GROUP_CORRELATION = 0.35
 """Correlation of two rows of one group that was left out."""
+
+BUCKETS = 24
+"""Lengths, each twice the one before, for which a program may be compiled: from 128 tokens to 2 billion."""
 
 STANDARD_GRAVITY = 9.80665
 """Standard acceleration of free fall, m/s^2: a conventional value."""

@@ -7,11 +7,17 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import ceil, minimum, where
 
-__all__ = ["bucket_tokens", "busy_share", "output_rate", "pipelined_time", "request_latency", "sample_rate", "stage_share"]
+from .constants import BUCKETS
 
-
-BUCKETS = 24
-"""Lengths, each twice the one before, for which a program may be compiled: from 128 tokens to 2 billion."""
+__all__ = [
+    "bucket_tokens",
+    "busy_share",
+    "output_rate",
+    "pipelined_time",
+    "request_latency",
+    "sample_rate",
+    "stage_share",
+]
 
 
 @formula("1", tokens="1", smallest="1")

@@ -141,7 +141,13 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     -------
     Pass
     """
-    c = {**engine.columns, "decoding": requests, "reading": tokens}
+    c = {**engine.columns, "decoding": requests}
+    if "bucket" in c:
+        # Each prompt is filled up to a length that was compiled.
+        each = c["input"] * (1.0 - c["cached"])
+        filled = read_tokens(c, each) / each
+        tokens, c["input"] = filled * tokens, filled * c["input"]
+    c["reading"] = tokens
     shape = _own(engine)
     sharing = _sharing(engine)
     own, reading = own_requests(sharing, requests), _reading(c, own_prompts(c, sharing, tokens))
@@ -208,12 +214,7 @@ def _reading(c: Columns, tokens: Any) -> PrefillChunk:
     """Return the prompts of a pass: long ones have more pairs, and what is cached is seen without being read."""
     input_, cached = c["input"], c["cached"]
     length = input_ * (1.0 + c["input_variation"] * c["input_variation"])
-    each = input_ * (1.0 - cached)
-    prompts = tokens / each
-    if "bucket" in c:
-        # Each prompt is filled up to a length that was compiled.
-        filled = read_tokens(c, each) / each
-        tokens, length, input_ = filled * tokens, filled * length, filled * input_
+    prompts = tokens / (input_ * (1.0 - cached))
     # Of the pairs of a prompt, those among cached tokens are not formed.
     return PrefillChunk(tokens, prompts, prompts * (1.0 - cached * cached) * (input_ / length), length)
 
