@@ -376,4 +376,4 @@ def _log_sd(c: Columns, layer: Layer, step: Step, time: Any) -> Any:
     )  # fmt: skip
     quiet = (time - talk) / time
     share = 1.0 - quiet
-    return sqrt(quiet * quiet * (alone * alone) + c["scatter"] + share * share * c["var_talk"])
+    return sqrt(quiet * quiet * (alone * alone) + c["scatter"] + share * share * (c["var_talk"] + c["var_link"]))

@@ -21,9 +21,11 @@ from .execution.device.cases import (
     formats_of,
     is_once,
     read_before,
+    read_tokens,
     repeated,
     room_of,
     run_part,
+    turned,
     weights_of,
 )
 from .execution.device.engine import Totals, together
@@ -120,8 +122,8 @@ class ParallelServingSolver:
         place, machine = place_of(c), machine_of(c)
         own = batch / c["data"]
         micro = where(c["micro_batch"] > 0.0, c["micro_batch"] + 0.0 * own, own)
-        first = _prefill(c, place, machine, own, micro, input_)
-        step = _decode(c, place, decoding(c, machine), own, micro, input_, each)
+        first = _turned(c, _prefill(c, place, machine, own, micro, read_tokens(c, input_)))
+        step = _turned(c, _decode(c, place, decoding(c, machine), own, micro, input_, each))
         if c["features"].decoded_first:
             first = _before(first, step, input_)
         latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
@@ -191,6 +193,12 @@ def _decode(c: Columns, place: Place, machine: Machine, own: Any, micro: Any, in
     # A token leaves the last stage before its successor enters the first; more micro-batches than stages wait.
     time = count * one if is_once(c["pipeline"]) else maximum(one, count * slowest)
     return Phase(time, time * (1.0 - totals.time / one), repeated(totals, count, "micro-batch"))
+
+
+def _turned(c: Columns, phase: Phase) -> Phase:
+    """Return a phase with the time in which all devices wait for the host."""
+    totals = turned(c, phase.totals)
+    return phase if totals is phase.totals else Phase(phase.time + c["turn"], phase.talk, totals)
 
 
 def _before(first: Phase, step: Phase, tokens: Any) -> Phase:

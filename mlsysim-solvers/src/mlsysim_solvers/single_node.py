@@ -25,10 +25,13 @@ from .execution.device.cases import (
     fixed_bytes,
     formats_of,
     is_once,
+    later,
     read_before,
+    read_tokens,
     repeated,
     room_of,
     run_part,
+    turned,
     weights_of,
 )
 from .execution.device.engine import Totals, together
@@ -36,7 +39,7 @@ from .execution.device.memory import Demand, fit, live_elements
 from .execution.device.preparation import prepare_columns
 from .execution.device.sequences import generation_demand, within_context
 from .execution.device.sharing import answered
-from .execution.training.issuing import issue_columns, issued_pass
+from .execution.training.issuing import issue_columns, issued_pass, scaling_columns
 from .execution.training.schedule import one_device
 from .execution.training.state import held, memory_log_sd
 from .execution.training.state_columns import state_columns
@@ -47,6 +50,7 @@ from .formulas.reliability import checkpoint_bytes
 from .formulas.serving import busy_share, output_rate, request_latency, sample_rate
 from .formulas.training import run_time, training_token_rate
 from .lowering.attention import SCORE_ROWS
+from .lowering.casts import casts
 from .lowering.in_order import in_order
 from .lowering.network import NetworkKernels, NetworkShape, lower_network
 from .lowering.operators import Operator, Table, resident
@@ -109,6 +113,7 @@ class SingleNodeSolver:
                 remedy='Set performance = "distributed" under [solvers], for one device too, or leave it out',
             )  # fmt: skip
         columns = prepare_columns(request)
+        columns |= scaling_columns(workload, request.records["stack"].features, columns)
         if isinstance(workload, Training) and isinstance(columns["shape"], TransformerShape):
             columns |= state_columns(workload, Parallelism(), request.records["model"], columns)
             columns |= _host_columns(workload, request.records["stack"], columns["shape"])
@@ -140,9 +145,10 @@ def _serving(c: Columns) -> dict[str, Any]:
     # Speech longer than a window is read window by window, each with its share of the answer.
     windows = c.get("windows", 1.0)
     each = output if is_once(windows) else output / windows
-    first = run_part(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, input_), machine)
-    replay = decoding(c, machine)
+    tokens, replay = read_tokens(c, input_), decoding(c, machine)
+    first = run_part(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, tokens), machine)
     step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), replay)
+    first, step = turned(c, first), turned(c, step)
     if c["features"].decoded_first:
         first = together(read_before(first, input_), step, 1.0)
     latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
@@ -215,7 +221,7 @@ def _inference(c: Columns) -> dict[str, Any]:
             elements = elements + shape.heads * sequence
         each = workspace_bytes(sequence, elements, formats.activation)
         within = sequence <= shape.context if c["is_text"] else True
-    totals = run_part(c, "pass", lambda: _pass_table(c, batch), machine_of(c))
+    totals = turned(c, run_part(c, "pass", lambda: _pass_table(c, batch), machine_of(c)))
     totals = repeated(totals, c.get("steps", 1.0), "denoising step")
     for part in parts:
         once = {**c, "shape": part.shape, "passes": _passes_of(c, part)}
@@ -268,7 +274,9 @@ def _forward_tables(c: Columns, batch: Any, sequence: Any) -> tuple[Table, Table
         return [], lower_network(shape, formats, batch, _network_kernels(c), training=True)
     rows = batch * sequence
     outer = embedding(shape, formats, batch, rows) + decoder_tail(shape, formats, batch, rows)
-    layers = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows)
+    layers = forward_layers(shape, formats, abilities_of(c), batch, sequence, rows, kept=True)
+    if "scaling" in c:
+        layers += casts(layers, formats, scaling=c["scaling"])
     if is_array(c["dropout"]) or c["dropout"]:
         alone = Division(1.0, 1.0, 1.0, sequence=False)
         scores = not features.fused_attention
@@ -321,7 +329,7 @@ def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
     end = run_part(c, "optimizer", lambda: [_update(c, batch)], machine)
     if "layer_issue" in c:
         each = _issued(c, each, 4.0 if c["recompute"] == "full" else 3.0)
-        end = _later(end, named(c["step_end"], "end of a step"))
+        end = later(end, named(c["step_end"], "end of a step"))
     return together(end, each, micro_batches(batch, micro))
 
 
@@ -337,11 +345,7 @@ def _host_columns(workload: Training, stack: Stack, shape: TransformerShape) -> 
 def _issued(c: Columns, totals: Totals, passes: float) -> Totals:
     """Return passes over all layers that wait for the host where that issues kernels more slowly than they run."""
     issued = passes * c["shape"].layers * c["layer_issue"]
-    return _later(totals, named(maximum(0.0, issued - totals.time), "waiting for the host"))
-
-
-def _later(totals: Totals, wait: Any) -> Totals:
-    return totals._replace(time=totals.time + wait, overhead=totals.overhead + wait)
+    return later(totals, named(maximum(0.0, issued - totals.time), "waiting for the host"))
 
 
 def _training_memory(c: Columns, batch: Any, micro: Any, within: Any) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class Memory:
         What software can allocate, when published (``nvidia-smi`` totals and the like).
     achieved : float, B/s
         Highest copy or read rate that was measured.
+    engines : float, B/s
+        Rate of the engines that carry data between memory and the processors, all together.
     bus : float, b
         Width of the data bus.
     rate : float, 1/s
@@ -91,6 +93,7 @@ class Memory:
     kind: str = ""
     usable: float | None = fact("B", default=None, tolerance=0.005)
     achieved: float | None = fact("B/s", default=None, tolerance=0.05)
+    engines: float | None = fact("B/s", default=None)
     bus: float | None = fact("b", default=None, tolerance=0.0)
     rate: float | None = fact("1/s", default=None)
 

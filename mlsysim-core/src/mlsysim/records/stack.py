@@ -92,6 +92,9 @@ class Features:
     pads_heads : bool
         Attention heads that a tensor-parallel group does not divide are padded to its next multiple, and the padded
         ones computed too.
+    bucket : int
+        Prompts are padded to a power of two times so many tokens: lengths for which programs were compiled. 0 where
+        they are not.
     activations : str
         Number format of what is kept between operators; empty follows the arithmetic.
     overlap_tensor, overlap_data, overlap_pipeline, overlap_context, overlap_expert : bool
@@ -190,6 +193,7 @@ class Features:
     decoded_first: bool = False
     layer_split: bool = False
     pads_heads: bool = False
+    bucket: int = 0
     activations: str = ""
 
 
@@ -224,6 +228,9 @@ class Ceilings:
     launch : float, s
         Time in which the host of a server issues one kernel of a pass over prompts, ahead of the device, which waits
         for it where it is faster. Without it the time per kernel counts in full.
+    turn : float, s
+        Time per pass in which the device waits for the host of a compiled program: it takes the result and starts the
+        next pass.
     """
 
     compute: float = fact("1", tolerance=0.2)
@@ -236,6 +243,7 @@ class Ceilings:
     step: float | None = fact("s", default=None, tolerance=0.5, zero=True)
     host: float | None = fact("s", default=None, tolerance=0.5, zero=True)
     launch: float | None = fact("s", default=None, tolerance=0.5, zero=True)
+    turn: float | None = fact("s", default=None, tolerance=0.5, zero=True)
 
 
 @attrs.frozen

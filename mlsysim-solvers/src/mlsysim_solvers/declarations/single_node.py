@@ -51,7 +51,7 @@ COLUMNS: dict[str, str] = {
     "result_work": "FLOP", "contexts": "1", "kept_weights": "1",
     "pass_tokens": "token",
     "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "kernel_launch": "s",
-    "layer_issue": "s", "step_end": "s",
+    "layer_issue": "s", "step_end": "s", "turn": "s", "bucket": "token",
     "processors": "1", "lone_area": "1", "head_step": "1",
     "capacity": "B", "utilisation": "1", "reserve": "B", "storage": "B",
     "head_copies": "1",
@@ -66,7 +66,7 @@ COLUMNS: dict[str, str] = {
         "expert_parameters", "first_parameters", "last_parameters",
     ), "1"),
     "var_compute": "1", "var_memory": "1", "var_overhead": "1", "cov_cm": "1", "cov_co": "1", "cov_mo": "1",
-    "scatter": "1", "var_talk": "1", "var_layout": "1", "var_first": "1", "var_reserve": "1",
+    "scatter": "1", "var_talk": "1", "var_layout": "1", "var_first": "1", "var_link": "1", "var_reserve": "1",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 

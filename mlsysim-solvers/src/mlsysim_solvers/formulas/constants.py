@@ -17,6 +17,7 @@ __all__ = [
     "BETWEEN_STACK_LOG_SD",
     "BLOCKED",
     "BLOCKED_CASTS",
+    "BUCKETS",
     "BUSY_SHARE",
     "CACHE_PER_CLOCK",
     "COMMUNICATION_LOG_SD",
@@ -44,6 +45,7 @@ __all__ = [
     "ISSUE_SHARE",
     "KV_REREAD_RATIO",
     "LAYOUT_LOG_SD",
+    "LINK_LOG_SD",
     "LOG_4_PI",
     "MASK_WIDTH",
     "MATRIX_SHARE",
@@ -328,6 +330,12 @@ LAYOUT_LOG_SD = 0.11
 """Scale that requests in flight add for each doubling of the devices of a copy: narrower products and collectives that
 nobody has measured apart."""
 
+LINK_LOG_SD = 0.4
+"""Spread of the time of collectives over a link on which nobody measured any, natural-log units, unless constants were
+fitted on the device. Estimate, range 0.25 to 0.6: a factor of two either way; the hops of NVIDIA's library, which are
+taken where a link states none, take 0.5 to 3.4 us, and those of others 1 to 15 us (AWS Neuron documentation, intra-node
+and inter-node collective communication)."""
+
 FIRST_TOKEN_LOG_SD = 0.01
 """Scale that a time to first token adds where requests share the engine: in which pass a prompt is taken, and how far
 requests that began together have drifted apart."""
@@ -340,6 +348,9 @@ UNKNOWN_SCATTER = 1.16
 
 GROUP_CORRELATION = 0.35
 """Correlation of two rows of one group that was left out."""
+
+BUCKETS = 24
+"""Lengths, each twice the one before, for which a program may be compiled: from 128 tokens to 2 billion."""
 
 STANDARD_GRAVITY = 9.80665
 """Standard acceleration of free fall, m/s^2: a conventional value."""

@@ -13,6 +13,7 @@ __all__ = [
     "bound_factor",
     "compute_bound_time",
     "compute_time",
+    "delivered_share",
     "effective_bandwidth",
     "effective_rate",
     "issue_rate",
@@ -46,6 +47,26 @@ def achieved_share(achieved: Any, peak: Any) -> Any:
     e = P_achieved / P.
     """
     return achieved / peak
+
+
+@formula("1", engines="B/s", bandwidth="B/s")
+def delivered_share(engines: Any, bandwidth: Any) -> Any:
+    """Return the share of the memory bandwidth that reaches the processors of a device.
+
+    Parameters
+    ----------
+    engines, bandwidth : float, B/s
+        Rate of the engines that carry data between memory and processors, all together; peak rate of the memory.
+
+    Returns
+    -------
+    float, ratio
+
+    Notes
+    -----
+    min(1, R / B): AWS Neuron documentation, DMA bandwidth guide for NKI.
+    """
+    return minimum(1.0, engines / bandwidth)
 
 
 @formula("FLOP/s", peak="FLOP/s", achieved="1", ceiling="1")

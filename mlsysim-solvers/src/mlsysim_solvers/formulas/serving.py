@@ -5,9 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import ceil, minimum
+from mlsysim.numeric import ceil, minimum, where
 
-__all__ = ["busy_share", "output_rate", "pipelined_time", "request_latency", "sample_rate", "stage_share"]
+from .constants import BUCKETS
+
+__all__ = [
+    "bucket_tokens",
+    "busy_share",
+    "output_rate",
+    "pipelined_time",
+    "request_latency",
+    "sample_rate",
+    "stage_share",
+]
+
+
+@formula("1", tokens="1", smallest="1")
+def bucket_tokens(tokens: Any, smallest: Any) -> Any:
+    """Return the tokens of a prompt with those that fill it up to a length for which a program was compiled.
+
+    Parameters
+    ----------
+    tokens : float or array, count
+        Tokens of the prompt.
+    smallest : float, count
+        The shortest such length.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    b 2^k with the smallest k >= 0 for which no token is left out. AWS Neuron documentation, features of NxD
+    Inference, automatic bucketing: powers of two between 128 and the longest context.
+    """
+    length = smallest + 0.0 * tokens
+    for _ in range(BUCKETS):
+        length = where(length < tokens, 2.0 * length, length)
+    return length
 
 
 @formula("s", prefill="s", step="s", output="1")

@@ -9,6 +9,7 @@ from mlsysim.numeric import only, sqrt
 from mlsysim.tracing import named
 
 from ...formulas.memory import weight_bytes
+from ...formulas.serving import bucket_tokens
 from ...lowering.attention import Abilities, outer_parameters
 from ...lowering.encoder_decoder import EncoderDecoderShape
 from ...lowering.operators import Formats, Table
@@ -21,8 +22,8 @@ from .sequences import Room
 from .settling import settle
 
 __all__ = [
-    "abilities_of", "feasibility", "fixed_bytes", "formats_of", "is_once", "read_before", "repeated", "room_of",
-    "run_part", "weights_of",
+    "abilities_of", "feasibility", "fixed_bytes", "formats_of", "is_once", "later", "read_before",
+    "read_tokens", "repeated", "room_of", "run_part", "turned", "weights_of",
 ]  # fmt: skip
 
 Columns = Mapping[str, Any]
@@ -148,6 +149,57 @@ def fixed_bytes(columns: Columns, weights: Any) -> Any:
     float or array, B
     """
     return columns["reserve"] if "storage" in columns else weights + columns["reserve"]
+
+
+def later(totals: Totals, wait: Any) -> Totals:
+    """Return what a table takes with a time in which the device waits.
+
+    Parameters
+    ----------
+    totals : Totals
+        What it takes.
+    wait : float or array, s
+        The time.
+
+    Returns
+    -------
+    Totals
+    """
+    return totals._replace(time=totals.time + wait, overhead=totals.overhead + wait)
+
+
+def turned(columns: Columns, totals: Totals) -> Totals:
+    """Return a pass with the time in which the device waits for the host of a compiled program.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+    totals : Totals
+        What the pass takes.
+
+    Returns
+    -------
+    Totals
+    """
+    return later(totals, named(columns["turn"], "turn of the host")) if "turn" in columns else totals
+
+
+def read_tokens(columns: Columns, tokens: Any) -> Any:
+    """Return the tokens that a pass over a prompt computes: those of the length that was compiled for it.
+
+    Parameters
+    ----------
+    columns : mapping of str to number or object
+        All columns.
+    tokens : float or array, token
+        Tokens of the prompt.
+
+    Returns
+    -------
+    float or array, token
+    """
+    return bucket_tokens(tokens, columns["bucket"]) if "bucket" in columns else tokens
 
 
 def is_once(times: Any) -> bool:

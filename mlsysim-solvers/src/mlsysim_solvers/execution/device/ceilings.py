@@ -19,6 +19,7 @@ from ...formulas.constants import (
     HALF_WIDTH,
     KV_REREAD_RATIO,
     LAYOUT_LOG_SD,
+    LINK_LOG_SD,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
@@ -26,12 +27,14 @@ from ...formulas.constants import (
     SYSTOLIC_FLOP,
     UNKNOWN_SCATTER,
 )
-from ...formulas.roofline import issue_rate, special_rate
+from ...formulas.roofline import delivered_share, issue_rate, special_rate
+from ...lowering.shape import number
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
 __all__ = [
     "cache_ratio",
     "ceiling_columns",
+    "compiled_columns",
     "counted_format",
     "launch_columns",
     "scatter_of",
@@ -43,7 +46,7 @@ _CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "is
 
 _SPREADS = (
     "var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter", "var_talk", "var_layout",
-    "var_first",
+    "var_first", "var_link",
 )  # fmt: skip
 """Columns of variances that follow how far measurements of the stack stray."""
 
@@ -97,7 +100,7 @@ def ceiling_columns(
         "achieved": achieved,
         "bandwidth": device.memory.bandwidth,
         "compute_ceiling": settings.get("compute_ceiling") or _compute_ceiling(found, stack, achieved),
-        "memory_ceiling": settings.get("memory_ceiling") or _calibrated(found, stack, "memory"),
+        "memory_ceiling": settings.get("memory_ceiling") or _memory_ceiling(found, device, stack),
         "overhead": settings.get("kernel_overhead") or _overhead(device, stack, key, found),
         "reserve": _calibrated(found, stack, "reserve"),
         "processors": device.compute.processors or 1.0,
@@ -228,6 +231,27 @@ def launch_columns(device: Device, stack: Stack, kind: str) -> dict[str, Any]:
     return {"kernel_launch": launch if device.host is None else launch / device.host}
 
 
+def compiled_columns(stack: Stack, kind: str) -> dict[str, Any]:
+    """Return what programs that are compiled for fixed lengths add to passes, as columns.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+    kind : str
+        Kind of the scenario.
+
+    Returns
+    -------
+    dict of str to float
+        ``bucket`` (token), the shortest length that was compiled, and ``turn`` (s), for which the device waits for the
+        host between two programs; empty where there are none.
+    """
+    bucket, turn = stack.features.bucket, stack.ceilings.turn
+    columns = {"bucket": number(bucket)} if bucket and kind == "serving" else {}
+    return columns if turn is None or kind == "training" else columns | {"turn": turn}
+
+
 def _is_own(found: Calibration | None, key: str) -> bool:
     return found is not None and key in (found.device, *found.devices)
 
@@ -235,6 +259,12 @@ def _is_own(found: Calibration | None, key: str) -> bool:
 def _calibrated(found: Calibration | None, stack: Stack, name: str) -> Any:
     value = getattr(found, name, None)
     return getattr(stack.ceilings, name) if value is None else value
+
+
+def _memory_ceiling(found: Calibration | None, device: Device, stack: Stack) -> Any:
+    """Return the stack's share of the bandwidth, where engines carry less than memory delivers a share of theirs."""
+    share, engines = _calibrated(found, stack, "memory"), device.memory.engines
+    return share if engines is None else share * delivered_share(engines, device.memory.bandwidth)
 
 
 def _compute_ceiling(found: Calibration | None, stack: Stack, achieved: Any) -> Any:
@@ -280,8 +310,8 @@ def spread_columns(
     Returns
     -------
     dict of str to float
-        var_compute, var_memory, var_overhead, their covariances, scatter, var_talk, var_layout, var_first and
-        var_reserve.
+        var_compute, var_memory, var_overhead, their covariances, scatter, var_talk, var_layout, var_first,
+        var_link and var_reserve.
 
     Notes
     -----
@@ -318,7 +348,8 @@ def spread_columns(
     if not own:
         peak += share_log_sd(device, counted) ** 2
         spreads[2] += _variance(claims, "device", "host", 0.0)
-    general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2)
+    link = 0.0 if own else LINK_LOG_SD**2
+    general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2, link)
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
     strays = scatter_of(stack) ** 2
     return {name: strays * value for name, value in zip(_SPREADS, values, strict=True)} | {"var_reserve": reserve}

@@ -31,7 +31,7 @@ from .architectures import (
     shape_of_layers,
 )
 from .ceiling_notes import ceiling_notes
-from .ceilings import cache_ratio, ceiling_columns, launch_columns, spread_columns
+from .ceilings import cache_ratio, ceiling_columns, compiled_columns, launch_columns, spread_columns
 from .formats import cache_format, format_columns, head_columns
 from .narrow import block_columns, unpacked_columns
 from .quantisation import tiles_of
@@ -80,7 +80,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
-    columns |= launch_columns(device, stack, kind)
+    columns |= launch_columns(device, stack, kind) | compiled_columns(stack, kind)
     columns |= spread_columns(request.claims, device, stack, key, precision)
     columns |= format_columns(workload, stack, shape, precision, model.blocks)
     stored = columns["weight_width"] < columns["operand_width"]

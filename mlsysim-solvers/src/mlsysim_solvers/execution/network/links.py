@@ -95,6 +95,8 @@ def network_columns(
     if outer is not None and outer.occupancy is not None:
         columns["outer_occupancy"] = outer.occupancy
     columns["mixed_occupancy"] = max(constants.MIXED_OCCUPANCY, columns["outer_occupancy"])
+    if devices == 1.0 or inner.achieved is not None:
+        columns["var_link"] = 0.0
     return columns
 
 

@@ -181,4 +181,4 @@ def spread_of(c: Columns, totals: Totals, time: Any, talk: Any) -> Any:
     """
     share = talk / time
     quiet = (1.0 - share) * log_sd(c, totals)
-    return sqrt(quiet * quiet + share * share * c["var_talk"])
+    return sqrt(quiet * quiet + share * share * (c["var_talk"] + c["var_link"]))

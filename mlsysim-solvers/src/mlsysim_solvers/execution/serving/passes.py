@@ -16,7 +16,7 @@ from ...lowering.serving import first_pass, next_token
 from ...lowering.shape import TransformerShape
 from ...lowering.transformer import PrefillChunk, mixed
 from ..device.answers import decoding, log_sd, machine_of
-from ..device.cases import abilities_of, formats_of, is_once, run_part
+from ..device.cases import abilities_of, formats_of, is_once, later, read_tokens, run_part, turned
 from ..device.engine import Totals, timed
 from ..device.machine import Machine
 from ..device.remembering import remembered
@@ -141,7 +141,13 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     -------
     Pass
     """
-    c = {**engine.columns, "decoding": requests, "reading": tokens}
+    c = {**engine.columns, "decoding": requests}
+    if "bucket" in c:
+        # Each prompt is filled up to a length that was compiled.
+        each = c["input"] * (1.0 - c["cached"])
+        filled = read_tokens(c, each) / each
+        tokens, c["input"] = filled * tokens, filled * c["input"]
+    c["reading"] = tokens
     shape = _own(engine)
     sharing = _sharing(engine)
     own, reading = own_requests(sharing, requests), _reading(c, own_prompts(c, sharing, tokens))
@@ -185,8 +191,7 @@ def _unseen(engine: Engine, shape: Any) -> Any:
 def _launched(done: Pass, issued: Any) -> Pass:
     """Return a pass that waits for the host where that launches kernels more slowly than they run."""
     late = named(maximum(0.0, issued - done.time), "waiting for the host")
-    totals = done.totals._replace(time=done.totals.time + late, overhead=done.totals.overhead + late)
-    return done._replace(time=done.time + late, totals=totals)
+    return done._replace(time=done.time + late, totals=later(done.totals, late))
 
 
 def _own(engine: Engine) -> Any:
@@ -233,12 +238,14 @@ def _table(c: Columns, shape: Any, requests: Any, reading: PrefillChunk) -> Any:
 def _placed(engine: Engine, totals: Totals, rows: Any, last: Any, active: Any, own: Any) -> Pass:
     place, c = engine.place, engine.columns
     if place is None:
+        totals = turned(c, totals)
         return Pass(totals.time, 0.0, totals)
     within = within_layers(c, place, rows, last, own)
     one, slowest = through(c, place, totals.time, within, own)
     # A batch waits for its last stage, and for the other batches in flight where they take longer.
     time = one if is_once(c["pipeline"]) else maximum(one, active * slowest)
-    return Pass(time, named(time - totals.time * (time / one), "communication"), totals)
+    done = Pass(time, named(time - totals.time * (time / one), "communication"), totals)
+    return done._replace(time=time + c["turn"], totals=turned(c, totals)) if "turn" in c else done
 
 
 def joined(first: Pass, times: Any, second: Pass, others: Any) -> Pass:

@@ -14,7 +14,7 @@ from ...formulas import parallel_constants as constants
 from ...formulas.training import issue_time
 from ...lowering.shape import TransformerShape
 
-__all__ = ["GRAPH_PARTS", "issue_columns", "issued_pass", "replayed", "scaling_of"]
+__all__ = ["GRAPH_PARTS", "issue_columns", "issued_pass", "replayed", "scaling_columns", "scaling_of"]
 
 GRAPH_PARTS = ("attention", "mlp", "router", "experts")
 """Parts of a layer that graphs may replay."""
@@ -153,3 +153,26 @@ def scaling_of(workload: Training, features: Features, *, operand: float, narrow
         what = "operands of 4 bits have scales of blocks" if narrow else f"{workload.precision} has no scales"
         raise ConfigError(what, where="workload.scaling", remedy="Leave it out, or train in fp8")
     return "transformed" if operand < 1.0 else workload.scaling or features.scaling
+
+
+def scaling_columns(workload: Any, features: Features, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how operands of a training job on one device get their scales, as a column.
+
+    Parameters
+    ----------
+    workload : Serving, Training or Inference
+        What is run.
+    features : Features
+        What the stack does.
+    columns : mapping of str to number or object
+        All columns.
+
+    Returns
+    -------
+    dict of str to str
+        ``scaling``; empty unless products of training run in fewer bits than activations are kept in.
+    """
+    operand = columns["operand_width"]
+    if not isinstance(workload, Training) or operand >= columns["activation_width"]:
+        return {}
+    return {"scaling": scaling_of(workload, features, operand=operand, narrow=True)}
