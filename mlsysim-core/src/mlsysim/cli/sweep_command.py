@@ -120,7 +120,8 @@ def _run(args: argparse.Namespace) -> int:
             raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
-        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], _own(specs, vary))
+        limited = [limit.output for limit in config.constraints if limit.output in result.outputs]
+        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], [*limited, *_own(specs, vary)])
         if not order.size:
             _say_why(result, config)
     return _exit_code(result)
