@@ -108,7 +108,7 @@ def _run(args: argparse.Namespace) -> int:
             args.plot,
             minimise=args.minimise,
             maximise=args.maximise,
-            heading=f"{config.scenario.name}, {' and '.join(vary)} varied",
+            heading=_heading(config, list(vary)),
         )
         print(f"wrote {args.plot}", file=sys.stderr)
     if args.csv:
@@ -125,6 +125,14 @@ def _run(args: argparse.Namespace) -> int:
         if not order.size:
             _say_why(result, config)
     return _exit_code(result)
+
+
+def _heading(config: SimulationConfig, vary: list[str]) -> str:
+    """Say what a picture shows; a name that was put together loses the device where that varies."""
+    name = config.scenario.name
+    if {"device", "system.device"} & set(vary):
+        name = name.removesuffix(f" on {config.entries['device'].record.name}")
+    return f"{name}: {', '.join(vary)}"
 
 
 def _tell(result: SweepResult) -> None:
