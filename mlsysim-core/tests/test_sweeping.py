@@ -274,7 +274,11 @@ class Refusing(ToyPerformance):
 
 @pytest.mark.parametrize(
     ("solver", "words"),
-    [(Faulty, "performance.latency = nan in row 2"), (Chatty, "not declare"), (Scalar, "failed on arrays of batch")],
+    [
+        (Faulty, "performance.latency = nan in row 2 of a chunk, with batch = 3"),
+        (Chatty, "not declare"),
+        (Scalar, "failed on arrays of batch"),
+    ],
 )
 def test_arrays_are_held_to_the_same_promises(isolated_plugins, monkeypatch, solver, words):
     monkeypatch.setattr(core_toys, "ToyOdd", solver, raising=False)

@@ -150,3 +150,17 @@ def test_parts_of_image_models_have_their_published_size_and_work(model: str) ->
         assert part.guided == (flops is not None)
         if flops is not None:
             assert 2.0 * network_work(part) == pytest.approx(flops, rel=1e-3)
+
+
+def test_no_device_is_assumed_to_run_the_runtime_of_another_maker() -> None:
+    bound = {"AWS", "Hailo", "NVIDIA", "STMicroelectronics"}  # their runtimes run on devices of their own only
+    tiers = {entry.record.tier for entry in REGISTRY.readable("devices")}
+    for stack in REGISTRY.readable("stacks"):
+        for place in stack.record.assumed_for if stack.record.vendor in bound else ():
+            named = place.partition("/")[2]
+            assert named, f"{stack.key} is assumed for all devices"
+            assert named not in tiers, f"{stack.key} is assumed for all {named} devices"
+            if named in REGISTRY.keys("devices"):
+                assert REGISTRY.get("devices", named).record.vendor == stack.record.vendor
+            else:
+                assert named == stack.record.vendor

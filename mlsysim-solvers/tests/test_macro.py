@@ -54,7 +54,8 @@ def energy(kind="serving", *, settings=None, devices=1, records=None, **inputs) 
 def test_a_device_of_a_machine_costs_its_share():
     assert cost(RENT).outputs["macro.hourly_cost"] * HOUR == pytest.approx(4.0)
     assert cost(RENT, devices=8).outputs["macro.hourly_cost"] * HOUR == pytest.approx(32.0)
-    assert any("share of a machine of 8" in text for text in cost(RENT).assumptions)
+    for devices, shared in ((1, True), (8, False), (12, True), (16, False)):  # whole machines are sold
+        assert any("share of a machine of 8" in text for text in cost(RENT, devices=devices).assumptions) == shared
     assert "macro.capital" not in cost(RENT).outputs
 
 

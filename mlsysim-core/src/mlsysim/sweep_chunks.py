@@ -89,6 +89,7 @@ class Chunk:
             except MlsysimError:
                 raise
             except Exception as error:
+                _refuse_strange(varied, prepared)
                 raise SolverError(
                     f"the solver {spec.name} failed on arrays of {', '.join(varied)}: {type(error).__name__}: {error}",
                     remedy="Please report this to its authors",
@@ -96,6 +97,16 @@ class Chunk:
             known.update(answers)
             outputs.update({k: _answer(spec, k, v, size, columns) for k, v in answers.items()})
         return outputs
+
+
+def _refuse_strange(varied: Iterable[str], prepared: Mapping[str, Any]) -> None:
+    """Refuse what the scenario has no number for, where a solver failed over it: it varies one part of a whole."""
+    strange = [name for name in varied if prepared.get(name) is None]
+    if strange:
+        raise ConfigError(
+            f"this scenario has no {' and no '.join(strange)} that could vary", where="vary",
+            remedy="Leave it out, or give the scenario the part that has it: a stack, a network, several devices",
+        )  # fmt: skip
 
 
 def _plain(columns: Mapping[str, Column], rows: int) -> dict[str, float]:
@@ -119,9 +130,10 @@ def _answer(spec: SolverSpec, name: str, value: Any, rows: int, columns: Mapping
                 f"{' and '.join(zeros)} = 0 leaves {name} without a finite value", where="vary",
                 remedy="Leave 0 out",
             )  # fmt: skip
+        point = ", ".join(f"{key} = {values[row]:g}" for key, values in columns.items())
         raise SolverError(
-            f"the solver {spec.name} found {name} = {column[row]} in row {row} of a chunk",
-            remedy="Please report this to its authors",
+            f"the solver {spec.name} found {name} = {column[row]} in row {row} of a chunk, with {point}",
+            remedy="Leave that out where nothing can be like it; otherwise please report this to its authors",
         )
     return column
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
+import numpy as np
+
 from .config import NAMED
 from .errors import ConfigError, MlsysimError, UnknownNameError
 from .plugins import plugins
 from .records.precision import check_precision
+from .solving import choices_of
+from .sweep_result import SweepResult
 
-__all__ = ["check_choices", "codes_of"]
+__all__ = ["check_choices", "codes_of", "with_numbers"]
 
 _FORMATS = ("workload.precision", "workload.weights", "workload.kv_cache")
 
@@ -64,8 +69,33 @@ def codes_of(name: str, values: Any) -> tuple[list[str], list[float]]:
     ConfigError
         If a choice has a comma, which separates choices.
     """
-    texts = [values] if isinstance(values, str) else [str(value) for value in values]
+    texts = [values] if isinstance(values, str) else [_text(value) for value in values]
     choices = list(dict.fromkeys(texts))
     if any("," in text for text in choices):
         raise ConfigError(f"{name} has a choice with a comma", where="vary", remedy="Choose by keys")
     return choices, [float(choices.index(text)) for text in texts]
+
+
+def with_numbers(result: SweepResult, name: str) -> SweepResult:
+    """Return a sweep in which the choices of one key, which are numbers, are a column of numbers.
+
+    Parameters
+    ----------
+    result : SweepResult
+        A sweep over choices.
+    name : str
+        The key, which need not have varied.
+
+    Returns
+    -------
+    SweepResult
+    """
+    choices = choices_of(result.units.get(name, ""))
+    if not choices:
+        return result
+    values = np.array([float(choice) for choice in choices])[result.varied[name].astype(np.intp)]
+    return attrs.evolve(result, varied={**result.varied, name: values}, units={**result.units, name: "1"})
+
+
+def _text(value: Any) -> str:
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)

@@ -7,7 +7,6 @@ solvers answer on chunks that fit the cache. Hooks, units and records stay outsi
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,12 +20,11 @@ from .names import did_you_mean
 from .overrides import known_keys
 from .running import load_solver
 from .solving import SolverSpec, column_units
-from .structure import MOST
 from .sweep_answers import Answers, Places, rows_in
+from .sweep_axes import columns_of
 from .sweep_chunks import Chunk, Column, Rows, run_chunks
-from .sweep_names import check_choices, codes_of
+from .sweep_names import check_choices, codes_of, with_numbers
 from .sweep_result import Refusal, SweepResult
-from .units import format_quantity, parse_quantity
 
 __all__ = ["CHUNK", "answering_solvers", "sweep"]
 
@@ -41,6 +39,8 @@ _POOLS = tuple(tuple(f"{pool}_{name}" for name in ("workers", *DEGREES)) for poo
 
 COUNTS = frozenset(name for product in (DEGREES, *_POOLS) for name in product)
 """Columns from which the number of devices follows."""
+
+_MORE = "Give the scenario its devices (--devices 8), then vary data, tensor or pipeline"
 
 
 def sweep(
@@ -103,12 +103,14 @@ def sweep(
         check_choices(name, full, codes[name][0])
     units |= {name: f"choice: {', '.join(choices)}" for name, (choices, _) in codes.items()}
     answers = sum(len(spec.outputs) for spec in specs)
-    columns = _columns({**vary, **{name: code for name, (_, code) in codes.items()}}, units, answers, grid=grid)
+    columns = columns_of({**vary, **{name: code for name, (_, code) in codes.items()}}, units, answers, grid=grid)
+    _check_shares(config, columns, units)
     way = _Way(executor, progress, chunk)
     if not keys:
         size = len(next(iter(columns.values())))
         return _answered(config, specs, Rows(columns, size), way, Answers(size), slice(0, size))
-    return _over_choices(config, columns, {name: (full, codes[name][0]) for name, full in keys.items()}, units, way)
+    chosen = {name: (full, codes[name][0]) for name, full in keys.items()}
+    return with_numbers(_over_choices(config, columns, chosen, units, way), "devices")
 
 
 class _Way(NamedTuple):
@@ -242,7 +244,10 @@ def _together(
     refused: tuple[Refusal, ...], into: Answers,
 ) -> SweepResult:  # fmt: skip
     """Keep what all choices answer, of the rows that are answered."""
-    names = list(dict.fromkeys(name for _, _, part in parts for name in (*part.outputs, *part.left_out)))
+    every_name = dict.fromkeys(name for _, _, part in parts for name in (*part.outputs, *part.left_out))
+    # Who cannot answer leaves out all that he declares, also what nobody else answers in such a scenario.
+    silenced = set.intersection(*(set(part.left_out) for _, _, part in parts))
+    names = [name for name in every_name if name in silenced or any(name in part.outputs for _, _, part in parts)]
     silent = {name: tuple(words for _, words, part in parts if name not in part.outputs) for name in names}
     varied = dict(columns)
     if all("devices" in part.varied for _, _, part in parts):
@@ -266,8 +271,11 @@ def _keys(vary: Mapping[str, Any], units: Mapping[str, str], config: SimulationC
     known = known_keys(config.scenario.kind)
     full = {**known, **{name: name for name in known.values()}}
     keys: dict[str, str] = {}
+    # Where nothing says how devices share the work, each number of them is a scenario with the layout that it takes.
+    layout, free = config.scenario.parallelism, config.scenario.pools is None and not COUNTS & set(vary)
+    columns = set(units) - {"devices"} if free and layout == type(layout)() else set(units)
     for name in vary:
-        if name in units:
+        if name in columns:
             continue
         if name not in full:
             remedy = did_you_mean(name, [*units, *full], listing="mlsysim sweep SCENARIO --columns")
@@ -295,48 +303,20 @@ def answering_solvers(config: SimulationConfig) -> list[SolverSpec]:
     return [spec for _, spec, result in ask(config, barring=False) if spec is not None and not isinstance(result, str)]
 
 
-def _columns(vary: Mapping[str, Any], units: Mapping[str, str], answers: int, *, grid: bool) -> dict[str, Column]:
-    axes: dict[str, Column] = {}
-    for name, values in vary.items():
-        axis = _axis(name, values, units[name])
-        if axis.ndim != 1 or axis.size == 0:
-            raise ConfigError(f"{name} has no list of values", where="vary", remedy="Give at least one value")
-        if not np.all(np.isfinite(axis)) or np.any(axis < 0):
-            wrong = axis[~np.isfinite(axis) | (axis < 0)][0]
-            raise ConfigError(
-                f"{name} = {wrong:g} is negative or not finite", where="vary", remedy="Give values from 0 on"
-            )
-        far = (axis > MOST) | ((axis > 0.0) & (axis < 1.0 / MOST))
-        if far.any():
-            raise ConfigError(f"{name} = {axis[far][0]:g} is out of range", where="vary",
-                              remedy=f"Give 0, or values from {1.0 / MOST:g} to {MOST:g} in SI")  # fmt: skip
-        axes[name] = axis
-    if not axes:
-        raise ConfigError("nothing varies", where="vary", remedy="Name at least one of " + ", ".join(sorted(units)))
-    if grid:
-        _check_room(math.prod(axis.size for axis in axes.values()), len(axes) + answers)
-        mesh = np.meshgrid(*axes.values(), indexing="ij")
-        return {name: part.ravel() for name, part in zip(axes, mesh, strict=True)}
-    if len({axis.size for axis in axes.values()}) > 1:
-        sizes = ", ".join(f"{name}: {axis.size}" for name, axis in axes.items())
-        raise ConfigError(
-            f"the lists have unequal lengths ({sizes})", where="vary", remedy="Give equally many, or a grid"
-        )
-    return axes
-
-
-def _check_room(rows: int, columns: int) -> None:
-    """Refuse a table that the memory of this machine cannot hold: nothing else would tell before it is full."""
-    try:
-        held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return
-    needed = 8.0 * rows * columns
-    if needed > held:
-        raise ConfigError(
-            f"{rows:,} variations need {format_quantity(needed, 'B', 3)} for their answers", where="vary",
-            remedy=f"Vary fewer values: this machine has {format_quantity(held, 'B', 3)}",
-        )  # fmt: skip
+def _check_shares(config: SimulationConfig, columns: Mapping[str, Column], units: Mapping[str, str]) -> None:
+    """Refuse shares of the workload that the scenario itself would refuse: arrays pass by what checks it."""
+    known = known_keys(config.scenario.kind) if config.document.data else {}
+    for name, values in columns.items():
+        full = known.get(name, "")
+        if units[name] != "1" or not full.startswith("workload."):
+            continue
+        for value in (values.min(), values.max()):
+            try:
+                answering_solvers(config.changed({full: repr(float(value))}))
+            except ConfigError as error:
+                for fault in error.faults:
+                    if fault.where.endswith(full):
+                        raise ConfigError(fault.what, where=f"vary.{name}", remedy=fault.remedy) from None
 
 
 def _with_devices(
@@ -353,6 +333,13 @@ def _with_devices(
                               remedy="Give whole numbers, 1 or more")  # fmt: skip
     held = next((spec for spec in specs if set(DEGREES) & set(spec.columns)), None)
     given = {} if held is None else load_solver(held).prepare(build_request(config, held, {}))
+    lone = [name for name in DEGREES if name in columns and name not in given and (columns[name] > 1.0).any()]
+    if held is not None and lone and not set(DEGREES) & set(given):
+        pools = _POOLS[0][0] in given
+        raise ConfigError(
+            f"{lone[0]} varies, and the scenario {'has pools' if pools else 'runs on one device'}", where="vary",
+            remedy=f"Vary prefill_{lone[0]} or decode_{lone[0]}" if pools else _MORE,
+        )  # fmt: skip
     product = np.zeros(len(next(iter(columns.values()))))
     for names in _POOLS if _POOLS[0][0] in given else (DEGREES,):
         product = product + math.prod(columns.get(name, given.get(name, 1.0)) for name in names)
@@ -364,20 +351,6 @@ def _with_devices(
         raise ConfigError(
             f"{asked:g} devices are asked for, and the layout has {made:g}", where="vary",
             remedy="Vary data, tensor or pipeline; the number of devices follows" if held is not None
-            else "Give the scenario its devices (--devices 8), then vary data, tensor or pipeline",
+            else _MORE,
         )  # fmt: skip
     return columns
-
-
-def _axis(name: str, values: Any, unit: str) -> Column:
-    """Return values in SI; int64 would overflow silently in 6 N D, so everything is float64 from here on."""
-    if isinstance(values, (str, bytes)):
-        values = [values]
-    try:
-        if not isinstance(values, np.ndarray):
-            values = [parse_quantity(v, unit) if isinstance(v, str) else float(v) for v in values]
-        return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigError(
-            f"{name} has values that are no numbers", where="vary", remedy=f"Give numbers or text in {unit}"
-        ) from None

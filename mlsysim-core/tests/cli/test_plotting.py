@@ -10,6 +10,7 @@ import pytest
 from mlsysim.errors import ConfigError
 from mlsysim.evaluation import SystemEvaluation, evaluate
 from mlsysim.plotting import plot_scorecard
+from mlsysim.renderers import content
 
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
@@ -107,3 +108,15 @@ def test_a_label_ends_before_its_value(world):
     pairs = [texts for texts in rows.values() if len(texts) == 2]
     assert pairs
     assert all(label.get_window_extent().x1 < value.get_window_extent().x0 for label, value in pairs)
+
+
+@pytest.mark.parametrize("parts", [1, 8, 16, 28])
+def test_what_is_asked_ends_above_the_panels(world, monkeypatch, parts):
+    monkeypatch.setattr(content, "setup", lambda evaluation: ("one part of it",) * parts)
+    figure = plot_scorecard(evaluate(core_toys.scenario(constraints={"latency": "<= 1 s"})))
+    figure.draw_without_rendering()
+    said = next(text for text in figure.texts if text.get_text().startswith("constraints:"))
+    panel = next(
+        text for axes in figure.axes for text in axes.get_children() if getattr(text, "get_text", str)() == "Memory"
+    )
+    assert said.get_window_extent().y0 > panel.get_window_extent().y1

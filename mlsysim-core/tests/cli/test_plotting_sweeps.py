@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import core_toys
 import numpy as np
 import pytest
@@ -178,3 +179,33 @@ def test_shades_leave_out_what_is_not_known_at_all():
     assert _shaded(spread[:1]) == ",  shaded: 90 % intervals"
     assert _shaded(spread[1:]) == ",  not known within a factor of 10"
     assert _shaded(np.zeros(2)) == ""
+
+
+def test_the_best_line_runs_through_what_keeps_the_limits():
+    many = made(batch=np.arange(1.0, 13.0), speed=np.arange(1.0, 11.0))
+    # The fastest are not allowed at a batch of 1; nothing is allowed from one of 4 on.
+    met = (many.varied["batch"] < 4.0) & ~((many.varied["batch"] == 1.0) & (many.varied["speed"] > 5.0))
+    figure = plot_sweep(attrs.evolve(many, met=met), minimise=["latency"])
+    best = next(line for line in lines(figure) if line.get_label() == "best over speed")
+    np.testing.assert_allclose(best.get_xydata(), [[1.0, 0.2], [2.0, 0.2], [3.0, 0.3]])
+
+
+def test_of_many_lines_those_of_a_choice_stay():
+    many = made(batch=np.arange(1.0, 13.0), speed=np.arange(1.0, 11.0), device=np.array([0.0, 1.0]))
+    units = {**many.units, "device": "choice: this, that"}
+    figure = plot_sweep(attrs.evolve(many, units=units), minimise=["latency"])
+    labels = [line.get_label() for line in lines(figure)]
+    assert "device this, best over speed" in labels
+    assert "device that, best over speed" in labels
+
+
+@pytest.mark.parametrize("aims", [{"minimise": ["latency"], "maximise": ["throughput"]},
+                                  {"minimise": ["latency", "throughput"]}])  # fmt: skip
+def test_no_name_of_a_frontier_leaves_the_picture(aims):
+    values = made(batch=np.array([1.0, 2.0, 4.0, 8.0]), device=np.array([0.0, 1.0]))
+    long = {**values.units, "device": "choice: a-device-with-a-long-name, another-device-with-a-long-name"}
+    figure = plot_sweep(attrs.evolve(values, units=long), **aims)
+    figure.draw_without_rendering()
+    names = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert names
+    assert all(figure.bbox.x0 < box.x0 and box.x1 < figure.bbox.x1 for box in names)

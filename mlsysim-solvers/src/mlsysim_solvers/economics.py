@@ -63,7 +63,7 @@ class EconomicsSolver:
             assumptions.append(
                 "no depreciation: the purchase is shown, but no cost per unit of work (set settings.economics.lifetime)"
             )
-        if price.devices > 1:
+        if request.scenario.system.devices % price.devices:
             assumptions.append(f"cost: the devices' share of a machine of {price.devices:g}, as if it were sold singly")
         return {
             "kind": request.scenario.kind,

@@ -10,6 +10,7 @@ import pytest
 from training_cases import A100, GPT_175B, H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, columns, gpt
 
 import mlsysim
+from mlsysim.cli import main
 from mlsysim.errors import ConfigError
 from mlsysim.numeric import ceil, maximum, minimum, where
 from mlsysim_solvers.distributed import DistributedSolver
@@ -165,13 +166,59 @@ def test_the_devices_of_a_sweep_follow_from_its_layout():
 def test_devices_that_contradict_the_layout_are_refused():
     with pytest.raises(ConfigError, match="128 devices are asked for, and the layout has 64"):
         mlsysim.sweep("mpt-7b-h100-fsdp", {"devices": [64, 128]})
-    with pytest.raises(ConfigError, match="the layout has 1"):
-        mlsysim.sweep("llama-3.1-8b-h100", {"devices": [2, 8]})
     for degree in (0, 1.5):
         with pytest.raises(ConfigError, match=f"tensor = {degree:g} is not a number of devices"):
             mlsysim.sweep("mpt-7b-h100-fsdp", {"tensor": [1, degree]})
     both = mlsysim.sweep("mpt-7b-h100-fsdp", {"devices": [64, 128], "data": [64, 128]}, grid=False)
     assert len(both) == 2
+
+
+def test_numbers_of_devices_vary_where_the_scenario_leaves_its_layout_open():
+    counts, batches = (1, 2, 8), (8, 64)
+    found = mlsysim.sweep("llama-3.1-8b-h100", {"devices": list(counts), "batch": list(batches)})
+    assert list(found.varied["devices"]) == [1.0, 1.0, 2.0, 2.0, 8.0, 8.0]
+    assert found.units["devices"] == "1"
+    for row in range(len(found)):
+        given = {"devices": f"{found.varied['devices'][row]:.0f}", "batch": f"{found.varied['batch'][row]:.0f}"}
+        alone = mlsysim.evaluate("llama-3.1-8b-h100", given)
+        for name in ("performance.latency", "macro.cost_per_token", "macro.energy_per_token"):
+            assert found.outputs[name][row] == pytest.approx(alone[name].value, rel=1e-9)
+
+
+def test_what_a_constraint_limits_is_among_the_columns(capsys):
+    limits = ["--set", "constraints.ttft_p99=<= 1 s", "--set", "constraints.tpot=<= 40 ms"]
+    assert main(["sweep", "llama-3.1-8b-h100-rate", *limits, "--vary", "rate=1 sample/s,2 sample/s"]) == 0
+    head = next(line for line in capsys.readouterr().out.splitlines() if "memory_required" in line)
+    assert {"ttft_p99", "tpot"} <= set(head.split())
+
+
+def test_what_no_choice_could_answer_is_not_said_to_be_left_out():
+    # The idle power of one is not known, so its solver answers nothing: not even what no traffic has.
+    ask = {"rate": "1 sample/s", "system.device": "h100-sxm"}
+    found = mlsysim.sweep("llama-3.1-8b-h100-rate", {"device": ["h100-sxm", "b200-sxm"]}, overrides=ask)
+    assert "macro.energy_per_token" in found.left_out
+    assert "macro.energy_per_sample" not in found.left_out
+
+
+def test_the_layout_of_one_device_does_not_vary():
+    for degree in ("tensor", "data"):
+        with pytest.raises(ConfigError, match=f"{degree} varies, and the scenario runs on one device"):
+            mlsysim.sweep("llama-3.1-8b-h100-rate", {degree: [1, 2]})
+    with pytest.raises(ConfigError, match=r"has pools\. Vary prefill_tensor or decode_tensor"):
+        mlsysim.sweep("deepseek-v3-b200-disaggregated", {"tensor": [1, 2]})
+
+
+def test_what_a_scenario_has_no_number_for_cannot_vary():
+    for scenario, name in (("llama-3.1-70b-h100-8", "pod"), ("gpt-175b-a100-1024", "scale_block")):
+        with pytest.raises(ConfigError, match=f"this scenario has no {name} that could vary"):
+            mlsysim.sweep(scenario, {name: [1.0, 2.0]})
+
+
+@pytest.mark.parametrize("share", [1.0, 1.5])
+def test_a_share_beyond_what_the_scenario_takes_is_refused(share):
+    with pytest.raises(ConfigError, match=f"{share:g} of a prompt is found in the cache") as caught:
+        mlsysim.sweep("llama-3.1-8b-h100-traffic", {"cached": [0.5, share]})
+    assert caught.value.where == "vary.cached"
 
 
 @pytest.mark.filterwarnings("error")

@@ -108,7 +108,7 @@ def _run(args: argparse.Namespace) -> int:
             args.plot,
             minimise=args.minimise,
             maximise=args.maximise,
-            heading=f"{config.scenario.name}, {' and '.join(vary)} varied",
+            heading=_heading(config, list(vary)),
         )
         print(f"wrote {args.plot}", file=sys.stderr)
     if args.csv:
@@ -120,10 +120,19 @@ def _run(args: argparse.Namespace) -> int:
             raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
-        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], _own(specs, vary))
+        limited = [limit.output for limit in config.constraints if limit.output in result.outputs]
+        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], [*limited, *_own(specs, vary)])
         if not order.size:
             _say_why(result, config)
     return _exit_code(result)
+
+
+def _heading(config: SimulationConfig, vary: list[str]) -> str:
+    """Say what a picture shows; a name that was put together loses the device where that varies."""
+    name = config.scenario.name
+    if {"device", "system.device"} & set(vary):
+        name = name.removesuffix(f" on {config.entries['device'].record.name}")
+    return f"{name}: {', '.join(vary)}"
 
 
 def _tell(result: SweepResult) -> None:

@@ -42,6 +42,8 @@ _LEVEL_COLOURS = {
     Level.ESTIMATE: "#e8b04a",
 }  # fmt: skip
 _MOST_ROWS = 13
+_ROOMY = 3
+"""More lines than these below the name are set smaller and closer, so that they end above the picture."""
 _MOST_LIMITS = 3
 _LINE_LENGTH = 160
 
@@ -93,10 +95,6 @@ def _head(figure: Figure, evaluation: SystemEvaluation) -> None:
     end_before(name, badge.get_window_extent().x0 - 2 * badge.get_fontsize())
     why = [f"{evaluation.answers[name].label}: no" for name in evaluation.infeasible if name != "feasibility.fits"]
     figure.text(0.972, 0.982, ", ".join(why), fontsize=9, color=BAD, ha="right", va="center")
-    height = 0.890
-    for line in _lines(content.setup(evaluation)):
-        figure.text(EDGE, height, line, fontsize=9, color=MUTED, va="center")
-        height -= 0.030
     limits = sorted(checks(evaluation), key=lambda check: check.met)
     said = [
         f"{check.text}  {'met' if check.met else 'VIOLATED'}" + f" ({UNSURE})" * (not check.sure)
@@ -104,16 +102,23 @@ def _head(figure: Figure, evaluation: SystemEvaluation) -> None:
     ]
     if len(limits) > _MOST_LIMITS:
         said.append(f"and {len(limits) - _MOST_LIMITS} more")
+    lines, step, size = _lines(content.setup(evaluation), _LINE_LENGTH), 0.030, 9
+    if len(lines) + bool(said) > _ROOMY:
+        lines, size = _lines(content.setup(evaluation), _LINE_LENGTH * 9 // 8), 8
+        step = 0.100 / (len(lines) + bool(said))
+    for row, line in enumerate(lines):
+        figure.text(EDGE, 0.890 - row * step, line, fontsize=size, color=MUTED, va="center")
     if said:
         hue = GOOD if all(check.met for check in limits) else BAD
-        figure.text(EDGE, height - 0.003, "constraints:  " + "  ·  ".join(said), fontsize=9, color=hue, va="center")
+        height = 0.887 - len(lines) * step
+        figure.text(EDGE, height, "constraints:  " + "  ·  ".join(said), fontsize=size, color=hue, va="center")
 
 
-def _lines(parts: tuple[str, ...]) -> list[str]:
+def _lines(parts: tuple[str, ...], length: int) -> list[str]:
     lines = [""]
     for part in parts:
         joined = f"{lines[-1]}  ·  {part}" if lines[-1] else part
-        if len(joined) > _LINE_LENGTH:
+        if len(joined) > length:
             lines.append(part)
         else:
             lines[-1] = joined

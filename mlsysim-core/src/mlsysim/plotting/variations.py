@@ -154,15 +154,13 @@ def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
     first, *others = _varied(result)
     x, fits = result.varied[first], result.feasible
     lines = list(_lines(result, others))
-    few = len(lines) <= len(_LINES)
-    if few:
+    if len(lines) <= len(_LINES):
         for colour, (words, rows) in zip(_LINES, lines, strict=False):
             _line(axes, result, aim, first, rows, colour, words, banded=len(lines) <= _BANDS)
     else:
         _cloud(axes, x[fits], aim.values[fits])
-        _line(
-            axes, result, aim, first, _envelope(result, first, aim), ACCENT, f"best over {_and(others)}", banded=False
-        )
+        for colour, (words, rows) in zip(_LINES, _best_lines(result, first, others, aim), strict=False):
+            _line(axes, result, aim, first, rows, colour, words, banded=False)
     _axis(axes, "x", first, result.units[first], x)
     _axis(axes, "y", _words(aim.name), result.units[aim.name], aim.values[fits])
     _misfits(axes, np.unique(x[~fits]), "cannot work" if stuck(result) else "does not fit")
@@ -225,9 +223,23 @@ def _shaded(spread: Any) -> str:
     return ",  shaded: 90 % intervals" + ("" if known.all() else f", where known within a factor of {ORDER:.0f}")
 
 
-def _envelope(result: SweepResult, first: str, aim: _Aim) -> NDArray[np.intp]:
-    """Return the best row for each value of a column."""
-    fits = np.flatnonzero(result.feasible)
+def _best_lines(
+    result: SweepResult, first: str, others: list[str], aim: _Aim
+) -> Iterator[tuple[str, NDArray[np.intp]]]:  # fmt: skip
+    """Yield the best rows along a column, for each combination of choices where these are few."""
+    apart = [name for name in others if _chosen(result, name)]
+    lines = list(_lines(result, apart))
+    if len(lines) > len(_LINES) or len(apart) == len(others):
+        apart, lines = [], list(_lines(result, []))
+    best = f"best over {_and([name for name in others if name not in apart])}"
+    for words, rows in lines:
+        yield f"{words}, {best}" if words else best, _envelope(result, first, aim, rows)
+
+
+def _envelope(result: SweepResult, first: str, aim: _Aim, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the best of some rows for each value of a column: of those that keep every limit, where any does."""
+    good = rows[result.acceptable[rows]]
+    fits = good if good.size else rows[result.feasible[rows]]
     values = aim.values[fits]
     order = fits[np.lexsort((-values if aim.largest else values, result.varied[first][fits]))]
     x = result.varied[first][order]
@@ -250,12 +262,22 @@ def _frontier(
     _axis(axes, "y", _wanted(up), result.units[up.name], up.values[fits])
     changing = [name for name in _varied(result) if len(np.unique(result.varied[name][rows])) > 1]
     axes.margins(x=0.12, y=0.08)
+    axes.autoscale_view()  # else the places of the names are those of another picture
     for row in rows[np.unique(np.linspace(0, len(rows) - 1, _NAMED).round().astype(int))] if len(rows) else ():
-        axes.annotate(_point(result, int(row), changing), (across.values[row], up.values[row]), xytext=(7, -3),
-                      textcoords="offset points", fontsize=8, color=INK, va="top")  # fmt: skip
+        _name(axes, _point(result, int(row), changing), across.values[row], up.values[row],
+              rising=across.largest != up.largest)  # fmt: skip
     held = [name for name in _varied(result) if name not in changing] if len(rows) else []
     words = f",  all with {_point(result, int(rows[0]), held)}" if held else ""
     return f", {len(rows):,} of them on the frontier{words}"
+
+
+def _name(axes: Axes, words: str, x: float, y: float, *, rising: bool) -> None:
+    """Name a point beside the frontier: to the right of it, or to the left where the picture ends."""
+    across = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0]
+    left = across + _LETTER * len(words) > 1.0
+    above = left == rising
+    axes.annotate(words, (x, y), xytext=(-7 if left else 7, 3 if above else -3), textcoords="offset points", fontsize=8,
+                  color=INK, va="bottom" if above else "top", ha="right" if left else "left")  # fmt: skip
 
 
 def _words(name: str) -> str:
