@@ -12,6 +12,7 @@ from .queue_constants import LEAST
 
 __all__ = [
     "admission_wait",
+    "first_decoding",
     "first_wave",
     "front_time",
     "gathered_prompts",
@@ -189,6 +190,35 @@ def lockstep_passes(late: Any, groups: Any, spread: Any) -> Any:
     of all others are before the average one at most.
     """
     return minimum(late, 0.5 * (groups - 1.0)) / (1.0 + SAME_PASS * spread)
+
+
+@formula("1", batch="1", prompt="1", budget="1")
+def first_decoding(batch: Any, prompt: Any, budget: Any) -> Any:
+    """Return how many of the requests that all come at once decode in the average pass that reads the others.
+
+    Parameters
+    ----------
+    batch : float or array, count
+        Requests that begin together.
+    prompt : float or array, count
+        Tokens of a prompt.
+    budget : float or array, count
+        Tokens of a pass at most.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    min(b (1 - 1 / n) / 2, T / 2), n = max(1, b I / T) passes: none in the first, all but the last prompts in the last.
+    A pass that decodes for d has room for T - d tokens of prompts.
+
+    References
+    ----------
+    Agrawal et al. 2024, Sarathi-Serve, arXiv:2403.02310: decodes take part of the tokens of a pass first.
+    """
+    return minimum(0.5 * batch * (1.0 - 1.0 / maximum(1.0, batch * prompt / budget)), 0.5 * budget)
 
 
 @formula("s", batch="1", prompt="1", tokens="1", reading="s", intake="s")
