@@ -292,6 +292,8 @@ def _burst(c: Columns, engine: Engine, state: State, flying: Any) -> Any:
         # Whoever was read first decodes alone until the engine looks again.
         apart = c["interval"] - 1.0
         held = where(apart > 0.0, apart * decoding_pass(engine.brief(), 1.0 + held, active).time, held)
+    if "compile_time" in c and c["chunked"]:
+        held = held + where(own * prompt > tokens, c["compile_time"], 0.0 * held)
     return first_wave(own, prompt, tokens, passes, reading, alone, held, intake_of(c)) + _delivery(c)
 
 
