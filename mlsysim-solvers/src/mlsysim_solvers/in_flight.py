@@ -17,6 +17,7 @@ from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
 from .execution.device.answers import axis, common_answers
+from .execution.device.cases import is_once
 from .execution.device.sharing import alike, apart
 from .execution.serving.arrivals import (
     ARRIVING,
@@ -32,11 +33,11 @@ from .execution.serving.arrivals import (
 from .execution.serving.batching import State, front_of, intake_of, steady
 from .execution.serving.copies import bound_of
 from .execution.serving.ending import copies_of, ending, first_reading, shared
-from .execution.serving.passes import Engine, engine_of, spread_of_pass
+from .execution.serving.passes import Engine, decoding_pass, engine_of, spread_of_pass
 from .execution.serving.pools import pools_columns
 from .execution.serving.room import Room, completed, room, spread_of_places
 from .execution.serving.traffic import traffic_columns
-from .formulas.admission import first_wave, late_answer, unsure_places
+from .formulas.admission import first_passes, first_wave, late_answer, unsure_places
 from .formulas.batching import time_per_token
 from .formulas.constants import INTERVAL_QUANTILE
 from .formulas.queue_constants import ARRIVAL_LOG_SD, FRONT_SPREAD, LEAST
@@ -280,11 +281,20 @@ def _spread_out(c: Columns, state: State, wait: Any, line: Line, decoding: Any) 
     )
 
 
-def _burst(c: Columns, engine: Engine, flying: Any) -> Any:
+def _burst(c: Columns, engine: Engine, state: State, flying: Any) -> Any:
     """Return the mean time to first token of those that all come at once when a run begins."""
-    own, prompt = shared(c, flying)[0], axis(c, "input") * (1.0 - c["cached"])
+    (own, active), prompt = shared(c, flying), axis(c, "input") * (1.0 - c["cached"])
     tokens, reading = first_reading(c, engine, flying)
-    return first_wave(own, prompt, tokens, reading, intake_of(c)) + _delivery(c)
+    passes = first_passes(own, prompt, tokens, 1.0 if c["chunked"] else 0.0)
+    alone = minimum(reading, state.reading.time * minimum(1.0, prompt / state.taken))
+    held = 0.0 * own
+    if not is_once(c["interval"]):
+        # Whoever was read first decodes alone until the engine looks again.
+        apart = c["interval"] - 1.0
+        held = where(apart > 0.0, apart * decoding_pass(engine.brief(), 1.0 + held, active).time, held)
+    if "compile_time" in c and c["chunked"]:
+        held = held + where(own * prompt > tokens, c["compile_time"], 0.0 * held)
+    return first_wave(own, prompt, tokens, passes, reading, alone, held, intake_of(c)) + _delivery(c)
 
 
 def _most_passed(c: Columns) -> Any:
@@ -312,7 +322,7 @@ def _times(c: Columns, engine: Engine, state: State, rates: Any, asked: Any, fly
         share = minimum(1.0, asked / axis(c, "requests"))
         # Of those that all come at once the first waits for nobody and the last for all others.
         wait = (1.0 - 0.5 * share) * wait
-        first = (1.0 - share) * first + share * named(_burst(c, engine, flying), "the first wave")
+        first = (1.0 - share) * first + share * named(_burst(c, engine, state, flying), "the first wave")
     return {
         "performance.ttft": wait + first,
         "performance.tpot": token,

@@ -84,7 +84,7 @@ COLUMNS: dict[str, str] = {
     "between_rate": "B/s", "between_latency": "s",
     "attention": "1", "expert": "1", "rank_imbalance": "1", "rank_wait": "1",
     "hold": "1", "interval": "1", "intake": "s", "intake_token": "s/token", "answer_token": "s/token",
-    "delivery": "s",
+    "delivery": "s", "compile_time": "s",
     "sampling": "B", "place": "B", "place_token": "B/token",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
@@ -107,6 +107,11 @@ SETTINGS: dict[str, Setting] = {
     ),
     "together": Setting(
         "token", "tokens of an answer that a server sends in one message; 0 and 1 send each at once", 0.0
+    ),
+    "compile_time": Setting(
+        "s",
+        "for how long kernels that read prompts in parts are compiled when the first prompt is cut; 0: they are compiled",
+        0.0,
     ),
     "replayed": Setting(
         "token", "tokens up to which a pass that reads prompts replays a graph; 0 takes what the stack does", 0.0

@@ -12,6 +12,8 @@ from .queue_constants import LEAST
 
 __all__ = [
     "admission_wait",
+    "first_decoding",
+    "first_passes",
     "first_wave",
     "front_time",
     "gathered_prompts",
@@ -191,8 +193,68 @@ def lockstep_passes(late: Any, groups: Any, spread: Any) -> Any:
     return minimum(late, 0.5 * (groups - 1.0)) / (1.0 + SAME_PASS * spread)
 
 
-@formula("s", batch="1", prompt="1", tokens="1", reading="s", intake="s")
-def first_wave(batch: Any, prompt: Any, tokens: Any, reading: Any, intake: Any) -> Any:
+@formula("1", batch="1", prompt="1", budget="1")
+def first_decoding(batch: Any, prompt: Any, budget: Any) -> Any:
+    """Return how many of the requests that all come at once decode in the average pass that reads the others.
+
+    Parameters
+    ----------
+    batch : float or array, count
+        Requests that begin together.
+    prompt : float or array, count
+        Tokens of a prompt.
+    budget : float or array, count
+        Tokens of a pass at most.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    min(b (1 - 1 / n) / 2, T / 2), n = max(1, b I / T) passes: none in the first, all but the last prompts in the last.
+    A pass that decodes for d has room for T - d tokens of prompts.
+
+    References
+    ----------
+    Agrawal et al. 2024, Sarathi-Serve, arXiv:2403.02310: decodes take part of the tokens of a pass first.
+    """
+    return minimum(0.5 * batch * (1.0 - 1.0 / maximum(1.0, batch * prompt / budget)), 0.5 * budget)
+
+
+@formula("1", batch="1", prompt="1", tokens="1", cut="1")
+def first_passes(batch: Any, prompt: Any, tokens: Any, cut: Any) -> Any:
+    """Return the pass that ends the average prompt of requests that all come at once, counted from the first.
+
+    Parameters
+    ----------
+    batch : float or array, count
+        Requests that begin together.
+    prompt, tokens : float or array, count
+        Tokens of a prompt, and of one of the passes that read them all.
+    cut : float or array, ratio
+        1 where a prompt may be read in parts, 0 where passes read whole ones.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    max(1, (b r + c r + min(1, (b + 1) |1 - c r|)) / 2), r = I / T: prompts end all through b r passes, each with its pass.
+    Whole prompts end with theirs; one that is cut ends at r, 2 r, 3 r passes, each rounded up, half a pass later than
+    that on average, unless there are so few that all end just before a pass does.
+    """
+    share = prompt / tokens
+    part = cut * share
+    rounded = minimum(1.0, (batch + 1.0) * maximum(part - 1.0, 1.0 - part))
+    return maximum(1.0, 0.5 * (batch * share + part + rounded))
+
+
+@formula("s", batch="1", prompt="1", tokens="1", passes="1", reading="s", alone="s", held="s", intake="s")
+def first_wave(
+    batch: Any, prompt: Any, tokens: Any, passes: Any, reading: Any, alone: Any, held: Any, intake: Any
+) -> Any:
     """Return the mean time to first token of requests that all come at once to an idle engine.
 
     Parameters
@@ -201,8 +263,12 @@ def first_wave(batch: Any, prompt: Any, tokens: Any, reading: Any, intake: Any) 
         Requests that begin together.
     prompt, tokens : float or array, count
         Tokens of a prompt, and of one of the passes that read them all.
-    reading : float or array, s
-        Such a pass.
+    passes : float or array, count
+        Passes to the end of the average prompt.
+    reading, alone : float or array, s
+        Such a pass, and one that reads a single prompt.
+    held : float or array, s
+        For how long an engine that has begun does not look at what has come.
     intake : float or array, s
         What the front end takes for one request after the other.
 
@@ -212,12 +278,13 @@ def first_wave(batch: Any, prompt: Any, tokens: Any, reading: Any, intake: Any) 
 
     Notes
     -----
-    max(t (n + 1) / 2, h (b - 1) / 2 + t I / T) + h, n = max(1, b I / T) passes: prompts end all through them, each with
-    its pass, unless the front end hands them over more slowly than they are read.
+    max(t p + (1 - 1 / b) (d + max(0, t_1 - t min(1, I / T))), h (b - 1) / 2 + t min(1, I / T)) + h: the first prompt is
+    read alone while the others come in, and they wait for what its pass takes beyond its part of a full one, unless the
+    front end hands them over more slowly than they are read.
     """
-    read = 0.5 * (maximum(1.0, batch * prompt / tokens) + 1.0) * reading
-    handed = 0.5 * (batch - 1.0) * intake + reading * minimum(1.0, prompt / tokens)
-    return maximum(read, handed) + intake
+    own = reading * minimum(1.0, prompt / tokens)
+    others = (1.0 - 1.0 / batch) * (held + maximum(0.0 * own, alone - own))
+    return maximum(passes * reading + others, 0.5 * (batch - 1.0) * intake + own) + intake
 
 
 @formula("1", asked="1", slots="1", spread="1", residence="s", first="s")

@@ -16,6 +16,7 @@ from mlsysim.numeric import maximum, minimum, only, sqrt
 __all__ = [
     "SAME_PASS",
     "admissions",
+    "crowded_away",
     "cycle_time",
     "decoding_requests",
     "long_answer",
@@ -151,6 +152,40 @@ def reading_passes(batch: Any, away: Any, prompt: Any, free: Any) -> Any:
     surplus = service * batch - idle
     half = 4.0 * service * (idle - 0.5 * service * (batch - 1.0))
     return 0.5 * (surplus + sqrt(surplus * surplus + half)) + least
+
+
+@formula("1", away="1", first="1", spread="1", waves="1")
+def crowded_away(away: Any, first: Any, spread: Any, waves: Any) -> Any:
+    """Return the passes over which the requests of a run come back, while those that began together are still close.
+
+    Parameters
+    ----------
+    away : float or array, count
+        Passes of a request that take no part of the room for prompts.
+    first : float or array, count
+        Passes that read the prompts of all who began together.
+    spread : float or array, count
+        Standard deviation of the tokens of an answer.
+    waves : float or array, ratio
+        Answers that a place in flight gives one after the other in the whole run.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    1 / Z' = 1 / Z + m max(0, 1 / w - 1 / Z), w = 2 sqrt(pi) sqrt(n^2 / 12 + s^2 W / 2), m = 2 sqrt(pi) s / (1 + 2 sqrt(pi)
+    s): phases that begin as places in the first line and scatter by s with every answer are as dense as w tells, halfway
+    through the run; answers of one length keep their order (m = 0), and nobody comes before the place is free.
+    """
+    width = SAME_PASS * sqrt(first * first / TWELFTH + 0.5 * waves * spread * spread)
+    mixed = SAME_PASS * spread / (1.0 + SAME_PASS * spread)
+    return 1.0 / (1.0 / away + mixed * maximum(0.0, 1.0 / maximum(1.0, width) - 1.0 / away))
+
+
+TWELFTH = 12.0
+"""The variance of an even spread over a length is a twelfth of the square of the length."""
 
 
 @formula("1", batch="1", turns="1", steps="1", prompt="1", budget="1")

@@ -18,6 +18,7 @@ from ...formulas.admission import (
 )
 from ...formulas.batching import (
     admissions,
+    crowded_away,
     cycle_time,
     decoding_requests,
     pass_tokens,
@@ -76,6 +77,7 @@ class Case(NamedTuple):
     gathered: Any
     interval: Any
     chunked: bool
+    waves: Any = None
 
 
 class State(NamedTuple):
@@ -166,18 +168,21 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
         window = gathering_passes(ranks, arrivals, axis(c, "rank_wait"))
         # Half of the window passes before the average prompt comes.
         wait, gathered = wait + 0.5 * window, gathered + arrivals * window
+    waves = None
+    if "requests" in c and c["arrivals"] == "concurrency":
+        waves = maximum(1.0, axis(c, "requests") / (own * active * c.get("data", 1.0)))
     case = Case(
         own, gap + wait, steps, axis(c, "input") * (1.0 - c["cached"]), own_tokens(c) * ranks,
         # Random arrivals keep no request together with another.
         APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks,
-        minimum(own, gathered), interval, c["chunked"],
+        minimum(own, gathered), interval, c["chunked"], waves,
     )  # fmt: skip
     return _in_one_pass(engine, case, active) if c["mixed"] else _in_turn(engine, case, active)
 
 
 def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     """Read prompts in the passes that decode."""
-    own, gap, steps, prompt, budget, spread, ranks, gathered, _, chunked = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered, _, chunked, _ = case
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
     if not chunked:
         free = ranks * whole_prompts(prompt, free / ranks)
@@ -186,15 +191,18 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     # Where more wait than there are places for, the next is there at once; who comes at random follows nobody.
     at_random = engine.columns["arrivals"] == "rate"
     handed = 0.0 if at_random else minimum(1.0, gap) * intake_of(engine.columns) / plain.time
-    queued = reading_passes(own, steps + gap, prompt, free)
-    admitted = admissions(own, steps + queued + gap, steps, prompt, budget)
+    away = steps + gap
+    near = away if case.waves is None else crowded_away(away, own * prompt / free, spread, case.waves)
+    queued = reading_passes(own, near, prompt, free)
+    admitted = admissions(own, away + queued, steps, prompt, budget)
+    dense = minimum(own / (near + queued), free / prompt)
     # Who ended together comes back scattered by the front end.
     most = minimum(own, free / prompt)
     together = maximum(together_prompts(most, spread + handed), minimum(gathered, most))
-    others = (1.0 - 1.0 / own) * admitted
+    others = (1.0 - 1.0 / own) * maximum(admitted, dense)
     taken = pass_tokens(others, together, prompt, free)
     share = admitted * prompt / taken
-    reading = reading_pass(engine, others * steps, taken, active)
+    reading = reading_pass(engine, (1.0 - 1.0 / own) * admitted * steps, taken, active)
     cycle = _cycle(plain, maximum(0.0, 1.0 - share), reading, share)
     passes, turns = prompt_passes(prompt, free / ranks), own / admitted
     seen = shared_tokens(together * prompt, others * prompt, free)
@@ -202,13 +210,15 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
     read = ends * named(reading.time, "pass that reads") + (seen / taken - 1.0) * (reading.time - plain.time)
     behind = lockstep_passes(gap + handed, maximum(1.0, own / together), spread)
-    waits = (turns - steps - passes) * named(cycle.time, "mean pass") + behind * (reading.time - plain.time)
+    busy = minimum(1.0, maximum(admitted, dense) * prompt / taken)
+    local = plain.time + busy * (reading.time - plain.time)
+    waits = (turns - steps - passes) * named(local, "mean pass") + behind * (reading.time - plain.time)
     return _state(case, cycle, plain, reading, waits, read, taken, turns)
 
 
 def _in_turn(engine: Engine, case: Case, active: Any) -> State:
     """Stop decoding while prompts are read."""
-    own, gap, steps, prompt, budget, spread, ranks, gathered, interval, _ = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered, interval, *_ = case
     admitted = own / (maximum(1.0, steps) + gap)
     together = together_prompts(minimum(own, budget / prompt), spread)
     taken = phase_tokens(maximum(admitted, gathered), together, prompt, budget)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.numeric import floor, maximum, minimum, sqrt, where
 
-from ...formulas.admission import whole_prompts
+from ...formulas.admission import first_decoding, whole_prompts
 from ...formulas.waves import empty_passes, kept_together, pass_at_rest
 from ..device.answers import axis
 from .attention_copies import own_tokens
@@ -119,10 +119,14 @@ def first_reading(columns: Columns, engine: Engine, flying: Any) -> tuple[Any, A
     """
     own, active = shared(columns, flying)
     prompt = axis(columns, "input") * (1.0 - columns["cached"])
-    sharing = None if engine.place is None else engine.place.sharing
-    each = own_tokens(columns) if columns["chunked"] else whole_prompts(prompt, own_tokens(columns))
-    tokens = minimum(own * prompt, each * (1.0 if sharing is None else sharing.attention))
-    return tokens, reading_pass(engine.brief(), 0.0 * own, tokens, active).time
+    ranks = 1.0 if engine.place is None or engine.place.sharing is None else engine.place.sharing.attention
+    budget = own_tokens(columns)
+    # Whoever was read decodes in the passes that read the others.
+    decoding = first_decoding(own, prompt, budget * ranks) if columns["mixed"] else 0.0 * own
+    free = budget - decoding / ranks
+    each = free if columns["chunked"] else whole_prompts(prompt, free)
+    tokens = minimum(own * prompt, each * ranks)
+    return tokens, reading_pass(engine.brief(), decoding, tokens, active).time
 
 
 def at_rest(own: Any, full: Any, time: Callable[[Any], Any]) -> Any:

@@ -73,6 +73,8 @@ def traffic_columns(request: Any) -> dict[str, Any]:
         columns["utilisation"] = number(request.settings["memory_share"])
     if request.settings.get("together"):
         columns["answer_token"] = columns["answer_token"] / number(request.settings["together"])
+    if request.settings.get("compile_time"):
+        columns["compile_time"] = number(request.settings["compile_time"])
     columns["overlap"] = columns["overlap"] or bool(request.settings.get("overlap"))
     columns["kind"] = "traffic"
     columns["arrivals"] = "concurrency" if workload.concurrency else "rate" if workload.rate else "offline"

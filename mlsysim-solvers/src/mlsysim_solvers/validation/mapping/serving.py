@@ -39,6 +39,11 @@ _DRAWN = Assumed("lengths drawn between 0.8 times and once the printed ones, as 
 
 _COMPILED = Assumed("no requests before those that count: kernels that are compiled on first use are among them", 1.0)
 
+_COMPILING = 40.0
+"""Seconds for which kernels that read prompts in parts are compiled on first use. Estimate, range 10 to 120: the first
+prompt took 14 s longer on B200 where products are compiled (lightseekorg/tokenspeed, pull request 398), and kernels of
+FlashInfer some 120 s (vllm-project/vllm, issue 47456, comment of 2026-07-06); half of rows that have it were seen."""
+
 
 def serving_question(row: Measurement, known: Names) -> Question:
     """Return what is asked for a row of the serving table.
@@ -121,6 +126,8 @@ def _server(row: Measurement, found: Subject, job: Traffic, recipe: Recipe, assu
         given["together"] = recipe.together
     if recipe.overlap:
         given["overlap"] = 1.0
+    if recipe.cold:
+        given["compile_time"] = f"{_COMPILING} s"
     if layout.attention > 1 and row.software.startswith("trtllm"):
         given["rank_wait"] = _WAIT
         assumed.append(Assumed(f"prompts wait up to {_WAIT} passes until every copy of attention has one", 0.05))
