@@ -47,7 +47,8 @@ COLUMNS: dict[str, str] = {
     "passes": "1", "sequence": "token", "rate": "sample/s",
     "tokens": "token", "samples": "sample", "micro_batch": "sample",
     "peak": "FLOP/s", "achieved": "1", "vector_peak": "FLOP/s", "bandwidth": "B/s", "weight_bandwidth": "B/s",
-    "issue_rate": "B/s", "cache": "B", "attention_peak": "FLOP/s", "attention_achieved": "1", "special_rate": "1/s",
+    "issue_rate": "B/s", "lone_rate": "B/s", "cache": "B",
+    "attention_peak": "FLOP/s", "attention_achieved": "1", "special_rate": "1/s",
     "result_work": "FLOP", "contexts": "1", "kept_weights": "1",
     "pass_tokens": "token",
     "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "kernel_launch": "s",
@@ -61,7 +62,8 @@ COLUMNS: dict[str, str] = {
     "mask_width": "B", "gradient_width": "B", "master_width": "B", "state_width": "B", "weight_passes": "1",
     "states": "1", "flop_per_mac": "FLOP", "reread_ratio": "1", "prefill_tokens": "token", "dropout": "1",
     "var_compute": "1", "var_memory": "1", "var_overhead": "1", "cov_cm": "1", "cov_co": "1", "cov_mo": "1",
-    "scatter": "1", "var_talk": "1", "var_layout": "1", "var_first": "1", "var_reserve": "1",
+    "scatter": "1", "var_talk": "1", "var_layout": "1", "var_first": "1", "var_lone": "1",
+    "var_reserve": "1",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 

@@ -44,6 +44,7 @@ __all__ = [
     "KV_REREAD_RATIO",
     "LAYOUT_LOG_SD",
     "LOG_4_PI",
+    "LONE_LOG_SD",
     "MASK_WIDTH",
     "MATRIX_SHARE",
     "MEMORY_LOG_SD",
@@ -74,6 +75,7 @@ __all__ = [
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
     "VERSION_LOG_SD",
+    "WARP_MAKERS",
     "WARP_SHARE",
     "WINOGRAD_TILE",
 ]
@@ -134,6 +136,11 @@ WARP_SHARE = {"Hopper": 2.0 / 3.0}
 several warps: "the older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores"
 (PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Units of data centres after Hopper need such
 instructions too; no figure for them was read."""
+
+WARP_MAKERS = frozenset({"NVIDIA", "AMD"})
+"""Makers whose processors hide the latency of memory behind many threads, each of which waits for the registers that
+it loads; others copy blocks into memories of their own, ahead of time."""
+
 RESULT_MACS = 24.0
 """Instructions in which a processor without units of its own turns one sum of products into a result of 8 or 16 bits,
 each as long as a multiply-accumulate. Estimate, range 15 to 40: CMSIS-NN, arm_nn_requantize takes about 14 (product in
@@ -291,6 +298,9 @@ MEMORY_LOG_SD = 0.06
 
 OVERHEAD_LOG_SD = 0.47
 """Prior spread of the time per kernel when its claim gives no range: a factor of 1.6. Estimate."""
+
+LONE_LOG_SD = 0.25
+"""Prior spread of the bytes per clock that kernels for one row take in when its claim gives no range. Estimate."""
 
 RESERVE_LOG_SD = 0.2
 """Prior spread of the memory that a runtime keeps when its claim gives no range. Estimate."""

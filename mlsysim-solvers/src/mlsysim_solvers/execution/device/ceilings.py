@@ -20,14 +20,17 @@ from ...formulas.constants import (
     INTERVAL_QUANTILE,
     KV_REREAD_RATIO,
     LAYOUT_LOG_SD,
+    LONE_LOG_SD,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
     SPECIAL_PER_CLOCK,
     SYSTOLIC_FLOP,
     UNKNOWN_SCATTER,
+    WARP_MAKERS,
 )
-from ...formulas.roofline import issue_rate, special_rate
+from ...formulas.loads import issue_rate
+from ...formulas.roofline import special_rate
 from ...formulas.uncertainty import log_sd_of_range
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
@@ -40,7 +43,7 @@ __all__ = [
     "spread_columns",
 ]
 
-_CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
+_CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate", "lone_rate")
 """Columns that follow the clock."""
 
 _SPREADS = (
@@ -116,6 +119,8 @@ def ceiling_columns(
         columns["issue_rate"] = issue_rate(issue, processors, clock)
     if clock is not None and processors is not None and _is_multiprocessor(device, precision, processors, clock):
         columns["special_rate"] = special_rate(SPECIAL_PER_CLOCK, processors, clock)
+        if stack.ceilings.lone_issue is not None and device.vendor in WARP_MAKERS:
+            columns["lone_rate"] = issue_rate(stack.ceilings.lone_issue, processors, clock)
     wide = _attention_format(device, precision)
     if wide != precision:
         columns["attention_peak"] = device.peak_of(wide).dense
@@ -285,8 +290,8 @@ def spread_columns(
     Returns
     -------
     dict of str to float
-        var_compute, var_memory, var_overhead, their covariances, scatter, var_talk, var_layout, var_first and
-        var_reserve.
+        var_compute, var_memory, var_overhead, their covariances, scatter, var_talk, var_layout, var_first,
+        var_lone and var_reserve.
 
     Notes
     -----
@@ -326,7 +331,8 @@ def spread_columns(
     general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2)
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
     strays = scatter_of(stack) ** 2
-    return {name: strays * value for name, value in zip(_SPREADS, values, strict=True)} | {"var_reserve": reserve}
+    own = {"var_lone": _variance(claims, "stack", "ceilings.lone_issue", LONE_LOG_SD), "var_reserve": reserve}
+    return {name: strays * value for name, value in zip(_SPREADS, values, strict=True)} | own
 
 
 def scatter_of(stack: Stack) -> float:
