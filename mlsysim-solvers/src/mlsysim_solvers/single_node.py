@@ -18,7 +18,14 @@ from mlsysim.records.stack import Stack
 from mlsysim.tracing import named
 
 from .execution.device.answers import (
-    axis, common_answers, decoding, doubted, log_sd, machine_of, replaying, steps_of_run,
+    axis,
+    common_answers,
+    decoding,
+    doubted,
+    log_sd,
+    machine_of,
+    replaying,
+    steps_of_run,
 )  # fmt: skip
 from .execution.device.architectures import OncePart
 from .execution.device.cases import (

@@ -25,6 +25,7 @@ __all__ = [
     "DYNAMIC_SHARE",
     "EULER",
     "EXCEEDED",
+    "EXPOSED",
     "FEW_ROWS",
     "FINE_EXPERTS",
     "FIRST_TOKEN_LOG_SD",
@@ -49,6 +50,7 @@ __all__ = [
     "MATRIX_SHARE",
     "MEMORY_LOG_SD",
     "NARROW_ENERGY",
+    "OPERAND_FLOP",
     "OPTIMIZER_STATES",
     "OVERHEAD_LOG_SD",
     "POPULARITY_SHAPE",
@@ -64,6 +66,7 @@ __all__ = [
     "SECONDS_PER_DAY",
     "SERIES_BELOW",
     "SHARE_LOG_SD",
+    "SOFTMAX_OPERATIONS",
     "SPATIAL_OPERATIONS",
     "SPECIAL_PER_CLOCK",
     "STACK_LOG_SD",
@@ -124,6 +127,20 @@ and drain its pipeline, and under a causal mask half a block more on the diagona
 SPECIAL_PER_CLOCK = 16.0
 """Exponentials that a processor starts per clock: special-function units of one streaming multiprocessor.
 FlashAttention-3, arXiv:2407.08608, section 3.1 counts 3.9 T/s on the 132 processors of an H100 SXM5."""
+
+SOFTMAX_OPERATIONS = 4.0
+"""Operations on vector units that a score takes beside its exponential: a multiply-add with scale and maximum, the
+maximum, the sum, and the conversion to the format of the next product. Estimate, range 3 to 6."""
+
+OPERAND_FLOP = 4096.0
+"""Work of a processor per clock for which its shared memory delivers operands to matrix instructions of one warp: 128 B
+per clock, 32 banks of 4 B, of which each element of 2 B meets the 32 rows that a warp holds in registers: 128 queries
+and four warps (Dao-AILab/flash-attention, csrc/flash_attn/src/flash_fwd_launch_template.h, run_mha_fwd_hdim64)."""
+
+EXPOSED = 0.55
+"""Share of the time of loads and of the softmax that products do not hide in fused attention whose warps compute and
+load by turns. Estimate, range 0.4 to 0.8, from rates on an A100 and an H100: with it one share of the rate of products
+holds for both, and for heads of 64 and 128."""
 
 SYSTOLIC_FLOP = 32768.0
 """Operations of 16 bits per clock from which a processor counts as a systolic array, not as a streaming multiprocessor:

@@ -31,7 +31,8 @@ from ...formulas.constants import (
 )
 from ...formulas.loads import issue_rate
 from ...formulas.roofline import special_rate
-from ...formulas.uncertainty import log_sd_of_range
+from ...formulas.uncertainty import log_sd_of_range, unseen_variance
+from .exposed import exposed_columns
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
 __all__ = [
@@ -125,6 +126,8 @@ def ceiling_columns(
     if wide != precision:
         columns["attention_peak"] = device.peak_of(wide).dense
         columns["attention_achieved"] = share(device, wide)
+    if stack.features.warp_products and "special_rate" in columns:
+        columns |= exposed_columns(device, wide)
     if settings.get("power_limit"):
         left = clock_left(device, precision, settings["power_limit"])
         columns |= {name: columns[name] * left for name in _CLOCKED if name in columns}
@@ -322,7 +325,8 @@ def spread_columns(
         # What a calibration states holds for rows that it has not seen.
         scatter = float(found.sigma) * float(found.sigma)
         for i, scale in enumerate(found.spread):
-            spreads[i] += float(scale) * float(scale)
+            own_scale = float(scale) * float(scale)
+            spreads[i] += unseen_variance(own_scale, float(len(found.devices))) if found.devices else own_scale
     else:
         scatter = 0.0
     if not own:
