@@ -17,7 +17,16 @@ from mlsysim.records.scenario import Parallelism, Training
 from mlsysim.records.stack import Stack
 from mlsysim.tracing import named
 
-from .execution.device.answers import axis, common_answers, decoding, log_sd, machine_of, steps_of_run
+from .execution.device.answers import (
+    axis,
+    common_answers,
+    decoding,
+    doubted,
+    log_sd,
+    machine_of,
+    replaying,
+    steps_of_run,
+)  # fmt: skip
 from .execution.device.architectures import OncePart
 from .execution.device.cases import (
     abilities_of,
@@ -145,9 +154,10 @@ def _serving(c: Columns) -> dict[str, Any]:
     # Speech longer than a window is read window by window, each with its share of the answer.
     windows = c.get("windows", 1.0)
     each = output if is_once(windows) else output / windows
-    tokens, replay = read_tokens(c, input_), decoding(c, machine)
+    tokens, replay = read_tokens(c, input_), replaying(c, machine)
+    alone = decoding(c, replay, batch)
     first = run_part(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, tokens), machine)
-    step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), replay)
+    step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), alone)
     first, step = turned(c, first), turned(c, step)
     if c["features"].decoded_first:
         first = together(read_before(first, input_), step, 1.0)
@@ -159,7 +169,8 @@ def _serving(c: Columns) -> dict[str, Any]:
     demand = generation_demand(shape, room_of(c, weights), batch, input_, each)
     answers = feasibility(c, demand, weights, within=within_context(shape, input_, each))
     answers |= common_answers(c, whole, latency)
-    spread = log_sd(c, whole)
+    known = doubted(c, replay, alone)
+    spread = log_sd(known, whole)
     answers |= {
         "performance.latency": latency,
         "performance.ttft": first.time,
@@ -168,7 +179,7 @@ def _serving(c: Columns) -> dict[str, Any]:
         "performance.token_throughput": output_rate(batch, output, latency),
         "performance.latency.log_sd": spread,
         "performance.ttft.log_sd": log_sd(c, first),
-        "performance.tpot.log_sd": log_sd(c, step),
+        "performance.tpot.log_sd": log_sd(known, step),
         "performance.throughput.log_sd": spread,
         "performance.token_throughput.log_sd": spread,
         "performance.utilisation.log_sd": spread,

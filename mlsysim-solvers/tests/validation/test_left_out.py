@@ -12,7 +12,7 @@ import pytest
 from mlsysim.cli import main
 from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration.left_out import left_out, scatters
-from mlsysim_solvers.calibration.scatter import Residuals, likelihoods, row_weights, stack_scatter
+from mlsysim_solvers.calibration.scatter import Residuals, likelihoods, predictive_factor, row_weights, stack_scatter
 from mlsysim_solvers.calibration.spreads import (
     NAMES,
     Terms,
@@ -34,7 +34,7 @@ from mlsysim_solvers.formulas.constants import (
     STACK_LOG_SD,
     UNKNOWN_SCATTER,
 )
-from mlsysim_solvers.formulas.uncertainty import effective_rows, student_tail
+from mlsysim_solvers.formulas.uncertainty import effective_rows, student_tail, unseen_variance
 from mlsysim_solvers.validation.predicting import predict, rescaled
 from mlsysim_solvers.validation.reports import FORMATS, summarise
 from mlsysim_solvers.validation.running import run_rows, select
@@ -355,3 +355,20 @@ def test_leaving_out_is_calibrating_on_the_rows_that_remain(rows):
     (unseen,) = left_out([before], jobs=1)
     assert unseen.predicted == pytest.approx(expected.predicted, rel=1e-3)
     assert unseen.log_sd == pytest.approx(expected.log_sd, rel=1e-2)
+
+
+def test_what_few_rows_do_not_tell_of_a_factor_widens_its_intervals():
+    logs = np.linspace(-1.6, 1.6, 641)
+    sure, wide = (predictive_factor(logs, np.exp(-0.5 * (logs / spread) ** 2)) for spread in (0.01, 0.4))
+    assert sure == pytest.approx(1.0, rel=0.01)
+    assert wide > 1.1
+    # Quiet rows make a stack narrow, the more surely the more there are of them.
+    few, many = (np.mean([stack_scatter(_drawn(0.6, rows, seed)) for seed in range(20)]) for rows in (3, 200))
+    assert 0.6 * 0.95 < many < few < UNKNOWN_SCATTER
+
+
+def test_a_device_that_was_not_fitted_lies_further_from_few_than_from_many():
+    assert unseen_variance(0.01, 1.0) == 0.02
+    assert unseen_variance(0.01, 1e9) == pytest.approx(0.01)
+    drawn = np.random.default_rng(0).normal(0.0, 0.1, (200_000, 4))
+    assert np.var(drawn[:, 0] - drawn[:, 1:].mean(axis=1)) == pytest.approx(unseen_variance(0.01, 3.0), rel=0.02)

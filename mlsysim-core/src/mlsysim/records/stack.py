@@ -215,6 +215,9 @@ class Ceilings:
     issue : float, B
         Bytes of weights, and of keys and values read again, that a processor takes in per clock, where the
         kernels limit it.
+    lone_issue : float, B
+        Bytes that a processor takes in per clock in a pass of one row, where matrix-vector kernels that load
+        through registers limit it; kernels for several rows copy asynchronously.
     grouped : float, ratio
         Rate of experts' products over that of single ones, where it is lower.
     handover : float, s
@@ -238,6 +241,7 @@ class Ceilings:
     overhead: float = fact("s", tolerance=0.5, zero=True)
     reserve: float = fact("B", tolerance=0.5, zero=True)
     issue: float | None = fact("B", default=None, tolerance=0.5)
+    lone_issue: float | None = fact("B", default=None, tolerance=0.5)
     grouped: float | None = fact("1", default=None, tolerance=0.5)
     handover: float | None = fact("s", default=None, tolerance=0.5, zero=True)
     step: float | None = fact("s", default=None, tolerance=0.5, zero=True)

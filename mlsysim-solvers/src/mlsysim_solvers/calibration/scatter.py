@@ -10,8 +10,14 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formulas.constants import GROUP_CORRELATION, INTERVAL_QUANTILE, STACK_LOG_SD, UNKNOWN_SCATTER
-from ..formulas.uncertainty import effective_rows
+from ..formulas.constants import (
+    GROUP_CORRELATION,
+    INTERVAL_QUANTILE,
+    INTERVAL_SHARE,
+    STACK_LOG_SD,
+    UNKNOWN_SCATTER,
+)
+from ..formulas.uncertainty import effective_rows, student_tail
 from .fitting import Array, Fit, Prior, fit_many
 from .problem import Point, predictions
 
@@ -26,6 +32,7 @@ __all__ = [
     "Sample",
     "fit_sample",
     "likelihoods",
+    "predictive_factor",
     "row_weights",
     "stack_scatter",
 ]  # fmt: skip
@@ -201,8 +208,9 @@ def stack_scatter(rows: Residuals) -> float:
 
     Notes
     -----
-    The most probable k: the greatest sum of the rows' log-likelihoods and of -(ln k)^2 / (2 tau^2), where tau is the
-    spread of ln k between stacks. Few rows leave it near 1, many take it to where their own residuals are.
+    That of :func:`predictive_factor` under the posterior of ln k, which is proportional to the product of the rows'
+    likelihoods and of exp(-(ln k)^2 / (2 tau^2)), where tau is the spread of ln k between stacks. Few rows leave it
+    near that of an unknown stack, many take it to where their own residuals are: what they do not tell widens.
 
     References
     ----------
@@ -212,4 +220,32 @@ def stack_scatter(rows: Residuals) -> float:
     if not len(rows.residuals):
         return UNKNOWN_SCATTER
     total = likelihoods(rows, _FACTORS).sum(axis=0) - _FACTORS**2 / (2.0 * STACK_LOG_SD**2)
-    return float(np.exp(_FACTORS[int(np.argmax(total))]))
+    return predictive_factor(_FACTORS, np.exp(total - total.max()))
+
+
+def predictive_factor(logs: Array, chances: Array) -> float:
+    """Return the factor whose intervals hold nine of ten where the true one is known as a distribution only.
+
+    Parameters
+    ----------
+    logs : ndarray, shape (k,), natural-log units
+        Logarithms of factors.
+    chances : ndarray, shape (k,), ratio
+        How probable each is, up to a constant.
+
+    Returns
+    -------
+    float, ratio
+
+    Notes
+    -----
+    The k at which the mean of T(q k exp(-x)) over x is 1 - 0.9, where T is the tail of Student's t with six degrees of
+    freedom, and q its quantile of 95 %.
+    """
+    quantile, sure = INTERVAL_QUANTILE / SHRINKAGE**0.5, chances / chances.sum()
+    low, high = 0.1, 10.0
+    for _ in range(40):
+        k = (low * high) ** 0.5
+        outside = float((sure * student_tail(quantile * k * np.exp(-logs))).sum())
+        low, high = (k, high) if outside > 1.0 - INTERVAL_SHARE else (low, k)
+    return high

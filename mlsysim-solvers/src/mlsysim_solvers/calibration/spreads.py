@@ -18,15 +18,15 @@ from mlsysim.records.measurement import Measurement
 from ..execution.device.answers import log_sd
 from ..execution.device.ceilings import scatter_of
 from ..formulas import constants
-from ..formulas.constants import COMMUNICATION_LOG_SD, FIRST_TOKEN_LOG_SD, INTERVAL_SHARE, LAYOUT_LOG_SD
-from ..formulas.uncertainty import student_tail
+from ..formulas.constants import COMMUNICATION_LOG_SD, FIRST_TOKEN_LOG_SD, LAYOUT_LOG_SD
+from ..formulas.uncertainty import unseen_variance
 from ..validation.predicting import Outcome, predict, rescaled
 from ..validation.running import run_rows
 from ..validation.tables import packaged_rows
 from .fitting import Array
 from .left_out import scatters, under_refits
 from .problem import CONSTANTS, Point, prepare
-from .scatter import SHRINKAGE, Residuals, likelihoods, row_weights
+from .scatter import Residuals, likelihoods, predictive_factor, row_weights
 from .writing import write_scatter
 
 __all__ = [
@@ -184,6 +184,7 @@ def terms_of(row: Measurement) -> tuple[Outcome, Terms | None]:
     if found is not None and found.spread:
         own = slice(4, 8) if found.is_shared else slice(0, 4)
         slopes[own], now[own] = units[:4], (*found.spread, found.sigma)
+        slopes[own][:3] *= unseen_variance(1.0, float(len(found.devices))) if found.devices else 1.0
     fixed = max(0.0, usual.own_sd**2 - float(slopes @ np.square(now)))
     group = (row.set, outcome.model or row.kind, outcome.device, row.name)
     residual = float(np.log((outcome.predicted or 1.0) / row.value))
@@ -310,19 +311,10 @@ def unknown_scatter(between: float) -> float:
 
     Notes
     -----
-    The k at which the mean over x of T(q k exp(-x)) is 1 - 0.9, where x is normal with the spread between stacks, T
-    the tail of Student's t with six degrees of freedom, and q its quantile of 95 %.
+    That of :func:`predictive_factor` where its logarithm is normal with the spread between stacks.
     """
     x = np.linspace(-4.0, 4.0, 801)
-    chance = np.exp(-0.5 * x * x)
-    chance /= chance.sum()
-    quantile = constants.INTERVAL_QUANTILE / SHRINKAGE**0.5
-    low, high = 0.1, 10.0
-    for _ in range(60):
-        k = (low * high) ** 0.5
-        outside = float((chance * student_tail(quantile * k * np.exp(-between * x))).sum())
-        low, high = (k, high) if outside > 1.0 - INTERVAL_SHARE else (low, k)
-    return high
+    return predictive_factor(between * x, np.exp(-0.5 * x * x))
 
 
 def estimate_spreads(*, jobs: int = 0, progress: Callable[[int, int], None] | None = None) -> Estimate:

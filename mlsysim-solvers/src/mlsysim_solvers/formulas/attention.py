@@ -14,10 +14,12 @@ __all__ = [
     "attention_rate",
     "block_share",
     "causal_pairs",
+    "exposed_share",
     "full_pairs",
     "kv_read_bytes",
     "mean_context",
     "reread_bytes",
+    "softmax_clocks",
     "windowed_mean_context",
 ]
 
@@ -165,6 +167,56 @@ def attention_rate(rate: Any, peak: Any, ceiling: Any) -> Any:
     min(P_eff, c P).
     """
     return minimum(rate, peak * ceiling)
+
+
+@formula("1", special="1", operations="1", lanes="1")
+def softmax_clocks(special: Any, operations: Any, lanes: Any) -> Any:
+    """Return the clocks in which a processor takes one score through a softmax.
+
+    Parameters
+    ----------
+    special : float, count
+        Clocks of its exponential.
+    operations : float, count
+        Other operations: scaling, maximum, sum, conversion.
+    lanes : float, count
+        Operations that its vector units start per clock.
+
+    Returns
+    -------
+    float, count
+
+    Notes
+    -----
+    c = s + n / l.
+    """
+    return special + operations / lanes
+
+
+@formula("1", share="1", per_clock="FLOP", operands="FLOP", exposed="1")
+def exposed_share(share: Any, per_clock: Any, operands: Any, exposed: Any) -> Any:
+    """Return the share of the peak at which fused attention runs, apart from its softmax.
+
+    Parameters
+    ----------
+    share : float, ratio
+        What matrix products reach.
+    per_clock : float, FLOP
+        Work of a processor per clock at the peak.
+    operands : float, FLOP
+        The same for which its shared memory delivers operands.
+    exposed : float, ratio
+        Share of the time of loads that no product hides.
+
+    Returns
+    -------
+    float, ratio
+
+    Notes
+    -----
+    1 / (1 / e + x p / o): clocks add up, so units that do less work per clock lose a smaller share of their peak.
+    """
+    return 1.0 / (1.0 / share + exposed * (per_clock / operands))
 
 
 @formula("1", qk_dim="1", v_dim="1", side="1")

@@ -27,6 +27,7 @@ __all__ = [
     "DYNAMIC_SHARE",
     "EULER",
     "EXCEEDED",
+    "EXPOSED",
     "FEW_ROWS",
     "FINE_EXPERTS",
     "FIRST_TOKEN_LOG_SD",
@@ -47,10 +48,12 @@ __all__ = [
     "LAYOUT_LOG_SD",
     "LINK_LOG_SD",
     "LOG_4_PI",
+    "LONE_LOG_SD",
     "MASK_WIDTH",
     "MATRIX_SHARE",
     "MEMORY_LOG_SD",
     "NARROW_ENERGY",
+    "OPERAND_FLOP",
     "OPTIMIZER_STATES",
     "OVERHEAD_LOG_SD",
     "POPULARITY_SHAPE",
@@ -66,6 +69,7 @@ __all__ = [
     "SECONDS_PER_DAY",
     "SERIES_BELOW",
     "SHARE_LOG_SD",
+    "SOFTMAX_OPERATIONS",
     "SPATIAL_OPERATIONS",
     "SPECIAL_PER_CLOCK",
     "STACK_LOG_SD",
@@ -77,6 +81,7 @@ __all__ = [
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
     "VERSION_LOG_SD",
+    "WARP_MAKERS",
     "WARP_SHARE",
     "WINOGRAD_TILE",
 ]
@@ -126,6 +131,20 @@ SPECIAL_PER_CLOCK = 16.0
 """Exponentials that a processor starts per clock: special-function units of one streaming multiprocessor.
 FlashAttention-3, arXiv:2407.08608, section 3.1 counts 3.9 T/s on the 132 processors of an H100 SXM5."""
 
+SOFTMAX_OPERATIONS = 4.0
+"""Operations on vector units that a score takes beside its exponential: a multiply-add with scale and maximum, the
+maximum, the sum, and the conversion to the format of the next product. Estimate, range 3 to 6."""
+
+OPERAND_FLOP = 4096.0
+"""Work of a processor per clock for which its shared memory delivers operands to matrix instructions of one warp: 128 B
+per clock, 32 banks of 4 B, of which each element of 2 B meets the 32 rows that a warp holds in registers: 128 queries
+and four warps (Dao-AILab/flash-attention, csrc/flash_attn/src/flash_fwd_launch_template.h, run_mha_fwd_hdim64)."""
+
+EXPOSED = 0.55
+"""Share of the time of loads and of the softmax that products do not hide in fused attention whose warps compute and
+load by turns. Estimate, range 0.4 to 0.8, from rates on an A100 and an H100: with it one share of the rate of products
+holds for both, and for heads of 64 and 128."""
+
 SYSTOLIC_FLOP = 32768.0
 """Operations of 16 bits per clock from which a processor counts as a systolic array, not as a streaming multiprocessor:
 those of an array of 128 by 128 multipliers. Estimate, range 10,000 to 60,000: streaming multiprocessors do up to 8,000
@@ -137,6 +156,11 @@ WARP_SHARE = {"Hopper": 2.0 / 3.0}
 several warps: "the older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores"
 (PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Units of data centres after Hopper need such
 instructions too; no figure for them was read."""
+
+WARP_MAKERS = frozenset({"NVIDIA", "AMD"})
+"""Makers whose processors hide the latency of memory behind many threads, each of which waits for the registers that
+it loads; others copy blocks into memories of their own, ahead of time."""
+
 RESULT_MACS = 24.0
 """Instructions in which a processor without units of its own turns one sum of products into a result of 8 or 16 bits,
 each as long as a multiply-accumulate. Estimate, range 15 to 40: CMSIS-NN, arm_nn_requantize takes about 14 (product in
@@ -294,6 +318,9 @@ MEMORY_LOG_SD = 0.06
 
 OVERHEAD_LOG_SD = 0.47
 """Prior spread of the time per kernel when its claim gives no range: a factor of 1.6. Estimate."""
+
+LONE_LOG_SD = 0.25
+"""Prior spread of the bytes per clock that kernels for one row take in when its claim gives no range. Estimate."""
 
 RESERVE_LOG_SD = 0.2
 """Prior spread of the memory that a runtime keeps when its claim gives no range. Estimate."""

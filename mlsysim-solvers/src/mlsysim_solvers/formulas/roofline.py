@@ -16,7 +16,6 @@ __all__ = [
     "delivered_share",
     "effective_bandwidth",
     "effective_rate",
-    "issue_rate",
     "kernel_time",
     "memory_time",
     "operator_time",
@@ -117,30 +116,6 @@ def effective_bandwidth(bandwidth: Any, ceiling: Any) -> Any:
     B_eff = B e.
     """
     return bandwidth * ceiling
-
-
-@formula("B/s", issue="B", processors="1", clock="1/s")
-def issue_rate(issue: Any, processors: Any, clock: Any) -> Any:
-    """Return the rate at which all processors together take in weights.
-
-    Parameters
-    ----------
-    issue : float, B
-        Bytes per processor and clock.
-    processors : float, count
-        Processors.
-    clock : float, 1/s
-        Clock.
-
-    Returns
-    -------
-    float, B/s
-
-    Notes
-    -----
-    R = S f c: loads in flight, not the memory, limit kernels that issue few of them.
-    """
-    return issue * clock * processors
 
 
 @formula("s", count="1", rate="1/s")

@@ -7,7 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import log, maximum, sqrt
 
-__all__ = ["divided_variance", "effective_rows", "log_sd_of_range", "student_tail", "time_log_sd"]
+__all__ = ["divided_variance", "effective_rows", "log_sd_of_range", "student_tail", "time_log_sd", "unseen_variance"]
 
 
 @formula("1", low="1", high="1", quantile="1")
@@ -115,6 +115,28 @@ def effective_rows(rows: Any, correlation: Any) -> Any:
     Stata Technical Bulletin 60, sts18, after Kish 1965: a sample of clusters needs 1 + (m - 1) rho times as many rows.
     """
     return rows / (1.0 + (rows - 1.0) * correlation)
+
+
+@formula("1", variance="1", seen="1")
+def unseen_variance(variance: Any, seen: Any) -> Any:
+    """Return how far a device lies from the mean of those that constants were fitted on.
+
+    Parameters
+    ----------
+    variance : float, squared natural-log units
+        Between devices.
+    seen : float, count
+        Devices that were fitted on.
+
+    Returns
+    -------
+    float, squared natural-log units
+
+    Notes
+    -----
+    v (1 + 1 / n): the next one lies about the true mean, and the mean of a few about it, too.
+    """
+    return variance * (1.0 + 1.0 / seen)
 
 
 @formula("1", distance="1")

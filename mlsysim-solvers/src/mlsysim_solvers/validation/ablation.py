@@ -58,7 +58,7 @@ _NO_CACHE = _drop("cache")
 _NO_ELEMENTWISE = _flags(fused_elementwise=True, activations="")
 _NO_OVERHEAD = _set(overhead=0.0)
 _NO_SOFTMAX = _set(special_rate=None)
-_NO_ISSUE = _drop("issue_rate")
+_NO_ISSUE = _drop("issue_rate", "lone_rate")
 _NO_REREADS = _flags(shared_kv=True, shared_kv_groups=())
 _NO_PASSES = _all(_drop("pass_tokens"), _flags(expands_weights=False))
 _NO_RAMP = _set(

@@ -7,6 +7,7 @@ import math
 import attrs
 
 from mlsysim.config import SimulationConfig
+from mlsysim.entities import Entry
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import ask
 from mlsysim.plugins import plugins
@@ -158,7 +159,9 @@ def _kernel(row: Measurement) -> Outcome:
     if row.metric.quantity != wanted:
         raise Refused(f"{row.name} of {row.kind} is not answered: its {wanted} is")
     unit, kernel = parse_unit(row.metric.unit).factor, found.kernel
-    assumed = (*kernel.assumed, *_kernel_variants(row, kernel.device, kernel.precision))
+    stack, device = (plugins().registry.get(*key) for key in (("stacks", kernel.stack), ("devices", kernel.device)))
+    variants = _kernel_variants(row, kernel.device, kernel.precision)
+    assumed = (*kernel.assumed, *variants, *_other_makers(stack, device))
     return _outcome(
         row, found.value / unit, found.log_sd, assumed, own_sd=found.log_sd, stack=kernel.stack,
         device=kernel.device,
@@ -224,10 +227,14 @@ def _standing_in(
     if not found and not stack.record.calibrations and stack.record.scatter is None:
         # Ranges of its ceilings say how far stacks differ in general; nobody saw what this one does beside them.
         found.append(Assumed(f"nobody compared {stack.key} with measurements", BETWEEN_STACK_LOG_SD))
+    return (*found, *_other_makers(stack, device))
+
+
+def _other_makers(stack: Entry, device: Entry) -> tuple[Assumed, ...]:
     makers = between_makers(stack.record, device.record)
-    if makers:
-        found.append(Assumed(f"{stack.key} does as well as on devices of other makers", makers))
-    return tuple(found)
+    if not makers:
+        return ()
+    return (Assumed(f"{stack.key} does as well as on devices of other makers", makers),)
 
 
 def _ideal(config: SimulationConfig, found: dict[str, float], value: float, *, rate: bool) -> float | None:

@@ -11,6 +11,7 @@ from mlsysim.numeric import maximum, minimum, where
 from ...formulas.attention import attention_rate
 from ...formulas.constants import GRAPH_SHARE
 from ...formulas.elementwise import result_rate
+from ...formulas.loads import loaded_bandwidth
 from ...formulas.mixture import block_scaled_rate
 from ...formulas.roofline import (
     bandwidth_utilisation,
@@ -26,7 +27,10 @@ from .engine import Totals
 from .machine import Machine
 from .quantisation import TileMenu, Tiles, tile_menu
 
-__all__ = ["axis", "common_answers", "decoding", "highest_peak", "log_sd", "machine_of", "steps_of_run"]
+__all__ = [
+    "axis", "common_answers", "decoding", "doubted", "highest_peak", "log_sd", "machine_of", "replaying",
+    "steps_of_run",
+]  # fmt: skip
 
 
 def axis(columns: Mapping[str, Any], name: str) -> Any:
@@ -106,8 +110,8 @@ def _menu(processors: Any, tiles: Tiles, lone: Any) -> TileMenu:
     return TileMenu(tiles, processors, lone=lone)
 
 
-def decoding(columns: Mapping[str, Any], machine: Machine) -> Machine:
-    """Return the rates of decode steps, whose kernels a stack may replay from a captured graph.
+def replaying(columns: Mapping[str, Any], machine: Machine) -> Machine:
+    """Return the rates of passes whose kernels a stack may replay from a captured graph.
 
     Parameters
     ----------
@@ -123,6 +127,48 @@ def decoding(columns: Mapping[str, Any], machine: Machine) -> Machine:
     if not columns["features"].graphs:
         return machine
     return machine._replace(overhead=replayed_time(machine.overhead, GRAPH_SHARE))
+
+
+def decoding(columns: Mapping[str, Any], machine: Machine, rows: Any) -> Machine:
+    """Return the rates of decode steps: few rows keep few loads in flight.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns.
+    machine : Machine
+        The rates of passes that are replayed.
+    rows : float or array, count
+        Tokens of a step.
+
+    Returns
+    -------
+    Machine
+    """
+    if "lone_rate" not in columns:
+        return machine
+    return machine._replace(bandwidth=loaded_bandwidth(machine.bandwidth, columns["lone_rate"], rows))
+
+
+def doubted(columns: Mapping[str, Any], machine: Machine, limited: Machine) -> Mapping[str, Any]:
+    """Return columns whose interval knows how uncertain the loads in flight are, where they limit a machine.
+
+    Parameters
+    ----------
+    columns : mapping of str to number
+        All columns.
+    machine, limited : Machine
+        The rates without that limit, and with it.
+
+    Returns
+    -------
+    mapping of str to number
+    """
+    if limited.bandwidth is machine.bandwidth:
+        return columns
+    own = columns["var_memory"]
+    wide = where(limited.bandwidth < machine.bandwidth, own + columns["var_lone"], own)
+    return {**columns, "var_memory": wide}
 
 
 def _slowness(columns: Mapping[str, Any], bandwidth: Any) -> Any:

@@ -20,15 +20,20 @@ from ...formulas.constants import (
     KV_REREAD_RATIO,
     LAYOUT_LOG_SD,
     LINK_LOG_SD,
+    LONE_LOG_SD,
     MEMORY_LOG_SD,
     OVERHEAD_LOG_SD,
     RESERVE_LOG_SD,
     SPECIAL_PER_CLOCK,
     SYSTOLIC_FLOP,
     UNKNOWN_SCATTER,
+    WARP_MAKERS,
 )
-from ...formulas.roofline import delivered_share, issue_rate, special_rate
+from ...formulas.loads import issue_rate
+from ...formulas.roofline import delivered_share, special_rate
+from ...formulas.uncertainty import unseen_variance
 from ...lowering.shape import number
+from .exposed import exposed_columns
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
 __all__ = [
@@ -41,7 +46,7 @@ __all__ = [
     "spread_columns",
 ]
 
-_CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate")
+_CLOCKED = ("achieved", "attention_achieved", "vector_peak", "special_rate", "issue_rate", "lone_rate")
 """Columns that follow the clock."""
 
 _SPREADS = (
@@ -117,10 +122,14 @@ def ceiling_columns(
         columns["issue_rate"] = issue_rate(issue, processors, clock)
     if clock is not None and processors is not None and _is_multiprocessor(device, precision, processors, clock):
         columns["special_rate"] = special_rate(SPECIAL_PER_CLOCK, processors, clock)
+        if stack.ceilings.lone_issue is not None and device.vendor in WARP_MAKERS:
+            columns["lone_rate"] = issue_rate(stack.ceilings.lone_issue, processors, clock)
     wide = _attention_format(device, precision)
     if wide != precision:
         columns["attention_peak"] = device.peak_of(wide).dense
         columns["attention_achieved"] = share(device, wide)
+    if stack.features.warp_products and "special_rate" in columns:
+        columns |= exposed_columns(device, wide)
     if settings.get("power_limit"):
         left = clock_left(device, precision, settings["power_limit"])
         columns |= {name: columns[name] * left for name in _CLOCKED if name in columns}
@@ -311,7 +320,7 @@ def spread_columns(
     -------
     dict of str to float
         var_compute, var_memory, var_overhead, their covariances, scatter, var_talk, var_layout, var_first,
-        var_link and var_reserve.
+        var_link, var_lone and var_reserve.
 
     Notes
     -----
@@ -342,7 +351,8 @@ def spread_columns(
         # What a calibration states holds for rows that it has not seen.
         scatter = float(found.sigma) * float(found.sigma)
         for i, scale in enumerate(found.spread):
-            spreads[i] += float(scale) * float(scale)
+            own_scale = float(scale) * float(scale)
+            spreads[i] += unseen_variance(own_scale, float(len(found.devices))) if found.devices else own_scale
     else:
         scatter = 0.0
     if not own:
@@ -352,7 +362,8 @@ def spread_columns(
     general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2, link)
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
     strays = scatter_of(stack) ** 2
-    return {name: strays * value for name, value in zip(_SPREADS, values, strict=True)} | {"var_reserve": reserve}
+    others = {"var_lone": _variance(claims, "stack", "ceilings.lone_issue", LONE_LOG_SD), "var_reserve": reserve}
+    return {name: strays * value for name, value in zip(_SPREADS, values, strict=True)} | others
 
 
 def scatter_of(stack: Stack) -> float:

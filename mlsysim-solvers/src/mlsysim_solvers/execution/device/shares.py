@@ -30,7 +30,7 @@ from ...formulas.constants import (
 from ...formulas.power import clocked_share, operation_density, sustained_clock, work_per_clock
 from ...formulas.roofline import achieved_share
 
-__all__ = ["clock_left", "limited_share", "narrow_share", "product_share", "share_log_sd", "warp_share"]
+__all__ = ["clock_left", "lanes", "limited_share", "narrow_share", "product_share", "share_log_sd", "warp_share"]
 
 _GHZ = parse_unit("GHz").factor
 _SAME = 0.01
@@ -252,7 +252,7 @@ def _busy(device: Device, peak: Peak, *, known: bool) -> Any:
     up to the halved peak.
     """
     if peak.engine == "vector":
-        return ISSUE_SHARE if _lanes(device) >= ISSUE_LANES else VECTOR_SHARE
+        return ISSUE_SHARE if lanes(device) >= ISSUE_LANES else VECTOR_SHARE
     share = BUSY_SHARE if known else MATRIX_SHARE
     halved = [
         other.narrow for other in device.compute.peak.values()
@@ -263,8 +263,19 @@ def _busy(device: Device, peak: Peak, *, known: bool) -> Any:
     return share
 
 
-def _lanes(device: Device) -> Any:
-    """Return the 32-bit multiply-accumulates that a processor starts per clock; 0 where nobody knows."""
+def lanes(device: Device) -> Any:
+    """Return the 32-bit multiply-accumulates that a processor starts per clock.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+
+    Returns
+    -------
+    float, count
+        0 where nobody knows.
+    """
     wide, compute = device.compute.peak.get("fp32"), device.compute
     if wide is None or wide.dense is None or compute.clock is None or compute.processors is None:
         return 0.0

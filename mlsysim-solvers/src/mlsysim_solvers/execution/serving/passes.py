@@ -15,7 +15,7 @@ from ...lowering.operators import ONCE, Table, stream
 from ...lowering.serving import first_pass, next_token
 from ...lowering.shape import TransformerShape
 from ...lowering.transformer import PrefillChunk, mixed
-from ..device.answers import decoding, log_sd, machine_of
+from ..device.answers import decoding, log_sd, machine_of, replaying
 from ..device.cases import abilities_of, formats_of, is_once, later, read_tokens, run_part, turned
 from ..device.engine import Totals, timed
 from ..device.machine import Machine
@@ -90,7 +90,7 @@ def engine_of(c: Columns) -> Engine:
     Engine
     """
     machine = machine_of(c)
-    return Engine(c, place_of(c) if "tensor" in c else None, machine, decoding(c, machine))
+    return Engine(c, place_of(c) if "tensor" in c else None, machine, replaying(c, machine))
 
 
 def decoding_pass(engine: Engine, requests: Any, active: Any) -> Pass:
@@ -118,7 +118,7 @@ def decoding_pass(engine: Engine, requests: Any, active: Any) -> Pass:
             next_token(shape, formats_of(c), abilities_of(c), own, c["input"], c["long_output"]) + _sampled(c, own),
             requests,
         ),
-        engine.replay,
+        decoding(c, engine.replay, requests),
     )  # fmt: skip
     return _placed(engine, totals, requests, requests, active, own)
 
