@@ -30,6 +30,10 @@ TOO_FEW: dict[str, str] = {
     "nanobench/tokens_per_s_per_accelerator": "80 %: 10 layouts of an eager framework, all answered too fast",
     "qwen3speed/tokens_per_s_total": "47 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
     "qwenhf/tokens_per_s_total": "70 %: 10 rows of a library of modules in Python, whose host sets the pace",
+    "automodel/tokens_per_s_per_accelerator": "50 %: 12 rows, adapters of large models answered too fast",
+    "premai/tokens_per_s_total": "73 %: 11 libraries with one request, most of them without a card",
+    "colossalpp/tokens_per_s_total": "70 %: 10 rows of an eager pipeline that a server stands for",
+    "azkern/TFLOP/s": "85 %: 13 rows, of which a narrow product runs slower than said; 84.6 unrounded",
 }
 """Sets whose intervals hold fewer, with their figure."""
 
@@ -136,13 +140,61 @@ THIRD = frozenset(
 )
 """Sets of the third."""
 
-ROUNDS = {1: (364, 347, 0.17, 0.84), 2: (400, 333, 0.15, 0.83), 3: (394, 326, 0.27, 0.69)}
+FOURTH = frozenset(
+    [
+        "a3ultra",
+        "achatbot",
+        "automodel",
+        "azkern",
+        "azllm",
+        "aznccl",
+        "coffie",
+        "colossal",
+        "colossalpp",
+        "dmatora",
+        "dsautotune",
+        "fa1310",
+        "fluxao",
+        "hfsdxl",
+        "jaxtoolbox",
+        "jetstream",
+        "nccl44",
+        "ocimi300",
+        "paddleperf",
+        "paddlet4",
+        "pegainfer",
+        "picotron",
+        "premai",
+        "quanto",
+        "qwenawq",
+        "rapidmlx",
+        "rocmint8",
+        "rtdetr",
+        "stablefast",
+        "te79",
+        "tfquant",
+        "torchprime",
+        "torchtune",
+        "trtv100",
+        "ttllama90",
+        "ttqwen3",
+        "ttqwen7",
+        "ttqwen72",
+        "ttr1",
+        "vllm8244",
+        "vllmarc",
+        "whispercpp",
+    ]
+)
+"""Sets of the fourth, which asks what people ask most."""
+
+ROUNDS = {1: (364, 347, 0.17, 0.84), 2: (400, 333, 0.15, 0.83), 3: (394, 326, 0.27, 0.69), 4: (267, 210, 0.26, 0.79)}
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
 
 
 def _round_of(name):
-    return 3 if name in THIRD else 2 if name in SECOND else 1
+    return 4 if name in FOURTH else 3 if name in THIRD else 2 if name in SECOND else 1
 
 
 @pytest.fixture(scope="module")

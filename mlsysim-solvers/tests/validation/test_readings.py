@@ -10,6 +10,7 @@ import pytest
 from mlsysim.plugins import plugins
 from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
 from mlsysim_solvers.validation.collectives import predict_collective
+from mlsysim_solvers.validation.kernels import kernel_of
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.mapping.networks import node_rate
 from mlsysim_solvers.validation.names import names
@@ -141,6 +142,56 @@ def test_a_model_without_a_format_is_served_in_16_bits(row_of):
     for other in ({"framework": "llama.cpp"}, {"framework": ""}, {"notes": "MLPerf accuracy target 99%"}):
         with pytest.raises(Refused, match="precision is not published"):
             asked(row_of(SERVED, **own | other))
+
+
+def test_a_server_that_is_not_named_serves_16_bits_and_says_so_more_widely(row_of):
+    own = {"weight_precision": "", "scenario": "server", "metric": "tpot_ms"}
+    widths = []
+    for software in ("TensorRT-LLM 1.0", ""):
+        question = asked(row_of(SERVED, **own | {"framework": software}))
+        assert question.scenario.workload.precision == "bf16"
+        widths += [one.log_sd for one in question.assumed if "states no format" in one.what]
+    assert widths[0] < widths[1]
+
+
+def test_prompts_without_a_length_are_not_answered_as_answers(row_of):
+    own = {"framework": "llama.cpp", "weight_precision": "Q4_0", "scenario": "latency", "output_len": "0"}
+    read = asked(row_of(SERVED, **own))
+    assert (read.output, read.amount) == ("performance.ttft", 512)
+    for length in ("", "0"):
+        with pytest.raises(Refused, match=r"input is not published|neither prompt nor answer"):
+            asked(row_of(SERVED, **own | {"input_len": length}))
+
+
+def test_a_language_model_without_a_format_is_trained_in_16_bits(row_of):
+    own = {"n_accelerators": "1", "global_batch": "2", "precision": "", "framework": "torchtune"}
+    assert asked(row_of(TRAINED, **own)).scenario.workload.precision == "bf16"
+    picture = {"model": "ResNet-50", "seq_len": "", "metric": "samples_per_s", "framework": "PyTorch 2.1"}
+    with pytest.raises(Refused, match="precision is not published"):
+        asked(row_of(TRAINED, **own | picture))
+
+
+def test_automatic_mixed_precision_is_fp16(row_of):
+    own = {"model": "ResNet-50", "seq_len": "", "n_accelerators": "1", "framework": "PyTorch 2.1", "precision": "AMP"}
+    assert asked(row_of(TRAINED, **own)).scenario.workload.precision == "fp16"
+
+
+def test_a_model_whose_parameters_nobody_printed_is_divided_as_its_shape_asks(row_of):
+    record = plugins().registry.get("models", "llama-3.2-90b-vision").record
+    assert record.parameters is None
+    own = {"model": "Llama-3.2-90B-Vision", "n_accelerators": "4", "scenario": "server", "metric": "tpot_ms"}
+    layout = asked(row_of(SERVED, **own)).scenario.parallelism
+    assert layout.tensor == 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "known"), [("seqlen 2k, head dim 128; batch 2", False), ("seqlen 2k, head dim 128, causal", True)]
+)
+def test_attention_without_mask_or_format_is_read(row_of, shape, known):
+    own = {"kind": "attention", "n_accelerators": "1", "shape_or_size": shape, "metric": "TFLOP/s", "value": "300"}
+    kernel = kernel_of(row_of(JOINED, **own | {"notes": "implementation FA2"}), names())
+    assert kernel.precision in ("fp16", "bf16")
+    assert bool(kernel.assumed) != known
 
 
 def test_models_that_are_published_in_4_bits_are_served_so(row_of):

@@ -186,7 +186,7 @@ def test_a_device_that_is_another_is_not_known(name):
      ("RedHatAI/Meta-Llama-3.1-70B-Instruct-quantized.w8a8", "llama-3.1-70b", "int8"),
      ("TheBloke/Llama-2-13B-chat-GGUF", "llama-2-13b", ""), ("llama31_8b", "llama-3.1-8b", ""),
      ("BERT base (bert-base-cased)", "bert-base", ""), ("HuggingFace BERT-Large Ph1 pre-training", "bert-large", ""),
-     ("ViT-B_16 224", "vit-b-16", "")],
+     ("ViT-B_16 224", "vit-b-16", ""), ("Llama 3.0 70B", "llama-3.1-70b", ""), ("Qwen3 MoE 30B", "qwen3-30b-a3b", "")],
 )  # fmt: skip
 def test_a_model_is_known_beside_its_format(name, key, format_):
     assert names().model(name) == key
@@ -198,7 +198,9 @@ def test_a_model_is_known_beside_its_format(name, key, format_):
     [("TensorRT-LLM 0.5.0", "tensorrt-llm-0.5"), ("TRT-LLM 0.9", "tensorrt-llm-0.9"),
      ("TensorRT LLM 1.0", "tensorrt-llm-1.0"), ("TensorRT-LLM 0.20", "tensorrt-llm-1.0"),
      ("NVIDIA Dynamo (vLLM)", "vllm-0.11"), ("Triton Inference Server 24.05 + TensorRT-LLM", "tensorrt-llm-1.0"),
-     ("llama-bench (llama.cpp build 5092)", "llama.cpp-b3000"), ("TensorRT 10.2", "tensorrt-10"), ("TGI 2.3", None)],
+     ("llama-bench (llama.cpp build 5092)", "llama.cpp-b3000"), ("TensorRT 10.2", "tensorrt-10"), ("TGI 2.3", None),
+     ("Paddle Inference 2.3, TensorRT 8.0.3.4", "tensorrt-10"), ("transformers (PyTorch)", "pytorch-2"),
+     ("gpt-fast (PyTorch), eager", "pytorch-2"), ("gpt-fast (PyTorch), torch.compile", None)],
 )  # fmt: skip
 def test_software_is_known_by_version_and_inside_other_names(software, stack):
     assert names().stack(software, "own", "static_batch") == stack

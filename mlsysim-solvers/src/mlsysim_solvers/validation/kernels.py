@@ -30,7 +30,9 @@ _SIDES = re.compile(
     r"(?:MxNxK\s*=\s*)?(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)|m\s*=\s*(\d+)\W+n\s*=\s*(\d+)\W+k\s*=\s*(\d+)", re.IGNORECASE
 )
 _CUBE = re.compile(r"(?:(?:m\s*=\s*)?n(?:\s*=\s*k)?\s*=\s*)?(\d+)(?:\s*[x×]\s*\1)?", re.IGNORECASE)
-_ATTENTION = re.compile(r"seqlen (\d+)(k?), head dim (\d+), (causal|no mask)")
+_ATTENTION = re.compile(r"seqlen (\d+)(k?), head dim (\d+)(?:, (causal|no mask))?(?=$|[;,])")
+_UNMASKED = 0.15
+"""How far a rate lies from that of a causal mask, of which a row may say nothing."""
 _IMPLEMENTATION = re.compile(r"implementation ([\w .-]+)")
 _SQUARE = re.compile(r"square, best of (\d+)\.\.(\d+)")
 
@@ -263,7 +265,9 @@ def _attention(row: Measurement, device: str, stack: str, known: Names) -> Kerne
     shape = _ATTENTION.match(text)
     if shape is None:
         raise Refused(f"the shape {text!r} of attention is not understood")
-    precision = format_for(device, known.weights(row.configuration.get("dtype", ""))[0])
+    # Kernels of attention read 16 bits where a row says no more.
+    precision = format_for(device, known.weights(row.configuration.get("dtype", "") or "fp16")[0])
+    assumed = () if shape[4] else (Assumed("no mask, of which the row says nothing", _UNMASKED),)
     columns, calibrated, rows = _columns(device, stack, precision)
     sequence = float(shape[1]) * (1024.0 if shape[2] else 1.0)
     head, causal = float(shape[3]), shape[4] == "causal"
@@ -278,7 +282,7 @@ def _attention(row: Measurement, device: str, stack: str, known: Names) -> Kerne
     work = flops
     if "backward" in row.configuration.get("notes", ""):
         table, work = table + backward(table, fused_attention=fused), 3.5 * flops
-    return Kernel(table, float(work), columns, stack, device, precision, calibrated, row.id in rows)
+    return Kernel(table, float(work), columns, stack, device, precision, calibrated, row.id in rows, assumed)
 
 
 def _fused(batch: float, sequence: float, heads: float, head: float, pairs: float, *, causal: bool) -> Table:

@@ -136,7 +136,8 @@ def model_spellings(name: str) -> Iterator[str]:
     plain = re.sub(r"[-_ ]{2,}", "-", _DRESS.sub("", plain)).strip("-_ ")
     plain = _TASK.sub("", plain).strip("-_ ")
     pointed = re.sub(r"(?i)(llama)[-_ ]?3_?(\d)(?=_|-)", r"\1-3.\2", plain)
-    yield from (text for text in (plain, pointed) if text != short)
+    first = re.sub(r"(?<=[a-z ]\d)\.0(?=[-_ ])", "", plain, flags=re.IGNORECASE)  # version 3.0 is version 3
+    yield from (text for text in (plain, pointed, first) if text != short)
 
 
 def implied_format(name: str) -> str:

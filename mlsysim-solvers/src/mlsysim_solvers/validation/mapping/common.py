@@ -31,7 +31,7 @@ _KEPT = 0.1
 """What it may change that products of such weights are made in 16 bits (natural-log units; estimate)."""
 _CHOSEN = re.compile(r"\bMLPerf\b|\bsubmission\b", re.IGNORECASE)
 _FEW_BITS = re.compile(r"llama\.?cpp|ollama|lm ?studio|gguf|exllama|\bml[cx]\b|mlc-llm|ktransformers", re.IGNORECASE)
-_SIXTEEN = 0.15
+_SIXTEEN, _UNNAMED = 0.15, 0.3
 """What it may change that a model was served in fewer bits without a word of it, natural-log units. Estimate, range 0
 to 0.6, that of 8 bits where weights alone set the time."""
 
@@ -192,13 +192,15 @@ def unstated_format(row: Measurement, found: Subject, assumed: list[Assumed]) ->
     Refused
         For submissions, which choose any format that keeps the quality, and software whose usual weights have few bits.
     """
-    if _CHOSEN.search(cell(row, "notes")) or not row.software or _FEW_BITS.search(row.software):
+    unnamed = not row.software and row.kind != "server"  # software for few bits serves one user rather than several
+    if _CHOSEN.search(cell(row, "notes")) or unnamed or _FEW_BITS.search(row.software):
         raise Refused("precision is not published, and nothing is assumed for it")
     try:
         text = unstated(found, "precision", assumed)
     except Refused:
         text = "bf16"
-        assumed.append(Assumed("16 bits, as most models are published: the row states no format", _SIXTEEN))
+        wide = _SIXTEEN if row.software else _UNNAMED
+        assumed.append(Assumed("16 bits, as most models are published: the row states no format", wide))
     peak = plugins().registry.get("devices", found.device).record.compute.peak
     return "fp16" if text == "bf16" and "bf16" not in peak else text
 

@@ -10,6 +10,7 @@ from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism, Scenario, Traffic
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import bytes_per_element
+from mlsysim.shapes import parameters
 
 from ...formulas.constants import INTERVAL_QUANTILE
 from ...formulas.uncertainty import log_sd_of_range
@@ -302,8 +303,9 @@ def _layout(
 
 def _fewest(model: str, device: str, weights: str, devices: int) -> int:
     registry = plugins().registry
-    parameters = registry.get("models", model).record.parameters or 0.0
-    need = parameters * bytes_per_element(weights) / (_FULL * registry.get("devices", device).record.memory.capacity)
+    record = registry.get("models", model).record
+    held = float(record.parameters or parameters(record).total)
+    need = held * bytes_per_element(weights) / (_FULL * registry.get("devices", device).record.memory.capacity)
     tensor = 1
     while tensor < need and tensor < devices:
         tensor *= 2

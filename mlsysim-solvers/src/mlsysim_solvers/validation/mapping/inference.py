@@ -149,7 +149,10 @@ def _rate(
     """Return what a rate counts: prompts read, answers written, or both phases together; or which time it is."""
     if row.metric.quantity != "rate" and row.name not in _TIMES:
         raise Refused(f"{row.name} of a language model is not answered")
-    if output == 0 and input_:
+    if output == 0:
+        input_ = _length(found, "input", input_, assumed, alone=False)
+        if not input_:
+            raise Refused("the row asks for neither prompt nor answer")
         per_prompt = 1 if row.metric.counts == "samples" else input_
         return "performance.ttft", None if row.name in _TIMES else float(batch * per_prompt), input_, 1
     # One request's time per token hardly depends on lengths: keys and values are a few hundredths of the weights.

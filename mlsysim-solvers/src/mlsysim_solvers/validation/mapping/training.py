@@ -10,7 +10,7 @@ from mlsysim.records.measurement import Measurement
 
 from ..names import Names
 from ..questions import Assumed, Question, Refused
-from .common import cell, format_for, real_length, scenario, subject, unstated, whole
+from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, unstated_format, whole
 from .distributed import amount_of, distributed_question, is_lora, of_a_step
 from .saving import ran
 from .shapes import model_of
@@ -53,7 +53,8 @@ def training_question(row: Measurement, known: Names) -> Question:
     copies = max(row.devices, 1)
     if copies > 1:
         row = _one_copy(row, copies, assumed)
-    precision, _ = known.weights(cell(row, "precision") or unstated(found, "precision", assumed))
+    text = cell(row, "precision") or _unstated_format(row, model, found, assumed)
+    precision, _ = known.weights(text)
     precision = format_for(found.device, precision)
     batch = whole(row, "global_batch")
     micro = whole(row, "micro_batch")
@@ -82,6 +83,13 @@ def training_question(row: Measurement, known: Names) -> Question:
         return Question(asked, "performance.step_time", of_a_step(row, known, asked), tuple(assumed))
     whole_rate = copies if row.metric.quantity == "rate" and row.metric.per != "device" else 1
     return _reading(row, asked, batch * whole_rate, sequence, assumed)
+
+
+def _unstated_format(row: Measurement, model: str, found: Subject, assumed: list[Assumed]) -> str:
+    """Return the format of a row that prints none: of language models 16 bits, of others what the stack says."""
+    shape = plugins().registry.get("models", model).record.transformer
+    language = shape is not None and not shape.patch
+    return unstated_format(row, found, assumed) if language else unstated(found, "precision", assumed)
 
 
 def _in_copies(row: Measurement, known: Names) -> bool:
