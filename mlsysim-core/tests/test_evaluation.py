@@ -181,6 +181,16 @@ def test_the_number_of_devices_decides_between_solvers_for_one_and_for_many(isol
     assert [spec.answers_for(8) for spec in (one, many, PERFORMANCE)] == [False, True, True]
 
 
+def test_a_field_that_only_one_solver_answers_decides_before_the_number_of_devices(isolated_plugins):
+    one = attrs.evolve(PERFORMANCE, devices="one")
+    many = attrs.evolve(PERFORMANCE, name="toy-many", devices="many", options=("weights",))
+    isolated_plugins(ToyPlugin(specs=(one, many)))
+    serving = {"kind": "serving", "workload": {"model": "toy-net", "input": 8, "output": 8, "weights": "int8"}}
+    assert evaluate(scenario(**serving)).solvers["performance"] == "toy-many"
+    del serving["workload"]["weights"]
+    assert evaluate(scenario(**serving)).solvers["performance"] == "toy-performance"
+
+
 def test_solvers_run_in_the_order_of_outputs_to_inputs(isolated_plugins):
     specs = (LIFETIME, SUSTAINABILITY, ECONOMICS, PERFORMANCE)
     for order in (specs, specs[::-1]):

@@ -47,7 +47,8 @@ def choose_solvers(config: SimulationConfig, loaded: Plugins) -> tuple[list[Solv
     chosen: dict[str, SolverSpec] = {}
     for question, specs in candidates.items():
         named = scenario.solvers.get(question)
-        able = [spec for spec in specs if spec.answers_for(scenario.system.devices)]
+        able = _with_options(specs, scenario.workload)
+        able = able or [spec for spec in specs if spec.answers_for(scenario.system.devices)]
         # Where every candidate is for another number of devices, one of them says why it cannot answer.
         fitting = [spec for spec in specs if spec.name == named] if named else able or specs
         if len(fitting) > 1:
@@ -65,6 +66,12 @@ def choose_solvers(config: SimulationConfig, loaded: Plugins) -> tuple[list[Solv
         if question not in chosen
     }
     return _in_order(list(chosen.values())), reasons
+
+
+def _with_options(specs: list[SolverSpec], workload: object) -> list[SolverSpec]:
+    """Return the solvers that alone answer what the workload sets; none where all do."""
+    wanted = {name for spec in specs for name in spec.options if getattr(workload, name, None)}
+    return [spec for spec in specs if wanted <= set(spec.options)] if wanted else []
 
 
 def _is_raised(spec: SolverSpec, config: SimulationConfig) -> bool:

@@ -124,6 +124,9 @@ class SolverSpec:
     devices : str
         How many devices it answers for: ``one``, ``many`` or ``any``. Two solvers of one question that
         answer for different numbers are no conflict: the scenario's number decides.
+    options : tuple of str
+        Fields of a workload that others of its question do not answer: a scenario that sets one is for it, whatever
+        its number of devices.
     """
 
     name: str
@@ -140,6 +143,7 @@ class SolverSpec:
     layer: str = "E"
     references: tuple[str, ...] = ()
     devices: Literal["one", "many", "any"] = "any"
+    options: tuple[str, ...] = ()
 
     def answers_for(self, devices: int) -> bool:
         """Tell whether it answers for so many devices.

@@ -17,6 +17,7 @@ from mlsysim.records.scenario import Parallelism, Training
 from mlsysim.records.stack import Stack
 from mlsysim.tracing import named
 
+from .declarations.distributed import OPTIONS
 from .execution.device.answers import (
     axis,
     common_answers,
@@ -75,13 +76,6 @@ __all__ = ["SingleNodeSolver"]
 Columns = Mapping[str, Any]
 
 
-_WIDE = (
-    "adapter", "weights", "offload", "offload_layers", "offload_optimizer", "recompute_layers",
-    "recompute_method", "recompute_modules", "graphs", "scaling",
-)  # fmt: skip
-"""Options of training that only the solver for several devices answers."""
-
-
 class SingleNodeSolver:
     """The performance of one device under one stack.
 
@@ -115,7 +109,7 @@ class SingleNodeSolver:
             If it needs more than one device, or a number that nobody knows.
         """
         workload = request.scenario.workload
-        name = next((n for n in _WIDE if getattr(workload, n)), "") if isinstance(workload, Training) else ""
+        name = next((n for n in OPTIONS if getattr(workload, n)), "") if isinstance(workload, Training) else ""
         if name:
             raise ConfigError(
                 f"{name} is answered by the distributed solver only", where=f"workload.{name}",

@@ -160,6 +160,15 @@ def test_a_frozen_model_may_be_stored_in_fewer_bits():
     assert narrow["feasibility.weights_memory"] == pytest.approx(0.5 * wide["feasibility.weights_memory"])
 
 
+def test_a_frozen_model_needs_no_copy_in_32_bits():
+    wide = attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, wide_weights=True))
+    common = {"model": LLAMA_70B, "spread": False, "tensor": 8, "adapter": 16, "precision": "bf16"}
+    kept, usual = solved(stack=wide, **common), solved(**common)
+    assert kept["feasibility.weights_memory"] == usual["feasibility.weights_memory"]
+    trained = solved(stack=wide, **common | {"adapter": 0})
+    assert trained["feasibility.weights_memory"] == pytest.approx(2.0 * kept["feasibility.weights_memory"])
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_stage_without_layers_bounds_no_micro_batch():
     planned = attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, planned_memory=True))

@@ -52,7 +52,8 @@ def test_what_one_device_does_not_answer_is_refused():
     for key in ("adapter=16", "offload=true"):
         name, _, value = key.partition("=")
         with pytest.raises(MlsysimError, match=name):
-            evaluate("llama-3.1-8b-training-h100", {f"workload.{name}": value})
+            named = {"solvers.performance": "single-node", f"workload.{name}": value}
+            evaluate("llama-3.1-8b-training-h100", named)
 
 
 def test_copies_to_host_memory_save_memory_and_may_cost_time():
@@ -156,5 +157,6 @@ def test_adapters_on_one_device_are_answered_by_the_distributed_solver():
     assert found["feasibility.fits"]
     assert found["feasibility.optimizer_memory"] < 0.01 * found["feasibility.weights_memory"]
     assert found["performance.step_time"] < alone("distributed", recompute="full")["performance.step_time"]
+    assert alone("", adapter=16, recompute="full") == found
     with pytest.raises(ConfigError, match=r'Set performance = "distributed" under \[solvers\]'):
-        alone("", adapter=16)
+        alone("single-node", adapter=16)

@@ -8,7 +8,7 @@ from .common import SHARES
 from .single_node import COLUMNS as SINGLE
 from .single_node import SETTINGS as SINGLE_SETTINGS
 
-__all__ = ["COLUMNS", "DISTRIBUTED", "LABELS", "OUTPUTS", "SETTINGS", "TERMS"]
+__all__ = ["COLUMNS", "DISTRIBUTED", "LABELS", "OPTIONS", "OUTPUTS", "SETTINGS", "TERMS"]
 
 TERMS = {
     "compute": "computation",
@@ -111,12 +111,19 @@ SETTINGS: dict[str, Setting] = {
 }
 """What a scenario may set."""
 
+OPTIONS = (
+    "adapter", "weights", "offload", "offload_layers", "offload_optimizer", "recompute_layers", "recompute_method",
+    "recompute_modules", "graphs", "scaling",
+)  # fmt: skip
+"""Fields of a training job that it answers for one device, too, and the solver of one device does not."""
+
 DISTRIBUTED = SolverSpec(
     name="distributed",
     title="Does a training layout fit its devices, how long is a step, and where does it go?",
     question="performance",
     scenarios=("training",),
     devices="many",
+    options=OPTIONS,
     target="mlsysim_solvers.distributed:DistributedSolver",
     inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "far?", "inner?", "outer?", "host?"),
     outputs=OUTPUTS,

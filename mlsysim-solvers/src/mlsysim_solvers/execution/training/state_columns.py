@@ -79,7 +79,8 @@ def _widths(columns: Mapping[str, Any], workload: Training, *, frozen: bool) -> 
     # Sums of gradients lose too much in bf16: what is added in kernels of its own is added, and exchanged, in 32 bits.
     summed = features.adds_gradients and workload.precision == "bf16"
     found = {
-        "stored_width": full if wide else half,
+        # A frozen model has no updates that 16 bits would lose.
+        "stored_width": full if wide and not frozen else half,
         "gradient_width": full if features.wide_gradients or wide or summed else columns["gradient_width"],
         "sent_width": full if features.wide_reduction or summed else half,
         "gathered_width": half,
