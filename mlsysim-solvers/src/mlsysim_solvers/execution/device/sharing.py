@@ -165,10 +165,10 @@ def alike(columns: Columns, without: frozenset[str]) -> Alike | None:
     import numpy as np
 
     touching = {name: values for name, values in arrays.items() if name not in without}
-    some = np.random.default_rng(0).permutation(rows)[:_LOOKED_AT]
-    if _different([values[some] for values in touching.values()], _ALIKE * some.size) is None:
+    some = np.unique(np.random.default_rng(0).integers(0, rows, _LOOKED_AT))
+    if _different([values[some] for values in touching.values()], some.size, _ALIKE) is None:
         return None
-    found = _different(list(touching.values()), rows / _PAYS)
+    found = _different(list(touching.values()), rows, 1.0 / _PAYS)
     if found is None:
         return None
     first, codes = found
@@ -176,14 +176,14 @@ def alike(columns: Columns, without: frozenset[str]) -> Alike | None:
     return Alike(rest | {name: values.take(first) for name, values in touching.items()}, first.size, codes)
 
 
-def _different(columns: Sequence[Any], most: float) -> tuple[Any, Any] | None:
-    """Return the first of each different row, and which of them each row is; None where they are more than so many."""
+def _different(columns: Sequence[Any], rows: int, share: float) -> tuple[Any, Any] | None:
+    """Return the first of each different row, and which of them each row is; None where they are a larger share."""
     import numpy as np
 
-    first, codes = np.zeros(1, dtype=np.intp), 0
+    first, codes = np.zeros(1, dtype=np.intp), np.zeros(rows, dtype=np.intp)
     for values in columns:
         different, code = np.unique(values, return_inverse=True)
         found, first, codes = np.unique(codes * different.size + code, return_index=True, return_inverse=True)
-        if found.size > most:
+        if found.size > share * rows:
             return None
     return first, codes
