@@ -144,6 +144,7 @@ def _settled(rows: Table, machine: Machine) -> Settled:
 
 def _beside(m: Any, padded: Any, work: Any) -> Any:
     """Return the work of a product beside the matrix units, where only one of few rows is not divided into tiles."""
+    # Vector units are no faster than matrix units: what is padded on both is never faster there.
     if is_array(m) and m.min() > FEW_ROWS:
         return padded
     return maximum(work, only(m > FEW_ROWS, padded))
