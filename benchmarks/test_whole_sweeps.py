@@ -33,6 +33,9 @@ GRIDS: dict[str, tuple[str, dict[str, Any]]] = {
     "layouts of a training, bandwidth": ("gpt-175b-a100-1024", {
         "tensor": [1.0, 2.0, 4.0, 8.0], "pipeline": [1.0, 2.0, 4.0, 8.0, 16.0], "data": np.arange(1.0, 65.0),
         "micro_batch": [1.0, 2.0, 4.0], "virtual": [1.0, 2.0, 3.0], "bandwidth": np.linspace(1e12, 4e12, 18)}),
+    "layouts and lengths of a training": ("gpt-175b-a100-1024", {
+        "tensor": [1.0, 2.0, 4.0, 8.0], "pipeline": [1.0, 2.0, 4.0, 8.0, 16.0], "data": np.arange(1.0, 65.0),
+        "micro_batch": [1.0, 2.0, 4.0], "sequence": np.linspace(512.0, 2048.0, 49)}),
     "lengths, clients": ("llama-3.1-8b-h100-traffic", {**LENGTHS, "concurrency": np.linspace(1.0, 512.0, 200)}),
     "lengths, arrivals": ("llama-3.1-8b-h100-rate", {**LENGTHS, "rate": np.linspace(0.1, 3.0, 200)}),
     "lengths, clients of two pools": ("deepseek-v3-b200-disaggregated", {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlsysim import numeric
-from mlsysim.numeric import ceil, exp, floor, is_array, log, maximum, minimum, sqrt, total, where
+from mlsysim.numeric import ceil, exp, floor, is_array, log, maximum, minimum, only, sqrt, total, where
 from mlsysim.quantity import Quantity
 from mlsysim.tracing import Traced, trace
 
@@ -64,6 +64,15 @@ def test_where(a, b, condition):
     assert where(condition, Quantity(a, "s"), Quantity(b, "s")) == Quantity(expected, "s")
     assert where(condition, trace(a, "input"), b) == expected
     assert where(np.bool_(condition), a, b) == expected
+
+
+@given(numbers, st.booleans())
+def test_only(a, condition):
+    expected = a if condition else 0.0
+    assert only(condition, a) == expected
+    assert only(np.array([condition]), np.array([a])).tolist() == [expected]
+    assert only(np.array([condition, not condition]), a).tolist() == [expected, a - expected]
+    assert only(condition, Quantity(a, "s")) == Quantity(expected, "s")
 
 
 def test_a_helper_refuses_to_compare_what_has_other_units():

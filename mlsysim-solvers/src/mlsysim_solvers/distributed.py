@@ -215,7 +215,7 @@ def setup_of(c: Columns) -> Setup:
     if "plain_peak" in c:
         # The output projection and the loss stay in 16 bits where layers run in fewer.
         rate = effective_rate(axis(c, "plain_peak"), c["achieved_plain"], c["compute_ceiling"])
-        plain = machine._replace(matrix_rate=rate)
+        plain = machine._replace(matrix_rate=rate, vector_rate=minimum(rate, machine.vector_rate))
     weight, operand, activation, cache, work = (
         c["weight_width"], c["operand_width"], c["activation_width"], c["kv_width"], c["flop_per_mac"]
     )  # fmt: skip

@@ -43,6 +43,11 @@ def layouts(dice):
     }
 
 
+def few_layouts(dice):
+    return {"tensor": dice.choice([2.0, 4.0], ROWS), "pipeline": dice.choice([1.0, 2.0, 4.0, 8.0], ROWS),
+            "micro_batch": dice.choice([1.0, 2.0], ROWS)}  # fmt: skip
+
+
 def rates(dice, prepared):
     return {name: prepared[name] * dice.uniform(0.1, 10.0, ROWS) for name in ("peak", "bandwidth", "inner_rate")}
 
@@ -58,6 +63,11 @@ VARIED = {
     "rates of one layout": rates,
     "shapes": lambda dice, c: layouts(dice) | shapes(dice, c),
     "shapes of one layout": shapes,
+    "few lengths": lambda dice, c: few_layouts(dice) | {"sequence": dice.choice([512.0, 1024.0], ROWS)},
+    "few lengths, rates": lambda dice, c: (
+        few_layouts(dice) | rates(dice, c) | {"sequence": dice.choice([512.0, 1024.0], ROWS)}
+    ),
+    "few lengths of one layout": lambda dice, c: {"sequence": dice.choice([512.0, 768.0, 1024.0], ROWS)},
     "micro-batches that follow from the batch": lambda dice, c: (
         layouts(dice) | {"micro_batch": np.zeros(ROWS), "batch": dice.choice([64.0, 128.0, 256.0], ROWS)}
     ),

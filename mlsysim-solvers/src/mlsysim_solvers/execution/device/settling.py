@@ -10,7 +10,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import is_array, maximum, where
+from mlsysim.numeric import is_array, maximum, only
 from mlsysim.tracing import Traced
 
 from ...formulas.constants import FEW_ROWS
@@ -144,6 +144,7 @@ def _settled(rows: Table, machine: Machine) -> Settled:
 
 def _beside(m: Any, padded: Any, work: Any) -> Any:
     """Return the work of a product beside the matrix units, where only one of few rows is not divided into tiles."""
+    # Vector units are no faster than matrix units: what is padded on both is never faster there.
     if is_array(m) and m.min() > FEW_ROWS:
         return padded
-    return where(m > FEW_ROWS, maximum(padded, work), work)
+    return maximum(work, only(m > FEW_ROWS, padded))

@@ -25,7 +25,10 @@ _PAYS = 4
 """Rows that each different one must stand for on average, so that looking for them pays."""
 
 _LOOKED_AT = 1024
-"""Rows drawn at random: if a quarter of all were different ones, dozens of these would be equal to another."""
+"""Rows drawn at random, which say whether it pays to look at all."""
+
+_ALIKE = 0.9
+"""Share of different ones among them that is still worth it: of many rows that are four times the same, 88 %."""
 
 
 def answered(answer: Callable[[Columns], dict[str, Any]], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
@@ -161,15 +164,26 @@ def alike(columns: Columns, without: frozenset[str]) -> Alike | None:
         return None
     import numpy as np
 
-    codes, first = np.zeros(rows, dtype=np.intp), np.zeros(1, dtype=np.intp)
     touching = {name: values for name, values in arrays.items() if name not in without}
     some = np.unique(np.random.default_rng(0).integers(0, rows, _LOOKED_AT))
-    if any(np.unique(values[some]).size == some.size for values in touching.values()):
+    if _different([values[some] for values in touching.values()], some.size, _ALIKE) is None:
         return None
-    for values in touching.values():
-        different, code = np.unique(values, return_inverse=True)
-        found, first, codes = np.unique(codes * different.size + code, return_index=True, return_inverse=True)
-        if found.size * _PAYS > rows:
-            return None
+    found = _different(list(touching.values()), rows, 1.0 / _PAYS)
+    if found is None:
+        return None
+    first, codes = found
     rest = {name: value for name, value in columns.items() if name not in arrays}
     return Alike(rest | {name: values.take(first) for name, values in touching.items()}, first.size, codes)
+
+
+def _different(columns: Sequence[Any], rows: int, share: float) -> tuple[Any, Any] | None:
+    """Return the first of each different row, and which of them each row is; None where they are a larger share."""
+    import numpy as np
+
+    first, codes = np.zeros(1, dtype=np.intp), np.zeros(rows, dtype=np.intp)
+    for values in columns:
+        different, code = np.unique(values, return_inverse=True)
+        found, first, codes = np.unique(codes * different.size + code, return_index=True, return_inverse=True)
+        if found.size > share * rows:
+            return None
+    return first, codes

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import exp, is_array, log, maximum, minimum, sqrt, where
+from mlsysim.numeric import exp, is_array, log, maximum, minimum, only, sqrt, where
 from mlsysim.tracing import named
 
 from ...formulas.constants import FULLEST
@@ -134,10 +134,10 @@ def largest_rate(curve: Curve, limit: Any, kinds: Alike | None = None) -> Any:
         if halving == end:
             end = min(_HALVINGS, halving + _together(target))
             known = _table(search, place, (halving, end), target.size) if end > halving + 1 else search.latency
-        middle = place + 0.5 * _PARTS / 2**halving
-        value = known(middle)
+        half = 0.5 * _PARTS / 2**halving
+        value = known(place + half)
         good = value <= target
-        place, under, over = where(good, middle, place), where(good, value, under), where(good, over, value)
+        place, under, over = place + only(good, half), where(good, value, under), where(good, over, value)
     # Where the first requests wait, the latency jumps.
     within = where(over - under < _JUMP, maximum(0.0, target - under) / maximum(over - under, LEAST), 0.0 * place)
     keeps = search.latency(place + within) <= target
@@ -183,4 +183,4 @@ def _table(
     found = search.latency(place + np.arange(parts)[:, None] * width)
     every = np.broadcast_to(found, (parts, curves)).ravel()
     codes = np.arange(curves) if codes is None else codes
-    return lambda middle: every.take(((middle - place) / width).astype(np.intp) * curves + codes)
+    return lambda middle: every.take(((middle - place) * (1.0 / width)).astype(np.intp) * curves + codes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import is_array, maximum, only, sqrt, where
+from mlsysim.numeric import is_array, maximum, only, sqrt
 from mlsysim.tracing import named
 
 from ...formulas.elementwise import stream_bytes
@@ -16,6 +16,7 @@ from ...lowering.serving import first_pass, next_token
 from ...lowering.shape import TransformerShape
 from ...lowering.transformer import PrefillChunk, mixed
 from ..device.answers import decoding, log_sd, machine_of, replaying
+from ..device.arrays import level
 from ..device.cases import abilities_of, formats_of, is_once, later, read_tokens, run_part, turned
 from ..device.engine import Totals, timed
 from ..device.machine import Machine
@@ -109,6 +110,7 @@ def decoding_pass(engine: Engine, requests: Any, active: Any) -> Pass:
     -------
     Pass
     """
+    requests = level(requests)
     c = {**engine.columns, "decoding": requests}
     shape, own = _own(engine), own_requests(_sharing(engine), requests)
     totals = run_part(
@@ -141,6 +143,7 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     -------
     Pass
     """
+    requests, tokens = level(requests), level(tokens)
     c = {**engine.columns, "decoding": requests}
     if "bucket" in c:
         # Each prompt is filled up to a length that was compiled.
@@ -166,7 +169,7 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     if launch is None:
         return done
     issued = (sum(row.count * row.kernels for row in table) + _unseen(engine, shape)) * launch
-    return _launched(done, where(requests + tokens <= c["replayed"], 0.0 * issued, issued))
+    return _launched(done, only(requests + tokens > c["replayed"], issued))
 
 
 def _unseen(engine: Engine, shape: Any) -> Any:

@@ -20,6 +20,7 @@ from ..device.factored import Combinations, Factored, rows_of
 from ..device.machine import Machine
 from ..device.quantisation import TileMenu
 from ..device.ranking import joined, rebound
+from ..device.sharing import alike
 from .layers import Layer, Lowered, Setup, lowered, timed_layer
 
 __all__ = ["times_of_many"]
@@ -67,10 +68,13 @@ def times_of_many(setup: Setup, division: Division, batch: Any, sequence: Any, k
     Layer
     """
     keep_memory()
-    if _is_many(sequence) or _tables_vary(setup, division):
+    rates = any(map(is_array, (*setup.machine, *setup.plain_machine)))
+    if _tables_vary(setup, division) or (rates and _is_many(sequence)):
         return _by_degrees(setup, division, batch, sequence)
+    if _is_many(sequence):
+        return _by_lengths(setup, division, batch, sequence)
     keys = (*division[:3], batch)
-    if any(map(is_array, (*setup.machine, *setup.plain_machine))):
+    if rates:
         return _by_rates(setup, division, keys, sequence, known)
     times = known.setdefault((setup, division[3:]), {})
     shared = _shared(keys)
@@ -181,6 +185,18 @@ def _by_rates(setup: Setup, division: Division, keys: tuple[Any, ...], sequence:
         return Layer._make(map(rows_of, timed_layer(Lowered(*together), setup)))
     # Their tables do not consist of the same rows.
     return _by_group(cells, lambda cell, rows: timed_layer(_parts(cell), _some(setup, rows)))
+
+
+def _by_lengths(setup: Setup, division: Division, batch: Any, sequence: Any) -> Layer:
+    """Answer rows of the same degrees, micro-batch and length once."""
+    numbers = {"length": sequence, "batch": batch, **division._asdict()}
+    kinds = alike({name: rows_of(number) for name, number in numbers.items()}, frozenset())
+    if kinds is None:
+        return _by_degrees(setup, division, batch, sequence)
+    own = dict(kinds.columns)
+    length, batch = own.pop("length"), own.pop("batch")
+    found: Layer = kinds.rows(_by_degrees(setup, Division(**own), batch, length))
+    return found
 
 
 def _by_degrees(setup: Setup, division: Division, batch: Any, sequence: Any) -> Layer:
