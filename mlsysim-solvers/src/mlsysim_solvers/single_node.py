@@ -316,6 +316,7 @@ def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
     if "layer_issue" in c:
         each = _issued(c, each, 4.0 if c["recompute"] == "full" else 3.0)
         end = _later(end, named(c["step_end"], "end of a step"))
+        each = each._replace(time=named(each.time, "passes over the batch" if micro is batch else "micro-batch"))
     return together(end, each, micro_batches(batch, micro))
 
 
