@@ -316,8 +316,9 @@ def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
     if "layer_issue" in c:
         each = _issued(c, each, 4.0 if c["recompute"] == "full" else 3.0)
         end = _later(end, named(c["step_end"], "end of a step"))
-        each = each._replace(time=named(each.time, "passes over the batch" if micro is batch else "micro-batch"))
-    return together(end, each, micro_batches(batch, micro))
+    passes = repeated(each, 1.0 if micro is batch else micro_batches(batch, micro), "micro-batch")
+    passes = passes._replace(time=named(passes.time, "passes over the batch"))
+    return Totals(*(a + b for a, b in zip(end, passes, strict=True)))
 
 
 def _host_columns(workload: Any, stack: Stack, shape: Any) -> dict[str, Any]:
