@@ -35,6 +35,7 @@ from .execution.device.sharing import apart
 from .execution.serving.copies import Place, bound_of, place_of, spread_of, through, within_layers
 from .execution.serving.serving_layout import serving_columns
 from .formulas.serving import output_rate, pipelined_time, request_latency, sample_rate
+from .lowering.operators import Table, stream
 from .lowering.serving import first_pass, next_token, stage
 from .lowering.shape import TransformerShape
 from .single_node import SingleNodeSolver
@@ -171,8 +172,9 @@ def _prefill(c: Columns, place: Place, machine: Machine, own: Any, micro: Any, i
     """Read the prompts: micro-batches, and passes of a long prompt, follow each other through the stages."""
     shape = place.shape
     totals = run_part(
-        c, "first pass", lambda: first_pass(shape, formats_of(c), abilities_of(c), micro, input_), machine
-    )
+        c, "first pass", lambda: _started(c, shape, first_pass(shape, formats_of(c), abilities_of(c), micro, input_)),
+        machine,
+    )  # fmt: skip
     rows, count = micro * input_, ceil(own / micro)
     passes = rows / minimum(rows, c["pass_tokens"]) if "pass_tokens" in c else 1.0 * (rows / rows)
     pieces = count * passes
@@ -189,8 +191,9 @@ def _decode(c: Columns, place: Place, machine: Machine, own: Any, micro: Any, in
     """Yield one token of every request."""
     shape = place.shape
     totals = run_part(
-        c, "next token", lambda: next_token(shape, formats_of(c), abilities_of(c), micro, input_, output), machine
-    )
+        c, "next token",
+        lambda: _started(c, shape, next_token(shape, formats_of(c), abilities_of(c), micro, input_, output)), machine,
+    )  # fmt: skip
     within, count = within_layers(c, place, micro, micro), ceil(own / micro)
     one, slowest = through(c, place, totals.time, within, micro)
     # A token leaves the last stage before its successor enters the first; more micro-batches than stages wait.
@@ -202,6 +205,14 @@ def _turned(c: Columns, phase: Phase) -> Phase:
     """Return a phase with the time in which all devices wait for the host."""
     totals = turned(c, phase.totals)
     return phase if totals is phase.totals else Phase(phase.time + c["turn"], phase.talk, totals)
+
+
+def _started(c: Columns, shape: Any, table: Table) -> Table:
+    """Return a pass with the sums over devices, which a host that launches kernel by kernel starts one by one, too."""
+    if "kernel_launch" not in c or not isinstance(shape, TransformerShape):
+        return table
+    sums = where(c["tensor"] > 1.0, shape.sums, 0.0)
+    return [*table, stream("sums over devices", shape.layers, 0.0, sums)]
 
 
 def _before(first: Phase, step: Phase, tokens: Any) -> Phase:

@@ -335,7 +335,9 @@ def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
     if "layer_issue" in c:
         each = _issued(c, each, 4.0 if c["recompute"] == "full" else 3.0)
         end = later(end, named(c["step_end"], "end of a step"))
-    return together(end, each, micro_batches(batch, micro))
+    passes = repeated(each, 1.0 if micro is batch else micro_batches(batch, micro), "micro-batch")
+    passes = passes._replace(time=named(passes.time, "passes over the batch"))
+    return together(end, passes, 1.0)
 
 
 def _host_columns(workload: Training, stack: Stack, shape: TransformerShape) -> dict[str, Any]:

@@ -281,3 +281,14 @@ def test_rows_of_several_degrees_answer_as_alone(kind, asked):
             alone = mlsysim.sweep(scenario, one, grid=False, overrides=asked)
             for name, value in alone.outputs.items():
                 assert found.outputs[name][row] == pytest.approx(value[0], rel=1e-12), name
+
+
+def test_a_host_that_launches_kernel_by_kernel_starts_the_sums_over_devices_too():
+    eager = attrs.evolve(
+        STACK, features=attrs.evolve(STACK.features, graphs=False), ceilings=attrs.evolve(STACK.ceilings, launch=1e-3)
+    )
+    one = SingleNodeSolver().compute(columns(stack=eager, batch=1))["performance.tpot"]
+    four = answers(stack=eager, batch=1, tensor=4)["performance.tpot"]
+    # Two sums in each of 80 layers, beside what they take on the links.
+    sums = 1e-3 * 2 * 80
+    assert sums < four - one < 1.1 * sums

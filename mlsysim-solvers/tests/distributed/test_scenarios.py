@@ -51,8 +51,8 @@ def test_an_explanation_reaches_links_and_documents():
 def test_what_one_device_does_not_answer_is_refused():
     for key in ("adapter=16", "offload=true"):
         name, _, value = key.partition("=")
+        named = {"solvers.performance": "single-node", f"workload.{name}": value}
         with pytest.raises(MlsysimError, match=name):
-            named = {"solvers.performance": "single-node", f"workload.{name}": value}
             evaluate("llama-3.1-8b-training-h100", named)
 
 
