@@ -191,7 +191,8 @@ def accumulating(micro, model=LLAMA_8B, **kw):
 
 def test_gradients_of_micro_batches_take_room_for_one_and_one_visit_of_the_optimizer():
     parts, each, whole = (SOLVER.compute(SOLVER.prepare(accumulating(micro))) for micro in (2, 0, 8))
-    assert each == whole
+    # The sums of one table and of two differ by rounding.
+    assert each == pytest.approx(whole, rel=1e-14)
     assert parts["performance.flops"] == pytest.approx(whole["performance.flops"])
     alone = step(batch=2)
     name = "performance.step_time"
