@@ -145,9 +145,10 @@ def decoding(columns: Mapping[str, Any], machine: Machine, rows: Any) -> Machine
     -------
     Machine
     """
-    if "lone_rate" not in columns:
-        return machine
-    return machine._replace(bandwidth=loaded_bandwidth(machine.bandwidth, columns["lone_rate"], rows))
+    rate, bandwidth = columns.get("lone_rate"), machine.bandwidth
+    if rate is None or (type(rate) is type(bandwidth) is float and rate >= bandwidth):
+        return machine  # one row already asks for all that there is, so no row of a sweep is touched
+    return machine._replace(bandwidth=loaded_bandwidth(bandwidth, rate, rows))
 
 
 def doubted(columns: Mapping[str, Any], machine: Machine, limited: Machine) -> Mapping[str, Any]:
