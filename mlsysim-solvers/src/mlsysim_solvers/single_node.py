@@ -17,16 +17,7 @@ from mlsysim.records.scenario import Training
 from mlsysim.records.stack import Stack
 from mlsysim.tracing import named
 
-from .execution.device.answers import (
-    axis,
-    common_answers,
-    decoding,
-    doubted,
-    log_sd,
-    machine_of,
-    replaying,
-    steps_of_run,
-)  # fmt: skip
+from .execution.device.answers import axis, common_answers, log_sd, machine_of, step_rates, steps_of_run
 from .execution.device.architectures import OncePart
 from .execution.device.cases import (
     abilities_of,
@@ -144,9 +135,8 @@ def _serving(c: Columns) -> dict[str, Any]:
     windows = c.get("windows", 1.0)
     each = output if is_once(windows) else output / windows
     first = run_part(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, input_), machine)
-    replay = replaying(c, machine)
-    alone = decoding(c, replay, batch)
-    step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), alone)
+    rates, known = step_rates(c, machine, batch)
+    step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), rates)
     if c["features"].decoded_first:
         first = together(read_before(first, input_), step, 1.0)
     latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
@@ -157,7 +147,6 @@ def _serving(c: Columns) -> dict[str, Any]:
     demand = generation_demand(shape, room_of(c, weights), batch, input_, each)
     answers = feasibility(c, demand, weights, within=within_context(shape, input_, each))
     answers |= common_answers(c, whole, latency)
-    known = doubted(c, replay, alone)
     spread = log_sd(known, whole)
     answers |= {
         "performance.latency": latency,
