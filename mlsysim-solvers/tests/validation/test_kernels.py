@@ -48,7 +48,9 @@ def test_attention_gets_faster_with_length_and_head_width(rows):
 
 def test_a_kernel_on_a_card_of_another_maker_is_known_less_well(rows):
     base = rows["k-fa3_fig-0006"]
-    known, alike, other = (predict(attrs.evolve(base, device=name)) for name in ("H100-SXM5", "RTX 4090", "RX 7900 XTX"))
+    known, alike, other = (
+        predict(attrs.evolve(base, device=name)) for name in ("H100-SXM5", "RTX 4090", "RX 7900 XTX")
+    )
     assert known.log_sd < alike.log_sd < other.log_sd
     assert other.log_sd > 0.2
     assert "other makers" in " ".join(other.assumed)
