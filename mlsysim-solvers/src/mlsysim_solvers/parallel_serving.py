@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import ceil, maximum, minimum, only, where
 from mlsysim.tracing import named
 
-from .execution.device.answers import axis, decoding, doubted, machine_of, replaying
+from .execution.device.answers import axis, machine_of, step_rates
 from .execution.device.arrays import divides, shares_heads
 from .execution.device.cases import (
     abilities_of,
@@ -124,9 +124,8 @@ class ParallelServingSolver:
         own = batch / c["data"]
         micro = where(c["micro_batch"] > 0.0, c["micro_batch"] + 0.0 * own, own)
         first = _turned(c, _prefill(c, place, machine, own, micro, read_tokens(c, input_)))
-        replay = replaying(c, machine)
-        alone = decoding(c, replay, micro)
-        step = _turned(c, _decode(c, place, alone, own, micro, input_, each))
+        rates, known = step_rates(c, machine, micro)
+        step = _turned(c, _decode(c, place, rates, own, micro, input_, each))
         if c["features"].decoded_first:
             first = _before(first, step, input_)
         latency = request_latency(named(first.time, "prefill"), named(step.time, "decode step"), each)
@@ -145,7 +144,6 @@ class ParallelServingSolver:
             "performance.throughput": sample_rate(batch, latency),
             "performance.token_throughput": output_rate(batch, output, latency),
         }
-        known = doubted(c, replay, alone)
         spread = spread_of(known, whole, latency, talk)
         answers |= {f"{name}.log_sd": spread for name in _SPREAD}
         answers["performance.ttft.log_sd"] = spread_of(c, first.totals, first.time, first.talk)

@@ -18,16 +18,7 @@ from mlsysim.records.stack import Stack
 from mlsysim.tracing import named
 
 from .declarations.distributed import OPTIONS
-from .execution.device.answers import (
-    axis,
-    common_answers,
-    decoding,
-    doubted,
-    log_sd,
-    machine_of,
-    replaying,
-    steps_of_run,
-)  # fmt: skip
+from .execution.device.answers import axis, common_answers, log_sd, machine_of, step_rates, steps_of_run
 from .execution.device.architectures import OncePart
 from .execution.device.cases import (
     abilities_of,
@@ -148,10 +139,10 @@ def _serving(c: Columns) -> dict[str, Any]:
     # Speech longer than a window is read window by window, each with its share of the answer.
     windows = c.get("windows", 1.0)
     each = output if is_once(windows) else output / windows
-    tokens, replay = read_tokens(c, input_), replaying(c, machine)
-    alone = decoding(c, replay, batch)
+    tokens = read_tokens(c, input_)
     first = run_part(c, "first pass", lambda: first_pass(shape, formats, abilities, batch, tokens), machine)
-    step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), alone)
+    rates, known = step_rates(c, machine, batch)
+    step = run_part(c, "next token", lambda: next_token(shape, formats, abilities, batch, input_, each), rates)
     first, step = turned(c, first), turned(c, step)
     if c["features"].decoded_first:
         first = together(read_before(first, input_), step, 1.0)
@@ -163,7 +154,6 @@ def _serving(c: Columns) -> dict[str, Any]:
     demand = generation_demand(shape, room_of(c, weights), batch, input_, each)
     answers = feasibility(c, demand, weights, within=within_context(shape, input_, each))
     answers |= common_answers(c, whole, latency)
-    known = doubted(c, replay, alone)
     spread = log_sd(known, whole)
     answers |= {
         "performance.latency": latency,

@@ -46,6 +46,17 @@ def test_attention_gets_faster_with_length_and_head_width(rows):
     assert causal < short < long < wide
 
 
+def test_a_kernel_on_a_card_of_another_maker_is_known_less_well(rows):
+    base = rows["k-fa3_fig-0006"]
+    known, alike, other = (
+        predict(attrs.evolve(base, device=name)) for name in ("H100-SXM5", "RTX 4090", "RX 7900 XTX")
+    )
+    assert known.log_sd < alike.log_sd < other.log_sd
+    assert other.log_sd > 0.2
+    assert "other makers" in " ".join(other.assumed)
+    assert "other makers" not in " ".join(alike.assumed)
+
+
 def test_a_product_of_few_rows_is_bound_by_memory(rows):
     base = next(row for row in rows.values() if row.id == "k-mamf-0005")
     few = predict_kernel(_shaped(base, "MxNxK=16x4096x4096"), names())

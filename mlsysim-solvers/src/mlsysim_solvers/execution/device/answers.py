@@ -28,7 +28,7 @@ from .machine import Machine
 from .quantisation import TileMenu, Tiles, tile_menu
 
 __all__ = [
-    "axis", "common_answers", "decoding", "doubted", "highest_peak", "log_sd", "machine_of", "replaying",
+    "axis", "common_answers", "decoding", "highest_peak", "log_sd", "machine_of", "replaying", "step_rates",
     "steps_of_run",
 ]  # fmt: skip
 
@@ -145,30 +145,35 @@ def decoding(columns: Mapping[str, Any], machine: Machine, rows: Any) -> Machine
     -------
     Machine
     """
-    if "lone_rate" not in columns:
-        return machine
-    return machine._replace(bandwidth=loaded_bandwidth(machine.bandwidth, columns["lone_rate"], rows))
+    rate, bandwidth = columns.get("lone_rate"), machine.bandwidth
+    if rate is None or (type(rate) is type(bandwidth) is float and rate >= bandwidth):
+        return machine  # one row already asks for all that there is, so no row of a sweep is touched
+    return machine._replace(bandwidth=loaded_bandwidth(bandwidth, rate, rows))
 
 
-def doubted(columns: Mapping[str, Any], machine: Machine, limited: Machine) -> Mapping[str, Any]:
-    """Return columns whose interval knows how uncertain the loads in flight are, where they limit a machine.
+def step_rates(columns: Mapping[str, Any], machine: Machine, rows: Any) -> tuple[Machine, Mapping[str, Any]]:
+    """Return the rates of decode steps, and columns whose interval knows how uncertain their loads in flight are.
 
     Parameters
     ----------
     columns : mapping of str to number
         All columns.
-    machine, limited : Machine
-        The rates without that limit, and with it.
+    machine : Machine
+        The rates of a pass.
+    rows : float or array, count
+        Tokens of a step.
 
     Returns
     -------
-    mapping of str to number
+    Machine, and mapping of str to number
     """
-    if limited.bandwidth is machine.bandwidth:
-        return columns
+    replay = replaying(columns, machine)
+    limited = decoding(columns, replay, rows)
+    if limited is replay:
+        return replay, columns
     own = columns["var_memory"]
-    wide = where(limited.bandwidth < machine.bandwidth, own + columns["var_lone"], own)
-    return {**columns, "var_memory": wide}
+    wide = where(limited.bandwidth < replay.bandwidth, own + columns["var_lone"], own)
+    return limited, {**columns, "var_memory": wide}
 
 
 def _slowness(columns: Mapping[str, Any], bandwidth: Any) -> Any:

@@ -362,8 +362,9 @@ def spread_columns(
     general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2, link)
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
     strays = scatter_of(stack) ** 2
-    others = {"var_lone": _variance(claims, "stack", "ceilings.lone_issue", LONE_LOG_SD), "var_reserve": reserve}
-    return {name: strays * value for name, value in zip(_SPREADS, values, strict=True)} | others
+    alone = _variance(claims, "stack", "ceilings.lone_issue", LONE_LOG_SD)
+    scaled = {name: strays * value for name, value in zip(_SPREADS, values, strict=True)}
+    return {**scaled, "var_lone": alone, "var_reserve": reserve}
 
 
 def scatter_of(stack: Stack) -> float:
