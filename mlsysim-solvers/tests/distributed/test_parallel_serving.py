@@ -281,3 +281,23 @@ def test_rows_of_several_degrees_answer_as_alone(kind, asked):
             alone = mlsysim.sweep(scenario, one, grid=False, overrides=asked)
             for name, value in alone.outputs.items():
                 assert found.outputs[name][row] == pytest.approx(value[0], rel=1e-12), name
+
+
+@pytest.mark.parametrize("devices", [10**9, 10**15])
+def test_more_devices_than_anybody_has_are_refused_with_what_would_be_legal(devices):
+    with pytest.raises(ConfigError, match="cannot share 32 attention heads") as caught:
+        mlsysim.evaluate("llama-3.1-8b-h100", {"devices": str(devices)})
+    assert caught.value.remedy == "Ask for 32 devices, or set [parallelism]"
+    layout = {"devices": str(devices), "parallelism.data": str(devices), "batch": "12"}
+    with pytest.raises(ConfigError, match="does not divide over") as caught:
+        mlsysim.evaluate("llama-3.1-8b-h100", layout)
+    assert caught.value.remedy.startswith("Nearest legal value: 12,")
+
+
+@pytest.mark.parametrize(("given", "said"), [({}, True), ({"concurrency": "4"}, False), ({"requests": "9"}, False)])
+def test_how_requests_come_is_said_where_nothing_says_it(given, said):
+    scenario = {
+        "name": "any", "kind": "traffic", "workload": {"model": "llama-3.1-8b"}, "system": {"device": "h100-sxm"},
+    }  # fmt: skip
+    card = mlsysim.evaluate(scenario, {"input": "100", "output": "100", **given})
+    assert any("offline" in note for note in card.assumptions) is said
