@@ -107,7 +107,7 @@ def test_a_byte_is_not_a_bit_nor_a_gigabyte_a_gibibyte():
         ("5 token", "sample", "is token, but sample is needed"),
         ("700", "W", "has no unit"),
         (700, "W", "700 W"),
-        (2, "USD", "has no unit"),
+        (2, "USD", "2 has no unit"),
         (True, "1", "expected a quantity"),
         (None, "s", "expected a quantity"),
         ([1], "s", "expected a quantity"),

@@ -304,9 +304,9 @@ def _counts(dimension: tuple[int, ...]) -> bool:
 def _bare_number(number: float, wanted: Unit, text: object = None) -> float:
     _finite(number, number if text is None else text)
     if not _counts(wanted.dimension):
-        shown = number if text is None else text
+        shown = f"{number:g}" if text is None else repr(text)
         raise UnitError(
-            f"{shown!r} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"'
+            f"{shown} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"'
         )
     return number
 
