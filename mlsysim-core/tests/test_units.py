@@ -123,6 +123,7 @@ def test_a_byte_is_not_a_bit_nor_a_gigabyte_a_gibibyte():
         ("3 Qs^9 Qs^9", "s", "too large or too small"),
         ("3 1/Qs^9 Qs^9/Qs^9/Qs^9", "s", "too large or too small"),
         ("3 s/", "s", "unknown unit"),
+        ("3/s", "sample/s", "unknown unit '/s': nothing stands on one side"),
         ("3 s^", "s", "unknown unit"),
         ("3 parsec", "m", "unknown unit"),
     ],
