@@ -11,7 +11,7 @@ from mlsysim.cli import main
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim_solvers.distributed import DistributedSolver
-from mlsysim_solvers.execution.divisors import divisors
+from mlsysim_solvers.lowering.divisors import divisors
 from mlsysim_solvers.optimize.goals import GOALS, goal_of
 from mlsysim_solvers.optimize.report import compared, reason_lost, report
 from mlsysim_solvers.optimize.search import _with, lower_bound, search, search_columns

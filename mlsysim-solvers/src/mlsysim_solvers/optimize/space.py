@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..execution.divisors import divisors
+from ..lowering.divisors import divisors
 from ..lowering.shape import TransformerShape
 
 __all__ = ["AXES", "Choice", "Space", "choices", "layouts"]

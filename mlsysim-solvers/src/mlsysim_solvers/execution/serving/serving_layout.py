@@ -10,9 +10,9 @@ from mlsysim.errors import ConfigError
 from mlsysim.records.scenario import Parallelism, Scenario, Traffic
 from mlsysim.records.stack import Stack
 
+from ...lowering.divisors import divisors
 from ...lowering.shape import TransformerShape, number
 from ..device.preparation import prepare_columns
-from ..divisors import divisors
 from ..network.links import network_columns
 from .shared_layout import refuse_shared, shared_columns, shared_notes
 

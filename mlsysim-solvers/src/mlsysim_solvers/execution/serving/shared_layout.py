@@ -9,9 +9,9 @@ from mlsysim.errors import ConfigError
 from mlsysim.records.scenario import Parallelism
 
 from ...formulas.parallel_constants import RANK_IMBALANCE
+from ...lowering.divisors import divisors
 from ...lowering.shape import TransformerShape, number
 from ..device.arrays import divides, shares_heads
-from ..divisors import divisors
 from .attention_copies import sharing_of
 
 __all__ = ["legal_degrees", "refuse_shared", "shared_columns", "shared_notes"]

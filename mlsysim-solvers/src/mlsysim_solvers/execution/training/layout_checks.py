@@ -10,10 +10,10 @@ from mlsysim.names import did_you_mean
 from mlsysim.numeric import ceil, is_array, maximum, minimum
 from mlsysim.records.scenario import Parallelism, Training
 
+from ...lowering.divisors import divisors
 from ...lowering.shape import TransformerShape
 from ..device.arrays import divides, shares_heads
 from ..device.memory import MODULES
-from ..divisors import divisors
 from ..network.topology import DIMENSIONS
 from .schedule import Layout
 
