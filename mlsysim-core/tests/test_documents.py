@@ -113,6 +113,24 @@ def test_what_cannot_be_read_is_refused_with_its_place(name, content, words, tmp
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "line", "remedy"),
+    [
+        ('a = "1\nb = 2', 1, "Close the quote: a text ends on its line"),
+        ("a = 1\na = 2", 2, "A key stands once in a table"),
+        ("[a]\n[b]\n[a]\n", 3, "A table stands once in a file"),
+        ("a = 80 GB", 1, ""),
+        ("a = eighty", 1, 'Texts stand in quotes, and so do numbers with units: "80 GB"'),
+    ],
+)
+def test_broken_toml_is_told_how_to_mend_it(content, line, remedy, tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_document(path)
+    assert (caught.value.where, caught.value.remedy) == (f"{path}:{line}", remedy)
+
+
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         load_document(tmp_path / "none.toml")

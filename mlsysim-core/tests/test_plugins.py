@@ -50,6 +50,10 @@ BROKEN = {
         offering("mlsysim_register_solvers", [attrs.evolve(ECONOMICS, name="toy-euros", columns={"price": "EUR"})]),
         "the solver toy-euros: unknown unit 'EUR'",
     ),
+    "unknown kind": (
+        offering("mlsysim_register_solvers", [attrs.evolve(ECONOMICS, name="toy-kind", scenarios=("serveing",))]),
+        "the solver toy-kind answers 'serveing', which is no kind of scenario. Did you mean 'serving'?",
+    ),
     "same twice": (offering("mlsysim_register_solvers", [PERFORMANCE, PERFORMANCE]), "['toy-performance'] twice"),
     "taken solver": (offering("mlsysim_register_solvers", [ECONOMICS]), "is offered by ToyPlugin already"),
     "taken key": (offering("mlsysim_register_sources", [ToySource(name="copy")]), "exists already in toys"),

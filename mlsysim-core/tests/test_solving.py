@@ -66,6 +66,8 @@ def test_solving_through_the_hook(world, request_):
         ({"performance.latency": None}, "performance.latency = None"),
         ({"performance.latency": "fast"}, "performance.latency = 'fast'"),
         ({"performance.latency": 1j}, "performance.latency = 1j"),
+        (5, "compute() returned int, not outputs by name"),
+        (None, "compute() returned NoneType, not outputs by name"),
         (lambda: 1 / 0, "failed: ZeroDivisionError"),
         (lambda: int("x"), "failed: ValueError"),
     ],

@@ -208,7 +208,6 @@ def test_a_frontier_of_one_is_the_best_row(world):
         ({"batch": []}, ConfigError, "has no list of values"),
         ({"batch": np.ones((2, 2))}, ConfigError, "has no list of values"),
         ({"batch": [[1, 2]]}, ConfigError, "no numbers"),
-        ({"batch": 3}, ConfigError, "no numbers"),
         ({"batch": None}, ConfigError, "no numbers"),
         ({"batch": [None]}, ConfigError, "no numbers"),
         ({"batch": [1j]}, ConfigError, "no numbers"),
@@ -239,6 +238,8 @@ def test_unequal_lists_an_unknown_executor_and_an_empty_chunk(world):
 
 def test_one_value_may_stand_alone(world):
     assert sweep(scenario(), {"bandwidth": "2 TB/s"}).outputs["performance.latency"].tolist() == [1e-3]
+    assert sweep(scenario(), {"batch": 2}).varied["batch"].tolist() == [2.0]
+    assert sweep(scenario(), {"bandwidth": 2e12}).outputs["performance.latency"].tolist() == [1e-3]
 
 
 class Faulty(ToyPerformance):

@@ -56,6 +56,7 @@ FIRES: list[tuple[str, str, dict[str, str], str]] = [
     ("dense-sparse", "fault", changed(DEVICE, '"153.6 TFLOPS"', '"307.2 TFLOPS", means = "153.6 TFLOPS"'), "as if it were"),
     ("dense-sparse", "fault", changed(DEVICE, f'"153.6 TFLOPS", {CLAIM}',
                                       '"153.6 TFLOPS", source = "acme", at = "FP16, with sparsity"'), "sparse one"),
+    ("dense-sparse", "fault", changed(DEVICE, "peak.fp16]", "peak.fp61]"), "'fp61' is no number format"),
     ("shape-parameters", "fault", changed(MODEL, "1171584", "1200000"), "2.4% apart"),
     ("shape-parameters", "dispute", changed(MODEL, f"1171584, {CLAIM}", f'1200000, {CLAIM}, note = "with a tool"'), "a tool"),
     ("shape-parameters", "fault", changed("models/acme/net.toml", "kernel = 3", "groups = 2"), "do not divide"),

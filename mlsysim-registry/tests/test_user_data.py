@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,29 @@ def test_a_folder_that_cannot_be_read_or_holds_no_data_is_refused_by_the_name_of
         assert what in said
         assert main(["plugins"]) == 0
         capsys.readouterr()
+
+
+def test_a_misspelt_folder_of_cards_is_refused(own, given, capsys):
+    given(own)
+    (own / "device").mkdir()
+    assert main(["list", "devices"]) == 0  # nothing would be missing
+    (own / "device" / "other.toml").write_text("")
+    given(own)
+    assert main(["list", "devices"]) == 2
+    said = capsys.readouterr().err
+    assert "'device' is no kind of them" in said
+    assert "Call it 'devices'" in said
+
+
+def test_an_alias_that_another_package_has_is_a_fault(own, given, capsys):
+    card = own / "devices" / "mine.toml"
+    text = re.sub(r"aliases = \[.*?\]\n", "", card.read_text(), flags=re.DOTALL)
+    for alias, code in (("my-own-chip", 0), ("h100", 2), ("H100 SXM", 2), ("b200-sxm", 2)):
+        head, _, rest = text.partition("\n")
+        card.write_text(f'{head}\naliases = ["{alias}"]\n{rest}')
+        given(own)
+        assert main(["registry", "check", str(card)]) == code, alias
+        assert ("of another package" in capsys.readouterr().out) == bool(code)
 
 
 def test_a_folder_may_be_empty_before_the_first_card(tmp_path, given):

@@ -20,6 +20,17 @@ def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def test_the_usual_lengths_give_way_to_what_a_model_reads() -> None:
+    for kind in ("serving", "traffic"):
+        done = command("eval", "gpt2", "--on", "rtx-4090", "--kind", kind)
+        assert done.returncode == 0, done.stderr
+        assert "input 768, output 256 (set" in done.stdout
+    assert "input 1024, output 256 (set" in command("eval", "llama-3.1-8b", "--on", "rtx-4090").stdout
+    asked = command("eval", "gpt2", "--on", "rtx-4090", "--input", "1000")
+    assert asked.returncode == 2  # what was asked for is not changed
+    assert "1,256 tokens are more than" in asked.stderr
+
+
 def test_the_readme_s_scorecards() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     first = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[0]

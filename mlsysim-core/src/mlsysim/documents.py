@@ -141,7 +141,8 @@ def parse_text(text: str, suffix: str, name: str) -> dict[str, Any]:
         line = getattr(error, "lineno", 0) or getattr(getattr(error, "problem_mark", None), "line", -1) + 1
         what = str(getattr(error, "problem", None) or getattr(error, "msg", None) or error)
         where = f"{name}:{line}" if line else name
-        raise ConfigError(f"not valid {suffix[1:].upper()}: {what}", where=where) from None
+        remedy = next((said for mark, said in _REPAIRS if mark in what), "") if suffix == ".toml" else ""
+        raise ConfigError(f"not valid {suffix[1:].upper()}: {what}", where=where, remedy=remedy) from None
     if not isinstance(data, dict):
         raise ConfigError("the file holds no table at its top", where=name, remedy="Write key = value pairs")
     return data
@@ -205,6 +206,14 @@ def _parse_yaml(text: str) -> Any:
             pending += value
     return data
 
+
+_REPAIRS = (
+    ("Illegal character '\\n'", "Close the quote: a text ends on its line"),
+    ("Cannot overwrite", "A key stands once in a table"),
+    ("Cannot declare", "A table stands once in a file"),
+    ("Invalid value", 'Texts stand in quotes, and so do numbers with units: "80 GB"'),
+)
+"""What the parser of TOML says, and what to do about it."""
 
 _PARSERS = {".toml": _parse_toml, ".json": _parse_json, ".yaml": _parse_yaml, ".yml": _parse_yaml}
 

@@ -229,7 +229,7 @@ def _collect(loaded: Plugins, plugin: Any, info: PluginInfo) -> PluginInfo:
     _refuse_taken("executor", [e.name for e in executors], dict.fromkeys(loaded.executors, "another plugin"))
     _refuse_taken_keys(loaded, sources)
     register_units(units)
-    _check_units(solvers)
+    _check_specs(solvers)
     loaded.solvers.update({spec.name: spec for spec in solvers})
     loaded.sources.extend(sources)
     loaded.renderers.update({r.name: r for r in renderers})
@@ -267,12 +267,16 @@ def _offered(
     return items
 
 
-def _check_units(solvers: list[SolverSpec]) -> None:
-    """Refuse a unit that nobody knows: every scorecard with that answer would fail on it."""
+def _check_specs(solvers: list[SolverSpec]) -> None:
+    """Refuse a unit that nobody knows, on which scorecards would fail, and a kind of scenario that nobody asks."""
+    from .records.scenario import WORKLOADS
     from .solving import is_number
     from .units import parse_unit
 
     for spec in solvers:
+        for kind in set(spec.scenarios) - set(WORKLOADS):
+            raise PluginError(f"the solver {spec.name} answers {kind!r}, which is no kind of scenario",
+                              remedy=did_you_mean(kind, WORKLOADS))  # fmt: skip
         for unit in {*spec.outputs.values(), *spec.columns.values(), *(s.unit for s in spec.settings.values())}:
             try:
                 parse_unit(unit if is_number(unit) else "1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from .errors import MlsysimError, PluginError, SolverError
@@ -96,6 +97,11 @@ def run_solver(spec: SolverSpec, solver: Solver, request: Request) -> Result:
             f"the solver {spec.name} failed: {type(error).__name__}: {error}",
             remedy="Please report this to its authors",
         ) from error
+    if not isinstance(answers, Mapping):
+        raise SolverError(
+            f"the solver {spec.name} failed: compute() returned {type(answers).__name__}, not outputs by name",
+            remedy="Please report this to its authors",
+        )
     outputs: dict[str, Any] = {}
     log_sd: dict[str, float] = {}
     for name, value in answers.items():

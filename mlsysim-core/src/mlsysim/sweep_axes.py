@@ -85,7 +85,7 @@ def _check_room(rows: int, columns: int) -> None:
 
 def _axis(name: str, values: Any, unit: str) -> Column:
     """Return values in SI; int64 would overflow silently in 6 N D, so everything is float64 from here on."""
-    if isinstance(values, (str, bytes)):
+    if isinstance(values, (str, bytes, int, float)):
         values = [values]
     try:
         if not isinstance(values, np.ndarray):

@@ -69,7 +69,7 @@ def codes_of(name: str, values: Any) -> tuple[list[str], list[float]]:
     ConfigError
         If a choice has a comma, which separates choices.
     """
-    texts = [values] if isinstance(values, str) else [_text(value) for value in values]
+    texts = [_text(value) for value in ([values] if isinstance(values, (str, int, float)) else values)]
     choices = list(dict.fromkeys(texts))
     if any("," in text for text in choices):
         raise ConfigError(f"{name} has a choice with a comma", where="vary", remedy="Choose by keys")

@@ -208,6 +208,9 @@ def _read_factor(piece: str, text: str) -> tuple[float, Dimension, int]:
     match = _FACTOR.match(piece)
     if match and match[1] in symbols:
         return (*symbols[match[1]], int(match[2] or match[3] or 1))
+    if not piece:
+        raise UnitError(f"unknown unit {text!r}: nothing stands on one side of * or /",
+                        remedy='Name both, for example "sample/s"')  # fmt: skip
     same_fold = [s for s in symbols if s.casefold() == piece.casefold()]
     hint = f"Did you mean {same_fold[0]!r}?" if same_fold else did_you_mean(piece, symbols)
     within = "" if piece == text else f" in {text!r}"
@@ -304,9 +307,9 @@ def _counts(dimension: tuple[int, ...]) -> bool:
 def _bare_number(number: float, wanted: Unit, text: object = None) -> float:
     _finite(number, number if text is None else text)
     if not _counts(wanted.dimension):
-        shown = number if text is None else text
+        shown = f"{number:g}" if text is None else repr(text)
         raise UnitError(
-            f"{shown!r} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"'
+            f"{shown} has no unit", remedy=f'Write it with its unit, for example "{number:g} {wanted.text}"'
         )
     return number
 

@@ -15,6 +15,7 @@ from mlsysim.units import dimension_text, parse_unit
 
 
 def test_columns_are_listed_with_units(run, toy_file):
+    assert json.loads(run("sweep", toy_file(), "--columns", "--json").out)["batch"] == "sample"
     out = run("sweep", toy_file(), "--columns").out
     assert ["bandwidth", "B/s"] in [line.split() for line in out.splitlines()]
 

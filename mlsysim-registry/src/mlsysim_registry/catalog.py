@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsysim.errors import Fault, MlsysimError, RegistryError
-from mlsysim.names import did_you_mean
+from mlsysim.names import did_you_mean, suggest
 
 from .files import names_in, toml_files
 from .refresh.store import any_refreshed
@@ -113,6 +113,11 @@ class Catalog:
         if found and not found & {*KINDS, "sources"}:
             raise RegistryError(f"the folder {self.folder} holds no data", where=self._named_by,
                                 remedy=f"Entities stand in folders of their kind: {', '.join(KINDS)}")  # fmt: skip
+        for name in sorted(found - {*KINDS, "sources"}):
+            near = suggest(name, (*KINDS, "sources"))
+            if near and any((self.folder / name).glob("**/*.toml")):
+                raise RegistryError(f"the folder {self.folder / name} holds cards, and {name!r} is no kind of them",
+                                    where=self._named_by, remedy=f"Call it {near[0]!r}")  # fmt: skip
 
     def keys(self, kind: str) -> Sequence[str]:
         """Return the keys of a kind, without reading their files.

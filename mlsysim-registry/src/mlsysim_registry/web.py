@@ -169,7 +169,8 @@ def _check_public(url: str) -> None:
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
-        raise RegistryError(f"the host of {safe_url(url)} is not known") from None
+        raise RegistryError(f"the host of {safe_url(url)} is not known",
+                            remedy="Check the network: connections are direct, through no proxy") from None  # fmt: skip
     for *_, address in found:
         _refuse_private(str(address[0]), url)
 

@@ -11,10 +11,11 @@ from mlsysim.cli import main
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim_solvers.distributed import DistributedSolver
+from mlsysim_solvers.lowering.divisors import divisors
 from mlsysim_solvers.optimize.goals import GOALS, goal_of
 from mlsysim_solvers.optimize.report import compared, reason_lost, report
 from mlsysim_solvers.optimize.search import _with, lower_bound, search, search_columns
-from mlsysim_solvers.optimize.space import AXES, divisors, layouts
+from mlsysim_solvers.optimize.space import AXES, layouts
 
 CASES = [
     ("gpt-175b-a100-1024", {}, 128),
@@ -247,6 +248,8 @@ def test_layouts_and_steps_come_as_plain_data(capsys):
 def test_divisors():
     assert divisors(12) == [1, 2, 3, 4, 6, 12]
     assert divisors(1) == [1]
+    assert divisors(10**10) == sorted(2**i * 5**j for i in range(11) for j in range(11))
+    assert {1, 2, 10**30} <= set(divisors(10**30))  # beyond what a search could go through
 
 
 TIGHT = ["optimize", "training", "qwen2.5-32b", "--on", "h100-sxm", "--devices", "64", "--batch", "256", "--sequence",

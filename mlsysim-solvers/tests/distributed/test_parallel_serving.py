@@ -292,3 +292,23 @@ def test_a_host_that_launches_kernel_by_kernel_starts_the_sums_over_devices_too(
     # Two sums in each of 80 layers, beside what they take on the links.
     sums = 1e-3 * 2 * 80
     assert sums < four - one < 1.1 * sums
+
+
+@pytest.mark.parametrize("devices", [10**9, 10**15])
+def test_more_devices_than_anybody_has_are_refused_with_what_would_be_legal(devices):
+    with pytest.raises(ConfigError, match="cannot share 32 attention heads") as caught:
+        mlsysim.evaluate("llama-3.1-8b-h100", {"devices": str(devices)})
+    assert caught.value.remedy == "Ask for 32 devices, or set [parallelism]"
+    layout = {"devices": str(devices), "parallelism.data": str(devices), "batch": "12"}
+    with pytest.raises(ConfigError, match="does not divide over") as caught:
+        mlsysim.evaluate("llama-3.1-8b-h100", layout)
+    assert caught.value.remedy.startswith("Nearest legal value: 12,")
+
+
+@pytest.mark.parametrize(("given", "said"), [({}, True), ({"concurrency": "4"}, False), ({"requests": "9"}, False)])
+def test_how_requests_come_is_said_where_nothing_says_it(given, said):
+    scenario = {
+        "name": "any", "kind": "traffic", "workload": {"model": "llama-3.1-8b"}, "system": {"device": "h100-sxm"},
+    }  # fmt: skip
+    card = mlsysim.evaluate(scenario, {"input": "100", "output": "100", **given})
+    assert any("offline" in note for note in card.assumptions) is said

@@ -199,8 +199,10 @@ def _compose(
     if not _is_set("precision", given, overrides):
         workload["precision"] = _default_precision(device.record)
         said.append(f"precision: {workload['precision']}, which {device.key} has (set --precision)")
+    if not any(_is_set(name, given, overrides) for name in ("input", "output")):
+        workload |= _short_lengths(model.record, WORKLOADS[kind])
     defaults = {
-        field.name: f"{field.name} {field.default:g}"
+        field.name: f"{field.name} {workload.get(field.name, field.default):g}"
         for field in attrs.fields(WORKLOADS[kind])
         if "unit" in field.metadata and field.default and field.default is not attrs.NOTHING
         and not _is_set(field.name, given, overrides)
@@ -210,6 +212,16 @@ def _compose(
     name = f"{model.record.name} on {device.record.name}"
     data = {"name": name, "kind": kind, "workload": workload, "system": {"device": _key(device, args.on)}}
     return Document("", data), tuple(said)
+
+
+def _short_lengths(model: Any, workload: type) -> dict[str, int]:
+    """Return lengths that a model can read where the usual ones are more, in about the usual proportion."""
+    usual = {a.name: a.default for a in attrs.fields(workload) if a.name in ("input", "output")}
+    context = getattr(model.transformer, "context", None)
+    if len(usual) < len(("input", "output")) or not context or sum(usual.values()) <= context:
+        return {}
+    output = min(usual["output"], max(1, int(context) // 4))
+    return {"input": min(usual["input"], int(context) - output), "output": output}
 
 
 def _is_set(name: str, given: Mapping[Flag, str], overrides: Mapping[str, str]) -> bool:

@@ -68,7 +68,7 @@ def add(commands: Commands) -> None:
     group.add_argument("--minimise", action="append", default=[], metavar="OUTPUT", help="less is better")
     group.add_argument("--maximise", action="append", default=[], metavar="OUTPUT", help="more is better")
     group.add_argument("--top", metavar="N", default=None, help=f"rows to print; {_TOP} by default")
-    group.add_argument("--json", action="store_true", help="the rows to print as plain data; numbers in SI")
+    group.add_argument("--json", action="store_true", help="plain data: the rows to print, in SI, or --columns")
     group.add_argument("--csv", metavar="FILE", help="write all rows, in SI units; - for standard output")
     group.add_argument("--npz", metavar="FILE", help="write all rows as arrays of numpy, in SI units: for very many")
     group.add_argument("--plot", metavar="FILE", help="draw the variations: .svg, .png or .pdf")
@@ -85,8 +85,7 @@ def _run(args: argparse.Namespace) -> int:
     specs = answering_solvers(config)
     units = column_units(specs)
     if args.columns:
-        print("\n".join(f"{name.ljust(max(map(len, units)))}  {unit}" for name, unit in sorted(units.items())))
-        return 0
+        return _list_columns(units, plain=args.json)
     vary = _vary(args.vary, units, known_keys(config.scenario.kind))
     top = _top(args.top)
     if args.plot:
@@ -125,6 +124,14 @@ def _run(args: argparse.Namespace) -> int:
         if not order.size:
             _say_why(result, config)
     return _exit_code(result)
+
+
+def _list_columns(units: dict[str, str], *, plain: bool) -> int:
+    if plain:
+        print_json(dict(sorted(units.items())))
+    else:
+        print("\n".join(f"{name.ljust(max(map(len, units)))}  {unit}" for name, unit in sorted(units.items())))
+    return 0
 
 
 def _heading(config: SimulationConfig, vary: list[str]) -> str:

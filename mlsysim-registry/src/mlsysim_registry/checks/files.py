@@ -65,6 +65,7 @@ def names(registry: Registry) -> Iterator[Finding]:
                                       "Rename one of them")  # fmt: skip
                     seen.setdefault(key, path)
             yield from _aliases(catalog, kind)
+        yield from _taken(registry, kind)
 
 
 def _aliases(catalog: Catalog, kind: str) -> Iterator[Finding]:
@@ -83,6 +84,23 @@ def _aliases(catalog: Catalog, kind: str) -> Iterator[Finding]:
     for title, keys in sorted(titles.items()):
         if len(keys) > 1 and fold(title) not in claimed:
             yield _shared("note", catalog, kind, title, keys)
+
+
+def _taken(registry: Registry, kind: str) -> Iterator[Finding]:
+    """Find aliases that lead elsewhere, because an earlier package has them: they would do nothing."""
+    owners: dict[str, str] = {}
+    for catalog in catalogs(registry):
+        aliases, _ = catalog.names(kind)
+        own = {fold(key): key for key in catalog.files(kind)}
+        for alias, keys in sorted(aliases.items()):
+            owner = owners.get(fold(alias))
+            if owner is not None and owner not in keys:
+                path = catalog.files(kind)[max(keys)][0]
+                what = f"{alias!r} means the {singular(kind)} {owner} of another package"
+                yield Finding("fault", "names", place(path, "aliases"), what, "Leave it out")
+            own.setdefault(fold(alias), max(keys))
+        for name, key in own.items():
+            owners.setdefault(name, key)
 
 
 def _shared(severity: Severity, catalog: Catalog, kind: str, name: str, keys: set[str]) -> Finding:

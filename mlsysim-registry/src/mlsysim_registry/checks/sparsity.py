@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 from mlsysim.entities import Registry
+from mlsysim.names import did_you_mean
 from mlsysim.provenance import Claim
+from mlsysim.records.precision import BITS
 from mlsysim.units import parse_quantity
 
 from .finding import Finding, about
@@ -31,6 +33,9 @@ def dense_sparse(registry: Registry) -> Iterator[Finding]:
     for entry in registry.readable("devices"):
         for precision, peak in entry.record.compute.peak.items():
             field = f"compute.peak.{precision}.dense"
+            if precision not in BITS:
+                yield about(entry, f"compute.peak.{precision}", "fault", "dense-sparse",
+                            f"{precision!r} is no number format", did_you_mean(precision, BITS))  # fmt: skip
             if peak.dense and peak.sparse and peak.dense > peak.sparse:
                 yield about(entry, field, "fault", "dense-sparse",
                             f"the dense rate {peak.dense:.4g} FLOP/s exceeds the sparse one {peak.sparse:.4g}",

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lowering.divisors import divisors
 from ..lowering.shape import TransformerShape
 
-__all__ = ["AXES", "Choice", "Space", "choices", "divisors", "layouts"]
+__all__ = ["AXES", "Choice", "Space", "choices", "layouts"]
 
 AXES = ("data", "tensor", "pipeline", "context", "expert", "virtual", "micro_batch")
 """Numbers of a layout that vary within an array."""
@@ -52,23 +53,6 @@ class Space(NamedTuple):
 
     choice: Choice
     columns: dict[str, Column]
-
-
-def divisors(number: int) -> list[int]:
-    """Return all divisors.
-
-    Parameters
-    ----------
-    number : int
-        Positive.
-
-    Returns
-    -------
-    list of int
-        In order.
-    """
-    small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
-    return sorted({*small, *(number // d for d in small)})
 
 
 def choices(columns: Mapping[str, Any]) -> list[Choice]:

@@ -10,6 +10,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.records.scenario import Parallelism, Scenario, Traffic
 from mlsysim.records.stack import Stack
 
+from ...lowering.divisors import divisors
 from ...lowering.shape import TransformerShape, number
 from ..device.preparation import prepare_columns
 from ..network.links import network_columns
@@ -115,7 +116,7 @@ def _settled(scenario: Scenario, stack: Stack, shape: Any, domain: int) -> tuple
 
 def _check_copies(devices: int, tensor: int, shape: TransformerShape, batch: int) -> None:
     if batch % (devices // tensor):
-        near = [d for d in range(1, devices + 1) if int(shape.heads) % d == 0]
+        near = [d for d in divisors(int(shape.heads)) if d <= devices]
         raise ConfigError(
             f"{devices} devices cannot share {shape.heads:g} attention heads, and a batch of {batch} does not divide "
             f"over {devices // tensor} copies of the model",
@@ -136,7 +137,7 @@ def _check(layout: Parallelism, shape: Any, batch: int) -> None:
             remedy="Set data to the number of devices: each serves requests of its own",
         )  # fmt: skip
     if batch % layout.data:
-        near = [d for d in range(1, layout.data + 1) if batch % d == 0]
+        near = [d for d in divisors(batch) if d <= layout.data]
         raise ConfigError(
             f"a batch of {batch} does not divide over {layout.data} copies of the model", where="parallelism.data",
             remedy=f"Nearest legal value: {max(near)}, or a batch of {-(-batch // layout.data) * layout.data}",

@@ -9,6 +9,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.records.scenario import Parallelism
 
 from ...formulas.parallel_constants import RANK_IMBALANCE
+from ...lowering.divisors import divisors
 from ...lowering.shape import TransformerShape, number
 from ..device.arrays import divides, shares_heads
 from .attention_copies import sharing_of
@@ -100,7 +101,7 @@ def shared_columns(
     if layout.expert > 1 and not shape.experts:
         raise ConfigError("the model has no experts", where="parallelism.expert", remedy="Set it to 1")
     if group % layout.expert:
-        near = [d for d in range(1, group + 1) if group % d == 0]
+        near = divisors(group)
         raise ConfigError(
             f"expert = {layout.expert} does not divide the {group} devices that share a layer (attention x tensor)",
             where="parallelism.expert", remedy=f"Legal degrees: {', '.join(map(str, near))}",
@@ -118,7 +119,7 @@ def _check_columns(shape: TransformerShape, parts: int) -> None:
     """Refuse an MLP, or experts, whose columns do not divide over the devices that share them."""
     width, what = (shape.expert_ffn, "an expert") if shape.experts else (shape.ffn, "the MLP")
     if int(width) % parts:
-        legal = [d for d in range(1, int(width) + 1) if int(width) % d == 0 and d <= 2 * parts]
+        legal = [d for d in divisors(int(width)) if d <= 2 * parts]
         raise ConfigError(
             f"{parts} devices cannot share the {width:g} columns of {what}", where="parallelism.attention",
             remedy=f"Let attention x tensor / expert be one of {', '.join(map(str, legal))}",

@@ -151,6 +151,11 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
 
 def _notes(workload: Traffic, stack: str, scheduler: Scheduler) -> list[str]:
     notes = []
+    if not workload.concurrency and not workload.rate and not workload.requests:
+        notes.append(
+            "more requests wait at any time than are in flight, as in an offline run (set workload.rate or "
+            "workload.concurrency)"
+        )
     if not workload.output_variation:
         notes.append(
             "answers of one length (set workload.output_variation: those of a chat scatter by about their mean)"

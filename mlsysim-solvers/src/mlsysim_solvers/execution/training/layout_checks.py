@@ -10,6 +10,7 @@ from mlsysim.names import did_you_mean
 from mlsysim.numeric import ceil, is_array, maximum, minimum
 from mlsysim.records.scenario import Parallelism, Training
 
+from ...lowering.divisors import divisors
 from ...lowering.shape import TransformerShape
 from ..device.arrays import divides, shares_heads
 from ..network.topology import DIMENSIONS
@@ -52,7 +53,7 @@ def placement_of(text: str) -> tuple[str, ...]:
 
 def _nearest(value: int, limit: int) -> str:
     """Name the divisors of a number on both sides of a value."""
-    legal = [d for d in range(1, limit + 1) if limit % d == 0]
+    legal = divisors(limit)
     below = max((d for d in legal if d <= value), default=1)
     above = min((d for d in legal if d >= value), default=limit)
     return f"Nearest legal values: {below}" + (f" and {above}" if above != below else "")
