@@ -189,18 +189,19 @@ class Simulation:
         return [job for job in everybody if job.written >= job.output]
 
 
-def simulate(rules: Rules, *, input_, output, spread=0.0, clients=0, rate=0.0, requests=2000, seed=1) -> Run:
+def simulate(rules: Rules, *, input_, output, spread=0.0, clients=0, rate=0.0, requests=2000, seed=1, apart=0.0) -> Run:
     """Run the engine; clients send their next request when the last one is answered, or requests come at random.
 
     ``spread`` is the half-width of uniform lengths over their mean, or where they are natural the standard deviation of
     gamma lengths. Memory of ``room`` tokens lets in whoever's prompt it holds, and sends out who came last. What a pass answers reaches its client when the
-    pass ends; the next request is seen by the pass after the one that is then running.
+    pass ends; the next request is seen by the pass after the one that is then running. The first requests of the clients
+    come ``apart`` one after the other.
     """
     engine = Simulation(rules, random.Random(seed), (input_, output), spread, requests)
     at = 0.0
     while engine.left and (rate or len(engine.coming) < clients):
-        at += engine.chance.expovariate(rate) if rate else 0.0
-        engine.coming.append(engine.job(at))
+        engine.coming.append(engine.job(at + engine.chance.expovariate(rate) if rate else at))
+        at = engine.coming[-1].arrived + apart
         engine.left -= 1
     run = Run()
     while engine.coming or engine.waiting or engine.busy:

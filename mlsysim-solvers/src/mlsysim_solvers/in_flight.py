@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mlsysim.errors import ConfigError
-from mlsysim.numeric import exp, log, maximum, minimum, only, sqrt, where
+from mlsysim.numeric import exp, is_array, log, maximum, minimum, only, sqrt, where
 from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
 from .execution.device.answers import axis, common_answers
-from .execution.device.cases import is_once
 from .execution.device.sharing import alike, apart
 from .execution.serving.arrivals import (
     ARRIVING,
@@ -288,7 +287,7 @@ def _burst(c: Columns, engine: Engine, state: State, flying: Any) -> Any:
     passes = first_passes(own, prompt, tokens, 1.0 if c["chunked"] else 0.0)
     alone = minimum(reading, state.reading.time * minimum(1.0, prompt / state.taken))
     held = 0.0 * own
-    if not is_once(c["interval"]):
+    if is_array(c["interval"]) or c["interval"] > 1.0:
         # Whoever was read first decodes alone until the engine looks again.
         apart = c["interval"] - 1.0
         held = where(apart > 0.0, apart * decoding_pass(engine.brief(), 1.0 + held, active).time, held)

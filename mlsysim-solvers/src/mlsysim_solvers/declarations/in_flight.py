@@ -110,7 +110,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "compile_time": Setting(
         "s",
-        "for how long kernels that read prompts in parts are compiled when the first prompt is cut; 0: they are compiled",
+        "for how long kernels that read prompts in parts are compiled when the first is cut; 0: they were before",
         0.0,
     ),
     "replayed": Setting(

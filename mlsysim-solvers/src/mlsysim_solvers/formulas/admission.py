@@ -241,9 +241,9 @@ def first_passes(batch: Any, prompt: Any, tokens: Any, cut: Any) -> Any:
 
     Notes
     -----
-    max(1, (b r + c r + min(1, (b + 1) |1 - c r|)) / 2), r = I / T: prompts end all through b r passes, each with its pass.
-    Whole prompts end with theirs; one that is cut ends at r, 2 r, 3 r passes, each rounded up, half a pass later than
-    that on average, unless there are so few that all end just before a pass does.
+    max(1, (b r + c r + min(1, (b + 1) |1 - c r|)) / 2), r = I / T: prompts end all through b r passes, each with its
+    pass. Whole prompts end with theirs; those that are cut end at r, 2 r, 3 r passes, each rounded up: half a pass
+    later on average, unless there are so few that all end just before a pass does.
     """
     share = prompt / tokens
     part = cut * share

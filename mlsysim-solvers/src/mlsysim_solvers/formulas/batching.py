@@ -175,9 +175,10 @@ def crowded_away(away: Any, first: Any, spread: Any, waves: Any) -> Any:
 
     Notes
     -----
-    1 / Z' = 1 / Z + m max(0, 1 / w - 1 / Z), w = 2 sqrt(pi) sqrt(n^2 / 12 + s^2 W / 2), m = 2 sqrt(pi) s / (1 + 2 sqrt(pi)
-    s): phases that begin as places in the first line and scatter by s with every answer are as dense as w tells, halfway
-    through the run; answers of one length keep their order (m = 0), and nobody comes before the place is free.
+    1 / Z' = 1 / Z + m max(0, 1 / w - 1 / Z), w = 2 sqrt(pi) sqrt(n^2 / 12 + s^2 W / 2), m = k s / (1 + k s), k = 2
+    sqrt(pi). Phases begin as places in the first line, n passes long, and scatter by s with every answer: halfway
+    through the run two of them meet in a pass with the chance 1 / w, the density of their difference at zero. Answers
+    of one length keep their order (m = 0), and none comes before its place is free.
     """
     width = SAME_PASS * sqrt(first * first / TWELFTH + 0.5 * waves * spread * spread)
     mixed = SAME_PASS * spread / (1.0 + SAME_PASS * spread)

@@ -65,6 +65,8 @@ class Case(NamedTuple):
         Passes that decode between two looks at what has come.
     chunked : bool
         Whether a prompt may be read in parts.
+    waves : float or array, ratio, or None
+        Answers that a place in flight gives in a run whose clients begin together; None where they did not.
     """
 
     own: Any
@@ -77,7 +79,7 @@ class Case(NamedTuple):
     gathered: Any
     interval: Any
     chunked: bool
-    waves: Any = None
+    waves: Any
 
 
 class State(NamedTuple):
@@ -182,7 +184,7 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
 
 def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     """Read prompts in the passes that decode."""
-    own, gap, steps, prompt, budget, spread, ranks, gathered, _, chunked, _ = case
+    own, gap, steps, prompt, budget, spread, ranks, gathered, _, chunked, waves = case
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
     if not chunked:
         free = ranks * whole_prompts(prompt, free / ranks)
@@ -192,14 +194,15 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     at_random = engine.columns["arrivals"] == "rate"
     handed = 0.0 if at_random else minimum(1.0, gap) * intake_of(engine.columns) / plain.time
     away = steps + gap
-    near = away if case.waves is None else crowded_away(away, own * prompt / free, spread, case.waves)
+    near = away if waves is None else crowded_away(away, own * prompt / free, spread, waves)
     queued = reading_passes(own, near, prompt, free)
     admitted = admissions(own, away + queued, steps, prompt, budget)
-    dense = minimum(own / (near + queued), free / prompt)
+    # While a request waits, those that came with it do so too.
+    around = admitted if waves is None else maximum(admitted, minimum(own / (near + queued), free / prompt))
     # Who ended together comes back scattered by the front end.
     most = minimum(own, free / prompt)
     together = maximum(together_prompts(most, spread + handed), minimum(gathered, most))
-    others = (1.0 - 1.0 / own) * maximum(admitted, dense)
+    others = (1.0 - 1.0 / own) * around
     taken = pass_tokens(others, together, prompt, free)
     share = admitted * prompt / taken
     reading = reading_pass(engine, (1.0 - 1.0 / own) * admitted * steps, taken, active)
@@ -210,9 +213,8 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
     read = ends * named(reading.time, "pass that reads") + (seen / taken - 1.0) * (reading.time - plain.time)
     behind = lockstep_passes(gap + handed, maximum(1.0, own / together), spread)
-    busy = minimum(1.0, maximum(admitted, dense) * prompt / taken)
-    local = plain.time + busy * (reading.time - plain.time)
-    waits = (turns - steps - passes) * named(local, "mean pass") + behind * (reading.time - plain.time)
+    passing = plain.time + minimum(1.0, around * prompt / taken) * (reading.time - plain.time)
+    waits = (turns - steps - passes) * named(passing, "mean pass") + behind * (reading.time - plain.time)
     return _state(case, cycle, plain, reading, waits, read, taken, turns)
 
 

@@ -42,7 +42,8 @@ _COMPILED = Assumed("no requests before those that count: kernels that are compi
 _COMPILING = 40.0
 """Seconds for which kernels that read prompts in parts are compiled on first use. Estimate, range 10 to 120: the first
 prompt took 14 s longer on B200 where products are compiled (lightseekorg/tokenspeed, pull request 398), and kernels of
-FlashInfer some 120 s (vllm-project/vllm, issue 47456, comment of 2026-07-06); half of rows that have it were seen."""
+FlashInfer some 120 s (vllm-project/vllm, issue 47456, comment of 2026-07-06). Rows that have it imply 10 to
+80 s; they were seen before this was chosen."""
 
 
 def serving_question(row: Measurement, known: Names) -> Question:
