@@ -181,18 +181,23 @@ def work_again(setup: Setup, sequence: Any, work: ForwardWork) -> Any:
     -------
     float or array, FLOP
     """
-    products, attention = 0.0, 0.0
-    dropped = work.last if setup.pruned else 0.0
+    if setup.recompute == "none":
+        return 0.0
+    s, dropped = setup.shape, 0.0
+    if setup.pruned:
+        dropped = s.hidden * (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn))
     if setup.recompute == "full":
         products, attention = work.matrices - dropped, 1.0
-    elif setup.recompute == "selective" and setup.again:
+    elif setup.again:
         products = work.mlp - dropped if "mlp" in setup.again else 0.0
-        products = products + (work.latent if "latent" in setup.again else 0.0)
+        if "latent" in setup.again:
+            unfolded = (s.q_rank or s.hidden) * s.heads * s.head_dim + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
+            products = products + s.layers * unfolded
         attention = 1.0 if "attention" in setup.again else 0.0
-    elif setup.recompute == "selective":
+    else:
         products = 0.5 * (work.matrices - dropped) if setup.selective == "products" else 0.0
         # Scores are one of the two products of attention.
-        scores = setup.shape.head_dim / (setup.shape.head_dim + setup.shape.v_dim)
+        scores = s.head_dim / (s.head_dim + s.v_dim)
         attention = 0.0 if setup.abilities.fused_attention else scores
     return setup.formats.flop_per_mac * (sequence * products + attention * work.attention)
 
