@@ -101,8 +101,12 @@ def trained_work(work: ForwardWork, sequence: Any, flop_per_mac: Any, *, frozen:
     ----------
     work : ForwardWork
         Of the forward pass.
-    sequence, flop_per_mac, frozen
-        As in :func:`model_work`.
+    sequence : float or array, count
+        Tokens of the sample.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+    frozen : bool
+        Whether gradients of weights are left out.
 
     Returns
     -------
