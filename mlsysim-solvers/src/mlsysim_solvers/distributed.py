@@ -144,7 +144,7 @@ class DistributedSolver:
         # All wait for the slowest device, which sets the pace of each step.
         pace = straggler_slowdown(c["device_spread"], layout.devices)
         layer = Layer(*[pace * part for part in layer])
-        step = step_of(c, layout, wire, layer, talk, kept, setup.machine, sequence)
+        step = _step_of(c, layout, wire, layer, talk, kept, setup.machine, sequence)
         time = _sum(step)
         answers = self._memory(c, layout, kept, sequence, batch)
         answers |= zip(_TERMS, step, strict=True)
@@ -230,34 +230,10 @@ def setup_of(c: Columns) -> Setup:
     )  # fmt: skip
 
 
-def step_of(
+def _step_of(
     c: Columns, layout: Layout, wire: Wire, layer: Layer, talk: Exchange, kept: Kept, machine: Machine, sequence: Any
 ) -> Step:
-    """Return where the time of one step goes.
-
-    Parameters
-    ----------
-    c : mapping of str to number
-        All columns.
-    layout : Layout
-        The layout.
-    wire : Wire
-        Groups that exchange between layers.
-    layer : Layer
-        Times of one layer for one micro-batch.
-    talk : Exchange
-        What it exposes of its communication.
-    kept : Kept
-        What it keeps.
-    machine : Machine
-        Rates.
-    sequence : float or array, count
-        Tokens of a sample.
-
-    Returns
-    -------
-    Step
-    """
+    """Return where the time of one step goes."""
     rows = layout.micro * sequence / layout.context
     pure = layer.forward + layer.inputs + layer.weights
     share = share_again(c, layout.middle)

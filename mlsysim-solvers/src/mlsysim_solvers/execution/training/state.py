@@ -83,20 +83,8 @@ def stage_parameters(c: Mapping[str, Any], layout: Layout, layers: Any, end: Any
     return Owned(dense, layers * c["expert_parameters"] / spread)
 
 
-def ranks_of(c: Mapping[str, Any], layout: Layout) -> Any:
-    """Return the devices over which a stage's state is divided.
-
-    Parameters
-    ----------
-    c : mapping of str to number
-        All columns.
-    layout : Layout
-        The layout.
-
-    Returns
-    -------
-    float or array, count
-    """
+def _ranks_of(c: Mapping[str, Any], layout: Layout) -> Any:
+    """Return the devices over which a stage's state is divided."""
     every = layout.data * layout.context
     return where(c["shard"] > 0.0, c["shard"], every) if is_array(c["shard"]) or c["shard"] else every
 
@@ -134,7 +122,7 @@ def share_of(c: Mapping[str, Any], layout: Layout, own: Owned) -> Any:
     -------
     float or array, count
     """
-    ranks = ranks_of(c, layout)
+    ranks = _ranks_of(c, layout)
     share = own.dense / ranks
     return share + own.experts / expert_ranks(layout, ranks) if c["shape"].experts else share
 
