@@ -27,11 +27,11 @@ from .execution.training.pieces import pieces_of
 from .execution.training.schedule import Layout, bubble, layout_of
 from .execution.training.state import (
     Held,
+    Owned,
     adapter_parameters,
-    expert_ranks,
     held,
     memory_log_sd,
-    ranks_of,
+    share_of,
     stage_parameters,
 )
 from .execution.training.training_run import run_answers
@@ -47,7 +47,7 @@ from .formulas.training import active_share, run_time, training_token_rate
 from .formulas.uncertainty import time_log_sd
 from .lowering.attention import Abilities
 from .lowering.operators import Formats
-from .lowering.work import forward_work, model_work
+from .lowering.work import forward_work, trained_work
 
 __all__ = ["DistributedSolver", "Step"]
 
@@ -144,7 +144,7 @@ class DistributedSolver:
         # All wait for the slowest device, which sets the pace of each step.
         pace = straggler_slowdown(c["device_spread"], layout.devices)
         layer = Layer(*[pace * part for part in layer])
-        step = step_of(c, layout, wire, layer, talk, kept, setup.machine, sequence)
+        step = _step_of(c, layout, wire, layer, talk, kept, setup.machine, sequence)
         time = _sum(step)
         answers = self._memory(c, layout, kept, sequence, batch)
         answers |= zip(_TERMS, step, strict=True)
@@ -230,34 +230,10 @@ def setup_of(c: Columns) -> Setup:
     )  # fmt: skip
 
 
-def step_of(
+def _step_of(
     c: Columns, layout: Layout, wire: Wire, layer: Layer, talk: Exchange, kept: Kept, machine: Machine, sequence: Any
 ) -> Step:
-    """Return where the time of one step goes.
-
-    Parameters
-    ----------
-    c : mapping of str to number
-        All columns.
-    layout : Layout
-        The layout.
-    wire : Wire
-        Groups that exchange between layers.
-    layer : Layer
-        Times of one layer for one micro-batch.
-    talk : Exchange
-        What it exposes of its communication.
-    kept : Kept
-        What it keeps.
-    machine : Machine
-        Rates.
-    sequence : float or array, count
-        Tokens of a sample.
-
-    Returns
-    -------
-    Step
-    """
+    """Return where the time of one step goes."""
     rows = layout.micro * sequence / layout.context
     pure = layer.forward + layer.inputs + layer.weights
     share = share_again(c, layout.middle)
@@ -314,23 +290,21 @@ def _update(
 ) -> tuple[Any, Any, Any]:
     """Return the exchange of gradients, the optimizer, and the visit of states that wait in host memory."""
     if c["frozen"]:
-        dense, experts = adapter_parameters(c, layout, layout.middle), 0.0
+        own = Owned(adapter_parameters(c, layout, layout.middle))
     else:
         several = layout.pipeline > 1.0
         both = c["first_parameters"] + (0.0 if c["tied"] else c["last_parameters"])
         end = where(several, maximum(c["first_parameters"], c["last_parameters"]), both)
-        dense, experts = stage_parameters(c, layout, where(several, layout.first, layout.middle), end)
-    exchange = replica_exchange(c, wire, layout, layer, dense, experts, loads, sent)
-    ranks, own = ranks_of(c, layout), dense + experts
-    if c["zero"] >= 1:
-        own = dense / ranks + experts / expert_ranks(layout, ranks) if c["shape"].experts else dense / ranks
+        own = stage_parameters(c, layout, where(several, layout.first, layout.middle), end)
+    exchange = replica_exchange(c, wire, layout, layer, own, loads, sent)
+    updated = share_of(c, layout, own) if c["zero"] >= 1 else own.dense + own.experts
     traffic = optimizer_traffic(
-        own, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
+        updated, c["optimizer_width"], c["weight_passes"], c["gradient_width"], c["master_width"], c["states"],
         c["state_width"],
     )  # fmt: skip
     # States come and go at the same time, over both directions of the link.
     each = c["master_width"] + c["states"] * c["state_width"]
-    visit = memory_time(c["offload_optimizer"] * own * each, c["host_rate"])
+    visit = memory_time(c["offload_optimizer"] * updated * each, c["host_rate"])
     return exchange, memory_time(traffic, machine.bandwidth) + c["step_end"], visit
 
 
@@ -345,9 +319,10 @@ def _copies(c: Columns, layer: Layer, kept: Kept) -> Any:
 
 def _rates(c: Columns, layout: Layout, setup: Setup, batch: Any, sequence: Any, time: Any) -> dict[str, Any]:
     shape, devices, peak = c["shape"], layout.devices, highest_peak(c)
-    flops = batch * sum(model_work(shape, sequence, c["flop_per_mac"], c["full_attention"], frozen=c["frozen"]))
-    again = work_again(setup, sequence, forward_work(shape, sequence, c["full_attention"]))
-    done = flops + share_again(c, layout.middle) * (batch * again)
+    work = forward_work(shape, sequence, c["full_attention"])
+    layers, ends = trained_work(work, sequence, c["flop_per_mac"], frozen=c["frozen"])
+    flops = batch * (layers + ends)
+    done = flops + share_again(c, layout.middle) * (batch * work_again(setup, sequence, work))
     answers = {
         "performance.latency": time,
         "performance.step_time": time,

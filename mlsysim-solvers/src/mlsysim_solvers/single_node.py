@@ -55,7 +55,7 @@ from .lowering.casts import casts
 from .lowering.in_order import in_order
 from .lowering.network import NetworkKernels, NetworkShape, lower_network
 from .lowering.operators import Operator, Table, resident
-from .lowering.parallel import Division, dropouts
+from .lowering.parallel import Division, dropouts, part_of
 from .lowering.serving import first_pass, next_token
 from .lowering.shape import TransformerShape
 from .lowering.spatial import spatial
@@ -273,9 +273,8 @@ def _forward_tables(c: Columns, batch: Any, sequence: Any) -> tuple[Table, Table
     if "scaling" in c:
         layers += casts(layers, formats, scaling=c["scaling"])
     if is_array(c["dropout"]) or c["dropout"]:
-        alone = Division(1.0, 1.0, 1.0, sequence=False)
-        scores = not features.fused_attention
-        layers = layers + dropouts(shape, formats, alone, batch, sequence, c["mask_width"], c["dropout"], scores=scores)
+        part = part_of(shape, formats, Division(1.0, 1.0, 1.0, sequence=False), batch, sequence)
+        layers = layers + dropouts(part, c["mask_width"], c["dropout"], scores=not features.fused_attention)
     return outer, layers
 
 

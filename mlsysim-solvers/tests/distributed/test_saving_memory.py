@@ -14,7 +14,7 @@ from mlsysim.records.transformer import Latent
 from mlsysim_solvers.distributed import DistributedSolver, setup_of
 from mlsysim_solvers.execution.training.layers import _again, work_again
 from mlsysim_solvers.lowering.operators import MATRIX_KINDS
-from mlsysim_solvers.lowering.parallel import Division, divided, forward
+from mlsysim_solvers.lowering.parallel import Division, forward, part_of
 from mlsysim_solvers.lowering.work import forward_work
 
 LAYERS, HIDDEN, HEADS, SEQUENCE = 48, 6144, 64, 2048
@@ -297,8 +297,8 @@ def test_work_that_is_done_again_is_that_of_the_operators_done_again(model, prun
         settings={"full_attention": 1.0},
     )  # fmt: skip
     setup, alone = setup_of(c), Division(1.0, 1.0, 1.0, sequence=False)
-    table = forward(divided(setup.shape, alone), setup.formats, setup.abilities, alone, 1.0, c["sequence"],
-                    narrow=setup.narrow, frozen=False, scaling=setup.scaling)  # fmt: skip
+    part = part_of(setup.shape, setup.formats, alone, 1.0, c["sequence"])
+    table = forward(part, setup.abilities, narrow=setup.narrow, frozen=False, scaling=setup.scaling)
     lowered = sum(row.count * row.work for row in _again(table, setup) if row.kind in MATRIX_KINDS)
     counted = work_again(setup, c["sequence"], forward_work(setup.shape, c["sequence"], 1.0))
     assert counted == pytest.approx(lowered, rel=1e-12)

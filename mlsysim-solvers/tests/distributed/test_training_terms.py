@@ -9,7 +9,7 @@ from training_cases import A100, GPT_175B, H100, LLAMA_70B, MIXTRAL, OVERLAPPED,
 from mlsysim_solvers.formulas import parallel_constants as constants
 from mlsysim_solvers.lowering.casts import casts
 from mlsysim_solvers.lowering.operators import Formats
-from mlsysim_solvers.lowering.parallel import Division, eager_norms, expert_biases, forward
+from mlsysim_solvers.lowering.parallel import Division, eager_norms, expert_biases, forward, part_of
 from mlsysim_solvers.lowering.shape import transformer_shape
 from mlsysim_solvers.lowering.training import loss
 from mlsysim_solvers.validation.mapping import question_for
@@ -42,7 +42,7 @@ def test_training_keeps_what_enters_the_activation_function():
     abilities = Abilities(True, True, True, 1.0)
     formats = Formats(2.0, 1.0, 2.0, 2.0, 2.0)
     alone = Division(1.0, 1.0, 1.0, sequence=False)
-    table = {r.name: r for r in forward(shape, formats, abilities, alone, 1.0, 4096.0, narrow=True)}
+    table = {r.name: r for r in forward(part_of(shape, formats, alone, 1.0, 4096.0), abilities, narrow=True)}
     up = table["MLP up"]
     # Its input in one byte, and all that it computes in two.
     assert up.activation_bytes == 4096 * (shape.hidden * 1.0 + 2.0 * shape.ffn * 2.0)
@@ -91,10 +91,10 @@ def test_biases_of_experts_move_every_routed_token():
     assert shape.expert_bias
     assert not transformer_shape(MIXTRAL, MIXTRAL.transformer).expert_bias
     formats = Formats(2.0, 2.0, 2.0, 2.0, 2.0)
-    (row,) = expert_biases(shape, formats, Division(1.0, 1.0, 8.0, False), 2.0, 1024.0, 4.0)
+    (row,) = expert_biases(part_of(shape, formats, Division(1.0, 1.0, 8.0, False), 2.0, 1024.0), 4.0)
     # Two of eight experts for each of 2048 tokens, 28 bytes for each element of what they return.
     assert row.activation_bytes == 2 * 2048 * shape.hidden * 28
-    (half,) = expert_biases(shape, formats, Division(1.0, 2.0, 8.0, False), 2.0, 1024.0, 4.0)
+    (half,) = expert_biases(part_of(shape, formats, Division(1.0, 2.0, 8.0, False), 2.0, 1024.0), 4.0)
     assert half.activation_bytes == row.activation_bytes / 2
     layout = {"device": H100, "precision": "bf16", "data": 8, "expert": 8, "batch": 64, "micro_batch": 8}
     plain, added, planned = (
@@ -213,7 +213,7 @@ def test_operators_one_by_one_move_what_compiled_ones_keep():
 def test_norms_one_by_one_pass_seven_times_over_the_wide_tensor():
     shape, alone = transformer_shape(LLAMA_70B, LLAMA_70B.transformer), Division(1.0, 1.0, 1.0, sequence=False)
     formats = Formats(2.0, 2.0, 2.0, 2.0, 2.0)
-    norms, turned = eager_norms(shape, formats, alone, 2.0, 100.0, 4.0)
+    norms, turned = eager_norms(part_of(shape, formats, alone, 2.0, 100.0), 4.0)
     # Two norms of a layer, each beyond the four bytes that are counted with the others.
     assert norms.activation_bytes == 200 * 2 * shape.hidden * (36 - 4)
     assert turned.activation_bytes == 200 * (64 + 8) * 128 * 16

@@ -15,7 +15,7 @@ from mlsysim.refreshing import Datum, Refresher
 
 from ..web import Reply, get
 
-__all__ = ["Outcome", "collect", "installed", "redacted", "run"]
+__all__ = ["Outcome", "collect", "installed", "run"]
 
 _OK = 200
 _AGAIN = frozenset({429, 500, 502, 503, 504})
@@ -102,10 +102,10 @@ def run(
     try:
         return Outcome(refresher.name, tuple(collect(refresher, secrets, read, wait)))
     except MlsysimError as error:
-        return Outcome(refresher.name, problem=redacted(str(error), secrets))
+        return Outcome(refresher.name, problem=_redacted(str(error), secrets))
     except Exception as error:  # noqa: BLE001 - the answer is not what it should be, whatever the parser says
         said = f"the answer is not understood: {type(error).__name__}: {error}"
-        return Outcome(refresher.name, problem=redacted(said, secrets))
+        return Outcome(refresher.name, problem=_redacted(said, secrets))
 
 
 def collect(
@@ -177,21 +177,8 @@ def _body(
     raise RegistryError(f"{answer.url} answers with status {answer.status}")
 
 
-def redacted(text: str, secrets: Mapping[str, str]) -> str:
-    """Return a message without secrets and without characters that steer a terminal.
-
-    Parameters
-    ----------
-    text : str
-        The message.
-    secrets : mapping of str to str
-        What must not appear.
-
-    Returns
-    -------
-    str
-        Cut to a few lines.
-    """
+def _redacted(text: str, secrets: Mapping[str, str]) -> str:
+    """Return a message without secrets and without characters that steer a terminal."""
     for secret in secrets.values():
         for form in (secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]):
             text = text.replace(form, "***") if form else text

@@ -17,7 +17,7 @@ from mlsysim.provenance import MEASURED_HERE
 
 from .probes.readings import Host, Measured, Reading
 
-__all__ = ["check_folder", "check_key", "key_of", "overlay_files", "vendor_of", "write_overlay"]
+__all__ = ["check_folder", "check_key", "key_of", "overlay_files", "write_overlay"]
 
 _PACKAGES = ("site-packages", "dist-packages", "mlsysim_registry", "mlsysim_solvers")
 _KEY = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
@@ -44,18 +44,8 @@ def key_of(host: Host) -> str:
     return name if host.backend == "numpy" else f"{name}-{host.backend}"
 
 
-def vendor_of(host: Host) -> str:
-    """Return what stands as maker: the machine and what measured it, which its stack is assumed for.
-
-    Parameters
-    ----------
-    host : Host
-        The device.
-
-    Returns
-    -------
-    str
-    """
+def _vendor_of(host: Host) -> str:
+    """Return what stands as maker: the machine and what measured it, which its stack is assumed for."""
     return f"{host.host} ({host.backend} on {host.device})"
 
 
@@ -166,7 +156,7 @@ def _device(found: Measured, claims: _Claims) -> str:
     count = host.processors if host.is_accelerator else host.threads
     parts = "multiprocessors" if host.is_accelerator else "threads" if count > 1 else "thread"
     text = (
-        f"name = {_text(f'{host.name}, {count} {parts}, {host.backend}')}\nvendor = {_text(vendor_of(host))}\n"
+        f"name = {_text(f'{host.name}, {count} {parts}, {host.backend}')}\nvendor = {_text(_vendor_of(host))}\n"
         f'tier = "workstation"\nnote = "Peaks are the best rates that were measured, not those of a data sheet."\n'
         f"\n[compute]\nprocessors = {claims.whole(count, '', parts)}\n"
     )
@@ -198,7 +188,7 @@ def _stack(found: Measured, claims: _Claims) -> str:
     flags = ["fused_attention = true"] if torch else ["staged_softmax = true", "gathers_windows = true"]
     if host.is_accelerator:
         flags.append("asynchronous = true")
-    vendor = vendor_of(host)
+    vendor = _vendor_of(host)
     assumed = ", ".join(_text(f"{kind}/{vendor}") for kind in ("inference", "serving", "training"))
     launch = found.of("launch")[0]
     reserve = claims.whole(host.reserve, "B", "memory that was taken before the measurement")

@@ -11,7 +11,7 @@ import attrs
 from mlsysim.entities import Entry
 from mlsysim.records.stack import Calibration
 
-__all__ = ["calibration_text", "write_calibrations", "write_scatter", "write_stack"]
+__all__ = ["write_calibrations", "write_scatter", "write_stack"]
 
 _MARK = "\n[[calibrations]]\n"
 _BLOCK = re.compile(r"^(?=\[)", re.MULTILINE)
@@ -37,19 +37,8 @@ def _number(value: float) -> str:
     return repr(float(value))
 
 
-def calibration_text(found: Calibration) -> str:
-    """Write one calibration.
-
-    Parameters
-    ----------
-    found : Calibration
-        The calibration.
-
-    Returns
-    -------
-    str
-        A TOML table of the array ``calibrations``.
-    """
+def _calibration_text(found: Calibration) -> str:
+    """Write one calibration."""
     lines = [f'device = "{found.device}"', f'precision = "{found.precision}"']
     lines += _list("rows", found.rows)
     lines += [f'command = "{found.command}"', f'version = "{found.version}"', f'date = "{found.date}"']
@@ -110,7 +99,7 @@ def write_calibrations(entry: Entry, all_: Sequence[Calibration]) -> str:
     for new in all_:
         old = before.get((new.device, new.precision))
         kept[new.device, new.precision] = old if old is not None and _same(old, new) else new
-    fitted = [calibration_text(kept[key]).strip("\n") for key in sorted(kept)]
+    fitted = [_calibration_text(kept[key]).strip("\n") for key in sorted(kept)]
     return "\n\n".join([*others[:place], *fitted, *others[place:]]) + "\n"
 
 

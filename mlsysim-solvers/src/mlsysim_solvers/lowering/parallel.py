@@ -16,6 +16,7 @@ from .transformer import decoder_tail, embedding, forward_layers
 
 __all__ = [
     "Division",
+    "Part",
     "adapters",
     "divided",
     "dropouts",
@@ -24,6 +25,7 @@ __all__ = [
     "forward",
     "head",
     "lookup",
+    "part_of",
 ]
 
 
@@ -50,6 +52,56 @@ class Division(NamedTuple):
     def shards(self) -> Any:
         """Devices over which norms and their activations are divided."""
         return self.tensor if self.sequence else 1.0
+
+
+class Part(NamedTuple):
+    """What one device computes of a micro-batch.
+
+    Parameters
+    ----------
+    whole, own : TransformerShape
+        The model, and the device's part of each layer, from :func:`divided`.
+    formats : Formats
+        Number formats.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences, and tokens of each: context parallelism balances causal work by a share of every sequence, which
+        counts as so many fewer sequences.
+    """
+
+    whole: TransformerShape
+    own: TransformerShape
+    formats: Formats
+    division: Division
+    batch: Any
+    sequence: Any
+
+    @property
+    def rows(self) -> Any:
+        """Tokens."""
+        return self.batch * self.sequence
+
+
+def part_of(shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any) -> Part:
+    """Return what one device computes of a micro-batch.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    formats : Formats
+        Number formats.
+    division : Division
+        Degrees.
+    batch, sequence : float or array, count
+        Sequences of the micro-batch, and tokens of each.
+
+    Returns
+    -------
+    Part
+    """
+    return Part(shape, divided(shape, division), formats, division, batch / division.context, sequence)
 
 
 def divided(shape: TransformerShape, division: Division) -> TransformerShape:
@@ -97,23 +149,16 @@ _DIVIDED = tuple(map(
 
 
 def forward(
-    shape: TransformerShape, formats: Formats, abilities: Abilities, division: Division, batch: Any, sequence: Any, *,
-    narrow: bool, frozen: bool = False, scaling: str = "delayed",
+    part: Part, abilities: Abilities, *, narrow: bool, frozen: bool = False, scaling: str = "delayed"
 ) -> Table:  # fmt: skip
     """Return the forward pass of all layers on one device.
 
     Parameters
     ----------
-    shape : TransformerShape
-        The device's part of each layer, from :func:`divided`.
-    formats : Formats
-        Number formats.
+    part : Part
+        The device's.
     abilities : Abilities
         What the stack can do.
-    division : Division
-        Degrees.
-    batch, sequence : float or array, count
-        Sequences of a micro-batch, and tokens of each before they are divided.
     narrow : bool
         Whether products run in fewer bits than activations are kept in.
     frozen : bool
@@ -125,22 +170,21 @@ def forward(
     -------
     list of Operator
     """
-    # Context parallelism balances causal work: a device does its share of every sequence.
-    part = batch / division.context
-    rows = part * sequence
+    _, shape, formats, division, batch, sequence = part
+    rows = part.rows
     spread = rows / division.tensor if division.sequence else None
-    table = forward_layers(shape, formats, abilities, part, sequence, rows, spread, kept=True)
+    table = forward_layers(shape, formats, abilities, batch, sequence, rows, spread, kept=True)
     if shape.expert_layers:
-        table = _local_experts(table, shape, formats, division, rows)
+        table = _local_experts(table, part)
     if narrow:
         table = table + casts(table, formats, 1.0 if frozen else 2.0, scaling)
     return table
 
 
-def _local_experts(table: Table, shape: TransformerShape, formats: Formats, division: Division, rows: Any) -> Table:
+def _local_experts(table: Table, part: Part) -> Table:
     """Replace the experts by those of one device, which receive tokens from the whole expert-parallel group."""
-    e = division.expert
-    tokens = where(e > 1.0, rows / division.tensor, rows + 0.0 * e)
+    shape, formats, division, e = part.own, part.formats, part.division, part.division.expert
+    tokens = where(e > 1.0, part.rows / division.tensor, part.rows + 0.0 * e)
     reached = distinct_experts(shape.experts, shape.active, tokens * e) / e
     each = rows_per_expert(tokens, shape.active, reached)
     width, up = shape.expert_ffn, shape.matrices * shape.expert_ffn
@@ -154,21 +198,15 @@ def _local_experts(table: Table, shape: TransformerShape, formats: Formats, divi
     return [own.get(row.name, row) for row in table]
 
 
-def adapters(shape: TransformerShape, formats: Formats, division: Division, rank: Any, rows: Any) -> Table:
+def adapters(part: Part, rank: Any) -> Table:
     """Return the forward pass of low-rank adapters beside the attention projections.
 
     Parameters
     ----------
-    shape : TransformerShape
-        The whole model.
-    formats : Formats
-        Number formats.
-    division : Division
-        Degrees.
+    part : Part
+        The device's.
     rank : float, count
         Inner width of an adapter.
-    rows : float or array, count
-        Tokens of a micro-batch on one device.
 
     Returns
     -------
@@ -179,7 +217,7 @@ def adapters(shape: TransformerShape, formats: Formats, division: Division, rank
     ----------
     Hu et al. 2021, LoRA, arXiv:2106.09685, section 4.
     """
-    s, t, table = shape, division.tensor, []
+    s, t, formats, rows, table = part.whole, part.division.tensor, part.formats, part.rows, []
     wide = s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
     for name, inner, outer in (
         ("query-key-value adapter", s.hidden, wide / t), ("output adapter", s.heads * s.v_dim / t, s.hidden)
@@ -193,22 +231,13 @@ def adapters(shape: TransformerShape, formats: Formats, division: Division, rank
     return table
 
 
-def dropouts(
-    shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any, mask: Any, share: Any, *,
-    scores: bool,
-) -> Table:  # fmt: skip
+def dropouts(part: Part, mask: Any, share: Any, *, scores: bool) -> Table:
     """Return what dropout moves: masks after attention and after the MLP, and scores where they are written at all.
 
     Parameters
     ----------
-    shape : TransformerShape
-        The whole model.
-    formats : Formats
-        Number formats.
-    division : Division
-        Degrees.
-    batch, sequence : float or array, count
-        Sequences of a micro-batch, and tokens of each before they are divided.
+    part : Part
+        The device's.
     mask : float, B
         Bytes of one entry of a mask.
     share : float
@@ -224,34 +253,23 @@ def dropouts(
     ----------
     Korthikanti et al. 2022, arXiv:2205.05198, section 4.1: which masks are kept.
     """
-    rows = batch / division.context * sequence
-    table = [
-        stream(
-            "dropout masks", shape.layers, stream_bytes(rows / division.shards, 2.0 * shape.hidden, mask * share), share
-        )
-    ]
+    shape, division = part.whole, part.division
+    masks = stream_bytes(part.rows / division.shards, 2.0 * shape.hidden, mask * share)
+    table = [stream("dropout masks", shape.layers, masks, share)]
     if scores:
-        pairs = rows * sequence * (shape.heads / division.tensor)
-        traffic = stream_bytes(pairs, 1.0, (2.0 * formats.activation + mask) * share)
+        pairs = part.rows * part.sequence * (shape.heads / division.tensor)
+        traffic = stream_bytes(pairs, 1.0, (2.0 * part.formats.activation + mask) * share)
         table.append(stream("attention dropout", shape.layers, traffic, share))
     return table
 
 
-def eager_norms(
-    shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any, wide: Any
-) -> Table:  # fmt: skip
+def eager_norms(part: Part, wide: Any) -> Table:
     """Return what norms and rotary embedding move beyond one reading and one writing when operators run one by one.
 
     Parameters
     ----------
-    shape : TransformerShape
-        The device's part of each layer, from :func:`divided`.
-    formats : Formats
-        Number formats.
-    division : Division
-        Degrees.
-    batch, sequence : float or array, count
-        Sequences of a micro-batch, and tokens of each before they are divided.
+    part : Part
+        The device's.
     wide : float, B
         Bytes per element of what is computed in between.
 
@@ -267,32 +285,23 @@ def eager_norms(
     PyTorch, aten/src/ATen/native/layer_norm.cpp, rms_norm: an operator each; and apply_rotary_emb of Llama, which
     multiplies complex numbers of 32 bits.
     """
-    rows = batch / division.context * sequence
-    norms = shape.norm_passes
+    shape, rows, norms = part.own, part.rows, part.own.norm_passes
     turned = (shape.heads + shape.kv_heads) * shape.head_dim
-    each = 7.0 * wide + 2.0 * formats.activation
+    each = 7.0 * wide + 2.0 * part.formats.activation
     return [
-        stream("norms, one by one", shape.layers, stream_bytes(rows / division.shards, norms * shape.hidden, each),
+        stream("norms, one by one", shape.layers, stream_bytes(rows / part.division.shards, norms * shape.hidden, each),
                5.0 * norms),
         stream("rotary embedding, one by one", shape.layers, stream_bytes(rows, turned, 4.0 * wide), 4.0),
     ]  # fmt: skip
 
 
-def expert_biases(
-    shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any, wide: Any
-) -> Table:  # fmt: skip
+def expert_biases(part: Part, wide: Any) -> Table:
     """Return what adding the bias of the experts' last product moves where a framework does it operator by operator.
 
     Parameters
     ----------
-    shape : TransformerShape
-        The model.
-    formats : Formats
-        Number formats.
-    division : Division
-        Degrees.
-    batch, sequence : float or array, count
-        Sequences of a micro-batch, and tokens of each before they are divided.
+    part : Part
+        The device's.
     wide : float, B
         Bytes per element of what is computed in between.
 
@@ -307,54 +316,40 @@ def expert_biases(
     ----------
     NVIDIA Megatron-LM, megatron/core/transformer/moe/experts.py, TEGroupedMLP._apply_bias.
     """
-    routed = batch / division.context * sequence * shape.active
+    shape, division = part.own, part.division
+    routed = part.rows * shape.active
     rows = where(division.expert > 1.0, routed / division.tensor, routed + 0.0 * division.expert)
-    traffic = stream_bytes(rows, shape.hidden, 2.0 * formats.activation + 6.0 * wide)
+    traffic = stream_bytes(rows, shape.hidden, 2.0 * part.formats.activation + 6.0 * wide)
     kernels = 2.0 * (shape.experts / division.expert) + 2.0
     return [stream("experts, bias", shape.expert_layers, traffic, kernels)]
 
 
-def lookup(shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any) -> Table:
+def lookup(part: Part) -> Table:
     """Return the embedding on the first stage.
 
     Parameters
     ----------
-    shape : TransformerShape
-        The whole model.
-    formats : Formats
-        Number formats.
-    division : Division
-        Degrees.
-    batch, sequence : float or array, count
-        Sequences of a micro-batch, and tokens of each before they are divided.
+    part : Part
+        The device's.
 
     Returns
     -------
     list of Operator
     """
-    part = batch / division.context
-    return embedding(shape, formats, part, part * sequence)
+    return embedding(part.whole, part.formats, part.batch, part.rows)
 
 
-def head(shape: TransformerShape, formats: Formats, division: Division, batch: Any, sequence: Any) -> Table:
+def head(part: Part) -> Table:
     """Return final norm and output projection on the last stage.
 
     Parameters
     ----------
-    shape : TransformerShape
-        The device's part of the model, from :func:`divided`.
-    formats : Formats
-        Number formats.
-    division : Division
-        Degrees.
-    batch, sequence : float or array, count
-        Sequences of a micro-batch, and tokens of each before they are divided.
+    part : Part
+        The device's.
 
     Returns
     -------
     list of Operator
     """
-    part = batch / division.context
-    rows = part * sequence
-    table = decoder_tail(shape, formats, part, rows, rows / division.tensor if division.sequence else None)
-    return table or [stream("nothing", ONCE, 0.0, 0.0)]
+    spread = part.rows / part.division.tensor if part.division.sequence else None
+    return decoder_tail(part.own, part.formats, part.batch, part.rows, spread) or [stream("nothing", ONCE, 0.0, 0.0)]

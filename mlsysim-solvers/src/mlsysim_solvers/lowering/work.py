@@ -8,7 +8,7 @@ from ..formulas.attention import causal_pairs, full_pairs
 from .attention import attention_parameters
 from .shape import TransformerShape
 
-__all__ = ["ForwardWork", "forward_work", "model_work"]
+__all__ = ["ForwardWork", "forward_work", "model_work", "trained_work"]
 
 
 class ForwardWork(NamedTuple):
@@ -18,9 +18,8 @@ class ForwardWork(NamedTuple):
     ----------
     matrices : float, count
         Of the layers' products with weights, for each token.
-    latent, mlp, last : float, count
-        Of these: what unfolds compressed vectors, MLPs with routers and experts, and products whose results leave the
-        layer.
+    mlp : float, count
+        Of these: MLPs with routers and experts.
     attention : float or array, count
         Of scores and values, for the sample.
     head : float, count
@@ -28,9 +27,7 @@ class ForwardWork(NamedTuple):
     """
 
     matrices: Any
-    latent: Any
     mlp: Any
-    last: Any
     attention: Any
     head: Any
 
@@ -59,8 +56,6 @@ def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) ->
     dense = s.dense_layers * (s.matrices + 1.0) * s.hidden * s.ffn
     each = (s.matrices + 1.0) * s.hidden * (s.active * s.expert_ffn + s.shared_ffn) + s.hidden * s.experts
     matrices = s.layers * attention_parameters(s) + dense + s.expert_layers * each
-    latent = (s.q_rank or s.hidden) * s.heads * s.head_dim + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
-    last = s.hidden * (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn))
     pairs: Any = 0.0
     for count, window in ((s.full_layers, sequence), (s.window_layers, s.window)):
         if count:
@@ -68,7 +63,7 @@ def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) ->
             half = causal_pairs(sequence, window) if s.causal else whole
             pairs = pairs + count * (half + full_attention * (whole - half))
     return ForwardWork(
-        matrices, s.layers * latent, dense + s.expert_layers * each, last, pairs * s.heads * (s.head_dim + s.v_dim),
+        matrices, dense + s.expert_layers * each, pairs * s.heads * (s.head_dim + s.v_dim),
         s.hidden * s.vocab if s.head else 0.0,
     )  # fmt: skip
 
@@ -96,8 +91,29 @@ def model_work(
     layers, ends : float or array, FLOP
         Work of the layers, and of the output projection.
     """
+    return trained_work(forward_work(shape, sequence, full_attention), sequence, flop_per_mac, frozen=frozen)
+
+
+def trained_work(work: ForwardWork, sequence: Any, flop_per_mac: Any, *, frozen: bool) -> tuple[Any, Any]:
+    """Return the work of one sample, forward and backward, from that of its forward pass.
+
+    Parameters
+    ----------
+    work : ForwardWork
+        Of the forward pass.
+    sequence : float or array, count
+        Tokens of the sample.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+    frozen : bool
+        Whether gradients of weights are left out.
+
+    Returns
+    -------
+    layers, ends : float or array, FLOP
+        Work of the layers, and of the output projection.
+    """
     passes = 2.0 if frozen else 3.0
-    work = forward_work(shape, sequence, full_attention)
     # A frozen model still passes gradients through attention: twice the forward pass.
     return (
         flop_per_mac * (passes * sequence * work.matrices + 3.0 * work.attention),

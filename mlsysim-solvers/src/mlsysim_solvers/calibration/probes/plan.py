@@ -14,7 +14,7 @@ from .backend import Backend, Unsupported, first_line
 from .readings import Host, Measured, Reading
 from .timing import Action, Stopwatch, summarise, time_action
 
-__all__ = ["Probe", "plan_for", "run_probes"]
+__all__ = ["Probe", "run_probes"]
 
 _ELEMENT = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 
@@ -70,20 +70,8 @@ class Probe:
     on_host: bool = False
 
 
-def plan_for(host: Host, precisions: tuple[str, ...]) -> tuple[Probe, ...]:
-    """Return the probes of a device.
-
-    Parameters
-    ----------
-    host : Host
-        The device.
-    precisions : tuple of str
-        Number formats, the usual one first.
-
-    Returns
-    -------
-    tuple of Probe
-    """
+def _plan_for(host: Host, precisions: tuple[str, ...]) -> tuple[Probe, ...]:
+    """Return the probes of a device."""
     gpu = host.is_accelerator
     usual = precisions[0]
     least = _GPU_BYTES if gpu else _CPU_BYTES
@@ -162,7 +150,7 @@ def run_probes(
         What does not exist on the device, or would take too long, is named in its notes.
     """
     host = backend.host()
-    probes = plan_for(host, backend.precisions())
+    probes = _plan_for(host, backend.precisions())
     runner = _Runner(backend, seconds / (ROUNDS * len(probes)), clock)
     for turn in range(ROUNDS):
         for done, probe in enumerate(probes):

@@ -36,7 +36,7 @@ def accumulated(c: Mapping[str, Any], layout: Layout, layer: Layer, bandwidth: A
     """
     if not c["features"].adds_gradients or c["zero"] >= 2 or c["frozen"]:
         return layer
-    dense, experts = stage_parameters(c, layout, 1.0, 0.0)
-    traffic = accumulation_traffic(dense + experts, c["activation_width"], c["gradient_width"])
+    own = stage_parameters(c, layout, 1.0, 0.0)
+    traffic = accumulation_traffic(own.dense + own.experts, c["activation_width"], c["gradient_width"])
     times = (layout.rounds - 1.0) / layout.rounds
     return layer._replace(weights=layer.weights + times * memory_time(traffic, bandwidth))

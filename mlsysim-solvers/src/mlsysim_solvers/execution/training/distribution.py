@@ -122,7 +122,7 @@ def _host_rate(records: Mapping[str, Any], settings: Mapping[str, float]) -> flo
 def _adapt(request: Any, columns: dict[str, Any]) -> None:
     """Add what model, network and stack say, and what holds for many devices instead of one."""
     scenario, records = request.scenario, request.records
-    share = attention_share(records["stack"], scenario.system.device)
+    share = _attention_share(records["stack"], scenario.system.device)
     if share is not None and request.settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
         columns["attention_ceiling"] = share
     columns["scaling"] = scaling_of(
@@ -137,21 +137,8 @@ def _adapt(request: Any, columns: dict[str, Any]) -> None:
     columns |= _plain(records["device"], columns)
 
 
-def attention_share(stack: Any, device: str) -> Any:
-    """Return how close the stack's attention comes to the peak of a device.
-
-    Parameters
-    ----------
-    stack : Stack
-        The stack.
-    device : str
-        Key of the device.
-
-    Returns
-    -------
-    float or None
-        None where nobody measured.
-    """
+def _attention_share(stack: Any, device: str) -> Any:
+    """Return how close the stack's attention comes to the peak of a device."""
     for rate in stack.attention:
         if rate.device == device:
             return rate.share

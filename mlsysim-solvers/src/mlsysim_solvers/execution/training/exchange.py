@@ -16,6 +16,7 @@ from ..network.load import Load, load_of
 from ..network.topology import Group, group_of
 from .layers import Layer
 from .schedule import Layout
+from .state import Owned, expert_ranks
 from .wires import Near, Wire
 
 __all__ = ["Exchange", "Load", "layer_exchange", "load_of", "replica_exchange", "stage_message"]
@@ -56,19 +57,41 @@ def _slowdown(c: Mapping[str, Any], group: Group) -> Any:
     return where(group.nodes > 1.0, outer, c["inner_occupancy"])
 
 
-def _visible(
-    c: Mapping[str, Any], able: bool, hidden: float, compute: Any, time: Any, group: Group, load: Load | None = None,
-    occupancy: Any = None,
-) -> Any:  # fmt: skip
+class _Transfer(NamedTuple):
+    """An exchange: who takes part, how long it takes, and the share of it that computation can hide."""
+
+    group: Group
+    time: Any
+    hidden: Any
+
+    def exposed(self, window: Any, lost: Any) -> Any:
+        """Return what is not hidden, and what the computation beside it loses."""
+        return exposed_time(window, self.time, self.hidden) + slowed_time(window, self.time, self.hidden, lost)
+
+
+def _visible(c: Mapping[str, Any], transfer: _Transfer, compute: Any, load: Load | None = None) -> Any:
     """Return exposed communication, and what the computation beside it loses.
 
     It hides only while no other communication holds the links that it needs.
     """
-    if not able:
-        return time
-    window = compute if load is None else free_window(compute, load.beside(group))
-    lost = _slowdown(c, group) if occupancy is None else occupancy
-    return exposed_time(window, time, hidden) + slowed_time(window, time, hidden, lost)
+    if not transfer.hidden:
+        return transfer.time
+    window = compute if load is None else free_window(compute, load.beside(transfer.group))
+    return transfer.exposed(window, _slowdown(c, transfer.group))
+
+
+class _Passes(NamedTuple):
+    """What a layer does forward and backward, communication that shows included, and how it holds the links."""
+
+    ahead: Any
+    behind: Any
+    loads: Loads
+
+    def then(self, group: Group, shown: tuple[Any, Any], sent: tuple[Any, Any]) -> _Passes:
+        """Return the passes with one more communication: what shows of it, and what it takes."""
+        ahead, behind = self.loads
+        loads = ahead.plus(group, sent[0]), behind.plus(group, sent[1])
+        return _Passes(self.ahead + shown[0], self.behind + shown[1], loads)
 
 
 def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, rows: Any) -> Exchange:
@@ -102,7 +125,7 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     mlp = 1.0 if c["recompute"] == "selective" and "mlp" in c["again"] else 0.0
     volume = rows * shape.hidden * width
     fore, back = layer.forward, layer.inputs + layer.weights
-    able, hidden, group = features.overlap_tensor, constants.HIDDEN_TENSOR, wire.tensor
+    group, hidden = wire.tensor, constants.HIDDEN_TENSOR
     # Two sums over the group in each direction: after attention and after the MLP, or one where these are parallel.
     # Divided by the sequence, each is scattered, and gathered where the next product reads it.
     spread, sums = c["sequence_parallel"], shape.sums
@@ -111,11 +134,12 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
     if spread and c["narrow"] and features.narrow_gather:
         brief = all_gather(wire.network, group, rows * shape.hidden * c["operand_width"])
     fore_wire = back_wire = sums * (one + brief) if spread else sums * one
-    ahead = _visible(c, able, hidden, fore, fore_wire, group)
-    behind = _visible(c, able, hidden, back, back_wire, group)
+    share = hidden if features.overlap_tensor else 0.0
+    ahead = _visible(c, _Transfer(group, fore_wire, share), fore)
+    behind = _visible(c, _Transfer(group, back_wire, share), back)
     if features.overlap_backward:
         # What the next product needs at once is gathered in plain view; sums run beside gradients of weights.
-        behind = back_wire - sums * one + _visible(c, True, hidden, layer.weights, sums * one, group)
+        behind = back_wire - sums * one + _visible(c, _Transfer(group, sums * one, hidden), layer.weights)
     if spread and c["frozen"]:
         # Adapters read what is gathered in the wide format, and their gradients of it are summed up: in plain view.
         ahead, behind = ahead + one, behind + one
@@ -131,50 +155,52 @@ def layer_exchange(c: Mapping[str, Any], wire: Near, layout: Layout, layer: Laye
         again = again - maximum(whole, mlp) / (2.0 * sums)
     # What is exposed is time in which the next kind of communication can hide: each rides on those before it, as far
     # as they leave its links free.
-    near, loads = _context(c, wire, layout, fore + ahead, back + behind, rows, loads)
-    far, loads = _expert(c, wire, layout, layer, fore + ahead + near[0], back + behind + near[1], rows, loads)
+    near, passes = _context(c, wire, layout, rows, _Passes(fore + ahead, back + behind, loads))
+    far, passes = _expert(c, wire, layout, layer, rows, passes)
     return Exchange(
         ahead + behind, near[0] + near[1], far[0] + far[1] + far[2],
         again * ahead, whole * near[0], (whole + mlp) * far[0],
-        ahead + near[0] + far[0], behind + near[1] + far[1], loads,
+        ahead + near[0] + far[0], behind + near[1] + far[1], passes.loads,
     )  # fmt: skip
 
 
 def _context(
-    c: Mapping[str, Any], wire: Near, layout: Layout, fore: Any, back: Any, rows: Any, loads: Loads
-) -> tuple[tuple[Any, Any], Loads]:
-    """Return what context parallelism exposes, forward and back, and the loads with it."""
-    shape, width, able = c["shape"], c["activation_width"], c["features"].overlap_context
-    degree, network = layout.context, wire.network
+    c: Mapping[str, Any], wire: Near, layout: Layout, rows: Any, passes: _Passes
+) -> tuple[tuple[Any, Any], _Passes]:
+    """Return what context parallelism exposes, forward and back, and the passes with it."""
+    shape, width, hidden = c["shape"], c["activation_width"], constants.HIDDEN_CONTEXT
+    degree, network, group = layout.context, wire.network, wire.context
     if type(degree) is float and degree == 1.0:
-        none = 0.0 * fore
-        return (none, none), loads
+        none = 0.0 * passes.ahead
+        return (none, none), passes
     heads = shape.heads if shape.latent else maximum(shape.kv_heads / layout.tensor, 1.0)
     if c["context_kind"] == "all-to-all":
         query = rows * (shape.heads / layout.tensor) * (shape.head_dim + shape.v_dim) * width
         keys = rows * heads * (shape.head_dim + shape.v_dim) * width
-        one = all_to_all(network, wire.context, query) + all_to_all(network, wire.context, keys)
+        one = all_to_all(network, group, query) + all_to_all(network, group, keys)
         one = only(degree > 1.0, one)
-        return (one, one), (loads[0].plus(wire.context, one), loads[1].plus(wire.context, one))
+        return (one, one), passes.then(group, (one, one), (one, one))
     block = rows * heads * (shape.head_dim + shape.v_dim) * width
-    hops = (degree - 1.0) * message(network, wire.context, block)
-    hidden = constants.HIDDEN_CONTEXT
+    hops = (degree - 1.0) * message(network, group, block)
     # A third of a layer's pass stands for attention, beside which the ring runs; gradients pass on too.
     hops = only(degree > 1.0, hops)
-    group, third = wire.context, 1.0 / 3.0
-    ahead = _visible(c, able, hidden, third * fore, hops, group, loads[0].times(third))
-    behind = _visible(c, able, hidden, third * back, 2.0 * hops, group, loads[1].times(third))
-    return (ahead, behind), (loads[0].plus(group, hops), loads[1].plus(group, 2.0 * hops))
+    sent, third = (hops, 2.0 * hops), 1.0 / 3.0
+    share = hidden if c["features"].overlap_context else 0.0
+    shown = tuple(
+        _visible(c, _Transfer(group, time, share), third * done, load.times(third))
+        for time, done, load in zip(sent, passes[:2], passes.loads, strict=True)
+    )
+    return shown, passes.then(group, shown, sent)
 
 
 def _expert(
-    c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, fore: Any, back: Any, rows: Any, loads: Loads
-) -> tuple[tuple[Any, Any, Any], Loads]:
-    """Return what the exchange of tokens exposes, forward and back, the wait for the busiest expert, and the loads."""
+    c: Mapping[str, Any], wire: Near, layout: Layout, layer: Layer, rows: Any, passes: _Passes
+) -> tuple[tuple[Any, Any, Any], _Passes]:
+    """Return what the exchange of tokens exposes, forward and back, the wait for the busiest expert, and the passes."""
     shape, able, group = c["shape"], c["features"].overlap_expert, wire.expert
     none = 0.0 * rows * layout.expert
     if not shape.experts:
-        return (none, none, none), loads
+        return (none, none, none), passes
     tokens = rows / layout.tensor * shape.active
     volume = tokens * shape.hidden * c["activation_width"]
     share = shape.expert_layers / shape.layers * c["imbalance"]
@@ -187,24 +213,24 @@ def _expert(
         if group.within is not None:
             group = group._replace(crossing=group.crossing / fewer)
     one = 2.0 * all_to_all(wire.network, group, volume)
-    ahead = behind = share * one
+    sent = shown = share * one
     if able:
-        ahead = behind = _paired(c, layout, fore + back, ahead + behind, wire.expert, loads) / 2.0
+        shown = _paired(c, layout, passes, wire.expert, shown + shown) / 2.0
     spread = layout.expert > 1.0
     late = layer.expert * (c["imbalance"] - 1.0)
-    sent = where(spread, share * one, none)
-    found = where(spread, ahead, none), where(spread, behind, none), where(spread, late + none, none)
-    return found, (loads[0].plus(wire.expert, sent), loads[1].plus(wire.expert, sent))
+    sent, shown = where(spread, sent, none), where(spread, shown, none)
+    return (shown, shown, where(spread, late + none, none)), passes.then(wire.expert, (shown, shown), (sent, sent))
 
 
-def _paired(c: Mapping[str, Any], layout: Layout, compute: Any, time: Any, group: Group, loads: Loads) -> Any:
+def _paired(c: Mapping[str, Any], layout: Layout, passes: _Passes, group: Group, time: Any) -> Any:
     """Return what the exchange of tokens exposes, forward and back, where passes of two micro-batches are paired.
 
     One goes forward, the other back: not while a pipeline fills and drains.
     """
     hidden = c["hidden_expert"] * (1.0 - fill_share(layout.pipeline, layout.virtual, layout.rounds))
-    window = free_window(compute, loads[0].beside(group) + loads[1].beside(group))
-    return exposed_time(window, time, hidden) + slowed_time(window, time, hidden, constants.EXPERT_OCCUPANCY)
+    ahead, behind = passes.loads
+    window = free_window(passes.ahead + passes.behind, ahead.beside(group) + behind.beside(group))
+    return _Transfer(group, time, hidden).exposed(window, constants.EXPERT_OCCUPANCY)
 
 
 def stage_message(
@@ -239,7 +265,8 @@ def stage_message(
         return both, both
     # A message goes over one kind of link and adds nothing up.
     lost = where(wire.pipeline.nodes > 1.0, c["outer_occupancy"], c["inner_occupancy"])
-    hidden = _visible(c, True, constants.HIDDEN_PIPELINE, beside, both, wire.pipeline, load, lost)
+    window = free_window(beside, load.beside(wire.pipeline))
+    hidden = _Transfer(wire.pipeline, both, constants.HIDDEN_PIPELINE).exposed(window, lost)
     filling = fill_share(layout.pipeline, layout.virtual, layout.rounds)
     return where(layout.virtual > 1.0, hidden + filling * (both - hidden), both), both
 
@@ -249,7 +276,7 @@ def _buckets(elements: Any, ranks: Any) -> Any:
 
 
 def replica_exchange(
-    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any, loads: Loads, sent: Load
+    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, own: Owned, loads: Loads, sent: Load
 ) -> Any:
     """Return the exposed exchange of gradients and parameters of one step.
 
@@ -263,8 +290,8 @@ def replica_exchange(
         The layout.
     layer : Layer
         Times of one layer.
-    dense, experts : float or array, count
-        Trained parameters of a device outside and inside experts.
+    own : Owned
+        Trained parameters of a device.
     loads : tuple of Load
         How long the other communication of its layers holds the links, forward and back.
     sent : Load
@@ -280,12 +307,12 @@ def replica_exchange(
     """
     if c["zero"] == 3:
         loads = loads[0].with_(sent), loads[1].with_(sent)
-        return _sharded(c, wire, layout, layer, dense, experts, loads)
+        return _sharded(c, wire, layout, layer, own, loads)
     network, stage = wire.network, layout.middle
     exposed: Any = 0.0
-    parts = [(dense, wire.replica)]
+    parts = [(own.dense, wire.replica)]
     if c["shape"].experts and not c["frozen"]:
-        parts.append((experts, _expert_replicas(wire, layout)))
+        parts.append((own.experts, _expert_replicas(wire, layout)))
     for elements, group in parts:
         count = _buckets(elements, group.size)
         bucket = elements * c["sent_width"] / count
@@ -296,27 +323,25 @@ def replica_exchange(
             same = c["gathered_width"] is c["sent_width"]
             ahead = back if same else count * all_gather(network, group, elements * c["gathered_width"] / count)
         window = stage * (layer.inputs + layer.weights)
-        able = c["features"].overlap_data
-        exposed = exposed + _by_chunk(c, layout, able, window, back, group, loads[1], sent)
+        hidden = constants.HIDDEN_DATA if c["features"].overlap_data else 0.0
+        exposed = exposed + _by_chunk(c, layout, _Transfer(group, back, hidden), window, loads[1], sent)
         # What an optimizer divided is gathered beside the next forward pass only where it is the own one of the stack.
-        able = able and c["features"].sharded_optimizer
-        exposed = exposed + _by_chunk(c, layout, able, stage * layer.forward, ahead, group, loads[0], sent)
+        hidden = hidden if c["features"].sharded_optimizer else 0.0
+        exposed = exposed + _by_chunk(c, layout, _Transfer(group, ahead, hidden), stage * layer.forward, loads[0], sent)
         if len(parts) > 1:
             loads = loads[0].plus(group, ahead), loads[1].plus(group, back)
     return exposed
 
 
-def _by_chunk(
-    c: Mapping[str, Any], layout: Layout, able: bool, compute: Any, time: Any, group: Group, load: Load, sent: Load
-) -> Any:
+def _by_chunk(c: Mapping[str, Any], layout: Layout, transfer: _Transfer, compute: Any, load: Load, sent: Load) -> Any:
     """Return what gradients or parameters of a step expose that are exchanged chunk by chunk of a stage.
 
     The schedule passes p micro-batches through one chunk before it turns to the next, and each chunk has that long.
     Messages between stages, for which a pipeline waits while it fills and drains, lose to the exchange.
     """
-    hidden, virtual = constants.HIDDEN_DATA, layout.virtual
-    if not able or (type(virtual) is float and virtual == 1.0):
-        return _visible(c, able, hidden, compute, time, group, load.with_(sent))
+    (group, time, hidden), virtual = transfer, layout.virtual
+    if not hidden or (type(virtual) is float and virtual == 1.0):
+        return _visible(c, transfer, compute, load.with_(sent))
     passes, waited = chunk_passes(layout.pipeline, virtual), where(virtual > 1.0, sent.beside(group), 0.0 * compute)
     first = free_window(compute, load.beside(group) + sent.beside(group) - waited)
     exposed = unhidden_pieces(passes * first, first, time, hidden, virtual)
@@ -324,48 +349,33 @@ def _by_chunk(
 
 
 def _expert_replicas(wire: Wire, layout: Layout) -> Group:
-    size = maximum(layout.data * layout.context * where(layout.expert > 1.0, layout.tensor, 1.0) / layout.expert, 1.0)
-    return group_of(wire.network, size, expert_stride(layout))
+    """Place the devices that hold the same experts: from one to the next lie those that hold the others."""
+    stride = where(layout.expert > 1.0, layout.expert, layout.tensor)
+    return group_of(wire.network, expert_ranks(layout, layout.data * layout.context), stride)
 
 
-def expert_stride(layout: Layout) -> Any:
-    """Return the distance of devices that hold the same experts.
-
-    Parameters
-    ----------
-    layout : Layout
-        The layout.
-
-    Returns
-    -------
-    float or array, count
-    """
-    return where(layout.expert > 1.0, layout.expert, layout.tensor)
-
-
-def _sharded(
-    c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, dense: Any, experts: Any, loads: Loads
-) -> Any:
+def _sharded(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, own: Owned, loads: Loads) -> Any:
     """Gather each layer's parameters before it computes, and scatter the sums of its gradients after."""
-    shape, network, able = c["shape"], wire.network, c["features"].overlap_data
+    network, hidden = wire.network, constants.HIDDEN_DATA if c["features"].overlap_data else 0.0
     shard = where(c["shard"] > 0.0, c["shard"] + 0.0 * layout.data, layout.data * layout.context)
     group = group_of(network, shard, layout.tensor)
     layers = layout.middle
-    each = dense / layers
+    each = own.dense / layers
     gather = layers * all_gather(network, group, each * c["gathered_width"])
     scatter = layers * all_gather(network, group, each * c["sent_width"])
     copies = layout.data * layout.context / shard
     spread = group_of(network, copies, layout.tensor * shard)
-    scatter = scatter + where(copies > 1.0, all_reduce(network, spread, dense * c["sent_width"] / shard), 0.0 * copies)
-    if shape.experts:
-        own = _expert_replicas(wire, layout)
-        gather = gather + layers * all_gather(network, own, experts / layers * c["gathered_width"])
-        scatter = scatter + layers * all_gather(network, own, experts / layers * c["sent_width"])
-    hidden = constants.HIDDEN_DATA
-    ahead = _visible(c, able, hidden, layers * layer.forward, gather, group, loads[0])
+    scatter = scatter + where(
+        copies > 1.0, all_reduce(network, spread, own.dense * c["sent_width"] / shard), 0.0 * copies
+    )
+    if c["shape"].experts:
+        same, each = _expert_replicas(wire, layout), own.experts / layers
+        gather = gather + layers * all_gather(network, same, each * c["gathered_width"])
+        scatter = scatter + layers * all_gather(network, same, each * c["sent_width"])
+    ahead = _visible(c, _Transfer(group, gather, hidden), layers * layer.forward, loads[0])
     work = layers * (layer.inputs + layer.weights + layer.again)
     regather = gather if c["reshard"] else 0.0 * gather
-    full = _visible(c, able, hidden, work, regather + scatter, group, loads[1])
-    quiet = _visible(c, able, hidden, work, regather, group, loads[1])
+    full = _visible(c, _Transfer(group, regather + scatter, hidden), work, loads[1])
+    quiet = _visible(c, _Transfer(group, regather, hidden), work, loads[1])
     rounds = layout.rounds
     return rounds * ahead + full + (rounds - 1.0) * (quiet if c["features"].local_accumulation else full)

@@ -16,13 +16,13 @@ from ...lowering.operators import MATRIX_KINDS, Formats, Table, stream
 from ...lowering.parallel import (
     Division,
     adapters,
-    divided,
     dropouts,
     eager_norms,
     expert_biases,
     forward,
     head,
     lookup,
+    part_of,
 )
 from ...lowering.shape import TransformerShape
 from ...lowering.training import backward, gradients, loss, recomputed
@@ -181,18 +181,23 @@ def work_again(setup: Setup, sequence: Any, work: ForwardWork) -> Any:
     -------
     float or array, FLOP
     """
-    products, attention = 0.0, 0.0
-    dropped = work.last if setup.pruned else 0.0
+    if setup.recompute == "none":
+        return 0.0
+    s, dropped = setup.shape, 0.0
+    if setup.pruned:
+        dropped = s.hidden * (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn))
     if setup.recompute == "full":
         products, attention = work.matrices - dropped, 1.0
-    elif setup.recompute == "selective" and setup.again:
+    elif setup.again:
         products = work.mlp - dropped if "mlp" in setup.again else 0.0
-        products = products + (work.latent if "latent" in setup.again else 0.0)
+        if "latent" in setup.again:
+            unfolded = (s.q_rank or s.hidden) * s.heads * s.head_dim + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
+            products = products + s.layers * unfolded
         attention = 1.0 if "attention" in setup.again else 0.0
-    elif setup.recompute == "selective":
+    else:
         products = 0.5 * (work.matrices - dropped) if setup.selective == "products" else 0.0
         # Scores are one of the two products of attention.
-        scores = setup.shape.head_dim / (setup.shape.head_dim + setup.shape.v_dim)
+        scores = s.head_dim / (s.head_dim + s.v_dim)
         attention = 0.0 if setup.abilities.fused_attention else scores
     return setup.formats.flop_per_mac * (sequence * products + attention * work.attention)
 
@@ -245,32 +250,25 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
     -------
     Lowered
     """
-    shape, machine = setup.shape, setup.machine
-    own = divided(shape, division)
-    table = forward(
-        own, setup.formats, setup.abilities, division, batch, sequence, narrow=setup.narrow, frozen=setup.frozen,
-        scaling=setup.scaling,
-    )  # fmt: skip
-    fused = setup.abilities.fused_attention
+    shape, machine, fused = setup.shape, setup.machine, setup.abilities.fused_attention
+    part = part_of(shape, setup.formats, division, batch, sequence)
+    plain = part._replace(formats=setup.plain)
+    table = forward(part, setup.abilities, narrow=setup.narrow, frozen=setup.frozen, scaling=setup.scaling)
     if setup.eager:
-        table = table + eager_norms(own, setup.formats, division, batch, sequence, setup.full_width)
+        table = table + eager_norms(part, setup.full_width)
     if shape.expert_bias and not setup.pruned:
-        table = table + expert_biases(own, setup.formats, division, batch, sequence, setup.full_width)
+        table = table + expert_biases(part, setup.full_width)
     if setup.drops:
-        table = table + dropouts(
-            shape, setup.formats, division, batch, sequence, setup.mask_width, setup.dropout, scores=not fused
-        )
+        table = table + dropouts(part, setup.mask_width, setup.dropout, scores=not fused)
     inputs, weights = gradients(table, fused_attention=fused)
     if setup.frozen:
         # The model's own weights have no gradients; the adapters' have.
-        beside = adapters(shape, setup.plain, division, setup.adapter, batch / division.context * sequence)
+        beside = adapters(plain, setup.adapter)
         more, weights = gradients(beside, fused_attention=fused)
         table, inputs = table + beside, inputs + more
-    first = lookup(shape, setup.plain, division, batch, sequence)
-    last = head(own, setup.plain, division, batch, sequence)
-    rows = batch / division.context * sequence
+    first, last = lookup(plain), head(plain)
     narrow = setup.plain.activation if setup.wide_loss else None
-    tail = [loss(rows, shape.vocab / division.tensor, setup.full_width, narrow)] if shape.head else []
+    tail = [loss(part.rows, shape.vocab / division.tensor, setup.full_width, narrow)] if shape.head else []
     parts = (
         table, inputs, weights, _again(table, setup), first + backward(first, fused_attention=fused),
         last + backward(last, fused_attention=fused) + tail,

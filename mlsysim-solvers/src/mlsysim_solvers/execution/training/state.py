@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import floor, is_array, maximum, minimum, only, sqrt, where
-from mlsysim.tracing import named
+from mlsysim.tracing import Traced, named
 
 from ...formulas import parallel_constants as constants
 from ...formulas.memory import logits_bytes, workspace_bytes
@@ -15,7 +15,9 @@ from ..device.arrays import any_row
 from .activations import Kept, kept_by_layer, waiting
 from .schedule import Layout, in_flight_layers
 
-__all__ = ["Held", "adapter_parameters", "expert_ranks", "held", "memory_log_sd", "ranks_of", "stage_parameters"]
+__all__ = [
+    "Held", "Owned", "adapter_parameters", "expert_ranks", "held", "memory_log_sd", "share_of", "stage_parameters",
+]  # fmt: skip
 
 
 _NOTHING = 1e-15
@@ -43,8 +45,21 @@ class Held(NamedTuple):
     required: Any
 
 
-def stage_parameters(c: Mapping[str, Any], layout: Layout, layers: Any, end: Any) -> tuple[Any, Any]:
-    """Return the parameters of one device, outside and inside experts.
+class Owned(NamedTuple):
+    """Parameters of one device.
+
+    Parameters
+    ----------
+    dense, experts : float or array, count
+        Outside and inside experts, which other devices hold.
+    """
+
+    dense: Any
+    experts: Any = 0.0
+
+
+def stage_parameters(c: Mapping[str, Any], layout: Layout, layers: Any, end: Any) -> Owned:
+    """Return the parameters of one device.
 
     Parameters
     ----------
@@ -59,28 +74,17 @@ def stage_parameters(c: Mapping[str, Any], layout: Layout, layers: Any, end: Any
 
     Returns
     -------
-    dense, experts : float or array, count
+    Owned
     """
     dense = (layers * c["layer_parameters"] + end) / layout.tensor
     if not c["shape"].experts:
-        return dense, 0.0
-    return dense, layers * c["expert_parameters"] / where(layout.expert > 1.0, layout.expert, layout.tensor)
+        return Owned(dense)
+    spread = where(layout.expert > 1.0, layout.expert, layout.tensor)
+    return Owned(dense, layers * c["expert_parameters"] / spread)
 
 
-def ranks_of(c: Mapping[str, Any], layout: Layout) -> Any:
-    """Return the devices over which a stage's state is divided.
-
-    Parameters
-    ----------
-    c : mapping of str to number
-        All columns.
-    layout : Layout
-        The layout.
-
-    Returns
-    -------
-    float or array, count
-    """
+def _ranks_of(c: Mapping[str, Any], layout: Layout) -> Any:
+    """Return the devices over which a stage's state is divided."""
     every = layout.data * layout.context
     return where(c["shard"] > 0.0, c["shard"], every) if is_array(c["shard"]) or c["shard"] else every
 
@@ -102,22 +106,38 @@ def expert_ranks(layout: Layout, ranks: Any) -> Any:
     return maximum(ranks * where(layout.expert > 1.0, layout.tensor, 1.0) / layout.expert, 1.0)
 
 
-def _state(c: Mapping[str, Any], layout: Layout, dense: Any, experts: Any) -> tuple[Any, Any, Any]:
+def share_of(c: Mapping[str, Any], layout: Layout, own: Owned) -> Any:
+    """Return what is left of a device's parameters where those that hold the same divide them.
+
+    Parameters
+    ----------
+    c : mapping of str to number
+        All columns.
+    layout : Layout
+        The layout.
+    own : Owned
+        Of the device.
+
+    Returns
+    -------
+    float or array, count
+    """
+    ranks = _ranks_of(c, layout)
+    share = own.dense / ranks
+    return share + own.experts / expert_ranks(layout, ranks) if c["shape"].experts else share
+
+
+def _state(c: Mapping[str, Any], layout: Layout, own: Owned) -> tuple[Any, Any, Any]:
     """Bytes of weights, gradients and optimizer states."""
-    zero, ranks = c["zero"], ranks_of(c, layout)
+    zero = c["zero"]
     # What waits in host memory for the end of the step takes no device memory.
     here = named(1.0 - c["offload_optimizer"], "share in device memory")
     states = (c["master_width"] + c["states"] * c["state_width"]) * here
-    whole, share = dense, dense / ranks
-    if c["shape"].experts:
-        whole, share = dense + experts, share + experts / expert_ranks(layout, ranks)
-    whole, share = named(whole, "parameters of the device"), named(share, "parameters of its share")
+    whole = named(own.dense + own.experts if c["shape"].experts else own.dense, "parameters of the device")
+    share = named(share_of(c, layout, own), "parameters of its share") if zero >= 1 else whole
     weights, gradients = share if zero >= 3 else whole, share if zero >= 2 else whole
     optimizer = share if zero >= 1 else whole
-    return (
-        named(weights * c["stored_width"], "weights"), named(gradients * c["gradient_width"], "gradients"),
-        named(optimizer * states, "optimizer states"),
-    )  # fmt: skip
+    return weights * c["stored_width"], gradients * c["gradient_width"], optimizer * states
 
 
 def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tuple[Held, Any]:
@@ -161,7 +181,17 @@ def held(c: Mapping[str, Any], layout: Layout, kept: Kept | None = None) -> tupl
         largest = fits if largest is None else where(fits < largest, fits, largest)
         fullest = found if fullest is None else _fuller(found, fullest)
     assert fullest is not None
+    if isinstance(fullest.required, Traced):
+        for value, use in zip(fullest, _USES, strict=False):
+            named(value, use)
     return fullest, maximum(largest, 0.0 * largest)
+
+
+_USES = (
+    "weights", "gradients", "optimizer states", "activations", "logits", "gathered parameters",
+    "reserve of the runtime",
+)  # fmt: skip
+"""What an explanation calls the parts of :class:`Held`; the last field is all of it."""
 
 
 def memory_log_sd(c: Mapping[str, Any], fullest: Held) -> Any:
@@ -197,13 +227,10 @@ def _stage(
 ) -> tuple[Held, Any]:
     """Return what one stage holds, and the largest micro-batch that would fit."""
     shape = c["shape"]
-    dense, experts = stage_parameters(c, layout, layers, end)
+    own = stage_parameters(c, layout, layers, end)
+    weights, gradients, optimizer = _state(c, layout, own)
     if c["frozen"]:
-        own = adapter_parameters(c, layout, layers)
-        weights, _, _ = _state(c, layout, dense, experts)
-        _, gradients, optimizer = _state(c, layout, own, 0.0 * own)
-    else:
-        weights, gradients, optimizer = _state(c, layout, dense, experts)
+        _, gradients, optimizer = _state(c, layout, Owned(adapter_parameters(c, layout, layers)))
     flight = in_flight_layers(c["schedule"], layout, rank, layers)
     if c["offload"]:
         # Of the layers that wait in host memory one is on its way there or back, and one computes.
@@ -214,9 +241,9 @@ def _stage(
     # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
     width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]
     vocabulary = shape.vocab if shape.head and not c["chunked_loss"] else 0.0
-    logits = named(where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, vocabulary, width), "logits")
-    gathered, ends_once = _gathered(c, layout, dense)
-    reserve = named(c["reserve"] + 0.0 * live, "what the runtime keeps")
+    logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, vocabulary, width)
+    gathered, ends_once = _gathered(c, layout, own.dense)
+    reserve = c["reserve"] + 0.0 * live
     state = named(weights + gradients + optimizer, "parameters, gradients and optimizer states") + reserve
     free = c["capacity"] * c["utilisation"] - state
     if not c["features"].planned_memory:
@@ -232,8 +259,7 @@ def _stage(
         late = logits + ends_once > live + gathered
         live, logits = where(late, 0.0 * live, live), only(late, logits)
         gathered = where(late, ends_once, gathered)
-    activations = named(waits + live, "activations")
-    gathered = named(gathered, "gathered parameters")
+    activations = waits + live
     required = state + activations + logits + gathered
     return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), largest
 
