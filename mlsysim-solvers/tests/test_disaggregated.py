@@ -251,7 +251,7 @@ def test_a_sweep_counts_the_devices_of_both_pools():
 
 @pytest.mark.parametrize(
     ("name", "vary", "told"),
-    [(POOLS, {"tensor": [1, 2]}, "each pool has one of its own"),
+    [(POOLS, {"tensor": [1, 2]}, "Vary prefill_tensor or decode_tensor"),
      ("llama-3.1-8b-h100-traffic", {"prefill_workers": [1, 2]}, "the scenario has no pools")],
 )  # fmt: skip
 def test_what_a_sweep_cannot_vary_is_told(name, vary, told):

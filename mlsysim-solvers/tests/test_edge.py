@@ -145,6 +145,6 @@ def test_a_sweep_prints_what_only_the_solver_of_the_varied_column_answers(capsys
     from mlsysim.cli import main
 
     assert main(["sweep", "smart-doorbell", "--vary", "voltage=3 V,3.7 V"]) == 0
-    assert "battery_life" in capsys.readouterr().out
+    assert "daily_energy" in capsys.readouterr().out
     assert main(["sweep", "smart-doorbell", "--vary", "batch=1,2"]) == 0
-    assert "battery_life" not in capsys.readouterr().out
+    assert "daily_energy" not in capsys.readouterr().out

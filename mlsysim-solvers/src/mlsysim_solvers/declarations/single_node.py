@@ -67,7 +67,8 @@ COLUMNS: dict[str, str] = {
         "expert_parameters", "first_parameters", "last_parameters",
     ), "1"),
     "var_compute": "1", "var_memory": "1", "var_overhead": "1", "cov_cm": "1", "cov_co": "1", "cov_mo": "1",
-    "scatter": "1", "var_talk": "1", "var_layout": "1", "var_first": "1", "var_link": "1", "var_reserve": "1",
+    "scatter": "1", "var_talk": "1", "var_layout": "1", "var_first": "1", "var_lone": "1", "var_link": "1",
+    "var_reserve": "1",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 

@@ -26,14 +26,12 @@ __all__ = [
     "DEVICE_PRIOR_LOG_SDS",
     "DYNAMIC_SHARE",
     "EULER",
-    "EXCEEDED",
     "EXPOSED",
     "FEW_ROWS",
     "FINE_EXPERTS",
     "FIRST_TOKEN_LOG_SD",
     "FLOP_PER_MAC",
     "FORMAT_LOG_SD",
-    "FULLEST",
     "FULL_WIDTH",
     "GRAPH_SHARE",
     "GROUPED_SHARE",
@@ -396,9 +394,3 @@ LOG_4_PI = 2.5310242469692907
 
 SERIES_BELOW = 0.1
 """Argument below which ten terms of the exponential series are exact to the last digit."""
-
-FULLEST = 0.999
-"""Largest occupation that a waiting line is counted with: at 1 it grows without end, and no number describes it."""
-
-EXCEEDED = {"p50": (0.5, 0.0), "p90": (0.1, 1.2815515655446004), "p99": (0.01, 2.3263478740408408)}
-"""Share of requests beyond a quantile, and the standard deviations of a normal number at which it lies."""

@@ -62,3 +62,9 @@ TWO_PI = 6.283185307179586
 
 NEAR_FULL = 1.02
 """Greatest batch over arrivals of a full pass below which two terms of a series are exact to five digits."""
+
+FULLEST = 0.999
+"""Largest occupation that a waiting line is counted with: at 1 it grows without end, and no number describes it."""
+
+EXCEEDED = {"p50": (0.5, 0.0), "p90": (0.1, 1.2815515655446004), "p99": (0.01, 2.3263478740408408)}
+"""Share of requests beyond a quantile, and the standard deviations of a normal number at which it lies."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["divisors"]
 
-_SEARCHED = 100_000
+_SEARCHED = 10**5
 """So many small numbers are tried: all divisors of numbers up to its square are found."""
 
 

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from mlsysim.numeric import is_array, maximum, minimum, where
 
-from ...formulas.constants import EXCEEDED, FULLEST
-from ...formulas.queue_constants import LEAST
+from ...formulas.queue_constants import EXCEEDED, FULLEST, LEAST
 from ...formulas.queueing import (
     crowding,
     mean_delay,

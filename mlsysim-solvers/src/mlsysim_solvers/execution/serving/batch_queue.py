@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
 from mlsysim.tracing import named
 
-from ...formulas.constants import FULLEST
 from ...formulas.queue_constants import (
+    FULLEST,
     LARGEST_EXPONENT,
     LARGEST_RATIO,
     LEAST,

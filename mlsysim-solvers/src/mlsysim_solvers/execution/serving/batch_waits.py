@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import exp, is_array, log, maximum, minimum, only, sqrt, where
 from mlsysim.tracing import named
 
-from ...formulas.constants import FULLEST
 from ...formulas.queue_constants import (
     EXPONENTIAL_MOST,
+    FULLEST,
     LARGEST_EXPONENT,
     LEAST,
     NORMAL_LOSS,

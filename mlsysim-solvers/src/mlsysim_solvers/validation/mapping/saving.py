@@ -190,17 +190,20 @@ def ran(asked: Scenario, row: Measurement, assumed: list[Assumed]) -> Scenario:
     model: Model = plugins().registry.get("models", job.model).record
     if model.transformer is None or not model.transformer.causal or row.name == "memory_gb" or fits(asked):
         return asked
-    open_ = not cell(row, "recompute")
-    steps = [*(["whole"] if open_ else []), *(name for name in ORDER.split(" > ") if name.split(",")[0] in _LEAN)]
-    for name in steps:
-        if name == "whole":
-            again = attrs.evolve(asked, workload=attrs.evolve(job, recompute="full"))
-            better = (again, "recomputation of all layers", 0.1) if fits(again) else None
-        else:
-            better = _lean(asked, [part.strip() for part in name.split(",")])
-        if better:
+    lean = [name for name in ORDER.split(" > ") if name.split(",")[0] in _LEAN]
+    tries: list[tuple[Scenario, list[str], list[str]]] = [(asked, [], lean)]
+    if not cell(row, "recompute"):
+        again, said = attrs.evolve(asked, workload=attrs.evolve(job, recompute="full")), ["recomputation of all layers"]
+        tries = [(again, said, [""]), *tries, (again, said, lean)]
+    for base, before, ways in tries:
+        for name in ways:
+            better = _lean(base, [part.strip() for part in name.split(",")])
+            if better is None:
+                continue
             less, what, spread = better
-            assumed.append(Assumed(f"{what}, which the row does not state: without it the run would not fit", spread))
+            whole = " and ".join([*before, *([what] if what else [])])
+            said_so = f"{whole}, which the row does not state: without it the run would not fit"
+            assumed.append(Assumed(said_so, 0.1 if before else spread))
             return less
     return asked
 
@@ -263,7 +266,7 @@ def _lean(asked: Scenario, parts: list[str]) -> tuple[Scenario, str, float] | No
     job, settings, said = asked.workload, asked.settings, []
     assert isinstance(job, Training)
     if "chunked" in parts:
-        solver = "distributed" if asked.system.devices > 1 else "single-node"
+        solver = "distributed" if asked.system.devices > 1 or job.adapter else "single-node"
         settings = {**settings, solver: {**settings.get(solver, {}), "chunked_loss": "1"}}
         said.append("a loss that goes through the vocabulary piece by piece")
     if "states" in parts:
