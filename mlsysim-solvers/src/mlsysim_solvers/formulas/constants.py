@@ -340,10 +340,10 @@ other groups of the device: of the compute ceiling, the memory ceiling and the t
 and of the whole. This and the seven below are what ``mlsysim calibrate spreads`` finds from all packaged measurements,
 each predicted without its group; none is below 0.01."""
 
-DEVICE_LOG_SDS = (0.089, 0.01, 0.16, 0.049)
+DEVICE_LOG_SDS = (0.08, 0.01, 0.15, 0.049)
 """The same of a device, under constants that were fitted on other devices."""
 
-COMMUNICATION_LOG_SD = 0.053
+COMMUNICATION_LOG_SD = 0.051
 """Scale of the time of collectives and of hand-overs between devices."""
 
 DEVICE_PRIOR_LOG_SDS = (0.2, 0.05, 0.3)
@@ -371,7 +371,7 @@ STACK_LOG_SD = 0.44
 UNKNOWN_SCATTER = 1.16
 """That factor for a stack that nobody compared with measurements: its intervals contain the doubt about it."""
 
-GROUP_CORRELATION = 0.35
+GROUP_CORRELATION = 0.36
 """Correlation of two rows of one group that was left out."""
 
 BUCKETS = 24
