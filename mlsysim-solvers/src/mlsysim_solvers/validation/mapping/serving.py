@@ -24,6 +24,10 @@ _OUTPUTS = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot"}
 _WAVES = {"ttft_ms": 0.35, "tpot_ms": 0.03}
 """How much the number of requests, and how far they drift apart, may move a figure (natural-log units; estimates)."""
 
+_SCRIPTED_WAVES = {"ttft_ms": 0.2, "tpot_ms": 0.03}
+"""The same where the benchmark's client was read, so that their number and lengths are known. Estimate, range 0.1 to 0.3:
+the line of prompts is within 2 % of a simulation pass by pass in the first wave, and within 8 to 10 % afterwards."""
+
 _WAIT = 50
 """Passes for which TensorRT-LLM lets a prompt wait until each copy of attention has one: the benchmark's scripts switch
 that on (InferenceX, benchmarks/gptoss_fp4_b200_trt.sh and dsr1_fp4_b200_trt.sh: attention_dp_config, enable_balance:
@@ -85,7 +89,7 @@ def serving_question(row: Measurement, known: Names) -> Question:
         raise Refused("the lengths of prompts and answers are not published")
     recipe = recipe_of(row, clients)
     waves = f"{recipe.requests} requests, all clients starting at once, as the benchmark's client does"
-    assumed.append(Assumed(waves, _WAVES[row.name]))
+    assumed.append(Assumed(waves, (_SCRIPTED_WAVES if recipe.variation else _WAVES)[row.name]))
     assumed.append(_DRAWN if recipe.variation else _EXACT)
     if recipe.cold and row.name == "ttft_ms":
         assumed.append(_COMPILED)
