@@ -25,8 +25,8 @@ _WAVES = {"ttft_ms": 0.35, "tpot_ms": 0.03}
 """How much the number of requests, and how far they drift apart, may move a figure (natural-log units; estimates)."""
 
 _SCRIPTED_WAVES = {"ttft_ms": 0.2, "tpot_ms": 0.03}
-"""The same where the benchmark's client was read, so that their number and lengths are known. Estimate, range 0.1 to 0.3:
-the line of prompts is within 2 % of a simulation pass by pass in the first wave, and within 8 to 10 % afterwards."""
+"""The same where the benchmark's client was read, so that their number and lengths are known. Estimate, range 0.1 to
+0.3: the line of prompts is within 2 % of a simulation pass by pass in the first wave, and within 8 to 10 % afterwards."""
 
 _WAIT = 50
 """Passes for which TensorRT-LLM lets a prompt wait until each copy of attention has one: the benchmark's scripts switch
