@@ -26,7 +26,7 @@ _WAVES = {"ttft_ms": 0.35, "tpot_ms": 0.03}
 
 _SCRIPTED_WAVES = {"ttft_ms": 0.2, "tpot_ms": 0.03}
 """The same where the benchmark's client was read, so that their number and lengths are known. Estimate, range 0.1 to
-0.3: the line of prompts is within 2 % of a simulation pass by pass in the first wave, and within 8 to 10 % afterwards."""
+0.3: what the line for prompts and a simulation pass by pass leave between them, of which the tests have small cases."""
 
 _WAIT = 50
 """Passes for which TensorRT-LLM lets a prompt wait until each copy of attention has one: the benchmark's scripts switch
