@@ -371,7 +371,7 @@ STACK_LOG_SD = 0.44
 UNKNOWN_SCATTER = 1.16
 """That factor for a stack that nobody compared with measurements: its intervals contain the doubt about it."""
 
-GROUP_CORRELATION = 0.36
+GROUP_CORRELATION = 0.37
 """Correlation of two rows of one group that was left out."""
 
 BUCKETS = 24
