@@ -47,7 +47,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 MISSES: dict[str, str] = {
     "BERT, offline": "10.4 %: errors of both signs on four devices, the largest 19 and 17 %",
-    "Llama 3.1, inference": "15.4 %: summaries of 128 tokens come out too fast, and one server too slow",
+    "Llama 3.1, inference": "15.3 %: summaries of 128 tokens come out too fast, and one server too slow",
 }
 """Groups that miss the goal today, with their figure."""
 

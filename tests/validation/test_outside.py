@@ -21,15 +21,14 @@ TOO_FEW: dict[str, str] = {
     "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
     "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",
     "ptgpui/latency_ms": "69 %: 13 rows of a version of 2020, answered by its successor of 2021",
-    "aitemplate/samples_per_s": "69 %: 29 rows, most of a compiler that a relative stands for",
+    "aitemplate/samples_per_s": "76 %: 29 rows, most of a compiler that a relative stands for",
     "trtbert/latency_ms": "78 %: 23 rows, of which those of one sentence are answered too fast",
     "modelopt/tokens_per_s_total": "83 %: 12 rows, one too few inside",
     "accelmark/tokens_per_s_total": "62 %: 21 bursts of natural lengths, of which the rows print the means",
-    "accelmark/tpot_ms": "70 %: 20 rows of single requests on cards whose multiprocessors keep few bytes in flight",
+    "accelmark/tpot_ms": "75 %: 20 rows of single requests on cards whose multiprocessors keep few bytes in flight",
     "exllama/tokens_per_s_total": "58 %: 12 rows of a predecessor of the stack that stands for it",
-    "nanobench/tokens_per_s_per_accelerator": "80 %: 10 layouts of an eager framework, all answered too fast",
-    "qwen3speed/tokens_per_s_total": "47 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
-    "qwenhf/tokens_per_s_total": "70 %: 10 rows of a library of modules in Python, whose host sets the pace",
+    "nanobench/tokens_per_s_per_accelerator": "70 %: 10 layouts of an eager framework, all answered too fast",
+    "qwen3speed/tokens_per_s_total": "79 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
     "automodel/tokens_per_s_per_accelerator": "50 %: 12 rows, adapters of large models answered too fast",
     "premai/tokens_per_s_total": "73 %: 11 libraries with one request, most of them without a card",
     "colossalpp/tokens_per_s_total": "70 %: 10 rows of an eager pipeline that a server stands for",
@@ -188,7 +187,7 @@ FOURTH = frozenset(
 )
 """Sets of the fourth, which asks what people ask most."""
 
-ROUNDS = {1: (364, 347, 0.17, 0.84), 2: (400, 333, 0.15, 0.83), 3: (394, 326, 0.27, 0.69), 4: (267, 210, 0.26, 0.79)}
+ROUNDS = {1: (364, 347, 0.16, 0.86), 2: (400, 333, 0.15, 0.87), 3: (394, 326, 0.20, 0.73), 4: (267, 210, 0.26, 0.79)}
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
 
@@ -271,7 +270,7 @@ def test_each_round_stands_as_it_is_documented(outside, number):
     assert sum(held) / len(held) >= ROUNDS[number][3]
 
 
-@pytest.mark.xfail(reason="79 % of them lie inside", strict=True)
+@pytest.mark.xfail(reason="82 % of them lie inside", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 
