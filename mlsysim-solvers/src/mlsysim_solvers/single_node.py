@@ -332,7 +332,7 @@ def _step(c: Columns, batch: Any, micro: Any, sequence: Any) -> Totals:
 def _host_columns(workload: Training, stack: Stack, shape: TransformerShape) -> dict[str, Any]:
     """Return what the host takes to issue the layers of a training pass, and at the end of a step, where known."""
     ceilings = stack.ceilings
-    if ceilings.host is None and ceilings.step is None:
+    if ceilings.host is None and ceilings.step is None and not shape.experts:
         return {}
     host = issued_pass(issue_columns(workload, stack.features, ceilings, shape), shape)
     return {"layer_issue": host, "step_end": 0.0 if ceilings.step is None else ceilings.step}

@@ -135,10 +135,10 @@ def test_the_legend_of_a_step_lies_inside_the_picture(tmp_path, monkeypatch):
     assert box.x1 <= figure.bbox.width
 
 
-def alone(solver, **job):
+def alone(solver, stack="", **job):
     work = Training(**{"model": "llama-3.1-8b", "precision": "bf16", "batch": 8, "sequence": 2048, **job})
     made = Scenario(
-        name="one", kind="training", workload=work, system=System(device="h100-sxm"),
+        name="one", kind="training", workload=work, system=System(device="h100-sxm", stack=stack),
         parallelism=Parallelism(micro_batch=2), solvers={"performance": solver} if solver else {},
     )  # fmt: skip
     return {name: result for name, _, result in ask(SimulationConfig.from_scenario(made))}["performance"].outputs
@@ -150,6 +150,13 @@ def test_both_solvers_give_one_device_the_same_step():
         assert distributed[f"performance.{name}"] == pytest.approx(single[f"performance.{name}"], rel=0.02), name
     assert distributed["performance.breakdown_data"] == distributed["performance.breakdown_tensor"] == 0.0
     assert distributed["feasibility.weights_memory"] == pytest.approx(2 * 8.03e9, rel=0.01)
+
+
+@pytest.mark.parametrize("stack", ["torchtitan-0.1", "megatron-core-0.12", "pytorch-2"])
+def test_both_solvers_give_a_mixture_on_one_device_the_same_step(stack):
+    job = {"model": "olmoe-1b-7b", "recompute": "full"}
+    single, distributed = (alone(solver, stack=stack, **job) for solver in ("single-node", "distributed"))
+    assert distributed["performance.step_time"] == pytest.approx(single["performance.step_time"], rel=0.05)
 
 
 def test_adapters_on_one_device_are_answered_by_the_distributed_solver():
