@@ -180,13 +180,9 @@ def crowded_away(away: Any, first: Any, spread: Any, waves: Any) -> Any:
     through the run two of them meet in a pass with the chance 1 / w, the density of their difference at zero. Answers
     of one length keep their order (m = 0), and none comes before its place is free.
     """
-    width = SAME_PASS * sqrt(first * first / TWELFTH + 0.5 * waves * spread * spread)
+    width = SAME_PASS * sqrt(first * first / 12.0 + 0.5 * waves * spread * spread)
     mixed = SAME_PASS * spread / (1.0 + SAME_PASS * spread)
     return 1.0 / (1.0 / away + mixed * maximum(0.0, 1.0 / maximum(1.0, width) - 1.0 / away))
-
-
-TWELFTH = 12.0
-"""The variance of an even spread over a length is a twelfth of the square of the length."""
 
 
 @formula("1", batch="1", turns="1", steps="1", prompt="1", budget="1")
