@@ -74,6 +74,9 @@ class Features:
     unpacks_weights : bool
         Weights in fewer bits than products take are written out in the format of the products before each of them,
         however few rows it has.
+    tf32 : str
+        What is multiplied in TF32 where 32-bit numbers are asked for and the device has matrix units for it: all
+        ``products``, or ``convolutions`` only. Software does so unless told otherwise.
     gathers_windows : bool
         Convolutions copy the windows of their input into a matrix before they multiply (im2col).
     winograd : bool
@@ -184,6 +187,7 @@ class Features:
     one_by_one: bool = False
     joins_cache: bool = False
     unpacks_weights: bool = False
+    tf32: Literal["", "convolutions", "products"] = ""
     gathers_windows: bool = False
     winograd: bool = False
     drops_dead_channels: bool = False

@@ -55,6 +55,12 @@ def ceiling_notes(
         notes.append(achieved)
     if counted != precision:
         notes.append(f"{stack.name} multiplies {precision} on vector units in {counted}, at the rate of {counted}")
+    narrow = device.compute.peak.get("tf32")
+    if precision == "fp32" and stack.features.tf32 and narrow is not None and narrow.dense is not None:
+        notes.append(
+            f"products in fp32, as asked; {stack.name} multiplies {stack.features.tf32} of 32-bit numbers in tf32 "
+            'unless told otherwise: precision = "tf32" answers that'
+        )
     found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
     pooled = [] if found is None else [
         what for what, wide in (

@@ -17,6 +17,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..spellings import implied_format
 from .common import Subject, arithmetic_for, cell, format_for, scenario, subject, unstated, unstated_format, whole
+from .floats import multiplied
 from .in_flight import in_flight_question
 
 __all__ = ["inference_question"]
@@ -191,6 +192,7 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
     """Ask for one pass per sample; devices that share nothing count as one of them."""
     assumed: list[Assumed] = []
     precision = format_for(found.device, known.weights(_sample_precision(row, found, assumed))[0])
+    precision = multiplied(found, model, precision, assumed)
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     devices = max(row.devices, 1)
     if devices > 1 and row.metric.quantity == "rate":

@@ -12,6 +12,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, unstated_format, whole
 from .distributed import amount_of, distributed_question, is_lora, of_a_step
+from .floats import multiplied
 from .saving import ran
 from .shapes import model_of
 from .training_recipes import followed
@@ -55,7 +56,7 @@ def training_question(row: Measurement, known: Names) -> Question:
         row = _one_copy(row, copies, assumed)
     text = cell(row, "precision") or _unstated_format(row, model, found, assumed)
     precision, _ = known.weights(text)
-    precision = format_for(found.device, precision)
+    precision = multiplied(found, model, format_for(found.device, precision), assumed)
     batch = whole(row, "global_batch")
     micro = whole(row, "micro_batch")
     if batch is None or copies > 1:
