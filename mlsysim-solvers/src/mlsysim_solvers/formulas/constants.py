@@ -149,11 +149,12 @@ those of an array of 128 by 128 multipliers. Estimate, range 10,000 to 60,000: s
 (B200), a core of Trainium 68,000, and one of a TPU or a matrix unit of Gaudi 131,000. The line was drawn after rows of
 Trainium and Gaudi from outside sources had been seen."""
 
-WARP_SHARE = {"Hopper": 2.0 / 3.0}
+WARP_SHARE = {"Hopper": 2.0 / 3.0, "Blackwell": 1.0 / 4.0}
 """Share of the peak that matrix instructions of one warp reach, by architecture whose units need instructions of
 several warps: "the older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores"
-(PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Units of data centres after Hopper need such
-instructions too; no figure for them was read."""
+(PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Blackwell's of data centres do four times the work
+of Ampere's per clock, in instructions of their own; the older ones are taken to do what they did on Ampere: an estimate,
+range 1/4 to 1/3 (what they do on Hopper), chosen when rates of FlashAttention-2 on a B200 were in view."""
 
 WARP_MAKERS = frozenset({"NVIDIA", "AMD"})
 """Makers whose processors hide the latency of memory behind many threads, each of which waits for the registers that
