@@ -62,10 +62,11 @@ def test_the_host_launches_what_runs_beside_and_what_unfolds():
 
 
 def test_weights_that_units_do_not_read_are_unpacked_by_instructions_of_one_warp():
-    wide, narrow, native = (
+    wide, narrow, native, near = (
         columns("gpt-oss-120b", precision, weights, device=device)
         for precision, weights, device in (
-            ("bf16", "", "h100-sxm"), ("bf16", "mxfp4", "h100-sxm"), ("fp8", "mxfp4", "b200-sxm")
+            ("bf16", "", "h100-sxm"), ("bf16", "mxfp4", "h100-sxm"), ("fp8", "mxfp4", "b200-sxm"),
+            ("bf16", "mxfp4", "b200-sxm"),
         )
     )  # fmt: skip
     assert narrow["achieved"] == pytest.approx(BUSY_SHARE * WARP_SHARE["Hopper"])
@@ -73,6 +74,8 @@ def test_weights_that_units_do_not_read_are_unpacked_by_instructions_of_one_warp
     # What is not stored in 4 bits, around attention, runs as before.
     assert narrow["narrow_products"]
     assert not wide["narrow_products"]
+    # Units that multiply other 4-bit formats read these operands, too.
+    assert not near["narrow_products"]
     assert unpacked_columns(plugins().registry.get("devices", "b200-sxm").record, "fp8", SERVING, native) == {}
 
 

@@ -152,9 +152,9 @@ Trainium and Gaudi from outside sources had been seen."""
 WARP_SHARE = {"Hopper": 2.0 / 3.0, "Blackwell": 1.0 / 4.0}
 """Share of the peak that matrix instructions of one warp reach, by architecture whose units need instructions of
 several warps: "the older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores"
-(PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Blackwell's of data centres do four times the work
-of Ampere's per clock, in instructions of their own; the older ones are taken to do what they did on Ampere: an estimate,
-range 1/4 to 1/3 (what they do on Hopper), chosen when rates of FlashAttention-2 on a B200 were in view."""
+(PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Blackwell's of data centres do four times
+what Ampere's did per clock, in instructions of their own; the older ones are taken to do what they did on Ampere: an
+estimate, range 1/4 to 1/3 (what they do on Hopper), chosen when rates of FlashAttention-2 on a B200 were in view."""
 
 WARP_MAKERS = frozenset({"NVIDIA", "AMD"})
 """Makers whose processors hide the latency of memory behind many threads, each of which waits for the registers that

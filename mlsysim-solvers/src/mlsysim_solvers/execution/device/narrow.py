@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlsysim.records.device import Device
+from mlsysim.records.precision import bytes_per_element
 from mlsysim.records.scenario import Inference, Serving, Training
 
 from ...formulas.constants import WARP_SHARE
@@ -66,8 +67,8 @@ def unpacked_columns(
     -------
     dict of str to number
         A share of the peak for these products, and the old one for all others. Nothing where the units read the
-        stored format, where weights are expanded before they are multiplied, or where instructions of one warp are
-        the fastest ones.
+        stored format, or another as narrow, where weights are expanded before they are multiplied, or where
+        instructions of one warp are the fastest ones.
 
     Notes
     -----
@@ -80,5 +81,7 @@ def unpacked_columns(
         return {}
     if columns["expands"] or device.architecture not in WARP_SHARE:
         return {}
+    if any(bytes_per_element(name) <= bytes_per_element(stored) for name in device.compute.peak):
+        return {}  # its instructions read operands so narrow, and those with wide ones beside them
     kept = columns.get("attention_achieved", columns["achieved"])
     return {"achieved": warp_share(device, precision), "attention_achieved": kept, "narrow_products": True}
