@@ -80,3 +80,24 @@ def test_an_unknown_scenario_is_refused_and_a_missing_one_assumed_in_sight():
         question_for(attrs.evolve(row, kind="online"), names())
     said = [one.what for one in question_for(attrs.evolve(row, kind=""), names()).assumed]
     assert "a fixed batch: no scenario is published" in said
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "printed", "formats"),
+    [
+        ("DeepSeek-R1", "H200", "", ("fp8", "")),
+        ("DeepSeek-V3", "A100 80GB", "", ("bf16", "fp8")),
+        ("gpt-oss-20b", "H100", "", ("bf16", "mxfp4")),
+        ("DeepSeek-R1", "H200", "bf16", ("bf16", "")),
+        ("Llama 3.1 8B", "H200", "", ("bf16", "")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["static_batch", "server"])
+def test_a_model_is_served_in_the_weights_that_its_lab_publishes(tmp_path, kind, model, device, printed, formats):
+    row = {"id": "own-1", "model": model, "accelerator": device, "n_accelerators": "8", "weight_precision": printed,
+           "framework": "vLLM 0.9", "scenario": kind, "batch_or_concurrency": "1", "input_len": "512",
+           "output_len": "128", "metric": "tpot_ms", "value": "10"}  # fmt: skip
+    table = tmp_path / "own.csv"
+    table.write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n", encoding="utf-8")
+    job = question_for(read_table(table)[0], names()).scenario.workload
+    assert (job.precision, job.weights) == formats

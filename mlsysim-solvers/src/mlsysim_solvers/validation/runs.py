@@ -88,7 +88,7 @@ class Runs:
     ----------
     data : mapping
         The table of names: ``runs``, ``engines``, ``pools``, ``schedulers``, ``sets``, ``model_runs``,
-        ``released_weights``, ``narrow_caches``, ``software_settings`` and ``language_engines``.
+        ``narrow_caches``, ``software_settings`` and ``language_engines``.
 
     Attributes
     ----------
@@ -96,8 +96,6 @@ class Runs:
         Sets of whose rows a document says more.
     models : ModelRuns
         Models that benchmarks run in a way of their own.
-    released_weights : mapping of str to str
-        Models whose weights are published in few bits, to their format.
     language_engines : mapping of str to str
         Stacks that run networks, to the engine upon them that serves language models.
     """
@@ -111,7 +109,6 @@ class Runs:
         self._settings: Mapping[str, str] = data.get("software_settings", {})
         self.sets = Sets(**{name: tuple(sets) for name, sets in data.get("sets", {}).items()})
         self.models = ModelRuns(**{name: tuple(keys) for name, keys in data.get("model_runs", {}).items()})
-        self.released_weights: Mapping[str, str] = data.get("released_weights", {})
         self.language_engines: Mapping[str, str] = data.get("language_engines", {})
 
     def settings(self, software: str) -> list[str]:

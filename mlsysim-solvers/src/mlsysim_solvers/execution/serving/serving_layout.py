@@ -107,9 +107,16 @@ def _settled(scenario: Scenario, stack: Stack, shape: Any, domain: int) -> tuple
         limit = min(devices, domain)
         pads = stack.features.pads_heads
         tensor = max(d for d in range(1, limit + 1) if devices % d == 0 and (pads or int(shape.heads) % d == 0))
-        chosen, what = Parallelism(tensor=tensor, data=devices // tensor), f"tensor parallelism over {tensor} devices"
+        groups, what = devices // tensor, f"tensor parallelism over {tensor} devices"
+        if tensor == domain < devices and _batch(scenario) % groups and groups <= shape.layers:
+            # As vLLM advises for several nodes (documentation of v0.8.3, Distributed Inference and Serving): the tensor
+            # parallel size is the number of GPUs in each node, the pipeline parallel size the number of nodes.
+            return Parallelism(tensor=tensor, pipeline=groups), [
+                f"layout: {what}, {groups} pipeline stages between nodes (set [parallelism])"
+            ]
+        chosen = Parallelism(tensor=tensor, data=groups)
         if tensor < devices:
-            what += f", {devices // tensor} copies"
+            what += f", {groups} copies"
             _check_copies(devices, tensor, shape, _batch(scenario))
     return chosen, [f"layout: {what} (set [parallelism])"]
 

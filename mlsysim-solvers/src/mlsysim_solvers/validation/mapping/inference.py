@@ -16,7 +16,7 @@ from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..spellings import implied_format
-from .common import Subject, arithmetic_for, cell, format_for, scenario, subject, unstated, unstated_format, whole
+from .common import Subject, arithmetic_for, cell, format_for, scenario, subject, unstated, unstated_formats, whole
 from .in_flight import in_flight_question
 
 __all__ = ["inference_question"]
@@ -102,8 +102,9 @@ def _layout(row: Measurement, found: Subject, assumed: list[Assumed]) -> tuple[i
 def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Question:
     """Ask for a fixed batch of prompts and answers, or for one half of it."""
     assumed: list[Assumed] = []
-    text = cell(row, "weight_precision") or implied_format(row.model) or unstated_format(row, found, assumed)
-    precision, weights = _arithmetic(found.device, *known.weights(text), assumed)
+    text = cell(row, "weight_precision") or implied_format(row.model)
+    formats = known.weights(text) if text else unstated_formats(row, model, found, assumed)
+    precision, weights = _arithmetic(found.device, *formats, assumed)
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     input_, output = whole(row, "input_len"), whole(row, "output_len")
     kv = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
