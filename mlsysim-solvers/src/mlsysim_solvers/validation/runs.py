@@ -88,7 +88,7 @@ class Runs:
     ----------
     data : mapping
         The table of names: ``runs``, ``engines``, ``pools``, ``schedulers``, ``sets``, ``model_runs``,
-        ``narrow_caches``, ``software_settings`` and ``language_engines``.
+        ``narrow_caches``, ``software_settings``, ``server_settings`` and ``language_engines``.
 
     Attributes
     ----------
@@ -107,6 +107,7 @@ class Runs:
         self._schedulers: Sequence[Mapping[str, Any]] = data.get("schedulers", ())
         self._narrow_caches = {(r["model"], r["device"]): r.get("since", "") for r in data.get("narrow_caches", ())}
         self._settings: Mapping[str, str] = data.get("software_settings", {})
+        self._told: Mapping[str, str] = data.get("server_settings", {})
         self.sets = Sets(**{name: tuple(sets) for name, sets in data.get("sets", {}).items()})
         self.models = ModelRuns(**{name: tuple(keys) for name, keys in data.get("model_runs", {}).items()})
         self.language_engines: Mapping[str, str] = data.get("language_engines", {})
@@ -124,6 +125,20 @@ class Runs:
         list of str
         """
         return [name for part, name in self._settings.items() if part in software.casefold()]
+
+    def told(self, words: str) -> dict[str, object]:
+        """Return the settings of a solver that a server was started with.
+
+        Parameters
+        ----------
+        words : str
+            Software and notes of a row.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        return {name: 1 for part, name in self._told.items() if part in words.casefold().replace("_", "-")}
 
     def has_narrow_cache(self, model: str, device: str, measured: str) -> bool:
         """Tell whether a benchmark starts a server with a key-value cache in 8 bits.

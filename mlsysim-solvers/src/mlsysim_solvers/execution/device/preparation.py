@@ -31,8 +31,9 @@ from .architectures import (
     shape_of_layers,
 )
 from .ceiling_notes import ceiling_notes
-from .ceilings import cache_ratio, ceiling_columns, compiled_columns, launch_columns, spread_columns
+from .ceilings import cache_ratio, ceiling_columns, spread_columns
 from .formats import cache_format, format_columns, head_columns
+from .launching import compiled_columns, eager_variance, launch_columns
 from .narrow import block_columns, unpacked_columns
 from .quantisation import tiles_of
 from .remembering import same_tuples
@@ -80,8 +81,11 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
-    columns |= launch_columns(device, stack, kind) | compiled_columns(stack, kind)
+    eager = bool(settings.get("eager")) and stack.features.graphs and kind == "serving"
+    columns |= launch_columns(device, stack, kind, eager=eager) | compiled_columns(stack, kind)
     columns |= spread_columns(request.claims, device, stack, key, precision)
+    if eager:
+        columns["var_overhead"] += eager_variance(request.claims, stack)
     columns |= format_columns(workload, stack, shape, precision, model.blocks)
     stored = columns["weight_width"] < columns["operand_width"]
     columns["unpacks"] = stack.features.unpacks_weights and stored

@@ -123,12 +123,13 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
     job = Serving(
         model=model, precision=precision, batch=batch, input=input_, output=output, weights=weights, kv_cache=kv
     )
-    asked = scenario(row, "serving", job, found, layout, devices)
+    told = known.runs.told(f"{row.software} {cell(row, 'notes')}")
     shape = plugins().registry.get("models", model).record.transformer
     if shape is not None and input_ + output > shape.context and not shape.positions:
         assumed.append(Assumed(f"the run goes beyond the model's context of {shape.context:g} tokens", 0.02))
-        solver = "single-node" if devices == 1 else "parallel-serving"
-        asked = attrs.evolve(asked, settings={solver: {"beyond_context": 1}})
+        told |= {"beyond_context": 1}
+    solver = "single-node" if devices == 1 else "parallel-serving"
+    asked = scenario(row, "serving", job, found, layout, devices, {solver: told} if told else None)
     return Question(asked, reading, amount, tuple(assumed))
 
 
