@@ -89,6 +89,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= format_columns(workload, stack, shape, precision, model.blocks)
     stored = columns["weight_width"] < columns["operand_width"]
     columns["unpacks"] = stack.features.unpacks_weights and stored
+    columns["narrows"] = stack.features.narrows_inputs and stored
     columns["expands"] = (stack.features.expands_weights or stack.features.unpacks_weights) and stored
     columns |= head_columns(stack, model, workload, columns)
     columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
