@@ -87,10 +87,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     if eager:
         columns["var_overhead"] += eager_variance(request.claims, stack)
     columns |= format_columns(workload, stack, shape, precision, model.blocks)
-    stored = columns["weight_width"] < columns["operand_width"]
-    columns["unpacks"] = stack.features.unpacks_weights and stored
-    columns["narrows"] = stack.features.narrows_inputs and stored
-    columns["expands"] = (stack.features.expands_weights or stack.features.unpacks_weights) and stored
+    columns |= _stored_narrow(stack, columns)
     columns |= head_columns(stack, model, workload, columns)
     columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
     columns |= _memory(device, stack)
@@ -126,6 +123,14 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     if isinstance(shape, NetworkShape):
         columns |= _window_tiles(device, precision, columns)
     return same_tuples(columns)
+
+
+def _stored_narrow(stack: Stack, columns: Mapping[str, Any]) -> dict[str, bool]:
+    """Return what is done to weights, or to what meets them, that are stored in fewer bits than are multiplied."""
+    features, stored = stack.features, columns["weight_width"] < columns["operand_width"]
+    expands = features.expands_weights or features.unpacks_weights
+    found = {"unpacks": features.unpacks_weights, "narrows": features.narrows_inputs, "expands": expands}
+    return {name: able and stored for name, able in found.items()}
 
 
 def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:
