@@ -252,6 +252,9 @@ def test_one_request_on_two_nodes_passes_stages_where_nothing_says_how():
     assert card["performance.tpot"].value == told["performance.tpot"].value
     copies = evaluate(asked | {"workload": asked["workload"] | {"batch": 2}})
     assert any("2 copies" in note for note in copies.assumptions)
+    wide = evaluate(asked | {"workload": asked["workload"] | {"batch": 2, "precision": "bf16"}})
+    assert any("2 pipeline stages" in note for note in wide.assumptions)  # 810 GB are more than eight of 80 GB hold
+    assert wide["feasibility.fits"].value
 
 
 PADDING = attrs.evolve(STACK, features=attrs.evolve(STACK.features, pads_heads=True))
