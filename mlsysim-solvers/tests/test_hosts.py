@@ -9,8 +9,9 @@ from mlsysim.config import SimulationConfig
 from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.records.stack import Features
-from mlsysim_solvers.execution.device.ceilings import counted_format, launch_columns
+from mlsysim_solvers.execution.device.ceilings import counted_format
 from mlsysim_solvers.execution.device.engine import Machine, run
+from mlsysim_solvers.execution.device.launching import launch_columns
 from mlsysim_solvers.execution.device.quantisation import TileMenu
 from mlsysim_solvers.formulas.constants import FEW_ROWS
 from mlsysim_solvers.lowering.operators import Operator

@@ -107,8 +107,12 @@ def test_a_first_token_may_take_a_decode_step_of_its_own():
 
 
 def test_narrow_weights_take_a_kernel_more_per_product_in_decode():
-    narrow = attrs.evolve(STACK, features=attrs.evolve(STACK.features, expands_weights=True))
+    narrow = attrs.evolve(STACK, features=attrs.evolve(STACK.features, expands_weights=True, narrows_inputs=True))
     job = serving(batch=1, input=1, output=2, weights="int4")
+    expanding = attrs.evolve(STACK, features=attrs.evolve(STACK.features, expands_weights=True))
+    assert (
+        answers(LLAMA_8B, H100, job, expanding)["performance.tpot"] == answers(LLAMA_8B, H100, job)["performance.tpot"]
+    )
     plain, quantised = answers(LLAMA_8B, H100, job), answers(LLAMA_8B, H100, job, narrow)
     products = 32 * 4 + 1
     assert quantised["performance.tpot"] - plain["performance.tpot"] == pytest.approx(products * 0.5 * 3e-6)

@@ -31,6 +31,15 @@ def test_the_usual_lengths_give_way_to_what_a_model_reads() -> None:
     assert "1,256 tokens are more than" in asked.stderr
 
 
+def test_published_formats_hold_where_nothing_says_otherwise() -> None:
+    asked = ("eval", "deepseek-r1", "--on", "h200-sxm", "--devices", "8")
+    assert "precision: fp8, as DeepSeek-R1 is published (set --precision)" in command(*asked).stdout
+    for told in (("--precision", "bf16"), ("--kind", "training")):
+        assert "is published" not in command(*asked, *told).stdout
+    kept = command("eval", "gpt-oss-20b", "--on", "h100-sxm", "--set", "weights=bf16").stdout
+    assert "precision: bf16, which h100-sxm has (set --precision)" in kept
+
+
 def test_the_readme_s_scorecards() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     first = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[0]

@@ -38,7 +38,7 @@ def test_each_beginning_of_a_set_is_one(sets):
 
 def test_what_is_said_of_runs_names_what_the_registry_has(data):
     registry = plugins().registry
-    models = [key for keys in data["model_runs"].values() for key in keys] + list(data["released_weights"])
+    models = [key for keys in data["model_runs"].values() for key in keys]
     models += [one["model"] for one in data["narrow_caches"]]
     assert set(models) <= set(registry.keys("models"))
     assert {one["device"] for one in data["narrow_caches"]} <= set(registry.keys("devices"))

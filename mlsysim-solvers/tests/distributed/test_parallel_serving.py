@@ -241,6 +241,22 @@ def test_devices_that_cannot_share_the_heads_are_told_so():
     assert "Ask for 4 devices" in refused.value.remedy
 
 
+def test_one_request_on_two_nodes_passes_stages_where_nothing_says_how():
+    asked = {
+        "name": "two nodes", "kind": "serving", "system": {"device": "h100-sxm", "devices": 16},
+        "workload": {"model": "llama-3.1-405b", "precision": "fp8", "batch": 1, "input": 512, "output": 64},
+    }  # fmt: skip
+    card = evaluate(asked)
+    assert any("8 devices, 2 pipeline stages between nodes" in note for note in card.assumptions)
+    told = evaluate(asked | {"parallelism": {"tensor": 8, "pipeline": 2}})
+    assert card["performance.tpot"].value == told["performance.tpot"].value
+    copies = evaluate(asked | {"workload": asked["workload"] | {"batch": 2}})
+    assert any("2 copies" in note for note in copies.assumptions)
+    wide = evaluate(asked | {"workload": asked["workload"] | {"batch": 2, "precision": "bf16"}})
+    assert any("2 pipeline stages" in note for note in wide.assumptions)  # 810 GB are more than eight of 80 GB hold
+    assert wide["feasibility.fits"].value
+
+
 PADDING = attrs.evolve(STACK, features=attrs.evolve(STACK.features, pads_heads=True))
 
 

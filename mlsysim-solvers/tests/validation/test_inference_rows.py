@@ -18,6 +18,12 @@ def asked(key):
     return question_for(ROWS[key], names()).scenario
 
 
+def asked_of(folder, row):
+    table = folder / "own.csv"
+    table.write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n", encoding="utf-8")
+    return question_for(read_table(table)[0], names()).scenario
+
+
 @pytest.mark.parametrize(("key", "volts"), [("tiny_v1.1-0028", 3.0), ("tiny_v1.1-0056", 1.8)])
 def test_a_linear_regulator_draws_the_same_current_at_any_supply(key, volts):
     power = asked(key).settings["sustainability"]["power"]
@@ -80,3 +86,31 @@ def test_an_unknown_scenario_is_refused_and_a_missing_one_assumed_in_sight():
         question_for(attrs.evolve(row, kind="online"), names())
     said = [one.what for one in question_for(attrs.evolve(row, kind=""), names()).assumed]
     assert "a fixed batch: no scenario is published" in said
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "printed", "formats"),
+    [
+        ("DeepSeek-R1", "H200", "", ("fp8", "")),
+        ("DeepSeek-V3", "A100 80GB", "", ("bf16", "fp8")),
+        ("gpt-oss-20b", "H100", "", ("bf16", "mxfp4")),
+        ("DeepSeek-R1", "H200", "bf16", ("bf16", "")),
+        ("Llama 3.1 8B", "H200", "", ("bf16", "")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["static_batch", "server"])
+def test_a_model_is_served_in_the_weights_that_its_lab_publishes(tmp_path, kind, model, device, printed, formats):
+    row = {"id": "own-1", "model": model, "accelerator": device, "n_accelerators": "8", "weight_precision": printed,
+           "framework": "vLLM 0.9", "scenario": kind, "batch_or_concurrency": "1", "input_len": "512",
+           "output_len": "128", "metric": "tpot_ms", "value": "10"}  # fmt: skip
+    job = asked_of(tmp_path, row).workload
+    assert (job.precision, job.weights) == formats
+
+
+@pytest.mark.parametrize("notes", ["--enforce-eager; mean", "enforce_eager=True", "--disable-cuda-graph", ""])
+@pytest.mark.parametrize(("kind", "solver"), [("static_batch", "single-node"), ("server", "in-flight")])
+def test_a_server_may_have_been_told_to_replay_no_graph(tmp_path, kind, solver, notes):
+    row = {"id": "own-1", "model": "Llama 3.1 8B", "accelerator": "H200", "n_accelerators": "1",
+           "weight_precision": "bf16", "framework": "vLLM 0.9", "scenario": kind, "batch_or_concurrency": "1",
+           "input_len": "512", "output_len": "128", "metric": "tpot_ms", "value": "10", "notes": notes}  # fmt: skip
+    assert asked_of(tmp_path, row).settings == ({solver: {"eager": 1}} if notes else {})

@@ -66,6 +66,8 @@ FLAGS = (
 """Options of all commands that take a scenario."""
 
 _PREFERRED = ("bf16", "fp16", "int8", "fp32")
+_RELEASED = ("serving", "traffic")
+"""Kinds of scenario that run the weights that a lab publishes."""
 _KINDS = ("serving", "traffic", "training", "inference")
 """The kinds of scenario, repeated here because importing their records takes longer than all other commands need."""
 
@@ -197,8 +199,11 @@ def _compose(
     others = variants(plugins().registry, args.on, device.key)
     said = [f"device: {device.key}; {args.on} may also be {', '.join(others)} (set --on)"] if others else []
     if not _is_set("precision", given, overrides):
-        workload["precision"] = _default_precision(device.record)
-        said.append(f"precision: {workload['precision']}, which {device.key} has (set --precision)")
+        formats, why = _default_formats(
+            model, device, released=kind in _RELEASED and not _is_set("weights", given, overrides)
+        )
+        workload |= formats
+        said.append(f"precision: {why} (set --precision)")
     if not any(_is_set(name, given, overrides) for name in ("input", "output")):
         workload |= _short_lengths(model.record, WORKLOADS[kind])
     defaults = {
@@ -261,6 +266,19 @@ def _generates(model: Any) -> bool:
     if model.pair is not None or model.state_space is not None:
         return True
     return model.transformer is not None and model.transformer.causal
+
+
+def _default_formats(model: Entry, device: Entry, *, released: bool) -> tuple[dict[str, str], str]:
+    """Return the formats that a job takes where nobody names one, and why."""
+    from ..published import published_formats
+
+    wide = _default_precision(device.record)
+    published = model.record.weights if released else ""
+    precision, weights = published_formats(published, device.record.compute.peak, wide)
+    if not published:
+        return {"precision": precision}, f"{precision}, which {device.key} has"
+    kept = f"{precision} with weights in {weights}" if weights else precision
+    return {"precision": precision, "weights": weights}, f"{kept}, as {model.record.name} is published"
 
 
 def _default_precision(device: Any) -> str:

@@ -23,6 +23,8 @@ class Model:
     ----------
     name, lab, released, licence, note : str
         Names and dates.
+    weights : str
+        Format in which the lab publishes the weights where it has fewer than 16 bits; ``note`` says where it says so.
     unmodelled : str
         What of the architecture the shape does not express, in words; every answer says so.
     parameters : float, count
@@ -59,4 +61,5 @@ class Model:
     licence: str = ""
     aliases: tuple[str, ...] = ()
     note: str = ""
+    weights: str = ""
     unmodelled: str = ""

@@ -49,7 +49,9 @@ class Features:
         instructions of several warps for their full rate reach a part of it.
     expands_weights : bool
         Weights stored in fewer bits than the arithmetic are expanded in memory before products with
-        many rows; before products with few rows a kernel of its own narrows their input instead.
+        many rows.
+    narrows_inputs : bool
+        Before products of such weights with few rows a kernel of its own narrows their input.
     decoded_first : bool
         The pass over a prompt leaves out its last token and yields none: the first token of the answer takes a
         decode step of its own.
@@ -180,6 +182,7 @@ class Features:
     warp_products: bool = False
     casts_scores: bool = False
     expands_weights: bool = False
+    narrows_inputs: bool = False
     wide_head: bool = False
     wide_cache: bool = False
     staged_softmax: bool = False

@@ -45,7 +45,9 @@ class Abilities(NamedTuple):
         Bandwidth of the last-level cache over that of memory, for kernels that do not share keys and values.
     pass_tokens : float, token, or None
         Most tokens of one pass over prompts; None for one pass whatever their number.
-    expands_weights, staged_softmax, eager_scores, casts_scores, one_by_one, joins_cache, unpacks_weights : bool
+    expands_weights, narrows_inputs, staged_softmax, eager_scores, casts_scores, one_by_one, joins_cache : bool
+        As in the stack's features.
+    unpacks_weights : bool
         As in the stack's features.
     """
 
@@ -61,6 +63,7 @@ class Abilities(NamedTuple):
     one_by_one: bool = False
     joins_cache: bool = False
     unpacks_weights: bool = False
+    narrows_inputs: bool = False
 
 
 def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:

@@ -140,7 +140,7 @@ def decode(
         table += spelled_out(shape, formats, batch) + decoded_apart(table, abilities)
     table += embedding(shape, formats, batch, batch)
     table += decoder_tail(shape, formats, batch, batch)
-    if abilities.expands_weights and not abilities.unpacks_weights:
+    if abilities.narrows_inputs:
         # With few rows it is their input that changes its format, in a kernel before each product.
         return [row._replace(kernels=2.0 * row.kernels) if row.kind in MATRIX_KINDS else row for row in table]
     return table

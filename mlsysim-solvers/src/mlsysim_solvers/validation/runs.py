@@ -88,7 +88,7 @@ class Runs:
     ----------
     data : mapping
         The table of names: ``runs``, ``engines``, ``pools``, ``schedulers``, ``sets``, ``model_runs``,
-        ``released_weights``, ``narrow_caches``, ``software_settings`` and ``language_engines``.
+        ``narrow_caches``, ``software_settings``, ``server_settings`` and ``language_engines``.
 
     Attributes
     ----------
@@ -96,8 +96,6 @@ class Runs:
         Sets of whose rows a document says more.
     models : ModelRuns
         Models that benchmarks run in a way of their own.
-    released_weights : mapping of str to str
-        Models whose weights are published in few bits, to their format.
     language_engines : mapping of str to str
         Stacks that run networks, to the engine upon them that serves language models.
     """
@@ -109,9 +107,9 @@ class Runs:
         self._schedulers: Sequence[Mapping[str, Any]] = data.get("schedulers", ())
         self._narrow_caches = {(r["model"], r["device"]): r.get("since", "") for r in data.get("narrow_caches", ())}
         self._settings: Mapping[str, str] = data.get("software_settings", {})
+        self._told: Mapping[str, str] = data.get("server_settings", {})
         self.sets = Sets(**{name: tuple(sets) for name, sets in data.get("sets", {}).items()})
         self.models = ModelRuns(**{name: tuple(keys) for name, keys in data.get("model_runs", {}).items()})
-        self.released_weights: Mapping[str, str] = data.get("released_weights", {})
         self.language_engines: Mapping[str, str] = data.get("language_engines", {})
 
     def settings(self, software: str) -> list[str]:
@@ -127,6 +125,20 @@ class Runs:
         list of str
         """
         return [name for part, name in self._settings.items() if part in software.casefold()]
+
+    def told(self, words: str) -> dict[str, object]:
+        """Return the settings of a solver that a server was started with.
+
+        Parameters
+        ----------
+        words : str
+            Software and notes of a row.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        return {name: 1 for part, name in self._told.items() if part in words.casefold().replace("_", "-")}
 
     def has_narrow_cache(self, model: str, device: str, measured: str) -> bool:
         """Tell whether a benchmark starts a server with a key-value cache in 8 bits.

@@ -107,6 +107,7 @@ def abilities_of(columns: Columns) -> Abilities:
         features.one_by_one,
         features.joins_cache,
         columns["unpacks"],
+        columns["narrows"],
     )
 
 

@@ -32,16 +32,14 @@ from ...formulas.constants import (
 from ...formulas.loads import issue_rate
 from ...formulas.roofline import delivered_share, special_rate
 from ...formulas.uncertainty import unseen_variance
-from ...lowering.shape import number
 from .exposed import exposed_columns
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 
 __all__ = [
     "cache_ratio",
     "ceiling_columns",
-    "compiled_columns",
+    "claimed_variance",
     "counted_format",
-    "launch_columns",
     "scatter_of",
     "spread_columns",
 ]
@@ -217,50 +215,6 @@ def _overhead(device: Device, stack: Stack, key: str, found: Calibration | None)
     return time if device.host is None or _is_own(found, key) else time / device.host
 
 
-def launch_columns(device: Device, stack: Stack, kind: str) -> dict[str, Any]:
-    """Return the time in which the host launches a kernel, where no graph is replayed, as a column.
-
-    Parameters
-    ----------
-    device : Device
-        The device.
-    stack : Stack
-        The stack.
-    kind : str
-        Kind of the scenario; the host's part in training stands apart.
-
-    Returns
-    -------
-    dict of str to float
-        Empty where the time per kernel says it all.
-    """
-    launch = stack.ceilings.launch
-    if launch is None or stack.features.graphs or kind == "training":
-        return {}
-    return {"kernel_launch": launch if device.host is None else launch / device.host}
-
-
-def compiled_columns(stack: Stack, kind: str) -> dict[str, Any]:
-    """Return what programs that are compiled for fixed lengths add to passes, as columns.
-
-    Parameters
-    ----------
-    stack : Stack
-        The stack.
-    kind : str
-        Kind of the scenario.
-
-    Returns
-    -------
-    dict of str to float
-        ``bucket`` (token), the shortest length that was compiled, and ``turn`` (s), for which the device waits for the
-        host between two programs; empty where there are none.
-    """
-    bucket, turn = stack.features.bucket, stack.ceilings.turn
-    columns = {"bucket": number(bucket)} if bucket and kind == "serving" else {}
-    return columns if turn is None or kind == "training" else columns | {"turn": turn}
-
-
 def _is_own(found: Calibration | None, key: str) -> bool:
     return found is not None and key in (found.device, *found.devices)
 
@@ -291,7 +245,22 @@ def _check_roof(value: Any, name: str, stack: Stack, achieved: Any = 1.0) -> Non
         )
 
 
-def _variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, default: float) -> float:
+def claimed_variance(claims: Mapping[tuple[str, str], Any], role: str, field: str, default: float) -> float:
+    """Return the variance of the logarithm of a number.
+
+    Parameters
+    ----------
+    claims : mapping of (role, field) to Standing
+        How well each number is supported.
+    role, field : str
+        Which.
+    default : float, natural-log units
+        Spread of a number whose claim gives none.
+
+    Returns
+    -------
+    float
+    """
     standing = claims.get((role, field))
     found = None if standing is None else standing.chosen.log_sd
     spread = default if found is None else found
@@ -330,9 +299,9 @@ def spread_columns(
     the stack's measurements stray over what is usual.
     """
     counted = counted_format(device, stack, precision)
-    peak = _variance(claims, "device", f"compute.peak.{counted}.dense", 0.0)
-    bandwidth = _variance(claims, "device", "memory.bandwidth", 0.0)
-    reserve = _variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
+    peak = claimed_variance(claims, "device", f"compute.peak.{counted}.dense", 0.0)
+    bandwidth = claimed_variance(claims, "device", "memory.bandwidth", 0.0)
+    reserve = claimed_variance(claims, "stack", "ceilings.reserve", RESERVE_LOG_SD)
     found = stack.calibration_for(key, precision, device.vendor, device.alike(precision))
     own = _is_own(found, key)
     if own:
@@ -342,9 +311,9 @@ def spread_columns(
         spreads = [c[0][0], c[1][1], c[2][2], c[0][1], c[0][2], c[1][2]]
     else:
         spreads = [
-            _variance(claims, "stack", "ceilings.compute", COMPUTE_LOG_SD),
-            _variance(claims, "stack", "ceilings.memory", MEMORY_LOG_SD),
-            _variance(claims, "stack", "ceilings.overhead", OVERHEAD_LOG_SD),
+            claimed_variance(claims, "stack", "ceilings.compute", COMPUTE_LOG_SD),
+            claimed_variance(claims, "stack", "ceilings.memory", MEMORY_LOG_SD),
+            claimed_variance(claims, "stack", "ceilings.overhead", OVERHEAD_LOG_SD),
             0.0, 0.0, 0.0,
         ]  # fmt: skip
     if found is not None:
@@ -357,12 +326,12 @@ def spread_columns(
         scatter = 0.0
     if not own:
         peak += share_log_sd(device, counted) ** 2
-        spreads[2] += _variance(claims, "device", "host", 0.0)
+        spreads[2] += claimed_variance(claims, "device", "host", 0.0)
     link = 0.0 if own else LINK_LOG_SD**2
     general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2, link)
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
     strays = scatter_of(stack) ** 2
-    alone = _variance(claims, "stack", "ceilings.lone_issue", LONE_LOG_SD)
+    alone = claimed_variance(claims, "stack", "ceilings.lone_issue", LONE_LOG_SD)
     scaled = {name: strays * value for name, value in zip(_SPREADS, values, strict=True)}
     return {**scaled, "var_lone": alone, "var_reserve": reserve}
 

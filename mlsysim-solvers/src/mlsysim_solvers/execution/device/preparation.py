@@ -31,8 +31,9 @@ from .architectures import (
     shape_of_layers,
 )
 from .ceiling_notes import ceiling_notes
-from .ceilings import cache_ratio, ceiling_columns, compiled_columns, launch_columns, spread_columns
+from .ceilings import cache_ratio, ceiling_columns, spread_columns
 from .formats import cache_format, format_columns, head_columns
+from .launching import compiled_columns, eager_variance, launch_columns
 from .narrow import block_columns, unpacked_columns
 from .quantisation import tiles_of
 from .remembering import same_tuples
@@ -80,12 +81,13 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     precision = check_precision(workload.precision, where="workload.precision")
     key = scenario.system.device
     columns = ceiling_columns(device, stack, key, precision, settings)
-    columns |= launch_columns(device, stack, kind) | compiled_columns(stack, kind)
+    eager = bool(settings.get("eager")) and stack.features.graphs and kind == "serving"
+    columns |= launch_columns(device, stack, kind, eager=eager) | compiled_columns(stack, kind)
     columns |= spread_columns(request.claims, device, stack, key, precision)
+    if eager:
+        columns["var_overhead"] += eager_variance(request.claims, stack)
     columns |= format_columns(workload, stack, shape, precision, model.blocks)
-    stored = columns["weight_width"] < columns["operand_width"]
-    columns["unpacks"] = stack.features.unpacks_weights and stored
-    columns["expands"] = (stack.features.expands_weights or stack.features.unpacks_weights) and stored
+    columns |= _stored_narrow(stack, columns)
     columns |= head_columns(stack, model, workload, columns)
     columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
     columns |= _memory(device, stack)
@@ -121,6 +123,14 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     if isinstance(shape, NetworkShape):
         columns |= _window_tiles(device, precision, columns)
     return same_tuples(columns)
+
+
+def _stored_narrow(stack: Stack, columns: Mapping[str, Any]) -> dict[str, bool]:
+    """Return what is done to weights, or to what meets them, that are stored in fewer bits than are multiplied."""
+    features, stored = stack.features, columns["weight_width"] < columns["operand_width"]
+    expands = features.expands_weights or features.unpacks_weights
+    found = {"unpacks": features.unpacks_weights, "narrows": features.narrows_inputs, "expands": expands}
+    return {name: able and stored for name, able in found.items()}
 
 
 def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:

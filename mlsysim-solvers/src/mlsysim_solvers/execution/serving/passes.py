@@ -122,7 +122,11 @@ def decoding_pass(engine: Engine, requests: Any, active: Any) -> Pass:
         ),
         decoding(c, engine.replay, requests),
     )  # fmt: skip
-    return _placed(engine, totals, requests, requests, active, own)
+    done = _placed(engine, totals, requests, requests, active, own)
+    if not c.get("eager"):
+        return done
+    kernels = totals.overhead / engine.replay.overhead + _unseen(engine, shape)
+    return _launched(done, kernels * c["launch"])
 
 
 def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pass:

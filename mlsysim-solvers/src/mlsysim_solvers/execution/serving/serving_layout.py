@@ -12,6 +12,7 @@ from mlsysim.records.stack import Stack
 
 from ...lowering.divisors import divisors
 from ...lowering.shape import TransformerShape, number
+from ..device.cases import weights_of
 from ..device.preparation import prepare_columns
 from ..network.links import network_columns
 from .shared_layout import refuse_shared, shared_columns, shared_notes
@@ -54,7 +55,7 @@ def serving_columns(request: Any, *, in_flight: bool = False) -> dict[str, Any]:
     if columns["kind"] == "inference":
         return columns | _copies(scenario, columns)
     columns |= network_columns(records, scenario, number(scenario.system.devices))
-    layout, assumed = _settled(scenario, records["stack"], shape, int(columns["domain"]))
+    layout, assumed = _settled(scenario, records["stack"], shape, columns)
     _check(layout, shape, _batch(scenario))
     if in_flight:
         columns |= shared_columns(layout, shape, request.settings, expands=columns["expands"])
@@ -94,9 +95,9 @@ def _copies(scenario: Scenario, columns: dict[str, Any]) -> dict[str, Any]:
     return {"data": number(layout.data), "assumptions": (*columns["assumptions"], *assumed)}
 
 
-def _settled(scenario: Scenario, stack: Stack, shape: Any, domain: int) -> tuple[Parallelism, list[str]]:
+def _settled(scenario: Scenario, stack: Stack, shape: Any, columns: dict[str, Any]) -> tuple[Parallelism, list[str]]:
     """Return the layout of a scenario, and what is assumed where it gives none."""
-    layout, devices = scenario.parallelism, int(scenario.system.devices)
+    layout, devices, domain = scenario.parallelism, int(scenario.system.devices), int(columns["domain"])
     if layout != Parallelism():
         return layout, []
     if not isinstance(shape, TransformerShape):
@@ -107,11 +108,25 @@ def _settled(scenario: Scenario, stack: Stack, shape: Any, domain: int) -> tuple
         limit = min(devices, domain)
         pads = stack.features.pads_heads
         tensor = max(d for d in range(1, limit + 1) if devices % d == 0 and (pads or int(shape.heads) % d == 0))
-        chosen, what = Parallelism(tensor=tensor, data=devices // tensor), f"tensor parallelism over {tensor} devices"
+        groups, what = devices // tensor, f"tensor parallelism over {tensor} devices"
+        split = bool(_batch(scenario) % groups) or not _holds(columns, shape, tensor)
+        if tensor == domain < devices and split and groups <= shape.layers:
+            # As vLLM advises for several nodes (documentation of v0.8.3, Distributed Inference and Serving): the tensor
+            # parallel size is the number of GPUs in each node, the pipeline parallel size the number of nodes.
+            return Parallelism(tensor=tensor, pipeline=groups), [
+                f"layout: {what}, {groups} pipeline stages between nodes (set [parallelism])"
+            ]
+        chosen = Parallelism(tensor=tensor, data=groups)
         if tensor < devices:
-            what += f", {devices // tensor} copies"
+            what += f", {groups} copies"
             _check_copies(devices, tensor, shape, _batch(scenario))
     return chosen, [f"layout: {what} (set [parallelism])"]
+
+
+def _holds(columns: dict[str, Any], shape: TransformerShape, devices: int) -> bool:
+    """Tell whether some devices together have room for the weights of a copy of the model."""
+    room = columns["capacity"] * columns["utilisation"] - columns["reserve"]
+    return bool(weights_of(columns, shape) < devices * room)
 
 
 def _check_copies(devices: int, tensor: int, shape: TransformerShape, batch: int) -> None:

@@ -69,6 +69,9 @@ def traffic_columns(request: Any) -> dict[str, Any]:
     if launch is not None:
         columns["launch"] = number(launch)
         columns["replayed"] = number(request.settings.get("replayed") or scheduler.replayed or 0.0)
+        if request.settings.get("eager") and request.records["stack"].features.graphs:
+            columns.pop("kernel_launch", None)  # each pass waits for the host as a whole
+            columns["replayed"], columns["eager"] = 0.0, True
     if request.settings.get("memory_share"):
         columns["utilisation"] = number(request.settings["memory_share"])
     if request.settings.get("together"):

@@ -7,6 +7,7 @@ import re
 import attrs
 
 from mlsysim.plugins import plugins
+from mlsysim.published import published_formats
 from mlsysim.records import Parallelism, Place, Pools, Scenario, Stack, System, Workload
 from mlsysim.records.measurement import Measurement
 
@@ -14,8 +15,8 @@ from ..names import Names
 from ..questions import Assumed, Refused
 
 __all__ = [
-    "Subject", "arithmetic_for", "cell", "format_for", "real_length", "scenario", "subject", "unstated",
-    "unstated_format", "whole",
+    "Subject", "arithmetic_for", "as_published", "cell", "format_for", "real_length", "scenario", "subject", "unstated",
+    "unstated_format", "unstated_formats", "whole",
 ]  # fmt: skip
 
 _SYSTEM = re.compile(r"system=[\w-]+?_(X-CUBE-AI[\w.-]*|MicroTVM[_-]CMSIS)", re.IGNORECASE)
@@ -203,6 +204,59 @@ def unstated_format(row: Measurement, found: Subject, assumed: list[Assumed]) ->
         assumed.append(Assumed("16 bits, as most models are published: the row states no format", wide))
     peak = plugins().registry.get("devices", found.device).record.compute.peak
     return "fp16" if text == "bf16" and "bf16" not in peak else text
+
+
+def as_published(model: str, device: str, wide: str) -> tuple[str, str]:
+    """Return the formats of arithmetic and of weights of a model that is run as its lab publishes it.
+
+    Parameters
+    ----------
+    model, device : str
+        Keys.
+    wide : str
+        Format of 16 bits, that of most models.
+
+    Returns
+    -------
+    precision, weights : str
+        Weights are empty where they are those of arithmetic.
+    """
+    registry = plugins().registry
+    peak = registry.get("devices", device).record.compute.peak
+    return published_formats(registry.get("models", model).record.weights, peak, wide)
+
+
+def unstated_formats(row: Measurement, model: str, found: Subject, assumed: list[Assumed]) -> tuple[str, str]:
+    """Return the formats of arithmetic and of weights of a language model whose row prints none.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+    model : str
+        Key of the model.
+    found : Subject
+        Device and stack.
+    assumed : list of Assumed
+        Gets the assumption.
+
+    Returns
+    -------
+    precision, weights : str
+        Weights are empty where they are those of arithmetic.
+
+    Raises
+    ------
+    Refused
+        As :func:`unstated_format` does.
+    """
+    said: list[Assumed] = []
+    wide = unstated_format(row, found, said)
+    published = plugins().registry.get("models", model).record.weights
+    if published:
+        said = [attrs.evolve(said[-1], what=f"weights in {published}, as published: the row states no format")]
+    assumed += said
+    return as_published(model, found.device, wide)
 
 
 def format_for(device: str, precision: str) -> str:

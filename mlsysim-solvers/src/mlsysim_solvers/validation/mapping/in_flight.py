@@ -20,7 +20,7 @@ from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
 from ..spellings import implied_format
 from .bursts import at_once, counted, scatter_of
-from .common import Subject, arithmetic_for, cell, scenario, unstated_format, whole
+from .common import Subject, arithmetic_for, as_published, cell, scenario, unstated_formats, whole
 from .limits import check_reached, within_limits
 from .serving import batched
 
@@ -113,7 +113,8 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     )  # fmt: skip
     if row.kind == "max_throughput" and most and not job.requests and not clients:
         assumed.append(Assumed("a run whose start and end do not count: the row prints no requests", _ENDS))
-    asked = scenario(row, "traffic", job, found, layout, devices)
+    told = known.runs.told(f"{row.software} {cell(row, 'notes')}")
+    asked = scenario(row, "traffic", job, found, layout, devices, {"in-flight": told} if told else None)
     if (clients or arrivals) and row.name in _TIMES:
         what = f"{clients} clients, each of which asks again when it is answered, with answers that vary in length"
         if burst:
@@ -147,10 +148,12 @@ def _throughput(
 
 def _formats(row: Measurement, known: Names, model: str, found: Subject, assumed: list[Assumed]) -> tuple[str, str]:
     """Return the formats of arithmetic and of weights; weights are empty where they are those of arithmetic."""
-    text = cell(row, "weight_precision") or _implied(row, assumed) or unstated_format(row, found, assumed)
+    text = cell(row, "weight_precision") or _implied(row, assumed)
+    if not text:
+        return unstated_formats(row, model, found, assumed)
     precision, weights = known.weights(text)
-    if not cell(row, "weight_precision") and not weights:
-        weights = known.runs.released_weights.get(model, "")
+    if not cell(row, "weight_precision") and not weights and precision in ("bf16", "fp16"):
+        precision, weights = as_published(model, found.device, precision)
     return arithmetic_for(found.device, precision, weights, assumed)
 
 

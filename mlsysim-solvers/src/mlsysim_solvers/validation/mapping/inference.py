@@ -16,7 +16,17 @@ from ...formulas.uncertainty import log_sd_of_range
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..spellings import implied_format
-from .common import Subject, arithmetic_for, cell, format_for, scenario, subject, unstated, unstated_format, whole
+from .common import (
+    Subject,
+    arithmetic_for,
+    cell,
+    format_for,
+    scenario,
+    subject,
+    unstated,
+    unstated_formats,
+    whole,
+)  # fmt: skip
 from .floats import multiplied
 from .in_flight import in_flight_question
 
@@ -103,8 +113,9 @@ def _layout(row: Measurement, found: Subject, assumed: list[Assumed]) -> tuple[i
 def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Question:
     """Ask for a fixed batch of prompts and answers, or for one half of it."""
     assumed: list[Assumed] = []
-    text = cell(row, "weight_precision") or implied_format(row.model) or unstated_format(row, found, assumed)
-    precision, weights = _arithmetic(found.device, *known.weights(text), assumed)
+    text = cell(row, "weight_precision") or implied_format(row.model)
+    formats = known.weights(text) if text else unstated_formats(row, model, found, assumed)
+    precision, weights = _arithmetic(found.device, *formats, assumed)
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     input_, output = whole(row, "input_len"), whole(row, "output_len")
     kv = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
@@ -123,12 +134,13 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
     job = Serving(
         model=model, precision=precision, batch=batch, input=input_, output=output, weights=weights, kv_cache=kv
     )
-    asked = scenario(row, "serving", job, found, layout, devices)
+    told = known.runs.told(f"{row.software} {cell(row, 'notes')}")
     shape = plugins().registry.get("models", model).record.transformer
     if shape is not None and input_ + output > shape.context and not shape.positions:
         assumed.append(Assumed(f"the run goes beyond the model's context of {shape.context:g} tokens", 0.02))
-        solver = "single-node" if devices == 1 else "parallel-serving"
-        asked = attrs.evolve(asked, settings={solver: {"beyond_context": 1}})
+        told |= {"beyond_context": 1}
+    solver = "single-node" if devices == 1 else "parallel-serving"
+    asked = scenario(row, "serving", job, found, layout, devices, {solver: told} if told else None)
     return Question(asked, reading, amount, tuple(assumed))
 
 

@@ -7,6 +7,7 @@ import attrs
 from mlsysim.plugins import plugins
 from mlsysim.records import Scenario, Traffic
 from mlsysim.records.measurement import Measurement
+from mlsysim.records.precision import bytes_per_element
 
 from ..names import Names
 from ..questions import Assumed, Question, Refused
@@ -74,8 +75,10 @@ def serving_question(row: Measurement, known: Names) -> Question:
     assumed: list[Assumed] = []
     wanted = _FORMATS[cell(row, "gemm_quant_mode")]
     precision, weights, kv_cache = traffic_formats(found.device, wanted, assumed)
-    if model in known.runs.released_weights and wanted == "nvfp4":
-        precision, weights, kv_cache = _released(found.device, known.runs.released_weights[model], assumed)
+    published = plugins().registry.get("models", model).record.weights
+    # The table prints any format of 4 bits as nvfp4.
+    if published and bytes_per_element(published) < 1 and wanted == "nvfp4":
+        precision, weights, kv_cache = _released(found.device, published, assumed)
     if row.software.startswith("vllm") and precision not in ("bf16", "fp16"):
         kv_cache = _cache(known.runs.has_narrow_cache(model, found.device, cell(row, "measured")), assumed)
     clients = whole(row, "concurrency")
