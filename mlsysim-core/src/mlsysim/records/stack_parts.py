@@ -56,7 +56,9 @@ class Recipe:
         What the published name of the software holds, for example ``NeMo 25.11``; empty means any.
     cells : str
         Published settings with which it goes, with commas, for example ``ep=32, precision=MX``: each begins so.
-    exchange, overlap_expert, recompute, recompute_modules, graphs : str
+    expert : int
+        Degree of expert parallelism that is set; 0 says nothing.
+    exchange, overlap_expert, recompute, recompute_modules, graphs, adapter_modules : str
         What is set: names as in a scenario; ``overlap_expert`` is yes or no, and empty says nothing.
     reason : str
         Where that stands.
@@ -74,6 +76,8 @@ class Recipe:
     recompute: Literal["", "full"] = ""
     recompute_modules: str = ""
     graphs: str = ""
+    adapter_modules: Literal["", "attention", "all"] = ""
+    expert: int = setting("1", default=0, zero=True)
     log_sd: float = setting("1", default=0.02, zero=True)
 
 
