@@ -58,8 +58,9 @@ class Recipe:
         Published settings with which it goes, with commas, for example ``ep=32, precision=MX``: each begins so.
     expert : int
         Degree of expert parallelism that is set; 0 says nothing.
-    exchange, overlap_expert, recompute, recompute_modules, graphs, adapter_modules : str
-        What is set: names as in a scenario; ``overlap_expert`` is yes or no, and empty says nothing.
+    exchange, overlap_expert, recompute, recompute_modules, graphs, adapter_modules, master : str
+        What is set: names as in a scenario; ``overlap_expert`` is yes or no, ``master`` none or nothing,
+        and empty says nothing.
     reason : str
         Where that stands.
     log_sd : float, natural-log units
@@ -77,6 +78,7 @@ class Recipe:
     recompute_modules: str = ""
     graphs: str = ""
     adapter_modules: Literal["", "attention", "all"] = ""
+    master: Literal["", "none"] = ""
     expert: int = setting("1", default=0, zero=True)
     log_sd: float = setting("1", default=0.02, zero=True)
 

@@ -65,6 +65,9 @@ def followed(
         if recipe.expert and not cell(row, "ep") and row.devices % recipe.expert == 0:
             what["expert"] = f"{recipe.expert}"
             layout = attrs.evolve(layout, expert=recipe.expert)
+        if recipe.master:
+            what["master"] = recipe.master
+            job = attrs.evolve(job, master="")
         if recipe.adapter_modules and job.adapter:
             what["adapter_modules"] = recipe.adapter_modules
             job = attrs.evolve(job, adapter_modules=recipe.adapter_modules)
