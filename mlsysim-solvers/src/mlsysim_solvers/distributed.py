@@ -226,7 +226,8 @@ def setup_of(c: Columns) -> Setup:
     return Setup(
         c["shape"], own, half, abilities, machine, plain, c["recompute"], c["full_width"], c["adapter"], c["frozen"],
         features.selective, c["narrow"], c["dropout"], c["drops"], c["mask_width"], c["again"], features.wide_loss,
-        features.planned_memory, c["eager"], c["scaling"],
+        features.planned_memory, c["eager"], c["scaling"], c["adapts_mlp"],
+        c["unpacked"],
     )  # fmt: skip
 
 

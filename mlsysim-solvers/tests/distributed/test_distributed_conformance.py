@@ -29,6 +29,11 @@ CASE = SolverCase(
             "recompute": "full", "recompute_layers": "4", "recompute_method": "uniform",
             "stack": "maxtext-training-0.1",
         }),
+        SimulationConfig.load("llama-3.1-8b-lora-4090", {"weights": "nf4", "adapter_modules": "all"}),
+        SimulationConfig.load("llama-3.1-8b-lora-4090", {
+            "adapter": "0", "stack": "torchtune-0.3", "optimizer": "adam8bit", "offload_optimizer": "1",
+            "optimizer_in_backward": "true",
+        }),
         SimulationConfig.load(
             "llama-70b-h100-64",
             {"cluster": "two-sites-512", "node": "", "devices": "512", "parallelism.data": "128", "parallelism.pipeline": "1",

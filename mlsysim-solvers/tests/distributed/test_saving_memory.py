@@ -154,12 +154,6 @@ def test_optimizer_states_in_host_memory_visit_the_device_once_a_step():
     assert half["feasibility.optimizer_memory"] == pytest.approx(0.5 * here["feasibility.optimizer_memory"])
 
 
-def test_a_frozen_model_may_be_stored_in_fewer_bits():
-    common = {"model": LLAMA_70B, "spread": False, "tensor": 8, "adapter": 16, "precision": "bf16"}
-    wide, narrow = (solved(job=job, **common) for job in ({}, {"weights": "int8"}))
-    assert narrow["feasibility.weights_memory"] == pytest.approx(0.5 * wide["feasibility.weights_memory"])
-
-
 def test_a_frozen_model_needs_no_copy_in_32_bits():
     wide = attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, wide_weights=True))
     common = {"model": LLAMA_70B, "spread": False, "tensor": 8, "adapter": 16, "precision": "bf16"}

@@ -11,13 +11,15 @@ __all__ = ["BITS", "bytes_per_element", "check_precision"]
 
 BITS: dict[str, float] = {
     "fp64": 64, "fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp6": 6, "fp4": 4,
-    "int16": 16, "int8": 8, "int4": 4,
+    "int16": 16, "int8": 8, "int4": 4, "nf4": 4.127,
     "mxfp8": 8.25, "mxfp6": 6.25, "mxfp4": 4.25, "nvfp4": 4.5,
 }  # fmt: skip
 """Bits per stored element.
 
 TF32 is stored as 32 bits. The MX formats add one 8-bit scale to each block of 32 elements
-(OCP Microscaling Formats v1.0, section 5); NVFP4 adds one FP8 scale to each block of 16.
+(OCP Microscaling Formats v1.0, section 5); NVFP4 adds one FP8 scale to each block of 16. NF4 is that of QLoRA
+with double quantisation: an 8-bit scale to each block of 64 elements and one of 32 bits to each 256 of those, 8/64 +
+32/(64 x 256) = 0.127 bits (pytorch/ao, torchao/dtypes/nf4tensor.py at 0598012, to_nf4: block_size, scaler_block_size).
 """
 
 

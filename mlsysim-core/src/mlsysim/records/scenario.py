@@ -184,8 +184,12 @@ class Training:
         Tokens of the whole run; 0 reports the step only.
     adapter : int, count
         Rank of low-rank adapters that are trained instead of the model, which then stays frozen; 0 trains all.
+    adapter_modules : str
+        Where adapters lie: attention (all projections of it) or all (also those of dense MLPs and shared experts).
+        Empty is attention.
     weights : str
-        Format of the stored weights of a frozen model; empty follows the stack.
+        Format of the stored weights of a frozen model; embedding and output projection keep 16 bits. Empty follows
+        the stack; nf4 is that of QLoRA.
     offload : bool
         Whether activations wait for the backward pass in host memory.
     offload_layers : int, count
@@ -193,6 +197,9 @@ class Training:
     offload_optimizer : float, ratio
         Share of the optimizer states and master weights that stays in host memory and visits the device in each
         step.
+    optimizer_in_backward : bool
+        Whether the optimizer updates each weight as soon as its gradient is there, so that gradients never exist as a
+        whole; gradients of several micro-batches cannot be added up then.
     run : Run
         Evaluation, checkpoints, failures and stragglers of the whole run.
     """
@@ -212,10 +219,12 @@ class Training:
     samples: float = setting("sample", default=0.0, zero=True)
     tokens: float = setting("token", default=0.0, zero=True)
     adapter: int = setting("1", default=0, zero=True)
+    adapter_modules: Literal["", "attention", "all"] = ""
     weights: str = ""
     offload: bool = False
     offload_layers: int = setting("1", default=0, zero=True)
     offload_optimizer: float = setting("1", default=0.0, zero=True)
+    optimizer_in_backward: bool = False
     run: Run = attrs.field(factory=Run)
 
 

@@ -116,6 +116,9 @@ class Features:
         32 bits where they are in bf16.
     wide_weights : bool
         The stored working copy of sharded parameters is the 32-bit one, cast when it is gathered.
+    one_copy : bool
+        Weights are kept once, in 16 bits, with gradients and optimizer states in the same format: training has no copy
+        in 32 bits, whatever ``master`` of a scenario says.
     wide_reduction : bool
         Gradients are exchanged in 32 bits.
     local_accumulation : bool
@@ -162,6 +165,7 @@ class Features:
     wide_gradients: bool = False
     adds_gradients: bool = False
     wide_weights: bool = False
+    one_copy: bool = False
     wide_reduction: bool = False
     local_accumulation: bool = True
     narrow_storage: bool = False

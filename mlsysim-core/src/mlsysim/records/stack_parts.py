@@ -56,8 +56,11 @@ class Recipe:
         What the published name of the software holds, for example ``NeMo 25.11``; empty means any.
     cells : str
         Published settings with which it goes, with commas, for example ``ep=32, precision=MX``: each begins so.
-    exchange, overlap_expert, recompute, recompute_modules, graphs : str
-        What is set: names as in a scenario; ``overlap_expert`` is yes or no, and empty says nothing.
+    expert : int
+        Degree of expert parallelism that is set; 0 says nothing.
+    exchange, overlap_expert, recompute, recompute_modules, graphs, adapter_modules, master : str
+        What is set: names as in a scenario; ``overlap_expert`` is yes or no, ``master`` none or nothing,
+        and empty says nothing.
     reason : str
         Where that stands.
     log_sd : float, natural-log units
@@ -74,6 +77,9 @@ class Recipe:
     recompute: Literal["", "full"] = ""
     recompute_modules: str = ""
     graphs: str = ""
+    adapter_modules: Literal["", "attention", "all"] = ""
+    master: Literal["", "none"] = ""
+    expert: int = setting("1", default=0, zero=True)
     log_sd: float = setting("1", default=0.02, zero=True)
 
 

@@ -112,8 +112,8 @@ SETTINGS: dict[str, Setting] = {
 """What a scenario may set."""
 
 OPTIONS = (
-    "adapter", "weights", "offload", "offload_layers", "offload_optimizer", "recompute_layers", "recompute_method",
-    "recompute_modules", "graphs", "scaling",
+    "adapter", "adapter_modules", "weights", "offload", "offload_layers", "offload_optimizer", "optimizer_in_backward",
+    "recompute_layers", "recompute_method", "recompute_modules", "graphs", "scaling",
 )  # fmt: skip
 """Fields of a training job that it answers for one device, too, and the solver of one device does not."""
 

@@ -61,7 +61,8 @@ COLUMNS: dict[str, str] = {
     "grouped_share": "1", "scale_block": "1", "scale_slots": "1",
     "mask_width": "B", "gradient_width": "B", "master_width": "B", "state_width": "B", "weight_passes": "1",
     "states": "1", "flop_per_mac": "FLOP", "reread_ratio": "1", "prefill_tokens": "token", "dropout": "1",
-    "stored_width": "B", "sent_width": "B", "gathered_width": "B", "optimizer_width": "B",
+    "stored_width": "B", "ends_width": "B", "sent_width": "B", "gathered_width": "B", "optimizer_width": "B",
+    "unpacked": "B",
     **dict.fromkeys((
         "shard", "adapter", "recompute_layers", "offload_layers", "offload_optimizer", "layer_parameters",
         "expert_parameters", "first_parameters", "last_parameters",

@@ -26,6 +26,7 @@ __all__ = [
     "head",
     "lookup",
     "part_of",
+    "unpacking",
 ]
 
 
@@ -198,8 +199,8 @@ def _local_experts(table: Table, part: Part) -> Table:
     return [own.get(row.name, row) for row in table]
 
 
-def adapters(part: Part, rank: Any) -> Table:
-    """Return the forward pass of low-rank adapters beside the attention projections.
+def adapters(part: Part, rank: Any, *, mlp: bool = False) -> Table:
+    """Return the forward pass of low-rank adapters beside the projections of attention, and of MLPs if asked for.
 
     Parameters
     ----------
@@ -207,11 +208,13 @@ def adapters(part: Part, rank: Any) -> Table:
         The device's.
     rank : float, count
         Inner width of an adapter.
+    mlp : bool
+        Whether dense MLPs and shared experts have adapters, too; routed experts have none.
 
     Returns
     -------
     list of Operator
-        Down, up and the sum with what the frozen product wrote, for each of two projections.
+        Down, up and the sum with what the frozen product wrote, for each projection, those that read the same together.
 
     References
     ----------
@@ -219,16 +222,47 @@ def adapters(part: Part, rank: Any) -> Table:
     """
     s, t, formats, rows, table = part.whole, part.division.tensor, part.formats, part.rows, []
     wide = s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
-    for name, inner, outer in (
-        ("query-key-value adapter", s.hidden, wide / t), ("output adapter", s.heads * s.v_dim / t, s.hidden)
-    ):  # fmt: skip
+    beside = [
+        ("query-key-value adapter", s.layers, s.hidden, wide / t),
+        ("output adapter", s.layers, s.heads * s.v_dim / t, s.hidden),
+    ]
+    mlps = (("MLP", s.dense_layers, s.ffn), ("shared experts", s.expert_layers, s.shared_ffn)) if mlp else ()
+    for kind, layers, ffn in mlps:
+        if layers and ffn:
+            beside += [
+                (f"{kind}, first adapter", layers, s.hidden, s.matrices * ffn / t),
+                (f"{kind}, last adapter", layers, ffn / t, s.hidden),
+            ]
+    for name, layers, inner, outer in beside:
         table += [
-            stream(f"{name}, dropout", s.layers, stream_bytes(rows, 2.0 * inner, formats.activation)),
-            gemm(f"{name}, down", s.layers, rows, rank, inner, formats),
-            gemm(f"{name}, up", s.layers, rows, outer, rank, formats),
-            stream(f"{name}, sum", s.layers, stream_bytes(rows, 3.0 * outer, formats.activation), 2.0),
+            stream(f"{name}, dropout", layers, stream_bytes(rows, 2.0 * inner, formats.activation)),
+            gemm(f"{name}, down", layers, rows, rank, inner, formats),
+            gemm(f"{name}, up", layers, rows, outer, rank, formats),
+            stream(f"{name}, sum", layers, stream_bytes(rows, 3.0 * outer, formats.activation), 2.0),
         ]
     return table
+
+
+def unpacking(part: Part, weights: Any) -> Table:
+    """Return what writes the weights of frozen layers out in 16 bits before a pass multiplies by them.
+
+    Parameters
+    ----------
+    part : Part
+        The device's.
+    weights : float, B
+        What is read and written of one layer's weights.
+
+    Returns
+    -------
+    list of Operator
+
+    References
+    ----------
+    pytorch/ao, torchao/dtypes/nf4tensor.py at 0598012, LinearNF4: the forward and the backward pass convert the weight
+    to the format of what they multiply it by.
+    """
+    return [stream("weights, unpacked", part.whole.layers, weights / part.division.tensor)]
 
 
 def dropouts(part: Part, mask: Any, share: Any, *, scores: bool) -> Table:

@@ -63,6 +63,8 @@ def format_columns(
     elif isinstance(workload, Training):
         columns["weight_width"] = columns["activation_width"] = columns["gradient_width"] = stored = max(own, half)
         master = _width(workload.master, "workload.master") if workload.master else 0.0
+        if stack.features.one_copy:
+            master = 0.0
         columns["master_width"] = master if master > stored else 0.0
         columns["weight_passes"] = 1.0 if master > stored else 2.0
         columns["states"] = constants.OPTIMIZER_STATES[workload.optimizer]

@@ -352,4 +352,6 @@ def _notes(request: Any, workload: Workload, key: str, precision: str, settings:
             notes.append("selective recomputation changes nothing: the stack's fused attention keeps no scores")
         if workload.optimizer == "sgd":
             notes.append("SGD keeps one momentum per parameter")
+        if stack.features.one_copy and workload.master and bytes_per_element(precision) < constants.FULL_WIDTH:
+            notes.append(f"no weights in {workload.master} beside those in 16 bits: the stack keeps one copy")
     return notes

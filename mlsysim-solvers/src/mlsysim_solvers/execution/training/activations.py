@@ -199,6 +199,9 @@ def _unrepeated(c: Mapping[str, Any], how: Keeping, batch: Any) -> Any:
         return whole - workspace_bytes(
             rows, norms * shape.hidden / how.sequence_shards + wide * mlp / how.tensor, saved
         )
+    if c["adapts_mlp"]:
+        # Adapters have gradients, for which what they read is needed again.
+        return whole
     # Frozen weights have no gradients: inputs of the MLP's products are not needed again.
     entry, inner = minimum(norms, 1.0) * shape.hidden / how.sequence_shards, minimum(wide, 1.0) * mlp / how.tensor
     less = workspace_bytes(rows, entry + inner, width)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from mlsysim.numeric import is_array
 from mlsysim.tracing import Traced, named
 
 from ...formulas.elementwise import stream_bytes
@@ -23,6 +24,7 @@ from ...lowering.parallel import (
     head,
     lookup,
     part_of,
+    unpacking,
 )
 from ...lowering.shape import TransformerShape
 from ...lowering.training import backward, gradients, loss, recomputed
@@ -116,6 +118,10 @@ class Setup(NamedTuple):
         Whether norms and rotary embedding run operator by operator.
     scaling : str
         How operands of 8 bits get their scales.
+    adapts_mlp : bool
+        Whether adapters lie beside MLPs, too.
+    unpacked : float, B
+        What is read and written of a frozen layer whose weights are stored in fewer bits than products read; else 0.
     """
 
     shape: TransformerShape
@@ -138,6 +144,8 @@ class Setup(NamedTuple):
     pruned: bool = False
     eager: bool = False
     scaling: str = "delayed"
+    adapts_mlp: bool = False
+    unpacked: Any = 0.0
 
 
 _LAST = ("MLP down", "experts down")
@@ -263,9 +271,10 @@ def lowered(setup: Setup, division: Division, batch: Any, sequence: Any) -> Lowe
     inputs, weights = gradients(table, fused_attention=fused)
     if setup.frozen:
         # The model's own weights have no gradients; the adapters' have.
-        beside = adapters(plain, setup.adapter)
+        beside = adapters(plain, setup.adapter, mlp=setup.adapts_mlp)
         more, weights = gradients(beside, fused_attention=fused)
-        table, inputs = table + beside, inputs + more
+        opened = unpacking(part, setup.unpacked) if is_array(setup.unpacked) or setup.unpacked else []
+        table, inputs = table + beside + opened, inputs + more + opened
     first, last = lookup(plain), head(plain)
     narrow = setup.plain.activation if setup.wide_loss else None
     tail = [loss(part.rows, shape.vocab / division.tensor, setup.full_width, narrow)] if shape.head else []

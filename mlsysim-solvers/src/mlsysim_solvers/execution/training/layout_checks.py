@@ -122,6 +122,8 @@ def suits(c: Mapping[str, Any], layout: Layout, batch: Any, sequence: Any) -> An
         legal = legal & (layout.context * minimum(layout.tensor, shape.kv_heads) <= shape.kv_heads)
     if c["zero"] == 3:
         legal = legal & (layout.pipeline <= 1.0)
+    if c["in_backward"]:
+        legal = legal & (layout.pipeline <= 1.0) & (layout.micro * layout.data >= batch)
     if is_array(c["shard"]) or c["shard"]:
         legal = legal & ((c["shard"] <= 0.0) | divides(maximum(c["shard"], 1.0), layout.data * layout.context))
     if shape.experts:
@@ -223,6 +225,12 @@ def again_of(workload: Training) -> frozenset[str]:
     return frozenset(names)
 
 
+def _accumulates(job: Training, layout: Parallelism) -> bool:
+    """Tell whether a rank adds up the gradients of several micro-batches."""
+    several = layout.micro_batch > 0 and layout.micro_batch * layout.data < job.batch
+    return layout.pipeline > 1 or several
+
+
 def check_lean(workload: Training, layout: Parallelism, shape: TransformerShape) -> None:
     """Refuse ways of saving memory that contradict each other or the layout.
 
@@ -244,6 +252,8 @@ def check_lean(workload: Training, layout: Parallelism, shape: TransformerShape)
     faults = (
         (job.weights and not job.adapter, "weights",
          "only a frozen model keeps its weights in a format of their own", "Set workload.adapter, or leave it out"),
+        (job.adapter_modules and not job.adapter, "adapter_modules",
+         "there are no adapters to place", "Set workload.adapter, or leave it out"),
         ("latent" in again_of(job) and not shape.latent, "recompute_modules",
          "the model has no latent attention whose projections could be done again", "Leave out latent"),
         (chosen and job.recompute != "full", "recompute_layers",
@@ -255,6 +265,9 @@ def check_lean(workload: Training, layout: Parallelism, shape: TransformerShape)
          "recompute_method counts layers, and none are given", "Set workload.recompute_layers"),
         (job.offload_optimizer > 1.0, "offload_optimizer",
          f"a share of {job.offload_optimizer:g} of the optimizer states is more than all", "Give 0 to 1"),
+        (job.optimizer_in_backward and _accumulates(job, layout), "optimizer_in_backward",
+         "gradients that are used as soon as they are there cannot be added up over micro-batches",
+         "Leave out micro_batch and pipeline, or optimizer_in_backward"),
         (job.offload_layers and not job.offload, "offload_layers",
          f"activations of {job.offload_layers} layers are to wait in host memory, and offload is off",
          "Set workload.offload"),

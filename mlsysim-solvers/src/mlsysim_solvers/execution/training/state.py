@@ -230,7 +230,11 @@ def _stage(
     own = stage_parameters(c, layout, layers, end)
     weights, gradients, optimizer = _state(c, layout, own)
     if c["frozen"]:
+        weights = weights + _wide_ends(c, layout, end)
         _, gradients, optimizer = _state(c, layout, Owned(adapter_parameters(c, layout, layers)))
+    elif c["in_backward"]:
+        most = maximum(_widest(c, layout), maximum(c["first_parameters"], c["last_parameters"]) / layout.tensor)
+        gradients = minimum(gradients, most * c["gradient_width"])
     flight = in_flight_layers(c["schedule"], layout, rank, layers)
     if c["offload"]:
         # Of the layers that wait in host memory one is on its way there or back, and one computes.
@@ -270,24 +274,40 @@ def _whole(c: Mapping[str, Any], free: Any, taken: Any, layout: Layout) -> Any:
     return floor(free / maximum(taken / layout.micro, _NOTHING * c["capacity"]))
 
 
+def _wide_ends(c: Mapping[str, Any], layout: Layout, end: Any) -> Any:
+    """Return what embedding and output projection of a frozen model take beyond the format of the layers' weights."""
+    share = _ranks_of(c, layout) if c["zero"] >= 3 else 1.0
+    return end / layout.tensor / share * (c["ends_width"] - c["stored_width"])
+
+
+def _experts(c: Mapping[str, Any], layout: Layout) -> Any:
+    """Return the parameters of a layer's experts that lie on one device."""
+    return c["expert_parameters"] / where(layout.expert > 1.0, layout.expert, layout.tensor)
+
+
+def _widest(c: Mapping[str, Any], layout: Layout) -> Any:
+    """Return the parameters of the largest weight of a layer; experts lie together in one."""
+    s = c["shape"]
+    wide = maximum(s.ffn if s.dense_layers else 0.0, (s.heads + 2.0 * s.kv_heads) * s.head_dim)
+    return maximum(s.hidden * wide / layout.tensor, _experts(c, layout) / (s.matrices + 1.0))
+
+
 def _gathered(c: Mapping[str, Any], layout: Layout, dense: Any) -> tuple[Any, Any]:
     """Return the parameters that fully sharded training gathers for layers, and for both ends of the model."""
     none = 0.0 * dense
     if c["zero"] != 3:
         return none, none
-    spread = where(layout.expert > 1.0, layout.expert, layout.tensor)
-    experts = c["expert_parameters"] / spread
     first, last = c["first_parameters"] / layout.tensor, 0.0 if c["tied"] else c["last_parameters"] / layout.tensor
     both = c["gathered_width"] + c["sent_width"]
     if c["features"].planned_memory:
-        s = c["shape"]
-        # The largest weight of a layer; experts lie together in one.
-        wide = maximum(s.ffn if s.dense_layers else 0.0, (s.heads + 2.0 * s.kv_heads) * s.head_dim)
-        each = maximum(s.hidden * wide / layout.tensor, experts / (s.matrices + 1.0))
+        each = _widest(c, layout)
         ends = maximum(first, last) * both
     else:
-        each = c["layer_parameters"] / layout.tensor + experts
-        ends = (first + last) * c["gathered_width"]
+        # Experts that no other device holds are used where they lie, unless they have to be cast first.
+        moved = (expert_ranks(layout, _ranks_of(c, layout)) > 1.0) | (c["stored_width"] > c["gathered_width"])
+        each = c["layer_parameters"] / layout.tensor + only(moved, _experts(c, layout))
+        # The ends are stored and gathered in 16 bits where frozen layers have fewer.
+        ends = (first + last) * c["weight_width"]
     gathered = constants.LIVE_LAYERS * workspace_bytes(1.0, each, both) + none
     if not c["reshard"]:
         gathered = gathered + dense * c["gathered_width"]
@@ -295,7 +315,7 @@ def _gathered(c: Mapping[str, Any], layout: Layout, dense: Any) -> tuple[Any, An
 
 
 def adapter_parameters(c: Mapping[str, Any], layout: Layout, layers: Any) -> Any:
-    """Return the trained parameters of low-rank adapters on the attention projections of one stage.
+    """Return the trained parameters of low-rank adapters on the projections of one stage.
 
     Parameters
     ----------
@@ -312,4 +332,7 @@ def adapter_parameters(c: Mapping[str, Any], layout: Layout, layers: Any) -> Any
     """
     s = c["shape"]
     sides = 2.0 * s.hidden + 2.0 * s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    if c["adapts_mlp"]:
+        shared = s.expert_layers * (s.hidden + s.shared_ffn) if s.shared_ffn else 0.0
+        sides = sides + (s.matrices + 1.0) * (s.dense_layers * (s.hidden + s.ffn) + shared) / s.layers
     return layers * c["adapter"] * sides / layout.tensor

@@ -38,17 +38,19 @@ def state_columns(workload: Training, layout: Parallelism, model: Model, columns
     layers, stage, frozen = columns["shape"].layers, layout.zero, workload.adapter > 0
     if columns["features"].sharded_optimizer and stage == 0:
         stage = 1
-    return {
+    found = {
         "zero": stage, "shard": number(layout.shard), "reshard": layout.reshard, "schedule": layout.schedule,
         "sequence_parallel": layout.sequence,
         "offload": workload.offload, "offload_layers": number(workload.offload_layers or layers),
-        "offload_optimizer": number(workload.offload_optimizer),
+        "offload_optimizer": number(workload.offload_optimizer), "in_backward": workload.optimizer_in_backward,
         "recompute_layers": number(workload.recompute_layers or layers),
         "recompute_method": workload.recompute_method or "block", "again": again_of(workload),
         "adapter": number(workload.adapter), "frozen": frozen,
+        "adapts_mlp": workload.adapter_modules == "all",
         "narrow": bool(columns["operand_width"] < columns["activation_width"]),
         **_parameters(model), **_widths(columns, workload, frozen=frozen),
     }  # fmt: skip
+    return found | _unpacked(columns, found)
 
 
 def _parameters(model: Model) -> dict[str, Any]:
@@ -98,4 +100,11 @@ def _widths(columns: Mapping[str, Any], workload: Training, *, frozen: bool) -> 
         # Frozen weights lie, and are gathered, as they are stored.
         width = bytes_per_element(check_precision(workload.weights, where="workload.weights"))
         found |= {"stored_width": width, "gathered_width": width}
-    return found
+    return found | {"ends_width": max(found["stored_width"], half)}
+
+
+def _unpacked(columns: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a pass moves to unpack a frozen layer: nothing where products read weights as they are stored."""
+    stored, operand = found["stored_width"], columns["operand_width"]
+    each = stored + operand if found["frozen"] and stored < operand else 0.0
+    return {"unpacked": each * (found["layer_parameters"] + found["expert_parameters"])}

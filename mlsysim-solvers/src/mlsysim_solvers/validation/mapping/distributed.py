@@ -31,6 +31,7 @@ LORA_RANK = 16
 _RECOMPUTED = 4.0 / 3.0
 """Work of a step that runs every forward pass twice, over that of one that does not."""
 _LORA = re.compile(r"(?<![a-z])q?lora(?![a-z])", re.IGNORECASE)
+_QLORA = re.compile(r"(?<![a-z])qlora(?![a-z])", re.IGNORECASE)
 _PACKED = re.compile(r"packed (\w+)")
 
 
@@ -84,7 +85,8 @@ def distributed_question(row: Measurement, known: Names) -> Question:
         recompute=_recompute(row, found, assumed),  # type: ignore[arg-type]
         recompute_modules=modules_of(row), recompute_layers=recomputed_layers(row),
         offload="custom" in cell(row, "recompute") or "offload" in cell(row, "recompute"),
-        adapter=LORA_RANK if lora else 0, master="" if "PURE" in cell(row, "zero_stage_or_fsdp") else "fp32",
+        adapter=LORA_RANK if lora else 0, weights="nf4" if lora and _names(_QLORA, row) else "",
+        master="" if "PURE" in cell(row, "zero_stage_or_fsdp") else "fp32",
         scaling=scaling_for(row) if precision == "fp8" else "",  # type: ignore[arg-type]
     )  # fmt: skip
     job, layout = followed(job, layout, row, found, assumed)
@@ -112,7 +114,11 @@ def is_lora(row: Measurement) -> bool:
     -------
     bool
     """
-    return bool(_LORA.search(row.model) or _LORA.search(cell(row, "notes")) or _LORA.search(row.software))
+    return _names(_LORA, row)
+
+
+def _names(what: re.Pattern[str], row: Measurement) -> bool:
+    return bool(what.search(row.model) or what.search(cell(row, "notes")) or what.search(row.software))
 
 
 def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Assumed]) -> str:

@@ -26,9 +26,9 @@ __all__ = ["fits", "is_adapted", "modules_of", "ran", "recomputed_layers", "save
 ORDER = "full > narrow > chunked > chunked, states > chunked, states, half"
 """What is tried where the stack declares no order."""
 
-_LEAN = ("chunked", "states", "half")
+_LEAN = ("chunked", "states", "half", "paged", "early")
 """Ways that change hardly any time: a loss that goes through the vocabulary piece by piece, optimizer states in 8 bits,
-and weights in 16 bits without a copy in 32."""
+weights in 16 bits without a copy in 32, optimizer states in host memory, and an optimizer in the backward pass."""
 
 SAVED_PRODUCTS = {
     "save_dot_except_logits_ffn1": "attention, norm, activation, mlp",
@@ -150,8 +150,7 @@ def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assum
     """
     if fits(asked):
         return asked
-    declared = [one.value for one in found.record.unstated if one.name == "saving"] if found.record is not None else []
-    steps = [step.strip() for step in (declared[0] if declared else ORDER).split(">")]
+    steps = _order(found)
     job = asked.workload
     assert isinstance(job, Training)
     if cell(row, "recompute"):
@@ -168,7 +167,13 @@ def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assum
     return asked
 
 
-def ran(asked: Scenario, row: Measurement, assumed: list[Assumed]) -> Scenario:
+def _order(found: Subject) -> list[str]:
+    """Return the ways in which users of a stack save memory, in their order."""
+    declared = [one.value for one in found.record.unstated if one.name == "saving"] if found.record is not None else []
+    return [step.strip() for step in (declared[0] if declared else ORDER).split(">")]
+
+
+def ran(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assumed]) -> Scenario:
     """Return the scenario of one device with the least saving of memory with which the run fits: it ran.
 
     Parameters
@@ -177,6 +182,8 @@ def ran(asked: Scenario, row: Measurement, assumed: list[Assumed]) -> Scenario:
         As published.
     row : Measurement
         The row.
+    found : Subject
+        Its stack.
     assumed : list of Assumed
         Gets what is assumed.
 
@@ -190,7 +197,7 @@ def ran(asked: Scenario, row: Measurement, assumed: list[Assumed]) -> Scenario:
     model: Model = plugins().registry.get("models", job.model).record
     if model.transformer is None or not model.transformer.causal or row.name == "memory_gb" or fits(asked):
         return asked
-    lean = [name for name in ORDER.split(" > ") if name.split(",")[0] in _LEAN]
+    lean = [name for name in _order(found) if name.split(",")[0] in _LEAN]
     tries: list[tuple[Scenario, list[str], list[str]]] = [(asked, [], lean)]
     if not cell(row, "recompute"):
         again, said = attrs.evolve(asked, workload=attrs.evolve(job, recompute="full")), ["recomputation of all layers"]
@@ -275,6 +282,14 @@ def _lean(asked: Scenario, parts: list[str]) -> tuple[Scenario, str, float] | No
     if "half" in parts:
         job = attrs.evolve(job, master="")
         said.append("weights and optimizer states in 16 bits" if parts == ["half"] else "no weights in 32 bits")
+    if ("paged" in parts or "early" in parts) and job.adapter:
+        return None
+    if "paged" in parts:
+        job = attrs.evolve(job, offload_optimizer=1.0)
+        said.append("optimizer states in host memory")
+    if "early" in parts:
+        job = attrs.evolve(job, optimizer_in_backward=True)
+        said.append("an optimizer in the backward pass")
     less = attrs.evolve(asked, workload=job, settings=settings)
     return (less, ", ".join(said), 0.05) if fits(less) else None
 

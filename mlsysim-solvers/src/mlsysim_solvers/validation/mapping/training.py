@@ -78,7 +78,7 @@ def training_question(row: Measurement, known: Names) -> Question:
         asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
     if row.set.startswith(known.runs.sets.channels_first) and record.transformer is None:
         asked = attrs.evolve(asked, settings={"single-node": {"channels_first": "1"}})
-    asked = ran(asked, row, assumed)
+    asked = ran(asked, row, found, assumed)
     shape = record.transformer
     if shape is not None and not shape.patch and row.name in ("model_tflops_per_accelerator", "mfu", "hfu"):
         return Question(asked, "performance.step_time", of_a_step(row, known, asked), tuple(assumed))

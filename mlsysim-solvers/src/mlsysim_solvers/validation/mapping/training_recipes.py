@@ -62,11 +62,21 @@ def followed(
         if not _holds(recipe, job.model, row, found):
             continue
         what: dict[str, str] = {}
+        if recipe.expert and not cell(row, "ep") and row.devices % recipe.expert == 0:
+            what["expert"] = f"{recipe.expert}"
+            layout = attrs.evolve(layout, expert=recipe.expert)
+        if recipe.master:
+            what["master"] = recipe.master
+            job = attrs.evolve(job, master="")
+        if recipe.adapter_modules and job.adapter:
+            what["adapter_modules"] = recipe.adapter_modules
+            job = attrs.evolve(job, adapter_modules=recipe.adapter_modules)
         if layout.expert > 1:
-            what = {name: text for name in ("exchange", "overlap_expert") if (text := getattr(recipe, name))}
+            ways = {name: text for name in ("exchange", "overlap_expert") if (text := getattr(recipe, name))}
             layout = attrs.evolve(
-                layout, **{k: v == "yes" if k == "overlap_expert" else v for k, v in what.items()}  # type: ignore[arg-type]
+                layout, **{k: v == "yes" if k == "overlap_expert" else v for k, v in ways.items()}
             )  # fmt: skip
+            what |= ways
         if recipe.graphs:
             what["graphs"] = recipe.graphs
             job = attrs.evolve(job, graphs=recipe.graphs)
