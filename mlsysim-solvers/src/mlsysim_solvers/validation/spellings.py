@@ -44,7 +44,8 @@ _MACHINE = re.compile(
 _QUANTISED = (
     ("gptq int8", r"(?:awq|gptq)[-_](?:int8|8bit)"),
     ("nvfp4", r"nvfp4(?:-v2)?|fp4(?:-v2)?"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"),
-    ("int8", r"(?:quantized\.)?w8a8|int8"), ("int4", r"awq(?:[-_]int4)?|gptq(?:[-_](?:int4|4bit))?|(?:quantized\.)?w4a16|int4"),
+    ("int8", r"(?:quantized\.)?w8a8|int8"),
+    ("int4", r"awq(?:[-_]int4)?|gptq(?:[-_](?:int4|4bit))?|(?:quantized\.)?w4a16|int4"),
     ("nf4", r"(?:unsloth[-_])?bnb[-_]4bit"), ("mlx 4bit", r"(?:mlx[-_])?4bit"), ("mlx 8bit", r"(?:mlx[-_])?8bit"),
     ("q4_0", r"q4_0"), ("q8_0", r"q8_0"), ("q4_k_m", r"q4_k(?:_m| - medium)"),
     ("q4_k_s", r"q4_k(?:_s| - small)"), ("q5_k_m", r"q5_k(?:_m| - medium)"), ("q6_k", r"q6_k"), ("q4_k_xl", r"q4_k_xl"),
