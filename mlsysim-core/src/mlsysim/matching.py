@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnknownNameError
+from .errors import MlsysimError, UnknownNameError
 
 if TYPE_CHECKING:
     from .entities import Registry
 
-__all__ = ["bare", "contradicts", "count_of", "likely", "matches", "squeezed", "the_one", "variants"]
+__all__ = ["bare", "contradicts", "count_of", "housed", "likely", "matches", "squeezed", "the_one", "variants"]
 
 _MAKERS = frozenset({
     "nvidia", "amd", "ati", "intel", "apple", "google", "qualcomm", "aws", "amazon", "habana", "huawei", "st",
@@ -129,6 +129,34 @@ def the_one(kind: str, name: str, fitting: list[str], *, where: str) -> str | No
             remedy=f"Name the device, {fitting[0]}, and say apart how many there are (system.devices, --devices)",
         )
     return fitting[0] if fitting else None
+
+
+def housed(registry: Registry, name: str) -> str:
+    """Say what to write where a device is asked for and a node is named.
+
+    Parameters
+    ----------
+    registry : mlsysim.entities.Registry
+        All data packages.
+    name : str
+        As written.
+
+    Returns
+    -------
+    str
+        A sentence without its final full stop; empty where the name is that of no node.
+    """
+    keys = likely(registry, "nodes", name)
+    try:
+        node = registry.get("nodes", keys[0]).record if len(keys) == 1 else None
+    except MlsysimError:  # a faulty file hurts no other entity
+        node = None
+    if node is None:
+        return ""
+    return (
+        f"It is a node of {node.devices:g} x {node.device}: name that device, how many of them, and the node apart "
+        f"(system.node, --node {keys[0]})"
+    )
 
 
 def contradicts(name: str, device: Any, key: str) -> bool:

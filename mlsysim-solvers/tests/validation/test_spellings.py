@@ -6,6 +6,8 @@ import csv
 
 import pytest
 
+from mlsysim.errors import UnknownNameError
+from mlsysim.plugins import plugins
 from mlsysim_solvers.validation.cells import READ, cleaned, count_of, figure_of
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.metrics import read_metric
@@ -191,6 +193,13 @@ def test_a_device_that_is_another_is_not_known(name):
 )  # fmt: skip
 def test_a_rented_machine_is_the_device_in_it_and_not_a_part_of_its_name(name, key):
     assert names().device(name) == key
+
+
+@pytest.mark.parametrize("name", ["p5.48xlarge", "DGX H100", "Standard_ND96isr_H100_v5"])
+def test_a_node_that_stands_for_a_device_is_taken_for_none_and_told(name):
+    with pytest.raises(UnknownNameError) as raised:
+        plugins().registry.get("devices", name)
+    assert "a node of 8 x h100-sxm" in raised.value.remedy
 
 
 @pytest.mark.parametrize(
