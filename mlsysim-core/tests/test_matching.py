@@ -67,6 +67,12 @@ def test_a_size_or_a_format_is_never_dropped_silently(name):
     assert matches("models", name, MODELS) == []
 
 
+def test_the_last_part_of_a_path_is_a_name_and_a_patch_is_none():
+    known = [("ViT-H/14", "vit-h-14"), ("org/Model-7B", "model-7b")]
+    assert matches("models", "ViT-L/14", known) == []
+    assert matches("models", "another/Model-7B", known) == ["model-7b"]
+
+
 def test_two_that_fit_alike_are_both_named():
     assert matches("devices", "NVIDIA Ada 1", [("ada-1", "a"), ("ADA 1", "b")]) == ["a", "b"]
 
@@ -95,8 +101,9 @@ class _Device:
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("V100 16GB", False), ("V100 32GB", True), ("V100-PCIE-16GB", True), ("V100-SXM2-16GB", False), ("V100", False)],
-)
+    [("V100 16GB", False), ("V100 32GB", True), ("V100-PCIE-16GB", True), ("V100-SXM2-16GB", False), ("V100", False),
+     ("V100-SXM3-16GB", True), ("V100 SXM", False)],
+)  # fmt: skip
 def test_memory_and_form_factor_must_fit(name, wrong):
     assert contradicts(name, _Device("Tesla V100 SXM2 16 GB", _Memory(16e9)), "v100-sxm2-16gb") is wrong
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,16 @@ def test_each_beginning_of_a_set_is_one(sets):
     said = attrs.asdict(names().runs.sets)
     assert all(said.values())
     assert [start for starts in said.values() for start in starts if not any(s.startswith(start) for s in sets)] == []
+
+
+def test_each_rented_machine_holds_a_device_and_cites_what_says_so(data):
+    registry = plugins().registry
+    cited = {name for package in registry.packages for name in package.sources}
+    for one in data["instances"]:
+        assert one["device"] in registry.keys("devices"), one
+        assert one["source"] in cited, one
+        assert one["at"], one
+        re.compile(one["name"])
 
 
 def test_what_is_said_of_runs_names_what_the_registry_has(data):

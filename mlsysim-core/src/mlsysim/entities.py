@@ -271,7 +271,7 @@ class Registry:
         key = name if name in owned else self._key_of(plural, name)
         if key is not None:
             return self._entry(plural, key)
-        from .matching import likely, the_one
+        from .matching import housed, likely, the_one
 
         found = self._resolve(kind=plural, key=name) if self._resolve else None
         if isinstance(found, Entry):
@@ -279,11 +279,9 @@ class Registry:
         only = the_one(plural, name, likely(self, plural, name), where=where)
         if only is not None:
             return self._entry(plural, only)
-        raise UnknownNameError(
-            f"there is no {singular(plural)} {name!r}",
-            where=where,
-            remedy=did_you_mean(name, [*owned, *self._aliases(plural)], listing=f"mlsysim list {plural}"),
-        )
+        node = housed(self, name) if plural == "devices" else ""
+        near = node or did_you_mean(name, [*owned, *self._aliases(plural)], listing=f"mlsysim list {plural}")
+        raise UnknownNameError(f"there is no {singular(plural)} {name!r}", where=where, remedy=near)
 
     def find(self, name: str) -> list[tuple[str, str]]:
         """Find what a name without its kind could mean.

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnknownNameError
+from .errors import MlsysimError, UnknownNameError
 
 if TYPE_CHECKING:
     from .entities import Registry
 
-__all__ = ["bare", "contradicts", "count_of", "likely", "matches", "squeezed", "the_one", "variants"]
+__all__ = ["bare", "contradicts", "count_of", "housed", "likely", "matches", "squeezed", "the_one", "variants"]
 
 _MAKERS = frozenset({
     "nvidia", "amd", "ati", "intel", "apple", "google", "qualcomm", "aws", "amazon", "habana", "huawei", "st",
@@ -32,7 +32,8 @@ _NOISE: Mapping[str, frozenset[str]] = {
         "hbm", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr5", "gddr6", "gddr6x", "gddr7", "lpddr4", "lpddr5", "lpddr5x",
         "vram", "memory", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "sxm6", "oam", "pcie", "nvlink", "hgx", "tensor",
         "core", "generation", "edition", "workstation", "founders", "oc", "superchip", "grace", "hopper", "blackwell",
-        "ai", "nps1", "spx", "dlc", "cts", "virtualized",
+        "gracehopper", "graceblackwell",
+        "ai", "nps1", "spx", "dlc", "cts", "virtualized", "vf", "ac", "developer", "kit",
     }),
     "models": frozenset({
         "instruct", "chat", "base", "hf", "it", "pt", "model", "llm", "preview", "parameters", "params", "dense",
@@ -52,8 +53,13 @@ _LANES = re.compile(r"(?:pcie|gen)[\s\d.]*[\s_(-]*$", re.IGNORECASE)
 _FORMS = frozenset({"nvl", "server"})
 _BOARDS = (("pcie", "sxm"), ("sxm", "pcie"), ("pcie", "oam"), ("oam", "pcie"))  # a card is no module
 _FAMILY = re.compile(r"([a-z]{3,})v?(\d.*)")
+_FAMILIES = frozenset({"rtx", "gtx", "radeon", "arc", "tpu", "gaudi", "trainium", "inferentia", "graviton"})
 _VERSION = re.compile(r"v(\d.*)")
 _SUFFIX = re.compile(r"(\d{4})(ti|super|s|m|d)")
+_SOCKET = re.compile(r"sxm(\d)")  # generations of the module, which differ in clock, power and memory
+_BRAND = re.compile(
+    r"\s+(?:cpu\s*@\s*[\d.]+\s*ghz|\d+-core processor)\s*$", re.IGNORECASE
+)  # as processors name themselves
 _GIGA = 1e9
 _MANY = 16384  # names of all entities are split again for every name that is looked up
 _NEAR = (0.9, 1.1)  # a label of 80 GB may be 80 GiB, or 79.6 usable
@@ -125,6 +131,34 @@ def the_one(kind: str, name: str, fitting: list[str], *, where: str) -> str | No
     return fitting[0] if fitting else None
 
 
+def housed(registry: Registry, name: str) -> str:
+    """Say what to write where a device is asked for and a node is named.
+
+    Parameters
+    ----------
+    registry : mlsysim.entities.Registry
+        All data packages.
+    name : str
+        As written.
+
+    Returns
+    -------
+    str
+        A sentence without its final full stop; empty where the name is that of no node.
+    """
+    keys = likely(registry, "nodes", name)
+    try:
+        node = registry.get("nodes", keys[0]).record if len(keys) == 1 else None
+    except MlsysimError:  # a faulty file hurts no other entity
+        node = None
+    if node is None:
+        return ""
+    return (
+        f"It is a node of {node.devices:g} x {node.device}: name that device, how many of them, and the node apart "
+        f"(system.node, --node {keys[0]})"
+    )
+
+
 def contradicts(name: str, device: Any, key: str) -> bool:
     """Tell whether a name asks for another memory size, power or form factor than a device has.
 
@@ -148,6 +182,9 @@ def contradicts(name: str, device: Any, key: str) -> bool:
         if own and printed and not any(_NEAR[0] <= own / value <= _NEAR[1] for value in printed if value):
             return True
     title, written = f"{key} {device.name}".casefold(), name.casefold()
+    sockets, own = (set(_SOCKET.findall(text)) for text in (written, f"{title} {' '.join(device.aliases).casefold()}"))
+    if sockets and own and not sockets & own:
+        return True
     return any(a in written and b in title and not (a in title or b in written) for a, b in _BOARDS)
 
 
@@ -272,12 +309,12 @@ def matches(
         Keys, sorted: one when the name is clear, several when it is ambiguous, none when nothing fits.
     """
     noise = _NOISE.get(kind, frozenset())
-    spellings = [name, name.rsplit("/", 1)[-1]] if kind == "models" else [name]
+    spellings = [name, _last(name)] if kind == "models" else [name]
     if kind == "devices" and count_of(name):
         spellings.append(_uncounted(name))
     listed = [(text, key) for text, key in known if text]
     if kind == "models":  # a path on a hub is also known by its last part
-        listed += [(text.rsplit("/", 1)[-1], key) for text, key in listed if "/" in text]
+        listed += [(_last(text), key) for text, key in listed if _last(text) != text]
     for spelling in spellings:
         compact = squeezed(spelling)
         same = {key for text, key in listed if squeezed(text) == compact}
@@ -288,6 +325,12 @@ def matches(
         by_words.setdefault(_words(text, kind) - _MAKERS - _SERIES, set()).add(key)
     wanted = _words(spellings[-1], kind) - _MAKERS - _SERIES
     return sorted(_longest(wanted, by_words, noise, fits))
+
+
+def _last(name: str) -> str:
+    """Return the last part of a path on a hub; the patch of a vision transformer (``ViT-L/14``) is none."""
+    owner, _, last = name.rpartition("/")
+    return last if owner and not last.isdigit() else name
 
 
 def _longest(
@@ -319,7 +362,7 @@ def _words(text: str, kind: str) -> frozenset[str]:
         folded = folded.replace(mark, " ")
     devices = kind == "devices"
     if devices:
-        folded = _SPACED_SIZE.sub(r"\1gb", folded)
+        folded = _SPACED_SIZE.sub(r"\1gb", _BRAND.sub("", folded))
     words: set[str] = set()
     for raw in _SPLIT.split(folded.replace("‑", "-")):
         word = raw.strip(".")
@@ -337,7 +380,10 @@ def _parts(word: str, *, devices: bool) -> tuple[str, ...]:
     if version:
         return (version[1],)
     family = _FAMILY.fullmatch(word)
-    if family and (not devices or family[1] in ("rtx", "gtx", "radeon", "arc", "tpu", "gaudi")):
+    if family and (
+        not devices
+        or family[1] in ("rtx", "gtx", "radeon", "arc", "tpu", "gaudi", "trainium", "inferentia", "graviton")
+    ):
         return (family[1], *_parts(family[2], devices=devices))
     suffix = _SUFFIX.fullmatch(word) if devices else None
     if suffix:

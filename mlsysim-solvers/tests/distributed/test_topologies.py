@@ -261,3 +261,12 @@ def test_a_part_of_a_dimension_is_a_line():
     assert ring.closed == 1.0
     assert line.closed == 0.5
     assert line.rate == pytest.approx(0.5 * ring.rate)
+
+
+@pytest.mark.parametrize("call", ALL)
+def test_nodes_of_one_device_are_joined_by_the_link_that_leaves_them(call):
+    alone = attrs.evolve(NODE, devices=1.0, domain=1.0, inner_links=None, outer_links=1.0)
+    joined = network(devices=4.0, node=alone, inner=None)
+    assert call(joined, group_of(joined, 4.0, 1.0), BIG) == pytest.approx(
+        call(PLAIN, group_of(PLAIN, 4.0, NODE.devices), BIG), rel=0.01
+    )

@@ -6,6 +6,8 @@ import csv
 
 import pytest
 
+from mlsysim.errors import UnknownNameError
+from mlsysim.plugins import plugins
 from mlsysim_solvers.validation.cells import READ, cleaned, count_of, figure_of
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.metrics import read_metric
@@ -166,17 +168,62 @@ def test_lengths_with_separators_reach_the_question(tmp_path):
      ("AMD Instinct MI300X VF", "mi300x"), ("Standard_ND96isr_H100_v5", "h100-sxm"),
      ("AWS Inferentia2 (Inf2.48xlarge)", "inferentia2"), ("Apple M4 (Mac Mini, 16GB)", "m4"),
      ("LambdaCloud A100 40GB PCIe", "a100-pcie-40gb"), ("H100 80GB PCIe Gen5", "h100-pcie"),
-     ("H100 SXM, 8 nodes with SHARP", "h100-sxm"), ("GB200 NVL72, 2 racks", "gb200")],
+     ("H100 SXM, 8 nodes with SHARP", "h100-sxm"), ("GB200 NVL72, 2 racks", "gb200"), ("TPU v5 lite pod", "tpu-v5e"),
+     ("tpu-v6e-slice", "tpu-v6e"), ("BM.GPU.MI300X.8", "mi300x"), ("BM.GPU.A100-v2.8", "a100-sxm-80gb"),
+     ("AMD EPYC 7742 64-Core Processor", "epyc-7742"), ("NVIDIA GB200-GraceBlackwell-186GB", "gb200"),
+     ("Intel(R) Xeon(R) Platinum 8380 CPU @ 2.30GHz", "xeon-platinum-8380"), ("AWS Trainium 3", "trainium3")],
 )  # fmt: skip
 def test_a_device_is_known_through_its_box_its_count_and_its_slice(name, key):
     assert names().device(name) == key
 
 
 @pytest.mark.parametrize("name", ["DGX-2", "NVIDIA H100 64GB", "RK3588 (single core)", "NVIDIA H100 MIG 3g.40gb", "NVIDIA Graphics Device",
-                                  "AMD MI300X (one XCD of 8, CPX partition)", "Intel 4th Gen Xeon, 48 cores"])  # fmt: skip
+                                  "AMD MI300X (one XCD of 8, CPX partition)", "Intel 4th Gen Xeon, 48 cores",
+                                  "H100-SXM4-80GB", "Standard_NV6ads_A10_v5", "Standard_NC6_v2", "g6f.xlarge"])  # fmt: skip
 def test_a_device_that_is_another_is_not_known(name):
     with pytest.raises(Refused):
         names().device(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("g5.2xlarge", "a10g"), ("p3.2xlarge", "v100-sxm2-16gb"), ("Standard_NC24ads_A100_v4", "a100-pcie-80gb"),
+     ("NC40ads_H100_v5", "h100-nvl"), ("Standard_NC4as_T4_v3", "t4"), ("a2-ultragpu-1g", "a100-sxm-80gb"),
+     ("inf2.xlarge", "inferentia2"), ("trn1n.32xlarge", "trainium1"), ("p6-b300.48xlarge", "b300-sxm")],
+)  # fmt: skip
+def test_a_rented_machine_is_the_device_in_it_and_not_a_part_of_its_name(name, key):
+    assert names().device(name) == key
+
+
+@pytest.mark.parametrize("name", ["p5.48xlarge", "DGX H100", "Standard_ND96isr_H100_v5"])
+def test_a_node_that_stands_for_a_device_is_taken_for_none_and_told(name):
+    with pytest.raises(UnknownNameError) as raised:
+        plugins().registry.get("devices", name)
+    assert "a node of 8 x h100-sxm" in raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "format_"),
+    [("FP8 (E4M3)", ("fp8", "")), ("fp8-e4m3fn", ("fp8", "")), ("FP8-Dynamic", ("fp8", "")), ("MXFP8", ("fp8", "")),
+     ("torch.bfloat16", ("bf16", "")), ("bf16-true", ("bf16", "")), ("16-mixed", ("fp16", "")),
+     ("fp16 (tensor cores)", ("fp16", "")), ("NVFP4 (W4A4)", ("nvfp4", "")), ("FP4 (NVFP4)", ("nvfp4", "")),
+     ("W4A8-FP8", ("fp8", "4.156bpw")), ("4.25bpw", ("fp16", "4.25bpw")), ("IQ4_XS", ("fp16", "4.4597bpw")),
+     ("GPTQ 4bit group_size=32", ("fp16", "4.625bpw")), ("GPTQ-Int8", ("fp16", "8.188bpw")),
+     ("bitsandbytes 4-bit", ("fp16", "4.5bpw"))],
+)  # fmt: skip
+def test_a_format_is_known_beside_how_it_was_reached(text, format_):
+    assert names().weights(text) == format_
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [("W8A8", "write one, or w8a16"), ("8-bit", "fp8 or int8"), ("mixed", "write fp16 or bf16"), ("16.16", "fp16 or bf16"),
+     ("W2", "bits per weight"), ("ternary", "bits per weight"), ("w4a8", "w4a8 fp8"), ("auto", "that the run used"),
+     ("FP88", "Did you mean 'fp8'")],
+)  # fmt: skip
+def test_a_format_that_several_may_be_is_refused_with_what_to_write(text, advice):
+    with pytest.raises(Refused, match=advice):
+        names().weights(text)
 
 
 @pytest.mark.parametrize(
@@ -186,11 +233,22 @@ def test_a_device_that_is_another_is_not_known(name):
      ("RedHatAI/Meta-Llama-3.1-70B-Instruct-quantized.w8a8", "llama-3.1-70b", "int8"),
      ("TheBloke/Llama-2-13B-chat-GGUF", "llama-2-13b", ""), ("llama31_8b", "llama-3.1-8b", ""),
      ("BERT base (bert-base-cased)", "bert-base", ""), ("HuggingFace BERT-Large Ph1 pre-training", "bert-large", ""),
+     ("Qwen/Qwen2.5-72B-Instruct-GPTQ-Int8", "qwen2.5-72b", "gptq int8"), ("llama-2-7b.Q4_0.gguf", "llama-2-7b", "q4_0"),
+     ("qwen3moe 30B.A3B Q4_K - Medium", "qwen3-30b-a3b", "q4_k_m"), ("gpt-oss 20B MXFP4 MoE", "gpt-oss-20b", "mxfp4"),
+     ("llama 8B Q4_K - Medium", "llama-3-8b", "q4_k_m"), ("resnet50.a1_in1k", "resnet-50", ""),
+     ("mlx-community/Llama-3.2-3B-Instruct-4bit", "llama-3.2-3b", "mlx 4bit"), ("llama3.1:8b", "llama-3.1-8b", ""),
+     ("nvidia/DeepSeek-R1-0528-FP4-v2", "deepseek-r1", "nvfp4"), ("whisper", "whisper-large-v3", ""),
      ("ViT-B_16 224", "vit-b-16", ""), ("Llama 3.0 70B", "llama-3.1-70b", ""), ("Qwen3 MoE 30B", "qwen3-30b-a3b", "")],
 )  # fmt: skip
 def test_a_model_is_known_beside_its_format(name, key, format_):
     assert names().model(name) == key
     assert implied_format(name) == format_
+    assert not format_ or names().weights(format_)
+
+
+def test_the_patch_of_a_vision_transformer_is_not_the_name_of_another():
+    with pytest.raises(Refused):
+        names().model("CLIP ViT-L/14")
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ import attrs
 
 from mlsysim.documents import load_document
 from mlsysim.errors import MlsysimError, UnknownNameError
-from mlsysim.matching import bare, likely
+from mlsysim.matching import bare, contradicts, likely
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 
+from .formats import plain_format, stored_format, unknown_format
 from .questions import Refused
 from .runs import Runs
 from .sizes import sized_model
-from .spellings import device_spellings, folded_software, model_spellings, stored_format
+from .spellings import device_spellings, folded_software, model_spellings
 from .tables import packaged_tables
 
 __all__ = ["Names", "StackRule", "names"]
@@ -121,6 +122,9 @@ class Names:
         self._systems = tuple(
             (tuple(rule["sets"]), _spaced(rule["name"]), str(rule["device"])) for rule in data.get("systems", ())
         )
+        self._instances = tuple(
+            (re.compile(one["name"], re.IGNORECASE), str(one["device"])) for one in data.get("instances", ())
+        )
         self.rare = frozenset(data.get("rare", {}).get("devices", ()))
         self._variants: dict[frozenset[str], set[str]] = {}
         self._index: dict[str, dict[frozenset[str], set[str]]] = {}
@@ -142,7 +146,8 @@ class Names:
         Refused
             If no device of the registry is called so.
         """
-        key = self._find("devices", name) or self._of_node(name)
+        rented = (device for pattern, device in self._instances if pattern.fullmatch(name.strip()))
+        key = next(rented, None) or self._find("devices", name) or self._of_node(name)
         if key is None:
             key = next(filter(None, (self._find("devices", spelling) for spelling in device_spellings(name))), None)
         if key is None:
@@ -220,13 +225,13 @@ class Names:
             key = self._find("models", candidate) if candidate else None
             if key is not None:
                 return key
-        for spelling in model_spellings(name):
-            key = self._find("models", spelling)
-            if key is not None:
-                return key
-        key = sized_model(_tokens(short, families=True), self._words("models"))
-        if key:
-            return key
+        spellings = list(model_spellings(name))
+        found = [key for spelling in spellings if (key := self._find("models", spelling))] or [
+            key for spelling in (short, *spellings)
+            if (key := sized_model(_tokens(spelling, families=True), self._words("models")))
+        ]  # fmt: skip
+        if found:
+            return found[0]
         try:  # some names are known, and why nothing answers them
             plugins().registry.get("models", name)
         except UnknownNameError:
@@ -253,12 +258,10 @@ class Names:
         Refused
             If the text names no known format, or is empty.
         """
-        found = self._weights.get(_spaced(text)) or stored_format(text)
+        spaced = _spaced(text)
+        found = self._weights.get(spaced) or self._weights.get(plain_format(spaced)) or stored_format(spaced)
         if not found:
-            exl = re.fullmatch(r"exl2 (\d+(\.\d+)?) bpw", _spaced(text))
-            if exl is None:
-                raise Refused(f"the precision {text!r} is not known" if text else "the precision is not published")
-            return "fp16", f"{exl[1]}bpw"
+            raise Refused(unknown_format(text, spaced, self._weights) if text else "the precision is not published")
         precision, _, weights = found.partition("/")
         return precision, weights
 
@@ -329,7 +332,7 @@ class Names:
             if words <= wanted and len(words - noise) >= most and all(w in noise or _SIZE.fullmatch(w) for w in extra):
                 longer = len(words - noise) > most
                 best, most = (set(keys) if longer else best | keys), len(words - noise)
-        best = {key for key in best if self._has_size(kind, key, wanted)}
+        best = {key for key in best if kind != "devices" or self._fits(key, name, wanted)}
         if len(best) == 1:
             return best.pop()
         others = likely(plugins().registry, kind, name)
@@ -353,17 +356,14 @@ class Names:
         return self._index[kind]
 
     @staticmethod
-    def _has_size(kind: str, key: str, wanted: frozenset[str]) -> bool:
-        """Refuse a device whose memory is not the published one, unless its maker sells it with several."""
-        sizes = [match for word in wanted if (match := _SIZE.fullmatch(word))]
-        if kind != "devices" or not sizes:
-            return True
+    def _fits(key: str, name: str, wanted: frozenset[str]) -> bool:
+        """Refuse a device whose memory or form is not the published one, unless its maker sells it with several."""
         record = plugins().registry.get("devices", key).record
         if record.vendor == "Apple":
             return True
+        printed = [parse_quantity(f"{match[1]} GB", "B") for word in wanted if (match := _SIZE.fullmatch(word))]
         capacity: float = record.memory.capacity
-        printed = parse_quantity(f"{sizes[0][1]} GB", "B")
-        return 0.9 <= capacity / printed <= 1.1
+        return all(0.9 <= capacity / size <= 1.1 for size in printed[:1]) and not contradicts(name, record, key)
 
 
 def _spaced(text: str) -> str:

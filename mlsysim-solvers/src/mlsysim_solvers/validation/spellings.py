@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 from mlsysim.matching import count_of
 
-__all__ = ["counted", "device_spellings", "folded_software", "implied_format", "model_spellings", "stored_format"]
+__all__ = ["counted", "device_spellings", "folded_software", "implied_format", "model_spellings"]
 
 _SLICE = re.compile(
-    r"(?:cloud |google )*(?:tpu[ -]?)?v?(\d+(?:e|p|x|[ -]?lite(?:-?pod(?:slice)?)?)?)(?:-\d+)?", re.IGNORECASE
+    r"(?:cloud |google )*(?:tpu[ -]?)?v?(\d+(?:e|p|x|[ -]?lite(?:[ -]?pod(?:[ -]?slice)?)?)?)(?:-\d+|[ -]slice)?",
+    re.IGNORECASE,
 )
 """Slices of TPUs: a generation, and how many cores or chips."""
+_SIZE_OF_A_CLOUD = re.compile(r"^(?:standard_)?n[cdgv]+\d+\w*$|^v\d+$", re.IGNORECASE)
+"""Names of machines of Azure, and the version at their end, no part of which is a device."""
 _INSIDE = re.compile(
     r"\s*\((?!\s*\d*\s*[x×]?\s*\d*\s*\))(?![^()]*\b(?:gcds?|dies?|mig|slices?|instances?|partitions?|"
     r"(?:\d+|single|one|dual)[- ]core|cpu|npu|pcie|sxm\d?|variant)\b)[^()]*\)",
@@ -22,6 +25,8 @@ _INSIDE = re.compile(
 a part of the device, its form or a number of cores makes it another."""
 _COMPUTER = re.compile(r"^(?:imac|mac(?:book|intosh)?|ipad)\b[^()]*\(([^(),]+)", re.IGNORECASE)
 """Computers and tablets that are named with their chip in brackets."""
+_SHAPE = re.compile(r"(?:bm|vm)\.gpu\.([a-z]+\d+[a-z]?)(?:-v\d)?\.\d+", re.IGNORECASE)
+"""Shapes of Oracle's cloud: the name of the device between points."""
 _COUNT = re.compile(r"^\d+\s*[x×]\s*(?=[a-z])|(?<=[a-z0-9])\s*[x×]\s*\d{1,3}$", re.IGNORECASE)
 _SYSTEM = re.compile(r"\b(?:dgx|hgx|nvl\d+|vf|ac|oam|sxm6|developer|kit)\b", re.IGNORECASE)
 """What a name says of the box around a device."""
@@ -37,16 +42,27 @@ _MACHINE = re.compile(
 """Where a device was rented, and in which machines it stood: an instance, a desktop, nodes or racks, a slot."""
 
 _QUANTISED = (
-    ("nvfp4", r"nvfp4|fp4"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"), ("int8", r"(?:quantized\.)?w8a8|int8"),
+    ("gptq int8", r"(?:awq|gptq)[-_](?:int8|8bit)"),
+    ("nvfp4", r"nvfp4(?:-v2)?|fp4(?:-v2)?"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"),
+    ("int8", r"(?:quantized\.)?w8a8|int8"),
     ("int4", r"awq(?:[-_]int4)?|gptq(?:[-_](?:int4|4bit))?|(?:quantized\.)?w4a16|int4"),
-    ("q4_0", r"q4_0"), ("q8_0", r"q8_0"), ("q4_k_m", r"q4_k_m"), ("q5_k_m", r"q5_k_m"), ("q6_k", r"q6_k"),
+    ("nf4", r"(?:unsloth[-_])?bnb[-_]4bit"), ("mlx 4bit", r"(?:mlx[-_])?4bit"), ("mlx 8bit", r"(?:mlx[-_])?8bit"),
+    ("q4_0", r"q4_0"), ("q8_0", r"q8_0"), ("q4_k_m", r"q4_k(?:_m| - medium)"),
+    ("q4_k_s", r"q4_k(?:_s| - small)"), ("q5_k_m", r"q5_k(?:_m| - medium)"), ("q6_k", r"q6_k"), ("q4_k_xl", r"q4_k_xl"),
+    *((one, one) for one in ("q2_k", "q3_k_m", "q5_k_s", "iq4_xs", "iq4_nl", "iq3_m", "iq3_xxs", "iq2_m", "iq2_xxs")),
+    ("fp16", r"f16"), ("bf16", r"bf16"),
 )  # fmt: skip
 """Formats by the endings of names on hubs."""
+_ENDING = r"(?<=[-_ .:])(?:ud-)?(?:{})(?=[-_ ]|$)"
 _DRESS = re.compile(
-    r"(?<=[-_ ])(?:gguf|qat|lora|sft|deduped|marlin|interactive|server|offline|edge|99(?:\.9)?|\(mlperf\))(?=[-_ ]|$)",
+    r"(?<=[-_ ])(?:gguf|qat|lora|sft|deduped|marlin|interactive|server|offline|edge|99(?:\.9)?|\(mlperf\)|kv|imatrix)"
+    r"(?=[-_ :]|$)|\.[a-z][a-z0-9_]*_in(?:1k|12k|21k|22k)\w*$",
     re.IGNORECASE,
 )
-"""What names say of a file, an adapter or a scenario, none of which changes the shape."""
+"""What names say of a file, an adapter, a scenario or a training, none of which changes the shape."""
+_GGUF = re.compile(r"(?<=[a-z0-9])moe(?= )|(?<= )moe$", re.IGNORECASE)
+_GGUF_SIZE = re.compile(r"(?<=\d)b\.a(?=\d)", re.IGNORECASE)
+"""How tables of llama.cpp write mixtures: ``qwen3moe 30B.A3B``, ``gpt-oss 20B MXFP4 MoE``."""
 _TASK = re.compile(
     r"^hugging ?face |\s*\([\w./-]+\)$|(?:(?<=[a-z0-9])[ -](?:ph(?:ase ?)?\d|pre-?training|fine-?tuning|squad))+$|"
     r"(?<=\d)[ _](?:224|256|384)(?:px)?$", re.IGNORECASE,
@@ -102,6 +118,9 @@ def device_spellings(name: str) -> Iterator[str]:
     slice_ = _SLICE.fullmatch(text)
     if slice_ is not None and re.search(r"tpu|^v", text, re.IGNORECASE):
         yield "TPU v" + re.sub(r"[ -]?lite.*", "e", slice_[1].lower())
+    shape = _SHAPE.fullmatch(text)
+    if shape is not None:
+        yield shape[1]
     housed = _CLOUD.sub("", _MACHINE.sub("", text)).strip()
     if housed != text:
         yield housed
@@ -111,7 +130,8 @@ def device_spellings(name: str) -> Iterator[str]:
     bare = _INSIDE.sub("", text).strip()
     if bare not in (text, housed):
         yield from (part for part in (bare, bare.split(",")[0]) if part != text)
-    for part in (text, housed, *reversed(text.split("_"))):
+    parts = () if _SIZE_OF_A_CLOUD.match(text) else reversed(text.split("_"))
+    for part in (text, housed, *(part for part in parts if not _SIZE_OF_A_CLOUD.match(part))):
         plain = _COUNT.sub("", _SYSTEM.sub(" ", _COUNT.sub("", part.strip()))).strip(" -_")
         if plain != text and re.search(r"[a-z]\w*\d|\d\w*[a-z]", plain, re.IGNORECASE):
             yield " ".join(plain.split())
@@ -130,14 +150,19 @@ def model_spellings(name: str) -> Iterator[str]:
     str
     """
     short = name.rsplit("/", 1)[-1]
-    plain = short
+    plain = _GGUF_SIZE.sub("B-A", _GGUF.sub("", _file(short)).strip())
     for _, ending in _QUANTISED:
-        plain = re.sub(rf"(?<=[-_ ])(?:{ending})(?=[-_ ]|$)", "", plain, flags=re.IGNORECASE)
-    plain = re.sub(r"[-_ ]{2,}", "-", _DRESS.sub("", plain)).strip("-_ ")
-    plain = _TASK.sub("", plain).strip("-_ ")
-    pointed = re.sub(r"(?i)(llama)[-_ ]?3_?(\d)(?=_|-)", r"\1-3.\2", plain)
-    first = re.sub(r"(?<=[a-z ]\d)\.0(?=[-_ ])", "", plain, flags=re.IGNORECASE)  # version 3.0 is version 3
-    yield from (text for text in (plain, pointed, first) if text != short)
+        plain = re.sub(_ENDING.format(ending), "", plain, flags=re.IGNORECASE)
+    plain = re.sub(r"[-_ ]{2,}", "-", _DRESS.sub("", plain)).strip("-_ .:")
+    bare = _TASK.sub("", plain).strip("-_ ")
+    pointed = re.sub(r"(?i)(llama)[-_ ]?3_?(\d)(?=_|-)", r"\1-3.\2", bare)
+    first = re.sub(r"(?<=[a-z ]\d)\.0(?=[-_ ])", "", bare, flags=re.IGNORECASE)  # version 3.0 is version 3
+    yield from (text for text in dict.fromkeys((plain, bare, pointed, first)) if text != short)
+
+
+def _file(name: str) -> str:
+    """Drop what makes the name of a model that of a file."""
+    return re.sub(r"\.gguf$", "", name, flags=re.IGNORECASE)
 
 
 def implied_format(name: str) -> str:
@@ -153,36 +178,9 @@ def implied_format(name: str) -> str:
     str
         Empty where it names none.
     """
-    for format_, ending in _QUANTISED:
-        if re.search(rf"(?<=[-_ ])(?:{ending})(?=[-_ ]|$)", name, flags=re.IGNORECASE):
-            return format_
-    return ""
-
-
-def stored_format(text: str) -> str:
-    """Return the bits per weight of 4-bit integers with the scales of their groups, beside 16-bit arithmetic.
-
-    Parameters
-    ----------
-    text : str
-        Precision as published.
-
-    Returns
-    -------
-    str
-        As the table of formats writes it; empty where the text names no such format.
-
-    Notes
-    -----
-    b = 4 + 20 / g: a scale of 16 bits and a zero point of 4 for each group of g weights, 128 unless the text says
-    otherwise.
-    """
-    if not re.search(r"(?:^|[^a-z0-9])(?:int4|uint4|4[- ]?bits?|w4a16|awq|gptq)(?:[^a-z0-9]|$)", text.casefold()):
-        return ""
-    if re.search(r"w4a(?:4|8)|w8|fp8|nvfp4|mxfp4", text.casefold()):
-        return ""
-    group = re.search(r"(?:^|[^a-z])(?:g|gs|group(?:[ _-]?size)?)\s*=?\s*(\d+)", text.casefold())
-    return f"fp16/{4.0 + 20.0 / (int(group[1]) if group else 128):.4g}bpw"
+    file = _file(name)
+    found = (one for one, ending in _QUANTISED if re.search(_ENDING.format(ending), file, flags=re.IGNORECASE))
+    return next(found, "")
 
 
 def folded_software(text: str) -> str:

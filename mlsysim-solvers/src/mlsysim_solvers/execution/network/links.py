@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
+
 from mlsysim.errors import SolverError
 from mlsysim.records.infrastructure import Fabric, Link, Node
 from mlsysim.records.scenario import Scenario
@@ -65,6 +67,9 @@ def network_columns(
         # Alone it exchanges nothing, and no rate counts.
         node, inner = Node(name="one device", device="", devices=1.0), Link(name="none", bandwidth=1.0)
         outer = fabric = None
+    elif node is not None and node.devices == 1.0 and inner is None and outer is not None:
+        # Every link leaves, and what stays inside narrows nothing.
+        inner = attrs.evolve(outer, bandwidth=link_rate(outer, constants.OUTER_SHARE) / constants.INNER_SHARE)
     if node is None or inner is None:
         raise SolverError(
             f"no node of the registry says how {scenario.system.device} devices are joined",
