@@ -67,8 +67,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--traceback" in given and not isinstance(error, BrokenPipeError):
             raise
-        return _say(error)
+        code = _say(error)
+        if code != _PIPE_CLOSED and _wants_json(words):
+            from .printing import print_json
+
+            print_json({"exit_code": code, "errors": _plain(error)})
     return code
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether standard output is read by a program: then it is JSON also where nothing is answered."""
+    return "--json" in words or "--format=json" in words or ("--format", "json") in zip(words, words[1:], strict=False)
+
+
+def _plain(error: Exception) -> list[dict[str, str]]:
+    from ..errors import MlsysimError
+
+    if isinstance(error, MlsysimError):
+        return [{"where": fault.where, "what": fault.what, "remedy": fault.remedy} for fault in error.faults]
+    return [{"where": "", "what": f"{type(error).__name__}: {error}", "remedy": ""}]
 
 
 def _run(words: Sequence[str]) -> int:

@@ -81,7 +81,13 @@ class Parser(argparse.ArgumentParser):
         missing = message.partition("arguments are required: ")[2]
         if missing:
             message = f"{missing} is missing"
-        raise ConfigError(message, where=self.prog, remedy=f"`{self.prog} --help` shows examples")
+        option, _, needs = message.removeprefix("argument ").partition(": expected ")
+        if needs:
+            message = f"{option} needs {needs.replace('one argument', 'a value')}"
+            remedy = f"Write {option}=VALUE where the value begins with a dash"
+        else:
+            remedy = f"`{self.prog} --help` shows examples"
+        raise ConfigError(message, where=self.prog, remedy=remedy)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse arguments.

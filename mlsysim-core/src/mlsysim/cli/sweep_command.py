@@ -86,6 +86,8 @@ def _run(args: argparse.Namespace) -> int:
     units = column_units(specs)
     if args.columns:
         return _list_columns(units, plain=args.json)
+    if args.json and args.csv == "-":
+        raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
     vary = _vary(args.vary, units, known_keys(config.scenario.kind))
     top = _top(args.top)
     if args.plot:
@@ -94,7 +96,7 @@ def _run(args: argparse.Namespace) -> int:
         check_plot_path(args.plot)
     progress = Progress()
     try:
-        result = sweep(config, vary, executor=args.executor, progress=progress)
+        result = sweep(config, vary, wanted=[*args.minimise, *args.maximise], executor=args.executor, progress=progress)
     finally:
         progress.close()
     _tell(result)
@@ -115,8 +117,6 @@ def _run(args: argparse.Namespace) -> int:
     if args.npz:
         _write_arrays(result, args.npz)
     if args.json:
-        if args.csv == "-":
-            raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
         limited = [limit.output for limit in config.constraints if limit.output in result.outputs]
