@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _wants_json(words: Sequence[str]) -> bool:
     """Whether standard output is read by a program: then it is JSON also where nothing is answered."""
-    return "--json" in words or "--format=json" in words or ("--format", "json") in zip(words, words[1:], strict=False)
+    return "--json" in words or "--format=json" in words or ("--format", "json") in pairwise(words)
 
 
 def _plain(error: Exception) -> list[dict[str, str]]:
@@ -94,7 +95,16 @@ def _run(words: Sequence[str]) -> int:
         parser.print_help()
         return 0
     args = parser.read(words)
-    return int(args.run(args))
+    from ..errors import MlsysimError
+
+    try:
+        return int(args.run(args))
+    except MlsysimError as error:
+        if not hasattr(args, "scenario"):
+            raise
+        from .asking import with_options
+
+        raise with_options(error, args) from None
 
 
 def _say(error: Exception) -> int:
