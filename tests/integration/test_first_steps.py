@@ -48,3 +48,8 @@ def test_a_server_that_nobody_is_said_to_ask_is_called_offline(capsys):
     for more in ((), ("--concurrency", "0")):
         assert "bf16 · offline · input" in asked(capsys, *words, *more)[1]
     assert "offline" not in asked(capsys, *words, "--concurrency", "1")[1]
+
+
+def test_a_command_of_another_command_is_found(capsys):
+    assert main(["refresh"]) == 2
+    assert "Did you mean `mlsysim registry refresh`?" in capsys.readouterr().err
