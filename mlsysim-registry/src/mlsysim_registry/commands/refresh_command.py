@@ -69,7 +69,9 @@ def _plan(args: argparse.Namespace) -> int:
     known, broken = running.installed()
     for name in args.source or ():
         if name not in known:
-            raise ConfigError(f"there is no live source {name!r}", where="--source", remedy=did_you_mean(name, known))
+            hint = "".join(f". Plugin {plugin} is broken: {why}" for plugin, why in broken.items())
+            remedy = did_you_mean(name, known) + hint
+            raise ConfigError(f"there is no live source {name!r}", where="--source", remedy=remedy)
     outcomes = [running.run(known[name]) for name in dict.fromkeys(args.source or sorted(known))]
     if args.source:  # asked for by name, so leaving it out is a failure
         outcomes = [attrs.evolve(o, problem=o.problem or o.skipped, skipped="") for o in outcomes]
