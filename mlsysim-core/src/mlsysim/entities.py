@@ -282,7 +282,7 @@ class Registry:
         raise UnknownNameError(
             f"there is no {singular(plural)} {name!r}",
             where=where,
-            remedy=did_you_mean(name, [*owned, *self._aliases(plural)], listing=f"mlsysim list {plural}"),
+            remedy=did_you_mean(name, owned, listing=f"mlsysim list {plural}", aliases=self._aliases(plural)),
         )
 
     def find(self, name: str) -> list[tuple[str, str]]:
