@@ -275,6 +275,9 @@ def _say_why(result: SweepResult, config: SimulationConfig) -> None:
     """Say what comes nearest where nothing is left to print."""
     import numpy as np
 
+    from ..plugins import plugins
+    from ..unanswered import why_not
+
     fits = result.feasible
     if not fits.any():
         needed = result.outputs.get("feasibility.memory_required")
@@ -285,7 +288,7 @@ def _say_why(result: SweepResult, config: SimulationConfig) -> None:
     for limit in config.constraints:
         values = result.outputs.get(limit.output)
         if values is None:
-            print(f"  {limit}: not answered")
+            print(f"  {limit}: not answered: {why_not(limit.output, plugins().solvers, {})}")
             continue
         nearest = float((np.min if limit.relation == "<=" else np.max)(values[fits]))
         kept = int(np.sum(limit.holds(values[fits])))
