@@ -207,7 +207,8 @@ def _read(document: Document) -> Scenario:
     try:
         return read_settings(Scenario, document)
     except MlsysimError as error:
-        given, unknown = flat(document.data), []
+        given = flat(document.data)
+        unknown: list[Fault] = []
         for path, kind in NAMED.items():
             try:
                 if isinstance(given.get(path), str) and given[path]:
