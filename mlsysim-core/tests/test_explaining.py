@@ -179,3 +179,10 @@ def test_a_solver_that_breaks_leaves_the_evidence_of_the_others(isolated_plugins
     assert "ZeroDivisionError" in card.unanswered["economics"]
     assert evidence(card)
     assert explain(card, "latency").children
+
+
+def test_what_binds_is_shown_by_the_terms_of_the_time(world):
+    """Without a number that decides alone, "bound by memory" must not be an answer without grounds."""
+    tree = explain(evaluate(scenario()), "bound")
+    assert tree.how == "decision"
+    assert any(node.name.startswith("device.memory.bandwidth") for node in tree.inputs())

@@ -159,3 +159,17 @@ def test_an_aim_that_a_choice_does_not_answer_names_the_choice():
     for asked in (lambda: part.best("cost_per_token"), lambda: part.pareto(["latency"], ["macro.cost_per_token"])):
         with pytest.raises(ConfigError, match=r"macro\.cost_per_token is not answered for rtx-4090"):
             asked()
+
+
+def test_a_choice_that_does_not_answer_the_aim_is_left_out_with_the_reason(two, run_sweep):
+    """One device without a price must not keep those that have one from being ranked."""
+    words = ("--vary", f"device={two[1]},{two[0]}", "--vary", "batch=1,2")
+    out = run_sweep(*words, "--minimise", "cost")
+    assert out.code == 0
+    assert "2 variations, 2 fit" in out.out
+    assert f"left out: system.device = {two[1]}: cost is not answered: toy-economics needs a price" in out.err
+    assert "4 variations" in run_sweep(*words, "--minimise", "latency").out
+    found = sweep(core_toys.scenario(), {"device": two[::-1]}, wanted=["macro.cost"])
+    assert [found.row(row)["device"] for row in range(len(found))] == [two[0]]
+    nobody = run_sweep("--vary", f"device={two[1]}", "--minimise", "cost")
+    assert nobody.code == 2

@@ -23,12 +23,12 @@ from mlsysim_solvers.formulas.disaggregation import (
     pool_rate,
     prompt_stay,
     prompts_together,
-    stay_of_slower_readers,
-    stay_of_slower_writers,
+    stay_of_slower_decode,
+    stay_of_slower_prefill,
 )
 from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.plugin import IN_FLIGHT
-from mlsysim_solvers.pool_workers import Readers
+from mlsysim_solvers.pool_workers import PrefillWorkers
 
 POOLS = "deepseek-v3-b200-disaggregated"
 SMALL = {
@@ -115,7 +115,7 @@ def test_readers_against_clients_that_go_round(clients, workers, most):
     alone, added, away = 0.25, 0.02, 5.0
     rate, stay = simulate(clients, workers, most, alone, added, away)
     capacity = pool_rate(float(workers), float(most), alone + (most - 1.0) * added)
-    readers = Readers(None, {}, float(workers), float(most), alone, added, None, capacity)
+    readers = PrefillWorkers(None, {}, float(workers), float(most), alone, added, None, capacity)
     found = sent_rate(readers, float(clients), away)
     assert found == pytest.approx(rate, rel=0.02)
     assert clients / found - away == pytest.approx(stay, rel=0.15)
@@ -136,7 +136,7 @@ def test_the_stay_answers_to_slower_workers_as_its_derivative_says(clients):
     stay = prompt_stay(service, spacing, clients, away)
     slower = prompt_stay(service * (1.0 + step), spacing * (1.0 + step), clients, away) - stay
     longer = prompt_stay(service, spacing, clients, away * (1.0 + step)) - stay
-    both = stay_of_slower_readers, stay_of_slower_writers
+    both = stay_of_slower_prefill, stay_of_slower_decode
     found = tuple(formula(service, spacing, clients, away, stay) for formula in both)
     assert found == pytest.approx((slower / step, -longer / step), rel=1e-3, abs=1e-6)
 

@@ -157,7 +157,7 @@ class SimulationConfig:
             data["constraints"] = flat(data["constraints"])
         document = Document(document.name, data, document.text)
         try:
-            return cls.from_scenario(read_settings(Scenario, document), document)
+            return cls.from_scenario(_read(document), document)
         except MlsysimError as error:
             keys = [full_key(key, data) for key in overrides or ()]
             raise type(error).from_faults(named_by(fault, keys) for fault in error.faults) from None
@@ -200,6 +200,22 @@ class SimulationConfig:
         SimulationConfig
         """
         return _Check(scenario, document or Document("", {})).run()
+
+
+def _read(document: Document) -> Scenario:
+    """Read the record of a scenario; where that fails, names that nothing has are faults of the same answer."""
+    try:
+        return read_settings(Scenario, document)
+    except MlsysimError as error:
+        given = flat(document.data)
+        unknown: list[Fault] = []
+        for path, kind in NAMED.items():
+            try:
+                if isinstance(given.get(path), str) and given[path]:
+                    plugins().registry.get(kind, given[path], where=document.place(path))
+            except MlsysimError as other:
+                unknown += other.faults
+        raise type(error).from_faults([*unknown, *error.faults]) from None
 
 
 class _Check:

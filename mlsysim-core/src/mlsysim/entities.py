@@ -280,7 +280,7 @@ class Registry:
         if only is not None:
             return self._entry(plural, only)
         node = housed(self, name) if plural == "devices" else ""
-        near = node or did_you_mean(name, [*owned, *self._aliases(plural)], listing=f"mlsysim list {plural}")
+        near = node or did_you_mean(name, owned, listing=f"mlsysim list {plural}", aliases=self._aliases(plural))
         raise UnknownNameError(f"there is no {singular(plural)} {name!r}", where=where, remedy=near)
 
     def find(self, name: str) -> list[tuple[str, str]]:

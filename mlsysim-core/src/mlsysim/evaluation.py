@@ -68,7 +68,7 @@ def evaluate(
         scenario=config.scenario,
         answers=answers,
         unanswered=unanswered,
-        violations=_violations(config.constraints, answers),
+        violations=_violations(config.constraints, answers, used, unanswered),
         assumptions=tuple(assumptions),
         entities={role: entry.name for role, entry in config.entries.items()},
         solvers=used,
@@ -226,10 +226,17 @@ def _answers(spec: SolverSpec, result: Result) -> dict[str, Answer]:
     return found
 
 
-def _violations(constraints: tuple[Constraint, ...], answers: Mapping[str, Answer]) -> tuple[Violation, ...]:
+def _violations(
+    constraints: tuple[Constraint, ...], answers: Mapping[str, Answer], used: Mapping[str, str],
+    unanswered: Mapping[str, str],
+) -> tuple[Violation, ...]:  # fmt: skip
     found = []
     for constraint in constraints:
         answer = answers.get(constraint.output)
-        if answer is None or not constraint.holds(answer.value):
-            found.append(Violation(str(constraint), "" if answer is None else str(answer)))
+        if answer is None:
+            from .unanswered import why_not
+
+            found.append(Violation(str(constraint), "", why_not(constraint.output, used.values(), unanswered)))
+        elif not constraint.holds(answer.value):
+            found.append(Violation(str(constraint), str(answer)))
     return tuple(found)

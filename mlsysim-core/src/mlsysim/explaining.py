@@ -97,6 +97,9 @@ def _titled(answer: Any, label: str) -> Any:
 _DECIDED_BY = {"bound": ("bound_factor",), "fits": ("memory_required", "memory_usable")}
 """Answers in words, which have no history of their own, and the numbers that decide them."""
 
+_SEEN_IN = {"bound": ("latency", "step_time")}
+"""Where no number decides alone: those whose terms show it."""
+
 
 def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
     """Build the tree behind one answer.
@@ -126,7 +129,11 @@ def explain(evaluation: SystemEvaluation, output: str) -> Explanation:
     tree = builder.tree(node_of(answers[answer.name]), units[answer.name], answer.name)
     level, _, short = answer.name.rpartition(".")
     if not isinstance(answers[answer.name], Traced) and short in _DECIDED_BY:
-        grounds = [f"{level}.{name}" for name in _DECIDED_BY[short] if f"{level}.{name}" in answers]
+        decisive, others = (
+            [f"{level}.{name}" for name in table.get(short, ()) if f"{level}.{name}" in answers]
+            for table in (_DECIDED_BY, _SEEN_IN)
+        )
+        grounds = decisive or others
         children = tuple(builder.tree(node_of(answers[name]), units[name], name) for name in grounds)
         tree = attrs.evolve(tree, how="decision", children=children)
     return attrs.evolve(tree, name=answer.name, value=str(answer))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 __all__ = ["did_you_mean", "fold", "suggest"]
 
 _FEW = 24
 """So many names are listed whole where none is near."""
+
+
+_NONE: Mapping[str, str] = {}
 
 
 def fold(name: str) -> str:
@@ -30,11 +33,12 @@ def _folded(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
-def suggest(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
+def suggest(name: str, known: Iterable[str], *, limit: int = 3, aliases: Mapping[str, str] = _NONE) -> list[str]:
     """Find the known names nearest to a mistyped one.
 
     Names equal but for case and punctuation come first, then those that start
-    with or contain the text, then those within a small edit distance.
+    with or contain the text, then those within a small edit distance. Of known names
+    that are equal but for these the first is told.
 
     Parameters
     ----------
@@ -44,6 +48,8 @@ def suggest(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
         The names that exist.
     limit : int
         The most names to return.
+    aliases : mapping of str to str
+        Further names, each with what it stands for: that is told once, by its nearest name.
 
     Returns
     -------
@@ -53,17 +59,19 @@ def suggest(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
     import difflib
 
     wanted = _folded(name)
-    names = sorted(set(known))
-    folded = {candidate: _folded(candidate) for candidate in names}
-    same = [n for n in names if folded[n] == wanted]
-    inside = [n for n in names if len(wanted) > 1 and wanted in folded[n]]
-    inside.sort(key=lambda n: len(folded[n]))
-    by_fold = {folded[n]: n for n in reversed(names)}
-    near = [by_fold[f] for f in difflib.get_close_matches(wanted, by_fold, n=limit, cutoff=0.6)]
-    return list(dict.fromkeys([*same, *inside, *near]))[:limit]
+    ordered = sorted(known) if isinstance(known, (set, frozenset)) else known
+    by_fold: dict[str, str] = {}
+    for candidate in (*ordered, *aliases):
+        by_fold.setdefault(_folded(candidate), candidate)
+    inside = sorted((f for f in by_fold if len(wanted) > 1 and wanted in f), key=lambda f: (len(f), f))
+    near = difflib.get_close_matches(wanted, sorted(by_fold), n=_FEW if aliases else limit, cutoff=0.6)
+    found: dict[str, str] = {}
+    for folded in ([wanted] if wanted in by_fold else []) + inside + near:
+        found.setdefault(aliases.get(by_fold[folded], by_fold[folded]), by_fold[folded])
+    return list(found.values())[:limit]
 
 
-def did_you_mean(name: str, known: Iterable[str], *, listing: str = "") -> str:
+def did_you_mean(name: str, known: Iterable[str], *, listing: str = "", aliases: Mapping[str, str] = _NONE) -> str:
     """Phrase the remedy for an unknown name.
 
     Parameters
@@ -74,6 +82,8 @@ def did_you_mean(name: str, known: Iterable[str], *, listing: str = "") -> str:
         The names that exist.
     listing : str
         How to list them all, for example ``mlsysim list devices``.
+    aliases : mapping of str to str
+        Further names, each with what it stands for.
 
     Returns
     -------
@@ -81,7 +91,7 @@ def did_you_mean(name: str, known: Iterable[str], *, listing: str = "") -> str:
         A sentence without its final full stop; empty when there is nothing to say.
     """
     candidates = list(known)
-    nearest = suggest(name, candidates)
+    nearest = suggest(name, candidates, aliases=aliases)
     if nearest:
         sentence = "Did you mean " + " or ".join(repr(n) for n in nearest) + "?"
     elif 0 < len(candidates) <= _FEW:

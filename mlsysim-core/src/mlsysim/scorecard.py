@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 
 from .config import SimulationConfig
-from .constraints import full_output_name
 from .errors import ConfigError, InfeasibleError, OOMError, SLAViolation
 from .provenance import Standing
 from .records import Scenario
@@ -92,13 +91,21 @@ class Violation:
         The limit, as text.
     value : str
         What was found instead, as text; empty when nobody answered.
+    why : str
+        Why nobody answered.
     """
 
     constraint: str
     value: str
+    why: str = ""
+
+    @property
+    def found(self) -> str:
+        """What was found, in words."""
+        return self.value or "not evaluated, so not passed" + (f": {self.why}" if self.why else "")
 
     def __str__(self) -> str:
-        return f"{self.constraint}: {self.value or 'not evaluated, so not passed'}"
+        return f"{self.constraint}: {self.found}"
 
 
 @attrs.frozen
@@ -147,9 +154,11 @@ class SystemEvaluation:
         Raises
         ------
         ConfigError
-            If nothing is called so; near names are suggested.
+            If nothing is called so, with near names; if it is not answered here, with the reason.
         """
-        return self.answers[full_output_name(name, self.answers, where="output")]
+        from .unanswered import answer_name
+
+        return self.answers[answer_name(name, self.answers, self.solvers.values(), self.unanswered)]
 
     def level(self, name: str) -> dict[str, Answer]:
         """Return the answers of one level.

@@ -115,6 +115,9 @@ class SolverSpec:
         Inputs that a scenario may set.
     at_most : dict of str to float
         Output name to what it can never exceed, in SI, for example 1 for a share: its interval ends there.
+    answered_if : dict of str to str
+        Output name to the words that say when it is answered, for those that not every scenario gets: ``at a rate of
+        random arrivals (set workload.rate)``.
     columns : dict of str to str
         Unit of each number that ``prepare`` returns; the rescaling proof needs it.
     layer : str
@@ -140,6 +143,7 @@ class SolverSpec:
     settings: dict[str, Setting] = attrs.field(factory=dict)
     columns: dict[str, str] = attrs.field(factory=dict)
     at_most: dict[str, float] = attrs.field(factory=dict, kw_only=True)
+    answered_if: dict[str, str] = attrs.field(factory=dict, kw_only=True)
     layer: str = "E"
     references: tuple[str, ...] = ()
     devices: Literal["one", "many", "any"] = "any"

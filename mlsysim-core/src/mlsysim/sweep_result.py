@@ -9,10 +9,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from .constraints import full_output_name
 from .errors import ConfigError, MlsysimError, SolverError
 from .solving import choices_of, is_number
 from .sweep_chunks import Column
+from .unanswered import answer_name
 from .units import format_quantity
 
 __all__ = ["Refusal", "SweepResult", "counted", "idle", "stuck"]
@@ -105,7 +105,7 @@ class SweepResult:
         ConfigError
             If nobody answers it, or not for every choice of a key.
         """
-        full = full_output_name(name, [*self.outputs, *self.left_out], where=where)
+        full = answer_name(name, [*self.outputs, *self.left_out], where=where)
         if full in self.left_out:
             who = " and ".join(self.left_out[full])
             raise ConfigError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,7 @@ def sweep(
     *,
     grid: bool = True,
     overrides: Mapping[str, str] | None = None,
+    wanted: Sequence[str] = (),
     executor: str = "serial",
     progress: Callable[[int, int], None] | None = None,
     chunk: int = CHUNK,
@@ -66,6 +68,8 @@ def sweep(
         Combine every value with every other; False takes the sequences as points, row by row.
     overrides : mapping of str to str
         As for :func:`mlsysim.evaluate`.
+    wanted : sequence of str
+        Outputs that every row shall have: choices that do not answer one, though others do, are refused.
     executor : str
         Where chunks run; plugins may add some.
     progress : callable
@@ -110,7 +114,7 @@ def sweep(
         size = len(next(iter(columns.values())))
         return _answered(config, specs, Rows(columns, size), way, Answers(size), slice(0, size))
     chosen = {name: (full, codes[name][0]) for name, full in keys.items()}
-    return with_numbers(_over_choices(config, columns, chosen, units, way), "devices")
+    return with_numbers(_over_choices(config, columns, chosen, units, way, wanted), "devices")
 
 
 class _Way(NamedTuple):
@@ -119,6 +123,14 @@ class _Way(NamedTuple):
     executor: str
     progress: Callable[[int, int], None] | None
     chunk: int
+
+
+class _Part(NamedTuple):
+    """The rows of one choice, and their answers."""
+
+    rows: Places
+    choice: dict[str, str]
+    result: SweepResult
 
 
 def _answered(
@@ -203,12 +215,12 @@ def _met(config: SimulationConfig, outputs: Mapping[str, Column], size: int) -> 
 
 def _over_choices(
     config: SimulationConfig, columns: dict[str, Column], keys: dict[str, tuple[str, list[str]]],
-    units: dict[str, str], way: _Way,
+    units: dict[str, str], way: _Way, wanted: Sequence[str],
 ) -> SweepResult:  # fmt: skip
     """Answer the scenario of each combination of choices with its rows."""
     numbers = {name: values for name, values in columns.items() if name not in keys}
     into = Answers(len(next(iter(columns.values()))))
-    parts: list[tuple[Places, str, SweepResult]] = []
+    parts: list[_Part] = []
     refused: list[Refusal] = []
     for rows in _alike(
         [columns[name].astype(np.intp) for name in keys], [len(choices) for _, choices in keys.values()]
@@ -222,11 +234,31 @@ def _over_choices(
         except MlsysimError as error:
             refused.append(Refusal(choice, error))
         else:
-            parts.append((rows, ", ".join(choice.values()), part))
+            parts.append(_Part(rows, choice, part))
             into.before += asked.size
     if not parts:
         raise refused[0].error
+    for name in wanted:
+        parts, silent = _split(parts, name)
+        refused += [Refusal(part.choice, _why_not(config, part, parts[0], name)) for part in silent]
     return _together(parts, columns, units, tuple(refused), into)
+
+
+def _split(parts: list[_Part], name: str) -> tuple[list[_Part], list[_Part]]:
+    """Return who answers an output and who does not; where nobody does, all stay and whoever asks for it is told."""
+    has = [any(name in (full, full.partition(".")[2]) for full in part.result.outputs) for part in parts]
+    if not any(has):
+        return parts, []
+    return list(compress(parts, has)), [part for part, answered in zip(parts, has, strict=True) if not answered]
+
+
+def _why_not(config: SimulationConfig, part: _Part, other: _Part, name: str) -> SolverError:
+    """Say what the scorecard of a choice says of the question to which another choice has this answer."""
+    specs = answering_solvers(config.changed(other.choice))
+    asked = {spec.question for spec in specs for full in spec.outputs if name in (full, full.partition(".")[2])}
+    said = [text for question, _, result in ask(config.changed(part.choice), barring=False) if question in asked
+            for text in ([result] if isinstance(result, str) else result.assumptions)]  # fmt: skip
+    return SolverError(f"{name} is not answered" + (f": {'; '.join(said)}" if said else ""))
 
 
 def _alike(codes: list[NDArray[np.intp]], counts: list[int]) -> list[Places]:
@@ -240,7 +272,7 @@ def _alike(codes: list[NDArray[np.intp]], counts: list[int]) -> list[Places]:
 
 
 def _together(
-    parts: list[tuple[Places, str, SweepResult]], columns: dict[str, Column], units: dict[str, str],
+    parts: list[_Part], columns: dict[str, Column], units: dict[str, str],
     refused: tuple[Refusal, ...], into: Answers,
 ) -> SweepResult:  # fmt: skip
     """Keep what all choices answer, of the rows that are answered."""
@@ -248,7 +280,10 @@ def _together(
     # Who cannot answer leaves out all that he declares, also what nobody else answers in such a scenario.
     silenced = set.intersection(*(set(part.left_out) for _, _, part in parts))
     names = [name for name in every_name if name in silenced or any(name in part.outputs for _, _, part in parts)]
-    silent = {name: tuple(words for _, words, part in parts if name not in part.outputs) for name in names}
+    silent = {
+        name: tuple(", ".join(choice.values()) for _, choice, part in parts if name not in part.outputs)
+        for name in names
+    }
     varied = dict(columns)
     if all("devices" in part.varied for _, _, part in parts):
         varied["devices"] = into.gathered((at, part.varied["devices"]) for at, _, part in parts)

@@ -79,6 +79,7 @@ UNIT_TABLE: tuple[UnitDef, ...] = (
     UnitDef("sample", 1, "sample"), UnitDef("samples", 1, "sample"), UnitDef("image", 1, "sample"),
     UnitDef("images", 1, "sample"), UnitDef("frame", 1, "sample"), UnitDef("frames", 1, "sample"),
     UnitDef("request", 1, "sample"), UnitDef("requests", 1, "sample"), UnitDef("req", 1, "sample"),
+    UnitDef("qps", 1, "sample s^-1"), UnitDef("rps", 1, "sample s^-1"), UnitDef("fps", 1, "sample s^-1"),
     UnitDef("1", 1, ""), UnitDef("%", 0.01, ""), UnitDef("cycle", 1, ""), UnitDef("cycles", 1, ""),
 )  # fmt: skip
 """The whole table, as data; plugins add rows through ``mlsysim_register_units``."""

@@ -17,7 +17,9 @@ from mlsysim.units import dimension_text, parse_unit
 def test_columns_are_listed_with_units(run, toy_file):
     assert json.loads(run("sweep", toy_file(), "--columns", "--json").out)["batch"] == "sample"
     out = run("sweep", toy_file(), "--columns").out
-    assert ["bandwidth", "B/s"] in [line.split() for line in out.splitlines()]
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "bandwidth B/s 1 TB/s device.memory.bandwidth" in lines
+    assert "batch sample 4 samples workload.batch" in lines
 
 
 def test_csv_holds_every_variation_in_si(run, toy_file):

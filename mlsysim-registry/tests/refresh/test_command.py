@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,20 @@ def test_sources_are_listed_and_keys_never_shown(
     for words in ("A_KEY set", "B_KEY not set", "not needed", "CC BY 4.0"):
         assert words in out
     assert "hunter2" not in out
+
+
+def test_json_of_a_plan_is_the_plan(command, tmp_path, capsys):
+    sources, out = [Fixed("b", france())], tmp_path / "plan.json"
+    assert command(sources, "plan", "--out", str(out), "--json") == 2
+    assert json.loads(capsys.readouterr().out) == json.loads(out.read_text(encoding="utf-8"))
+    assert command(sources, "plan", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["rows"]
+
+
+def test_json_of_the_sources_names_keys_and_never_tells_them(command, capsys, monkeypatch):
+    monkeypatch.setenv("TOY_KEY", "secret")
+    assert command([Fixed("a", env=("TOY_KEY",)), Fixed("b")], "sources", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [row["key"] for row in said["sources"]] == ["TOY_KEY set", "not needed"]
+    assert said["broken"] == {}
+    assert "secret" not in str(said)

@@ -202,3 +202,10 @@ def test_offline_nothing_is_asked(server: Server, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MLSYSIM_OFFLINE", "1")
     assert "MLSYSIM_OFFLINE" in run(Toy(server.put("/a", b"1"))).problem
     assert server.asked == []
+
+
+def test_a_class_in_the_place_of_its_instance_is_named_with_the_remedy() -> None:
+    with given_plugins(_plugin("a", Toy)):
+        found, broken = running.installed()
+    assert found == {}
+    assert list(broken.values()) == ["Toy is a class; offer an instance: Toy()"]

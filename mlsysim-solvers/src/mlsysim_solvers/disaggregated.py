@@ -36,15 +36,15 @@ from .formulas.disaggregation import (
     matching_workers,
     pool_rate,
     prompt_stay,
-    stay_of_slower_readers,
-    stay_of_slower_writers,
+    stay_of_slower_decode,
+    stay_of_slower_prefill,
 )
 from .formulas.parallel_constants import HANDED_OVER
 from .formulas.queue_constants import ARRIVAL_LOG_SD
 from .formulas.queueing import simulated_log_sd
 from .formulas.serving import sample_rate
 from .formulas.waves import empty_passes
-from .pool_workers import Readers, Writers, readers_of, transfer_time, writers_of
+from .pool_workers import DecodeWorkers, PrefillWorkers, decode_workers_of, prefill_workers_of, transfer_time
 
 __all__ = ["sent_rate", "two_pools"]
 
@@ -70,29 +70,29 @@ def two_pools(columns: Columns) -> dict[str, Any]:
         If a sweep varies arrivals of another kind than the scenario's.
     """
     _check(columns)
-    kinds, writers = alike(columns, ARRIVING), writers_of(columns)
+    kinds, decode = alike(columns, ARRIVING), decode_workers_of(columns)
     if kinds is None:
-        readers, points = readers_of(columns), stays_at(writers.most, writers.stay)
+        prefill, points = prefill_workers_of(columns), stays_at(decode.most, decode.stay)
     else:
-        readers, points = kinds.rows(readers_of(kinds.columns)), stays_of_kinds(kinds, _ends_of)
-    capacities = readers.capacity, pool_rate(writers.workers, *points[-1])
+        prefill, points = kinds.rows(prefill_workers_of(kinds.columns)), stays_of_kinds(kinds, _ends_of)
+    capacities = prefill.capacity, pool_rate(decode.workers, *points[-1])
     outside = intake_of(columns)
     if columns["arrivals"] != "offline":
         # A router passes a request on to the worker that reads, and what that answers to the one that decodes.
         outside = outside + axis(columns, "intake") + 2.0 * axis(columns, "delivery")
-    around = transfer_time(columns, readers), outside
+    around = transfer_time(columns, prefill), outside
     if columns["arrivals"] == "rate":
-        found = _at_random(columns, readers, writers, points, capacities, around)
+        found = _at_random(columns, prefill, decode, points, capacities, around)
     else:
-        found = _closed(columns, readers, writers, points, capacities, around)
+        found = _closed(columns, prefill, decode, points, capacities, around)
     step, answers = found
-    return answers | _matched(columns, readers, writers, capacities, step, answers)
+    return answers | _matched(columns, prefill, decode, capacities, step, answers)
 
 
 def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:
     """Return the most requests that a worker decodes, and how long each takes among so many."""
-    writers = writers_of(columns)
-    return writers.most, writers.stay
+    decode = decode_workers_of(columns)
+    return decode.most, decode.stay
 
 
 def _check(columns: Columns) -> None:
@@ -118,58 +118,58 @@ def _first(queue: Any, service: Any, around: tuple[Any, Any]) -> Any:
 
 
 def _closed(
-    c: Columns, readers: Readers, writers: Writers, points: Points, capacities: tuple[Any, Any],
+    columns: Columns, prefill: PrefillWorkers, decode: DecodeWorkers, points: Points, capacities: tuple[Any, Any],
     around: tuple[Any, Any],
 ) -> tuple[Pass, dict[str, Any]]:  # fmt: skip
     """Answer for clients that wait, or for more requests than both pools hold."""
     moving, gone = around[0], around[0] + around[1]
-    places, reading = writers.most * writers.workers, readers.most * readers.workers
-    asked = axis(c, "concurrency") if "concurrency" in c else places + reading
-    if "requests" in c:
-        asked = minimum(asked, axis(c, "requests"))
+    places, reading = decode.most * decode.workers, prefill.most * prefill.workers
+    asked = axis(columns, "concurrency") if "concurrency" in columns else places + reading
+    if "requests" in columns:
+        asked = minimum(asked, axis(columns, "requests"))
     # More are decoded than clients send, or fewer: where that turns, both are equal.
     over = [
-        node * writers.workers - sent_rate(readers, asked, stay + gone + writers.entry(stay)) * stay
+        node * decode.workers - sent_rate(prefill, asked, stay + gone + decode.entry(stay)) * stay
         for node, stay in points
     ]
     own, full = balanced(points, over)
-    step = writers.step(own)
-    stay = writers.steps * step.time
-    entry = writers.entry(stay)
+    step = decode.step(own)
+    stay = decode.steps * step.time
+    entry = decode.entry(stay)
     gone = gone + entry
-    rate = where(full, own * writers.workers / stay, sent_rate(readers, asked, stay + gone))
+    rate = where(full, own * decode.workers / stay, sent_rate(prefill, asked, stay + gone))
     rate = minimum(rate, minimum(*capacities))
     first = asked / rate - stay
-    service, _ = readers.reading(rate)
+    service, _ = prefill.reading(rate)
     queue = maximum(0.0, first - service - gone)
-    loop = service, readers.spacing, asked, stay + gone, queue + service
+    loop = service, prefill.spacing, asked, stay + gone, queue + service
     # Where no place is free to decode, only the answers of others are waited for.
-    moved = where(full, 0.0 * queue, stay_of_slower_readers(*loop)), where(full, queue, stay_of_slower_writers(*loop))
-    if "requests" in c:
+    moved = where(full, 0.0 * queue, stay_of_slower_prefill(*loop)), where(full, queue, stay_of_slower_decode(*loop))
+    if "requests" in columns:
         # All come at once: half of them are read before the average one.
-        wave = maximum(0.0, 0.5 * (asked * readers.spacing - service) - queue)
-        queue = queue + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(c, "requests"))
+        wave = maximum(0.0, 0.5 * (asked * prefill.spacing - service) - queue)
+        queue = queue + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(columns, "requests"))
     first = _first(queue, service, around) + named(entry, "entry into a pass that decodes")
-    return step, _answers(c, readers, writers, step, rate, (queue, service, moving), stay, own) | {
+    return step, _answers(columns, prefill, decode, step, rate, (queue, service, moving), stay, own) | {
         "performance.ttft": first, "performance.latency": first + stay,
         "performance.waiting": maximum(0.0, asked - rate * stay),
-        "performance.ttft.log_sd": _unsure(readers, writers, step, first, moved),
+        "performance.ttft.log_sd": _unsure(prefill, decode, step, first, moved),
     }  # fmt: skip
 
 
-def _unsure(readers: Readers, writers: Writers, step: Pass, first: Any, moved: tuple[Any, Any]) -> Any:
+def _unsure(prefill: PrefillWorkers, decode: DecodeWorkers, step: Pass, first: Any, moved: tuple[Any, Any]) -> Any:
     """Return the spread of the logarithm of the time to first token: what is left of a round is less sure than it."""
-    quiet, loud = spread_of_pass(readers.engine, readers.full), spread_of_pass(writers.engine, step)
+    quiet, loud = spread_of_pass(prefill.engine, prefill.full), spread_of_pass(decode.engine, step)
     read, written = maximum(first, moved[0]) * quiet / first, moved[1] * loud / first
-    return sqrt(read * read + written * written + readers.engine.columns["var_first"] + HANDED_OVER * HANDED_OVER)
+    return sqrt(read * read + written * written + prefill.engine.columns["var_first"] + HANDED_OVER * HANDED_OVER)
 
 
-def sent_rate(readers: Readers, clients: Any, away: Any) -> Any:
-    """Return the requests per time that clients send who are away from the readers for so long.
+def sent_rate(prefill: PrefillWorkers, clients: Any, away: Any) -> Any:
+    """Return the requests per time that clients send who are away from the prefill workers for so long.
 
     Parameters
     ----------
-    readers : Readers
+    prefill : PrefillWorkers
         Who reads their prompts.
     clients : float or array, count
         Clients, each with one request.
@@ -180,39 +180,39 @@ def sent_rate(readers: Readers, clients: Any, away: Any) -> Any:
     -------
     float or array, count/s
     """
-    rate = minimum(clients / (away + prompt_stay(readers.alone, readers.spacing, clients, away)), readers.capacity)
+    rate = minimum(clients / (away + prompt_stay(prefill.alone, prefill.spacing, clients, away)), prefill.capacity)
     for _ in range(2):
         # Others can be reading only if there are others.
-        service, late = readers.reading(rate)
+        service, late = prefill.reading(rate)
         late = (1.0 - 1.0 / clients) * late
-        stay = prompt_stay(service, readers.spacing, clients, away + late)
-        rate = minimum(clients / (away + late + stay), readers.capacity)
+        stay = prompt_stay(service, prefill.spacing, clients, away + late)
+        rate = minimum(clients / (away + late + stay), prefill.capacity)
     return rate
 
 
 def _at_random(
-    c: Columns, readers: Readers, writers: Writers, points: Points, capacities: tuple[Any, Any],
+    columns: Columns, prefill: PrefillWorkers, decode: DecodeWorkers, points: Points, capacities: tuple[Any, Any],
     around: tuple[Any, Any],
 ) -> tuple[Pass, dict[str, Any]]:  # fmt: skip
     """Answer for requests that arrive at random, whoever is served."""
     moving, gone = around[0], around[0] + around[1]
-    rate, capacity = axis(c, "rate"), minimum(*capacities)
-    own, longest = in_flight_at(rate / writers.workers, points)
-    step = writers.step(own)
-    stay, served = writers.steps * step.time, minimum(rate, capacity)
-    service, late = readers.reading(served)
-    variation = c["input_variation"]
-    # Places of readers: a worker reads the prompts of one pass at once.
-    prompts = readers.workers * readers.most
-    reading = line_of(rate * readers.spacing * prompts, prompts, readers.spacing * prompts, variation)
-    places = writers.workers * writers.most
-    decoding = line_of(own * writers.workers, places, longest, c["output_variation"])
-    late, entry = late + reading.wait, writers.entry(stay)
+    rate, capacity = axis(columns, "rate"), minimum(*capacities)
+    own, longest = in_flight_at(rate / decode.workers, points)
+    step = decode.step(own)
+    stay, served = decode.steps * step.time, minimum(rate, capacity)
+    service, late = prefill.reading(served)
+    variation = columns["input_variation"]
+    # Places of the prefill pool: a worker reads the prompts of one pass at once.
+    prompts = prefill.workers * prefill.most
+    reading = line_of(rate * prefill.spacing * prompts, prompts, prefill.spacing * prompts, variation)
+    places = decode.workers * decode.most
+    decoding = line_of(own * decode.workers, places, longest, columns["output_variation"])
+    late, entry = late + reading.wait, decode.entry(stay)
     queue, gone = late + decoding.wait, gone + entry
     first = _first(queue, service, around) + named(entry, "entry into a pass that decodes")
     spread = service * variation
-    both = sqrt(spread * spread + (stay * c["output_variation"]) * (stay * c["output_variation"]))
-    found = _answers(c, readers, writers, step, served, (queue, service, moving), stay, own) | {
+    both = sqrt(spread * spread + (stay * columns["output_variation"]) * (stay * columns["output_variation"]))
+    found = _answers(columns, prefill, decode, step, served, (queue, service, moving), stay, own) | {
         "performance.ttft": first, "performance.latency": first + stay,
         "performance.waiting": served * queue, "feasibility.keeps_up": rate < capacity,
         "performance.capacity": capacity, "performance.duty": minimum(1.0, rate / capacity),
@@ -235,21 +235,21 @@ def _strayed(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answers(
-    c: Columns, readers: Readers, writers: Writers, step: Pass, rate: Any, parts: tuple[Any, Any, Any], stay: Any,
-    own: Any,
+    columns: Columns, prefill: PrefillWorkers, decode: DecodeWorkers, step: Pass, rate: Any,
+    parts: tuple[Any, Any, Any], stay: Any, own: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what closed and open loops answer alike."""
-    output, flying = axis(c, "output"), rate * stay
-    if "requests" in c:
-        requests, each = axis(c, "requests"), maximum(1.0, own)
-        waves = maximum(1.0, requests / (each * writers.workers))
-        rest = at_rest(each, step.time, lambda few: writers.step(few).time)
-        lost = empty_passes(output, c["output_variation"], waves, each) * rest
+    output, flying = axis(columns, "output"), rate * stay
+    if "requests" in columns:
+        requests, each = axis(columns, "requests"), maximum(1.0, own)
+        waves = maximum(1.0, requests / (each * decode.workers))
+        rest = at_rest(each, step.time, lambda few: decode.step(few).time)
+        lost = empty_passes(output, columns["output_variation"], waves, each) * rest
         rate = sample_rate(requests, requests / rate + named(lost, "end of the run"))
-    quiet, loud = spread_of_pass(readers.engine, readers.full), spread_of_pass(writers.engine, step)
+    quiet, loud = spread_of_pass(prefill.engine, prefill.full), spread_of_pass(decode.engine, step)
     _, service, moving = parts
     answers = {
-        "performance.tpot": stay / maximum(1.0, writers.steps), "performance.throughput": rate,
+        "performance.tpot": stay / maximum(1.0, decode.steps), "performance.throughput": rate,
         "performance.token_throughput": rate * output, "performance.in_flight": flying,
         "performance.pass_time": step.time, "performance.communication": step.talk / step.time,
         "performance.prefill_time": service, "performance.transfer_time": moving,
@@ -257,30 +257,35 @@ def _answers(
     answers |= {f"performance.{name}.log_sd": loud for name in ("tpot", "pass_time", "latency")}
     both = maximum(quiet, loud)
     answers |= {f"performance.{name}.log_sd": both for name in ("throughput", "token_throughput", "utilisation")}
-    around = readers.engine.columns["var_first"] + HANDED_OVER * HANDED_OVER
+    around = prefill.engine.columns["var_first"] + HANDED_OVER * HANDED_OVER
     answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + around)
     answers["performance.prefill_time.log_sd"] = quiet
     return answers
 
 
 def _matched(
-    c: Columns, readers: Readers, writers: Writers, capacities: tuple[Any, Any], step: Pass, found: dict[str, Any]
+    columns: Columns,
+    prefill: PrefillWorkers,
+    decode: DecodeWorkers,
+    capacities: tuple[Any, Any],
+    step: Pass,
+    found: dict[str, Any],
 ) -> dict[str, Any]:
     """Return how the rates of the pools match, how busy both are, and what they hold."""
     rate, (read, written) = found["performance.throughput"], capacities
     flying = found["performance.in_flight"]
-    decode = writers.hold(flying)
-    devices = [_devices(c, pool) for pool in ("prefill", "decode")]
+    held = decode.hold(flying)
+    devices = [_devices(columns, pool) for pool in ("prefill", "decode")]
     # A worker decodes for one request at least.
-    decoding = rate * writers.steps * step.time / maximum(flying, writers.workers)
+    decoding = rate * decode.steps * step.time / maximum(flying, decode.workers)
     busy = minimum(1.0, rate / read), minimum(1.0, decoding)
-    shares = [_shares(readers.engine, readers.full), _shares(writers.engine, step)]
-    answers = _memory(readers.fit, decode) | {
+    shares = [_shares(prefill.engine, prefill.full), _shares(decode.engine, step)]
+    answers = _memory(prefill.fit, held) | {
         "performance.prefill_capacity": read, "performance.decode_capacity": written,
-        "performance.prefill_busy": busy[0], "performance.decode_busy": flying / (writers.workers * writers.most),
-        "performance.prefill_idle": idle_workers(c["prefill_workers"], rate, read),
-        "performance.decode_idle": idle_workers(c["decode_workers"], rate, written),
-        "performance.matching_prefill": matching_workers(c["prefill_workers"], read, written),
+        "performance.prefill_busy": busy[0], "performance.decode_busy": flying / (decode.workers * decode.most),
+        "performance.prefill_idle": idle_workers(columns["prefill_workers"], rate, read),
+        "performance.decode_idle": idle_workers(columns["decode_workers"], rate, written),
+        "performance.matching_prefill": matching_workers(columns["prefill_workers"], read, written),
         "performance.slower_pool": only(written < read, 1.0 + 0.0 * read),
         "performance.bound": shares[1]["performance.bound"],
     }  # fmt: skip
@@ -290,19 +295,19 @@ def _matched(
     return answers
 
 
-def _devices(c: Columns, pool: str) -> Any:
-    parts = c[f"{pool}_workers"]
+def _devices(columns: Columns, pool: str) -> Any:
+    parts = columns[f"{pool}_workers"]
     for name in ("data", "attention", "tensor", "pipeline"):
-        parts = parts * c.get(f"{pool}_{name}", 1.0)
+        parts = parts * columns.get(f"{pool}_{name}", 1.0)
     return parts
 
 
 def _shares(engine: Engine, done: Pass) -> dict[str, Any]:
     """Return how much of its devices a pass uses, and what binds it."""
-    c = engine.columns
+    columns = engine.columns
     if engine.place is None:
-        return common_answers(c, done.totals, done.time)
-    return bound_of(c, done.totals, done.time, done.talk)
+        return common_answers(columns, done.totals, done.time)
+    return bound_of(columns, done.totals, done.time, done.talk)
 
 
 def _memory(prefill: dict[str, Any], decode: dict[str, Any]) -> dict[str, Any]:

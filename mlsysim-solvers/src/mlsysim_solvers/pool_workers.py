@@ -27,12 +27,12 @@ from .formulas.queueing import occupied_share, wait_probability
 from .formulas.state_space import state_bytes
 from .lowering.shape import TransformerShape
 
-__all__ = ["Readers", "Writers", "readers_of", "transfer_time", "writers_of"]
+__all__ = ["DecodeWorkers", "PrefillWorkers", "decode_workers_of", "prefill_workers_of", "transfer_time"]
 
 Columns = Mapping[str, Any]
 
 
-class Readers(NamedTuple):
+class PrefillWorkers(NamedTuple):
     """The pool that reads.
 
     Parameters
@@ -88,7 +88,7 @@ class Readers(NamedTuple):
         return service, residual_wait(found, service)
 
 
-class Writers(NamedTuple):
+class DecodeWorkers(NamedTuple):
     """The pool that decodes.
 
     Parameters
@@ -150,12 +150,12 @@ class Writers(NamedTuple):
         -------
         Pass
         """
-        c = self.engine.columns
-        active = minimum(own, c["pipeline"]) if "pipeline" in c else 1.0
+        columns = self.engine.columns
+        active = minimum(own, columns["pipeline"]) if "pipeline" in columns else 1.0
         return decoding_pass(self.engine, own / active, active)
 
 
-def readers_of(columns: Columns) -> Readers:
+def prefill_workers_of(columns: Columns) -> PrefillWorkers:
     """Return the pool that reads.
 
     Parameters
@@ -165,28 +165,28 @@ def readers_of(columns: Columns) -> Readers:
 
     Returns
     -------
-    Readers
+    PrefillWorkers
     """
-    c = completed(pool_of(columns, "prefill"))
-    engine = engine_of(c)
-    hold, slots, *_ = room(c, engine)
-    copies = c["data"] * c.get("attention", 1.0)
-    prompt, budget = axis(c, "input") * (1.0 - c["cached"]), own_tokens(c)
+    pool = completed(pool_of(columns, "prefill"))
+    engine = engine_of(pool)
+    hold, slots, *_ = room(pool, engine)
+    copies = pool["data"] * pool.get("attention", 1.0)
+    prompt, budget = axis(pool, "input") * (1.0 - pool["cached"]), own_tokens(pool)
     piece, pieces = minimum(prompt, budget), prompt_passes(prompt, budget)
     # Each copy of attention reads prompts of its own, as many as limit, memory and the tokens of a pass allow.
-    most = c.get("attention", 1.0) * maximum(1.0, minimum(slots / copies, budget / prompt))
-    stages = c.get("pipeline", 1.0)
+    most = pool.get("attention", 1.0) * maximum(1.0, minimum(slots / copies, budget / prompt))
+    stages = pool.get("pipeline", 1.0)
     one = reading_pass(engine.brief(), 0.0, piece, 1.0)
     full = reading_pass(engine, 0.0, piece * most, stages)
     added = maximum(0.0, pieces * (full.time - one.time)) / maximum(1.0, most - 1.0)
-    workers = c["data"] * stages
-    return Readers(
-        engine, hold(most * c["data"]), workers, most, pieces * one.time, added, full,
+    workers = pool["data"] * stages
+    return PrefillWorkers(
+        engine, hold(most * pool["data"]), workers, most, pieces * one.time, added, full,
         pool_rate(workers, most, pieces * full.time),
     )  # fmt: skip
 
 
-def writers_of(columns: Columns) -> Writers:
+def decode_workers_of(columns: Columns) -> DecodeWorkers:
     """Return the pool that decodes.
 
     Parameters
@@ -196,22 +196,22 @@ def writers_of(columns: Columns) -> Writers:
 
     Returns
     -------
-    Writers
+    DecodeWorkers
     """
-    c = completed(pool_of(columns, "decode"))
-    engine = engine_of(c)
-    hold, slots, *_ = room(c, engine)
-    return Writers(engine, hold, c["data"], slots / c["data"], axis(c, "output") - 1.0)
+    pool = completed(pool_of(columns, "decode"))
+    engine = engine_of(pool)
+    hold, slots, *_ = room(pool, engine)
+    return DecodeWorkers(engine, hold, pool["data"], slots / pool["data"], axis(pool, "output") - 1.0)
 
 
-def transfer_time(columns: Columns, readers: Readers) -> Any:
+def transfer_time(columns: Columns, prefill: PrefillWorkers) -> Any:
     """Return how long a request waits for its cache to arrive where it is decoded.
 
     Parameters
     ----------
     columns : mapping of str to number or object
         All columns.
-    readers : Readers
+    prefill : PrefillWorkers
         Who sends it.
 
     Returns
@@ -231,4 +231,4 @@ def transfer_time(columns: Columns, readers: Readers) -> Any:
         parts = parts * columns.get(f"{pool}_pipeline", 1.0)
         streams = parts if streams is None else minimum(streams, parts)
     whole = cache_transfer_time(cache, columns["between_rate"], streams, columns["between_latency"])
-    return exposed_transfer(whole, readers.alone, shape.layers) if columns["layerwise"] else whole
+    return exposed_transfer(whole, prefill.alone, shape.layers) if columns["layerwise"] else whole

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.plotting import save
+from mlsysim.plotting import plain_axes, save
+from mlsysim.plotting import title as heading
 from mlsysim.units import format_quantity
 
 from .declarations.distributed import TERMS
@@ -182,7 +183,7 @@ def _figure(size: tuple[float, float]) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -206,7 +207,9 @@ def plot_step(terms: Mapping[str, float], path: str, *, title: str = "") -> None
         if value > 0.0:
             axes.barh([0], [value], left=left, label=f"{TERMS[name]} {format_quantity(value, 's', 3)}")
             left += value
-    axes.set(xlabel="time of a step (s)", yticks=[], title=title, xlim=(0.0, left))
+    axes.set(xlabel="time of a step (s)", yticks=[], xlim=(0.0, left))
+    heading(axes, title)
+    plain_axes(axes)
     # A legend of the figure has room of its own; below the axes it would be cut off.
     figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     save(figure, path, dpi=150)
@@ -234,7 +237,9 @@ def plot_gantt(slots: list[Slot], path: str, *, title: str = "") -> None:
             color=color, edgecolor="white", linewidth=0.4, label="backward" if back else "forward",
         )  # fmt: skip
     axes.invert_yaxis()
-    axes.set(xlabel="time (s)", ylabel="pipeline stage", title=title, yticks=range(stages))
+    axes.set(xlabel="time (s)", ylabel="pipeline stage", yticks=range(stages))
+    heading(axes, title)
+    plain_axes(axes)
     # Beside the axes: inside it would hide a stage.
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     save(figure, path, dpi=150)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,8 +68,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--traceback" in given and not isinstance(error, BrokenPipeError):
             raise
-        return _say(error)
+        code = _say(error)
+        if code != _PIPE_CLOSED and _wants_json(words):
+            from .printing import print_json
+
+            print_json({"exit_code": code, "errors": _plain(error)})
     return code
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether standard output is read by a program: then it is JSON also where nothing is answered."""
+    return "--json" in words or "--format=json" in words or ("--format", "json") in pairwise(words)
+
+
+def _plain(error: Exception) -> list[dict[str, str]]:
+    from ..errors import MlsysimError
+
+    if isinstance(error, MlsysimError):
+        return [{"where": fault.where, "what": fault.what, "remedy": fault.remedy} for fault in error.faults]
+    return [{"where": "", "what": f"{type(error).__name__}: {error}", "remedy": ""}]
 
 
 def _run(words: Sequence[str]) -> int:
@@ -77,7 +95,16 @@ def _run(words: Sequence[str]) -> int:
         parser.print_help()
         return 0
     args = parser.read(words)
-    return int(args.run(args))
+    from ..errors import MlsysimError
+
+    try:
+        return int(args.run(args))
+    except MlsysimError as error:
+        if not hasattr(args, "scenario"):
+            raise
+        from .asking import with_options
+
+        raise with_options(error, args) from None
 
 
 def _say(error: Exception) -> int:

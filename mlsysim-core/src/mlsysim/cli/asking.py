@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..documents import Document
     from ..entities import Entry
 
-__all__ = ["FLAGS", "Flag", "add_scenario_arguments", "read_config"]
+__all__ = ["FLAGS", "Flag", "add_scenario_arguments", "read_config", "with_options"]
 
 
 class Flag(NamedTuple):
@@ -45,6 +45,7 @@ FLAGS = (
     Flag("--batch", "workload.batch", "N", "batch size: requests or samples at a time"),
     Flag("--input", "workload.input", "N", "prompt length in tokens (serving, traffic)"),
     Flag("--output", "workload.output", "N", "answer length in tokens (serving, traffic)"),
+    Flag("--audio", "workload.audio", "TIME", 'speech in one request, for example "30 s" (serving)'),
     Flag("--sequence", "workload.sequence", "N", "sequence length in tokens (training, inference)"),
     Flag("--precision", "workload.precision", "P", "number format of the arithmetic, for example fp8"),
     Flag("--weights", "workload.weights", "P", "number format of stored weights (serving, traffic)"),
@@ -54,7 +55,12 @@ FLAGS = (
     Flag("--tokens", "workload.tokens", "N", "tokens of the whole run (training)"),
     Flag("--samples", "workload.samples", "N", "samples of the whole run (training)"),
     Flag("--rate", "workload.rate", "R", 'arrival rate, for example "10 requests/s" (traffic, inference)'),
-    Flag("--concurrency", "workload.concurrency", "N", "closed-loop clients, one request in flight each (traffic)"),
+    Flag(
+        "--concurrency",
+        "workload.concurrency",
+        "N",
+        "closed-loop clients, one request in flight each; 0 for an offline run (traffic)",
+    ),
     Flag("--stack", "system.stack", "KEY", "software stack"),
     Flag("--devices", "system.devices", "N", "number of devices"),
     Flag("--node", "system.node", "KEY", "type of server node"),
@@ -111,11 +117,11 @@ def read_config(args: argparse.Namespace) -> SimulationConfig:
     Raises
     ------
     MlsysimError
-        With every fault; those of an option name the option.
+        With every fault.
     """
     from ..config import SimulationConfig
 
-    given = {flag: text for flag in FLAGS if (text := getattr(args, flag.dest)) is not None}
+    given = _flags_of(args)
     overrides = _overrides(args.overrides, given)
     if args.on is None:
         if args.kind is not None:
@@ -125,13 +131,30 @@ def read_config(args: argparse.Namespace) -> SimulationConfig:
     else:
         document, said = _compose(args, given, overrides)
     _refuse_misplaced(given, str(document.data.get("kind")), composed=args.on is not None)
-    try:
-        config = SimulationConfig.from_document(document, overrides)
-    except MlsysimError as error:
-        raise type(error).from_faults(
-            _named(fault, given, composed=args.on is not None) for fault in error.faults
-        ) from None
+    config = SimulationConfig.from_document(document, overrides)
     return attrs.evolve(config, assumptions=(*said, *config.assumptions))
+
+
+def with_options(error: MlsysimError, args: argparse.Namespace) -> MlsysimError:
+    """Return an error that names the option where the fault lies in what an option said, or would say.
+
+    Parameters
+    ----------
+    error : MlsysimError
+        From reading or from answering the scenario.
+    args : argparse.Namespace
+        Parsed arguments of a command that takes a scenario.
+
+    Returns
+    -------
+    MlsysimError
+    """
+    given = _flags_of(args)
+    return type(error).from_faults(_named(fault, given, composed=args.on is not None) for fault in error.faults)
+
+
+def _flags_of(args: argparse.Namespace) -> dict[Flag, str]:
+    return {flag: text for flag in FLAGS if (text := getattr(args, flag.dest)) is not None}
 
 
 def _overrides(texts: list[str], given: Mapping[Flag, str]) -> dict[str, str]:
@@ -204,28 +227,38 @@ def _compose(
         )
         workload |= formats
         said.append(f"precision: {why} (set --precision)")
-    if not any(_is_set(name, given, overrides) for name in ("input", "output")):
-        workload |= _short_lengths(model.record, WORKLOADS[kind])
-    defaults = {
-        field.name: f"{field.name} {workload.get(field.name, field.default):g}"
-        for field in attrs.fields(WORKLOADS[kind])
-        if "unit" in field.metadata and field.default and field.default is not attrs.NOTHING
-        and not _is_set(field.name, given, overrides)
-    }  # fmt: skip
-    if defaults:
-        said.append(f"{kind}: {', '.join(defaults.values())} (set --{', --'.join(defaults)})")
+    usual = {f.name: f.default for f in attrs.fields(WORKLOADS[kind]) if f.metadata.get("unit") and f.default
+             and f.default is not attrs.NOTHING}  # fmt: skip
+    free = {name for name in (*usual, "audio") if not _is_set(name, given, overrides)}
+    readable = {name: value for name, value in _readable(model.record, usual, free).items() if name in free}
+    workload |= readable
+    heard = {"input"} if "audio" in workload or "audio" not in free else set()
+    assumed = {name: value for name, value in {**usual, **readable}.items() if name in free - heard}
+    if assumed:
+        words = (f"{name} {value if isinstance(value, str) else format(value, 'g')}" for name, value in assumed.items())
+        said.append(f"{kind}: {', '.join(words)} (set --{', --'.join(assumed)})")
     name = f"{model.record.name} on {device.record.name}"
     data = {"name": name, "kind": kind, "workload": workload, "system": {"device": _key(device, args.on)}}
     return Document("", data), tuple(said)
 
 
-def _short_lengths(model: Any, workload: type) -> dict[str, int]:
-    """Return lengths that a model can read where the usual ones are more, in about the usual proportion."""
-    usual = {a.name: a.default for a in attrs.fields(workload) if a.name in ("input", "output")}
-    context = getattr(model.transformer, "context", None)
-    if len(usual) < len(("input", "output")) or not context or sum(usual.values()) <= context:
+_LENGTHS = ("input", "output")
+
+
+def _readable(model: Any, usual: Mapping[str, Any], free: Container[str]) -> dict[str, Any]:
+    """Return lengths that a model can read where the usual ones are more: of one window of speech, or of tokens."""
+    if not set(_LENGTHS) <= set(usual):
         return {}
-    output = min(usual["output"], max(1, int(context) // 4))
+    if model.pair is not None:
+        most = (model.pair.encoder.context, model.pair.decoder.context)
+        window = {"audio": f"{model.pair.span:g} s"} if model.pair.bins else {}
+        return {
+            name: min(usual[name], int(limit)) for name, limit in zip(_LENGTHS, most, strict=True) if limit
+        } | window
+    context = getattr(model.transformer, "context", None)
+    if not all(name in free for name in _LENGTHS) or not context or sum(usual[name] for name in _LENGTHS) <= context:
+        return {}
+    output = min(usual["output"], max(1, int(context) // 4))  # in about the usual proportion
     return {"input": min(usual["input"], int(context) - output), "output": output}
 
 

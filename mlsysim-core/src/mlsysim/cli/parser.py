@@ -81,7 +81,13 @@ class Parser(argparse.ArgumentParser):
         missing = message.partition("arguments are required: ")[2]
         if missing:
             message = f"{missing} is missing"
-        raise ConfigError(message, where=self.prog, remedy=f"`{self.prog} --help` shows examples")
+        option, _, needs = message.removeprefix("argument ").partition(": expected ")
+        if needs:
+            message = f"{option} needs {needs.replace('one argument', 'a value')}"
+            remedy = f"Write {option}=VALUE where the value begins with a dash"
+        else:
+            remedy = f"`{self.prog} --help` shows examples"
+        raise ConfigError(message, where=self.prog, remedy=remedy)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse arguments.
@@ -142,7 +148,18 @@ class Parser(argparse.ArgumentParser):
         option = "/".join(action.option_strings)
         what = f"there is no command {value!r}" if command else f"{option} {value!r} is not a choice".lstrip()
         listing = f"{self.prog} --help" if command else ""
+        parsers = action.choices if isinstance(action, Commands) else {}
+        inner = [
+            f"`{self.prog} {name} {value}`" for name in known if name in parsers and value in _inner(parsers[name])
+        ]
+        if inner:
+            raise ConfigError(what, where=self.prog, remedy=f"Did you mean {' or '.join(inner)}?")
         raise ConfigError(what, where=self.prog, remedy=did_you_mean(str(value), known, listing=listing))
+
+
+def _inner(parser: Any) -> set[str]:
+    """Return the commands of a command."""
+    return {str(name) for action in parser._actions if isinstance(action, Commands) for name in action.choices}
 
 
 class Commands(argparse._SubParsersAction):  # type: ignore[type-arg]

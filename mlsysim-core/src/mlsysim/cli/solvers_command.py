@@ -79,8 +79,12 @@ def _lines(spec: SolverSpec, style: Style, *, full: bool) -> Iterator[str]:
 def _details(spec: SolverSpec, style: Style) -> Iterator[str]:
     yield from ("", style.paint("outputs", "bold"))
     width = max(map(len, spec.outputs), default=0)
-    for name, unit in spec.outputs.items():
-        yield f"  {name.ljust(width)}  {unit}"
+    units = {name: unit.partition(":") for name, unit in spec.outputs.items()}
+    wide = max((len(unit) for unit, _, _ in units.values()), default=0)
+    for name, (unit, _, choices) in units.items():
+        label = spec.labels.get(name, "") + (f" ({choices.strip()})" if choices else "")
+        words = ", ".join(filter(None, (label, spec.answered_if.get(name, ""))))
+        yield f"  {name.ljust(width)}  {unit.ljust(wide)}  {words}".rstrip()
     if spec.settings:
         yield from ("", style.paint(f"settings (under [settings.{spec.name}])", "bold"))
     width = max(map(len, spec.settings), default=0)

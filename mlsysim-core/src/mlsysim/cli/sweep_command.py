@@ -61,7 +61,7 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "sweep", "evaluate many variations and find the best", _run, _EXAMPLES)
     add_scenario_arguments(parser)
     group = parser.add_argument_group("variations")
-    group.add_argument("--columns", action="store_true", help="list what can vary, with units, and stop")
+    group.add_argument("--columns", action="store_true", help="list what can vary, with unit and value now, and stop")
     group.add_argument("--vary", action="append", default=[], metavar="COLUMN=VALUES",
                        help="a,b,c or low:high:count or low:high:count:log, or choices of a key of the scenario "
                        "(device=h100-sxm,b200-sxm); all are combined")  # fmt: skip
@@ -85,7 +85,9 @@ def _run(args: argparse.Namespace) -> int:
     specs = answering_solvers(config)
     units = column_units(specs)
     if args.columns:
-        return _list_columns(units, plain=args.json)
+        return _list_columns(config, units, plain=args.json)
+    if args.json and args.csv == "-":
+        raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
     vary = _vary(args.vary, units, known_keys(config.scenario.kind))
     top = _top(args.top)
     if args.plot:
@@ -94,7 +96,7 @@ def _run(args: argparse.Namespace) -> int:
         check_plot_path(args.plot)
     progress = Progress()
     try:
-        result = sweep(config, vary, executor=args.executor, progress=progress)
+        result = sweep(config, vary, wanted=[*args.minimise, *args.maximise], executor=args.executor, progress=progress)
     finally:
         progress.close()
     _tell(result)
@@ -115,8 +117,6 @@ def _run(args: argparse.Namespace) -> int:
     if args.npz:
         _write_arrays(result, args.npz)
     if args.json:
-        if args.csv == "-":
-            raise ConfigError("--csv - and --json both write to standard output", where="--json", remedy="Give one")
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
         limited = [limit.output for limit in config.constraints if limit.output in result.outputs]
@@ -126,11 +126,13 @@ def _run(args: argparse.Namespace) -> int:
     return _exit_code(result)
 
 
-def _list_columns(units: dict[str, str], *, plain: bool) -> int:
+def _list_columns(config: SimulationConfig, units: dict[str, str], *, plain: bool) -> int:
     if plain:
         print_json(dict(sorted(units.items())))
     else:
-        print("\n".join(f"{name.ljust(max(map(len, units)))}  {unit}" for name, unit in sorted(units.items())))
+        from .columns import print_columns
+
+        print_columns(config)
     return 0
 
 
@@ -273,6 +275,9 @@ def _say_why(result: SweepResult, config: SimulationConfig) -> None:
     """Say what comes nearest where nothing is left to print."""
     import numpy as np
 
+    from ..plugins import plugins
+    from ..unanswered import why_not
+
     fits = result.feasible
     if not fits.any():
         needed = result.outputs.get("feasibility.memory_required")
@@ -283,7 +288,7 @@ def _say_why(result: SweepResult, config: SimulationConfig) -> None:
     for limit in config.constraints:
         values = result.outputs.get(limit.output)
         if values is None:
-            print(f"  {limit}: not answered")
+            print(f"  {limit}: not answered: {why_not(limit.output, plugins().solvers, {})}")
             continue
         nearest = float((np.min if limit.relation == "<=" else np.max)(values[fits]))
         kept = int(np.sum(limit.holds(values[fits])))

@@ -20,7 +20,6 @@ from .canvas import (
     ACCENT,
     BAD,
     EDGE,
-    GOOD,
     INK,
     LINE,
     MUTED,
@@ -175,7 +174,9 @@ def _along(axes: Axes, result: SweepResult, aim: _Aim, *, aimed: bool) -> str:
     if not result.acceptable.any() or not aimed:
         return shaded
     best = result.best(aim.name, largest=aim.largest)
-    axes.plot(x[best], aim.values[best], "o", color=GOOD, markersize=10, markeredgecolor="white", zorder=6)
+    axes.plot(
+        x[best], aim.values[best], "o", color="none", markersize=11, markeredgecolor=INK, markeredgewidth=1.6, zorder=6
+    )
     return f",  best: {quantity(aim.values[best], result.units[aim.name])} at {_point(result, best)}{shaded}"
 
 

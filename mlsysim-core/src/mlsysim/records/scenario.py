@@ -57,7 +57,8 @@ class Traffic:
     precision : str
         Number format of the arithmetic, and of weights and cache unless they say otherwise.
     concurrency : int, sample
-        Clients that each send their next request when the last one is answered (closed loop); 0 for none.
+        Clients that each send their next request when the last one is answered (closed loop); 0 for none. Without
+        clients, ``rate`` and ``requests`` more requests wait at any time than are in flight (:attr:`offline`).
     rate : float, sample/s
         Requests that arrive at random, whoever is served (open loop); 0 for none. Without clients and without a
         rate more requests wait than fit at any time (offline).
@@ -101,6 +102,11 @@ class Traffic:
     interval: int = setting("1", default=0, zero=True)
     weights: str = ""
     kv_cache: str = ""
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing says who comes: then more requests wait at any time than are in flight."""
+        return not (self.concurrency or self.rate or self.requests)
 
 
 @attrs.frozen

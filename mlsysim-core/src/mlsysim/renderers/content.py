@@ -116,7 +116,8 @@ def setup(evaluation: SystemEvaluation) -> tuple[str, ...]:
     scenario = evaluation.scenario
     workload = scenario.workload
     parts = [scenario.kind, evaluation.entities.get("model", workload.model).rpartition("/")[2], workload.precision]
-    parts += _given(workload, ("model", "precision"))
+    parts += ["offline"] * bool(getattr(workload, "offline", False))
+    parts += _given(workload, ("model", "precision", *["input"] * bool(getattr(workload, "audio", 0))))
     parts += _layout(scenario)
     parts.append(f"{scenario.system.devices:,} x {evaluation.entities.get('device', '').rpartition('/')[2]}")
     roles = [role for role in evaluation.entities if role not in ("model", "device")]

@@ -49,7 +49,7 @@ def checks(evaluation: SystemEvaluation) -> list[Check]:
     -------
     list of Check
     """
-    violated = {v.constraint: v.value or "not evaluated, so not passed" for v in evaluation.violations}
+    violated = {v.constraint: v.found for v in evaluation.violations}
     found = []
     for constraint in _constraints(evaluation):
         text = str(constraint)

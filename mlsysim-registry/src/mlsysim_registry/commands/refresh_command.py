@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
     one = inner.add_parser("plan", help="read the sources and show what would change", description=_PLAN)
     one.add_argument("--source", action="append", metavar="NAME", help="only this source; may be repeated")
     one.add_argument("--out", metavar="FILE", help="file to write the plan to")
+    one.add_argument("--json", action="store_true", help="print the plan itself, as --out writes it")
     one.set_defaults(run=_plan)
     two = inner.add_parser("apply", help="write a plan", description="Write a plan into the folder of refreshed "
                            "numbers. Exit code 3: blocked numbers were left out.")  # fmt: skip
@@ -50,7 +51,9 @@ def add(commands: Any) -> None:
                      help="write a number of this entity although it jumps; may be repeated")  # fmt: skip
     two.set_defaults(run=_apply)
     inner.add_parser("rollback", help="take the last apply back").set_defaults(run=_rollback)
-    inner.add_parser("sources", help="list live sources, their licences and keys").set_defaults(run=_sources)
+    four = inner.add_parser("sources", help="list live sources, their licences and keys")
+    four.add_argument("--json", action="store_true", help="plain data")
+    four.set_defaults(run=_sources)
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -66,20 +69,21 @@ def _plan(args: argparse.Namespace) -> int:
     known, broken = running.installed()
     for name in args.source or ():
         if name not in known:
-            raise ConfigError(f"there is no live source {name!r}", where="--source", remedy=did_you_mean(name, known))
+            hint = "".join(f". Plugin {plugin} is broken: {why}" for plugin, why in broken.items())
+            remedy = did_you_mean(name, known) + hint
+            raise ConfigError(f"there is no live source {name!r}", where="--source", remedy=remedy)
     outcomes = [running.run(known[name]) for name in dict.fromkeys(args.source or sorted(known))]
     if args.source:  # asked for by name, so leaving it out is a failure
         outcomes = [attrs.evolve(o, problem=o.problem or o.skipped, skipped="") for o in outcomes]
     outcomes += [running.Outcome(f"plugin {name}", problem=why) for name, why in broken.items() if not args.source]
     made = planning.make(outcomes, known, registry(), today().isoformat())
-    for line in reporting.lines(made):
-        print(line)
+    print(planning.dump(made) if args.json else "\n".join(reporting.lines(made)))
     if args.out:
         try:
             Path(args.out).write_text(planning.dump(made), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot be written: {error.strerror}", where=args.out) from None
-    elif made.counts["change"] or made.counts["new"] or made.counts["blocked"]:
+    elif not args.json and any(made.counts[name] for name in ("change", "new", "blocked")):
         print("nothing was written; --out plan.json keeps the plan for `mlsysim registry refresh apply`")
     return made.exit_code
 
@@ -113,13 +117,17 @@ def _rollback(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature 
     return 0
 
 
-def _sources(args: argparse.Namespace) -> int:  # noqa: ARG001 - the signature of a command
+def _sources(args: argparse.Namespace) -> int:
     """List live sources; 4 where a plugin offers a broken one."""
+    from mlsysim.cli.printing import print_json
+
     from ..refresh import reporting, running
 
     known, broken = running.installed()
-    for line in reporting.source_lines(known):
-        print(line)
+    if args.json:
+        print_json({"sources": reporting.source_rows(known), "broken": dict(broken)})
+        return 4 if broken else 0
+    print("\n".join(reporting.source_lines(known)))
     for name, why in broken.items():
         print(f"broken: plugin {name}: {why}")
     return 4 if broken else 0

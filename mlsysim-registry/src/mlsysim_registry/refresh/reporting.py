@@ -56,25 +56,40 @@ def _cells(row: Row) -> tuple[str, ...]:
     return row.entity, row.field, old, new, delta, row.source, "; ".join((row.status, *row.flags))
 
 
-def source_lines(refreshers: Mapping[str, Refresher]) -> Iterator[str]:
-    """List live sources; of a key only whether it is set.
+def source_rows(refreshers: Mapping[str, Refresher]) -> list[dict[str, str]]:
+    """Describe live sources; of a key only whether it is set.
 
     Parameters
     ----------
     refreshers : mapping of str to Refresher
         By name.
 
-    Yields
-    ------
-    str
-        Lines of a table.
+    Returns
+    -------
+    list of dict
+        With name, what they fill, key, publisher, licence and hosts.
     """
-    rows = [
-        (name, ", ".join(item.kinds), _keys(item), item.source.publisher, item.source.licence or "not stated",
-         ", ".join(sorted(item.hosts)))
+    return [
+        {"source": name, "fills": ", ".join(item.kinds), "key": _keys(item), "publisher": item.source.publisher,
+         "licence": item.source.licence or "not stated", "host": ", ".join(sorted(item.hosts))}
         for name, item in sorted(refreshers.items())
     ]  # fmt: skip
-    yield from _table(("SOURCE", "FILLS", "KEY", "PUBLISHER", "LICENCE", "HOST"), rows)
+
+
+def source_lines(refreshers: Mapping[str, Refresher]) -> list[str]:
+    """Lay out :func:`source_rows` as a table.
+
+    Parameters
+    ----------
+    refreshers : mapping of str to Refresher
+        By name.
+
+    Returns
+    -------
+    list of str
+    """
+    head = ("source", "fills", "key", "publisher", "licence", "host")
+    return _table(tuple(word.upper() for word in head), [tuple(row.values()) for row in source_rows(refreshers)])
 
 
 def _keys(item: Refresher) -> str:

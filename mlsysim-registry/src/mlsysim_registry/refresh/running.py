@@ -69,12 +69,18 @@ def installed() -> tuple[dict[str, Refresher], dict[str, str]]:
             continue
         for item in offered:
             if not isinstance(item, Refresher):
-                broken[hook.plugin_name] = f"{type(item).__name__} is not a subclass of Refresher"
+                broken[hook.plugin_name] = _odd(item)
             elif item.name in found:
                 broken[hook.plugin_name] = f"another source is called {item.name!r} already"
             else:
                 found[item.name] = item
     return found, broken
+
+
+def _odd(item: object) -> str:
+    if isinstance(item, type):
+        return f"{item.__name__} is a class; offer an instance: {item.__name__}()"
+    return f"{type(item).__name__} is not a subclass of Refresher"
 
 
 def run(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["ENDS", "PERFORMANCE", "RUN", "SHARES", "SPREADS"]
+__all__ = ["ENDS", "OF_A_RUN", "PERFORMANCE", "RUN", "SHARES", "SPREADS"]
 
 ENDS = "feasibility.run_ends"
 """Whether the run gets through its checkpoints and failures; where it does not, nobody says what it costs."""
+
+OF_A_RUN = "for a whole run (set workload.tokens or workload.samples)"
+"""When what a run takes is answered."""
 
 PERFORMANCE = (
     "performance.throughput",

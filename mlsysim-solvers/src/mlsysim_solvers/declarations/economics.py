@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlsysim.solving import Setting, SolverSpec
 
-from .common import PERFORMANCE, RUN, SPREADS
+from .common import OF_A_RUN, PERFORMANCE, RUN, SPREADS
 
 __all__ = ["ECONOMICS"]
 
@@ -28,6 +28,14 @@ ECONOMICS = SolverSpec(
         "macro.cost_per_sample": "cost per million samples",
         "macro.run_cost": "cost of the run",
         "macro.capital": "purchase price",
+    },
+    answered_if={
+        **dict.fromkeys(
+            ("macro.hourly_cost", "macro.cost_per_token", "macro.cost_per_sample"),
+            "for a rental, or a purchase with a service life (set place.price, settings.economics.lifetime)",
+        ),
+        "macro.run_cost": OF_A_RUN,
+        "macro.capital": "for a purchase (set place.price)",
     },
     settings={"lifetime": Setting("year", "service life over which a purchase is written off; 0 leaves it out", 0.0)},
     columns={

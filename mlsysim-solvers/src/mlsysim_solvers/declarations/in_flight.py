@@ -10,7 +10,7 @@ from .single_node import OUTPUTS as SINGLE
 from .single_node import SETTINGS as SINGLE_SETTINGS
 from .single_node import SINGLE_NODE
 
-__all__ = ["COLUMNS", "IN_FLIGHT", "LABELS", "OUTPUTS", "POOLED", "POOLS", "SETTINGS"]
+__all__ = ["ANSWERED_IF", "COLUMNS", "IN_FLIGHT", "LABELS", "OUTPUTS", "POOLED", "POOLS", "SETTINGS"]
 
 _LEFT_OUT = ("performance.bound_factor", "performance.flops", "performance.bytes")
 
@@ -75,6 +75,16 @@ LABELS: dict[str, str] = {
 }
 """Words for the outputs, where they differ from those of a fixed batch."""
 
+_AT_A_RATE = "at a rate of random arrivals (set workload.rate)"
+_IN_POOLS = "for pools of workers (set [pools])"
+
+ANSWERED_IF: dict[str, str] = {
+    **dict.fromkeys(("feasibility.keeps_up", "performance.capacity", "performance.duty"), _AT_A_RATE),
+    **{f"performance.{name}_{at}": _AT_A_RATE for name in ("ttft", "latency") for at in ("p50", "p90", "p99")},
+    **{name: _IN_POOLS for name in OUTPUTS if any(word in name for word in (*POOLS, "_pool", "transfer"))},
+}
+"""When those are answered that not every scenario gets."""
+
 COLUMNS: dict[str, str] = {
     **{name: unit for name, unit in SERVING.items() if name not in ("batch", "micro_batch", "batch_tokens")},
     "concurrency": "sample", "rate": "sample/s", "requests": "sample", "max_batch": "sample", "max_tokens": "token",
@@ -127,6 +137,7 @@ IN_FLIGHT = SolverSpec(
     target="mlsysim_solvers.in_flight:InFlightSolver",
     inputs=("model", "device", "stack", "node?", "cluster?", "fabric?", "inner?", "outer?", "between?"),
     outputs=OUTPUTS,
+    answered_if=ANSWERED_IF,
     columns=COLUMNS,
     settings=SETTINGS,
     labels={name: text for name, text in SINGLE_NODE.labels.items() if name in OUTPUTS} | LABELS,

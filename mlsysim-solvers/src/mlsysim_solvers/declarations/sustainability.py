@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlsysim.solving import Setting, SolverSpec
 
-from .common import PERFORMANCE, RUN, SPREADS
+from .common import OF_A_RUN, PERFORMANCE, RUN, SPREADS
 
 __all__ = ["SUSTAINABILITY"]
 
@@ -36,6 +36,13 @@ SUSTAINABILITY = SolverSpec(
         "macro.water_per_sample": "water per million samples",
         "macro.run_energy": "energy of the run",
         "macro.run_carbon": "carbon of the run",
+    },
+    answered_if={
+        **dict.fromkeys(
+            ("macro.water_per_token", "macro.water_per_sample"),
+            "where the water of a site and of a grid is known (set place.site, place.grid)",
+        ),
+        **dict.fromkeys(("macro.run_energy", "macro.run_carbon"), OF_A_RUN),
     },
     settings={
         "power": Setting("W", "sustained power per device; 0 takes the published one", 0.0),

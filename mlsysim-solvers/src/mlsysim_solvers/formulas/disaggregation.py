@@ -10,8 +10,17 @@ from mlsysim.numeric import maximum, sqrt, where
 from .queue_constants import LEAST
 
 __all__ = [
-    "cache_transfer_time", "entry_time", "exposed_transfer", "idle_workers", "matching_workers", "pool_rate",
-    "prompt_stay", "prompts_together", "residual_wait", "stay_of_slower_readers", "stay_of_slower_writers",
+    "cache_transfer_time",
+    "entry_time",
+    "exposed_transfer",
+    "idle_workers",
+    "matching_workers",
+    "pool_rate",
+    "prompt_stay",
+    "prompts_together",
+    "residual_wait",
+    "stay_of_slower_decode",
+    "stay_of_slower_prefill",
 ]  # fmt: skip
 
 
@@ -165,7 +174,7 @@ def prompt_stay(service: Any, spacing: Any, customers: Any, away: Any) -> Any:
 
     Notes
     -----
-    R = (S - d) + Q, Q = d + d (N - 1) (Q - d / 2) / (Z + R): several readers are one that takes d for each, and a delay
+    R = (S - d) + Q, Q = d + d (N - 1) (Q - d / 2) / (Z + R): several workers are one that takes d for each, and a delay
     S - d behind it; who comes finds the others as they are on average, and who is being read half read
     (Schweitzer). It is S for one client and d N - Z for many, which is the rate 1 / d.
 
@@ -180,8 +189,8 @@ def prompt_stay(service: Any, spacing: Any, customers: Any, away: Any) -> Any:
 
 
 @formula("s", service="s", spacing="s", customers="1", away="s", stay="s")
-def stay_of_slower_readers(service: Any, spacing: Any, customers: Any, away: Any, stay: Any) -> Any:
-    """Return what a prompt stays longer for each part by which its readers are slower.
+def stay_of_slower_prefill(service: Any, spacing: Any, customers: Any, away: Any, stay: Any) -> Any:
+    """Return what a prompt stays longer for each part by which its prefill workers are slower.
 
     Parameters
     ----------
@@ -201,7 +210,7 @@ def stay_of_slower_readers(service: Any, spacing: Any, customers: Any, away: Any
     Notes
     -----
     dR / d ln S with d in proportion to S, of the equation of :func:`prompt_stay`. It is S for one client and d N for
-    many: where the readers are always busy, an error of their time is one of the whole round, and the stay is what is
+    many: where the workers are always busy, an error of their time is one of the whole round, and the stay is what is
     left of that beside the time away.
     """
     delay = service - spacing
@@ -214,7 +223,7 @@ def stay_of_slower_readers(service: Any, spacing: Any, customers: Any, away: Any
 
 
 @formula("s", service="s", spacing="s", customers="1", away="s", stay="s")
-def stay_of_slower_writers(service: Any, spacing: Any, customers: Any, away: Any, stay: Any) -> Any:
+def stay_of_slower_decode(service: Any, spacing: Any, customers: Any, away: Any, stay: Any) -> Any:
     """Return what a prompt stays less for each part by which its client is away longer.
 
     Parameters

@@ -154,7 +154,7 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
 
 def _notes(workload: Traffic, stack: str, scheduler: Scheduler) -> list[str]:
     notes = []
-    if not workload.concurrency and not workload.rate and not workload.requests:
+    if workload.offline:
         notes.append(
             "more requests wait at any time than are in flight, as in an offline run (set workload.rate or "
             "workload.concurrency)"
