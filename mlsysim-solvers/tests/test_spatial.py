@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import numpy as np
 import pytest
 import solver_cases as cases
 
@@ -74,3 +75,12 @@ def test_more_clusters_take_the_network_as_a_whole() -> None:
     assert answers(model, chip=wide)["performance.latency"] == pytest.approx(
         answers(model)["performance.latency"] - 2 * 2e-3, rel=1e-9
     )
+
+
+def test_contexts_that_vary_give_what_each_number_of_them_gives() -> None:
+    model = network(Layer("conv", 64, kernel=3, norm=False, repeat=2))
+    columns = SOLVER.prepare(cases.request_of(model, CHIP, Inference(model="net", precision="int8", batch=4), STACK))
+    several = SOLVER.compute({**columns, "contexts": np.array([1.0, 2.0, 3.0])})
+    for row, contexts in enumerate((1.0, 2.0, 3.0)):
+        for name, value in SOLVER.compute({**columns, "contexts": contexts}).items():
+            assert np.broadcast_to(several[name], 3)[row] == pytest.approx(value, rel=1e-12), name

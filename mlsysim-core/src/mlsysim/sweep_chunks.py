@@ -82,7 +82,7 @@ class Chunk:
                 prepared = solver.prepare(build_request(self.config, spec, known))
                 if not spec.needs:
                     self._prepared[spec.name] = prepared
-            varied = {k: plain.get(k, v) for k, v in columns.items() if k in spec.columns}
+            varied = {k: plain.get(k, v) if k in prepared else v for k, v in columns.items() if k in spec.columns}
             try:
                 with np.errstate(all="ignore"):  # what is not finite is refused below, by name
                     answers = solver.compute({**prepared, **varied})

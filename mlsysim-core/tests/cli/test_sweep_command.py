@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pytest
 
+from mlsysim.cli import sweep_command
 from mlsysim.cli.sweep_command import _head
 from mlsysim.evaluation import evaluate
 from mlsysim.units import dimension_text, parse_unit
@@ -60,6 +61,23 @@ def test_log_ranges_have_even_ratios(run, toy_file):
 def test_counts_stay_whole(run, toy_file):
     out = run("sweep", toy_file(), "--vary", "batch=1:4:9", "--csv", "-").out
     assert [float(row.split(",")[0]) for row in out.splitlines()[1:]] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("option", ["--csv", "--npz"])
+@pytest.mark.parametrize("end", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_what_ends_while_it_is_written_leaves_no_half_of_a_file(run, toy_file, tmp_path, monkeypatch, option, end):
+    def begun(file, *_, **__):
+        file.write("half" if option == "--csv" else b"half")
+        file.flush()
+        raise end
+
+    monkeypatch.setattr(sweep_command, "_write_csv", lambda _, file: begun(file))
+    monkeypatch.setattr(np, "savez", begun)
+    file = tmp_path / "all"
+    code, _, err = run("sweep", toy_file(), "--vary", "batch=1,2", option, str(file))
+    assert code == (130 if end is KeyboardInterrupt else 2)
+    assert ("interrupted" if end is KeyboardInterrupt else "No space left") in err
+    assert not file.exists()
 
 
 def test_csv_file_is_written_and_said(run, toy_file, tmp_path):

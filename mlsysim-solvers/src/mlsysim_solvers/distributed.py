@@ -16,6 +16,7 @@ from mlsysim.tracing import named
 from .execution.device.answers import axis, highest_peak, machine_of, steps_of_run
 from .execution.device.machine import Machine
 from .execution.device.sharing import answered
+from .execution.device.variances import log_sd_of_shares
 from .execution.network.topology import network_of
 from .execution.training.accumulation import accumulated
 from .execution.training.activations import Kept, share_again
@@ -44,7 +45,6 @@ from .formulas.roofline import effective_rate, memory_time, utilisation
 from .formulas.run import straggler_slowdown
 from .formulas.serving import sample_rate
 from .formulas.training import active_share, run_time, training_token_rate
-from .formulas.uncertainty import time_log_sd
 from .lowering.attention import Abilities
 from .lowering.operators import Formats
 from .lowering.work import forward_work, trained_work
@@ -344,12 +344,8 @@ def _log_sd(c: Columns, layer: Layer, step: Step, time: Any) -> Any:
     """Return the spread of a step's logarithm from the shares of its terms."""
     talk = step.tensor + step.context + step.expert + step.pipeline + step.data
     own = layer.forward + layer.inputs + layer.weights + layer.again
-    compute, waiting = layer.compute / own, layer.overhead / own
     # A step that exchanges nothing; the quadratic form of the shares falls with the square of what is left of it.
-    alone = time_log_sd(
-        compute, 1.0 - compute - waiting, waiting, c["var_compute"], c["var_memory"], c["var_overhead"], c["cov_cm"],
-        c["cov_co"], c["cov_mo"], 0.0,
-    )  # fmt: skip
+    alone = log_sd_of_shares(c, layer.compute / own, layer.overhead / own, 0.0)
     quiet = (time - talk) / time
     share = 1.0 - quiet
     return sqrt(quiet * quiet * (alone * alone) + c["scatter"] + share * share * (c["var_talk"] + c["var_link"]))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, MlsysimError
 from ..renderers.style import Style, is_terminal
 
-__all__ = ["Progress", "prepare_streams", "print_bug", "print_error", "print_json", "table", "write_text"]
+__all__ = ["Progress", "prepare_streams", "print_bug", "print_error", "print_json", "table", "write_text", "written"]
 
 _BAR, _CUT = 30, 12
 
@@ -137,10 +139,41 @@ def write_text(path: str, write: Callable[[Any], None]) -> None:
     if path == "-":
         write(sys.stdout)
         return
+    with written(path, "w", encoding="utf-8", newline="") as file:
+        write(file)
+
+
+@contextmanager
+def written(path: str, mode: str, **how: Any) -> Iterator[Any]:
+    """Open a file to write it whole: what ends before its end, or is interrupted, leaves none.
+
+    Parameters
+    ----------
+    path : str
+        Where to.
+    mode : str
+        As for :func:`open`.
+    **how : object
+        As for :func:`open`.
+
+    Yields
+    ------
+    file
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+    """
+    file = None
     try:
-        with open(path, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - as the user typed it
-            write(file)
-    except OSError as problem:
+        with open(path, mode, **how) as file:  # noqa: PTH123 - as the user typed it
+            yield file
+    except BaseException as problem:
+        if file is not None and Path(path).is_file():  # no pipe, no device
+            Path(path).unlink()
+        if not isinstance(problem, OSError):
+            raise
         raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path,
                           remedy="Name a file in a folder that exists") from None  # fmt: skip
     print(f"wrote {path}", file=sys.stderr)

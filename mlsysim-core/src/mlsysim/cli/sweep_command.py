@@ -13,7 +13,7 @@ from ..solving import choices_of, column_units, is_number
 from ..units import format_quantity
 from .asking import add_scenario_arguments, read_config
 from .parser import Commands, add_command
-from .printing import Progress, print_json, table, write_text
+from .printing import Progress, print_json, table, write_text, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -343,13 +343,8 @@ def _write_arrays(result: SweepResult, path: str) -> None:
         name: np.array(choices[name])[values.astype(np.intp)] if choices[name] else values
         for name, values in result.columns.items()
     }
-    try:
-        with open(path, "wb") as file:  # noqa: PTH123 - as the user typed it
-            np.savez(file, **arrays)
-    except OSError as problem:
-        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path,
-                          remedy="Name a file in a folder that exists") from None  # fmt: skip
-    print(f"wrote {path}", file=sys.stderr)
+    with written(path, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def _texts(values: list[float], choices: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlsysim.numeric import maximum
+from mlsysim.numeric import maximum, only
 
 from ..formulas.constants import STAGE_SHARE
 from .operators import ONCE, STREAM_KINDS, Operator, Table, stream
@@ -44,4 +44,4 @@ def spatial(table: Table, contexts: Any) -> Table:
         "layers side by side", "depthwise", ONCE, 1.0, 1.0, 1.0, 1.0, flops, 0.0, largest / STAGE_SHARE, kernels=0.0,
         work=work,
     )  # fmt: skip
-    return [layers, stream("changes of contexts", ONCE, 0.0, contexts if contexts > 1.0 else 0.0)]
+    return [layers, stream("changes of contexts", ONCE, 0.0, only(contexts > 1.0, contexts))]

@@ -22,10 +22,10 @@ from ...formulas.roofline import (
     utilisation,
 )
 from ...formulas.training import run_steps
-from ...formulas.uncertainty import time_log_sd
 from .engine import Totals
 from .machine import Machine
 from .quantisation import TileMenu, Tiles, tile_menu
+from .variances import log_sd_of_shares
 
 __all__ = [
     "axis", "common_answers", "decoding", "highest_peak", "log_sd", "machine_of", "replaying", "step_rates",
@@ -276,8 +276,4 @@ def log_sd(columns: Mapping[str, Any], totals: Totals) -> Any:
     float or array, natural-log units
     """
     time = totals.time
-    compute, waiting = totals.compute / time, totals.overhead / time
-    return time_log_sd(
-        compute, 1.0 - compute - waiting, waiting, columns["var_compute"], columns["var_memory"],
-        columns["var_overhead"], columns["cov_cm"], columns["cov_co"], columns["cov_mo"], columns["scatter"],
-    )  # fmt: skip
+    return log_sd_of_shares(columns, totals.compute / time, totals.overhead / time, columns["scatter"])

@@ -118,8 +118,8 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
         if sums is not None:
             time, bound, work = sums
     for group in groups:
-        name, count, launched, _, _, _, _, _, _, own_traffic, own_flops = group
-        if plain and type(own_traffic) is type(own_flops) is float:
+        name, count, launched, _, _, _, _, others, weights, own_traffic, own_flops = group
+        if plain and type(others) is type(weights) is type(own_flops) is float:
             add = _timed_plain
         else:
             add = _timed_briefly if machine.brief else _timed

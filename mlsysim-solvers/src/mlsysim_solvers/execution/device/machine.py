@@ -73,10 +73,10 @@ def is_plain(machine: Machine) -> bool:
     -------
     bool
     """
-    matrix_rate, attention, vector, bandwidth, _, processors, _, _, slowness, special_rate, *_ = machine
+    matrix_rate, attention, vector, bandwidth, _, processors, menu, _, slowness, special_rate, *_ = machine
     if not type(matrix_rate) is type(attention) is type(vector) is type(bandwidth) is type(processors) is float:
         return False
-    return type(slowness) in _FLOAT and type(special_rate) in _FLOAT
+    return type(menu.lone) is float and type(slowness) in _FLOAT and type(special_rate) in _FLOAT
 
 
 _FLOAT = frozenset({float, type(None)})

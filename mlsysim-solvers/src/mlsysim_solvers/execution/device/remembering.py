@@ -49,12 +49,14 @@ def same_tuples(columns: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict of str to number or object
-        The same dictionary; as it is where numbers are traced, which keep their own history.
+        The same dictionary, with the names in it under ``names``: equal numbers under other names are another case. As
+        it is where numbers are traced, which keep their own history.
     """
     if any(isinstance(value, Traced) for value in columns.values()):
         return columns
     if len(_tuples) >= _MOST:
         _tuples.clear()
+    columns["names"] = tuple(columns)
     for name, value in columns.items():
         if isinstance(value, tuple) and name not in _RATES:
             columns[name] = _tuples.setdefault((name, type(value), value), value)
@@ -92,7 +94,7 @@ def remembered(columns: Mapping[str, Any], part: str, build: Callable[[], Settle
             keep_memory()
             return build()
         elif hasattr(value, "shared"):
-            key.append(value.values.tobytes())
+            key += name, value.values.tobytes()
             shared = value.shared
         elif isinstance(value, float):
             return build()

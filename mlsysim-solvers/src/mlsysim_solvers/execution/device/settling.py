@@ -123,7 +123,10 @@ def _settled(rows: Table, machine: Machine) -> Settled:
         if kind in MATRIX_KINDS:
             area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
             padded = padded_flops(area, k, processors, flop_per_mac)
-            padded = maximum(padded, work) if kind == "grouped_gemm" else padded
+            if kind == "grouped_gemm":
+                padded = maximum(padded, work)
+                # Whether a group's rows vary is asked of its sums.
+                flops = flops + 0.0 * work if is_array(work) else flops
             products.append((padded, _beside(m, padded, work), own + weight_bytes, own, weight_bytes))
             others, weights = others + own, weights + weight_bytes
         elif kind in STREAM_KINDS:

@@ -112,6 +112,7 @@ def suits(c: Mapping[str, Any], layout: Layout, batch: Any, sequence: Any) -> An
     """
     shape = c["shape"]
     legal = shares_heads(c, layout.tensor) & (batch >= layout.data)
+    legal = legal & divides(1.0, layout.micro) & divides(1.0, layout.virtual)
     legal = legal & (layout.micro <= ceil(batch / layout.data))
     legal = legal & (layout.pipeline * layout.virtual <= shape.layers + 2.0)
     legal = legal & divides(layout.context, sequence)
