@@ -38,7 +38,6 @@ __all__ = [
     "GROUP_CORRELATION",
     "GROUP_LOG_SDS",
     "HALF_WIDTH",
-    "INTEGER_ENERGY",
     "INTERVAL_QUANTILE",
     "INTERVAL_SHARE",
     "ISSUE_LANES",
@@ -285,11 +284,6 @@ DYNAMIC_SHARE = 0.85
 NARROW_ENERGY = 0.65
 """Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an
 H100 at 700 W in either format."""
-
-INTEGER_ENERGY = 0.75
-"""Energy of an operation on integers over that on floats of the same width. Estimate, range 0.5 to 0.9: units that
-multiply 8-bit floats are 50 to 180 % less efficient than those for integers (van Baalen et al. 2023, arXiv:2303.17951,
-abstract), and about half of the energy is taken to move operands, which is the same for both."""
 
 VECTOR_ENERGY = 2.3
 """Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5

@@ -16,7 +16,6 @@ from ...formulas.constants import (
     FLOP_PER_MAC,
     FORMAT_LOG_SD,
     HALF_WIDTH,
-    INTEGER_ENERGY,
     ISSUE_LANES,
     ISSUE_SHARE,
     MATRIX_SHARE,
@@ -28,7 +27,7 @@ from ...formulas.constants import (
     VECTOR_SHARE,
     WARP_SHARE,
 )
-from ...formulas.power import clocked_share, dynamic_power, operation_density, sustained_clock, work_per_clock
+from ...formulas.power import INTEGER_ENERGY, clocked_share, operation_density, sustained_clock, work_per_clock
 from ...formulas.roofline import achieved_share
 
 __all__ = ["clock_left", "lanes", "limited_share", "narrow_share", "product_share", "share_log_sd", "warp_share"]
@@ -63,9 +62,9 @@ def product_share(device: Device, precision: str) -> tuple[Any, str]:
 
     Notes
     -----
-    Formats that run on one engine at one rate reach the same share, floats as floats and integers as integers. A format that nobody measured takes what its
-    units leave at the clock that the power limit leaves, times what another format of the engine was measured to reach
-    over the same of its own: how well units are fed, and how much power they draw, are matters of the chip.
+    Floats, and integers, that run on one engine at one rate reach the same share. A format that nobody measured takes
+    what its units leave at the clock that the power limit leaves, times what another format of the engine was measured
+    to reach over the same of its own: how well units are fed, and how much power they draw, are matters of the chip.
     """
     found = _known.get((id(device), precision))
     if found is None or found[0] is not device:
@@ -201,13 +200,11 @@ def narrow_share(device: Device, precision: str) -> Any:
 def _sustained(device: Device, density: Any, rate: Any, busy: Any, power: float | None) -> Any:
     """Return the clock that a power limit leaves, or None where limit or clock are not known."""
     clock, limit = device.compute.clock, power
-    rated = device.power.tdp if device.power is not None else None
-    if limit is None:
-        limit = rated
+    if limit is None and device.power is not None:
+        limit = device.power.tdp
     if clock is None or limit is None:
         return None
-    left = dynamic_power(limit, limit if rated is None else rated, DYNAMIC_SHARE)
-    return sustained_clock(left, density, work_per_clock(rate, clock), busy)
+    return sustained_clock(limit, DYNAMIC_SHARE, density, work_per_clock(rate, clock), busy)
 
 
 def clock_left(device: Device, precision: str, power: float) -> Any:
@@ -238,12 +235,6 @@ def clock_left(device: Device, precision: str, power: float) -> Any:
         raise ConfigError(
             f"a power limit of {power:g} W is above the {rated:g} W of {device.name}",
             where=where, remedy="Give a limit below the rating, or leave it out",
-        )  # fmt: skip
-    if rated is not None and bool(dynamic_power(power, rated, DYNAMIC_SHARE) <= 0.0):
-        raise ConfigError(
-            f"a power limit of {power:g} W leaves nothing to the clock of {device.name}: leakage, memory and fans are "
-            f"taken as {1.0 - DYNAMIC_SHARE:.0%} of its {rated:g} W",
-            where=where, remedy="Give a higher limit, or leave it out",
         )  # fmt: skip
     known = _density(device, precision, device.peak_of(precision)) is not None
     if rated is None or device.compute.clock is None or not known:
