@@ -16,7 +16,7 @@ from mlsysim_solvers.execution.device.ceilings import cache_ratio, ceiling_colum
 from mlsysim_solvers.execution.device.shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
 from mlsysim_solvers.formulas.gemm import delivered_rate
-from mlsysim_solvers.formulas.power import operation_density, sustained_clock
+from mlsysim_solvers.formulas.power import INTEGER_ENERGY, operation_density, sustained_clock
 from mlsysim_solvers.formulas.vision import winograd_share
 from mlsysim_solvers.lowering.attention import Abilities, attention_over_sequence
 from mlsysim_solvers.lowering.operators import Formats, Operator, resident, stream
@@ -51,9 +51,9 @@ def test_a_power_limit_sets_the_clock_and_no_more_than_the_peak():
 
 
 def test_narrow_operands_draw_less_each_but_there_are_twice_as_many():
-    tight = card(60.0)
-    assert share(tight, "int8") < share(tight)
-    assert 400.0 * share(tight, "int8") > 200.0 * share(tight)
+    tight = card(60.0, fp8=Peak(dense=400e12))
+    assert share(tight, "fp8") < share(tight)
+    assert 400.0 * share(tight, "fp8") > 200.0 * share(tight)
     assert operation_density(1.0, 2.0, 2.0, 0.65) == 1.0
     assert operation_density(1.0, 1.0, 2.0, 0.65) == pytest.approx(0.65)
 
@@ -77,6 +77,18 @@ def test_a_format_that_nobody_measured_falls_short_as_another_of_its_units_does(
     assert share(better) == pytest.approx(0.99)
     best = card(1e4, int8=Peak(dense=400e12, achieved=400e12), fp16=Peak(dense=200e12))
     assert share(best) <= 1.0
+
+
+def test_integers_draw_less_than_floats_of_their_width():
+    floats = {"fp8": Peak(dense=400e12)}
+    tight, cool = card(40.0, **floats), card(1e4, **floats)
+    assert share(cool, "int8") == share(cool, "fp8")
+    assert share(tight, "int8") == pytest.approx(share(tight, "fp8") / INTEGER_ENERGY**0.5)
+    # What was measured in one is no measurement of the other where power binds, and is one where it does not.
+    rate = 0.8 * 400e12 * share(tight, "fp8")
+    measured = card(40.0, fp8=Peak(dense=400e12, achieved=rate), fp6=Peak(dense=400e12))
+    assert share(measured, "fp6") == share(measured, "fp8") < share(measured, "int8") < 1.0
+    assert share(card(1e4, fp8=Peak(dense=400e12, achieved=rate)), "int8") == pytest.approx(rate / 400e12)
 
 
 def test_power_is_known_by_process_or_by_architecture():

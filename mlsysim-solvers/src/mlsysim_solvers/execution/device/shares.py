@@ -27,7 +27,7 @@ from ...formulas.constants import (
     VECTOR_SHARE,
     WARP_SHARE,
 )
-from ...formulas.power import clocked_share, operation_density, sustained_clock, work_per_clock
+from ...formulas.power import INTEGER_ENERGY, clocked_share, operation_density, sustained_clock, work_per_clock
 from ...formulas.roofline import achieved_share
 
 __all__ = ["clock_left", "lanes", "limited_share", "narrow_share", "product_share", "share_log_sd", "warp_share"]
@@ -62,9 +62,9 @@ def product_share(device: Device, precision: str) -> tuple[Any, str]:
 
     Notes
     -----
-    Formats that run on one engine at one rate reach the same share. A format that nobody measured takes what its
-    units leave at the clock that the power limit leaves, times what another format of the engine was measured to reach
-    over the same of its own: how well units are fed, and how much power they draw, are matters of the chip.
+    Floats, and integers, that run on one engine at one rate reach the same share. A format that nobody measured takes
+    what its units leave at the clock that the power limit leaves, times what another format of the engine was measured
+    to reach over the same of its own: how well units are fed, and how much power they draw, are matters of the chip.
     """
     found = _known.get((id(device), precision))
     if found is None or found[0] is not device:
@@ -83,7 +83,7 @@ def _product_share(device: Device, precision: str) -> tuple[Any, str]:
         if other.engine != peak.engine or other.achieved is None or other.dense is None:
             continue
         share = achieved_share(other.achieved, other.dense)
-        if abs(other.dense - (peak.dense or 0.0)) < _SAME * other.dense:
+        if abs(other.dense - (peak.dense or 0.0)) < _SAME * other.dense and _whole(name) == _whole(precision):
             return share, f"{precision} products reach the share measured in {name}"
         measured.append((share / limited_share(device, name)[0], name))
     if peak.engine == "scalar":
@@ -293,4 +293,9 @@ def _density(device: Device, precision: str, peak: Peak) -> Any:
     if peak.engine == "vector":
         # The ratio holds for 32 bits.
         return found * VECTOR_ENERGY
-    return found
+    return found * INTEGER_ENERGY if _whole(precision) else found
+
+
+def _whole(precision: str) -> bool:
+    """Tell whether a format holds integers, which need no exponents aligned."""
+    return precision.startswith("int")
