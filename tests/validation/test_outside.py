@@ -32,6 +32,7 @@ TOO_FEW: dict[str, str] = {
     "automodel/tokens_per_s_per_accelerator": "50 %: 12 rows, adapters of large models answered too fast",
     "premai/tokens_per_s_total": "73 %: 11 libraries with one request, most of them without a card",
     "colossalpp/tokens_per_s_total": "70 %: 10 rows of an eager pipeline that a server stands for",
+    "vllm34424/TFLOP/s": "60 %: 10 products on a desktop card by rows of 1 to 4,096, in eager PyTorch and CUTLASS",
     "azkern/TFLOP/s": "85 %: 13 rows, of which a narrow product runs slower than said; 84.6 unrounded",
 }
 """Sets whose intervals hold fewer, with their figure."""
@@ -187,13 +188,89 @@ FOURTH = frozenset(
 )
 """Sets of the fourth, which asks what people ask most."""
 
-ROUNDS = {1: (364, 347, 0.16, 0.86), 2: (400, 333, 0.15, 0.87), 3: (394, 326, 0.20, 0.73), 4: (267, 210, 0.26, 0.79)}
+FIFTH = frozenset(
+    [
+        "aicast",
+        "conselara",
+        "continuum",
+        "dmatora10",
+        "edge60",
+        "fa1589",
+        "flagllama2",
+        "flagllama3",
+        "flagvision",
+        "hokwang",
+        "ibmcomm",
+        "infx870",
+        "kubeai",
+        "llmfit773",
+        "magpie",
+        "megllama",
+        "minicpm",
+        "mlxlm",
+        "modelcenter",
+        "modelopt167",
+        "nanogpt",
+        "nccl1639",
+        "nccl290",
+        "onediff",
+        "openlm",
+        "orinllm",
+        "pricecompass",
+        "qengineering",
+        "recipes405b",
+        "roboflow",
+        "rocmvllm1038",
+        "sgl31044",
+        "sgl3812",
+        "sparklcpp",
+        "strix59",
+        "thor364663",
+        "thorblog",
+        "tinygrad",
+        "tkgemm",
+        "trt4043",
+        "trt4275",
+        "trt703",
+        "tt1571",
+        "ultrajetson",
+        "vllm16458",
+        "vllm16515",
+        "vllm17788",
+        "vllm18725",
+        "vllm1888",
+        "vllm20071",
+        "vllm23696",
+        "vllm25135",
+        "vllm2566",
+        "vllm29217",
+        "vllm34424",
+        "vllm43232",
+        "vllm5316",
+        "vllmmlx",
+        "vultr",
+        "whisperm4",
+        "whynlp",
+        "xeon6430",
+        "yoloorin",
+    ]
+)
+"""Sets of the fifth, on devices and models seldom compared before. On the first day 187 of 257 rows were predicted, with a
+median error of 31.1 %, and 60 % of the measurements lay inside."""
+
+ROUNDS = {
+    1: (364, 347, 0.16, 0.86),
+    2: (400, 333, 0.15, 0.87),
+    3: (394, 326, 0.20, 0.73),
+    4: (267, 210, 0.26, 0.79),
+    5: (257, 187, 0.31, 0.60),
+}
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
 
 
 def _round_of(name):
-    return 4 if name in FOURTH else 3 if name in THIRD else 2 if name in SECOND else 1
+    return 5 if name in FIFTH else 4 if name in FOURTH else 3 if name in THIRD else 2 if name in SECOND else 1
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +347,7 @@ def test_each_round_stands_as_it_is_documented(outside, number):
     assert sum(held) / len(held) >= ROUNDS[number][3]
 
 
-@pytest.mark.xfail(reason="82 % of them lie inside", strict=True)
+@pytest.mark.xfail(reason="79 % of them lie inside, of the fifth round 60 % on its first day", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 
