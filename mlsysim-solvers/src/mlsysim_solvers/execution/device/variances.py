@@ -39,13 +39,12 @@ def log_sd_of_shares(columns: Mapping[str, Any], compute: Any, waiting: Any, sca
     ConfigError
         If a sweep asks for covariances that no quantities with these variances have.
     """
-    given = [columns[name] for name in _VARIANCES]
+    given = c, m, o, cm, co, mo = [columns[name] for name in _VARIANCES]
     try:
-        found = time_log_sd(compute, 1.0 - compute - waiting, waiting, *given, scatter)
+        found = time_log_sd(compute, 1.0 - compute - waiting, waiting, c, m, o, cm, co, mo, scatter)
     except ValueError:  # the root of a float below 0
         raise _impossible() from None
     if type(found) is not float and any(map(is_array, given)):
-        c, m, o, cm, co, mo = given
         apart = (cm * cm > c * m * _ROUNDED) | (co * co > c * o * _ROUNDED) | (mo * mo > m * o * _ROUNDED)
         # All three together: the determinant of a covariance is not negative.
         apart = apart | (c * m * o * _ROUNDED + 2.0 * cm * co * mo < c * mo * mo + m * co * co + o * cm * cm)
