@@ -79,6 +79,7 @@ __all__ = [
     "VECTOR_ENERGY",
     "VECTOR_SHARE",
     "VERSION_LOG_SD",
+    "WARP_LOG_SD",
     "WARP_MAKERS",
     "WARP_SHARE",
     "WINOGRAD_TILE",
@@ -150,11 +151,13 @@ those of an array of 128 by 128 multipliers. Estimate, range 10,000 to 60,000: s
 Trainium and Gaudi from outside sources had been seen."""
 
 WARP_SHARE = {"Hopper": 2.0 / 3.0, "Blackwell": 1.0 / 4.0}
-"""Share of the peak that matrix instructions of one warp reach, by architecture whose units need instructions of
-several warps: "the older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores"
-(PyTorch blog, FlashAttention-3, note 1, which cites arXiv:2402.13499). Blackwell's of data centres do four times
-what Ampere's did per clock, in instructions of their own; the older ones are taken to do what they did on Ampere: an
-estimate, range 1/4 to 1/3 (what they do on Hopper), chosen when rates of FlashAttention-2 on a B200 were in view."""
+"""Share of the peak that matrix instructions of one warp reach, by architecture whose units need those of several: "the
+older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores" (PyTorch blog,
+FlashAttention-3, note 1). Blackwell's of data centres do four times the work of Ampere's per clock; the older instructions
+are taken to do what they did on Ampere: an estimate, with rates of FlashAttention-2 on a B200 in view."""
+
+WARP_LOG_SD = {"Blackwell": 0.155}
+"""Spread of such an estimate, natural-log units: range 1/5 to 1/3 (what they do on Hopper)."""
 
 WARP_MAKERS = frozenset({"NVIDIA", "AMD"})
 """Makers whose processors hide the latency of memory behind many threads, each of which waits for the registers that

@@ -27,6 +27,7 @@ from ...formulas.constants import (
     SPECIAL_PER_CLOCK,
     SYSTOLIC_FLOP,
     UNKNOWN_SCATTER,
+    WARP_LOG_SD,
     WARP_MAKERS,
 )
 from ...formulas.loads import issue_rate
@@ -326,6 +327,8 @@ def spread_columns(
         scatter = 0.0
     if not own:
         peak += share_log_sd(device, counted) ** 2
+        if stack.features.warp_products:
+            peak += WARP_LOG_SD.get(device.architecture, 0.0) ** 2
         spreads[2] += claimed_variance(claims, "device", "host", 0.0)
     link = 0.0 if own else LINK_LOG_SD**2
     general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2, link)
