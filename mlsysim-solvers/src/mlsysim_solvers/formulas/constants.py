@@ -153,8 +153,8 @@ Trainium and Gaudi from outside sources had been seen."""
 WARP_SHARE = {"Hopper": 2.0 / 3.0, "Blackwell": 1.0 / 4.0}
 """Share of the peak that matrix instructions of one warp reach, by architecture whose units need those of several: "the
 older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores" (PyTorch blog,
-FlashAttention-3, note 1). Blackwell's of data centres do four times the work of Ampere's per clock; the older instructions
-are taken to do what they did on Ampere: an estimate, with rates of FlashAttention-2 on a B200 in view."""
+FlashAttention-3, note 1). Blackwell's of data centres do four times the work of Ampere's per clock; the older ones are
+taken to do what they did on Ampere: an estimate, with rates of FlashAttention-2 on a B200 in view."""
 
 WARP_LOG_SD = {"Blackwell": 0.155}
 """Spread of such an estimate, natural-log units: range 1/5 to 1/3 (what they do on Hopper)."""
