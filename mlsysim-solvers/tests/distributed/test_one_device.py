@@ -19,6 +19,7 @@ STACKS = {
         "wide": {"fused_attention": True, "wide_weights": True},
         "summed": {"adds_gradients": True, "sharded_optimizer": True, "wide_gradients": True},
         "compiled": {"fused_attention": True, "planned_memory": True, "selective": "products"},
+        "once": {"fused_attention": True, "fused_loss": True, "one_copy": True},
     }.items()
 }
 MODELS = {"tied": gpt(12, 768, 12), "untied": LLAMA_70B, "mixture": MIXTRAL, "encoder": BERT, "images": VIT}

@@ -191,3 +191,35 @@ def test_scripts_that_recompute_whole_layers_are_followed_on_one_device_and_for_
         assert any("--gradient_checkpointing" in one.what for one in question.assumed), row.id
     stated = attrs.evolve(found[0][0], configuration={**found[0][0].configuration, "recompute": "none"})
     assert question_for(stated, names()).scenario.workload.recompute == "none"
+
+
+def outside(set_):
+    table = packaged_tables()["training"].parent / "outside" / "training.csv"
+    return [row for row in read_table(table) if row.set == set_]
+
+
+def test_scripts_say_how_experts_are_spread_and_where_adapters_lie():
+    found = {row.id: question_for(row, names()).scenario for row in outside("automodel") if "Nemotron" not in row.model}
+    spread = {one.workload.model: one.parallelism.expert for one in found.values()}
+    assert (spread["gpt-oss-120b"], spread["gpt-oss-20b"], spread["qwen3-30b-a3b"]) == (64, 8, 8)
+    placed = {bool(one.workload.adapter): one.workload.adapter_modules for one in found.values()}
+    assert placed == {True: "all", False: ""}
+    for one in found.values():
+        assert fits(one), one.name
+
+
+def test_a_script_that_loads_a_model_in_16_bits_keeps_one_copy():
+    rows = {row.id: row for row in outside("fmsacc")}
+    for row in rows.values():
+        asked = question_for(row, names())
+        assert asked.scenario.workload.master == "", row.id
+        assert any("torch_dtype" in one.what for one in asked.assumed), row.id
+    # Eight bytes for each parameter; with a copy in 32 bits it would be sixteen, and more than the card has.
+    whole = next(row for row in rows.values() if row.name == "memory_gb" and row.devices == 1)
+    assert predict(whole).predicted == pytest.approx(whole.value, rel=0.15)
+
+
+def test_weights_of_qlora_rows_are_stored_in_four_bits():
+    stored = {row.id: question_for(row, names()).scenario.workload.weights for row in outside("torchtune")}
+    assert set(stored.values()) == {"", "nf4"}
+    assert sum(name == "nf4" for name in stored.values()) == 1

@@ -277,7 +277,8 @@ def _whole(c: Mapping[str, Any], free: Any, taken: Any, layout: Layout) -> Any:
 def _wide_ends(c: Mapping[str, Any], layout: Layout, end: Any) -> Any:
     """Return what embedding and output projection of a frozen model take beyond the format of the layers' weights."""
     share = _ranks_of(c, layout) if c["zero"] >= 3 else 1.0
-    return end / layout.tensor / share * (c["ends_width"] - c["stored_width"])
+    more = end / layout.tensor / share * (c["ends_width"] - c["stored_width"])
+    return named(more, "16 bits of embedding and output projection")
 
 
 def _experts(c: Mapping[str, Any], layout: Layout) -> Any:

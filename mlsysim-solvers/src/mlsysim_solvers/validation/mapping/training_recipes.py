@@ -61,35 +61,39 @@ def followed(
     for recipe in recipes:
         if not _holds(recipe, job.model, row, found):
             continue
-        what: dict[str, str] = {}
-        if recipe.expert and not cell(row, "ep") and row.devices % recipe.expert == 0:
-            what["expert"] = f"{recipe.expert}"
-            layout = attrs.evolve(layout, expert=recipe.expert)
-        if recipe.master:
-            what["master"] = recipe.master
-            job = attrs.evolve(job, master="")
-        if recipe.adapter_modules and job.adapter:
-            what["adapter_modules"] = recipe.adapter_modules
-            job = attrs.evolve(job, adapter_modules=recipe.adapter_modules)
-        if layout.expert > 1:
-            ways = {name: text for name in ("exchange", "overlap_expert") if (text := getattr(recipe, name))}
-            layout = attrs.evolve(
-                layout, **{k: v == "yes" if k == "overlap_expert" else v for k, v in ways.items()}
-            )  # fmt: skip
-            what |= ways
-        if recipe.graphs:
-            what["graphs"] = recipe.graphs
-            job = attrs.evolve(job, graphs=recipe.graphs)
-        if recipe.recompute and not cell(row, "recompute"):
-            what["recompute"] = recipe.recompute
-            job = attrs.evolve(job, recompute=recipe.recompute)
-        if recipe.recompute_modules and not cell(row, "recompute"):
-            what["recompute_modules"] = recipe.recompute_modules
-            job = attrs.evolve(job, recompute="selective", recompute_modules=recipe.recompute_modules)
-        if what:
+        layout, spread = _spread(recipe, layout, row)
+        job, what = _set(recipe, job, row)
+        if what := spread | what:
             said = ", ".join(f"{name} {text}" for name, text in what.items())
             assumed.append(Assumed(f"{said}, which the row does not state: {recipe.reason}", recipe.log_sd))
     return job, layout
+
+
+def _spread(recipe: Recipe, layout: Parallelism, row: Measurement) -> tuple[Parallelism, dict[str, str]]:
+    """Set what a script says of experts and of their tokens, and name it."""
+    what: dict[str, str] = {}
+    if recipe.expert and not cell(row, "ep") and row.devices % recipe.expert == 0:
+        what["expert"] = f"{recipe.expert}"
+        layout = attrs.evolve(layout, expert=recipe.expert)
+    if layout.expert > 1:
+        ways = {name: text for name in ("exchange", "overlap_expert") if (text := getattr(recipe, name))}
+        given = {name: text == "yes" if name == "overlap_expert" else text for name, text in ways.items()}
+        return attrs.evolve(layout, **given), what | ways
+    return layout, what
+
+
+def _set(recipe: Recipe, job: Training, row: Measurement) -> tuple[Training, dict[str, str]]:
+    """Set what a script says of the job, and name it."""
+    what = {name: text for name in ("graphs", "master") if (text := getattr(recipe, name))}
+    if recipe.adapter_modules and job.adapter:
+        what["adapter_modules"] = recipe.adapter_modules
+    given = {name: "" if text == "none" and name == "master" else text for name, text in what.items()}
+    if recipe.recompute and not cell(row, "recompute"):
+        given["recompute"] = what["recompute"] = recipe.recompute
+    if recipe.recompute_modules and not cell(row, "recompute"):
+        given |= {"recompute": "selective", "recompute_modules": recipe.recompute_modules}
+        what["recompute_modules"] = recipe.recompute_modules
+    return attrs.evolve(job, **given), what  # type: ignore[arg-type]
 
 
 def _holds(recipe: Recipe, model: str, row: Measurement, found: Subject) -> bool:
