@@ -179,7 +179,7 @@ def test_a_device_is_known_through_its_box_its_count_and_its_slice(name, key):
 
 @pytest.mark.parametrize("name", ["DGX-2", "NVIDIA H100 64GB", "RK3588 (single core)", "NVIDIA H100 MIG 3g.40gb", "NVIDIA Graphics Device",
                                   "AMD MI300X (one XCD of 8, CPX partition)", "Intel 4th Gen Xeon, 48 cores",
-                                  "H100-SXM4-80GB", "Standard_NV6ads_A10_v5", "Standard_NC6_v2", "g6f.xlarge"])  # fmt: skip
+                                  "H100-SXM4-80GB", "Tesla M4", "GeForce RTX 3060 Ti GDDR6X", "Standard_NV6ads_A10_v5", "Standard_NC6_v2", "g6f.xlarge"])  # fmt: skip
 def test_a_device_that_is_another_is_not_known(name):
     with pytest.raises(Refused):
         names().device(name)

@@ -14,8 +14,8 @@ _SLICE = re.compile(
     re.IGNORECASE,
 )
 """Slices of TPUs: a generation, and how many cores or chips."""
-_SIZE_OF_A_CLOUD = re.compile(r"^(?:standard_)?n[cdgv]+\d+\w*$|^v\d+$", re.IGNORECASE)
-"""Names of machines of Azure, and the version at their end, no part of which is a device."""
+_SIZE_OF_A_CLOUD = re.compile(r"^(?:standard_)?n[cgv]+\d+\w*$|^v\d+$", re.IGNORECASE)
+"""Names of machines of Azure with cards or parts of them, and the version at their end: neither names a device."""
 _INSIDE = re.compile(
     r"\s*\((?!\s*\d*\s*[x×]?\s*\d*\s*\))(?![^()]*\b(?:gcds?|dies?|mig|slices?|instances?|partitions?|"
     r"(?:\d+|single|one|dual)[- ]core|cpu|npu|pcie|sxm\d?|variant)\b)[^()]*\)",
