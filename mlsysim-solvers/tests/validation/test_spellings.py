@@ -237,6 +237,8 @@ def test_a_format_that_several_may_be_is_refused_with_what_to_write(text, advice
      ("qwen3moe 30B.A3B Q4_K - Medium", "qwen3-30b-a3b", "q4_k_m"), ("gpt-oss 20B MXFP4 MoE", "gpt-oss-20b", "mxfp4"),
      ("llama 8B Q4_K - Medium", "llama-3-8b", "q4_k_m"), ("resnet50.a1_in1k", "resnet-50", ""),
      ("mlx-community/Llama-3.2-3B-Instruct-4bit", "llama-3.2-3b", "mlx 4bit"), ("llama3.1:8b", "llama-3.1-8b", ""),
+     ("lmstudio-community/Qwen3-1.7B-MLX-6bit", "qwen3-1.7b", "mlx 6bit"),
+     ("lmstudio-community/Qwen3-1.7B-MLX-bf16", "qwen3-1.7b", "bf16"),
      ("nvidia/DeepSeek-R1-0528-FP4-v2", "deepseek-r1", "nvfp4"), ("whisper", "whisper-large-v3", ""),
      ("ViT-B_16 224", "vit-b-16", ""), ("Llama 3.0 70B", "llama-3.1-70b", ""), ("Qwen3 MoE 30B", "qwen3-30b-a3b", "")],
 )  # fmt: skip
