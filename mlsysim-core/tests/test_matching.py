@@ -84,6 +84,7 @@ def test_punctuation_of_versions_is_kept():
 @attrs.frozen
 class _Memory:
     capacity: float
+    kind: str = ""
 
 
 @attrs.frozen
@@ -97,6 +98,7 @@ class _Device:
     memory: _Memory
     aliases: tuple[str, ...] = ()
     power: _Power | None = None
+    vendor: str = "NVIDIA"
 
 
 @pytest.mark.parametrize(
@@ -113,11 +115,32 @@ def test_memory_and_form_factor_must_fit(name, wrong):
     [("Gaudi 3", False), ("Gaudi 3 OAM", False), ("Gaudi 3 OAM, PCIe host", False), ("Gaudi 3 PCIe", True)],
 )
 def test_a_card_is_no_module(name, wrong):
-    assert contradicts(name, _Device("Intel Gaudi 3 (OAM)", _Memory(128e9)), "gaudi3") is wrong
+    assert contradicts(name, _Device("Intel Gaudi 3 (OAM)", _Memory(128e9), vendor="Intel"), "gaudi3") is wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("M4", False),
+        ("Apple M4", False),
+        ("Tesla M4", True),
+        ("NVIDIA M4", True),
+        ("Apple M4, beside an Intel Mac", False),
+    ],
+)
+def test_the_maker_must_fit(name, wrong):
+    assert contradicts(name, _Device("Apple M4", _Memory(32e9), vendor="Apple"), "m4") is wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("RTX 3060 Ti", False), ("RTX 3060 Ti GDDR6", False), ("RTX 3060 Ti GDDR6X", True)]
+)
+def test_the_kind_of_graphics_memory_must_fit(name, wrong):
+    assert contradicts(name, _Device("RTX 3060 Ti", _Memory(8e9, "GDDR6")), "rtx-3060-ti") is wrong
 
 
 def test_power_must_fit():
-    device = _Device("MI300X", _Memory(192e9), power=_Power(750.0))
+    device = _Device("MI300X", _Memory(192e9), power=_Power(750.0), vendor="AMD")
     assert not contradicts("MI300X-NPS1-SPX-192GB-750W", device, "mi300x")
     assert contradicts("MI300X 500W", device, "mi300x")
 

@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .errors import MlsysimError, UnknownNameError
+from .name_words import squeezed, words_of
 
 if TYPE_CHECKING:
     from .entities import Registry
 
-__all__ = ["bare", "contradicts", "count_of", "housed", "likely", "matches", "squeezed", "the_one", "variants"]
+__all__ = [
+    "another_make",
+    "bare",
+    "contradicts",
+    "count_of",
+    "housed",
+    "likely",
+    "matches",
+    "squeezed",
+    "the_one",
+    "variants",
+]
 
 _MAKERS = frozenset({
     "nvidia", "amd", "ati", "intel", "apple", "google", "qualcomm", "aws", "amazon", "habana", "huawei", "st",
@@ -40,28 +51,22 @@ _NOISE: Mapping[str, frozenset[str]] = {
     }),
     "nodes": frozenset({"node", "instance", "server", "system", "with", "gpus", "gpu"}),
 }  # fmt: skip
-_SPLIT = re.compile(r"[^a-z0-9.+]+")
+_BRANDS: Mapping[str, str] = {
+    "nvidia": "NVIDIA", "geforce": "NVIDIA", "tesla": "NVIDIA", "quadro": "NVIDIA", "amd": "AMD", "ati": "AMD",
+    "radeon": "AMD", "instinct": "AMD", "apple": "Apple", "intel": "Intel",
+}  # fmt: skip
+"""Makers of devices that clouds, boards and hosts do not lend their own names."""
 _SIZE = re.compile(r"(\d+)gb")
 _POWER = re.compile(r"(\d+)w")
 _MEASURE = re.compile(r"\d+(?:gb|w)")
-_SPACED_SIZE = re.compile(r"(\d+)\s*g(?:i?b)?\b")
-_COUNT = re.compile(r"x\d{1,3}|\d{1,3}x")
-_GLUED_COUNT = re.compile(r"^\d{1,3}x(?=[a-z])")
 _BEFORE = re.compile(r"\s*\(?(?:(\d{1,3})\s*[x×]|(\d{1,2})\s*X)(?:\s*(?=[A-Za-z])|\s+(?=\d))")
 _AFTER = re.compile(r"(?:(?<=[\s_(-])[x×]\s?|(?<=\d)[xX×]|(?<=[gG][bB])[xX×])(\d{1,3})\)?\s*$")
 _LANES = re.compile(r"(?:pcie|gen)[\s\d.]*[\s_(-]*$", re.IGNORECASE)
 _FORMS = frozenset({"nvl", "server"})
 _BOARDS = (("pcie", "sxm"), ("sxm", "pcie"), ("pcie", "oam"), ("oam", "pcie"))  # a card is no module
-_FAMILY = re.compile(r"([a-z]{3,})v?(\d.*)")
-_FAMILIES = frozenset({"rtx", "gtx", "radeon", "arc", "tpu", "gaudi", "trainium", "inferentia", "graviton"})
-_VERSION = re.compile(r"v(\d.*)")
-_SUFFIX = re.compile(r"(\d{4})(ti|super|s|m|d)")
+_GRAPHICS = re.compile(r"gddr\d\w?")
 _SOCKET = re.compile(r"sxm(\d)")  # generations of the module, which differ in clock, power and memory
-_BRAND = re.compile(
-    r"\s+(?:cpu\s*@\s*[\d.]+\s*ghz|\d+-core processor)\s*$", re.IGNORECASE
-)  # as processors name themselves
 _GIGA = 1e9
-_MANY = 16384  # names of all entities are split again for every name that is looked up
 _NEAR = (0.9, 1.1)  # a label of 80 GB may be 80 GiB, or 79.6 usable
 
 
@@ -175,8 +180,10 @@ def contradicts(name: str, device: Any, key: str) -> bool:
     -------
     bool
     """
-    known = {word for alias in device.aliases for word in _words(alias, "devices")}
-    words = _words(name, "devices") - known
+    if another_make(name, device):
+        return True
+    known = {word for alias in device.aliases for word in words_of(alias, "devices")}
+    words = words_of(name, "devices") - known
     for pattern, own in ((_SIZE, device.memory.capacity / _GIGA), (_POWER, device.power.tdp if device.power else None)):
         printed = [int(found[1]) for word in words if (found := pattern.fullmatch(word))]
         if own and printed and not any(_NEAR[0] <= own / value <= _NEAR[1] for value in printed if value):
@@ -186,6 +193,28 @@ def contradicts(name: str, device: Any, key: str) -> bool:
     if sockets and own and not sockets & own:
         return True
     return any(a in written and b in title and not (a in title or b in written) for a, b in _BOARDS)
+
+
+def another_make(name: str, device: Any) -> bool:
+    """Tell whether a name gives another maker, or another kind of graphics memory, than a device has.
+
+    Parameters
+    ----------
+    name : str
+        As written.
+    device : mlsysim.records.device.Device
+        The device it may mean.
+
+    Returns
+    -------
+    bool
+    """
+    words = words_of(name, "devices")
+    makers = {_BRANDS[word] for word in words if word in _BRANDS}
+    if makers and device.vendor not in makers:
+        return True
+    kind = (device.memory.kind or "").casefold()
+    return any(_GRAPHICS.fullmatch(word) and word != kind for word in words) and bool(_GRAPHICS.fullmatch(kind))
 
 
 def count_of(name: str) -> int | None:
@@ -221,7 +250,7 @@ def bare(name: str) -> frozenset[str]:
     frozenset of str
         The same for the variants of one product.
     """
-    words = _words(_uncounted(name), "devices") - _MAKERS - _SERIES - _NOISE["devices"] - _FORMS
+    words = words_of(_uncounted(name), "devices") - _MAKERS - _SERIES - _NOISE["devices"] - _FORMS
     return frozenset(word for word in words if not _MEASURE.fullmatch(word))
 
 
@@ -271,22 +300,6 @@ def _uncounted(name: str) -> str:
     return name[: after.start()].rstrip(" -_(") if after is not None else name
 
 
-@lru_cache(maxsize=_MANY)
-def squeezed(name: str) -> str:
-    """Drop case, spaces and punctuation, but not the points of version numbers.
-
-    Parameters
-    ----------
-    name : str
-        As written.
-
-    Returns
-    -------
-    str
-    """
-    return "".join(c for c in name.casefold() if c.isalnum() or c in ".+").strip(".")
-
-
 def matches(
     kind: str, name: str, known: Iterable[tuple[str, str]], fits: Callable[[str], bool] = lambda _: True
 ) -> list[str]:
@@ -322,8 +335,8 @@ def matches(
             return sorted(key for key in same if fits(key))
     by_words: dict[frozenset[str], set[str]] = {}
     for text, key in listed:
-        by_words.setdefault(_words(text, kind) - _MAKERS - _SERIES, set()).add(key)
-    wanted = _words(spellings[-1], kind) - _MAKERS - _SERIES
+        by_words.setdefault(words_of(text, kind) - _MAKERS - _SERIES, set()).add(key)
+    wanted = words_of(spellings[-1], kind) - _MAKERS - _SERIES
     return sorted(_longest(wanted, by_words, noise, fits))
 
 
@@ -352,40 +365,3 @@ def _longest(
             best = best | fitting if len(words) == most else fitting
             most = len(words)
     return frozenset(best)
-
-
-@lru_cache(maxsize=_MANY)
-def _words(text: str, kind: str) -> frozenset[str]:
-    """Split a name into words that do not depend on spelling."""
-    folded = text.casefold()
-    for mark in ("(r)", "(tm)", "®", "™"):
-        folded = folded.replace(mark, " ")
-    devices = kind == "devices"
-    if devices:
-        folded = _SPACED_SIZE.sub(r"\1gb", _BRAND.sub("", folded))
-    words: set[str] = set()
-    for raw in _SPLIT.split(folded.replace("‑", "-")):
-        word = raw.strip(".")
-        if devices:
-            word = "" if _COUNT.fullmatch(word) else _GLUED_COUNT.sub("", word)
-        if not word:
-            continue
-        words.update(_parts(word, devices=devices))
-    return frozenset(words)
-
-
-def _parts(word: str, *, devices: bool) -> tuple[str, ...]:
-    """Split a family from its version (``llama3``) and a number from its suffix (``4070ti``)."""
-    version = _VERSION.fullmatch(word)
-    if version:
-        return (version[1],)
-    family = _FAMILY.fullmatch(word)
-    if family and (
-        not devices
-        or family[1] in ("rtx", "gtx", "radeon", "arc", "tpu", "gaudi", "trainium", "inferentia", "graviton")
-    ):
-        return (family[1], *_parts(family[2], devices=devices))
-    suffix = _SUFFIX.fullmatch(word) if devices else None
-    if suffix:
-        return (suffix[1], {"s": "super", "m": "mobile"}.get(suffix[2], suffix[2]))
-    return (word,)

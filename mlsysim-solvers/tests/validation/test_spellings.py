@@ -179,7 +179,7 @@ def test_a_device_is_known_through_its_box_its_count_and_its_slice(name, key):
 
 @pytest.mark.parametrize("name", ["DGX-2", "NVIDIA H100 64GB", "RK3588 (single core)", "NVIDIA H100 MIG 3g.40gb", "NVIDIA Graphics Device",
                                   "AMD MI300X (one XCD of 8, CPX partition)", "Intel 4th Gen Xeon, 48 cores",
-                                  "H100-SXM4-80GB", "Standard_NV6ads_A10_v5", "Standard_NC6_v2", "g6f.xlarge"])  # fmt: skip
+                                  "H100-SXM4-80GB", "Tesla M4", "GeForce RTX 3060 Ti GDDR6X", "Standard_NV6ads_A10_v5", "Standard_NC6_v2", "g6f.xlarge"])  # fmt: skip
 def test_a_device_that_is_another_is_not_known(name):
     with pytest.raises(Refused):
         names().device(name)
@@ -237,6 +237,8 @@ def test_a_format_that_several_may_be_is_refused_with_what_to_write(text, advice
      ("qwen3moe 30B.A3B Q4_K - Medium", "qwen3-30b-a3b", "q4_k_m"), ("gpt-oss 20B MXFP4 MoE", "gpt-oss-20b", "mxfp4"),
      ("llama 8B Q4_K - Medium", "llama-3-8b", "q4_k_m"), ("resnet50.a1_in1k", "resnet-50", ""),
      ("mlx-community/Llama-3.2-3B-Instruct-4bit", "llama-3.2-3b", "mlx 4bit"), ("llama3.1:8b", "llama-3.1-8b", ""),
+     ("lmstudio-community/Qwen3-1.7B-MLX-6bit", "qwen3-1.7b", "mlx 6bit"),
+     ("lmstudio-community/Qwen3-1.7B-MLX-bf16", "qwen3-1.7b", "bf16"),
      ("nvidia/DeepSeek-R1-0528-FP4-v2", "deepseek-r1", "nvfp4"), ("whisper", "whisper-large-v3", ""),
      ("ViT-B_16 224", "vit-b-16", ""), ("Llama 3.0 70B", "llama-3.1-70b", ""), ("Qwen3 MoE 30B", "qwen3-30b-a3b", "")],
 )  # fmt: skip

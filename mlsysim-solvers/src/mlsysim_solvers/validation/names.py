@@ -12,7 +12,7 @@ import attrs
 
 from mlsysim.documents import load_document
 from mlsysim.errors import MlsysimError, UnknownNameError
-from mlsysim.matching import bare, contradicts, likely
+from mlsysim.matching import another_make, bare, contradicts, likely
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 
@@ -359,6 +359,8 @@ class Names:
     def _fits(key: str, name: str, wanted: frozenset[str]) -> bool:
         """Refuse a device whose memory or form is not the published one, unless its maker sells it with several."""
         record = plugins().registry.get("devices", key).record
+        if another_make(name, record):
+            return False
         if record.vendor == "Apple":
             return True
         printed = [parse_quantity(f"{match[1]} GB", "B") for word in wanted if (match := _SIZE.fullmatch(word))]

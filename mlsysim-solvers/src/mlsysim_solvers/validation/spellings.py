@@ -14,8 +14,8 @@ _SLICE = re.compile(
     re.IGNORECASE,
 )
 """Slices of TPUs: a generation, and how many cores or chips."""
-_SIZE_OF_A_CLOUD = re.compile(r"^(?:standard_)?n[cdgv]+\d+\w*$|^v\d+$", re.IGNORECASE)
-"""Names of machines of Azure, and the version at their end, no part of which is a device."""
+_SIZE_OF_A_CLOUD = re.compile(r"^(?:standard_)?n[cgv]+\d+\w*$|^v\d+$", re.IGNORECASE)
+"""Names of machines of Azure with cards or parts of them, and the version at their end: neither names a device."""
 _INSIDE = re.compile(
     r"\s*\((?!\s*\d*\s*[x×]?\s*\d*\s*\))(?![^()]*\b(?:gcds?|dies?|mig|slices?|instances?|partitions?|"
     r"(?:\d+|single|one|dual)[- ]core|cpu|npu|pcie|sxm\d?|variant)\b)[^()]*\)",
@@ -46,7 +46,8 @@ _QUANTISED = (
     ("nvfp4", r"nvfp4(?:-v2)?|fp4(?:-v2)?"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"),
     ("int8", r"(?:quantized\.)?w8a8|int8"),
     ("int4", r"awq(?:[-_]int4)?|gptq(?:[-_](?:int4|4bit))?|(?:quantized\.)?w4a16|int4"),
-    ("nf4", r"(?:unsloth[-_])?bnb[-_]4bit"), ("mlx 4bit", r"(?:mlx[-_])?4bit"), ("mlx 8bit", r"(?:mlx[-_])?8bit"),
+    ("nf4", r"(?:unsloth[-_])?bnb[-_]4bit"), ("w8a16", r"(?:quantized\.)?w8a16"),
+    *((f"mlx {bits}bit", rf"(?:mlx[-_])?{bits}bit") for bits in (3, 4, 5, 6, 8)),
     ("q4_0", r"q4_0"), ("q8_0", r"q8_0"), ("q4_k_m", r"q4_k(?:_m| - medium)"),
     ("q4_k_s", r"q4_k(?:_s| - small)"), ("q5_k_m", r"q5_k(?:_m| - medium)"), ("q6_k", r"q6_k"), ("q4_k_xl", r"q4_k_xl"),
     *((one, one) for one in ("q2_k", "q3_k_m", "q5_k_s", "iq4_xs", "iq4_nl", "iq3_m", "iq3_xxs", "iq2_m", "iq2_xxs")),
@@ -55,8 +56,8 @@ _QUANTISED = (
 """Formats by the endings of names on hubs."""
 _ENDING = r"(?<=[-_ .:])(?:ud-)?(?:{})(?=[-_ ]|$)"
 _DRESS = re.compile(
-    r"(?<=[-_ ])(?:gguf|qat|lora|sft|deduped|marlin|interactive|server|offline|edge|99(?:\.9)?|\(mlperf\)|kv|imatrix)"
-    r"(?=[-_ :]|$)|\.[a-z][a-z0-9_]*_in(?:1k|12k|21k|22k)\w*$",
+    r"(?<=[-_ ])(?:gguf|mlx|imatrix|kv|qat|lora|sft|deduped|marlin|interactive|server|offline|edge|99(?:\.9)?|"
+    r"\(mlperf\))(?=[-_ :]|$)|\.[a-z][a-z0-9_]*_in(?:1k|12k|21k|22k)\w*$",
     re.IGNORECASE,
 )
 """What names say of a file, an adapter, a scenario or a training, none of which changes the shape."""
