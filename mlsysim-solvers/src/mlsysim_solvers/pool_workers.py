@@ -51,6 +51,8 @@ class Readers(NamedTuple):
         A pass with as many prompts as it takes.
     capacity : float or array, count/s
         Most prompts per time.
+    spacing : float or array, s
+        Time between two prompts when all workers are busy.
     """
 
     engine: Engine
@@ -61,11 +63,7 @@ class Readers(NamedTuple):
     added: Any
     full: Pass
     capacity: Any
-
-    @property
-    def spacing(self) -> Any:
-        """Time between two prompts when all workers are busy."""
-        return 1.0 / self.capacity
+    spacing: Any
 
     def reading(self, rate: Any) -> tuple[Any, Any]:
         """Return the time of the pass that reads a prompt, and how long the prompt waits for the one before to end.
@@ -180,10 +178,10 @@ def readers_of(columns: Columns) -> Readers:
     full = reading_pass(engine, 0.0, piece * most, stages)
     added = maximum(0.0, pieces * (full.time - one.time)) / maximum(1.0, most - 1.0)
     workers = c["data"] * stages
+    capacity = pool_rate(workers, most, pieces * full.time)
     return Readers(
-        engine, hold(most * c["data"]), workers, most, pieces * one.time, added, full,
-        pool_rate(workers, most, pieces * full.time),
-    )  # fmt: skip
+        engine, hold(most * c["data"]), workers, most, pieces * one.time, added, full, capacity, 1.0 / capacity
+    )
 
 
 def writers_of(columns: Columns) -> Writers:
