@@ -36,9 +36,9 @@ def log_sd_of_shares(columns: Mapping[str, Any], compute: Any, waiting: Any, sca
     ConfigError
         If a sweep asks for covariances that no quantities with these variances have.
     """
-    given = [columns[name] for name in _VARIANCES]
+    c, m, o, cm, co, mo = given = [columns[name] for name in _VARIANCES]
     try:
-        found = time_log_sd(compute, 1.0 - compute - waiting, waiting, *given, scatter)
+        found = time_log_sd(compute, 1.0 - compute - waiting, waiting, c, m, o, cm, co, mo, scatter)
     except ValueError:  # the root of a float below 0
         raise _impossible() from None
     varied = type(found) is not float and any(map(is_array, given))
