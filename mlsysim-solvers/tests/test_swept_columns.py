@@ -65,13 +65,12 @@ def test_half_a_sample_is_no_micro_batch():
     assert fits.tolist() == [1.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("name", ["cov_cm", "cov_co", "cov_mo"])
+@pytest.mark.parametrize("name", ["cov_co", "cov_mo"])
 @pytest.mark.parametrize("rows", [1, ALONE])
-def test_a_covariance_beyond_its_variances_is_refused(name, rows):
+def test_a_covariance_that_leaves_no_variance_is_refused(name, rows):
     for scenario in ("llama-3.1-8b-h100", "gpt-175b-a100-1024"):
         with pytest.raises(ConfigError, match="no covariances of quantities"):
             sweep(scenario, {name: np.repeat([0.0, 1e3], rows)})
-        assert np.ptp(sweep(scenario, {name: [0.0, 1e-6]}).outputs["performance.throughput.log_sd"]) >= 0.0
 
 
 def test_equal_values_of_two_columns_that_the_scenario_lacks_are_two_cases():

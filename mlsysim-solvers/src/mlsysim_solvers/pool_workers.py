@@ -51,6 +51,8 @@ class PrefillWorkers(NamedTuple):
         A pass with as many prompts as it takes.
     capacity : float or array, count/s
         Most prompts per time.
+    spacing : float or array, s
+        Time between two prompts when all workers are busy.
     """
 
     engine: Engine
@@ -61,11 +63,7 @@ class PrefillWorkers(NamedTuple):
     added: Any
     full: Pass
     capacity: Any
-
-    @property
-    def spacing(self) -> Any:
-        """Time between two prompts when all workers are busy."""
-        return 1.0 / self.capacity
+    spacing: Any
 
     def reading(self, rate: Any) -> tuple[Any, Any]:
         """Return the time of the pass that reads a prompt, and how long the prompt waits for the one before to end.
@@ -180,10 +178,10 @@ def prefill_workers_of(columns: Columns) -> PrefillWorkers:
     full = reading_pass(engine, 0.0, piece * most, stages)
     added = maximum(0.0, pieces * (full.time - one.time)) / maximum(1.0, most - 1.0)
     workers = pool["data"] * stages
+    capacity = pool_rate(workers, most, pieces * full.time)
     return PrefillWorkers(
-        engine, hold(most * pool["data"]), workers, most, pieces * one.time, added, full,
-        pool_rate(workers, most, pieces * full.time),
-    )  # fmt: skip
+        engine, hold(most * pool["data"]), workers, most, pieces * one.time, added, full, capacity, 1.0 / capacity
+    )
 
 
 def decode_workers_of(columns: Columns) -> DecodeWorkers:

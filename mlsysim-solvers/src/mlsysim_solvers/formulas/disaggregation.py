@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import maximum, sqrt, where
+from mlsysim.numeric import maximum, minimum, only, sqrt
 
 from .queue_constants import LEAST
 
@@ -123,8 +123,8 @@ def prompts_together(rate: Any, alone: Any, added: Any, most: Any) -> Any:
     n = l (t_1 + (n - 1) a), so n = l (t_1 - a) / (1 - l a), at least 1 and at most what a pass takes.
     """
     first, slack = rate * maximum(0.0 * added, alone - added), 1.0 - rate * added
-    full = first >= most * slack
-    return where(full, most + 0.0 * first, maximum(1.0, first / maximum(slack, LEAST)))
+    # Nobody has more than the most, to which those that are full add up at least.
+    return minimum(most, maximum(1.0, first / maximum(slack, LEAST)) + only(first >= most * slack, most))
 
 
 @formula("s", busy="1", service="s")

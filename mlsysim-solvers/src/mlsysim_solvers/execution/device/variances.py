@@ -14,9 +14,6 @@ __all__ = ["log_sd_of_shares"]
 
 _VARIANCES = ("var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo")
 
-_ROUNDED = 1.0 + 1e-9
-"""Ceilings that always err together stay within their variances up to rounding."""
-
 
 def log_sd_of_shares(columns: Mapping[str, Any], compute: Any, waiting: Any, scatter: Any) -> Any:
     """Return the spread of the logarithm of a time from the shares of its terms.
@@ -39,17 +36,14 @@ def log_sd_of_shares(columns: Mapping[str, Any], compute: Any, waiting: Any, sca
     ConfigError
         If a sweep asks for covariances that no quantities with these variances have.
     """
-    given = c, m, o, cm, co, mo = [columns[name] for name in _VARIANCES]
+    c, m, o, cm, co, mo = given = [columns[name] for name in _VARIANCES]
     try:
         found = time_log_sd(compute, 1.0 - compute - waiting, waiting, c, m, o, cm, co, mo, scatter)
     except ValueError:  # the root of a float below 0
         raise _impossible() from None
-    if type(found) is not float and any(map(is_array, given)):
-        apart = (cm * cm > c * m * _ROUNDED) | (co * co > c * o * _ROUNDED) | (mo * mo > m * o * _ROUNDED)
-        # All three together: the determinant of a covariance is not negative.
-        apart = apart | (c * m * o * _ROUNDED + 2.0 * cm * co * mo < c * mo * mo + m * co * co + o * cm * cm)
-        if apart.any():
-            raise _impossible()
+    varied = type(found) is not float and any(map(is_array, given))
+    if varied and not (getattr(found, "values", found) >= 0.0).all():
+        raise _impossible()
     return found
 
 
@@ -57,5 +51,5 @@ def _impossible() -> ConfigError:
     return ConfigError(
         "cov_cm, cov_co and cov_mo are no covariances of quantities with the variances var_compute, var_memory and "
         "var_overhead", where="vary",
-        remedy="Keep each between -sqrt(a b) and sqrt(a b) of its two variances, or vary the variances alone",
+        remedy="Keep each at most sqrt(a b) of its two variances a and b, or vary the variances alone",
     )  # fmt: skip
