@@ -266,7 +266,7 @@ def test_pools_serve_requests_that_come_and_go():
 
 
 def test_pools_that_no_link_joins_are_refused_with_a_remedy():
-    lone = SMALL | {"system": SMALL["system"] | {"device": "dgx-spark"}}
+    lone = SMALL | {"system": SMALL["system"] | {"device": "jetson-agx-thor"}}
     with pytest.raises(SolverError, match="no link leads from the prefill to the decode pool") as refused:
         evaluate(lone | {"workload": SMALL["workload"] | {"model": "llama-3.2-1b"}})
     assert "Name one" in str(refused.value)
