@@ -32,6 +32,9 @@ _MOST = 256
 _tuples: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 """Tuples of earlier cases, by column, type and value."""
 
+_names: dict[tuple[str, ...], int] = {}
+"""A number for each set of columns that cases have."""
+
 _chunks: dict[str, tuple[tuple[Any, ...], Settlement, tuple[Any, ...]]] = {}
 """The table of the last chunk of a sweep, by part; one each, since arrays are large."""
 
@@ -49,14 +52,14 @@ def same_tuples(columns: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict of str to number or object
-        The same dictionary, with the names in it under ``names``: equal numbers under other names are another case. As
-        it is where numbers are traced, which keep their own history.
+        The same dictionary, with a number for the names in it under ``names``: equal numbers under other names are
+        another case. As it is where numbers are traced, which keep their own history.
     """
     if any(isinstance(value, Traced) for value in columns.values()):
         return columns
     if len(_tuples) >= _MOST:
         _tuples.clear()
-    columns["names"] = tuple(columns)
+    columns["names"] = _names.setdefault(tuple(columns), len(_names))
     for name, value in columns.items():
         if isinstance(value, tuple) and name not in _RATES:
             columns[name] = _tuples.setdefault((name, type(value), value), value)

@@ -36,13 +36,16 @@ def log_sd_of_shares(columns: Mapping[str, Any], compute: Any, waiting: Any, sca
     ConfigError
         If a sweep asks for covariances that no quantities with these variances have.
     """
-    c, m, o, cm, co, mo = given = [columns[name] for name in _VARIANCES]
     try:
-        found = time_log_sd(compute, 1.0 - compute - waiting, waiting, c, m, o, cm, co, mo, scatter)
+        found = time_log_sd(
+            compute, 1.0 - compute - waiting, waiting, columns["var_compute"], columns["var_memory"],
+            columns["var_overhead"], columns["cov_cm"], columns["cov_co"], columns["cov_mo"], scatter,
+        )  # fmt: skip
     except ValueError:  # the root of a float below 0
         raise _impossible() from None
-    varied = type(found) is not float and any(map(is_array, given))
-    if varied and not (getattr(found, "values", found) >= 0.0).all():
+    if type(found) is float or not any(is_array(columns[name]) for name in _VARIANCES):
+        return found
+    if not (getattr(found, "values", found) >= 0.0).all():
         raise _impossible()
     return found
 
