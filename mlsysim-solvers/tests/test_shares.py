@@ -16,7 +16,8 @@ from mlsysim_solvers.execution.device.ceilings import cache_ratio, ceiling_colum
 from mlsysim_solvers.execution.device.shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
 from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
 from mlsysim_solvers.formulas.gemm import delivered_rate
-from mlsysim_solvers.formulas.power import INTEGER_ENERGY, operation_density, sustained_clock
+from mlsysim_solvers.formulas.power import operation_density, sustained_clock
+from mlsysim_solvers.formulas.power_constants import INTEGER_ENERGY
 from mlsysim_solvers.formulas.vision import winograd_share
 from mlsysim_solvers.lowering.attention import Abilities, attention_over_sequence
 from mlsysim_solvers.lowering.operators import Formats, Operator, resident, stream

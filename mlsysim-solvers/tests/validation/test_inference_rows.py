@@ -57,6 +57,13 @@ def test_a_scan_that_is_read_in_pieces_takes_a_pass_for_each() -> None:
     assert any("passes per sample" in one.what for one in question.assumed)
 
 
+@pytest.mark.parametrize("key", ["mlperf_v41-0093", "mlperf_v41-0094"])
+def test_a_submission_whose_configuration_switches_fp8_on_ran_in_it(key: str) -> None:
+    """Their results declare weights in 16 bits, as those of all submissions with this switch do."""
+    assert "use_fp8 = True" in ROWS[key].configuration["notes"]
+    assert asked(key).workload.precision == "fp8"
+
+
 def test_an_unstated_supply_lies_between_the_usual_ones() -> None:
     stated, unstated = (question_for(ROWS[key], names()) for key in ("tiny_v1.1-0056", "tiny_v1.1-0072"))
     assert not any("supply" in one.what for one in stated.assumed)

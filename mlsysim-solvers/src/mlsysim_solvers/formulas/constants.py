@@ -24,7 +24,6 @@ __all__ = [
     "COMPUTE_LOG_SD",
     "DEVICE_LOG_SDS",
     "DEVICE_PRIOR_LOG_SDS",
-    "DYNAMIC_SHARE",
     "EULER",
     "EXPOSED",
     "FEW_ROWS",
@@ -50,13 +49,11 @@ __all__ = [
     "MASK_WIDTH",
     "MATRIX_SHARE",
     "MEMORY_LOG_SD",
-    "NARROW_ENERGY",
     "OPERAND_FLOP",
     "OPTIMIZER_STATES",
     "OVERHEAD_LOG_SD",
     "POPULARITY_SHAPE",
     "POWERED_SHARE_LOG_SD",
-    "POWER_DENSITY",
     "PREFILL_TOKENS",
     "QUANTISED",
     "RESERVE_LOG_SD",
@@ -76,7 +73,6 @@ __all__ = [
     "SYSTOLIC_FLOP",
     "UNKNOWN_SCATTER",
     "UNSHARED_WORK",
-    "VECTOR_ENERGY",
     "VECTOR_SHARE",
     "VERSION_LOG_SD",
     "WARP_LOG_SD",
@@ -265,33 +261,6 @@ FINE_EXPERTS = 128.0
 """Experts of a layer from which on their popularity scatters as the shape above says: the mixtures that it was chosen
 for have 128 and 256. Fewer and larger experts are taken as groups of such, whose popularity scatters less. Estimate,
 range 32 to 256; no measurement of a mixture of few experts was read."""
-
-POWER_DENSITY = {
-    ("NVIDIA", "12 nm"): 3.0e-21,
-    ("NVIDIA", "8 nm"): 2.6e-21,
-    ("NVIDIA", "7 nm"): 0.85e-21,
-    ("NVIDIA", "4 nm"): 0.45e-21,
-    ("NVIDIA", "Hopper"): 0.45e-21,
-    ("AMD", "CDNA 3"): 0.79e-21,
-    ("AMD", "CDNA 4"): 0.46e-21,
-}
-"""Dynamic power of matrix units on 16-bit operands over work per clock and the square of the clock, J s/FLOP, by maker
-and process, or architecture where units and process differ from what else the maker has on it. Estimates, range a
-factor of 1.3 either way, from the highest published rates of matrix products on devices that their power limits: T4
-3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 at 400 W and 0.79 at 300 W (7 nm), H100 0.46 and L4 0.43 (4 nm),
-MI300X 0.80 at 750 W and MI325X 0.77 at 1000 W, MI355X 0.46, each in 1e-21."""
-
-DYNAMIC_SHARE = 0.85
-"""Share of the sustained power that follows the clock: all but leakage, memory and fans. Estimate, range 0.75 to
-0.92."""
-
-NARROW_ENERGY = 0.65
-"""Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an
-H100 at 700 W in either format."""
-
-VECTOR_ENERGY = 2.3
-"""Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5
-to 3.8, from 32-bit products on a T4 (3.7), an A10 (1.9) and an RTX 3090 (at most 1.5)."""
 
 WINOGRAD_TILE = 2.0
 """Side of the output tile of Winograd convolutions with 3 x 3 kernels: 2 takes 2.25 times fewer multiplications, 4

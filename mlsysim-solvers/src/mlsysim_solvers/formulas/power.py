@@ -7,13 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import minimum, sqrt
 
-__all__ = ["INTEGER_ENERGY", "clocked_share", "operation_density", "sustained_clock", "work_per_clock"]
-
-INTEGER_ENERGY = 0.75
-"""Energy of an operation of matrix units on integers over that on floats of the same width. Estimate, range 0.5 to 0.9:
-units for 8-bit floats are 50 to 180 % less efficient in hardware than those for integers (van Baalen et al. 2023,
-arXiv:2303.17951, abstract), and half of the energy is taken to move operands, which either has to. That submissions of
-one model in both formats differ so was seen before this was chosen."""
+__all__ = ["clocked_share", "operation_density", "sustained_clock", "work_per_clock"]
 
 
 @formula("FLOP", peak="FLOP/s", clock="1/s")

@@ -12,22 +12,19 @@ from mlsysim.units import parse_unit
 
 from ...formulas.constants import (
     BUSY_SHARE,
-    DYNAMIC_SHARE,
     FLOP_PER_MAC,
     FORMAT_LOG_SD,
     HALF_WIDTH,
     ISSUE_LANES,
     ISSUE_SHARE,
     MATRIX_SHARE,
-    NARROW_ENERGY,
-    POWER_DENSITY,
     POWERED_SHARE_LOG_SD,
     SHARE_LOG_SD,
-    VECTOR_ENERGY,
     VECTOR_SHARE,
     WARP_SHARE,
 )
-from ...formulas.power import INTEGER_ENERGY, clocked_share, operation_density, sustained_clock, work_per_clock
+from ...formulas.power import clocked_share, operation_density, sustained_clock, work_per_clock
+from ...formulas.power_constants import DYNAMIC_SHARE, INTEGER_ENERGY, NARROW_ENERGY, POWER_DENSITY, VECTOR_ENERGY
 from ...formulas.roofline import achieved_share
 
 __all__ = ["clock_left", "lanes", "limited_share", "narrow_share", "product_share", "share_log_sd", "warp_share"]

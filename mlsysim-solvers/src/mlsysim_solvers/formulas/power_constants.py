@@ -1,0 +1,36 @@
+"""Constants of power: what the units of chips draw, and how much of it follows the clock."""
+
+from __future__ import annotations
+
+POWER_DENSITY = {
+    ("NVIDIA", "12 nm"): 3.0e-21,
+    ("NVIDIA", "8 nm"): 2.6e-21,
+    ("NVIDIA", "7 nm"): 0.85e-21,
+    ("NVIDIA", "4 nm"): 0.45e-21,
+    ("NVIDIA", "Hopper"): 0.45e-21,
+    ("AMD", "CDNA 3"): 0.79e-21,
+    ("AMD", "CDNA 4"): 0.46e-21,
+}
+"""Dynamic power of matrix units on 16-bit operands over work per clock and the square of the clock, J s/FLOP, by maker
+and process, or architecture where units and process differ from what else the maker has on it. Estimates, range a
+factor of 1.3 either way, from the highest published rates of matrix products on devices that their power limits: T4
+3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 at 400 W and 0.79 at 300 W (7 nm), H100 0.46 and L4 0.43 (4 nm),
+MI300X 0.80 at 750 W and MI325X 0.77 at 1000 W, MI355X 0.46, each in 1e-21."""
+
+DYNAMIC_SHARE = 0.85
+"""Share of the sustained power that follows the clock: all but leakage, memory and fans. Estimate, range 0.75 to
+0.92."""
+
+NARROW_ENERGY = 0.65
+"""Energy of an operation on eight bits over that on sixteen. Estimate, range 0.5 to 0.75, from the highest rates of an
+H100 at 700 W in either format."""
+
+INTEGER_ENERGY = 0.75
+"""Energy of an operation of matrix units on integers over that on floats of the same width. Estimate, range 0.5 to 0.9:
+units for 8-bit floats are 50 to 180 % less efficient in hardware than those for integers (van Baalen et al. 2023,
+arXiv:2303.17951, abstract), and half of the energy is taken to move operands, which either has to. That submissions of
+one model in both formats differ so was seen before this was chosen."""
+
+VECTOR_ENERGY = 2.3
+"""Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5
+to 3.8, from 32-bit products on a T4 (3.7), an A10 (1.9) and an RTX 3090 (at most 1.5)."""
