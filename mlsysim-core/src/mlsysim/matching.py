@@ -17,7 +17,7 @@ from .errors import UnknownNameError
 if TYPE_CHECKING:
     from .entities import Registry
 
-__all__ = ["bare", "contradicts", "count_of", "likely", "matches", "squeezed", "the_one", "variants"]
+__all__ = ["bare", "contradicts", "count_of", "last_part", "likely", "matches", "squeezed", "the_one", "variants"]
 
 _MAKERS = frozenset({
     "nvidia", "amd", "ati", "intel", "apple", "google", "qualcomm", "aws", "amazon", "habana", "huawei", "st",
@@ -250,6 +250,22 @@ def squeezed(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum() or c in ".+").strip(".")
 
 
+def last_part(name: str) -> str:
+    """Return the last part of a path on a hub, and any other name whole.
+
+    Parameters
+    ----------
+    name : str
+        As written; what follows the slash of ViT-L/16 is the size of a patch and names nothing alone.
+
+    Returns
+    -------
+    str
+    """
+    part = name.rsplit("/", 1)[-1]
+    return name if part.strip().isdigit() else part
+
+
 def matches(
     kind: str, name: str, known: Iterable[tuple[str, str]], fits: Callable[[str], bool] = lambda _: True
 ) -> list[str]:
@@ -272,12 +288,12 @@ def matches(
         Keys, sorted: one when the name is clear, several when it is ambiguous, none when nothing fits.
     """
     noise = _NOISE.get(kind, frozenset())
-    spellings = [name, name.rsplit("/", 1)[-1]] if kind == "models" else [name]
+    spellings = [name, last_part(name)] if kind == "models" else [name]
     if kind == "devices" and count_of(name):
         spellings.append(_uncounted(name))
     listed = [(text, key) for text, key in known if text]
     if kind == "models":  # a path on a hub is also known by its last part
-        listed += [(text.rsplit("/", 1)[-1], key) for text, key in listed if "/" in text]
+        listed += [(last_part(text), key) for text, key in listed if "/" in text]
     for spelling in spellings:
         compact = squeezed(spelling)
         same = {key for text, key in listed if squeezed(text) == compact}

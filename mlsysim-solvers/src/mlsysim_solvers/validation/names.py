@@ -12,7 +12,7 @@ import attrs
 
 from mlsysim.documents import load_document
 from mlsysim.errors import MlsysimError, UnknownNameError
-from mlsysim.matching import bare, likely
+from mlsysim.matching import bare, last_part, likely
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 
@@ -215,7 +215,7 @@ class Names:
         Refused
             If no model of the registry is called so.
         """
-        short = name.rsplit("/", 1)[-1]
+        short = last_part(name)
         for candidate in (name, short, f"{short} {size}" if size else ""):
             key = self._find("models", candidate) if candidate else None
             if key is not None:

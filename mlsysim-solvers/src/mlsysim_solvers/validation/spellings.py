@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mlsysim.matching import count_of
+from mlsysim.matching import count_of, last_part
 
 __all__ = ["counted", "device_spellings", "folded_software", "implied_format", "model_spellings", "stored_format"]
 
@@ -37,8 +37,9 @@ _MACHINE = re.compile(
 """Where a device was rented, and in which machines it stood: an instance, a desktop, nodes or racks, a slot."""
 
 _QUANTISED = (
-    ("nvfp4", r"nvfp4|fp4"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"), ("int8", r"(?:quantized\.)?w8a8|int8"),
-    ("int4", r"awq(?:[-_]int4)?|gptq(?:[-_](?:int4|4bit))?|(?:quantized\.)?w4a16|int4"),
+    ("nvfp4", r"(?:nv)?fp4(?:-v\d)?"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"),
+    ("int8", r"(?:quantized\.)?w8a8|int8"), ("int8 weight only", r"8[-_]?bit"), ("nf4", r"(?:bnb|nf4)[-_]4bit"),
+    ("int4", r"awq(?:[-_](?:int4|4bit))?|gptq(?:[-_](?:int4|4bit))?|(?:quantized\.)?w4a16|int4|4[-_]?bit"),
     ("q4_0", r"q4_0"), ("q8_0", r"q8_0"), ("q4_k_m", r"q4_k_m"), ("q5_k_m", r"q5_k_m"), ("q6_k", r"q6_k"),
 )  # fmt: skip
 """Formats by the endings of names on hubs."""
@@ -129,7 +130,7 @@ def model_spellings(name: str) -> Iterator[str]:
     ------
     str
     """
-    short = name.rsplit("/", 1)[-1]
+    short = last_part(name)
     plain = short
     for _, ending in _QUANTISED:
         plain = re.sub(rf"(?<=[-_ ])(?:{ending})(?=[-_ ]|$)", "", plain, flags=re.IGNORECASE)
