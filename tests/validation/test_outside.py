@@ -32,6 +32,7 @@ TOO_FEW: dict[str, str] = {
     "automodel/tokens_per_s_per_accelerator": "50 %: 12 rows, adapters of large models answered too fast",
     "premai/tokens_per_s_total": "73 %: 11 libraries with one request, most of them without a card",
     "colossalpp/tokens_per_s_total": "70 %: 10 rows of an eager pipeline that a server stands for",
+    "mlxlm/tokens_per_s_total": "40 %: 10 rows of a program for which a relative stands, all answered too slow",
     "vllm34424/TFLOP/s": "60 %: 10 products on a desktop card by rows of 1 to 4,096, in eager PyTorch and CUTLASS",
     "azkern/TFLOP/s": "85 %: 13 rows, of which a narrow product runs slower than said; 84.6 unrounded",
 }
@@ -261,9 +262,9 @@ median error of 31.1 %, and 60 % of the measurements lay inside."""
 ROUNDS = {
     1: (364, 347, 0.16, 0.86),
     2: (400, 333, 0.15, 0.87),
-    3: (394, 326, 0.20, 0.73),
+    3: (394, 327, 0.20, 0.73),
     4: (267, 210, 0.26, 0.79),
-    5: (257, 187, 0.31, 0.60),
+    5: (257, 204, 0.28, 0.65),
 }
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
@@ -347,7 +348,7 @@ def test_each_round_stands_as_it_is_documented(outside, number):
     assert sum(held) / len(held) >= ROUNDS[number][3]
 
 
-@pytest.mark.xfail(reason="79 % of them lie inside, of the fifth round 60 % on its first day", strict=True)
+@pytest.mark.xfail(reason="80 % of them lie inside, of the fifth round 65 %, on its first day 60 %", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 

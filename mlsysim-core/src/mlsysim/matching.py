@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import MlsysimError, UnknownNameError
-from .name_words import squeezed, words_of
+from .name_words import last_part, squeezed, words_of
 
 if TYPE_CHECKING:
     from .entities import Registry
@@ -23,6 +23,7 @@ __all__ = [
     "contradicts",
     "count_of",
     "housed",
+    "last_part",
     "likely",
     "matches",
     "squeezed",
@@ -322,12 +323,12 @@ def matches(
         Keys, sorted: one when the name is clear, several when it is ambiguous, none when nothing fits.
     """
     noise = _NOISE.get(kind, frozenset())
-    spellings = [name, _last(name)] if kind == "models" else [name]
+    spellings = [name, last_part(name)] if kind == "models" else [name]
     if kind == "devices" and count_of(name):
         spellings.append(_uncounted(name))
     listed = [(text, key) for text, key in known if text]
     if kind == "models":  # a path on a hub is also known by its last part
-        listed += [(_last(text), key) for text, key in listed if _last(text) != text]
+        listed += [(last_part(text), key) for text, key in listed if last_part(text) != text]
     for spelling in spellings:
         compact = squeezed(spelling)
         same = {key for text, key in listed if squeezed(text) == compact}
@@ -338,12 +339,6 @@ def matches(
         by_words.setdefault(words_of(text, kind) - _MAKERS - _SERIES, set()).add(key)
     wanted = words_of(spellings[-1], kind) - _MAKERS - _SERIES
     return sorted(_longest(wanted, by_words, noise, fits))
-
-
-def _last(name: str) -> str:
-    """Return the last part of a path on a hub; the patch of a vision transformer (``ViT-L/14``) is none."""
-    owner, _, last = name.rpartition("/")
-    return last if owner and not last.isdigit() else name
 
 
 def _longest(

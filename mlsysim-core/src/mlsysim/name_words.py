@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["squeezed", "words_of"]
+__all__ = ["last_part", "squeezed", "words_of"]
 
 _SPLIT = re.compile(r"[^a-z0-9.+]+")
 _SPACED_SIZE = re.compile(r"(\d+)\s*g(?:i?b)?\b")
@@ -83,3 +83,19 @@ def _parts(word: str, *, devices: bool) -> tuple[str, ...]:
     if suffix:
         return (suffix[1], {"s": "super", "m": "mobile"}.get(suffix[2], suffix[2]))
     return (word,)
+
+
+def last_part(name: str) -> str:
+    """Return the last part of a path on a hub, and any other name whole.
+
+    Parameters
+    ----------
+    name : str
+        As written; what follows the slash of ViT-L/16 is the size of a patch and names nothing alone.
+
+    Returns
+    -------
+    str
+    """
+    owner, _, part = name.rpartition("/")
+    return part if owner and not part.strip().isdigit() else name

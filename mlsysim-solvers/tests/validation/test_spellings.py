@@ -27,7 +27,7 @@ SERVED = {
 def row_of(tmp_path, **changes):
     file = tmp_path / "own.csv"
     with file.open("w", newline="") as out:
-        table = csv.DictWriter(out, list(SERVED))
+        table = csv.DictWriter(out, list(SERVED | changes))
         table.writeheader()
         table.writerow(SERVED | changes)
     (row,) = read_table(file)
@@ -99,6 +99,19 @@ def test_rates_of_a_batch_count_what_they_name(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("notes", "metric", "share"),
+    [("input and output tokens; 100 requests", "tokens_per_s_total", 5.0),
+     ("ShareGPT; counts prompt + generated tokens", "throughput tok/s", 5.0),
+     ("81920 input and 163840 generated tokens; output tokens", "tokens_per_s_total", 1.0),
+     ("printed 414 tokens/s over prompt and answer", "tokens_per_s_total", 1.0),
+     ("input and output tokens", "decode_tokens_per_s", None)],
+)  # fmt: skip
+def test_a_rate_counts_prompts_where_the_notes_say_so(tmp_path, notes, metric, share):
+    alone, noted = (predict(row_of(tmp_path, metric=metric, notes=text)).predicted for text in ("", notes))
+    assert noted == pytest.approx(alone * (share or 1.0))
+
+
+@pytest.mark.parametrize(
     ("name", "key"),
     [("GPT-2 XL 1.5B", "gpt2-xl"), ("Phi3 3.8B", "phi-3-mini-4k"), ("Llama 3.1 9B", ""), ("Qwen 1.5B preview 3B", "")],
 )
@@ -120,6 +133,24 @@ def test_weights_narrower_than_a_device_multiplies_are_kept_so(tmp_path, printed
     job = question_for(row, names()).scenario.workload
     assert (job.precision, job.weights) == ("bf16", printed)
     assert any("multiplies no" in one for one in predict(row).assumed)
+
+
+def test_integers_that_a_device_does_not_multiply_are_widened_to_16_bits(tmp_path):
+    row = row_of(tmp_path, accelerator="Apple M4 Max", weight_precision="int8", framework="tinygrad")
+    job = question_for(row, names()).scenario.workload
+    assert (job.precision, job.weights) == ("fp16", "int8")
+
+
+@pytest.mark.parametrize("printed", ["bf16", "fp16"])
+def test_a_cache_stays_in_the_16_bits_of_weights_whose_products_are_made_in_32(tmp_path, printed):
+    row = row_of(tmp_path, accelerator="Tesla P40", weight_precision=printed, framework="llama.cpp")
+    job = question_for(row, names()).scenario.workload
+    assert (job.precision, job.weights, job.kv_cache) == ("fp32", printed, printed)
+
+
+def test_what_follows_a_slash_is_no_name_if_it_is_a_number_alone():
+    with pytest.raises(Refused):
+        names().model("ViT-L/14")
 
 
 def test_libraries_that_run_modules_from_python_have_stacks_of_their_own(tmp_path):
@@ -171,7 +202,8 @@ def test_lengths_with_separators_reach_the_question(tmp_path):
      ("H100 SXM, 8 nodes with SHARP", "h100-sxm"), ("GB200 NVL72, 2 racks", "gb200"), ("TPU v5 lite pod", "tpu-v5e"),
      ("tpu-v6e-slice", "tpu-v6e"), ("BM.GPU.MI300X.8", "mi300x"), ("BM.GPU.A100-v2.8", "a100-sxm-80gb"),
      ("AMD EPYC 7742 64-Core Processor", "epyc-7742"), ("NVIDIA GB200-GraceBlackwell-186GB", "gb200"),
-     ("Intel(R) Xeon(R) Platinum 8380 CPU @ 2.30GHz", "xeon-platinum-8380"), ("AWS Trainium 3", "trainium3")],
+     ("Intel(R) Xeon(R) Platinum 8380 CPU @ 2.30GHz", "xeon-platinum-8380"), ("AWS Trainium 3", "trainium3"),
+     ("AMD Instinct MI355", "mi355x"), ("MI325", "mi325x")],
 )  # fmt: skip
 def test_a_device_is_known_through_its_box_its_count_and_its_slice(name, key):
     assert names().device(name) == key
@@ -217,7 +249,7 @@ def test_a_format_is_known_beside_how_it_was_reached(text, format_):
 
 @pytest.mark.parametrize(
     ("text", "advice"),
-    [("W8A8", "write one, or w8a16"), ("8-bit", "fp8 or int8"), ("mixed", "write fp16 or bf16"), ("16.16", "fp16 or bf16"),
+    [("W8A8", "write one, or w8a16"), ("mixed", "write fp16 or bf16"), ("16.16", "fp16 or bf16"),
      ("W2", "bits per weight"), ("ternary", "bits per weight"), ("w4a8", "w4a8 fp8"), ("auto", "that the run used"),
      ("FP88", "Did you mean 'fp8'")],
 )  # fmt: skip
@@ -240,7 +272,8 @@ def test_a_format_that_several_may_be_is_refused_with_what_to_write(text, advice
      ("lmstudio-community/Qwen3-1.7B-MLX-6bit", "qwen3-1.7b", "mlx 6bit"),
      ("lmstudio-community/Qwen3-1.7B-MLX-bf16", "qwen3-1.7b", "bf16"),
      ("nvidia/DeepSeek-R1-0528-FP4-v2", "deepseek-r1", "nvfp4"), ("whisper", "whisper-large-v3", ""),
-     ("ViT-B_16 224", "vit-b-16", ""), ("Llama 3.0 70B", "llama-3.1-70b", ""), ("Qwen3 MoE 30B", "qwen3-30b-a3b", "")],
+     ("ViT-B_16 224", "vit-b-16", ""), ("Llama 3.0 70B", "llama-3.1-70b", ""), ("Qwen3 MoE 30B", "qwen3-30b-a3b", ""),
+     ("ViT-L/16", "vit-l-16", ""), ("unsloth/Qwen3-8B-bnb-4bit", "qwen3-8b", "nf4")],
 )  # fmt: skip
 def test_a_model_is_known_beside_its_format(name, key, format_):
     assert names().model(name) == key
@@ -259,7 +292,7 @@ def test_the_patch_of_a_vision_transformer_is_not_the_name_of_another():
      ("TensorRT LLM 1.0", "tensorrt-llm-1.0"), ("TensorRT-LLM 0.20", "tensorrt-llm-1.0"),
      ("NVIDIA Dynamo (vLLM)", "vllm-0.11"), ("Triton Inference Server 24.05 + TensorRT-LLM", "tensorrt-llm-1.0"),
      ("llama-bench (llama.cpp build 5092)", "llama.cpp-b3000"), ("TensorRT 10.2", "tensorrt-10"), ("TGI 2.3", None),
-     ("Paddle Inference 2.3, TensorRT 8.0.3.4", "tensorrt-10"), ("transformers (PyTorch)", "pytorch-2"),
+     ("Megatron-LM (Megatron-Core, Transformer Engine)", "megatron-core-0.12"), ("Paddle Inference 2.3, TensorRT 8.0.3.4", "tensorrt-10"), ("transformers (PyTorch)", "pytorch-2"),
      ("gpt-fast (PyTorch), eager", "pytorch-2"), ("gpt-fast (PyTorch), torch.compile", None)],
 )  # fmt: skip
 def test_software_is_known_by_version_and_inside_other_names(software, stack):

@@ -236,6 +236,10 @@ def test_an_unknown_model_is_refused_not_guessed():
     [
         ("fp8", ("fp8", "")),
         ("Q4_K_M", ("fp16", "4.84bpw")),
+        ("q4", ("fp16", "4.5bpw")),
+        ("Q6", ("fp16", "6.5bpw")),
+        ("q8", ("fp16", "8.5bpw")),
+        ("8-bit", ("fp16", "8.5bpw")),
         ("EXL2 3.0 bpw", ("fp16", "3.0bpw")),
         ("int4 (AWQ GEMM)", ("fp16", "4.156bpw")),
         ("int4 (G=32)", ("fp16", "4.625bpw")),

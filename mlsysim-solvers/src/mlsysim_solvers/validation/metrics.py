@@ -60,6 +60,14 @@ _TRAINED = {
 _ALL = r"(?:total|all)_tokens_(?:per_s|throughput)(?:_total)?|tokens_per_s_all"
 """Rates of a server that count prompts too: what benchmarks of servers print as total beside output tokens."""
 
+_WRITTEN = "tokens_per_s_total"
+_PROMPTS_TOO = re.compile(
+    r"(?:^|;)\s*(?:total of |counts |counting )?(?:both )?(?:input|prompt)s?(?: tokens)? ?(?:and|\+|plus|&) ?"
+    r"(?:output|generated|generation|completion|answer|decode)s?(?: tokens)?(?: together| counted| both)?\s*(?:;|$)",
+    re.IGNORECASE,
+)
+"""What notes say where a rate counts prompts too: a clause that says nothing else."""
+
 _PERCENTILE = re.compile(r"(?:^|_)(p9\d(?:_\d+)?|p95|99th|95th|90th)(?:_|$)")
 _MEAN = re.compile(r"^(?:mean|avg|average|median|p50)_|_(?:mean|avg|average|median|p50)(?=_|$)")
 
@@ -86,7 +94,7 @@ class Reading:
     told: str = ""
 
 
-def read_metric(name: str, text: str, shape: str) -> Reading:
+def read_metric(name: str, text: str, shape: str, notes: str = "") -> Reading:
     """Read a metric and its figure.
 
     Parameters
@@ -95,6 +103,8 @@ def read_metric(name: str, text: str, shape: str) -> Reading:
         As printed.
     shape : str
         Table: training, inference or kernels.
+    notes : str
+        What the row notes, for rates that count prompts too.
 
     Returns
     -------
@@ -103,6 +113,8 @@ def read_metric(name: str, text: str, shape: str) -> Reading:
     if not name:
         return Reading("", fault="it has no metric")
     known, unit = (name, METRICS[name].unit) if name in METRICS else _canonical(name, shape)
+    if known == _WRITTEN and shape == "inference" and _PROMPTS_TOO.search(notes):
+        known = _TRAINED[known]
     if known not in METRICS:
         return Reading("", fault=unit or f"no metric is called {name!r}. {did_you_mean(name, METRICS)}")
     wanted = METRICS[known].unit

@@ -12,7 +12,7 @@ import attrs
 
 from mlsysim.documents import load_document
 from mlsysim.errors import MlsysimError, UnknownNameError
-from mlsysim.matching import another_make, bare, contradicts, likely
+from mlsysim.matching import another_make, bare, contradicts, last_part, likely
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 
@@ -220,7 +220,7 @@ class Names:
         Refused
             If no model of the registry is called so.
         """
-        short = name.rsplit("/", 1)[-1]
+        short = last_part(name)
         for candidate in (name, short, f"{short} {size}" if size else ""):
             key = self._find("models", candidate) if candidate else None
             if key is not None:

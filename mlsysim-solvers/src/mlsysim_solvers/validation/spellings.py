@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mlsysim.matching import count_of
+from mlsysim.matching import count_of, last_part
 
 __all__ = ["counted", "device_spellings", "folded_software", "implied_format", "model_spellings"]
 
@@ -46,7 +46,7 @@ _QUANTISED = (
     ("nvfp4", r"nvfp4(?:-v2)?|fp4(?:-v2)?"), ("mxfp4", r"mxfp4"), ("fp8", r"fp8"),
     ("int8", r"(?:quantized\.)?w8a8|int8"),
     ("int4", r"awq(?:[-_]int4)?|gptq(?:[-_](?:int4|4bit))?|(?:quantized\.)?w4a16|int4"),
-    ("nf4", r"(?:unsloth[-_])?bnb[-_]4bit"), ("w8a16", r"(?:quantized\.)?w8a16"),
+    ("nf4", r"(?:unsloth[-_])?(?:bnb|nf4)[-_]4bit"), ("w8a16", r"(?:quantized\.)?w8a16"),
     *((f"mlx {bits}bit", rf"(?:mlx[-_])?{bits}bit") for bits in (3, 4, 5, 6, 8)),
     ("q4_0", r"q4_0"), ("q8_0", r"q8_0"), ("q4_k_m", r"q4_k(?:_m| - medium)"),
     ("q4_k_s", r"q4_k(?:_s| - small)"), ("q5_k_m", r"q5_k(?:_m| - medium)"), ("q6_k", r"q6_k"), ("q4_k_xl", r"q4_k_xl"),
@@ -150,7 +150,7 @@ def model_spellings(name: str) -> Iterator[str]:
     ------
     str
     """
-    short = name.rsplit("/", 1)[-1]
+    short = last_part(name)
     plain = _GGUF_SIZE.sub("B-A", _GGUF.sub("", _file(short)).strip())
     for _, ending in _QUANTISED:
         plain = re.sub(_ENDING.format(ending), "", plain, flags=re.IGNORECASE)

@@ -299,7 +299,7 @@ def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
     if sockets and not devices:
         devices, accelerator = sockets.groups()
     kind = row["scenario"] if "scenario" in row else row.get("kind") or "training"
-    read = read_metric(row["metric"], row["value"], shape)
+    read = read_metric(row["metric"], row["value"], shape, row.get("notes", ""))
     fault = row.get(UNREADABLE, "") or read.fault
     if devices and not _count(devices):
         fault = fault or f"n_accelerators = {devices!r} is not a count"

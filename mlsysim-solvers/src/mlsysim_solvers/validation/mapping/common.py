@@ -26,7 +26,7 @@ _GRAPHICS = ("NVIDIA", "Apple")
 """Makers whose records of devices count graphics processors, without the processor beside them."""
 
 
-_NARROW = ("fp8", "fp4", "mxfp8", "mxfp6", "mxfp4", "nvfp4")
+_NARROW = ("int8", "fp8", "fp4", "mxfp8", "mxfp6", "mxfp4", "nvfp4")
 """Formats that software keeps weights in where a device multiplies nothing so narrow, and widens on the way."""
 _KEPT = 0.1
 """What it may change that products of such weights are made in 16 bits (natural-log units; estimate)."""
@@ -303,7 +303,7 @@ def arithmetic_for(device: str, precision: str, weights: str, assumed: list[Assu
     Returns
     -------
     precision, weights : str
-        Narrow floats that the device does not multiply are kept so, and multiplied in 16 bits.
+        Narrow formats that the device does not multiply are kept so, and multiplied in 16 bits.
 
     Raises
     ------

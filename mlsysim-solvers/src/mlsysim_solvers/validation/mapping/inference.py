@@ -114,13 +114,13 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
     """Ask for a fixed batch of prompts and answers, or for one half of it."""
     assumed: list[Assumed] = []
     text = cell(row, "weight_precision") or implied_format(row.model)
-    formats = known.weights(text) if text else unstated_formats(row, model, found, assumed)
-    precision, weights = _arithmetic(found.device, *formats, assumed)
+    printed, stored = known.weights(text) if text else unstated_formats(row, model, found, assumed)
+    precision, weights = _arithmetic(found.device, printed, stored, assumed)
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     input_, output = whole(row, "input_len"), whole(row, "output_len")
     kv = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
-    if not kv and weights:
-        kv = precision
+    if not kv and weights:  # products are widened on the way; what is kept is not
+        kv = printed if precision == "fp32" else precision
     if row.name in ("ttft_ms", "prefill_tokens_per_s"):
         if not input_:
             raise Refused("the prompt length is not published")
