@@ -238,17 +238,16 @@ def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) ->
 
 
 def _few_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what products of few tiles take beside their multiplications on multiprocessors with matrix units."""
+    """Return what products of few tiles take beside their multiplications on multiprocessors."""
     processors, clock, peak = device.compute.processors, device.compute.clock, device.peak_of(precision)
-    if processors is None or clock is None or peak.engine != "matrix":
+    if processors is None or clock is None:
         return {}
     work = work_per_clock(columns["peak"], clock) / processors
     if work >= constants.SYSTOLIC_FLOP:
         return {}
     width, mac = columns["operand_width"], columns["flop_per_mac"]
-    return {
-        "lone_area": lone_area(STEP_CLOCKS, work, width, STEP_BYTES, mac),
-    }
+    joins = {"clock_macs": work / mac}
+    return joins | {"lone_area": lone_area(STEP_CLOCKS, work, width, STEP_BYTES, mac)} if peak.engine == "matrix" else joins
 
 
 def _kept(stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
