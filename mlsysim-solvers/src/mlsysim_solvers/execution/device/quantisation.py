@@ -75,13 +75,19 @@ def menu_area(
             # No row may divide: large products are never divided.
             continue
         for split, enough in deep:
-            area = tile_area(count, processors, tile_m, tile_n, rate, split)
-            if waits:
-                area = area + where(count * split <= processors, lone / split, 0.0)
-            parts = ceil(count * split / processors)
-            area = area + joining_area(parts, tile_m, tile_n, k, macs, JOIN_CLOCKS, FULL_WIDTH, TILE_DELIVERY)
-            best = where(idle & enough, minimum(best, area), best)
+            area, joining = _divided(count, processors, (tile_m, tile_n, rate), split, lone, macs)
+            best = where(idle & enough, minimum(best, area + joining / k), best)
     return best if best is not None else batch * n * m / processors
+
+
+def _divided(count: Any, processors: Any, tile: tuple[float, float, float], split: float, lone: Any, macs: Any) -> tuple[Any, Any]:
+    """Return the area of a product in parts, and that of adding them up at a depth of one."""
+    tall, wide, rate = tile
+    area = tile_area(count, processors, tall, wide, rate, split)
+    if is_array(lone) or lone > 0.0:
+        area = area + where(count * split <= processors, lone / split, 0.0)
+    parts = ceil(count * split / processors)
+    return area, joining_area(parts, tall, wide, 1.0, macs, JOIN_CLOCKS, FULL_WIDTH, TILE_DELIVERY)
 
 
 class _Table:
@@ -249,18 +255,26 @@ class TileMenu:
         return tuple(tile for tile in self.tiles if not any(_beats(other, tile, most) for other in self.tiles))
 
     def _by_depth(self, m: float, n: float, k: Any, batch: float) -> Any:
-        """Return what only the inner dimension changes: whether it is deep enough to be divided, and whether that pays.
+        """Return what only the inner dimension changes: how products may be divided, and what adding up their parts adds.
 
-        Undivided products have one area; what a divided one adds to its own falls with the depth.
+        What that adds falls with the depth, so that each way to divide is a line over its inverse.
         """
         least = self.area(m, n, 0.0, batch)
-        if not self._divides(m, n, batch):
-            return least + 0.0 * k
-        return self.whole(m, n, k, batch)
-
-    def _divides(self, m: float, n: float, batch: float) -> bool:
-        """Tell whether some tiles of a product are fewer than the processors."""
-        return any(output_tiles(m, n, batch, tall, wide) < self.processors for tall, wide, _ in self.tiles)
+        lines = {
+            (*_divided(count, self.processors, tile, split, self.lone, self.macs), split * SPLIT_DEPTH)
+            for tile in self.tiles
+            for split in self.splits
+            if (count := output_tiles(m, n, batch, tile[0], tile[1])) < self.processors
+        }
+        best = least + 0.0 * k
+        for line in lines:
+            area, joining, depth = line
+            beaten = area >= least or any(
+                other != line and all(a <= b for a, b in zip(other, line, strict=True)) for other in lines
+            )
+            if not beaten:
+                best = where(k >= depth, minimum(best, area + joining / k), best)
+        return best
 
     def _from_table(self, m: Any, n: float, k: float, batch: float) -> Any:
         import numpy as np
