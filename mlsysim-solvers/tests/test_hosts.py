@@ -78,7 +78,7 @@ def test_a_host_adds_only_what_the_device_does_not_hide():
 
 
 def test_a_product_of_many_rows_fills_tiles_on_vector_units_too():
-    machine = Machine(1e12, 1e12, 1e12, 1e15, 0.0, 80.0, TileMenu(TILES, 80.0), 2.0)
+    machine = Machine(1e12, 1e12, 1e12, 1e15, 0.0, 80.0, TileMenu(TILES, 80.0, macs=64.0), 2.0)
 
     def time(rows):
         work = 2.0 * rows * 128.0 * 1024.0

@@ -194,7 +194,7 @@ def joining_area(
     NVIDIA, CUTLASS documentation, Efficient GEMM in CUDA, Parallelized Reductions: a kernel of partial sums, then one
     that adds them up.
     """
-    return (clocks + 2.0 * parts * tile_m * tile_n * (width / delivery)) * macs / k
+    return (clocks * macs + 2.0 * tile_m * tile_n * (width / delivery) * macs * parts) / k
 
 
 @formula("1", clocks="1", work="FLOP", width="B", step="B", flop_per_mac="FLOP")

@@ -5,9 +5,6 @@ from __future__ import annotations
 SPLITS = (2.0, 4.0, 8.0)
 """Ways in which the library may divide the inner dimension of a product with few tiles. Estimate."""
 
-SPLIT_DEPTH = 256.0
-"""Shortest inner dimension of a part when it divides. Estimate."""
-
 JOIN_CLOCKS = 3000.0
 """Clocks in which the kernel that adds the parts of a divided product starts, waits for memory once and ends: 1 to 3 us
 of start and drain, of which a load from memory is some 1000 (github.com/sjfeng1999/gpu-arch-microbenchmark, README.md:

@@ -17,7 +17,7 @@ from mlsysim.records.stack import Stack
 
 from ...formulas.constants import FULL_WIDTH
 from ...formulas.gemm import joining_area, output_tiles, tile_area
-from ...formulas.tile_constants import JOIN_CLOCKS, SPLIT_DEPTH, SPLITS, TILE_DELIVERY
+from ...formulas.tile_constants import JOIN_CLOCKS, SPLITS, TILE_DELIVERY
 from .arrays import any_row
 
 __all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
@@ -49,8 +49,7 @@ def menu_area(
     tiles : tuple of (rows, columns, rate)
         Menu; empty means that nothing is lost.
     splits : tuple of float
-        Ways to divide the inner dimension; used where tiles are fewer than processors and each part
-        stays deep enough.
+        Ways to divide the inner dimension; used where tiles are fewer than processors and it pays.
     lone : float or array, count
         Area that takes as long as what a tile waits for that has a processor to itself.
     macs : float or array, count
@@ -62,8 +61,6 @@ def menu_area(
     """
     best: Any = None
     waits = is_array(lone) or lone > 0.0
-    deep = [(split, k >= split * SPLIT_DEPTH) for split in splits]
-    deep = [(split, enough) for split, enough in deep if any_row(enough)]
     for tile_m, tile_n, rate in tiles:
         count = output_tiles(m, n, batch, tile_m, tile_n)
         area = tile_area(count, processors, tile_m, tile_n, rate, 1.0)
@@ -71,23 +68,25 @@ def menu_area(
             area = area + where(count <= processors, lone, 0.0)
         best = area if best is None else minimum(best, area)
         idle = count < processors
-        if not (deep and any_row(idle)):
+        if not any_row(idle):
             # No row may divide: large products are never divided.
             continue
-        for split, enough in deep:
-            area, joining = _divided(count, processors, (tile_m, tile_n, rate), split, lone, macs)
-            best = where(idle & enough, minimum(best, area + joining / k), best)
+        for split in splits:
+            area, joining = _divided(count, k, processors, (tile_m, tile_n, rate), split, lone, macs)
+            best = where(idle, minimum(best, area + joining), best)
     return best if best is not None else batch * n * m / processors
 
 
-def _divided(count: Any, processors: Any, tile: tuple[float, float, float], split: float, lone: Any, macs: Any) -> tuple[Any, Any]:
-    """Return the area of a product in parts, and that of adding them up at a depth of one."""
+def _divided(
+    count: Any, k: Any, processors: Any, tile: tuple[float, float, float], split: float, lone: Any, macs: Any
+) -> tuple[Any, Any]:
+    """Return the area of a product in parts, and that of adding them up."""
     tall, wide, rate = tile
     area = tile_area(count, processors, tall, wide, rate, split)
     if is_array(lone) or lone > 0.0:
         area = area + where(count * split <= processors, lone / split, 0.0)
     parts = ceil(count * split / processors)
-    return area, joining_area(parts, tall, wide, 1.0, macs, JOIN_CLOCKS, FULL_WIDTH, TILE_DELIVERY)
+    return area, joining_area(parts, tall, wide, k, macs, JOIN_CLOCKS, FULL_WIDTH, TILE_DELIVERY)
 
 
 class _Table:
@@ -255,25 +254,21 @@ class TileMenu:
         return tuple(tile for tile in self.tiles if not any(_beats(other, tile, most) for other in self.tiles))
 
     def _by_depth(self, m: float, n: float, k: Any, batch: float) -> Any:
-        """Return what only the inner dimension changes: how products may be divided, and what adding up their parts adds.
+        """Return what only the inner dimension changes: how much adding up the parts of a divided product adds.
 
-        What that adds falls with the depth, so that each way to divide is a line over its inverse.
+        That falls with the depth, so that each way to divide is a line over its inverse.
         """
-        least = self.area(m, n, 0.0, batch)
+        least = menu_area(m, n, 1.0, batch, self.processors, self.tiles, (), self.lone)
         lines = {
-            (*_divided(count, self.processors, tile, split, self.lone, self.macs), split * SPLIT_DEPTH)
+            _divided(count, 1.0, self.processors, tile, split, self.lone, self.macs)
             for tile in self.tiles
             for split in self.splits
             if (count := output_tiles(m, n, batch, tile[0], tile[1])) < self.processors
         }
         best = least + 0.0 * k
-        for line in lines:
-            area, joining, depth = line
-            beaten = area >= least or any(
-                other != line and all(a <= b for a, b in zip(other, line, strict=True)) for other in lines
-            )
-            if not beaten:
-                best = where(k >= depth, minimum(best, area + joining / k), best)
+        for area, joining in lines:
+            if area < least and not any(a < area and b <= joining or a <= area and b < joining for a, b in lines):
+                best = minimum(best, area + joining / k)
         return best
 
     def _from_table(self, m: Any, n: float, k: float, batch: float) -> Any:
@@ -285,11 +280,9 @@ class TileMenu:
             codes = np.ceil(m / self.step)
             kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), int(codes.max()))
         _, codes, indices, low, high = kept
-        # What is too short to be divided has one table.
-        deep = k if any(k >= split * SPLIT_DEPTH for split in self.splits) else 0.0
-        table = self._tables.get((n, deep, batch))
+        table = self._tables.get((n, k, batch))
         if table is None or table.end < min(high, _LIMIT):
-            table = self._tables[n, deep, batch] = _Table(self, n, k, batch, high)
+            table = self._tables[n, k, batch] = _Table(self, n, k, batch, high)
         if high <= table.end:
             return table.values.take(indices)
         splits = self.splits if table.tail is self.tiles else ()

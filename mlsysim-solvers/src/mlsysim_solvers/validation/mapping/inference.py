@@ -41,6 +41,12 @@ _SCENARIOS = ("static_batch", "single_stream", "latency", "offline", "server", "
 _SERVED = ("serving", "onlineserving", "concurrency", "concurrent", "closedloop")
 """What tables call a server whose clients are counted."""
 _STEPS = re.compile(r"(?<![\d.])(\d{1,4})(?: denoising| inference| sampling)? steps\b|\bsteps\b\D{0,24}?(\d{1,4})\b")
+_BENCHMARKS = ("single_stream", "offline", "server")
+"""Scenarios of a benchmark, whose steps are known; other rows take those of the pipelines that people run."""
+_DEFAULT_STEPS = 50
+"""Denoising steps of the pipelines of diffusers unless told otherwise (huggingface/diffusers,
+pipeline_stable_diffusion_xl.py, StableDiffusionXLPipeline.__call__): the most that a row which prints none may mean,
+where the benchmark of the model takes fewer."""
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -232,6 +238,11 @@ def _drawn(job: Inference, row: Measurement, known: Names, assumed: list[Assumed
         steps = round(_passes(job.model, probe))
         if not probe:
             raise Refused("the number of denoising steps is not published")
+        if row.kind not in _BENCHMARKS:
+            spread = log_sd_of_range(steps, _DEFAULT_STEPS, INTERVAL_QUANTILE)
+            told = f"between the {steps} of its benchmark and the {_DEFAULT_STEPS} of pipelines that are told nothing"
+            steps = round(math.sqrt(steps * _DEFAULT_STEPS))
+            probe = [Assumed(f"{steps} denoising steps, {told}", spread)]
         assumed.extend(probe)
     guided = job.model not in known.runs.models.guidance_as_input
     if guided:
