@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 import pytest
 
 from mlsysim.plugins import plugins
+from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.questions import Refused
@@ -34,6 +37,23 @@ def test_a_switched_converter_draws_the_same_power():
 def test_the_name_of_a_system_may_say_what_runs_on_it():
     assert asked("tiny_v1.1-0029").system.stack == "x-cube-ai-7"
     assert asked("tiny_v1.1-0057").system.stack == "x-cube-ai-8"
+
+
+@pytest.mark.parametrize(("kind", "notes", "steps"), [
+    ("offline", "", 20), ("static_batch", "", 32), ("static_batch", "28 denoising steps", 28),
+])  # fmt: skip
+def test_a_benchmark_says_how_many_denoising_steps_its_own_rows_have(tmp_path, kind, notes, steps):
+    file = tmp_path / "own.csv"
+    file.write_text(
+        "id,model,accelerator,n_accelerators,framework,weight_precision,scenario,batch_or_concurrency,metric,value,notes\n"
+        f"own-1,sdxl-base,NVIDIA H100 80GB HBM3,1,PyTorch 2.1,fp16,{kind},4,latency_ms,1000,{notes}\n"
+    )
+    (row,) = read_table(file)
+    question = question_for(row, names())
+    assert question.scenario.workload.steps == steps
+    open_ = [one.log_sd for one in question.assumed if "denoising steps" in one.what]
+    # Between 20 and 50, as nine of ten may be.
+    assert open_ == ([pytest.approx(math.log(2.5) / 2 / INTERVAL_QUANTILE)] if steps == 32 else [])
 
 
 def test_rows_of_several_devices_carry_their_layout():

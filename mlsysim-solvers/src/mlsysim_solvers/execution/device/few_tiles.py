@@ -30,9 +30,9 @@ def few_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dic
     Returns
     -------
     dict of str to float
-        ``clock_macs`` (count), multiply-accumulates of a processor in one clock, by which the time counts in which parts
-        of divided products are added up; ``lone_area`` (count) where there are matrix units. Empty where processors or
-        their clock are not known, or are no multiprocessors.
+        ``clock_macs`` (count), multiply-accumulates of a processor in one clock, which tell what it costs to add up the
+        parts of a divided product; ``lone_area`` (count) where there are matrix units. Empty where processors or their
+        clock are not known, or are no multiprocessors.
     """
     processors, clock = device.compute.processors, device.compute.clock
     if processors is None or clock is None:

@@ -267,7 +267,8 @@ class TileMenu:
         }
         best = least + 0.0 * k
         for area, joining in lines:
-            if area < least and not any(a < area and b <= joining or a <= area and b < joining for a, b in lines):
+            beaten = any((a < area and b <= joining) or (a == area and b < joining) for a, b in lines)
+            if area < least and not beaten:
                 best = minimum(best, area + joining / k)
         return best
 
