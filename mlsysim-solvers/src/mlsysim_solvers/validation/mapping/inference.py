@@ -196,7 +196,7 @@ def _length(found: Subject, name: str, stated: int | None, assumed: list[Assumed
 def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Question:
     """Ask for one pass per sample; devices that share nothing count as one of them."""
     assumed: list[Assumed] = []
-    precision = format_for(found.device, known.weights(_sample_precision(row, found, assumed))[0])
+    precision = format_for(found.device, known.weights(_sample_precision(row, model, found, assumed))[0])
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     devices = max(row.devices, 1)
     if devices > 1 and row.metric.quantity == "rate":
@@ -227,8 +227,7 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
 
 def _drawn(job: Inference, row: Measurement, known: Names, assumed: list[Assumed]) -> Inference:
     """Return the job with the denoising steps of a model that draws: printed, or those of its benchmark."""
-    record = plugins().registry.get("models", job.model).record
-    if record.network is None or not record.network.denoiser:
+    if not _draws(job.model):
         return job
     found = _STEPS.search(" ".join((cell(row, "notes"), cell(row, "qps_or_sla"), row.at)))
     if found:
@@ -310,12 +309,19 @@ def _supplied(row: Measurement, asked: Scenario, assumed: list[Assumed]) -> Scen
     return attrs.evolve(asked, settings={"sustainability": {"power": f"{drawn} W"}})
 
 
-def _sample_precision(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
+def _sample_precision(row: Measurement, model: str, found: Subject, assumed: list[Assumed]) -> str:
     stated = cell(row, "weight_precision")
     noted = _WEIGHT_TYPES.search(cell(row, "notes"))
     if stated or (noted and noted[1].lower() != "unset"):
         return stated or (noted[1].lower() if noted else "")
-    return unstated(found, "precision", assumed)
+    # Models that draw are published in 16 bits, as language models are.
+    return unstated_format(row, found, assumed) if _draws(model) else unstated(found, "precision", assumed)
+
+
+def _draws(model: str) -> bool:
+    """Tell whether a model is a denoiser."""
+    network = plugins().registry.get("models", model).record.network
+    return network is not None and bool(network.denoiser)
 
 
 def _sequence(row: Measurement, model: str, assumed: list[Assumed]) -> int:
