@@ -36,7 +36,7 @@ FORMULAS = {
 SHARE = (0.05, 0.95)
 DRAWS = {
     "mixture.distinct_experts": {"experts": (64.0, 256.0), "active": (1.0, 8.0)},
-    "gemm.tile_area": {"penalty": SHARE, "rate": SHARE, "tiles": (1e3, 1e5)},
+    "gemm.tile_area": {"rate": SHARE, "tiles": (1e3, 1e5)},
     "uncertainty.time_log_sd": dict.fromkeys(("cov_cm", "cov_co", "cov_mo"), (0.001, 0.02))
     | dict.fromkeys(("compute", "memory", "overhead"), SHARE),
     "uncertainty.log_sd_of_range": {"low": (1.0, 2.0), "high": (3.0, 9.0)},
@@ -151,7 +151,7 @@ def test_causal_pairs_without_and_with_a_window():
 def test_tile_efficiency_of_a_square_product_on_108_processors():
     tiles = gemm.output_tiles(8192.0, 8192.0, 1.0, 256.0, 128.0)
     assert tiles == 2048.0
-    area = gemm.tile_area(tiles, 108.0, 256.0, 128.0, 1.0, 1.0, 0.0)
+    area = gemm.tile_area(tiles, 108.0, 256.0, 128.0, 1.0, 1.0)
     assert 8192.0 * 8192.0 / (108.0 * area) == pytest.approx(0.998, abs=5e-4)
 
 

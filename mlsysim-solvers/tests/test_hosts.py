@@ -53,8 +53,10 @@ def test_a_slow_host_takes_longer_for_every_kernel():
     assert slow["overhead"] == pytest.approx(fast["overhead"] / speed)
     # Training counts the host apart, and replayed graphs need none.
     assert launch_columns(nano.records["device"], nano.records["stack"], "training") == {}
-    server = asked("t4", "tensorrt-10")
-    assert launch_columns(server.records["device"], server.records["stack"], "inference") == {}
+    server = plugins().registry.get("stacks", "vllm-0.11").record
+    assert server.features.graphs
+    assert server.ceilings.launch is not None
+    assert launch_columns(card.records["device"], server, "serving") == {}
 
 
 def test_one_picture_waits_for_the_host_and_many_do_not():
@@ -68,6 +70,23 @@ def test_one_picture_waits_for_the_host_and_many_do_not():
     assert solver.compute(many)["performance.latency"] == solver.compute(rest)["performance.latency"]
 
 
+def test_an_engine_without_a_graph_waits_for_its_host_where_layers_are_short():
+    solver = SingleNodeSolver()
+
+    def times(device, model, batch):
+        columns = solver.prepare(asked(device, "tensorrt-10", "int8", batch, model))
+        alone = {name: value for name, value in columns.items() if name != "kernel_launch"}
+        return tuple(solver.compute(c)["performance.latency"] for c in (columns, alone))
+
+    waits, alone = times("a100-sxm-80gb", "mobilenet-v1", "1")
+    # 28 layers with weights and a pool.
+    assert waits == pytest.approx(29 * 5e-6)
+    assert alone < waits
+    for device, model, batch in (("a100-sxm-80gb", "resnet-50", "256"), ("t4", "resnet-50", "1")):
+        waits, alone = times(device, model, batch)
+        assert waits == alone
+
+
 def test_a_host_adds_only_what_the_device_does_not_hide():
     table = [Operator("product", "gemm", 1.0, 4096.0, 4096.0, 4096.0, 1.0, 1e9, 0.0, 1e6, 0.0, 4.0, 1e9)]
     machine = Machine(1e12, 1e12, 1e12, 1e12, 1e-6, 1.0, TileMenu((), 1.0), 2.0)
@@ -79,7 +98,7 @@ def test_a_host_adds_only_what_the_device_does_not_hide():
 
 
 def test_a_product_of_many_rows_fills_tiles_on_vector_units_too():
-    machine = Machine(1e12, 1e12, 1e12, 1e15, 0.0, 80.0, TileMenu(TILES, 80.0), 2.0)
+    machine = Machine(1e12, 1e12, 1e12, 1e15, 0.0, 80.0, TileMenu(TILES, 80.0, macs=64.0), 2.0)
 
     def time(rows):
         work = 2.0 * rows * 128.0 * 1024.0

@@ -13,6 +13,7 @@ from solver_cases import TILES
 from mlsysim_solvers.execution.device.factored import Factored, factored
 from mlsysim_solvers.execution.device.quantisation import SPLITS, TileMenu, menu_area, tile_menu
 from mlsysim_solvers.formulas.gemm import (
+    joining_area,
     lone_area,
     matmul_activation_bytes,
     matmul_weight_bytes,
@@ -169,3 +170,54 @@ def test_areas_are_found_once_per_combination():
     found = TileMenu(MENU, 108.0).area(few, 512.0, 1024.0, 1.0)
     assert type(found) is Factored
     np.testing.assert_array_equal(found.rows(), TileMenu(MENU, 108.0).area(rows["rows"], 512.0, 1024.0, 1.0))
+
+
+MACS = 1024.0
+"""Multiply-accumulates of a processor of an A100 in one clock, 16 bits."""
+
+
+def test_parts_are_added_up_by_a_second_kernel_and_through_the_cache():
+    # 3000 clocks, and 64 x 64 sums of 4 bytes, written and read at 32 bytes a clock.
+    assert joining_area(1.0, 64.0, 64.0, 1.0, MACS, 3000.0, 4.0, 32.0) == (3000 + 1024) * MACS
+    assert joining_area(2.0, 64.0, 64.0, 512.0, MACS, 3000.0, 4.0, 32.0) == (3000 + 2048) * MACS / 512
+    assert joining_area(3.0, 64.0, 64.0, 512.0, 0.0, 3000.0, 4.0, 32.0) == 0.0
+
+
+def test_short_products_are_not_divided_and_deep_ones_at_hardly_any_cost():
+    def areas(k):
+        return tuple(menu_area(64.0, 64.0, k, 1.0, 108.0, MENU, s, 3200.0, MACS) for s in ((), SPLITS))
+
+    whole, divided = areas(128.0)
+    assert divided == whole
+    whole, divided = areas(1e9)
+    assert divided == pytest.approx(whole / 8.0, rel=1e-3)
+    free = menu_area(64.0, 64.0, 1e9, 1.0, 108.0, MENU, SPLITS, 3200.0, 0.0)
+    assert divided == pytest.approx(free, rel=1e-3)
+    assert free == whole / 8.0
+
+
+def test_time_grows_with_the_depth_however_a_product_is_divided():
+    depths = np.arange(64.0, 20000.0, 64.0)
+    for m, n in ((64.0, 64.0), (196.0, 256.0), (784.0, 128.0)):
+        spent = depths * TileMenu(MENU, 108.0, lone=3200.0, macs=MACS).area(m, n, depths, 1.0)
+        assert (np.diff(spent) >= 0.0).all()
+
+
+@pytest.mark.parametrize("macs", [256.0, MACS, 4096.0])
+def test_divided_products_take_the_same_on_every_path(macs):
+    menu, dice = TileMenu(MENU, 108.0, lone=3200.0, macs=macs), np.random.default_rng(5)
+    rows, depths = (dice.integers(1, top, 200).astype(np.float64) for top in (900, 20000))
+    for n, k in ((64.0, 4608.0), (256.0, 2304.0), (512.0, 700.0)):
+        single = [menu.area(m, n, k, 1.0) for m in rows.tolist()]
+        np.testing.assert_array_equal(menu.start().area(rows, n, k, 1.0), single)
+        np.testing.assert_array_equal(menu.area(rows, np.full(200, n), k, 1.0), single)
+    for m, n in ((49.0, 512.0), (196.0, 256.0), (3136.0, 64.0), (4096.0, 4096.0)):
+        single = [menu_area(m, n, k, 1.0, 108.0, MENU, SPLITS, 3200.0, macs) for k in depths.tolist()]
+        np.testing.assert_array_equal(menu.area(m, n, depths, 1.0), single)
+
+
+def test_a_tall_tile_that_writes_more_sums_does_not_stand_for_a_short_one():
+    menu = TileMenu(((256.0, 64.0, 1.0), (128.0, 64.0, 0.45)), 108.0, macs=MACS)
+    rows, wide = np.full(3, 100.0), np.full(3, 64.0)
+    expected = menu.whole(100.0, 64.0, 4096.0, 1.0)
+    assert menu.area(rows, wide, 4096.0, 1.0).tolist() == [expected] * 3

@@ -283,3 +283,14 @@ def test_a_cache_is_never_slower_than_memory(device):
     registry = plugins().registry
     stack = registry.get("stacks", "generic").record
     assert cache_ratio(registry.get("devices", device).record, stack) >= 1.0
+
+
+def test_adding_up_parts_counts_on_one_image_and_not_on_many():
+    def times(batch):
+        work = Inference(model="m", batch=batch, precision="int8")
+        columns = SOLVER.prepare(request_of(RESNET_50, card(1e4, int8=Peak(dense=2000e12)), work, STACK))
+        free = SOLVER.compute({**columns, "clock_macs": 0.0})["performance.latency"]
+        return SOLVER.compute(columns)["performance.latency"] / free
+
+    assert times(1) > 1.05
+    assert times(2048) == pytest.approx(1.0, abs=1e-3)

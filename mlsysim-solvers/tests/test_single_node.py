@@ -201,7 +201,8 @@ def test_more_memory_never_fits_less(name, batch, factor):
 def test_time_scales_with_all_rates_together(name, batch):
     columns = {**columns_of(name), "batch": batch}
     rates = {k: 2 * v for k, v in numbers(columns).items() if COLUMNS[k].endswith("/s") and COLUMNS[k] != "sample/s"}
-    half = SOLVER.compute({**columns, **rates, "overhead": columns["overhead"] / 2})
+    times = {key: value / 2 for key, value in numbers(columns).items() if COLUMNS[key] == "s"}
+    half = SOLVER.compute({**columns, **rates, **times})
     assert half["performance.latency"] == pytest.approx(SOLVER.compute(columns)["performance.latency"] / 2, rel=1e-12)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 import pytest
 
 from mlsysim.plugins import plugins
+from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.questions import Refused
@@ -40,6 +43,42 @@ def test_a_switched_converter_draws_the_same_power():
 def test_the_name_of_a_system_may_say_what_runs_on_it():
     assert asked("tiny_v1.1-0029").system.stack == "x-cube-ai-7"
     assert asked("tiny_v1.1-0057").system.stack == "x-cube-ai-8"
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Return a function that asks a row of one image after another, of a table of its own."""
+
+    def read(model="sdxl-base", precision="fp16", kind="static_batch", notes=""):
+        file = tmp_path / "own.csv"
+        file.write_text(
+            "id,model,accelerator,n_accelerators,framework,weight_precision,scenario,batch_or_concurrency,metric,value,notes\n"
+            f"own-1,{model},NVIDIA H100 80GB HBM3,1,PyTorch 2.1,{precision},{kind},4,latency_ms,1000,{notes}\n"
+        )
+        (row,) = read_table(file)
+        return question_for(row, names())
+
+    return read
+
+
+def test_models_that_draw_have_16_bits_and_others_say_what_they_have(drawn):
+    question = drawn(precision="")
+    assert question.scenario.workload.precision == "bf16"
+    assert [one for one in question.assumed if "16 bits" in one.what and one.log_sd > 0.0]
+    assert not [one for one in drawn().assumed if "16 bits" in one.what]
+    with pytest.raises(Refused):
+        drawn(model="ResNet-50", precision="")
+
+
+@pytest.mark.parametrize(("kind", "notes", "steps"), [
+    ("offline", "", 20), ("static_batch", "", 32), ("static_batch", "28 denoising steps", 28),
+])  # fmt: skip
+def test_a_benchmark_says_how_many_denoising_steps_its_own_rows_have(drawn, kind, notes, steps):
+    question = drawn(kind=kind, notes=notes)
+    assert question.scenario.workload.steps == steps
+    open_ = [one.log_sd for one in question.assumed if "denoising steps" in one.what]
+    # Between 20 and 50, as nine of ten may be.
+    assert open_ == ([pytest.approx(math.log(2.5) / 2 / INTERVAL_QUANTILE)] if steps == 32 else [])
 
 
 def test_rows_of_several_devices_carry_their_layout():

@@ -53,7 +53,7 @@ COLUMNS: dict[str, str] = {
     "pass_tokens": "token",
     "compute_ceiling": "1", "memory_ceiling": "1", "attention_ceiling": "1", "overhead": "s", "kernel_launch": "s",
     "layer_issue": "s", "step_end": "s", "turn": "s", "bucket": "token",
-    "processors": "1", "lone_area": "1", "head_step": "1",
+    "processors": "1", "lone_area": "1", "clock_macs": "1", "head_step": "1",
     "capacity": "B", "utilisation": "1", "reserve": "B", "storage": "B",
     "head_copies": "1",
     "weight_width": "B", "operand_width": "B", "activation_width": "B", "kv_width": "B", "full_width": "B",

@@ -9,6 +9,7 @@ from mlsysim.numeric import ceil
 
 __all__ = [
     "delivered_rate",
+    "joining_area",
     "lone_area",
     "matmul_activation_bytes",
     "matmul_flops",
@@ -121,10 +122,8 @@ def output_tiles(m: Any, n: Any, batch: Any, tile_m: Any, tile_n: Any) -> Any:
     return batch * ceil(n / tile_n) * ceil(m / tile_m)
 
 
-@formula("1", tiles="1", processors="1", tile_m="1", tile_n="1", rate="1", split="1", penalty="1")
-def tile_area(
-    tiles: Any, processors: Any, tile_m: Any, tile_n: Any, rate: Any, split: Any, penalty: Any
-) -> Any:  # fmt: skip
+@formula("1", tiles="1", processors="1", tile_m="1", tile_n="1", rate="1", split="1")
+def tile_area(tiles: Any, processors: Any, tile_m: Any, tile_n: Any, rate: Any, split: Any) -> Any:
     """Return the output area that the busiest processor works through, at the rate of the best tile.
 
     Parameters
@@ -139,8 +138,6 @@ def tile_area(
         Rate of this tile relative to the best of the menu.
     split : float, count
         Parts into which the inner dimension is divided.
-    penalty : float, ratio
-        Extra time of a divided product.
 
     Returns
     -------
@@ -148,7 +145,7 @@ def tile_area(
 
     Notes
     -----
-    A = ceil(n_t s / S) t_m t_n / (s r (1 - penalty))
+    A = ceil(n_t s / S) t_m t_n / (s r)
 
     Processors work in waves, and the last wave takes as long as a full one (wave quantisation). The
     area depends on shape and processor count only.
@@ -157,7 +154,47 @@ def tile_area(
     ----------
     NVIDIA, Matrix Multiplication Background User's Guide: tile and wave quantisation.
     """
-    return ceil(tiles * split / processors) * (tile_m * tile_n / (split * rate * (1.0 - penalty)))
+    return ceil(tiles * split / processors) * (tile_m * tile_n / (split * rate))
+
+
+@formula("1", parts="1", tile_m="1", tile_n="1", k="1", macs="1", clocks="1", width="B", delivery="B")
+def joining_area(
+    parts: Any, tile_m: Any, tile_n: Any, k: Any, macs: Any, clocks: Any, width: Any, delivery: Any
+) -> Any:  # fmt: skip
+    """Return the output area whose products take as long as adding up the parts of a divided product.
+
+    Parameters
+    ----------
+    parts : float or array, count
+        Tiles of partial sums that the busiest processor writes.
+    tile_m, tile_n : float, count
+        Rows and columns of a tile.
+    k : float or array, count
+        Inner dimension of the whole product.
+    macs : float, count
+        Multiply-accumulates of a processor in one clock.
+    clocks : float, count
+        Clocks in which a second kernel starts, waits for its operands and ends.
+    width : float, B
+        Bytes of a partial sum.
+    delivery : float, B
+        What the last-level cache delivers to a processor in one clock.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    (c + 2 p t_m t_n w / D) N / k: partial sums are written and read again, and N products in each of k steps are an
+    area of N / k. Deep products are divided at hardly any cost, short ones not at all.
+
+    References
+    ----------
+    NVIDIA, CUTLASS documentation, Efficient GEMM in CUDA, Parallelized Reductions: a kernel of partial sums, then one
+    that adds them up.
+    """
+    return (clocks * macs + 2.0 * tile_m * tile_n * (width / delivery) * macs * parts) / k
 
 
 @formula("1", clocks="1", work="FLOP", width="B", step="B", flop_per_mac="FLOP")

@@ -5,11 +5,12 @@ from __future__ import annotations
 SPLITS = (2.0, 4.0, 8.0)
 """Ways in which the library may divide the inner dimension of a product with few tiles. Estimate."""
 
-SPLIT_DEPTH = 256.0
-"""Shortest inner dimension of a part when it divides. Estimate."""
-
-SPLIT_PENALTY = 0.03
-"""Extra time of a divided product: adding the parts. Estimate, range 0.01 to 0.1."""
+JOIN_CLOCKS = 3000.0
+"""Clocks in which the kernel that adds the parts of a divided product starts, waits for memory once and ends: 1 to 3 us
+of start and drain, of which a load from memory is some 1000 (github.com/sjfeng1999/gpu-arch-microbenchmark, README.md:
+global latency 1000 to 1200 cycles, level 2 236, on an RTX 2070). That partial sums of 32 bits go through memory to a
+second kernel, as those of cuBLAS do, is told in github.com/Dao-AILab/quack, pull request 157. Estimate, range 1500 to
+5000; chosen with rows of single images from outside sources in view."""
 
 TILE_DELIVERY = 32.0
 """Bytes that a processor takes from the last-level cache per clock for tiles of convolutions, whose windows each tile

@@ -69,8 +69,11 @@ class NetworkShape(NamedTuple):
         Elements moved by pools, shortcuts and scales, and their number.
     added, additions : float
         Outputs of additions of shortcuts, and their number.
-    outputs, normed_outputs, weighted : float
-        Outputs of operators with weights, those of them that are normalised, and their number.
+    outputs, normed_outputs, normed : float
+        Outputs of operators with weights, those of them that are normalised, and the number of these.
+    activated, activations : float
+        Elements that activation functions work on, and their number: one follows each norm, whether it is an operator
+        of its own or not; where nothing is normed one follows each operator with weights.
     live : float
         Largest number of elements alive at once.
     kept : float
@@ -100,7 +103,9 @@ class NetworkShape(NamedTuple):
     additions: Any
     outputs: Any
     normed_outputs: Any
-    weighted: Any
+    normed: Any
+    activated: Any
+    activations: Any
     live: Any
     kept: Any
     scores: Any
@@ -213,7 +218,9 @@ def network_shape(network: Network | Part, *, live: bool = False) -> NetworkShap
     for op in [*weighted, *attending]:
         row = _matrix_row(op)
         merged[row] = merged.get(row, 0.0) + 1.0
-    normed = sum(op.outputs for op in weighted if _is_normed(op))
+    normed = [op for op in weighted if _is_normed(op)]
+    activated = [*normed, *(op for op in moving if op.kind == "norm")] or weighted
+    normed_outputs = sum(op.outputs for op in normed)
     return NetworkShape(
         parameters=number(sum(named(op.parameters, f"{op.kind} to {op.out_channels} channels") for op in ops)),
         rows=_rows(merged),
@@ -222,12 +229,14 @@ def network_shape(network: Network | Part, *, live: bool = False) -> NetworkShap
         added=number(sum(op.outputs for op in moving if op.kind == "add")),
         additions=number(sum(op.kind == "add" for op in moving)),
         outputs=number(sum(op.outputs for op in weighted)),
-        normed_outputs=number(normed),
-        weighted=number(len(weighted)),
+        normed_outputs=number(normed_outputs),
+        normed=number(len(normed)),
+        activated=number(sum(op.outputs for op in activated)),
+        activations=number(len(activated)),
         live=number(max(op.inputs + op.outputs + op.held for op in ops)),
         # The input of every operator whose gradient depends on it, which that of a sum or a copy does not, and the
         # input of every norm; an activation works in place.
-        kept=number(sum(op.inputs for op in ops if op.kind not in ("lookup", "add", "move")) + normed),
+        kept=number(sum(op.inputs for op in ops if op.kind not in ("lookup", "add", "move")) + normed_outputs),
         scores=number(sum(op.groups * op.in_height * op.in_width * op.out_height * op.out_width for op in attending)),
         tables=number(sum(op.parameters for op in tables)),
         gathered=number(sum(op.inputs for op in tables)),
@@ -307,12 +316,12 @@ def _moving(shape: NetworkShape, batch: Any, activation: Any, kernels: NetworkKe
         # The convolution before an addition reads the shortcut and writes the sum.
         elements, launched = elements - 2.0 * shape.added, launched - shape.additions
     if not kernels.fused:
-        elements, launched = elements + 2.0 * shape.outputs, launched + shape.weighted
+        elements, launched = elements + 2.0 * shape.activated, launched + shape.activations
         if not training:
-            elements, launched = elements + 2.0 * shape.normed_outputs, launched + shape.weighted
+            elements, launched = elements + 2.0 * shape.normed_outputs, launched + shape.normed
     if not kernels.fused_attention:
         # Scores are written, read and written by the softmax, and read again.
         elements = elements + 4.0 * shape.scores
     if training:
-        elements, launched = elements + 3.0 * shape.normed_outputs, launched + 2.0 * shape.weighted
+        elements, launched = elements + 3.0 * shape.normed_outputs, launched + 2.0 * shape.normed
     return stream("norms, activations and pools", ONCE, conv_bytes(batch, elements, activation), launched)

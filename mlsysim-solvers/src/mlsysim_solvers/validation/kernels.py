@@ -14,6 +14,7 @@ from mlsysim.records.precision import bytes_per_element
 from ..execution.device.answers import log_sd, machine_of
 from ..execution.device.ceilings import ceiling_columns, spread_columns
 from ..execution.device.engine import Totals, run
+from ..execution.device.few_tiles import few_tiles
 from ..formulas.attention import attention_bytes, attention_flops, block_share, causal_pairs, full_pairs
 from ..formulas.constants import ATTENTION_BLOCK, FLOP_PER_MAC, FULL_WIDTH, HALF_WIDTH
 from ..formulas.elementwise import stream_bytes
@@ -201,6 +202,9 @@ def _columns(device: str, stack: str, precision: str) -> tuple[dict[str, object]
         "tiles": tuple((float(t.m), float(t.n), float(t.rate)) for t in record.tiles),
         "flop_per_mac": FLOP_PER_MAC, "attention_ceiling": 1.0, "features": record.features,
     }  # fmt: skip
+    waits = few_tiles(machine.record, precision, {**columns, "operand_width": bytes_per_element(precision)})
+    # What a tile waits for in each step is left out: these are kernels whose loads run ahead of their products.
+    columns |= {name: value for name, value in waits.items() if name == "clock_macs"}
     made = machine.record
     fitted = record.calibration_for(device, precision, made.vendor, made.alike(precision))
     return columns, fitted is not None, fitted.rows if fitted is not None else ()

@@ -75,7 +75,7 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         rate = block_scaled_rate(rate, columns["vector_peak"], columns["scale_block"], columns["scale_slots"])
     processors = axis(columns, "processors")
     windows = columns.get("window_tiles")
-    lone = columns.get("lone_area", 0.0)
+    waits = columns.get("lone_area", 0.0), columns.get("clock_macs", 0.0)
     vector = columns.get("vector_peak")
     wide, share = columns.get("attention_peak", peak), columns.get("attention_achieved", columns["achieved"])
     return Machine(
@@ -86,12 +86,12 @@ def machine_of(columns: Mapping[str, Any]) -> Machine:
         bandwidth if "result_work" in columns else effective_bandwidth(bandwidth, columns["memory_ceiling"]),
         axis(columns, "overhead"),
         processors,
-        _menu(processors, columns["tiles"], lone),
+        _menu(processors, columns["tiles"], *waits),
         columns["flop_per_mac"],
         _slowness(columns, bandwidth),
         _special(columns, peak),
         columns["features"].asynchronous,
-        None if windows is None else _menu(processors, windows, lone),
+        None if windows is None else _menu(processors, windows, *waits),
         columns.get("kernel_launch"),
     )
 
@@ -104,10 +104,10 @@ def _special(columns: Mapping[str, Any], peak: Any) -> Any:
     return result_rate(rate, columns["result_work"])
 
 
-def _menu(processors: Any, tiles: Tiles, lone: Any) -> TileMenu:
-    if type(processors) is type(lone) is float:
-        return tile_menu(tiles, processors, lone=lone).start()
-    return TileMenu(tiles, processors, lone=lone)
+def _menu(processors: Any, tiles: Tiles, lone: Any, macs: Any) -> TileMenu:
+    if type(processors) is type(lone) is type(macs) is float:
+        return tile_menu(tiles, processors, lone=lone, macs=macs).start()
+    return TileMenu(tiles, processors, lone=lone, macs=macs)
 
 
 def replaying(columns: Mapping[str, Any], machine: Machine) -> Machine:

@@ -15,10 +15,10 @@ from mlsysim.records.stack import Stack
 
 from ...formulas import constants
 from ...formulas.attention import array_share
-from ...formulas.gemm import delivered_rate, lone_area
+from ...formulas.gemm import delivered_rate
 from ...formulas.memory import kept_share, weight_bytes
 from ...formulas.power import work_per_clock
-from ...formulas.tile_constants import HEAD_STEP, STEP_BYTES, STEP_CLOCKS, TILE_DELIVERY
+from ...formulas.tile_constants import HEAD_STEP, TILE_DELIVERY
 from ...lowering.network import NetworkShape
 from ...lowering.shape import TransformerShape, number, transformer_shape
 from .architectures import (
@@ -32,6 +32,7 @@ from .architectures import (
 )
 from .ceiling_notes import ceiling_notes
 from .ceilings import cache_ratio, ceiling_columns, spread_columns
+from .few_tiles import few_tiles
 from .formats import cache_format, format_columns, head_columns
 from .launching import compiled_columns, eager_variance, launch_columns
 from .narrow import block_columns, unpacked_columns
@@ -91,7 +92,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= head_columns(stack, model, workload, columns)
     columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
     columns |= _memory(device, stack)
-    columns |= _few_tiles(device, precision, columns) | _in_order(device, precision, columns)
+    columns |= few_tiles(device, precision, columns) | _in_order(device, precision, columns)
     columns |= _kept(stack, shape, columns) | _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape) | _accumulating(scenario)
     engine, features = device.peak_of(precision).engine, stack.features
@@ -245,20 +246,6 @@ def _window_tiles(device: Device, precision: str, columns: Mapping[str, Any]) ->
     return {"window_tiles": tuple(
         (m, n, min(rate, delivered_rate(m, n, width, work, delivery, flop_per_mac))) for m, n, rate in columns["tiles"]
     )}  # fmt: skip
-
-
-def _few_tiles(device: Device, precision: str, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what products of few tiles take beside their multiplications on multiprocessors with matrix units."""
-    processors, clock, peak = device.compute.processors, device.compute.clock, device.peak_of(precision)
-    if processors is None or clock is None or peak.engine != "matrix":
-        return {}
-    work = work_per_clock(columns["peak"], clock) / processors
-    if work >= constants.SYSTOLIC_FLOP:
-        return {}
-    width, mac = columns["operand_width"], columns["flop_per_mac"]
-    return {
-        "lone_area": lone_area(STEP_CLOCKS, work, width, STEP_BYTES, mac),
-    }
 
 
 def _kept(stack: Stack, shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:

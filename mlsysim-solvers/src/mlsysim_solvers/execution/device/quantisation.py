@@ -12,11 +12,12 @@ import math
 from functools import lru_cache
 from typing import Any
 
-from mlsysim.numeric import is_array, minimum, where
+from mlsysim.numeric import ceil, is_array, minimum, where
 from mlsysim.records.stack import Stack
 
-from ...formulas.gemm import output_tiles, tile_area
-from ...formulas.tile_constants import SPLIT_DEPTH, SPLIT_PENALTY, SPLITS
+from ...formulas.constants import FULL_WIDTH
+from ...formulas.gemm import joining_area, output_tiles, tile_area
+from ...formulas.tile_constants import JOIN_CLOCKS, SPLITS, TILE_DELIVERY
 from .arrays import any_row
 
 __all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
@@ -34,8 +35,9 @@ _SAME = 1.0 + 1e-12
 
 
 def menu_area(
-    m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles, splits: tuple[float, ...], lone: Any = 0.0
-) -> Any:
+    m: Any, n: Any, k: Any, batch: Any, processors: Any, tiles: Tiles, splits: tuple[float, ...], lone: Any = 0.0,
+    macs: Any = 0.0,
+) -> Any:  # fmt: skip
     """Return the least area over all tiles and divisions of the inner dimension.
 
     Parameters
@@ -47,10 +49,11 @@ def menu_area(
     tiles : tuple of (rows, columns, rate)
         Menu; empty means that nothing is lost.
     splits : tuple of float
-        Ways to divide the inner dimension; used where tiles are fewer than processors and each part
-        stays deep enough.
+        Ways to divide the inner dimension; used where tiles are fewer than processors and it pays.
     lone : float or array, count
         Area that takes as long as what a tile waits for that has a processor to itself.
+    macs : float or array, count
+        Multiply-accumulates of a processor in one clock; at 0 parts are added up in no time.
 
     Returns
     -------
@@ -58,28 +61,36 @@ def menu_area(
     """
     best: Any = None
     waits = is_array(lone) or lone > 0.0
-    deep = [(split, k >= split * SPLIT_DEPTH) for split in splits]
-    deep = [(split, enough) for split, enough in deep if any_row(enough)]
     for tile_m, tile_n, rate in tiles:
         count = output_tiles(m, n, batch, tile_m, tile_n)
-        area = tile_area(count, processors, tile_m, tile_n, rate, 1.0, 0.0)
+        area = tile_area(count, processors, tile_m, tile_n, rate, 1.0)
         if waits:
             area = area + where(count <= processors, lone, 0.0)
         best = area if best is None else minimum(best, area)
         idle = count < processors
-        if not (deep and any_row(idle)):
+        if not any_row(idle):
             # No row may divide: large products are never divided.
             continue
-        for split, enough in deep:
-            area = tile_area(count, processors, tile_m, tile_n, rate, split, SPLIT_PENALTY)
-            if waits:
-                area = area + where(count * split <= processors, lone / split, 0.0)
-            best = where(idle & enough, minimum(best, area), best)
+        for split in splits:
+            area, joining = _divided(count, k, processors, (tile_m, tile_n, rate), split, lone, macs)
+            best = where(idle, minimum(best, area + joining), best)
     return best if best is not None else batch * n * m / processors
 
 
+def _divided(
+    count: Any, k: Any, processors: Any, tile: tuple[float, float, float], split: float, lone: Any, macs: Any
+) -> tuple[Any, Any]:
+    """Return the area of a product in parts, and that of adding them up."""
+    tall, wide, rate = tile
+    area = tile_area(count, processors, tall, wide, rate, split)
+    if is_array(lone) or lone > 0.0:
+        area = area + where(count * split <= processors, lone / split, 0.0)
+    parts = ceil(count * split / processors)
+    return area, joining_area(parts, tall, wide, k, macs, JOIN_CLOCKS, FULL_WIDTH, TILE_DELIVERY)
+
+
 class _Table:
-    """Areas of one (n, splits, batch) by number of smallest tiles, and the tiles that win beyond."""
+    """Areas of one (n, k, batch) by number of smallest tiles, and the tiles that win beyond."""
 
     __slots__ = ("end", "tail", "values")
 
@@ -97,7 +108,7 @@ class _Table:
             self.tail = menu.tiles
         rows = np.arange(self.end + 1, dtype=np.float64) * menu.step
         rows[0] = menu.step
-        self.values = menu_area(rows, n, k, batch, menu.processors, menu.tiles, menu.splits, menu.lone)
+        self.values = menu.whole(rows, n, k, batch)
 
 
 class TileMenu:
@@ -114,15 +125,21 @@ class TileMenu:
     lone : float or array, count
         Area that takes as long as what a tile waits for that has a processor to itself; nothing is remembered for an
         array.
+    macs : float or array, count
+        Multiply-accumulates of a processor in one clock, by which the time counts in which parts of a divided product
+        are added up; 0 where nobody knows. Nothing is remembered for an array.
     """
 
-    __slots__ = ("_areas", "_codes", "_seen", "_tables", "lone", "processors", "splits", "step", "tiles")
+    __slots__ = ("_areas", "_codes", "_seen", "_tables", "lone", "macs", "processors", "splits", "step", "tiles")
 
-    def __init__(self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS, lone: Any = 0.0) -> None:
+    def __init__(
+        self, tiles: Tiles, processors: Any, splits: tuple[float, ...] = SPLITS, lone: Any = 0.0, macs: Any = 0.0
+    ) -> None:
         self.tiles = tiles
         self.processors = processors
         self.splits = splits
         self.lone = lone
+        self.macs = macs
         self.step = float(math.gcd(*(int(tm) for tm, _, _ in tiles))) if tiles else 1.0
         self._areas: dict[tuple[float, float, float, float], float] = {}
         self._tables: dict[tuple[float, float, float], _Table] = {}
@@ -141,7 +158,7 @@ class TileMenu:
         -------
         float or array, count
         """
-        fixed = type(self.processors) is type(self.lone) is float
+        fixed = type(self.processors) is type(self.lone) is type(self.macs) is float
         if fixed and type(m) is float:
             try:
                 return self._areas[m, n, k, batch]
@@ -160,9 +177,23 @@ class TileMenu:
         found = self._seen.get(key := tuple(map(id, shape)))
         if found is None:
             tiles = self._rivals(m.max() if is_array(m) else m)
-            area = menu_area(m, n, k, batch, self.processors, tiles, self.splits, self.lone)
+            area = menu_area(m, n, k, batch, self.processors, tiles, self.splits, self.lone, self.macs)
             found = self._seen[key] = area, shape
         return found[0]
+
+    def whole(self, m: Any, n: Any, k: Any, batch: Any) -> Any:
+        """Return the least area over the whole menu, worked out anew.
+
+        Parameters
+        ----------
+        m, n, k, batch : float or array, count
+            Shape and number of the products.
+
+        Returns
+        -------
+        float or array, count
+        """
+        return menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.lone, self.macs)
 
     def start(self) -> TileMenu:
         """Forget the arrays of earlier calls, which their owner may have overwritten since.
@@ -180,7 +211,7 @@ class TileMenu:
         if len(self._areas) >= _MEMORY:
             self._areas.clear()
         m, n, k, batch = key
-        area: float = menu_area(m, n, k, batch, self.processors, self.tiles, self.splits, self.lone)
+        area: float = self.whole(m, n, k, batch)
         self._areas[key] = area
         return area
 
@@ -216,25 +247,30 @@ class TileMenu:
         return math.ceil(rows / self.step) + 1.0
 
     def _rivals(self, most: Any) -> Tiles:
-        """Return the tiles that may win: among those of one width that hold all rows, the smallest for its rate does.
+        """Return the tiles that may win: of those of one width that hold all rows, the smallest, also for its rate.
 
         They are equally many, so that it does for any width of the product, depth and number of processors.
         """
-        found: dict[tuple[float, float], tuple[float, float, float]] = {}
-        for tile in self.tiles:
-            tall, wide, rate = tile
-            known = found.get(key := (wide, min(tall, most)))
-            if known is None or tall / rate < known[0] / known[2]:
-                found[key] = tile
-        return tuple(found.values())
+        return tuple(tile for tile in self.tiles if not any(_beats(other, tile, most) for other in self.tiles))
 
     def _by_depth(self, m: float, n: float, k: Any, batch: float) -> Any:
-        """Return what only the inner dimension changes: in how many ways it is deep enough to be divided."""
-        import numpy as np
+        """Return what only the inner dimension changes: how much adding up the parts of a divided product adds.
 
-        deep = sorted(split * SPLIT_DEPTH for split in self.splits)
-        areas = np.array([self.area(m, n, depth, batch) for depth in (0.0, *deep)])
-        return areas.take(np.searchsorted(deep, k, side="right"))
+        That falls with the depth, so that each way to divide is a line over its inverse.
+        """
+        least = menu_area(m, n, 1.0, batch, self.processors, self.tiles, (), self.lone)
+        lines = {
+            _divided(count, 1.0, self.processors, tile, split, self.lone, self.macs)
+            for tile in self.tiles
+            for split in self.splits
+            if (count := output_tiles(m, n, batch, tile[0], tile[1])) < self.processors
+        }
+        best = least + 0.0 * k
+        for area, joining in lines:
+            beaten = any((a < area and b <= joining) or (a == area and b < joining) for a, b in lines)
+            if area < least and not beaten:
+                best = minimum(best, area + joining / k)
+        return best
 
     def _from_table(self, m: Any, n: float, k: float, batch: float) -> Any:
         import numpy as np
@@ -245,21 +281,31 @@ class TileMenu:
             codes = np.ceil(m / self.step)
             kept = self._codes = (m, codes, codes.astype(np.intp), codes.min(), int(codes.max()))
         _, codes, indices, low, high = kept
-        deep = float(sum(k >= split * SPLIT_DEPTH for split in self.splits))
-        table = self._tables.get((n, deep, batch))
+        table = self._tables.get((n, k, batch))
         if table is None or table.end < min(high, _LIMIT):
-            table = self._tables[n, deep, batch] = _Table(self, n, k, batch, high)
+            table = self._tables[n, k, batch] = _Table(self, n, k, batch, high)
         if high <= table.end:
             return table.values.take(indices)
         splits = self.splits if table.tail is self.tiles else ()
-        tail = menu_area(codes * self.step, n, k, batch, self.processors, table.tail, splits, self.lone)
+        rows = codes * self.step
+        tail = menu_area(rows, n, k, batch, self.processors, table.tail, splits, self.lone, self.macs)
         if low > table.end:
             return tail
         return np.where(codes <= table.end, table.values.take(indices, mode="clip"), tail)
 
 
+def _beats(one: tuple[float, float, float], other: tuple[float, float, float], most: Any) -> bool:
+    """Tell whether a tile never takes longer than another of its width, and less where it is smaller for its rate."""
+    if one[1] != other[1] or min(one[0], most) != min(other[0], most):
+        return False
+    first, second = (one[0] / one[2], one[0]), (other[0] / other[2], other[0])
+    return first != second and first[0] <= second[0] and first[1] <= second[1]
+
+
 @lru_cache(maxsize=64)
-def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLITS, lone: Any = 0.0) -> TileMenu:
+def tile_menu(
+    tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLITS, lone: Any = 0.0, macs: Any = 0.0
+) -> TileMenu:
     """Return the menu of a library on a number of processors, with what it remembers.
 
     Parameters
@@ -272,12 +318,14 @@ def tile_menu(tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLIT
         Ways in which the library may divide the inner dimension.
     lone : float or array, count
         Area that takes as long as what a tile waits for that has a processor to itself.
+    macs : float or array, count
+        Multiply-accumulates of a processor in one clock; 0 where nobody knows.
 
     Returns
     -------
     TileMenu
     """
-    return TileMenu(tiles, processors, splits, lone)
+    return TileMenu(tiles, processors, splits, lone, macs)
 
 
 def tiles_of(stack: Stack, engine: str) -> Tiles:

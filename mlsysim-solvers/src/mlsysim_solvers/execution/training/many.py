@@ -144,11 +144,11 @@ def _some(value: Any, rows: Codes) -> Any:
     if is_array(value):
         return value.take(rows)
     if isinstance(value, TileMenu):
-        given = value.processors, value.lone
+        given = value.processors, value.lone, value.macs
         if not any(map(is_array, given)):
             return value
-        processors, lone = (_some(part, rows) for part in given)
-        return TileMenu(value.tiles, processors, value.splits, lone)
+        processors, lone, macs = (_some(part, rows) for part in given)
+        return TileMenu(value.tiles, processors, value.splits, lone, macs)
     make = getattr(value, "_make", None)
     if make is not None:
         return make(part if type(part) is float else _some(part, rows) for part in value)

@@ -172,7 +172,7 @@ def unstated(found: Subject, name: str, assumed: list[Assumed]) -> str:
 
 
 def unstated_format(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
-    """Return the format of a language model whose row prints none: what the stack says, or the 16 bits of most models.
+    """Return the format of a model of language or pictures whose row prints none: the stack's, or 16 bits as most have.
 
     Parameters
     ----------

@@ -52,6 +52,12 @@ _SCENARIOS = ("static_batch", "single_stream", "latency", "offline", "server", "
 _SERVED = ("serving", "onlineserving", "concurrency", "concurrent", "closedloop")
 """What tables call a server whose clients are counted."""
 _STEPS = re.compile(r"(?<![\d.])(\d{1,4})(?: denoising| inference| sampling)? steps\b|\bsteps\b\D{0,24}?(\d{1,4})\b")
+_BENCHMARKS = ("single_stream", "offline", "server")
+"""Scenarios of a benchmark, whose steps are known; other rows take those of the pipelines that people run."""
+_DEFAULT_STEPS = 50
+"""Denoising steps of the pipelines of diffusers unless told otherwise (huggingface/diffusers,
+pipeline_stable_diffusion_xl.py, StableDiffusionXLPipeline.__call__): the most that a row which prints none may mean,
+where the benchmark of the model takes fewer."""
 _SUPPLY = re.compile(r"Operating at ([\d.]+) ?V")
 _NOMINAL_SUPPLY = 3.3
 """Supply at which the registry states what a microcontroller draws, V."""
@@ -203,7 +209,7 @@ def _length(found: Subject, name: str, stated: int | None, assumed: list[Assumed
 def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Question:
     """Ask for one pass per sample; devices that share nothing count as one of them."""
     assumed: list[Assumed] = []
-    precision = format_for(found.device, known.weights(_sample_precision(row, found, assumed))[0])
+    precision = format_for(found.device, known.weights(_sample_precision(row, model, found, assumed))[0])
     precision = multiplied(found, model, precision, assumed)
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     devices = max(row.devices, 1)
@@ -235,8 +241,7 @@ def _samples(row: Measurement, known: Names, model: str, found: Subject) -> Ques
 
 def _drawn(job: Inference, row: Measurement, known: Names, assumed: list[Assumed]) -> Inference:
     """Return the job with the denoising steps of a model that draws: printed, or those of its benchmark."""
-    record = plugins().registry.get("models", job.model).record
-    if record.network is None or not record.network.denoiser:
+    if not _draws(job.model):
         return job
     found = _STEPS.search(" ".join((cell(row, "notes"), cell(row, "qps_or_sla"), row.at)))
     if found:
@@ -246,6 +251,11 @@ def _drawn(job: Inference, row: Measurement, known: Names, assumed: list[Assumed
         steps = round(_passes(job.model, probe))
         if not probe:
             raise Refused("the number of denoising steps is not published")
+        if row.kind not in _BENCHMARKS:
+            spread = log_sd_of_range(steps, _DEFAULT_STEPS, INTERVAL_QUANTILE)
+            told = f"between the {steps} of its benchmark and the {_DEFAULT_STEPS} of pipelines that are told nothing"
+            steps = round(math.sqrt(steps * _DEFAULT_STEPS))
+            probe = [Assumed(f"{steps} denoising steps, {told}", spread)]
         assumed.extend(probe)
     guided = job.model not in known.runs.models.guidance_as_input
     if guided:
@@ -313,12 +323,19 @@ def _supplied(row: Measurement, asked: Scenario, assumed: list[Assumed]) -> Scen
     return attrs.evolve(asked, settings={"sustainability": {"power": f"{drawn} W"}})
 
 
-def _sample_precision(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
+def _sample_precision(row: Measurement, model: str, found: Subject, assumed: list[Assumed]) -> str:
     stated = cell(row, "weight_precision")
     noted = _WEIGHT_TYPES.search(cell(row, "notes"))
     if stated or (noted and noted[1].lower() != "unset"):
         return stated or (noted[1].lower() if noted else "")
-    return unstated(found, "precision", assumed)
+    # Models that draw are published in 16 bits, as language models are.
+    return unstated_format(row, found, assumed) if _draws(model) else unstated(found, "precision", assumed)
+
+
+def _draws(model: str) -> bool:
+    """Tell whether a model is a denoiser."""
+    network = plugins().registry.get("models", model).record.network
+    return network is not None and bool(network.denoiser)
 
 
 def _sequence(row: Measurement, model: str, assumed: list[Assumed]) -> int:
