@@ -145,3 +145,20 @@ def test_two_nodes_pass_a_vector_once_each_way():
     assert all_reduce(narrow, two, volume) == pytest.approx(51.4e-3, rel=0.1)
     assert all_reduce(narrow, two, volume) > volume / (8.0 * narrow.outer)
     assert all_reduce(narrow, four, volume) > 1.6 * all_reduce(narrow, two, volume)
+
+
+def test_a_short_message_between_two_nodes_takes_the_library_s_own_latencies():
+    """NCCL's tuning.cc: tree, LL: 4.4 + 2 (7 x .52 x 1.8 + 5.0) us; ring, LL: 3.6 + 14 x .47 x 1.8 + 2.7 us."""
+    both = group_of(A100, 16.0, 1.0)
+    assert all_reduce(A100, both, 8.0) == pytest.approx(27.5e-6, rel=1e-3)
+    assert all_gather(A100, both, 8.0) == pytest.approx(18.14e-6, rel=1e-3)
+
+
+def test_hops_take_longer_only_where_a_group_leaves_its_node():
+    inside = group_of(A100, 8.0, 1.0)
+    ring, tree = 3.6e-6 + 14 * 0.47e-6, 4.4e-6 + 14 * 0.52e-6
+    assert all_reduce(A100, inside, 8.0) == pytest.approx(min(ring, tree), rel=1e-3)
+    # A megabyte and more takes the protocol for long messages, whose hops are the same everywhere.
+    both = group_of(A100, 16.0, 1.0)
+    slower = A100._replace(ways=(SHORT._replace(inner_step=10 * SHORT.inner_step), LONG))
+    assert all_reduce(slower, both, 64e6) == all_reduce(A100, both, 64e6)

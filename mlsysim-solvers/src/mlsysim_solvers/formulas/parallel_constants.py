@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ACTIVATION_LOG_SD",
     "ATTENTION_ISSUE",
+    "BEYOND_NODE",
     "BLOCK_SHARE",
     "BUCKET_ELEMENTS",
     "BUCKET_PER_RANK",
@@ -36,6 +37,7 @@ __all__ = [
     "RANK_IMBALANCE",
     "ROUTER_ISSUE",
     "SHORT_WAY",
+    "TREE_MORE",
 ]  # fmt: skip
 
 HIDDEN_TENSOR = 0.7
@@ -91,6 +93,16 @@ states none: NVIDIA NCCL, src/graph/tuning.cc, ring, LL."""
 
 LONG_WAY = (8.4e-6, 3.4e-6, 9.6e-6, 1.0)
 """The same for long messages: ring, Simple."""
+
+BEYOND_NODE = (1.8, 1.0)
+"""Hops inside a node of a group that leaves it over those of one that stays, for short and for long messages: NVIDIA
+NCCL, src/graph/tuning.cc at 01afd20a, ncclTopoTuneModel: nNodes > 1, LL: intraLat *= 1.8."""
+
+TREE_MORE = ((0.8e-6, 0.05e-6, 2.3e-6), (0.0, 0.0, 0.0))
+"""What base, hop inside and hop between domains of a tree take beyond those of a ring (s), for short and for long
+messages. NVIDIA NCCL, src/graph/tuning.cc at 01afd20a, LL: baseLat 4.4 and 3.6 us, hwLat .52 and .47 over NVLink, 5.0
+and 2.7 over the network. For long ones it prints the time of a chunk of 256 kB over 12 GB/s, far slower
+than links of today: a tree takes the hops of a ring."""
 
 DIRECT = "direct"
 """Name of the protocol of a link by which every device reads the memory of all others in a kernel of its own."""

@@ -48,6 +48,8 @@ _QUEUED = re.compile(r"\b(?:in|out-of)-place\b|_perf\b|\b[nr]ccl-tests\b", re.IG
 
 _APART = re.compile(r"\b(\d+) nodes? ?[x×] ?(\d+)\b", re.IGNORECASE)
 """Nodes, and the devices of each, as a row's notes print them."""
+_TOGETHER = re.compile(r"\b(?:one|1|single) node\b", re.IGNORECASE)
+"""Notes that say that all devices of a row are in one node, also where that of the registry has fewer."""
 
 
 @attrs.frozen
@@ -112,6 +114,8 @@ def predict_collective(
     if entry is None or not (entry.record.inner or (each == 1 and entry.record.outer)):
         raise Refused(f"{row.kind} over {row.devices} devices: no node of the registry holds them")
     node = _part_of(entry.record, each)
+    if node.devices < row.devices and _TOGETHER.search(row.configuration.get("notes", "")):
+        node = attrs.evolve(node, devices=row.devices, domain=float(row.devices))
     links = {role: registry.get("links", key).record for role in ("inner", "outer") if (key := getattr(node, role))}
     links.setdefault("inner", links.get("outer"))
     if "outer" not in links and row.devices > (node.domain or node.devices):

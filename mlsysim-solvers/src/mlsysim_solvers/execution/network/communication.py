@@ -18,12 +18,18 @@ from ...formulas.collectives import (
     transfer_time,
     tree_latency,
 )
+from ...formulas.parallel_constants import BEYOND_NODE, TREE_MORE
 from .topology import Group, Network
 
 __all__ = ["all_gather", "all_reduce", "all_to_all", "message", "served_all_reduce"]
 
 TREE_SHARE = 0.9
 """Bandwidth of a double binary tree over that of a ring (NVIDIA NCCL, src/graph/tuning.cc)."""
+
+
+def _inner_step(group: Group, step: Any, beyond: float) -> Any:
+    """Return the time of a hop inside a node: that of a group that leaves it takes longer with the short protocol."""
+    return where(group.nodes > 1.0, beyond * step, step) if beyond != 1.0 else step
 
 
 def _distance(network: Network, group: Group, rounds: float) -> Any:
@@ -57,8 +63,8 @@ def all_gather(network: Network, group: Group, volume: Any) -> Any:
     sent = gathered_bytes(volume, group.size)
     inside = ring_hops(group.size, group.nodes)
     best: Any = None
-    for base, inner_step, outer_step, share in network.ways:
-        hops = hop_latency(inside, group.nodes, inner_step, outer_step)
+    for (base, inner_step, outer_step, share), beyond in zip(network.ways, BEYOND_NODE, strict=True):
+        hops = hop_latency(inside, group.nodes, _inner_step(group, inner_step, beyond), outer_step)
         time = ring_time(base, hops, transfer_time(sent, group.rate, share))
         best = time if best is None else minimum(best, time)
     return _silent(group.size, best + _distance(network, group, 1.0))
@@ -93,14 +99,15 @@ def all_reduce(network: Network, group: Group, volume: Any) -> Any:
     sent = 2.0 * gathered_bytes(volume, group.size)
     inside = 2.0 * ring_hops(group.size, group.nodes)
     best: Any = None
-    for base, inner_step, outer_step, share in network.ways:
-        hops = hop_latency(inside, 2.0 * group.nodes - 1.0, inner_step, outer_step)
+    for (base, step, outer_step, share), beyond, tree in zip(network.ways, BEYOND_NODE, TREE_MORE, strict=True):
+        hops = hop_latency(inside, 2.0 * group.nodes - 1.0, _inner_step(group, step, beyond), outer_step)
         time = ring_time(base, hops, transfer_time(sent, group.rate, share))
-        climb = tree_latency(group.members, group.nodes, inner_step, outer_step, 2.0)
+        inner_step = _inner_step(group, step + tree[1], beyond)
+        climb = tree_latency(group.members, group.nodes, inner_step, outer_step + tree[2], 2.0)
         climbed = transfer_time(2.0 * volume, group.rate, TREE_SHARE * share)
         paired = maximum(0.5 * climbed, transfer_time(2.0 * volume, group.inner, TREE_SHARE * share))
-        tree = ring_time(base, climb, where((group.nodes > 1.0) & (group.nodes <= 2.0), paired, climbed))
-        time = minimum(time, tree)
+        sides = where((group.nodes > 1.0) & (group.nodes <= 2.0), paired, climbed)
+        time = minimum(time, ring_time(base + tree[0], climb, sides))
         best = time if best is None else minimum(best, time)
     if network.reduced is not None:
         base, inner_step, _, _ = network.ways[-1]

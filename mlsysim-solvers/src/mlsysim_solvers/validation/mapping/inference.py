@@ -24,6 +24,7 @@ from .common import (
     scenario,
     subject,
     unstated,
+    unstated_format,
     unstated_formats,
     whole,
 )  # fmt: skip
