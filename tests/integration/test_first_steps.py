@@ -56,5 +56,5 @@ def test_a_command_of_another_command_is_found(capsys):
 
 
 def test_clients_vary_only_where_the_scenario_has_some(capsys):
-    assert main("sweep llama-3.1-8b --on h100-sxm --kind traffic --vary concurrency=1,8".split()) == 2
+    assert main(["sweep", "llama-3.1-8b", "--on", "h100-sxm", "--kind", "traffic", "--vary", "concurrency=1,8"]) == 2
     assert "concurrency varies, and the scenario is offline" in capsys.readouterr().err
