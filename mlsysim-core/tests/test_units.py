@@ -269,3 +269,18 @@ def test_a_bare_number_is_asked_for_without_a_unit():
 )
 def test_an_estimate_shows_no_digits_that_nobody_knows(value, unit, text):
     assert format_quantity(value, unit, 3, whole=False) == text
+
+
+@pytest.mark.parametrize(("text", "value"), [
+    ("1,000 GB/s", 1e12), ("1,234,567.5 B/s", 1234567.5), ("10,000 B/s", 1e4), ("1_000 GB/s", 1e12), ("3. B/s", 3.0),
+])  # fmt: skip
+def test_commas_group_thousands(text, value):
+    assert parse_quantity(text, "B/s") == value
+
+
+@pytest.mark.parametrize("text", ["1,5 TB/s", "12,34 GB/s", "1,0000 B/s", "5, B/s", "1.5,3 B/s", "1,000,00 B/s"])
+def test_a_comma_that_groups_no_thousands_is_refused(text):
+    """A fraction as many countries write it must not become ten times as much."""
+    with pytest.raises(UnitError, match="is not a number with a unit") as caught:
+        parse_quantity(text, "B/s")
+    assert "1.5" in caught.value.remedy

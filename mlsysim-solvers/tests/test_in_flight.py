@@ -407,7 +407,7 @@ def test_a_run_that_comes_all_at_once_has_no_rate():
 
 
 def test_a_sweep_of_other_arrivals_is_refused():
-    with pytest.raises(ConfigError, match="arrive"):
+    with pytest.raises(ConfigError, match="rate varies, and the scenario gives a concurrency"):
         sweep(CLIENTS, {"rate": np.array([1.0, 2.0])})
 
 

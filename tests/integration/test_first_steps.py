@@ -53,3 +53,8 @@ def test_a_server_that_nobody_is_said_to_ask_is_called_offline(capsys):
 def test_a_command_of_another_command_is_found(capsys):
     assert main(["refresh"]) == 2
     assert "Did you mean `mlsysim registry refresh`?" in capsys.readouterr().err
+
+
+def test_clients_vary_only_where_the_scenario_has_some(capsys):
+    assert main(["sweep", "llama-3.1-8b", "--on", "h100-sxm", "--kind", "traffic", "--vary", "concurrency=1,8"]) == 2
+    assert "concurrency varies, and the scenario is offline" in capsys.readouterr().err

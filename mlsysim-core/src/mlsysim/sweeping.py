@@ -68,7 +68,7 @@ def sweep(
         Combine every value with every other; False takes the sequences as points, row by row.
     overrides : mapping of str to str
         As for :func:`mlsysim.evaluate`.
-    wanted : sequence of str
+    wanted : sequence of str, or str
         Outputs that every row shall have: choices that do not answer one, though others do, are refused.
     executor : str
         Where chunks run; plugins may add some.
@@ -238,7 +238,7 @@ def _over_choices(
             into.before += asked.size
     if not parts:
         raise refused[0].error
-    for name in wanted:
+    for name in [wanted] if isinstance(wanted, str) else wanted:
         parts, silent = _split(parts, name)
         refused += [Refusal(part.choice, _why_not(config, part, parts[0], name)) for part in silent]
     return _together(parts, columns, units, tuple(refused), into)

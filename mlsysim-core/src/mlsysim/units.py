@@ -217,7 +217,8 @@ def _read_factor(piece: str, text: str) -> tuple[float, Dimension, int]:
     raise UnitError(f"unknown unit {piece!r}{within}", remedy=hint)
 
 
-_NUMBER = re.compile(r"\s*([+-]?(?:\d[\d,_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
+# A comma groups thousands: 1,5 is no number, and must not become 15.
+_NUMBER = re.compile(r"\s*([+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\d,_.])")
 
 
 def parse_quantity(text: str | float, unit: str) -> float:
@@ -260,8 +261,8 @@ def _parse_text(text: str, unit: str) -> float:
     wanted = parse_unit(unit)
     match = _NUMBER.match(text)
     if not match:
-        what = "a number" if unit in ("", "1") else "a number with a unit"
-        raise UnitError(f"{text!r} is not {what}", remedy=_example(unit))
+        hint = "A fraction has a point (1.5); commas group thousands (1,500)" if "," in text else _example(unit)
+        raise UnitError(f"{text!r} is not a number" + " with a unit" * (unit not in ("", "1")), remedy=hint)
     digits = match[1].replace(",", "").replace("_", "")
     symbol = text[match.end() :].strip()
     if not symbol:

@@ -67,9 +67,10 @@ def completed(columns: Columns) -> dict[str, Any]:
     c = dict(columns)
     for name in ARRIVALS:
         if name in c and c["arrivals"] != name:
+            given = "is offline" if c["arrivals"] == "offline" else f"gives a {c['arrivals']}"
             raise ConfigError(
-                f"{name} varies, and the scenario's requests arrive by {c['arrivals']}", where=f"workload.{name}",
-                remedy=f"Give the scenario a {name} first",
+                f"{name} varies, and the scenario {given}", where=f"workload.{name}",
+                remedy=f"Give the scenario its {name} first, for example --{name}",
             )  # fmt: skip
     c["long_output"] = long_answer(axis(c, "output"), c["output_variation"])
     if "place" in c:
