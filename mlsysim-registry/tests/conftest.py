@@ -134,7 +134,7 @@ Package = Callable[..., Registry]
 
 @pytest.fixture(autouse=True)
 def _fixed_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLSYSIM_TODAY", "2026-11-23")
+    monkeypatch.setenv("MLSYSIM_TODAY", "2026-11-24")
 
 
 @pytest.fixture
