@@ -36,6 +36,16 @@ def test_a_burst_is_asked_of_a_server_and_ends():
     assert question_for(row(notes="largest"), names()).scenario.workload.concurrency == 0
 
 
+@pytest.mark.parametrize(
+    ("said", "most"),
+    [("max-num-seqs 32", 32), ("--max-num-seqs=64", 64), ("max_num_seqs 512", 512), ("--max-running-requests 16", 16),
+     ("random prompts", 0)],
+)  # fmt: skip
+def test_a_burst_keeps_no_more_in_flight_than_the_server_was_told(said, most):
+    job = question_for(row(notes=f"ShareGPT, 1000 requests at once, {said}"), names()).scenario.workload
+    assert (job.concurrency, job.requests, job.max_batch) == (1000, 1000, most)
+
+
 def test_lengths_scatter_as_those_of_the_data_set_that_is_named_or_as_means_do():
     assumed = []
     assert scatter_of(row(notes="ShareGPT, 100 requests"), assumed).output == 1.0

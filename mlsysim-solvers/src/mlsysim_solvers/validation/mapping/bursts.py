@@ -12,12 +12,13 @@ from mlsysim.records.measurement import Measurement
 from ..questions import Assumed
 from .common import cell, whole
 
-__all__ = ["Scatter", "at_once", "counted", "scatter_of"]
+__all__ = ["Scatter", "at_once", "counted", "most_at_once", "scatter_of"]
 
 _AT_ONCE = re.compile(
     r"\b(?:all|requests|prompts) at once\b|\brate ?= ?inf|\binfinite (?:request )?rate\b", re.IGNORECASE
 )
 _COUNT = re.compile(r"(?<![\w.])(\d[\d,]*) (?:requests|prompts)\b", re.IGNORECASE)
+_MOST = re.compile(r"\bmax[-_ ](?:num[-_ ]seqs|running[-_ ]requests)\s*[=:]?\s*(\d+)", re.IGNORECASE)
 _MEAN = re.compile(r"\btokens (?:/|over|per|divided by) (?:\d+|requests|prompts)\b", re.IGNORECASE)
 
 _NATURAL = 0.25
@@ -78,6 +79,23 @@ def counted(row: Measurement) -> int:
     """
     found = _COUNT.search(_words(row))
     return int(found[1].replace(",", "")) if found else 0
+
+
+def most_at_once(row: Measurement) -> int:
+    """Return how many requests a server was told to keep in flight at most, where the notes of a row say so.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Returns
+    -------
+    int
+        0 where they do not.
+    """
+    found = _MOST.search(_words(row))
+    return int(found[1]) if found else 0
 
 
 def scatter_of(row: Measurement, assumed: list[Assumed]) -> Scatter | None:

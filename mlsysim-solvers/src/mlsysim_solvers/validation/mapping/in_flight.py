@@ -19,7 +19,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
 from ..spellings import implied_format
-from .bursts import at_once, counted, scatter_of
+from .bursts import at_once, counted, most_at_once, scatter_of
 from .common import Subject, arithmetic_for, as_published, cell, scenario, unstated_formats, whole
 from .limits import check_reached, within_limits
 from .serving import batched
@@ -106,7 +106,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     most, budget = _limits(row, engine, assumed)
     job = Traffic(
         model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
-        max_batch=0 if clients else most, max_tokens=budget, rate=arrivals,
+        max_batch=most_at_once(row) if clients else most, max_tokens=budget, rate=arrivals,
         requests=_requests(row, known, lengths, clients, arrivals), concurrency=clients,
         scheduler="" if clients else known.runs.scheduler(row.software), input_variation=lengths.variation,
         output_variation=_VARIED if clients and not burst and not lengths.scatter else lengths.scatter,
