@@ -307,16 +307,16 @@ VERSION_LOG_SD = 0.15
 range 0.05 to 0.3: where packaged rows have one configuration under two versions, logarithms differ by a median of 0.12
 (TensorRT-LLM, 54 pairs of rates), 0.12 (vLLM, 36 times per token), 0.03 (Megatron-Bridge, 155), 0.28 (X-CUBE-AI, 8)."""
 
-GROUP_LOG_SDS = (0.061, 0.01, 0.11, 0.041)
+GROUP_LOG_SDS = (0.057, 0.01, 0.096, 0.044)
 """Scales of ln(measured / predicted) of a group of rows (set, model and device) under constants that were fitted on
 other groups of the device: of the compute ceiling, the memory ceiling and the time per kernel as the group sees them,
 and of the whole. This and the seven below are what ``mlsysim calibrate spreads`` finds from all packaged measurements,
 each predicted without its group; none is below 0.01."""
 
-DEVICE_LOG_SDS = (0.08, 0.01, 0.15, 0.049)
+DEVICE_LOG_SDS = (0.077, 0.01, 0.14, 0.047)
 """The same of a device, under constants that were fitted on other devices."""
 
-COMMUNICATION_LOG_SD = 0.051
+COMMUNICATION_LOG_SD = 0.038
 """Scale of the time of collectives and of hand-overs between devices."""
 
 DEVICE_PRIOR_LOG_SDS = (0.2, 0.05, 0.3)
