@@ -37,7 +37,7 @@ __all__ = [
     "RANK_IMBALANCE",
     "ROUTER_ISSUE",
     "SHORT_WAY",
-    "TREE_MORE",
+    "TREE_OVER_RING",
 ]  # fmt: skip
 
 HIDDEN_TENSOR = 0.7
@@ -98,11 +98,11 @@ BEYOND_NODE = (1.8, 1.0)
 """Hops inside a node of a group that leaves it over those of one that stays, for short and for long messages: NVIDIA
 NCCL, src/graph/tuning.cc at 01afd20a, ncclTopoTuneModel: nNodes > 1, LL: intraLat *= 1.8."""
 
-TREE_MORE = ((0.8e-6, 0.05e-6, 2.3e-6), (0.0, 0.0, 0.0))
-"""What base, hop inside and hop between domains of a tree take beyond those of a ring (s), for short and for long
-messages. NVIDIA NCCL, src/graph/tuning.cc at 01afd20a, LL: baseLat 4.4 and 3.6 us, hwLat .52 and .47 over NVLink, 5.0
-and 2.7 over the network. For long ones it prints the time of a chunk of 256 kB over 12 GB/s, far slower
-than links of today: a tree takes the hops of a ring."""
+TREE_OVER_RING = ((4.4 / 3.6, 0.52 / 0.47, 5.0 / 2.7), (1.0, 1.0, 1.0))
+"""Base, hop inside and hop between domains of a tree over those of a ring, for short and for long messages. NVIDIA
+NCCL, src/graph/tuning.cc at 01afd20a, LL: baseLat 4.4 and 3.6 us, hwLat .52 and .47 over NVLink, 5.0 and 2.7 over the
+network. For long ones it prints the time of a chunk of 256 kB over 12 GB/s, far slower than links of today: a tree takes
+the hops of a ring."""
 
 DIRECT = "direct"
 """Name of the protocol of a link by which every device reads the memory of all others in a kernel of its own."""

@@ -18,7 +18,7 @@ from ...formulas.collectives import (
     transfer_time,
     tree_latency,
 )
-from ...formulas.parallel_constants import BEYOND_NODE, TREE_MORE
+from ...formulas.parallel_constants import BEYOND_NODE, TREE_OVER_RING
 from .topology import Group, Network
 
 __all__ = ["all_gather", "all_reduce", "all_to_all", "message", "served_all_reduce"]
@@ -99,15 +99,15 @@ def all_reduce(network: Network, group: Group, volume: Any) -> Any:
     sent = 2.0 * gathered_bytes(volume, group.size)
     inside = 2.0 * ring_hops(group.size, group.nodes)
     best: Any = None
-    for (base, step, outer_step, share), beyond, tree in zip(network.ways, BEYOND_NODE, TREE_MORE, strict=True):
+    for (base, step, outer_step, share), beyond, tree in zip(network.ways, BEYOND_NODE, TREE_OVER_RING, strict=True):
         hops = hop_latency(inside, 2.0 * group.nodes - 1.0, _inner_step(group, step, beyond), outer_step)
         time = ring_time(base, hops, transfer_time(sent, group.rate, share))
-        inner_step = _inner_step(group, step + tree[1], beyond)
-        climb = tree_latency(group.members, group.nodes, inner_step, outer_step + tree[2], 2.0)
+        inner_step = _inner_step(group, step * tree[1], beyond)
+        climb = tree_latency(group.members, group.nodes, inner_step, outer_step * tree[2], 2.0)
         climbed = transfer_time(2.0 * volume, group.rate, TREE_SHARE * share)
         paired = maximum(0.5 * climbed, transfer_time(2.0 * volume, group.inner, TREE_SHARE * share))
         sides = where((group.nodes > 1.0) & (group.nodes <= 2.0), paired, climbed)
-        time = minimum(time, ring_time(base + tree[0], climb, sides))
+        time = minimum(time, ring_time(base * tree[0], climb, sides))
         best = time if best is None else minimum(best, time)
     if network.reduced is not None:
         base, inner_step, _, _ = network.ways[-1]
