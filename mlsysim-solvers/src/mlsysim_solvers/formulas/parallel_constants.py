@@ -101,8 +101,8 @@ NCCL, src/graph/tuning.cc at 01afd20a, ncclTopoTuneModel: nNodes > 1, LL: intraL
 TREE_OVER_RING = ((4.4 / 3.6, 0.52 / 0.47, 5.0 / 2.7), (1.0, 1.0, 1.0))
 """Base, hop inside and hop between domains of a tree over those of a ring, for short and for long messages. NVIDIA
 NCCL, src/graph/tuning.cc at 01afd20a, LL: baseLat 4.4 and 3.6 us, hwLat .52 and .47 over NVLink, 5.0 and 2.7 over the
-network. For long ones it prints the time of a chunk of 256 kB over 12 GB/s, far slower than links of today: a tree takes
-the hops of a ring."""
+network. For long ones it prints the time of a chunk of 256 kB over 12 GB/s, far slower than links of today: a tree then
+takes the hops of a ring."""
 
 DIRECT = "direct"
 """Name of the protocol of a link by which every device reads the memory of all others in a kernel of its own."""

@@ -76,7 +76,7 @@ def is_plain(machine: Machine) -> bool:
     matrix_rate, attention, vector, bandwidth, _, processors, menu, _, slowness, special_rate, *_ = machine
     if not type(matrix_rate) is type(attention) is type(vector) is type(bandwidth) is type(processors) is float:
         return False
-    return type(menu.lone) is float and type(slowness) in _FLOAT and type(special_rate) in _FLOAT
+    return type(menu.lone) is type(menu.macs) is float and type(slowness) in _FLOAT and type(special_rate) in _FLOAT
 
 
 _FLOAT = frozenset({float, type(None)})
