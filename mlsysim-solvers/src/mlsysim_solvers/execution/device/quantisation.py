@@ -12,7 +12,7 @@ import math
 from functools import lru_cache
 from typing import Any
 
-from mlsysim.numeric import ceil, is_array, minimum, where
+from mlsysim.numeric import ceil, is_array, maximum, minimum, where
 from mlsysim.records.stack import Stack
 
 from ...formulas.constants import FULL_WIDTH
@@ -86,7 +86,7 @@ def _divided(
     if is_array(lone) or lone > 0.0:
         area = area + where(count * split <= processors, lone / split, 0.0)
     parts = ceil(count * split / processors)
-    return area, joining_area(parts, tall, wide, k, macs, JOIN_CLOCKS, FULL_WIDTH, TILE_DELIVERY)
+    return area, joining_area(parts, tall, wide, maximum(1.0, k), macs, JOIN_CLOCKS, FULL_WIDTH, TILE_DELIVERY)
 
 
 class _Table:

@@ -103,7 +103,7 @@ def _is_many(number: Any) -> bool:
 def _tables_vary(setup: Setup, division: Division) -> bool:
     """Tell whether something varies that changes tables in a way that no two rows share."""
     given = (
-        *division[3:], setup.full_width, setup.adapter, setup.dropout, setup.mask_width,
+        *division[3:], setup.full_width, setup.adapter, setup.dropout, setup.mask_width, setup.unpacked,
         setup.abilities.reread_ratio, setup.machine.processors, *setup.formats, *setup.plain,
     )  # fmt: skip
     return any(map(is_array, given))
