@@ -116,7 +116,7 @@ def fit_sample(
     measured = np.array([point.row.value for point in sample.points])
     fits = fit_many(
         lambda x: predictions(sample.points, x), measured, [before for _, before in used], FIRST_SIGMA,
-        np.stack(list(used.values())),
+        np.stack(list(used.values())), row_weights([point.device for point in sample.points]) if sample.across else None,
     )  # fmt: skip
     by_rows = dict(zip(used, fits, strict=True))
     return [by_rows[rows.tobytes(), before] for rows, before in zip(kept, known, strict=True)]
