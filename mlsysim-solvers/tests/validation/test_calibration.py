@@ -14,6 +14,7 @@ from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration.fitting import Fit, Prior, fit, fit_many
 from mlsysim_solvers.calibration.pooling import pooled
 from mlsysim_solvers.calibration.recalibration import recalibrate
+from mlsysim_solvers.calibration.scatter import row_weights
 from mlsysim_solvers.calibration.stacks import LEAST_ROWS, calibrate_stack
 from mlsysim_solvers.calibration.writing import write_stack
 from mlsysim_solvers.validation.predicting import predict
@@ -53,6 +54,19 @@ def test_fits_in_step_are_the_fits_of_each_selection():
         assert found.sigma == pytest.approx(alone.sigma, rel=1e-3)
         assert found.covariance == pytest.approx(alone.covariance, rel=1e-2)
         assert len(found.residuals) == 6
+
+
+def test_rows_that_are_worth_less_pull_less_and_leave_more_open():
+    known, used = [Prior("compute", 1.0, 10.0)], np.ones((1, 10), dtype=bool)
+    measured = np.array([1.0] * 8 + [1.1] * 2)
+
+    def found(weights=None):
+        return fit_many(lambda v: np.repeat(v, 10, axis=1), measured, [known], 0.1, used, weights)[0]
+
+    plain, even = found(), found(row_weights(["many"] * 8 + ["few"] * 2))
+    assert plain.values[0] == pytest.approx(found(np.ones(10)).values[0])
+    assert plain.values[0] < even.values[0] < 1.05  # two devices, of which that with more rows still tells more
+    assert even.covariance[0][0] > plain.covariance[0][0]
 
 
 def test_without_data_that_speaks_the_prior_stays():

@@ -112,17 +112,17 @@ class _Problem(NamedTuple):
         found = np.log(self.predict(np.exp(moved.reshape(-1, q)))).reshape(k, q + 1, -1) - self.target
         return found[:, 0], np.moveaxis((found[:, :1] - found[:, 1:]) / _STEP, 1, 2)
 
-    def cost(self, x: Array, residuals: Array, used: NDArray[np.bool_], scatter: Array) -> Array:
+    def cost(self, x: Array, residuals: Array, counted: Array, scatter: Array) -> Array:
         """Return Huber's loss of the rows used, and the distance from the priors."""
         scaled = np.abs(residuals) / scatter[:, None]
         robust = np.where(scaled <= _HUBER, scaled**2, 2.0 * _HUBER * scaled - _HUBER**2)
-        found: Array = (robust * used).sum(axis=1) + (((x - self.centre) / self.spread) ** 2).sum(axis=1)
+        found: Array = (robust * counted).sum(axis=1) + (((x - self.centre) / self.spread) ** 2).sum(axis=1)
         return found
 
-    def normal_equations(self, state: _State, used: NDArray[np.bool_], scatter: Array) -> tuple[Array, Array]:
+    def normal_equations(self, state: _State, counted: Array, scatter: Array) -> tuple[Array, Array]:
         """Return Hessians (k, q, q) and gradients (k, q)."""
         scaled = np.abs(state.residuals) / scatter[:, None]
-        weight = used * np.where(scaled <= _HUBER, 1.0, _HUBER / np.maximum(scaled, _HUBER)) / scatter[:, None] ** 2
+        weight = counted * np.where(scaled <= _HUBER, 1.0, _HUBER / np.maximum(scaled, _HUBER)) / scatter[:, None] ** 2
         hessian = np.einsum("knq,kn,knp->kqp", state.slopes, weight, state.slopes)
         hessian += np.eye(state.x.shape[1]) / self.spread[:, None, :] ** 2
         gradient = np.einsum("knq,kn->kq", state.slopes, weight * state.residuals)
@@ -162,8 +162,9 @@ def fit(predict: Predict, measured: Array, priors: Sequence[Prior], sigma: float
 
 
 def fit_many(
-    predict: Predict, measured: Array, priors: Sequence[Sequence[Prior]], sigma: float, used: NDArray[np.bool_]
-) -> list[Fit]:
+    predict: Predict, measured: Array, priors: Sequence[Sequence[Prior]], sigma: float, used: NDArray[np.bool_],
+    weights: Array | None = None,
+) -> list[Fit]:  # fmt: skip
     """Fit constants on many selections of the same rows, all in step.
 
     Parameters
@@ -178,12 +179,15 @@ def fit_many(
         First guess of the scatter of single rows.
     used : ndarray of bool, shape (m, n)
         The rows of each fit.
+    weights : ndarray, shape (n,), count, optional
+        Independent rows that each row is worth; one each without them.
 
     Returns
     -------
     list of Fit
         One for each selection; as :func:`fit` finds it on those rows alone.
     """
+    counted: Array = used * (np.ones(len(measured)) if weights is None else weights)
     centre, spread, high = (
         np.array([[getattr(prior, name) for prior in known] for known in priors])
         for name in ("centre", "log_sd", "high")
@@ -195,14 +199,14 @@ def fit_many(
     fits = np.arange(len(used)).repeat(len(shifts))
     tried = problem.of(fits)
     starts = np.minimum(tried.centre + np.tile(shifts, (len(used), 1)) * tried.spread, tried.high)
-    first = _levenberg_marquardt(tried, starts, used[fits], scatter[fits])
+    first = _levenberg_marquardt(tried, starts, counted[fits], scatter[fits])
     best = first.cost.reshape(len(used), -1).argmin(axis=1) + np.arange(len(used)) * len(shifts)
     state = _State(*(part[best] for part in first))
     for _ in range(_SIGMA_ROUNDS - 1):
-        scatter = _scatter(state.residuals, used, scatter)
-        state = _levenberg_marquardt(problem, state.x, used, scatter)
-    hessian, _ = problem.normal_equations(state, used, scatter)
-    sigma_found = _scatter(state.residuals, used, scatter)
+        scatter = _scatter(state.residuals, counted, scatter)
+        state = _levenberg_marquardt(problem, state.x, counted, scatter)
+    hessian, _ = problem.normal_equations(state, counted, scatter)
+    sigma_found = _scatter(state.residuals, counted, scatter)
     return [
         Fit(tuple(float(v) for v in np.exp(state.x[i])), np.linalg.inv(hessian[i]), float(sigma_found[i]),
             state.residuals[i], state.slopes[i], used[i])
@@ -210,10 +214,10 @@ def fit_many(
     ]  # fmt: skip
 
 
-def _scatter(residuals: Array, used: NDArray[np.bool_], before: Array) -> Array:
+def _scatter(residuals: Array, counted: Array, before: Array) -> Array:
     """Return the root mean square of the residuals used; outliers count as far as Huber's bound."""
     held = np.minimum(np.abs(residuals), _HUBER * 1.5 * before[:, None]) ** 2
-    found: Array = np.maximum(_SIGMA_FLOOR, np.sqrt((held * used).sum(axis=1) / used.sum(axis=1)))
+    found: Array = np.maximum(_SIGMA_FLOOR, np.sqrt((held * counted).sum(axis=1) / counted.sum(axis=1)))
     return found
 
 
@@ -224,10 +228,10 @@ def _starts(size: int) -> list[Array]:
     return shifts
 
 
-def _levenberg_marquardt(problem: _Problem, x: Array, used: NDArray[np.bool_], scatter: Array) -> _State:
+def _levenberg_marquardt(problem: _Problem, x: Array, counted: Array, scatter: Array) -> _State:
     """Take all fits to their optima in step, each with a damping of its own; those that have arrived stay."""
     residuals, slopes = problem.linearised(x)
-    state = _State(x, residuals, slopes, problem.cost(x, residuals, used, scatter))
+    state = _State(x, residuals, slopes, problem.cost(x, residuals, counted, scatter))
     damping = np.full(len(x), 1e-3)
     going = np.ones(len(x), dtype=bool)
     for _ in range(_ROUNDS):
@@ -235,12 +239,12 @@ def _levenberg_marquardt(problem: _Problem, x: Array, used: NDArray[np.bool_], s
         if not len(here):
             break
         now, own = _State(*(part[here] for part in state)), problem.of(here)
-        hessian, gradient = own.normal_equations(now, used[here], scatter[here])
+        hessian, gradient = own.normal_equations(now, counted[here], scatter[here])
         diagonal = damping[here, None, None] * hessian * np.eye(x.shape[1])
         step = np.linalg.solve(hessian + diagonal, -gradient[..., None])[..., 0]
         trial = np.minimum(now.x + step, own.high)
         residuals, slopes = own.linearised(trial)
-        cost = own.cost(trial, residuals, used[here], scatter[here])
+        cost = own.cost(trial, residuals, counted[here], scatter[here])
         better = cost < now.cost
         for part, new in zip(state, (trial, residuals, slopes, cost), strict=True):
             part[here[better]] = new[better]

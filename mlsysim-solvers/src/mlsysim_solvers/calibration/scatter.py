@@ -114,9 +114,10 @@ def fit_sample(
     known = priors or [sample.priors] * len(kept)
     used = {(rows.tobytes(), before): rows for rows, before in zip(kept, known, strict=True)}
     measured = np.array([point.row.value for point in sample.points])
+    worth = row_weights([point.device for point in sample.points]) if sample.across else None
     fits = fit_many(
         lambda x: predictions(sample.points, x), measured, [before for _, before in used], FIRST_SIGMA,
-        np.stack(list(used.values())),
+        np.stack(list(used.values())), worth,
     )  # fmt: skip
     by_rows = dict(zip(used, fits, strict=True))
     return [by_rows[rows.tobytes(), before] for rows, before in zip(kept, known, strict=True)]

@@ -307,16 +307,16 @@ VERSION_LOG_SD = 0.15
 range 0.05 to 0.3: where packaged rows have one configuration under two versions, logarithms differ by a median of 0.12
 (TensorRT-LLM, 54 pairs of rates), 0.12 (vLLM, 36 times per token), 0.03 (Megatron-Bridge, 155), 0.28 (X-CUBE-AI, 8)."""
 
-GROUP_LOG_SDS = (0.057, 0.01, 0.096, 0.044)
+GROUP_LOG_SDS = (0.055, 0.01, 0.096, 0.047)
 """Scales of ln(measured / predicted) of a group of rows (set, model and device) under constants that were fitted on
 other groups of the device: of the compute ceiling, the memory ceiling and the time per kernel as the group sees them,
 and of the whole. This and the seven below are what ``mlsysim calibrate spreads`` finds from all packaged measurements,
 each predicted without its group; none is below 0.01."""
 
-DEVICE_LOG_SDS = (0.077, 0.01, 0.14, 0.047)
+DEVICE_LOG_SDS = (0.069, 0.01, 0.1, 0.036)
 """The same of a device, under constants that were fitted on other devices."""
 
-COMMUNICATION_LOG_SD = 0.038
+COMMUNICATION_LOG_SD = 0.042
 """Scale of the time of collectives and of hand-overs between devices."""
 
 DEVICE_PRIOR_LOG_SDS = (0.2, 0.05, 0.3)
@@ -324,7 +324,7 @@ DEVICE_PRIOR_LOG_SDS = (0.2, 0.05, 0.3)
 moments from the fits whose rows tell more of a constant than the card does (50, 17 and 34 of them): 0.22, less than
 what the fits leave uncertain, and 0.32."""
 
-LAYOUT_LOG_SD = 0.11
+LAYOUT_LOG_SD = 0.1
 """Scale that requests in flight add for each doubling of the devices of a copy: narrower products and collectives that
 nobody has measured apart."""
 
@@ -344,7 +344,7 @@ STACK_LOG_SD = 0.44
 UNKNOWN_SCATTER = 1.16
 """That factor for a stack that nobody compared with measurements: its intervals contain the doubt about it."""
 
-GROUP_CORRELATION = 0.37
+GROUP_CORRELATION = 0.36
 """Correlation of two rows of one group that was left out."""
 
 BUCKETS = 24
