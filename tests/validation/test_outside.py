@@ -17,24 +17,21 @@ LEAST, LOW = 10, 0.85
 
 TOO_FEW: dict[str, str] = {
     "bsa100/iteration_time_s": "70 %: 10 rows of one cluster, all answered too fast; the page times the second iteration",
-    "torch2trt/fps": "72 %: 18 rows of two boards, whose stacks were compared with nothing",
-    "autoawq/tokens_per_s_total": "71 %: 14 rows, prompts among them",
-    "awsnccl/latency_us": "83 %: 12 rows of messages from 8 bytes to 2 GiB",
+    "torch2trt/fps": "67 %: 18 rows of two boards, whose stacks were compared with nothing",
+    "autoawq/tokens_per_s_total": "64 %: 14 rows, prompts among them",
     "ptgpui/latency_ms": "69 %: 13 rows of a version of 2020, answered by its successor of 2021",
-    "aitemplate/samples_per_s": "76 %: 29 rows, most of a compiler that a relative stands for",
-    "trtbert/latency_ms": "78 %: 23 rows, of which those of one sentence are answered too fast",
-    "modelopt/tokens_per_s_total": "83 %: 12 rows, one too few inside",
-    "accelmark/tokens_per_s_total": "62 %: 21 bursts of natural lengths, of which the rows print the means",
-    "accelmark/tpot_ms": "75 %: 20 rows of single requests on cards whose multiprocessors keep few bytes in flight",
-    "exllama/tokens_per_s_total": "58 %: 12 rows of a predecessor of the stack that stands for it",
+    "aitemplate/samples_per_s": "83 %: 30 rows, most of a compiler that a relative stands for",
+    "modelopt/tokens_per_s_total": "75 %: 12 rows, two too few inside",
+    "accelmark/tokens_per_s_total": "57 %: 21 bursts of natural lengths, of which the rows print the means",
+    "accelmark/tpot_ms": "60 %: 20 rows of single requests on cards whose multiprocessors keep few bytes in flight",
+    "exllama/tokens_per_s_total": "75 %: 12 rows of a predecessor of the stack that stands for it",
     "nanobench/tokens_per_s_per_accelerator": "70 %: 10 layouts of an eager framework, all answered too fast",
     "qwen3speed/tokens_per_s_total": "79 %: 19 rows of a device with more bandwidth than its multiprocessors take up",
-    "automodel/tokens_per_s_per_accelerator": "50 %: 12 rows, adapters of large models answered too fast",
-    "premai/tokens_per_s_total": "73 %: 11 libraries with one request, most of them without a card",
-    "colossalpp/tokens_per_s_total": "70 %: 10 rows of an eager pipeline that a server stands for",
-    "mlxlm/tokens_per_s_total": "40 %: 10 rows of a program for which a relative stands, all answered too slow",
+    "premai/tokens_per_s_total": "55 %: 11 libraries with one request, most of them without a card",
+    "colossalpp/tokens_per_s_total": "60 %: 10 rows of an eager pipeline that a server stands for",
     "vllm34424/TFLOP/s": "60 %: 10 products on a desktop card by rows of 1 to 4,096, in eager PyTorch and CUTLASS",
     "azkern/TFLOP/s": "85 %: 13 rows, of which a narrow product runs slower than said; 84.6 unrounded",
+    "mmdeploy/latency_ms": "82 %: 11 rows of boards, single images in TensorRT among them",
 }
 """Sets whose intervals hold fewer, with their figure."""
 
@@ -260,11 +257,11 @@ FIFTH = frozenset(
 median error of 31.1 %, and 60 % of the measurements lay inside."""
 
 ROUNDS = {
-    1: (364, 347, 0.16, 0.86),
-    2: (400, 333, 0.15, 0.87),
-    3: (394, 327, 0.20, 0.73),
-    4: (267, 210, 0.26, 0.79),
-    5: (257, 204, 0.28, 0.65),
+    1: (364, 347, 0.17, 0.87),
+    2: (400, 343, 0.14, 0.89),
+    3: (394, 331, 0.20, 0.73),
+    4: (267, 227, 0.23, 0.81),
+    5: (257, 204, 0.22, 0.71),
 }
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
@@ -348,7 +345,7 @@ def test_each_round_stands_as_it_is_documented(outside, number):
     assert sum(held) / len(held) >= ROUNDS[number][3]
 
 
-@pytest.mark.xfail(reason="80 % of them lie inside, of the fifth round 66 %, on its first day 60 %", strict=True)
+@pytest.mark.xfail(reason="82 % of them lie inside, of the fifth round 72 %, on its first day 60 %", strict=True)
 def test_intervals_hold_nine_of_ten_on_outside_sources(outside):
     assert outside.overall.coverage90 >= 0.88
 
