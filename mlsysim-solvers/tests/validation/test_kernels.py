@@ -119,6 +119,15 @@ def test_collectives_run_on_a_part_of_a_node_and_on_several(rows):
     assert predict(attrs.evolve(row, device="NVIDIA L40")).predicted < 0.2 * rates[1]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "shape"),
+    [("k-deepgemm-0018", "0"), ("k-deepgemm-0018", "64x0x64"), ("k-fa3_fig-0019", "seqlen 0, head dim 64"),
+     ("k-fa3_fig-0019", "seqlen 512, head dim 0")],
+)  # fmt: skip
+def test_a_shape_without_extent_is_refused(rows, kernel, shape):
+    assert "not understood" in predict(_shaped(rows[kernel], shape)).reason
+
+
 @pytest.mark.parametrize("text", ["n=8192", "8192", "M=N=K=8192", "m=8192, n=8192, k=8192", "8192x8192"])
 def test_a_square_product_may_be_written_in_many_ways(rows, text):
     row = rows["k-mamf-0002"]

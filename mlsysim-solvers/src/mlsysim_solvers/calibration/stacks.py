@@ -108,7 +108,7 @@ def calibrate_stack(
     Raises
     ------
     ConfigError
-        If fewer than three rows remain.
+        If no row's id begins so, or fewer than three rows can be predicted under the stack.
     UnknownNameError
         If there is no such stack.
     """

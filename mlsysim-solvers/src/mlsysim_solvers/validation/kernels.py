@@ -28,14 +28,16 @@ from .questions import Assumed, Refused
 __all__ = ["Kernel", "KernelAnswer", "kernel_of", "predict_kernel"]
 
 _SIDES = re.compile(
-    r"(?:MxNxK\s*=\s*)?(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)|m\s*=\s*(\d+)\W+n\s*=\s*(\d+)\W+k\s*=\s*(\d+)", re.IGNORECASE
+    r"(?:MxNxK\s*=\s*)?([1-9]\d*)\s*[x×]\s*([1-9]\d*)\s*[x×]\s*([1-9]\d*)|"
+    r"m\s*=\s*([1-9]\d*)\W+n\s*=\s*([1-9]\d*)\W+k\s*=\s*([1-9]\d*)",
+    re.IGNORECASE,
 )
-_CUBE = re.compile(r"(?:(?:m\s*=\s*)?n(?:\s*=\s*k)?\s*=\s*)?(\d+)(?:\s*[x×]\s*\1)?", re.IGNORECASE)
-_ATTENTION = re.compile(r"seqlen (\d+)(k?), head dim (\d+)(?:, (causal|no mask))?(?=$|[;,])")
+_CUBE = re.compile(r"(?:(?:m\s*=\s*)?n(?:\s*=\s*k)?\s*=\s*)?([1-9]\d*)(?:\s*[x×]\s*\1)?", re.IGNORECASE)
+_ATTENTION = re.compile(r"seqlen ([1-9]\d*)(k?), head dim ([1-9]\d*)(?:, (causal|no mask))?(?=$|[;,])")
 _UNMASKED = 0.15
 """How far a rate lies from that of a causal mask, of which a row may say nothing."""
 _IMPLEMENTATION = re.compile(r"implementation ([\w .-]+)")
-_SQUARE = re.compile(r"square, best of \d+\.\.(\d+)")
+_SQUARE = re.compile(r"square, best of \d+\.\.([1-9]\d*)")
 
 TOKENS, HIDDEN = 16384.0, 2048.0
 """Total tokens and hidden width that the attention figures keep (FlashAttention-2, section 4.1)."""
