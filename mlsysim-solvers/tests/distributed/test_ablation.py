@@ -31,7 +31,7 @@ def spread(points, change):
         columns = {**point.columns, "layer_memo": {}, **change(point.columns)}
         value = float(point.solver.compute(columns)[point.question.output])
         unit = parse_unit(point.row.metric.unit).factor
-        figure = value / unit if point.question.amount is None else point.question.amount / value
+        figure = point.question.figure(value, unit)
         sign = 1.0 if point.row.metric.larger_is_faster else -1.0
         residuals.setdefault((point.stack, point.device), []).append(sign * math.log(figure / point.row.value))
     centred = [abs(r - statistics.median(own)) for own in residuals.values() for r in own]
@@ -154,7 +154,7 @@ def test_sums_beside_gradients_of_weights_bring_two_papers_together(every):
             columns = {**point.columns, **constants, "layer_memo": {}, **change(point.columns)}
             value = float(point.solver.compute(columns)[point.question.output])
             unit = parse_unit(point.row.metric.unit).factor
-            figure = value / unit if point.question.amount is None else point.question.amount / value
+            figure = point.question.figure(value, unit)
             residuals.append(math.log(figure / point.row.value) * (1.0 if point.row.metric.larger_is_faster else -1.0))
         return statistics.median(residuals)
 
