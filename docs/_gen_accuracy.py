@@ -15,7 +15,7 @@ from mlsysim_solvers.calibration.left_out import left_out
 from mlsysim_solvers.validation.ablation import ablation_table
 from mlsysim_solvers.validation.reports import Report, summarise
 from mlsysim_solvers.validation.reports.figure import save_figure
-from mlsysim_solvers.validation.reports.text import percent
+from mlsysim_solvers.validation.reports.shares import percent
 from mlsysim_solvers.validation.reports.unseen import LEAST, outside_target
 from mlsysim_solvers.validation.running import run_rows
 from mlsysim_solvers.validation.scoring import Score

@@ -10,6 +10,7 @@ from mlsysim.records.device import Compute, Device, Memory, Peak
 from mlsysim.records.model import Latent, Layer, Mixture, Model, Network, Transformer
 from mlsysim.records.scenario import Inference, Scenario, Serving, System, Training
 from mlsysim.records.stack import Ceilings, Features, Stack, Tile
+from mlsysim_solvers import SingleNodeSolver
 
 TILES = tuple(
     Tile(m=m, n=n, rate=rate)
@@ -186,3 +187,8 @@ def request_of(model, device, workload, stack=STACK, *, settings=None, claims=No
         settings=settings or {},
         inputs={},
     )
+
+
+def answers(*args, **kwargs):
+    solver = SingleNodeSolver()
+    return solver.compute(solver.prepare(request_of(*args, **kwargs)))

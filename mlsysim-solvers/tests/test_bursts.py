@@ -9,7 +9,7 @@ from statistics import mean
 import numpy as np
 import pytest
 from in_flight_simulation import Rules, simulate, ttft
-from test_in_flight import NOTHING, Engine, Pass, batching, ends, varied
+from test_in_flight import Engine, batching, ends, passes, varied
 
 from mlsysim.evaluation import evaluate
 from mlsysim.sweeping import sweep
@@ -20,15 +20,7 @@ CHAT = {"concurrency": 0, "input": 217, "output": 202, "input_variation": 1.0}
 
 def lasting(monkeypatch, rules, lengths, variation, requests, flying, crowded=0.0):
     """Return how long a run of finitely many requests takes under the simulation's times of passes."""
-    monkeypatch.setattr(Engine, "brief", lambda engine: engine)
-    for module in (batching, ends):
-        monkeypatch.setattr(module, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0 * d, NOTHING))
-        monkeypatch.setattr(module, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0 * t, NOTHING))
-    input_, output = lengths
-    c = {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
-         "mixed": rules.mixed, "output_variation": variation, "arrivals": "offline", "chunked": True,
-         "overlap": False, "hold": 0.0, "interval": 0.0, "intake": 0.0, "intake_token": 0.0,
-         "requests": float(requests)}  # fmt: skip
+    c = passes(monkeypatch, rules, *lengths, variation, "offline") | {"requests": float(requests)}
     engine = Engine(c, None, None, None)
     state = batching.steady(engine, float(flying), 1.0, 0.0)
     return requests * state.residence / flying + ends.ending(c, engine, state, float(flying), crowded)

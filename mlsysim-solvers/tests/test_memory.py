@@ -18,14 +18,13 @@ from solver_cases import (
     RESNET_50,
     STACK,
     TINY,
+    answers,
     gpt,
-    request_of,
     serving,
 )  # fmt: skip
 
 from mlsysim.records.scenario import Inference, Training
 from mlsysim.shapes import kv_bytes_per_token
-from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.execution.training.activations import Keeping, Widths, layer_activations
 from mlsysim_solvers.formulas.pipeline import in_flight_chunks
 from mlsysim_solvers.lowering.shape import transformer_shape
@@ -39,11 +38,6 @@ PUBLISHED = [
     (105, 20480, 128, 1, 8, 35, 3, 114.0234375, 23.076171875, 31.640625),
     (128, 25600, 160, 1, 8, 64, 1, 131.25, 26.5625, 32.958984375),
 ]
-SOLVER = SingleNodeSolver()
-
-
-def answers(*args, **kwargs):
-    return SOLVER.compute(SOLVER.prepare(request_of(*args, **kwargs)))
 
 
 @pytest.mark.parametrize(("layers", "hidden", "heads", "b", "t", "p", "v", "none", "selective", "state"), PUBLISHED)

@@ -14,6 +14,7 @@ from solver_cases import (
     MQA,
     PLAIN,
     STACK,
+    answers,
     request_of,
     serving,
 )  # fmt: skip
@@ -30,10 +31,6 @@ from mlsysim_solvers.lowering.transformer import decode, prefill
 SOLVER = SingleNodeSolver()
 BF16 = Formats(2.0, 2.0, 2.0, 2.0, 2.0)
 FUSED = Abilities(True, True, True, 1.6)
-
-
-def answers(*args, **kwargs):
-    return SOLVER.compute(SOLVER.prepare(request_of(*args, **kwargs)))
 
 
 def flops(table):

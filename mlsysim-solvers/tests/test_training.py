@@ -18,6 +18,7 @@ from solver_cases import (
     STACK,
     TINY,
     VIT,
+    answers,
     gpt,
     request_of,
 )  # fmt: skip
@@ -32,10 +33,6 @@ from mlsysim_solvers.lowering.operators import Formats
 
 SOLVER = SingleNodeSolver()
 BF16 = Formats(2.0, 2.0, 2.0, 2.0, 2.0)
-
-
-def answers(*args, **kwargs):
-    return SOLVER.compute(SOLVER.prepare(request_of(*args, **kwargs)))
 
 
 def step(model=LLAMA_8B, stack=STACK, device=H100, **kw):

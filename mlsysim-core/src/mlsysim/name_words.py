@@ -74,10 +74,7 @@ def _parts(word: str, *, devices: bool) -> tuple[str, ...]:
     if version:
         return (version[1],)
     family = _FAMILY.fullmatch(word)
-    if family and (
-        not devices
-        or family[1] in ("rtx", "gtx", "radeon", "arc", "tpu", "gaudi", "trainium", "inferentia", "graviton")
-    ):
+    if family and (not devices or family[1] in _FAMILIES):
         return (family[1], *_parts(family[2], devices=devices))
     suffix = _SUFFIX.fullmatch(word) if devices else None
     if suffix:

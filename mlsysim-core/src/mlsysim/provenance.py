@@ -368,6 +368,11 @@ def today() -> dt.date:
     -------
     datetime.date
         ``MLSYSIM_TODAY`` when set (for reproducible output), else the current UTC date.
+
+    Raises
+    ------
+    ConfigError
+        If ``MLSYSIM_TODAY`` is not a date.
     """
     import os
 

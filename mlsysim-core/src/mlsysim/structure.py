@@ -253,7 +253,7 @@ def _explain(error: BaseException, document: Document, path: str = "") -> list[F
         groups, rest = error.group_exceptions()
         for inner, note in groups:
             step = note.name if hasattr(note, "name") else note.index
-            found += _explain(inner, document, f"{path}.{step}" if path else str(step))
+            found += _explain(inner, document, _join(path, str(step)))
         for inner in rest:
             found += _explain(inner, document, path)
         return found
@@ -262,7 +262,7 @@ def _explain(error: BaseException, document: Document, path: str = "") -> list[F
         return [
             Fault(
                 f"there is no field {key!r} here",
-                where=document.place(f"{path}.{key}" if path else key),
+                where=document.place(_join(path, key)),
                 remedy=did_you_mean(key, known),
             )
             for key in error.extra_fields

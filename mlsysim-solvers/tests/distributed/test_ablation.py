@@ -7,24 +7,21 @@ import statistics
 
 import attrs
 import pytest
+from measured_rows import of_table
 
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_unit
 from mlsysim_solvers.calibration.problem import prepare
 from mlsysim_solvers.execution.training import exchange
-from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 SETS = ("sc21t1", "seqsel-t5", "mlperf-iter-029", "mlperf-iter-03", "mlperf-iter-01", "mtv5p", "mosaic")
 
 
 @pytest.fixture(scope="module")
 def points():
-    tables = packaged_tables()
     assert plugins().sources, "install mlsysim-registry: this test stands on its measurements"
-    rows = [
-        r for r in read_table(tables["training"]) if r.id.startswith(SETS) and r.devices > 1 and "LoRA" not in r.model
-    ]
-    return prepare(rows)
+    rows = of_table("training").values()
+    return prepare([r for r in rows if r.id.startswith(SETS) and r.devices > 1 and "LoRA" not in r.model])
 
 
 def spread(points, change):
@@ -34,7 +31,7 @@ def spread(points, change):
         columns = {**point.columns, "layer_memo": {}, **change(point.columns)}
         value = float(point.solver.compute(columns)[point.question.output])
         unit = parse_unit(point.row.metric.unit).factor
-        figure = value / unit if point.question.amount is None else point.question.amount / value
+        figure = point.question.figure(value, unit)
         sign = 1.0 if point.row.metric.larger_is_faster else -1.0
         residuals.setdefault((point.stack, point.device), []).append(sign * math.log(figure / point.row.value))
     centred = [abs(r - statistics.median(own)) for own in residuals.values() for r in own]
@@ -69,7 +66,7 @@ def _features(**changed):
 
 @pytest.fixture(scope="module")
 def every():
-    return prepare([r for r in read_table(packaged_tables()["training"]) if r.devices > 1])
+    return prepare([r for r in of_table("training").values() if r.devices > 1])
 
 
 def fitted_error(points, change):
@@ -157,7 +154,7 @@ def test_sums_beside_gradients_of_weights_bring_two_papers_together(every):
             columns = {**point.columns, **constants, "layer_memo": {}, **change(point.columns)}
             value = float(point.solver.compute(columns)[point.question.output])
             unit = parse_unit(point.row.metric.unit).factor
-            figure = value / unit if point.question.amount is None else point.question.amount / value
+            figure = point.question.figure(value, unit)
             residuals.append(math.log(figure / point.row.value) * (1.0 if point.row.metric.larger_is_faster else -1.0))
         return statistics.median(residuals)
 

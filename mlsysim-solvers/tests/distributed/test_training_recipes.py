@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from measured_rows import of_table
 from solver_cases import H100, MIXTRAL
 from training_cases import LLAMA_70B, OVERLAPPED, PLAIN, answers
 
@@ -13,7 +14,6 @@ from mlsysim_solvers.lowering.casts import casts
 from mlsysim_solvers.lowering.operators import Formats, gemm
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
-from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 HOSTED = attrs.evolve(OVERLAPPED, ceilings=attrs.evolve(OVERLAPPED.ceilings, host=0.2))
 """A host that is far slower than the device."""
@@ -119,7 +119,7 @@ def test_what_would_change_nothing_is_refused(what, where):
 
 @pytest.fixture(scope="module")
 def rows():
-    return {row.id: row for row in read_table(packaged_tables()["training"])}
+    return of_table("training")
 
 
 def test_published_runs_are_set_as_their_scripts_set_them(rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from measured_rows import of_table
 from training_cases import A100, GPT_175B, H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, answers, columns
 
 from mlsysim_solvers.formulas import parallel_constants as constants
@@ -14,7 +15,6 @@ from mlsysim_solvers.lowering.shape import transformer_shape
 from mlsysim_solvers.lowering.training import loss
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
-from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 
 def changed(stack, ceilings=None, **features):
@@ -234,7 +234,7 @@ def test_a_user_may_let_the_exchange_run_beside_products():
 
 @pytest.fixture(scope="module")
 def rows():
-    return {row.id: row for row in read_table(packaged_tables()["training"])}
+    return of_table("training")
 
 
 def test_software_that_skips_padding_computes_the_mean_length(rows):

@@ -6,6 +6,7 @@ import math
 
 import attrs
 import pytest
+from measured_rows import published
 
 from mlsysim.plugins import plugins
 from mlsysim_solvers.formulas.constants import BETWEEN_STACK_LOG_SD, DEVICE_PRIOR_LOG_SDS, VERSION_LOG_SD
@@ -13,12 +14,11 @@ from mlsysim_solvers.validation.between import between_makers, between_stacks, b
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
-from mlsysim_solvers.validation.tables import packaged_rows
 
 
 @pytest.fixture(scope="module")
 def row():
-    return next(r for r in packaged_rows() if r.id == "trtllm_v0.9.0-0001")
+    return published()["trtllm_v0.9.0-0001"]
 
 
 def foreign(row):
@@ -69,7 +69,7 @@ def test_constants_of_another_makers_devices_are_less_certain(stack, device, sd)
 
 
 def test_a_relative_of_a_known_stack_is_not_that_stack():
-    row = next(r for r in packaged_rows() if r.software == "Megatron-LM" and r.set == "seqsel-t5")
+    row = next(r for r in published().values() if r.software == "Megatron-LM" and r.set == "seqsel-t5")
     other = attrs.evolve(row, software="Megatron-DeepSpeed")
     found = predict(other)
     assert any("the nearest relative of Megatron-DeepSpeed" in one for one in found.assumed)

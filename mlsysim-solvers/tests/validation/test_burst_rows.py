@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from measured_rows import published
 
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.mapping.bursts import at_once, counted, scatter_of
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
-from mlsysim_solvers.validation.tables import packaged_rows
 
 
 def row(**cells):
-    base = next(
-        r for r in packaged_rows() if r.kind == "max_throughput" and r.software.startswith("TensorRT-LLM v0.17")
-    )
+    rows = published().values()
+    base = next(r for r in rows if r.kind == "max_throughput" and r.software.startswith("TensorRT-LLM v0.17"))
     given = {"notes": "", "qps_or_sla": "", "batch_or_concurrency": "500", "input_len": "217", "output_len": "202"}
     return attrs.evolve(base, software="vLLM 0.11.0", configuration=base.configuration | given | cells)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+from measured_rows import published
 
 from mlsysim.errors import ConfigError
 from mlsysim.plugins import plugins
@@ -18,7 +19,6 @@ from mlsysim_solvers.calibration.scatter import row_weights
 from mlsysim_solvers.calibration.stacks import LEAST_ROWS, calibrate_stack
 from mlsysim_solvers.calibration.writing import write_stack
 from mlsysim_solvers.validation.predicting import predict
-from mlsysim_solvers.validation.tables import SHAPES, packaged_rows, packaged_tables, read_table
 
 WORK, MOVED, KERNELS = (
     np.array([1.0, 5, 2, 9, 30, 0.2]),
@@ -106,7 +106,7 @@ def stacks():
 
 
 def test_no_constant_stands_on_fewer_than_three_rows(stacks):
-    known = {row.id for name in SHAPES for row in read_table(packaged_tables()[name])}
+    known = set(published())
     for entry in stacks:
         for found in entry.record.calibrations:
             assert len(set(found.rows)) >= LEAST_ROWS, (entry.key, found.device)
@@ -182,7 +182,7 @@ def test_constants_for_all_devices_name_those_they_were_fitted_on(stacks):
 
 def test_what_is_uncertain_in_a_device_counts_where_nothing_was_fitted_on_it():
     """A device whose peak is known within a range widens the interval, unless the constants make up for it."""
-    row = next(r for r in packaged_rows() if r.id == "tiny_v1.1-0005")
+    row = published()["tiny_v1.1-0005"]
     entry = plugins().registry.get("stacks", predict(row).stack)
     found = entry.record.calibration_for(predict(row).device, "int8")
     spreads = {}

@@ -6,15 +6,16 @@ import math
 
 import attrs
 import pytest
+from measured_rows import own_row, published
 
 from mlsysim.plugins import plugins
 from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.questions import Refused
-from mlsysim_solvers.validation.tables import packaged_tables, read_table
+from mlsysim_solvers.validation.tables import read_table
 
-ROWS = {row.id: row for row in read_table(packaged_tables()["inference"])}
+ROWS = published()
 
 
 def asked(key):
@@ -22,9 +23,7 @@ def asked(key):
 
 
 def asked_of(folder, row):
-    table = folder / "own.csv"
-    table.write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n", encoding="utf-8")
-    return question_for(read_table(table)[0], names()).scenario
+    return question_for(own_row(folder, row), names()).scenario
 
 
 @pytest.mark.parametrize(("key", "volts"), [("tiny_v1.1-0028", 3.0), ("tiny_v1.1-0056", 1.8)])

@@ -6,18 +6,19 @@ from statistics import median
 
 import attrs
 import pytest
+from measured_rows import of_table, published
 
 from mlsysim_solvers.validation.ablation import VARIANTS, ablation_errors
 from mlsysim_solvers.validation.kernels import predict_kernel
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.questions import Refused
-from mlsysim_solvers.validation.tables import packaged_tables, read_table
+from mlsysim_solvers.validation.tables import read_table
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return {row.id: row for row in read_table(packaged_tables()["kernels"])}
+    return of_table("kernels")
 
 
 def _shaped(row, shape):
@@ -70,20 +71,15 @@ def test_collectives_are_refused(rows):
 
 
 def test_dropping_the_time_per_kernel_makes_every_prediction_faster():
-    rows = [
-        r
-        for r in read_table(packaged_tables()["inference"])
-        if r.id.startswith("trtllm_v0.5.0") and r.name == "ttft_ms"
-    ]
-    found = ablation_errors(rows)
+    rows = (r for r in published().values() if r.set == "trtllm_v0.5.0" and r.name == "ttft_ms")
+    found = ablation_errors(list(rows))
     assert set(found) == set(VARIANTS)
     for name, full in found["everything"].items():
         assert all(b < a for a, b in zip(full, found["no time per kernel"][name], strict=True))
 
 
-def test_without_their_ramp_collectives_are_faster_and_further_off():
-    rows = [row for row in read_table(packaged_tables()["kernels"]) if row.set == "k-stas_nccl"]
-    found = ablation_errors(rows)
+def test_without_their_ramp_collectives_are_faster_and_further_off(rows):
+    found = ablation_errors([row for row in rows.values() if row.set == "k-stas_nccl"])
     full, without = found["everything"]["k-stas_nccl"], found["no size ramp of collectives"]["k-stas_nccl"]
     assert len(full) == len(without) > 10
     assert all(b >= a for a, b in zip(full, without, strict=True)), "a rate without ramp is higher"
@@ -92,8 +88,7 @@ def test_without_their_ramp_collectives_are_faster_and_further_off():
 
 
 def test_without_overlap_training_is_slower_and_further_off():
-    rows = [row for row in read_table(packaged_tables()["training"]) if row.set == "mlperf-iter"]
-    found = ablation_errors(rows)
+    found = ablation_errors([row for row in published().values() if row.set == "mlperf-iter"])
     full, without = found["everything"]["mlperf-iter"], found["no overlap of communication"]["mlperf-iter"]
     assert all(b >= a for a, b in zip(full, without, strict=True)), "steps take longer"
     assert median(map(abs, without)) > median(map(abs, full))
@@ -104,7 +99,7 @@ def test_a_run_beyond_the_context_is_timed_but_does_not_count_as_fitting():
     from mlsysim.evaluation import evaluate
     from mlsysim_solvers.validation.mapping import question_for
 
-    row = next(r for r in read_table(packaged_tables()["inference"]) if r.id == "trtllm_v0.5.0-0004")
+    row = published()["trtllm_v0.5.0-0004"]
     question = question_for(row, names())
     found = evaluate(SimulationConfig.from_scenario(question.scenario))
     assert found["latency"].value > 0.0
@@ -117,6 +112,15 @@ def test_collectives_run_on_a_part_of_a_node_and_on_several(rows):
     assert rates[2] < rates[1]
     assert rates[0] > 0.0
     assert predict(attrs.evolve(row, device="NVIDIA L40")).predicted < 0.2 * rates[1]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "shape"),
+    [("k-deepgemm-0018", "0"), ("k-deepgemm-0018", "64x0x64"), ("k-fa3_fig-0019", "seqlen 0, head dim 64"),
+     ("k-fa3_fig-0019", "seqlen 512, head dim 0")],
+)  # fmt: skip
+def test_a_shape_without_extent_is_refused(rows, kernel, shape):
+    assert "not understood" in predict(_shaped(rows[kernel], shape)).reason
 
 
 @pytest.mark.parametrize("text", ["n=8192", "8192", "M=N=K=8192", "m=8192, n=8192, k=8192", "8192x8192"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from measured_rows import of_table
 
 import mlsysim
 from mlsysim.config import SimulationConfig
@@ -21,7 +22,7 @@ from mlsysim_solvers.validation.tables import packaged_tables, read_table
 @pytest.fixture(scope="module")
 def rows():
     assert plugins().sources, "install mlsysim-registry: this test stands on its measurements"
-    return {row.id: row for row in read_table(packaged_tables()["training"])}
+    return of_table("training")
 
 
 @pytest.fixture(scope="module")

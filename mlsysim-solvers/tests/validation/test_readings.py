@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import math
 
 import pytest
+from measured_rows import own_row
 
 from mlsysim.plugins import plugins
 from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
@@ -17,7 +17,6 @@ from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.questions import Refused
 from mlsysim_solvers.validation.spellings import counted, device_spellings
-from mlsysim_solvers.validation.tables import read_table
 
 TRAINED = {
     "id": "own-1", "model": "Llama 3.1 8B", "seq_len": "4096", "global_batch": "256", "micro_batch": "1",
@@ -38,18 +37,7 @@ JOINED = {
 @pytest.fixture
 def row_of(tmp_path):
     """Return a function that reads a row of a table of its own."""
-
-    def read(base, **changes):
-        file = tmp_path / "own.csv"
-        cells = base | changes
-        with file.open("w", newline="") as out:
-            table = csv.DictWriter(out, list(cells))
-            table.writeheader()
-            table.writerow(cells)
-        (row,) = read_table(file)
-        return row
-
-    return read
+    return lambda base, **changes: own_row(tmp_path, base | changes)
 
 
 def asked(row):

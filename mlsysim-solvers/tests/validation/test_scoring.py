@@ -7,6 +7,7 @@ import json
 import attrs
 import numpy as np
 import pytest
+from measured_rows import of_table
 
 from mlsysim_solvers.validation.chance import (
     chance_within,
@@ -19,12 +20,11 @@ from mlsysim_solvers.validation.predicting import Outcome, predict
 from mlsysim_solvers.validation.reports import FORMATS, summarise
 from mlsysim_solvers.validation.running import run_rows, select
 from mlsysim_solvers.validation.scoring import baseline_error, quantile, score, spearman
-from mlsysim_solvers.validation.tables import packaged_tables, read_table
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return read_table(packaged_tables()["inference"])
+    return list(of_table("inference").values())
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from measured_rows import published
 
 from mlsysim.plugins import plugins
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.mapping.shapes import printed_parameters
 from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
-from mlsysim_solvers.validation.tables import packaged_rows
 
 
 @pytest.fixture(scope="module")
 def row():
     """GPT-39B of a table that prints layers, width, heads and vocabulary."""
-    return next(r for r in packaged_rows() if r.id == "sc21t1-005")
+    return published()["sc21t1-005"]
 
 
 def with_(row, **cells):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-
 import pytest
+from measured_rows import own_row
 
 from mlsysim.errors import UnknownNameError
 from mlsysim.plugins import plugins
@@ -25,13 +24,7 @@ SERVED = {
 
 
 def row_of(tmp_path, **changes):
-    file = tmp_path / "own.csv"
-    with file.open("w", newline="") as out:
-        table = csv.DictWriter(out, list(SERVED | changes))
-        table.writeheader()
-        table.writerow(SERVED | changes)
-    (row,) = read_table(file)
-    return row
+    return own_row(tmp_path, SERVED | changes)
 
 
 @pytest.mark.parametrize(
@@ -162,13 +155,7 @@ def test_libraries_that_run_modules_from_python_have_stacks_of_their_own(tmp_pat
 
 @pytest.mark.parametrize("text", ["5 requests/s", "5 rps", "qps=5", "request rate 5"])
 def test_a_rate_of_requests_is_read_in_its_unit(tmp_path, text):
-    file = tmp_path / "own.csv"
-    cells = SERVED | {"scenario": "server", "batch_or_concurrency": "", "metric": "ttft_ms", "qps_or_sla": text}
-    with file.open("w", newline="") as out:
-        table = csv.DictWriter(out, list(cells))
-        table.writeheader()
-        table.writerow(cells)
-    (row,) = read_table(file)
+    row = row_of(tmp_path, scenario="server", batch_or_concurrency="", metric="ttft_ms", qps_or_sla=text)
     question = question_for(row, names())
     assert question.scenario.workload.rate == 5.0
 

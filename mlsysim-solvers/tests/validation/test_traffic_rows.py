@@ -172,6 +172,22 @@ def test_weights_in_four_bits_keep_a_wider_cache():
     assert (job.precision, job.kv_cache) == ("nvfp4", "fp8")
 
 
+@pytest.mark.parametrize(
+    ("printed", "precision", "weights"), [("bfloat16", "bf16", ""), ("int8", "int8", ""), ("w4a16", "fp16", "4.156bpw")]
+)
+def test_formats_of_products_may_be_spelled_as_elsewhere(printed, precision, weights):
+    row = first(system="h100_sxm", gemm_quant_mode="fp8", mode="agg")
+    row = attrs.evolve(row, configuration={**row.configuration, "gemm_quant_mode": printed})
+    job = question_for(row, names()).scenario.workload
+    assert (job.precision, job.weights) == (precision, weights)
+
+
+def test_an_unknown_format_of_products_is_refused():
+    row = first(system="h100_sxm", gemm_quant_mode="fp8", mode="agg")
+    row = attrs.evolve(row, configuration={**row.configuration, "gemm_quant_mode": "octal"})
+    assert "the precision 'octal' is not known" in predict(row).reason
+
+
 def test_a_model_published_in_four_bits_multiplies_in_wider_formats():
     wide, narrow = (
         question_for(first(model_path="openai/gpt-oss-120b", system=system, gemm_quant_mode="nvfp4"), names())

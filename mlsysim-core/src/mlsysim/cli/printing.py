@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from ..errors import ConfigError, MlsysimError
 from ..renderers.style import Style, is_terminal
@@ -179,8 +179,9 @@ def written(path: str, mode: str, **how: Any) -> Iterator[Any]:
     print(f"wrote {path}", file=sys.stderr)
 
 
+@final
 class Progress:
-    """A progress bar on a terminal; silent everywhere else."""
+    """A progress bar on a terminal, for a ``with`` block that removes it; silent everywhere else."""
 
     def __init__(self) -> None:
         self._style = Style.of(sys.stderr)
@@ -201,7 +202,10 @@ class Progress:
             print(f"\r{self._style.bar(done / max(1, rows), _BAR)} {percent:3d} %  {done:,} of {rows:,}",
                   end="", file=sys.stderr, flush=True)  # fmt: skip
 
-    def close(self) -> None:
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Remove the bar."""
         if self._on and self._shown >= 0:
             print("\r" + " " * (self._style.width - 1) + "\r", end="", file=sys.stderr, flush=True)

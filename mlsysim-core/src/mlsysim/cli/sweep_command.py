@@ -94,11 +94,8 @@ def _run(args: argparse.Namespace) -> int:
         from ..plotting import check_plot_path
 
         check_plot_path(args.plot)
-    progress = Progress()
-    try:
+    with Progress() as progress:
         result = sweep(config, vary, wanted=[*args.minimise, *args.maximise], executor=args.executor, progress=progress)
-    finally:
-        progress.close()
     _tell(result)
     order = _order(result, args.minimise, args.maximise)
     if args.plot:  # before the text: whoever reads that may close the pipe

@@ -52,6 +52,11 @@ def random_powers(source: random.Random, discrete: tuple[str, ...] = ()) -> dict
     -------
     dict of str to int
         Even and not zero, so that square roots stay exact; zero for discrete dimensions.
+
+    Raises
+    ------
+    TypeError
+        If a discrete dimension is none of the base dimensions.
     """
     unknown = set(discrete) - set(BASE_DIMENSIONS)
     if unknown:

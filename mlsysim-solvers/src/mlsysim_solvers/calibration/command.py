@@ -91,48 +91,39 @@ def _run_stack(args: argparse.Namespace) -> int:
 
     found = calibrate_stack(args.key, args.on, device=args.device, precision=args.precision, file=args.file)
     print(found.summary())
-    written = write_calibration(found, args.out)
-    if written:
-        print(f"wrote {written}", file=sys.stderr)
+    if args.out:
+        write_calibration(found, args.out)
     return 0
 
 
 def _run_stacks(args: argparse.Namespace) -> int:
-    from functools import partial
     from pathlib import Path
 
-    from mlsysim.cli.printing import Progress, write_text
-    from mlsysim.errors import ConfigError
+    from mlsysim.cli.printing import Progress, written
 
     from .recalibration import recalibrate
 
-    if args.out and not Path(args.out).is_dir():
-        raise ConfigError("there is no such folder", where="--out", remedy="Make it first")
-    progress = Progress()
-    found = recalibrate(args.keys, jobs=max(0, args.jobs), progress=progress)
-    progress.close()
+    _check_folder(args.out)
+    with Progress() as progress:
+        found = recalibrate(args.keys, jobs=max(0, args.jobs), progress=progress)
     for stack in found:
         print(f"{stack.key}: {stack.failed or ('changed' if stack.changed else 'as recorded')}")
         for line in stack.lines:
             print(f"  {line}")
         if args.out and not stack.failed:
-            write_text(str(Path(args.out) / stack.file), partial(_copy, stack.text))
+            with written(str(Path(args.out) / stack.file), "w", encoding="utf-8", newline="") as file:
+                file.write(stack.text)
     return 1 if any(stack.failed for stack in found) else 0
 
 
 def _run_spreads(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from mlsysim.cli.printing import Progress
-    from mlsysim.errors import ConfigError
 
     from .spreads import estimate_spreads, general_coverage
 
-    if args.out and not Path(args.out).is_dir():
-        raise ConfigError("there is no such folder", where="--out", remedy="Make it first")
-    progress = Progress()
-    found = estimate_spreads(jobs=max(0, args.jobs), progress=progress)
-    progress.close()
+    _check_folder(args.out)
+    with Progress() as progress:
+        found = estimate_spreads(jobs=max(0, args.jobs), progress=progress)
     print("\n".join(found.lines()))
     for stack, factor in sorted(found.factors.items()):
         print(f"  {stack} strays {factor:.3g} times as far as is usual")
@@ -143,8 +134,13 @@ def _run_spreads(args: argparse.Namespace) -> int:
     return 0
 
 
-def _copy(text: str, file: Any) -> None:
-    file.write(text)
+def _check_folder(out: str) -> None:
+    from pathlib import Path
+
+    from mlsysim.errors import ConfigError
+
+    if out and not Path(out).is_dir():
+        raise ConfigError("there is no such folder", where="--out", remedy="Make it first")
 
 
 def _run_device(args: argparse.Namespace) -> int:

@@ -63,11 +63,8 @@ def calibrate_device(
         check_key(key)
     if ranks:
         check_ranks(chosen, ranks)
-    progress = Progress()
-    try:
+    with Progress() as progress:
         found = _with_ranks(chosen, run_probes(chosen, seconds, progress=progress), ranks)
-    finally:
-        progress.close()
     own = key or key_of(found.host)
     files = overlay_files(found, own)
     write_overlay(folder, files)

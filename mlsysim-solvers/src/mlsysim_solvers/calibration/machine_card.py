@@ -163,11 +163,9 @@ def _device(found: Measured, claims: _Claims) -> str:
     if host.clock:
         text += f"clock = {claims.whole(host.clock / 1e6, 'MHz', 'clock that the system reports')}\n"
     for precision in found.precisions:
-        best = found.best_of("gemm", precision)
-        if best is not None:
-            engine = "matrix" if host.is_accelerator and precision not in _VECTOR else "vector"
-            claim = claims.rate(best)
-            text += f'\n[compute.peak.{precision}]\ndense = {claim}\nachieved = {claim}\nengine = "{engine}"\n'
+        engine = "matrix" if host.is_accelerator and precision not in _VECTOR else "vector"
+        claim = claims.rate(found.best(precision))
+        text += f'\n[compute.peak.{precision}]\ndense = {claim}\nachieved = {claim}\nengine = "{engine}"\n'
     copied = claims.rate(found.of("copy")[0])
     text += (
         f'\n[memory]\nkind = "{"device memory" if host.is_accelerator else "RAM"}"\n'
@@ -204,7 +202,7 @@ def _stack(found: Measured, claims: _Claims) -> str:
 def _compute_ceiling(found: Measured, claims: _Claims) -> str:
     """Relate the middle shape of the usual format to the best one."""
     usual = found.precisions[0]
-    low, middle, _ = found.shares(usual)
+    low, middle = found.shares(usual)
     at = f"median over {len(found.of('gemm', usual))} products in {usual}, over the best of them"
     return claims.of(middle, "", at, low=low, high=1.0)
 

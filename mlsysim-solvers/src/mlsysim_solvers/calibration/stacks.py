@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from mlsysim.cli.printing import written
 from mlsysim.entities import Entry, today
 from mlsysim.errors import ConfigError
 from mlsysim.names import did_you_mean
@@ -18,18 +19,16 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack import ANY, Calibration
 
 from ..formulas.constants import DEVICE_LOG_SDS, GROUP_LOG_SDS, INTERVAL_QUANTILE
+from ..validation.predicting import predict
 from ..validation.scoring import median_error
 from ..validation.tables import packaged_rows, read_table
 from .fitting import Array, Fit, Prior
-from .problem import CONSTANTS, predictions, prepare
-from .samples import sample_of
+from .pooling import priors_of
+from .problem import CONSTANTS, Point, predictions, prepare
 from .scatter import LEAST_ROWS, Sample, fit_sample
 from .writing import write_stack
 
-__all__ = [
-    "CONSTANTS", "LEAST_ROWS", "Calibrated", "calibrate_stack", "calibration_of", "sample_of",
-    "write_calibration",
-]  # fmt: skip
+__all__ = ["Calibrated", "calibrate_stack", "calibration_of", "sample_of", "write_calibration"]
 
 _DIGITS = 4
 
@@ -109,7 +108,7 @@ def calibrate_stack(
     Raises
     ------
     ConfigError
-        If fewer than three rows remain.
+        If no row's id begins so, or fewer than three rows can be predicted under the stack.
     UnknownNameError
         If there is no such stack.
     """
@@ -144,6 +143,35 @@ def calibrate_stack(
         left_out_coverage=_rounded(covered) if left_out else None,
     )  # fmt: skip
     return Calibrated(entry, calibration, in_sample, left_out, covered, sample.priors)
+
+
+def sample_of(entry: Entry, points: Sequence[Point], device: str, precision: str) -> Sample:
+    """Gather rows that are fitted together.
+
+    Parameters
+    ----------
+    entry : Entry
+        The stack.
+    points : sequence of Point
+        The rows.
+    device, precision : str
+        What the constants hold for.
+
+    Returns
+    -------
+    Sample
+    """
+    priors = priors_of(entry, device)
+    # Where the constants are for all devices, a device is left out with its own uncertain numbers.
+    bare = Calibration(
+        device=device, precision=precision, rows=(), command="", version="", date="", sigma=0.0, devices=(), spread=(),
+        covariance=((0.0,) * len(priors),) * len(priors), **{prior.name: prior.centre for prior in priors},
+    )  # fmt: skip
+    # What remains when neither constants nor stack are in doubt: open choices, the device's numbers, links.
+    record = attrs.evolve(entry.record, calibrations=(bare,), scatter=1.0)
+    with plugins().registry.replacing(attrs.evolve(entry, record=record)):
+        loose = np.array([predict(point.row).log_sd ** 2 for point in points])
+    return Sample(tuple(points), priors, loose, bare.is_shared)
 
 
 def calibration_of(sample: Sample, fitted: Fit, device: str, precision: str) -> Calibration:
@@ -188,32 +216,28 @@ def _left_out(sample: Sample, others: Sequence[Fit]) -> tuple[tuple[float, ...],
     return tuple(residuals), inside / max(1, len(residuals))
 
 
-def write_calibration(found: Calibrated, out: str | None) -> str:
+def write_calibration(found: Calibrated, out: str) -> None:
     """Write a stack with a calibration put in place of the one for the same device and format.
 
     Parameters
     ----------
     found : Calibrated
         The calibration.
-    out : str or None
-        File; None or ``-`` prints the table only.
+    out : str
+        File; ``-`` prints the calibrations only.
 
-    Returns
-    -------
-    str
-        The file; empty when nothing was written.
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
     """
     text = write_stack(found.entry, found.calibration)
-    if out is None or out == "-":
-        print(
-            text.partition("[[calibrations]]")[1] + text.partition("[[calibrations]]")[2] if out == "-" else "", end=""
-        )
-        return ""
-    try:
-        Path(out).write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=out) from None
-    return out
+    if out == "-":
+        _, mark, calibrations = text.partition("[[calibrations]]")
+        print(mark + calibrations, end="")
+        return
+    with written(out, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
 
 
 def _names(device: str) -> tuple[str, ...]:

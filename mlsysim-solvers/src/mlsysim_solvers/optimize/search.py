@@ -155,14 +155,14 @@ def lower_bound(columns: Mapping[str, Any]) -> Any:
     -------
     float or array, s
     """
-    c = columns
-    layout = layout_of(c, c["batch"], c["shape"])
-    setup = setup_of(c)
-    division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
-    layer = layer_times(setup, division, layout.micro, c["sequence"], c["layer_memo"])
+    layout = layout_of(columns, columns["batch"], columns["shape"])
+    division = Division(
+        layout.tensor, layout.context, layout.expert, columns["sequence_parallel"], columns["grouped"]
+    )  # fmt: skip
+    layer = layer_times(setup_of(columns), division, layout.micro, columns["sequence"], columns["layer_memo"])
     # At least one stage holds the mean number of layers, and every micro-batch passes it.
-    layers = c["shape"].layers / layout.pipeline
-    again = share_again(c, layers) * layer.again
+    layers = columns["shape"].layers / layout.pipeline
+    again = share_again(columns, layers) * layer.again
     return layout.rounds * layers * (layer.forward + layer.inputs + layer.weights + again)
 
 
@@ -230,9 +230,9 @@ def _fitting(
     parts = [_Pending(nothing, nothing, none, none)]
     least: list[tuple[float, int, int]] = []
     for i, space in enumerate(spaces):
-        c = _with(columns, space, slice(None))
-        layout = layout_of(c, c["batch"], c["shape"])
-        memory = np.broadcast_to(held(c, layout)[0].required, space.columns["data"].shape)
+        whole = _with(columns, space, slice(None))
+        layout = layout_of(whole, whole["batch"], whole["shape"])
+        memory = np.broadcast_to(held(whole, layout)[0].required, space.columns["data"].shape)
         even = np.broadcast_to(layout.even, memory.shape)
         fits = np.flatnonzero((memory <= usable) & even)
         if fits.size:

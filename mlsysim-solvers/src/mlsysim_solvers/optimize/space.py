@@ -87,36 +87,37 @@ class _Job(NamedTuple):
 
 def _rows(job: _Job, choice: Choice) -> Iterator[tuple[int, ...]]:
     layers = int(job.shape.layers)
-    for t in divisors(int(job.shape.heads)):
-        if job.devices % t or (choice.sequence and t == 1):
+    for tensor in divisors(int(job.shape.heads)):
+        if job.devices % tensor or (choice.sequence and tensor == 1):
             continue
-        for p in divisors(job.devices // t):
-            if p <= layers and (choice.zero < 3 or p == 1):
-                for c in divisors(job.devices // (t * p)):
-                    yield from _inner(job, t, p, c)
+        for pipeline in divisors(job.devices // tensor):
+            if pipeline <= layers and (choice.zero < 3 or pipeline == 1):
+                for context in divisors(job.devices // (tensor * pipeline)):
+                    yield from _inner(job, tensor, pipeline, context)
 
 
-def _inner(job: _Job, t: int, p: int, c: int) -> Iterator[tuple[int, ...]]:
-    """Yield the layouts of one tensor, pipeline and context degree."""
-    d = job.devices // (t * p * c)
+def _inner(job: _Job, tensor: int, pipeline: int, context: int) -> Iterator[tuple[int, ...]]:
+    """Yield the layouts of one tensor, pipeline and context degree, in the order of the axes."""
+    data = job.devices // (tensor * pipeline * context)
     # Context parallelism gives each device two pieces, to balance causal work; shorter ones are not worth it.
-    if job.batch % d or (c > 1 and (job.sequence % (2 * c) or job.sequence // c < _SHORTEST)):
+    short = context > 1 and (job.sequence % (2 * context) or job.sequence // context < _SHORTEST)
+    if job.batch % data or short:
         return
-    own = job.batch // d
-    for b in divisors(own):
-        for v in _chunks(job, p):
-            if v == 1 or not (own // b) % p:
-                for e in _spreads(job, d * c * t):
-                    yield d, t, p, c, e, v, b
+    own = job.batch // data
+    for micro in divisors(own):
+        for virtual in _chunks(job, pipeline):
+            if virtual == 1 or not (own // micro) % pipeline:
+                for expert in _spreads(job, data * context * tensor):
+                    yield data, tensor, pipeline, context, expert, virtual, micro
 
 
-def _chunks(job: _Job, p: int) -> list[int]:
+def _chunks(job: _Job, pipeline: int) -> list[int]:
     """Return the chunks per stage that divide the layers evenly; one where none does."""
     layers = int(job.shape.layers)
-    if p == 1:
+    if pipeline == 1:
         return [1]
-    even = [v for v in range(1, layers // p + 1) if not layers % (p * v) or not (layers + job.ends) % (p * v)]
-    return even or [1]
+    pieces = ((chunks, pipeline * chunks) for chunks in range(1, layers // pipeline + 1))
+    return [chunks for chunks, all_ in pieces if not layers % all_ or not (layers + job.ends) % all_] or [1]
 
 
 def _spreads(job: _Job, group: int) -> list[int]:

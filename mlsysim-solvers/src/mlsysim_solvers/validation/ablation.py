@@ -17,7 +17,7 @@ from mlsysim.units import parse_unit
 from .collectives import predict_collective
 from .names import names
 from .questions import Refused
-from .reports.text import percent
+from .reports.shares import percent
 from .scoring import median_error
 
 __all__ = ["VARIANTS", "ablation_errors", "ablation_table"]

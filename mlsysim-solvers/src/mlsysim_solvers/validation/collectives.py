@@ -104,18 +104,7 @@ def predict_collective(
     if row.kind not in _KINDS:
         raise Refused(f"{row.kind}: no formula for it")
     device = known.device(row.device.split("(")[0].strip())
-    registry = plugins().registry
-    nodes = [e for e in registry.entries("nodes") if e.record.device == device and e.record.devices == row.devices]
-    entry = _named_node(row.device, device) or (
-        nodes[0] if nodes else node_for(registry.get("devices", device), row.devices, registry)
-    )
-    split = _APART.search(row.configuration.get("notes", ""))
-    each = int(split[2]) if split and int(split[1]) * int(split[2]) == row.devices else 0
-    if entry is None or not (entry.record.inner or (each == 1 and entry.record.outer)):
-        raise Refused(f"{row.kind} over {row.devices} devices: no node of the registry holds them")
-    node = _part_of(entry.record, each)
-    if node.devices < row.devices and _TOGETHER.search(row.configuration.get("notes", "")):
-        node = attrs.evolve(node, devices=row.devices, domain=float(row.devices))
+    node, registry = _node(row, device), plugins().registry
     links = {role: registry.get("links", key).record for role in ("inner", "outer") if (key := getattr(node, role))}
     links.setdefault("inner", links.get("outer"))
     if "outer" not in links and row.devices > (node.domain or node.devices):
@@ -140,6 +129,23 @@ def predict_collective(
     assumed.append(Assumed("each collective is started from the host", max(started, 0.05)))
     share = (row.devices - 1.0) / row.devices * twice
     return CollectiveAnswer(share * volume / time, float(network.inner), time, _SPREAD, device, tuple(assumed))
+
+
+def _node(row: Measurement, device: str) -> Node:
+    """Return the node in which a collective ran: named, of as many devices, or the usual one."""
+    registry, notes = plugins().registry, row.configuration.get("notes", "")
+    nodes = [e for e in registry.entries("nodes") if e.record.device == device and e.record.devices == row.devices]
+    entry = _named_node(row.device, device) or (
+        nodes[0] if nodes else node_for(registry.get("devices", device), row.devices, registry)
+    )
+    split = _APART.search(notes)
+    each = int(split[2]) if split and int(split[1]) * int(split[2]) == row.devices else 0
+    if entry is None or not (entry.record.inner or (each == 1 and entry.record.outer)):
+        raise Refused(f"{row.kind} over {row.devices} devices: no node of the registry holds them")
+    node = _part_of(entry.record, each)
+    if node.devices < row.devices and _TOGETHER.search(notes):
+        return attrs.evolve(node, devices=row.devices, domain=float(row.devices))
+    return node
 
 
 def _part_of(node: Node, devices: int) -> Node:

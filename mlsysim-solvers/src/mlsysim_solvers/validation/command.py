@@ -91,14 +91,16 @@ def run_validate(args: argparse.Namespace) -> int:
 
     _check(args)
     chosen, outside = _rows(args)
-    progress = Progress()
     if args.ablation:
         from .ablation import ablation_table
 
-        print(ablation_table(chosen, progress=progress))
-        progress.close()
+        with Progress() as progress:
+            table = ablation_table(chosen, progress=progress)
+        print(table)
         return 0
-    _report(args, _judged(args, chosen, outside, progress))
+    with Progress() as progress:
+        report = _judged(args, chosen, outside, progress)
+    _report(args, report)
     return 0
 
 
@@ -161,7 +163,6 @@ def _judged(
         from ..calibration.left_out import left_out
 
         unseen = left_out(outcomes, args.left_out, jobs=args.jobs, progress=progress)
-    progress.close()
     return summarise(outcomes, unseen, by=args.left_out or "group", outside=others)
 
 

@@ -28,14 +28,16 @@ from .questions import Assumed, Refused
 __all__ = ["Kernel", "KernelAnswer", "kernel_of", "predict_kernel"]
 
 _SIDES = re.compile(
-    r"(?:MxNxK\s*=\s*)?(\d+)\s*[x×]\s*(\d+)\s*[x×]\s*(\d+)|m\s*=\s*(\d+)\W+n\s*=\s*(\d+)\W+k\s*=\s*(\d+)", re.IGNORECASE
+    r"(?:MxNxK\s*=\s*)?([1-9]\d*)\s*[x×]\s*([1-9]\d*)\s*[x×]\s*([1-9]\d*)|"
+    r"m\s*=\s*([1-9]\d*)\W+n\s*=\s*([1-9]\d*)\W+k\s*=\s*([1-9]\d*)",
+    re.IGNORECASE,
 )
-_CUBE = re.compile(r"(?:(?:m\s*=\s*)?n(?:\s*=\s*k)?\s*=\s*)?(\d+)(?:\s*[x×]\s*\1)?", re.IGNORECASE)
-_ATTENTION = re.compile(r"seqlen (\d+)(k?), head dim (\d+)(?:, (causal|no mask))?(?=$|[;,])")
+_CUBE = re.compile(r"(?:(?:m\s*=\s*)?n(?:\s*=\s*k)?\s*=\s*)?([1-9]\d*)(?:\s*[x×]\s*\1)?", re.IGNORECASE)
+_ATTENTION = re.compile(r"seqlen ([1-9]\d*)(k?), head dim ([1-9]\d*)(?:, (causal|no mask))?(?=$|[;,])")
 _UNMASKED = 0.15
 """How far a rate lies from that of a causal mask, of which a row may say nothing."""
 _IMPLEMENTATION = re.compile(r"implementation ([\w .-]+)")
-_SQUARE = re.compile(r"square, best of (\d+)\.\.(\d+)")
+_SQUARE = re.compile(r"square, best of \d+\.\.([1-9]\d*)")
 
 TOKENS, HIDDEN = 16384.0, 2048.0
 """Total tokens and hidden width that the attention figures keep (FlashAttention-2, section 4.1)."""
@@ -217,26 +219,24 @@ def _product(name: str, m: float, n: float, k: float, width: float, out: float) 
 
 
 def _sides(text: str) -> tuple[float, float, float] | None:
-    """Read the three sides of a matrix product; one number is that of square matrices."""
+    """Read the three sides of a matrix product; one number, or the last of several, is that of square matrices."""
     three = _SIDES.fullmatch(text.strip())
     if three is not None:
         m, n, k = (float(side) for side in three.groups() if side)
         return m, n, k
-    cube = _CUBE.fullmatch(text.strip())
+    cube = _CUBE.fullmatch(text.strip()) or _SQUARE.fullmatch(text)
     return None if cube is None else (float(cube[1]),) * 3
 
 
 def _gemm(row: Measurement, device: str, stack: str, known: Names) -> Kernel:
     text = row.configuration.get("shape_or_size", "")
     precision = format_for(device, known.weights(row.configuration.get("dtype", ""))[0])
-    shape, square = _sides(text), _SQUARE.fullmatch(text)
-    if shape is None and square is None:
+    sides = _sides(text)
+    if sides is None:
         raise Refused(f"the shape {text!r} of a matrix product is not understood")
+    m, n, k = sides
     columns, calibrated, rows = _columns(device, stack, precision)
     width = bytes_per_element(precision)
-    sizes = [shape] if shape else [(float(square[2]),) * 3 if square else (1.0,) * 3]
-    m, n, k = sizes[0]
-    same = _is_fact(device, precision, row)
     out = max(width, HALF_WIDTH)
     serial = bool(plugins().registry.get("stacks", stack).record.features.serial_epilogue)
     operator = _product("matrix product", m, n, k, width, 0.0 if serial else out)
@@ -244,7 +244,7 @@ def _gemm(row: Measurement, device: str, stack: str, known: Names) -> Kernel:
     if serial:
         table.append(stream("results", 1.0, stream_bytes(m, n, out), 0.0))
     return Kernel(table, float(operator.flops), columns, stack, device, precision, calibrated,
-                  same or row.id in rows)  # fmt: skip
+                  row.id in rows or _is_fact(device, precision, row))  # fmt: skip
 
 
 def _is_fact(device: str, precision: str, row: Measurement) -> bool:

@@ -188,13 +188,9 @@ class Names:
         """
         registry = plugins().registry
         if not self._variants:
-            for other in registry.keys("devices"):
-                try:
-                    record = registry.get("devices", other).record
-                except MlsysimError:  # a faulty file hurts no other entity
-                    continue
-                for one in (other, record.name, *record.aliases):
-                    self._variants.setdefault(bare(one), set()).add(other)
+            for entry in registry.readable("devices"):
+                for one in (entry.key, entry.record.name, *entry.record.aliases):
+                    self._variants.setdefault(bare(one), set()).add(entry.key)
         found = self._variants.get(bare(name), set())
         if key not in found:
             return frozenset()
@@ -340,14 +336,9 @@ class Names:
 
     def _words(self, kind: str) -> dict[frozenset[str], set[str]]:
         if kind not in self._index:
-            registry = plugins().registry
             found: dict[frozenset[str], set[str]] = {}
             noise = self._noise.get(kind, frozenset())
-            for key in registry.keys(kind):
-                try:
-                    entry = registry.get(kind, key)
-                except MlsysimError:  # a faulty file hurts no other entity
-                    continue
+            for entry in plugins().registry.readable(kind):
                 for name in (entry.key, entry.record.name, *entry.record.aliases):
                     words = _tokens(name, families=kind == "models")
                     found.setdefault(words, set()).add(entry.key)

@@ -145,15 +145,11 @@ def _kernel(row: Measurement) -> Outcome:
         if not timed and (row.metric.quantity != "bandwidth" or row.name.startswith("alg")):
             raise Refused(f"{row.name} of a collective is not answered: its time and its bus bandwidth are")
         answer = predict_collective(row, names())
-        factor = parse_unit(row.metric.unit).factor
+        value, ideal = answer.value, answer.ideal
         if timed:
-            ideal = answer.time * answer.value / answer.ideal
-            return _outcome(
-                row, answer.time / factor, answer.log_sd, answer.assumed, device=answer.device, ideal=ideal / factor
-            )
-        return _outcome(
-            row, answer.value / factor, answer.log_sd, answer.assumed, device=answer.device, ideal=answer.ideal / factor
-        )
+            value, ideal = answer.time, answer.time * answer.value / answer.ideal
+        unit = parse_unit(row.metric.unit).factor
+        return _outcome(row, value / unit, answer.log_sd, answer.assumed, device=answer.device, ideal=ideal / unit)
     found = predict_kernel(row, names())
     wanted = "compute" if row.kind in ("gemm", "attention") else "bandwidth"
     if row.metric.quantity != wanted:

@@ -82,8 +82,7 @@ def packaged_rows() -> list[Measurement]:
     list of Measurement
         Table by table, in the order of :data:`SHAPES`.
     """
-    tables = packaged_tables()
-    return [row for name in SHAPES if name in tables for row in read_table(tables[name])]
+    return _rows_of(packaged_tables())
 
 
 def outside_rows() -> list[Measurement]:
@@ -94,7 +93,10 @@ def outside_rows() -> list[Measurement]:
     list of Measurement
         From sources that no row of :func:`packaged_rows` cites; constants, scatter and spreads come from those alone.
     """
-    tables = packaged_tables(_OUTSIDE)
+    return _rows_of(packaged_tables(_OUTSIDE))
+
+
+def _rows_of(tables: Mapping[str, Path]) -> list[Measurement]:
     return [row for name in SHAPES if name in tables for row in read_table(tables[name])]
 
 

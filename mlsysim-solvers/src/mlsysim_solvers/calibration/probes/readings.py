@@ -145,30 +145,13 @@ class Measured:
         """
         return tuple(r for r in self.readings if r.probe == probe and precision in ("", r.precision))
 
-    def best_of(self, probe: str, precision: str = "") -> Reading | None:
-        """Return the reading with the highest rate.
-
-        Parameters
-        ----------
-        probe : str
-            Which one.
-        precision : str
-            Number format; empty takes all.
-
-        Returns
-        -------
-        Reading or None
-            None where nothing was read.
-        """
-        return max(self.of(probe, precision), key=lambda reading: reading.value, default=None)
-
     @property
     def precisions(self) -> tuple[str, ...]:
         """Number formats of the matrix products."""
         return tuple(dict.fromkeys(reading.precision for reading in self.of("gemm")))
 
-    def best(self, precision: str) -> float:
-        """Return the best rate of matrix products in a format.
+    def best(self, precision: str) -> Reading:
+        """Return the fastest of the matrix products in a format.
 
         Parameters
         ----------
@@ -177,12 +160,12 @@ class Measured:
 
         Returns
         -------
-        float, FLOP/s
+        Reading
         """
-        return max(reading.value for reading in self.of("gemm", precision))
+        return max(self.of("gemm", precision), key=lambda reading: reading.value)
 
-    def shares(self, precision: str) -> tuple[float, float, float]:
-        """Return least, median and greatest rate of the products in a format over the best of them.
+    def shares(self, precision: str) -> tuple[float, float]:
+        """Return least and median rate of the products in a format over the best of them.
 
         Parameters
         ----------
@@ -193,9 +176,9 @@ class Measured:
         -------
         tuple of float, ratio
         """
-        best = self.best(precision)
-        found = sorted(reading.value / best for reading in self.of("gemm", precision))
-        return found[0], statistics.median(found), found[-1]
+        best = self.best(precision).value
+        found = [reading.value / best for reading in self.of("gemm", precision)]
+        return min(found), statistics.median(found)
 
     @property
     def bandwidth(self) -> float:

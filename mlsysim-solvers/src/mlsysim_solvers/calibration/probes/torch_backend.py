@@ -210,7 +210,7 @@ class _Torch(Backend):
 
     def small(self) -> Action:
         """Return an operation on one element."""
-        one = self._ones((1,), "fp32")
+        one = self._torch.ones((1,), device=self.device)
         return lambda: one.mul_(1.0)
 
     def graph(self, kernels: int) -> Action:
@@ -305,10 +305,6 @@ class _Torch(Backend):
             # After a kernel that broke the device every call fails; which one it was is noted.
             with contextlib.suppress(RuntimeError):
                 self._torch.cuda.empty_cache()
-
-    def _ones(self, shape: tuple[int, ...], precision: str) -> Any:
-        torch = self._torch
-        return torch.ones(shape, device=self.device).to(getattr(torch, self._type(precision)))
 
     def _random(self, shape: tuple[int, ...], precision: str) -> Any:
         torch = self._torch

@@ -10,12 +10,13 @@ from mlsysim.plugins import plugins
 from mlsysim.published import published_formats
 from mlsysim.records import Parallelism, Place, Pools, Scenario, Stack, System, Workload
 from mlsysim.records.measurement import Measurement
+from mlsysim.records.stack_parts import Unstated
 
 from ..names import Names
 from ..questions import Assumed, Refused
 
 __all__ = [
-    "Subject", "arithmetic_for", "as_published", "cell", "format_for", "real_length", "scenario", "subject", "unstated",
+    "Subject", "arithmetic_for", "as_published", "cell", "format_for", "scenario", "subject", "unstated",
     "unstated_format", "unstated_formats", "whole",
 ]  # fmt: skip
 
@@ -52,6 +53,21 @@ class Subject:
     device: str
     stack: str
     record: Stack | None
+
+    def says(self, name: str) -> Unstated | None:
+        """Return what the stack says about a setting that rows leave open.
+
+        Parameters
+        ----------
+        name : str
+            Setting.
+
+        Returns
+        -------
+        Unstated or None
+        """
+        entries = self.record.unstated if self.record is not None else ()
+        return next((entry for entry in entries if entry.name == name), None)
 
 
 def subject(row: Measurement, known: Names) -> Subject:
@@ -164,11 +180,11 @@ def unstated(found: Subject, name: str, assumed: list[Assumed]) -> str:
     Refused
         If the stack says nothing about it.
     """
-    for entry in found.record.unstated if found.record is not None else ():
-        if entry.name == name:
-            assumed.append(Assumed(f"{name} {entry.value}, which the row does not state: {entry.reason}", entry.log_sd))
-            return entry.value
-    raise Refused(f"{name} is not published, and nothing is assumed for it")
+    said = found.says(name)
+    if said is None:
+        raise Refused(f"{name} is not published, and nothing is assumed for it")
+    assumed.append(Assumed(f"{name} {said.value}, which the row does not state: {said.reason}", said.log_sd))
+    return said.value
 
 
 def unstated_format(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
@@ -366,33 +382,3 @@ def scenario(
         settings=settings or {},
         pools=pools,
     )
-
-
-def real_length(found: Subject, sequence: int, assumed: list[Assumed]) -> int:
-    """Return the tokens of a sample that are computed, where the software skips padding.
-
-    Parameters
-    ----------
-    found : Subject
-        Device and stack.
-    sequence : int, token
-        Length at which samples are cut.
-    assumed : list of Assumed
-        Gets the assumption.
-
-    Returns
-    -------
-    int
-        The mean of the data set that the stack names for training of this length; as given without one.
-    """
-    for entry in found.record.unstated if found.record is not None else ():
-        if entry.name == "padding skipped":
-            record = plugins().registry.get("datasets", entry.value).record
-            if record.longest == sequence:
-                assumed.append(
-                    Assumed(
-                        f"{record.input:g} tokens per sample, the mean of {record.name}: {entry.reason}", entry.log_sd
-                    )
-                )
-                return round(float(record.input))
-    return sequence

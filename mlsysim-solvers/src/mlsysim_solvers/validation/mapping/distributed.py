@@ -16,12 +16,12 @@ from ...lowering.shape import transformer_shape
 from ...lowering.work import model_work
 from ..names import Names
 from ..questions import Assumed, Question, Refused
-from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, unstated_format, whole
+from .common import Subject, cell, format_for, scenario, subject, unstated, unstated_format, whole
 from .networks import network_settings
 from .saving import is_adapted, modules_of, recomputed_layers, saved
 from .shapes import model_of
 from .training_layouts import layout_for
-from .training_recipes import followed, scaling_for
+from .training_recipes import followed, real_length, scaling_for
 
 __all__ = ["amount_of", "distributed_question", "is_lora", "of_a_step"]
 
@@ -136,9 +136,7 @@ def _precision(row: Measurement, known: Names, found: Subject, assumed: list[Ass
 def _recompute(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
     text = cell(row, "recompute").lower()
     if text in ("", "none"):
-        if not text and found.record is not None and any(u.name == "recompute" for u in found.record.unstated):
-            return unstated(found, "recompute", assumed)
-        return "none"
+        return unstated(found, "recompute", assumed) if not text and found.says("recompute") else "none"
     if text in ("selective", "full"):
         return text
     if text.startswith("selective"):

@@ -12,8 +12,6 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.shapes import parameters
 
-from ...formulas.constants import INTERVAL_QUANTILE
-from ...formulas.uncertainty import log_sd_of_range
 from ...lowering.shape import transformer_shape
 from ..names import Names
 from ..questions import Assumed, Question, Refused
@@ -141,9 +139,8 @@ def _throughput(
         share *= (input_ + output) / output
     elif row.name == "prefill_tokens_per_s":
         share *= input_ / output
-    outputs = {"samples": "performance.throughput"}
-    output_name = outputs.get(row.metric.counts, "performance.token_throughput")
-    return Question(asked, output_name, None, tuple(assumed), share)
+    wanted = "performance.throughput" if row.metric.counts == "samples" else "performance.token_throughput"
+    return Question(asked, wanted, None, tuple(assumed), share)
 
 
 def _formats(row: Measurement, known: Names, model: str, found: Subject, assumed: list[Assumed]) -> tuple[str, str]:
@@ -266,9 +263,8 @@ def _lengths(row: Measurement, model: str, assumed: list[Assumed]) -> _Lengths:
         raise Refused(f"output_len = {output!r} is not a count")
     for entry in plugins().registry.entries("datasets"):
         if model in entry.record.models:
-            claim = entry.standing("input")
-            low, high = (claim.chosen.low, claim.chosen.high) if claim is not None else (None, None)
-            spread = 0.5 * log_sd_of_range(low, high, INTERVAL_QUANTILE) if low and high else 0.05
+            standing = entry.standing("input")
+            spread = 0.5 * ((standing and standing.chosen.log_sd) or 0.1)
             assumed.append(
                 Assumed(f"{entry.record.input:g} tokens of a prompt, the mean of {entry.record.name}", spread)
             )

@@ -350,9 +350,8 @@ def _sequence(row: Measurement, model: str, assumed: list[Assumed]) -> int:
         return stated
     for entry in registry.entries("datasets"):
         if model in entry.record.models:
-            claim = entry.standing("input")
-            low, high = (claim.chosen.low, claim.chosen.high) if claim is not None else (None, None)
-            spread = log_sd_of_range(low, high, INTERVAL_QUANTILE) if low and high else 0.05
+            standing = entry.standing("input")
+            spread = (standing and standing.chosen.log_sd) or 0.05
             assumed.append(
                 Assumed(f"{entry.record.input:g} tokens per sample, the mean of {entry.record.name}", spread)
             )

@@ -169,8 +169,8 @@ def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assum
 
 def _order(found: Subject) -> list[str]:
     """Return the ways in which users of a stack save memory, in their order."""
-    declared = [one.value for one in found.record.unstated if one.name == "saving"] if found.record is not None else []
-    return [step.strip() for step in (declared[0] if declared else ORDER).split(">")]
+    said = found.says("saving")
+    return [step.strip() for step in (ORDER if said is None else said.value).split(">")]
 
 
 def ran(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assumed]) -> Scenario:

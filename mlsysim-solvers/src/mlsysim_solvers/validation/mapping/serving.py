@@ -15,10 +15,7 @@ from .common import Subject, cell, format_for, scenario, subject, whole
 from .layouts import scripted_layout, served_layout, served_pools
 from .recipes import Recipe, recipe_of
 
-__all__ = ["batched", "serving_question", "traffic_formats"]
-
-_FORMATS = {"nvfp4": "nvfp4", "fp8": "fp8", "": "bf16"}
-"""Arithmetic of matrix products, by the quantisation that a row prints."""
+__all__ = ["batched", "serving_question"]
 
 _OUTPUTS = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot"}
 
@@ -73,8 +70,10 @@ def serving_question(row: Measurement, known: Names) -> Question:
     model = known.model(row.model)
     found = batched(subject(row, known))
     assumed: list[Assumed] = []
-    wanted = _FORMATS[cell(row, "gemm_quant_mode")]
-    precision, weights, kv_cache = traffic_formats(found.device, wanted, assumed)
+    printed = cell(row, "gemm_quant_mode")
+    wanted, stored = known.weights(printed) if printed else ("bf16", "")
+    precision, weights, kv_cache = _formats(found.device, wanted, assumed)
+    weights = weights or stored
     published = plugins().registry.get("models", model).record.weights
     # The table prints any format of 4 bits as nvfp4.
     if published and bytes_per_element(published) < 1 and wanted == "nvfp4":
@@ -175,27 +174,8 @@ def batched(found: Subject) -> Subject:
     return Subject(found.device, "", None)
 
 
-def traffic_formats(device: str, wanted: str, assumed: list[Assumed]) -> tuple[str, str, str]:
-    """Return the formats of arithmetic, weights and key-value cache of a server.
-
-    Parameters
-    ----------
-    device : str
-        Key of the device.
-    wanted : str
-        Format of matrix products.
-    assumed : list of Assumed
-        Gets what is assumed.
-
-    Returns
-    -------
-    precision, weights, kv_cache : str
-
-    Raises
-    ------
-    Refused
-        If the device has no rate that could be used.
-    """
+def _formats(device: str, wanted: str, assumed: list[Assumed]) -> tuple[str, str, str]:
+    """Return the formats of arithmetic, weights and key-value cache of a server."""
     peak = plugins().registry.get("devices", device).record.compute.peak
     if wanted in peak and peak[wanted].dense is not None:
         narrow = wanted == "nvfp4"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import attrs
 
 from mlsysim.plugins import plugins
-from mlsysim.records import Parallelism, Training
+from mlsysim.records import Parallelism, Scenario, Training
 from mlsysim.records.measurement import Measurement
 
 from ..names import Names
 from ..questions import Assumed, Question, Refused
-from .common import Subject, cell, format_for, real_length, scenario, subject, unstated, unstated_format, whole
+from .common import Subject, cell, format_for, scenario, subject, unstated, unstated_format, whole
 from .distributed import amount_of, distributed_question, is_lora, of_a_step
 from .floats import multiplied
 from .saving import ran
 from .shapes import model_of
-from .training_recipes import followed
+from .training_recipes import followed, real_length
 
 __all__ = ["training_question"]
 
@@ -116,12 +116,12 @@ def _one_copy(row: Measurement, copies: int, assumed: list[Assumed]) -> Measurem
     return attrs.evolve(row, configuration=cells)
 
 
-def _reading(row: Measurement, asked: object, batch: int, sequence: int, assumed: list[Assumed]) -> Question:
+def _reading(row: Measurement, asked: Scenario, batch: int, sequence: int, assumed: list[Assumed]) -> Question:
     given = tuple(assumed)
     if row.name == "iteration_time_s":
-        return Question(asked, "performance.step_time", None, given)  # type: ignore[arg-type]
+        return Question(asked, "performance.step_time", None, given)
     if row.name == "memory_gb":
-        return Question(asked, "feasibility.memory_required", None, given)  # type: ignore[arg-type]
+        return Question(asked, "feasibility.memory_required", None, given)
     if row.metric.quantity == "rate" and (sequence or row.metric.counts == "samples"):
-        return Question(asked, "performance.step_time", amount_of(row, batch, sequence), given)  # type: ignore[arg-type]
+        return Question(asked, "performance.step_time", amount_of(row, batch, sequence), given)
     raise Refused(f"{row.name} of a training run is not answered by an installed solver")

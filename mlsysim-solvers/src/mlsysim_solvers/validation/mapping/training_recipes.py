@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import attrs
 
+from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism, Recipe, Training
 from mlsysim.records.measurement import Measurement
 
 from ..questions import Assumed
 from .common import Subject, cell
 
-__all__ = ["followed", "scaling_for"]
+__all__ = ["followed", "real_length", "scaling_for"]
 
 _WAYS = {
     "mxfp8": "block", "fp8-mx": "block", "fp8-sc": "block", "fp8-cs": "tensor",
@@ -67,6 +68,33 @@ def followed(
             said = ", ".join(f"{name} {text}" for name, text in what.items())
             assumed.append(Assumed(f"{said}, which the row does not state: {recipe.reason}", recipe.log_sd))
     return job, layout
+
+
+def real_length(found: Subject, sequence: int, assumed: list[Assumed]) -> int:
+    """Return the tokens of a sample that are computed, where the software skips padding.
+
+    Parameters
+    ----------
+    found : Subject
+        Device and stack.
+    sequence : int, token
+        Length at which samples are cut.
+    assumed : list of Assumed
+        Gets the assumption.
+
+    Returns
+    -------
+    int
+        The mean of the data set that the stack names for training of this length; as given without one.
+    """
+    said = found.says("padding skipped")
+    if said is None:
+        return sequence
+    data = plugins().registry.get("datasets", said.value).record
+    if data.longest != sequence:
+        return sequence
+    assumed.append(Assumed(f"{data.input:g} tokens per sample, the mean of {data.name}: {said.reason}", said.log_sd))
+    return round(float(data.input))
 
 
 def _spread(recipe: Recipe, layout: Parallelism, row: Measurement) -> tuple[Parallelism, dict[str, str]]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 from mlsysim.errors import ConfigError
-from mlsysim.plotting import save
+from mlsysim.plotting.canvas import figure_class, save
 
 from ..predicting import Outcome
 from .summary import Report
@@ -28,13 +27,11 @@ _SHORT, _LONG = 6.0, 100.0
 
 
 def _draw(report: Report) -> Any:
-    from matplotlib.figure import Figure
-
     known = [o for o in report.outcomes if o.predicted is not None]
     units = sorted({o.row.metric.unit for o in known})
     columns = min(3, max(1, len(units)))
     lines = -(-len(units) // columns) or 1
-    figure = Figure(figsize=(5.2 * columns, 5.0 * lines), layout="constrained")
+    figure = figure_class()(figsize=(5.2 * columns, 5.0 * lines), layout="constrained")
     for place, unit in enumerate(units, 1):
         _panel(figure.add_subplot(lines, columns, place), [o for o in known if o.row.metric.unit == unit], unit)
     return figure
@@ -93,7 +90,7 @@ def svg_of(report: Report) -> str | None:
         return None
     try:
         figure = _draw(report)
-    except ImportError:
+    except ConfigError:
         return None
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None}, dpi=150)
@@ -108,24 +105,13 @@ def save_figure(report: Report, path: str) -> None:
     report : Report
         The validation.
     path : str
-        ``.png``, ``.svg`` or ``.pdf``.
+        As :func:`mlsysim.plotting.check_plot_path` lets pass.
 
     Raises
     ------
     ConfigError
-        If matplotlib is missing, nothing was predicted, the format is unknown, or the file cannot be written.
+        If matplotlib is missing, nothing was predicted, or the file cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".png", ".svg", ".pdf"):
-        raise ConfigError(
-            f"{suffix or 'a name without suffix'} is not a picture format", where=path, remedy="Use .png, .svg or .pdf"
-        )
     if not report.overall.predicted:
         raise ConfigError("nothing was predicted, so there is nothing to draw", where="--plot")
-    try:
-        figure = _draw(report)
-        save(figure, path, dpi=150)
-    except ImportError:
-        raise ConfigError(
-            "figures need matplotlib", where="--plot", remedy='pip install "mlsysim-core[plot]"'
-        ) from None
+    save(_draw(report), path, dpi=150)

@@ -10,8 +10,12 @@ from ..predicting import Outcome
 from ..scoring import Score
 from .summary import Report
 
-__all__ = ["json_report", "row_of", "score_of"]
+__all__ = ["json_report", "row_of"]
 
+_SCORES = (
+    "n", "predicted", "refused", "median_ape", "group_median_ape", "p90_ape", "bias", "spearman", "coverage90",
+    "half_width", "baseline_median_ape", "skill", "calibrated", "in_sample",
+)  # fmt: skip
 _UNSEEN = ("predicted", "low", "high", "error", "calibrated")
 
 
@@ -53,35 +57,8 @@ def row_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def score_of(found: Score) -> dict[str, Any]:
-    """Return a score as plain data.
-
-    Parameters
-    ----------
-    found : Score
-        The score.
-
-    Returns
-    -------
-    dict
-    """
-    return {
-        "name": "/".join(found.name),
-        "n": found.n,
-        "predicted": found.predicted,
-        "refused": found.refused,
-        "median_ape": found.median_ape,
-        "group_median_ape": found.group_median_ape,
-        "p90_ape": found.p90_ape,
-        "bias": found.bias,
-        "spearman": found.spearman,
-        "coverage90": found.coverage90,
-        "half_width": found.half_width,
-        "baseline_median_ape": found.baseline_median_ape,
-        "skill": found.skill,
-        "calibrated": found.calibrated,
-        "in_sample": found.in_sample,
-    }
+def _score(found: Score) -> dict[str, Any]:
+    return {"name": "/".join(found.name), **{name: getattr(found, name) for name in _SCORES}}
 
 
 def json_report(report: Report) -> str:
@@ -98,19 +75,19 @@ def json_report(report: Report) -> str:
         One object with ``rows`` and ``summary``; where groups were left out, rows and sets hold ``left_out``, and
         where devices or models were, each of them stands there too.
     """
-    summary = score_of(report.overall)
+    summary = _score(report.overall)
     del summary["name"]
-    summary["sets"] = [score_of(found) for found in report.sets]
-    summary["groups"] = [score_of(found) for found in report.groups]
+    summary["sets"] = [_score(found) for found in report.sets]
+    summary["groups"] = [_score(found) for found in report.groups]
     if report.left_out_overall is not None:
-        summary["left_out"] = {**score_of(report.left_out_overall), "by": report.left_out_by}
+        summary["left_out"] = {**_score(report.left_out_overall), "by": report.left_out_by}
         for found, unseen in zip(summary["sets"], report.left_out, strict=True):
-            found["left_out"] = score_of(unseen)
+            found["left_out"] = _score(unseen)
     if report.outside is not None:
-        summary["outside"] = score_of(report.outside)
+        summary["outside"] = _score(report.outside)
     if report.folds:
         summary[f"{report.left_out_by}s"] = [
-            {**score_of(found), "left_out": score_of(unseen)} for found, unseen in report.folds
+            {**_score(found), "left_out": _score(unseen)} for found, unseen in report.folds
         ]
     summary["reasons"] = [{"reason": reason, "rows": count} for reason, count in report.reasons]
     rows = [row_of(outcome) for outcome in report.outcomes]

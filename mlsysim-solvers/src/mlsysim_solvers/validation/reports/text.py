@@ -11,7 +11,7 @@ from .shares import percent
 from .summary import Report
 from .unseen import UNSEEN_COLUMNS, fold_table, unseen_cells, unseen_headline
 
-__all__ = ["COLUMNS", "cells", "markdown_report", "percent", "table_of", "text_report"]
+__all__ = ["COLUMNS", "cells", "markdown_report", "table_of", "text_report"]
 
 COLUMNS = (
     "set", "metric", "rows", "predicted", "group median", "median", "p90", "bias", "rank", "coverage", "half-width",
@@ -45,21 +45,21 @@ def cells(found: Score) -> tuple[str, ...]:
 
 
 def _headline(report: Report) -> list[str]:
-    all_, shown = report.overall, percent
+    all_ = report.overall
     lines = [f"{all_.n} rows: {all_.predicted} predicted, {all_.refused} refused"]
     if all_.predicted:
         lines.append(
-            f"median error {shown(all_.median_ape)} of the predicted rows"
-            f" ({shown(all_.group_median_ape)} over groups of source, model and device),"
-            f" 90 % of them below {shown(all_.p90_ape)}, bias {shown(all_.bias, signed=True)}"
+            f"median error {percent(all_.median_ape)} of the predicted rows"
+            f" ({percent(all_.group_median_ape)} over groups of source, model and device),"
+            f" 90 % of them below {percent(all_.p90_ape)}, bias {percent(all_.bias, signed=True)}"
         )
         lines.append(
-            f"90 % intervals hold {shown(all_.coverage90)} of the measurements; median half-width "
-            f"{shown(all_.half_width)}; the best constant per set errs by {shown(all_.baseline_median_ape)}"
+            f"90 % intervals hold {percent(all_.coverage90)} of the measurements; median half-width "
+            f"{percent(all_.half_width)}; the best constant per set errs by {percent(all_.baseline_median_ape)}"
         )
         lines.append(
-            f"{shown(all_.calibrated)} of the predictions use fitted constants;"
-            f" {shown(all_.in_sample)} are rows that they were fitted on"
+            f"{percent(all_.calibrated)} of the predictions use fitted constants;"
+            f" {percent(all_.in_sample)} are rows that they were fitted on"
         )
     return [*lines, *unseen_headline(report), *_outside_line(report)]
 
