@@ -33,7 +33,7 @@ TOO_FEW: dict[str, str] = {
     "colossalpp/tokens_per_s_total": "60 %: 10 rows of an eager pipeline that a server stands for",
     "vllm34424/TFLOP/s": "60 %: 10 products on a desktop card by rows of 1 to 4,096, in eager PyTorch and CUTLASS",
     "azkern/TFLOP/s": "85 %: 13 rows, of which a narrow product runs slower than said; 84.6 unrounded",
-    "dstack405/total_tokens_per_s": "71 %: 14 rows of a checkpoint whose attention stays in 16 bits",
+    "dstack405/total_tokens_per_s": "71 %: 14 rows of 405 billion parameters, of whose requests fewer fit than is thought",
     "mmdeploy/latency_ms": "82 %: 11 rows of boards, single images in TensorRT among them",
 }
 """Sets whose intervals hold fewer, with their figure."""
