@@ -159,3 +159,13 @@ def test_a_server_may_have_been_told_to_replay_no_graph(tmp_path, kind, solver, 
            "weight_precision": "bf16", "framework": "vLLM 0.9", "scenario": kind, "batch_or_concurrency": "1",
            "input_len": "512", "output_len": "128", "metric": "tpot_ms", "value": "10", "notes": notes}  # fmt: skip
     assert asked_of(tmp_path, row).settings == ({solver: {"eager": 1}} if notes else {})
+
+
+def test_a_prompt_behind_other_tokens_is_refused(tmp_path):
+    row = {"id": "own-1", "model": "Llama 3 8B", "accelerator": "RTX 3090", "n_accelerators": "1",
+           "framework": "llama.cpp", "weight_precision": "Q4_0", "scenario": "latency", "batch_or_concurrency": "1",
+           "input_len": "512", "output_len": "0", "metric": "tokens_per_s_total", "value": "1448",
+           "notes": "prompt processing after a context of 32768"}  # fmt: skip
+    assert asked_of(tmp_path, row | {"notes": "prompt processing"}).workload.input == 512
+    with pytest.raises(Refused, match="attends to them"):
+        asked_of(tmp_path, row)

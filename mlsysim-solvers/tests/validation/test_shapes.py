@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import attrs
 import pytest
 from measured_rows import published
@@ -87,3 +89,19 @@ def test_printed_parameters_are_as_exact_as_their_last_digit(row):
 def test_a_shape_never_stands_for_an_architecture_that_none_expresses(row):
     hybrid = attrs.evolve(with_(row), model="Qwen3-Next-80B-A3B")
     assert "no shape expresses" in predict(hybrid).reason
+
+
+def test_a_printed_count_goes_before_the_size_in_a_name(row):
+    assert printed_parameters(attrs.evolve(with_(row, params="8.03e9"), model="Llama-3 7B")) == 8.03e9
+
+
+def test_a_width_that_no_row_states_follows_from_the_parameters(row):
+    # 40 layers of 5,120 with 8 groups of keys, an MLP three times 17,920 wide and a vocabulary of 128,256: 14.84 billion.
+    shape = {"layers": "40", "hidden": "5120", "heads": "40", "kv_heads": "8", "ffn_hidden": "", "vocab": "128256"}
+    model = question_for(with_(row, **shape, params="14.84e9"), names()).scenario.workload.model
+    assert json.loads(model.removeprefix("config:"))["intermediate_size"] == pytest.approx(17920, rel=0.02)
+
+
+def test_experts_of_unknown_width_are_refused(row):
+    experts = with_(row, ffn_hidden="", n_experts="8", experts_per_token="2")
+    assert "the width of the experts" in predict(experts).reason

@@ -21,6 +21,7 @@ from ..execution.network.communication import all_gather, all_reduce, all_to_all
 from ..execution.network.links import network_columns
 from ..execution.network.topology import group_of, network_of
 from ..formulas.constants import INTERVAL_QUANTILE
+from .mapping.networks import node_rate
 from .names import Names
 from .questions import Assumed, Refused
 
@@ -48,6 +49,8 @@ _QUEUED = re.compile(r"\b(?:in|out-of)-place\b|_perf\b|\b[nr]ccl-tests\b", re.IG
 
 _APART = re.compile(r"\b(\d+) nodes? ?[x×] ?(\d+)\b", re.IGNORECASE)
 """Nodes, and the devices of each, as a row's notes print them."""
+_NETWORK = re.compile(r"infiniband|\b(?:[hnxef]dr|roce|rdma|ethernet|efa|connectx)\b", re.IGNORECASE)
+"""Words that say that a rate in the notes is that of the network between nodes."""
 _TOGETHER = re.compile(r"\b(?:one|1|single) node\b", re.IGNORECASE)
 """Notes that say that all devices of a row are in one node, also where that of the registry has fewer."""
 
@@ -105,6 +108,8 @@ def predict_collective(
         raise Refused(f"{row.kind}: no formula for it")
     device = known.device(row.device.split("(")[0].strip())
     node, registry = _node(row, device), plugins().registry
+    assumed = [Assumed(f"the node is {node.name}")]
+    node = _joined(node, row.configuration.get("notes", ""), row.devices, assumed)
     links = {role: registry.get("links", key).record for role in ("inner", "outer") if (key := getattr(node, role))}
     links.setdefault("inner", links.get("outer"))
     if "outer" not in links and row.devices > (node.domain or node.devices):
@@ -112,7 +117,6 @@ def predict_collective(
     # There are links for all devices, so no scenario is needed to say why there would not be.
     columns = network_columns({"node": node, **links}, None, float(row.devices))  # type: ignore[arg-type]
     network = network_of(columns if change is None else change(columns))
-    assumed = [Assumed(f"the node is {node.name}")]
     if "NVLS_ENABLE=0" in row.configuration.get("notes", ""):
         network = network._replace(reduced=None)
     text = row.configuration.get("shape_or_size", "")
@@ -154,6 +158,19 @@ def _part_of(node: Node, devices: int) -> Node:
         return node
     outer = node.outer_links * devices / node.devices if node.outer_links is not None else None
     return attrs.evolve(node, devices=devices, domain=min(node.domain or devices, devices), outer_links=outer)
+
+
+def _joined(node: Node, notes: str, devices: int, assumed: list[Assumed]) -> Node:
+    """Return the node with as many links to others as give the rate that the notes print of the network."""
+    parts = [part for part in notes.split(",") if _NETWORK.search(part)]
+    if not parts or not node.outer or devices <= (node.domain or node.devices):
+        return node
+    link = float(plugins().registry.get("links", node.outer).record.bandwidth)
+    read = node_rate(parts[0], float(node.devices), node.outer_links or 1.0, link)
+    if read is None:
+        return node
+    assumed.append(Assumed(f"a network of {read[0] / 1e9:.4g} GB/s for each node, as the notes say:{parts[0]}"))
+    return attrs.evolve(node, outer_links=read[0] / link)
 
 
 def _named_node(published: str, device: str) -> Entry | None:

@@ -23,7 +23,7 @@ _GROUP = re.compile(r"(?<![a-z])(?:g|gs|group(?: ?size)?) ?=? ?(\d+)")
 
 _OPEN = (
     (r"w8a8|8 ?bits?|8", "it leaves open whether its 8 bits are fp8 or int8: write one, or w8a16 for weights alone"),
-    (r"w4a8", "it leaves open what products are made in: write w4a8 fp8 where that is fp8"),
+    (r"w4a8", "it leaves open what products are made in: write w4a8 fp8 or w4a8 int8"),
     (r"mixed|mixed precision|w?16a?16|16 ?bits?|16\.16|16\.32|16", "it leaves open which 16 bits: write fp16 or bf16"),
     (r"w?[123]|w[123]a\d+|int[123]|[123](?:\.\d+)? ?bits?|b?1\.58|ternary|binary|exl[23]|hqq|gguf|awq|gptq|quant",
      "it leaves open how many bits are stored: write bits per weight with their scales, such as 2.5 bpw"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -250,7 +251,7 @@ def _gemm(row: Measurement, device: str, stack: str, known: Names) -> Kernel:
 def _is_fact(device: str, precision: str, row: Measurement) -> bool:
     """Whether this very figure stands in the registry as what the device reaches."""
     standing = plugins().registry.get("devices", device).standing(f"compute.peak.{precision}.achieved")
-    return standing is not None and abs(standing.chosen.value / (row.value * 1e12) - 1.0) < 1e-3
+    return standing is not None and math.isclose(standing.chosen.value, row.value * 1e12)
 
 
 def _copy(row: Measurement, device: str, stack: str, _: Names) -> Kernel:

@@ -66,6 +66,10 @@ _LEAST_SUPPLY = 1.8
 """Supply that energy is often measured at, V; a row that names none may be anywhere between the two."""
 
 
+_AFTER = "prompt processing after a context"
+"""How notes say that a prompt was not the first."""
+
+
 def inference_question(row: Measurement, known: Names) -> Question:
     """Return what is asked for a row of the inference table; one that names no scenario is asked for a fixed batch.
 
@@ -173,6 +177,8 @@ def _rate(
         input_ = _length(found, "input", input_, assumed, alone=False)
         if not input_:
             raise Refused("the row asks for neither prompt nor answer")
+        if _AFTER in cell(row, "notes"):
+            raise Refused("a prompt that is read after other tokens attends to them, which nothing asked here counts")
         per_prompt = 1 if row.metric.counts == "samples" else input_
         return "performance.ttft", None if row.name in _TIMES else float(batch * per_prompt), input_, 1
     # One request's time per token hardly depends on lengths: keys and values are a few hundredths of the weights.

@@ -79,24 +79,26 @@ def printed_parameters(row: Measurement) -> float | None:
     float or None, count
     """
     text = cell(row, "params")
-    for part in (text, row.model):
-        found = _SIZE.search(part)
-        if found:
-            return float(found[1].replace(",", "")) * _SCALE[found[2].lower()]
+    if found := _SIZE.search(text):
+        return _counted(found)
     try:
-        return float(text.replace(",", "")) or None
+        if number := float(text.replace(",", "")):
+            return number
     except ValueError:
-        return None
+        pass
+    found = _SIZE.search(row.model)
+    return _counted(found) if found else None
+
+
+def _counted(size: re.Match[str]) -> float:
+    return float(size[1].replace(",", "")) * _SCALE[size[2].lower()]
 
 
 def _rounded(row: Measurement) -> float:
     """Return half a unit of the last printed digit over the printed parameters: ``1B`` is anything from 0.5 to 1.5."""
-    for part in (cell(row, "params"), row.model):
-        found = _SIZE.search(part)
-        if found:
-            number = found[1].replace(",", "")
-            return 0.5 * 10.0 ** -len(number.partition(".")[2]) / float(number) if float(number) else 0.0
-    return 0.0
+    found = _SIZE.search(cell(row, "params") or row.model)
+    number = found[1].replace(",", "") if found else "0"
+    return 0.5 * 10.0 ** -len(number.partition(".")[2]) / float(number) if float(number) else 0.0
 
 
 def _nearest(row: Measurement, config: dict[str, object], assumed: list[Assumed]) -> str:
@@ -111,11 +113,24 @@ def _nearest(row: Measurement, config: dict[str, object], assumed: list[Assumed]
     if gaps[0] <= near:
         return key
     gap, best = min(zip(gaps, keys, strict=True))
+    if gap > near and not whole(row, "ffn_hidden") and (wide := _widened(keys[1], printed)):
+        assumed.append(Assumed("an MLP as wide as the printed parameters leave, which the row does not state", 0.02))
+        return wide
     if gap > near:
         total = parameters(registry.get("models", best).record).total
         raise Refused(f"the printed layers and widths give {total:.4g} parameters, and {printed:.4g} are printed")
     assumed.append(Assumed("the MLP and the embedding that give the printed parameters", 0.02))
     return best
+
+
+def _widened(key: str, printed: float) -> str:
+    """Return the key of a shape with the width of MLPs that gives the printed parameters; empty where none does."""
+    config, registry = json.loads(key.removeprefix("config:")), plugins().registry
+    width = config["intermediate_size"]
+    keys = [f"config:{json.dumps(config | {'intermediate_size': times * width})}" for times in (1, 2)]
+    one, two = (parameters(registry.get("models", each).record).total for each in keys)
+    inner = round(width * (1.0 + (printed - one) / (two - one)))
+    return f"config:{json.dumps(config | {'intermediate_size': inner})}" if inner > 0 else ""
 
 
 def _twins(config: dict[str, object]) -> list[dict[str, object]]:
@@ -136,6 +151,8 @@ def _config(row: Measurement, layers: int, hidden: int, assumed: list[Assumed]) 
         assumed.append(Assumed(f"{heads} heads, which the row does not state", 0.02))
     inner = whole(row, "ffn_hidden")
     if inner is None:
+        if whole(row, "n_experts") and not cell(row, "params"):
+            raise Refused("neither the width of the experts nor the parameters are published")
         inner = _PLAIN * hidden
         assumed.append(Assumed(f"a plain MLP of {inner}, which the row does not state", 0.02))
     vocabulary = whole(row, "vocab")
