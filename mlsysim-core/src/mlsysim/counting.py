@@ -10,6 +10,7 @@ from .tracing import named
 __all__ = [
     "MatmulParameters",
     "Parameters",
+    "attention_layers",
     "matmul_parameters",
     "pair_parameters",
     "state_space_parameters",
@@ -38,7 +39,9 @@ class Parameters:
     layers, expert_layers : int, count
         Blocks, and those among them with experts.
     attention, norms : int, count
-        Of one block.
+        Of one block; where most layers keep a state, of one of the others.
+    recurrence : int, count
+        What stands in place of attention in a layer that keeps a state.
     mlp : int, count
         Of a block without experts.
     experts : int, count
@@ -53,6 +56,7 @@ class Parameters:
     layers: int = 0
     expert_layers: int = 0
     attention: int = 0
+    recurrence: int = 0
     norms: int = 0
     mlp: int = 0
     experts: int = 0
@@ -70,7 +74,7 @@ def _attention(t: Transformer) -> int:
     if t.latent is not None:
         return _latent_attention(t)
     query, key = t.heads * t.head_dim, t.kv_heads * t.head_dim
-    count = _linear(t.hidden, query + 2 * key, bias=t.qkv_bias or t.bias)
+    count = _linear(t.hidden, query * (2 if t.output_gate else 1) + 2 * key, bias=t.qkv_bias or t.bias)
     count += _linear(query, t.hidden, bias=t.bias)
     count -= 0 if t.key_bias or not (t.qkv_bias or t.bias) else key
     return count + (2 * t.head_dim if t.qk_norm else 0) + (t.heads if t.sinks else 0)
@@ -84,6 +88,35 @@ def _latent_attention(t: Transformer) -> int:
     count = a.q_rank * (t.hidden + 1 + query) if a.q_rank else t.hidden * query
     count += t.hidden * (a.kv_rank + a.rope_dim) + a.kv_rank
     return count + a.kv_rank * t.heads * (a.nope_dim + a.v_dim) + t.heads * a.v_dim * t.hidden
+
+
+def _recurrence(t: Transformer, *, vectors: bool = True) -> int:
+    """Count what stands in place of attention in a layer that keeps a state.
+
+    Projections of queries, keys, values and a gate as wide as the values, of the decay and the step of each head, and
+    of the output; with ``vectors`` also the convolution, a bias of the step and a decay for each head, and a norm.
+    """
+    r = t.delta
+    if r is None:
+        return 0
+    keys, values = 2 * r.key_heads * r.key_dim, r.heads * r.value_dim
+    count = t.hidden * (keys + 2 * values + 2 * r.heads) + values * t.hidden
+    return count + (r.conv * (keys + values) + 2 * r.heads + r.value_dim if vectors else 0)
+
+
+def attention_layers(transformer: Transformer) -> int:
+    """Count the layers that attend to keys and values, all or those of a window.
+
+    Parameters
+    ----------
+    transformer : Transformer
+        Shape.
+
+    Returns
+    -------
+    int, count
+    """
+    return transformer.layers // transformer.delta.every if transformer.delta else transformer.layers
 
 
 def _mlp(t: Transformer, width: int) -> int:
@@ -138,8 +171,10 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
     attention, norms, mlp = _attention(t), _norms(t), _mlp(t, t.ffn)
     experts = _experts(t, m.experts if m else 0)
     used = _experts(t, m.active if m else 0)
+    attending, recurrence = attention_layers(t), _recurrence(t)
+    mixing = attending * attention + (t.layers - attending) * recurrence
     shared = (
-        named(t.layers * (attention + norms), "attention and norms of all layers")
+        named(mixing + t.layers * norms, "attention and norms of all layers")
         + named((t.layers - sparse) * mlp, "MLP of all layers")
         + named(_norm(t) if t.final_norm else 0, "final norm")
     )
@@ -155,6 +190,7 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
         layers=t.layers,
         expert_layers=sparse,
         attention=attention,
+        recurrence=recurrence,
         norms=norms,
         mlp=mlp,
         experts=experts,
@@ -168,7 +204,7 @@ class MatmulParameters:
     Parameters
     ----------
     attention : int, count
-        Projections of all blocks, without scores and values.
+        Projections of all blocks, without scores and values, or the work of a state.
     mlp : int, count
         Dense MLPs, routers and the active experts of all blocks.
     head : int, count
@@ -209,8 +245,9 @@ def matmul_parameters(transformer: Transformer) -> MatmulParameters:
     sparse = bare.layers - m.dense_layers if m else 0
     attention = _attention(bare) - (latent.kv_rank + latent.q_rank if latent else 0)
     used = _experts(bare, m.active) - (m.experts if m.router_bias else 0) if m else 0
+    attending = attention_layers(bare)
     return MatmulParameters(
-        attention=bare.layers * attention,
+        attention=attending * attention + (bare.layers - attending) * _recurrence(bare, vectors=False),
         mlp=(bare.layers - sparse) * _mlp(bare, bare.ffn) + sparse * used,
         head=bare.vocab * bare.hidden if bare.head else 0,
     )

@@ -7,10 +7,10 @@ import attrs
 from .architectures import EncoderDecoder, StateSpace
 from .fields import fact
 from .network import Layer, Network, Part
-from .transformer import Latent, Mixture, Transformer
+from .transformer import DeltaRule, Latent, Mixture, Transformer
 
 __all__ = [
-    "EncoderDecoder", "Latent", "Layer", "Mixture", "Model", "Network", "Part", "StateSpace",
+    "DeltaRule", "EncoderDecoder", "Latent", "Layer", "Mixture", "Model", "Network", "Part", "StateSpace",
     "Transformer",
 ]  # fmt: skip
 

@@ -111,14 +111,17 @@ def generator_shape(model: Model, workload: Workload) -> Any:
     """
     if isinstance(workload, Serving):
         _check_audio(model, workload)
-    if model.pair is None and model.state_space is None:
+    keeps = model.transformer is not None and model.transformer.delta is not None
+    if model.pair is None and model.state_space is None and not keeps:
         return None
     if not isinstance(workload, Serving):
-        what = "an encoder-decoder" if model.pair is not None else "a state-space"
+        what = "an encoder-decoder" if model.pair is not None else "a state-space" if not keeps else "a linear-attention"
         raise ConfigError(
             f"{model.name} is {what} model, which is answered for serving only",
             where="workload.model", remedy='Use kind = "serving"',
         )  # fmt: skip
+    if keeps:
+        return None
     if model.state_space is not None:
         return state_shape(model, model.state_space)
     assert model.pair is not None
