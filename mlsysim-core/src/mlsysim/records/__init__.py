@@ -16,8 +16,8 @@ from .stack import Calibration, Ceilings, Features, Recipe, Stack, Tile
 from .supply import Battery, Grid, Price, Site
 
 __all__ = [
-    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "DeltaRule", "Device", "Die", "EncoderDecoder",
-    "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model",
+    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "DeltaRule", "Device", "Die",
+    "EncoderDecoder", "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model",
     "Network", "Node", "Parallelism", "Part", "Peak", "Place", "Pool", "Pools", "Port", "Power", "Price", "Rack",
     "Recipe", "Run", "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateSpace", "Switch", "System", "Tile",
     "Traffic", "Training", "Transformer", "Workload", "singular",

@@ -116,6 +116,11 @@ def kv_cache(registry: Registry) -> Iterator[Finding]:
             yield about(entry, "transformer.kv_heads", "fault", "kv-cache",
                         f"{shape.heads} query heads do not divide into {shape.kv_heads} key-value heads",
                         "Look up num_key_value_heads")  # fmt: skip
+        delta = shape.delta
+        if delta is not None and (shape.layers % delta.every or delta.heads % delta.key_heads):
+            yield about(entry, "transformer.delta", "fault", "kv-cache",
+                        f"{shape.layers} layers do not divide by {delta.every}, or {delta.heads} heads by "
+                        f"{delta.key_heads}", "Look up full_attention_interval and linear_num_key_heads")  # fmt: skip
         full = 2 * 2 * shape.layers * shape.heads * shape.head_dim
         kept = kv_bytes_per_token(shape, 2)
         if shape.latent is not None and shape.latent.rope_dim + shape.latent.nope_dim != shape.head_dim:

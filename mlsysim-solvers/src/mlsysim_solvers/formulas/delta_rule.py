@@ -75,8 +75,8 @@ def delta_chunk_elements(rows: Any, heads: Any, key_dim: Any, value_dim: Any, ch
     -----
     E = n h [7 d_k + 6 d_v + 2 Q + 2 d_k d_v / Q]
     One kernel reads keys and writes the inverted triangle; one reads it with keys and values and writes both
-    transformed; one reads those and the keys, and writes the state before each chunk and what each token adds; one reads
-    queries, keys, additions and states, and writes the output.
+    transformed; one reads those and the keys, and writes the state before each chunk and what each token adds; one
+    reads queries, keys, additions and states, and writes the output.
 
     References
     ----------

@@ -134,7 +134,7 @@ def kept_state(delta: DeltaShape, activation: Any) -> Any:
 
 
 def delta_projections(delta: DeltaShape, hidden: Any, formats: Formats, rows: Any) -> Table:
-    """Return what stands around the states: projections, convolution, and the gated norm of the output.
+    """Return what stands around the states: projections, convolution, gates, and the gated norm of the output.
 
     Parameters
     ----------
@@ -150,6 +150,15 @@ def delta_projections(delta: DeltaShape, hidden: Any, formats: Formats, rows: An
     Returns
     -------
     list of Operator
+
+    Notes
+    -----
+    Servers cut what the projection returns into its parts in one kernel and form decays and steps in another.
+
+    References
+    ----------
+    huggingface/transformers, src/transformers/models/qwen3_next/modular_qwen3_next.py, Qwen3NextGatedDeltaNet;
+    vLLM, vllm/model_executor/models/qwen3_next.py, fused_qkvzba_split_reshape_cat and fused_gdn_gating.
     """
     d = delta
     outer, kind = spared(formats, formats.outer)
@@ -161,6 +170,7 @@ def delta_projections(delta: DeltaShape, hidden: Any, formats: Formats, rows: An
     return [
         gemm("state projection", d.layers, rows, d.mixed + d.values, hidden, outer, kind=kind),
         gemm("decay and step projection", d.layers, rows, 2.0 * d.heads, hidden, outer, kind=kind),
+        stream("parts and gates", d.layers, stream_bytes(rows, 2.0 * (d.mixed + d.values), formats.activation), 2.0),
         conv,
         stream("gated norm", d.layers, stream_bytes(rows, 3.0 * d.values, formats.activation)),
         gemm("state output projection", d.layers, rows, hidden, d.values, outer, kind=kind),
@@ -211,7 +221,7 @@ def state_update(delta: DeltaShape, formats: Formats, batch: Any) -> Operator:
     d = delta
     work = delta_step_flops(batch, d.heads, d.key_dim, d.value_dim, formats.flop_per_mac)
     own = stream_bytes(batch, d.mixed + d.values, formats.activation)
-    found = Operator("state update", "depthwise", d.layers, batch, 1.0, 1.0, 1.0, work, 0.0, own)
+    found = Operator("state update", "attention", d.layers, batch, 1.0, 1.0, 1.0, work, 0.0, own)
     return found._replace(cache_bytes=state_bytes(batch, _each(d, formats.activation), 2.0, FULL_WIDTH), work=work)
 
 

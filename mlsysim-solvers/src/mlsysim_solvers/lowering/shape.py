@@ -140,10 +140,11 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
     # A norm reads and writes; a residual reads two tensors and writes one; so do rotary embedding
     # and query-key norm on what they touch.
     elements = 2 * norms * t.hidden + 6 * t.hidden + 2 * projected * (rotary + (1 if t.qk_norm else 0))
-    values = TransformerShape(
+    values: tuple[Any, ...] = TransformerShape(
         parameters=parameters(model).total, layers=t.layers, hidden=t.hidden, heads=t.heads, kv_heads=t.kv_heads,
         head_dim=head_dim, v_dim=latent.v_dim if latent else t.head_dim, ffn=t.ffn, vocab=t.vocab, context=t.context,
-        matrices=2 if t.gated else 1, attention_layers=attending, full_layers=full, window_layers=attending - full, window=t.window,
+        matrices=2 if t.gated else 1, attention_layers=attending, full_layers=full, window_layers=attending - full,
+        window=t.window,
         cache_elements=kv_elements(t), dense_layers=t.layers - expert_layers, expert_layers=expert_layers,
         experts=mixture.experts if mixture else 0, active=mixture.active if mixture else 0,
         expert_ffn=mixture.ffn if mixture else 0, shared_ffn=mixture.shared * mixture.ffn if mixture else 0,

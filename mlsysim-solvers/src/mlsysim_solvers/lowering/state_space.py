@@ -126,10 +126,11 @@ def state_decode(
     """
     table = _projections(shape, formats, batch) + _pointwise(shape, formats, abilities, batch)
     work = scan_flops(batch, shape.inner, shape.state, formats.flop_per_mac)
-    moved = state_bytes(batch, shape.cache_elements, 2.0, formats.cache)
-    moved = moved + stream_bytes(batch, 2.0 * shape.inner + 2.0 * shape.state, formats.activation)
-    update = Operator("state update", "depthwise", shape.layers, batch, 1.0, 1.0, 1.0, work, 0.0, moved)
-    table.append(update._replace(work=work))
+    own = stream_bytes(batch, 2.0 * shape.inner + 2.0 * shape.state, formats.activation)
+    update = Operator("state update", "attention", shape.layers, batch, 1.0, 1.0, 1.0, work, 0.0, own)
+    # Kept between steps, so read from memory as a cache is, whatever fits on chip.
+    states = state_bytes(batch, shape.cache_elements, 2.0, formats.cache)
+    table.append(update._replace(cache_bytes=states, work=work))
     return table + _ends(shape, formats, batch, batch)
 
 

@@ -115,7 +115,9 @@ def generator_shape(model: Model, workload: Workload) -> Any:
     if model.pair is None and model.state_space is None and not keeps:
         return None
     if not isinstance(workload, Serving):
-        what = "an encoder-decoder" if model.pair is not None else "a state-space" if not keeps else "a linear-attention"
+        what = (
+            "an encoder-decoder" if model.pair is not None else "a state-space" if not keeps else "a linear-attention"
+        )
         raise ConfigError(
             f"{model.name} is {what} model, which is answered for serving only",
             where="workload.model", remedy='Use kind = "serving"',
