@@ -14,7 +14,7 @@ from mlsysim.records.scenario import Serving, Training
 from mlsysim.shapes import attention_layers, kv_bytes_per_token, matmul_parameters, parameters
 from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.formulas.delta_rule import delta_chunk_flops, delta_step_flops
-from mlsysim_solvers.lowering.delta_rule import kept_state
+from mlsysim_solvers.lowering.recurrence import kept_states
 from mlsysim_solvers.lowering.serving import sharded, stage
 from mlsysim_solvers.lowering.shape import transformer_shape
 
@@ -59,7 +59,7 @@ def test_a_request_keeps_a_state_and_the_cache_of_the_layers_that_attend():
     four, five = (serve(HYBRID, batch=n)["feasibility.memory_required"] for n in (64, 65))
     assert five - four == pytest.approx(STATE + 1152 * 8 * 2048 * 2 + 4 * 248320, rel=1e-9)
     shape = transformer_shape(HYBRID, SHAPE)
-    assert kept_state(shape.delta, 2.0) == STATE
+    assert kept_states(shape.recurrence, 2.0) == STATE
 
 
 def test_each_token_reads_and_writes_the_states():
@@ -98,11 +98,11 @@ def test_a_chunk_of_one_token_does_no_less_work_than_a_step():
 def test_devices_share_the_heads_and_stages_the_layers():
     shape = transformer_shape(HYBRID, SHAPE)
     half = sharded(shape, 2.0)
-    assert 2 * kept_state(half.delta, 2.0) == kept_state(shape.delta, 2.0)
+    assert 2 * kept_states(half.recurrence, 2.0) == kept_states(shape.recurrence, 2.0)
     crowded = sharded(shape, 32.0)
-    assert (crowded.delta.heads, crowded.delta.key_heads) == (1.0, 1.0)
+    assert (crowded.recurrence.heads, crowded.recurrence.groups) == (1.0, 1.0)
     part = stage(shape, 0.25)
-    assert part.attention_layers + part.delta.layers == part.layers == 8.0
+    assert part.attention_layers + part.recurrence.layers == part.layers == 8.0
     lone = transformer_shape(FULL, FULL.transformer)
     assert stage(lone, 0.25).attention_layers == stage(lone, 0.25).layers
 

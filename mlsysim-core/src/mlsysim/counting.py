@@ -12,7 +12,9 @@ __all__ = [
     "Parameters",
     "attention_layers",
     "matmul_parameters",
+    "mlp_layers",
     "pair_parameters",
+    "state_layers",
     "state_space_parameters",
     "transformer_parameters",
 ]
@@ -91,17 +93,27 @@ def _latent_attention(t: Transformer) -> int:
 
 
 def _recurrence(t: Transformer, *, vectors: bool = True) -> int:
-    """Count what stands in place of attention in a layer that keeps a state.
-
-    Projections of queries, keys, values and a gate as wide as the values, of the decay and the step of each head, and
-    of the output; with ``vectors`` also the convolution, a bias of the step and a decay for each head, and a norm.
-    """
+    """Count what stands in place of attention in a layer that keeps a state; with ``vectors`` not only its matrices."""
+    if t.states is not None:
+        one = t.states
+        return _mamba2(t.hidden, one.heads * one.head_dim, one.state, one.groups, one.heads, one.conv, vectors=vectors)
     r = t.delta
     if r is None:
         return 0
+    # Queries, keys, values, a gate as wide as these, decay and step of each head; then the output.
     keys, values = 2 * r.key_heads * r.key_dim, r.heads * r.value_dim
     count = t.hidden * (keys + 2 * values + 2 * r.heads) + values * t.hidden
+    # Convolution; bias of the step and decay of each head; norm.
     return count + (r.conv * (keys + values) + 2 * r.heads + r.value_dim if vectors else 0)
+
+
+def _mamba2(
+    hidden: int, inner: int, state: int, groups: int, heads: int, conv: int, *, vectors: bool = True
+) -> int:  # fmt: skip
+    mixed = inner + 2 * groups * state
+    count = hidden * (inner + mixed + heads) + inner * hidden
+    # Convolution with bias; time-step bias, decay and skip per head; norm before the output.
+    return count + (mixed * (conv + 1) + 3 * heads + inner if vectors else 0)
 
 
 def attention_layers(transformer: Transformer) -> int:
@@ -116,7 +128,41 @@ def attention_layers(transformer: Transformer) -> int:
     -------
     int, count
     """
+    if transformer.states is not None:
+        return transformer.states.attention
     return transformer.layers // transformer.delta.every if transformer.delta else transformer.layers
+
+
+def state_layers(transformer: Transformer) -> int:
+    """Count the layers that keep a state in place of keys and values.
+
+    Parameters
+    ----------
+    transformer : Transformer
+        Shape.
+
+    Returns
+    -------
+    int, count
+    """
+    if transformer.states is not None:
+        return transformer.states.layers
+    return transformer.layers - attention_layers(transformer)
+
+
+def mlp_layers(transformer: Transformer) -> int:
+    """Count the layers with an MLP or experts.
+
+    Parameters
+    ----------
+    transformer : Transformer
+        Shape.
+
+    Returns
+    -------
+    int, count
+    """
+    return transformer.states.mlp if transformer.states is not None else transformer.layers
 
 
 def _mlp(t: Transformer, width: int) -> int:
@@ -167,15 +213,16 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
     """
     t = transformer
     m = t.mixture
-    sparse = t.layers - m.dense_layers if m else 0
+    fed = mlp_layers(t)
+    sparse = fed - m.dense_layers if m else 0
     attention, norms, mlp = _attention(t), _norms(t), _mlp(t, t.ffn)
     experts = _experts(t, m.experts if m else 0)
     used = _experts(t, m.active if m else 0)
-    attending, recurrence = attention_layers(t), _recurrence(t)
-    mixing = attending * attention + (t.layers - attending) * recurrence
+    recurrence = _recurrence(t)
+    mixing = attention_layers(t) * attention + state_layers(t) * recurrence
     shared = (
         named(mixing + t.layers * norms, "attention and norms of all layers")
-        + named((t.layers - sparse) * mlp, "MLP of all layers")
+        + named((fed - sparse) * mlp, "MLP of all layers")
         + named(_norm(t) if t.final_norm else 0, "final norm")
     )
     embedding, output = named(_input_tables(t), "input tables"), named(_output(t), "output projection")
@@ -242,13 +289,14 @@ def matmul_parameters(transformer: Transformer) -> MatmulParameters:
     """
     bare = attrs.evolve(transformer, bias=False, qkv_bias=False, qk_norm=False, sinks=False)
     m, latent = bare.mixture, bare.latent
-    sparse = bare.layers - m.dense_layers if m else 0
+    fed = mlp_layers(bare)
+    sparse = fed - m.dense_layers if m else 0
     attention = _attention(bare) - (latent.kv_rank + latent.q_rank if latent else 0)
     used = _experts(bare, m.active) - (m.experts if m.router_bias else 0) if m else 0
-    attending = attention_layers(bare)
+    kept = state_layers(bare) * _recurrence(bare, vectors=False)
     return MatmulParameters(
-        attention=attending * attention + (bare.layers - attending) * _recurrence(bare, vectors=False),
-        mlp=(bare.layers - sparse) * _mlp(bare, bare.ffn) + sparse * used,
+        attention=attention_layers(bare) * attention + kept,
+        mlp=(fed - sparse) * _mlp(bare, bare.ffn) + sparse * used,
         head=bare.vocab * bare.hidden if bare.head else 0,
     )
 
@@ -311,14 +359,13 @@ def state_space_parameters(shape: StateSpace) -> Parameters:
     """
     s = shape
     if s.heads:
-        mixed = s.inner + 2 * s.groups * s.state
-        # Projection, convolution with bias; time-step bias, decay and skip per head; norm before the output.
-        layer = s.hidden * (s.inner + mixed + s.heads) + mixed * (s.conv + 1) + 3 * s.heads + s.inner
+        layer = _mamba2(s.hidden, s.inner, s.state, s.groups, s.heads, s.conv)
     else:
         layer = 2 * s.hidden * s.inner + s.inner * (s.conv + 1)
         # Input, output and time step of the state; then decay per channel and state, and skip.
         layer += s.inner * (s.rank + 2 * s.state) + (s.rank + 1) * s.inner + s.inner * s.state + s.inner
-    layer += s.inner * s.hidden + s.hidden
+        layer += s.inner * s.hidden
+    layer += s.hidden
     table = s.vocab * s.hidden
     head = 0 if s.tied else table
     return _plain(s.layers * layer + s.hidden + table + head, table, head, table if s.tied else 0, s.layers)

@@ -17,7 +17,9 @@ from .counting import (
     Parameters,
     attention_layers,
     matmul_parameters,
+    mlp_layers,
     pair_parameters,
+    state_layers,
     state_space_parameters,
     transformer_parameters,
 )
@@ -37,8 +39,10 @@ __all__ = [
     "kv_bytes_per_token",
     "kv_elements",
     "matmul_parameters",
+    "mlp_layers",
     "network_work",
     "parameters",
+    "state_layers",
 ]
 
 

@@ -8,7 +8,7 @@ import attrs
 
 from .fields import fact
 
-__all__ = ["DeltaRule", "Latent", "Mixture", "Transformer"]
+__all__ = ["DeltaRule", "Latent", "Mixture", "StateLayers", "Transformer"]
 
 
 @attrs.frozen
@@ -88,6 +88,32 @@ class DeltaRule:
 
 
 @attrs.frozen
+class StateLayers:
+    """State spaces (Mamba-2) among layers of attention and of MLPs, each of which has one norm and one residual.
+
+    Parameters
+    ----------
+    layers, attention, mlp : int, count
+        Layers of each kind: twice the ``layers`` of the model in all, which counts a pair as one. With experts all
+        MLPs but the ``dense_layers`` of the mixture have them.
+    heads, head_dim, state, groups : int, count
+        Heads, their width, states per channel, and groups of heads that share input and output matrices.
+    conv, chunk : int, token
+        Taps of the causal convolution; tokens that are worked on as one matrix product.
+    """
+
+    layers: int = fact("1", tolerance=0.0)
+    attention: int = fact("1", tolerance=0.0)
+    mlp: int = fact("1", tolerance=0.0)
+    heads: int = fact("1", tolerance=0.0)
+    head_dim: int = fact("1", tolerance=0.0)
+    state: int = fact("1", tolerance=0.0)
+    groups: int = fact("1", tolerance=0.0)
+    conv: int = fact("token", tolerance=0.0)
+    chunk: int = fact("token", tolerance=0.0)
+
+
+@attrs.frozen
 class Transformer:
     """A stack of equal attention blocks: decoder, encoder or vision transformer.
 
@@ -148,6 +174,8 @@ class Transformer:
         Latent attention.
     delta : DeltaRule or None
         Layers that keep a state in place of keys and values.
+    states : StateLayers or None
+        State spaces among the layers.
     """
 
     layers: int = fact("1", tolerance=0.0)
@@ -188,3 +216,4 @@ class Transformer:
     mixture: Mixture | None = None
     latent: Latent | None = None
     delta: DeltaRule | None = None
+    states: StateLayers | None = None

@@ -1,4 +1,4 @@
-"""Linear attention by the gated delta rule: work of a pass in chunks and of a step, what kernels move, the state."""
+"""Linear attention by the gated delta rule: work of a pass in chunks and of a step, and what kernels move."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["DELTA_CHUNK", "delta_chunk_elements", "delta_chunk_flops", "delta_state_elements", "delta_step_flops"]
+__all__ = ["DELTA_CHUNK", "delta_chunk_elements", "delta_chunk_flops", "delta_step_flops"]
 
 DELTA_CHUNK = 64.0
 """Tokens that a pass works on at once (fla-org/flash-linear-attention, fla/ops/gated_delta_rule/chunk_fwd.py,
@@ -116,36 +116,3 @@ def delta_step_flops(sequences: Any, heads: Any, key_dim: Any, value_dim: Any, f
     torch_recurrent_gated_delta_rule.
     """
     return 4.0 * flop_per_mac * sequences * heads * key_dim * value_dim
-
-
-@formula("1", heads="1", key_heads="1", key_dim="1", value_dim="1", taps="1", width="1")
-def delta_state_elements(heads: Any, key_heads: Any, key_dim: Any, value_dim: Any, taps: Any, width: Any) -> Any:
-    """Return what one layer keeps of one sequence, however long it is, in elements of 32 bits.
-
-    Parameters
-    ----------
-    heads, key_heads : float or array, count
-        Heads of values, each with a state, and of queries and keys.
-    key_dim, value_dim : float, count
-        Rows and columns of a state.
-    taps : float, count
-        Taps of the convolution, of which all but one see earlier tokens.
-    width : float, ratio
-        Bytes of an activation over those of an element of the state.
-
-    Returns
-    -------
-    float or array, count
-
-    Notes
-    -----
-    N = h d_k d_v + w (c - 1) (2 h_k d_k + h d_v)
-    The state is kept in 32 bits, the window of the convolution as activations are.
-
-    References
-    ----------
-    huggingface/transformers, src/transformers/models/qwen3_next/modular_qwen3_next.py,
-    torch_recurrent_gated_delta_rule: the state is float32; configurations of Qwen3.5: mamba_ssm_dtype float32.
-    """
-    window = (taps - 1.0) * (2.0 * key_heads * key_dim + heads * value_dim)
-    return heads * key_dim * value_dim + width * window

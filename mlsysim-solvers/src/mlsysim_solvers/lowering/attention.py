@@ -21,8 +21,8 @@ from ..formulas.attention import (
 from ..formulas.constants import ATTENTION_BLOCK, FULL_WIDTH
 from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops
-from .delta_rule import delta_over_sequence, delta_parameters, delta_projections, state_update
 from .operators import Formats, Operator, Table, gemm, operator_of, spared, stream
+from .recurrence import around_states, recurrent_parameters, state_update, states_over_sequence
 from .shape import TransformerShape
 
 __all__ = [
@@ -94,7 +94,7 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
     if shape.gate:
         gated = stream_bytes(rows, 3.0 * shape.heads * shape.v_dim, formats.activation)
         table.append(stream("output gate", shape.attention_layers, gated))
-    return table if shape.delta is None else table + delta_projections(shape.delta, shape.hidden, formats, rows)
+    return table if shape.recurrence is None else table + around_states(shape.recurrence, shape.hidden, formats, rows)
 
 
 def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
@@ -157,8 +157,8 @@ def mixing_parameters(shape: TransformerShape) -> Any:
     float or array, count
     """
     found = shape.attention_layers * attention_parameters(shape)
-    delta = shape.delta
-    return found if delta is None else found + delta.layers * delta_parameters(delta, shape.hidden)
+    keeping = shape.recurrence
+    return found if keeping is None else found + keeping.layers * recurrent_parameters(keeping, shape.hidden)
 
 
 def outer_parameters(shape: TransformerShape) -> Any:
@@ -210,8 +210,8 @@ def attention_over_sequence(
                 table.append(_fused(shape, formats, count, batch, sequence, pairs))
             else:
                 table += _unfused(shape, formats, count, batch, sequence, flops, abilities)
-    if shape.delta is not None:
-        table.append(delta_over_sequence(shape.delta, formats, batch * sequence))
+    if shape.recurrence is not None:
+        table.append(states_over_sequence(shape.recurrence, formats, batch * sequence))
     return table
 
 
@@ -308,6 +308,6 @@ def attention_over_cache(
                 repeated = reread_bytes(cache, group, abilities.reread_ratio) - cache
             row = Operator("attention over cache", "attention", count, batch, 1.0, 1.0, 1.0, flops, 0.0, own)
             table.append(row._replace(cache_bytes=cache, work=flops, repeated_bytes=repeated))
-    if shape.delta is not None:
-        table.append(state_update(shape.delta, formats, batch))
+    if shape.recurrence is not None:
+        table.append(state_update(shape.recurrence, formats, batch))
     return table

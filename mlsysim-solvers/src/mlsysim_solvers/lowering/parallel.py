@@ -10,8 +10,8 @@ from ..formulas.elementwise import stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities
 from .casts import casts
-from .delta_rule import shared_delta
 from .operators import ONCE, Formats, Table, gemm, stream
+from .recurrence import shared_recurrence
 from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
 
@@ -142,7 +142,7 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     for place, part in zip(_DIVIDED, parts, strict=True):
         fields[place] = part
     own = TransformerShape._make(fields)
-    return own if own.delta is None else own._replace(delta=shared_delta(own.delta, t))
+    return own if own.recurrence is None else own._replace(recurrence=shared_recurrence(own.recurrence, t))
 
 
 _DIVIDED = tuple(map(

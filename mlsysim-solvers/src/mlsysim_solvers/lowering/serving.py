@@ -136,10 +136,10 @@ def stage(shape: TransformerShape, share: Any) -> TransformerShape:
     TransformerShape
         Layers and parameters of that share; the ends of the model are counted as evenly spread.
     """
-    layers, delta = shape.layers * share, shape.delta
+    layers, keeping = shape.layers * share, shape.recurrence
     return shape._replace(
         parameters=shape.parameters * share, layers=layers, full_layers=shape.full_layers * share,
-        attention_layers=layers if delta is None else shape.attention_layers * share,
+        attention_layers=layers if keeping is None else shape.attention_layers * share,
         window_layers=shape.window_layers * share,
-        delta=delta if delta is None else delta._replace(layers=delta.layers * share),
+        recurrence=keeping if keeping is None else keeping._replace(layers=keeping.layers * share),
     )  # fmt: skip
