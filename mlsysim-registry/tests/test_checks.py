@@ -21,6 +21,27 @@ rope_dim = 8
 nope_dim = 16
 v_dim = 32
 """
+DELTA = """
+[transformer.delta]
+every = 5
+heads = 4
+key_heads = 2
+key_dim = 16
+value_dim = 16
+conv = 4
+"""
+STATES = """
+[transformer.states]
+layers = 2
+attention = 1
+mlp = 4
+heads = 4
+head_dim = 16
+state = 16
+groups = 1
+conv = 4
+chunk = 64
+"""
 
 
 def changed(name: str, old: str, new: str) -> dict[str, str]:
@@ -63,6 +84,8 @@ FIRES: list[tuple[str, str, dict[str, str], str]] = [
     ("shape-active", "fault", changed(MODEL, "[transformer]", f"active = {{ value = 900000, {CLAIM} }}\n[transformer]"), "apart"),
     ("shape-work", "fault", changed("models/acme/net.toml", "MMAC", "MFLOP"), "MACs or FLOPs"),
     ("kv-cache", "fault", changed(MODEL, "kv_heads = 2", "kv_heads = 3"), "do not divide"),
+    ("kv-cache", "fault", {MODEL: FILES[MODEL] + DELTA}, "do not divide by 5"),
+    ("kv-cache", "fault", {MODEL: FILES[MODEL] + STATES}, "are not two for each"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + LATENT}, "is not rope_dim"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + LATENT.replace("16\nrope", "400\nrope")}, "more than"),
     ("references", "fault", changed(NODE, 'device = "chip-1"', 'device = "chip1"'), "no device 'chip1'"),

@@ -10,8 +10,11 @@ from .tracing import named
 __all__ = [
     "MatmulParameters",
     "Parameters",
+    "attention_layers",
     "matmul_parameters",
+    "mlp_layers",
     "pair_parameters",
+    "state_layers",
     "state_space_parameters",
     "transformer_parameters",
 ]
@@ -38,7 +41,9 @@ class Parameters:
     layers, expert_layers : int, count
         Blocks, and those among them with experts.
     attention, norms : int, count
-        Of one block.
+        Of one block; where most layers keep a state, of one of the others.
+    recurrence : int, count
+        What stands in place of attention in a layer that keeps a state.
     mlp : int, count
         Of a block without experts.
     experts : int, count
@@ -53,6 +58,7 @@ class Parameters:
     layers: int = 0
     expert_layers: int = 0
     attention: int = 0
+    recurrence: int = 0
     norms: int = 0
     mlp: int = 0
     experts: int = 0
@@ -70,7 +76,7 @@ def _attention(t: Transformer) -> int:
     if t.latent is not None:
         return _latent_attention(t)
     query, key = t.heads * t.head_dim, t.kv_heads * t.head_dim
-    count = _linear(t.hidden, query + 2 * key, bias=t.qkv_bias or t.bias)
+    count = _linear(t.hidden, query * (2 if t.output_gate else 1) + 2 * key, bias=t.qkv_bias or t.bias)
     count += _linear(query, t.hidden, bias=t.bias)
     count -= 0 if t.key_bias or not (t.qkv_bias or t.bias) else key
     return count + (2 * t.head_dim if t.qk_norm else 0) + (t.heads if t.sinks else 0)
@@ -84,6 +90,79 @@ def _latent_attention(t: Transformer) -> int:
     count = a.q_rank * (t.hidden + 1 + query) if a.q_rank else t.hidden * query
     count += t.hidden * (a.kv_rank + a.rope_dim) + a.kv_rank
     return count + a.kv_rank * t.heads * (a.nope_dim + a.v_dim) + t.heads * a.v_dim * t.hidden
+
+
+def _recurrence(t: Transformer, *, vectors: bool = True) -> int:
+    """Count what stands in place of attention in a layer that keeps a state; with ``vectors`` not only its matrices."""
+    if t.states is not None:
+        one = t.states
+        return _mamba2(t.hidden, one.heads * one.head_dim, one.state, one.groups, one.heads, one.conv, vectors=vectors)
+    r = t.delta
+    if r is None:
+        return 0
+    # Queries, keys, values, a gate as wide as these, decay and step of each head; then the output.
+    keys, values = 2 * r.key_heads * r.key_dim, r.heads * r.value_dim
+    count = t.hidden * (keys + 2 * values + 2 * r.heads) + values * t.hidden
+    # Convolution; bias of the step and decay of each head; norm.
+    return count + (r.conv * (keys + values) + 2 * r.heads + r.value_dim if vectors else 0)
+
+
+def _mamba2(
+    hidden: int, inner: int, state: int, groups: int, heads: int, conv: int, *, vectors: bool = True
+) -> int:  # fmt: skip
+    mixed = inner + 2 * groups * state
+    count = hidden * (inner + mixed + heads) + inner * hidden
+    # Convolution with bias; time-step bias, decay and skip per head; norm before the output.
+    return count + (mixed * (conv + 1) + 3 * heads + inner if vectors else 0)
+
+
+def attention_layers(transformer: Transformer) -> int:
+    """Count the layers that attend to keys and values, all or those of a window.
+
+    Parameters
+    ----------
+    transformer : Transformer
+        Shape.
+
+    Returns
+    -------
+    int, count
+    """
+    if transformer.states is not None:
+        return transformer.states.attention
+    return transformer.layers // transformer.delta.every if transformer.delta else transformer.layers
+
+
+def state_layers(transformer: Transformer) -> int:
+    """Count the layers that keep a state in place of keys and values.
+
+    Parameters
+    ----------
+    transformer : Transformer
+        Shape.
+
+    Returns
+    -------
+    int, count
+    """
+    if transformer.states is not None:
+        return transformer.states.layers
+    return transformer.layers - attention_layers(transformer)
+
+
+def mlp_layers(transformer: Transformer) -> int:
+    """Count the layers with an MLP or experts.
+
+    Parameters
+    ----------
+    transformer : Transformer
+        Shape.
+
+    Returns
+    -------
+    int, count
+    """
+    return transformer.states.mlp if transformer.states is not None else transformer.layers
 
 
 def _mlp(t: Transformer, width: int) -> int:
@@ -134,13 +213,16 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
     """
     t = transformer
     m = t.mixture
-    sparse = t.layers - m.dense_layers if m else 0
+    fed = mlp_layers(t)
+    sparse = fed - m.dense_layers if m else 0
     attention, norms, mlp = _attention(t), _norms(t), _mlp(t, t.ffn)
     experts = _experts(t, m.experts if m else 0)
     used = _experts(t, m.active if m else 0)
+    recurrence = _recurrence(t)
+    mixing = attention_layers(t) * attention + state_layers(t) * recurrence
     shared = (
-        named(t.layers * (attention + norms), "attention and norms of all layers")
-        + named((t.layers - sparse) * mlp, "MLP of all layers")
+        named(mixing + t.layers * norms, "attention and norms of all layers")
+        + named((fed - sparse) * mlp, "MLP of all layers")
         + named(_norm(t) if t.final_norm else 0, "final norm")
     )
     embedding, output = named(_input_tables(t), "input tables"), named(_output(t), "output projection")
@@ -155,6 +237,7 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
         layers=t.layers,
         expert_layers=sparse,
         attention=attention,
+        recurrence=recurrence,
         norms=norms,
         mlp=mlp,
         experts=experts,
@@ -168,7 +251,7 @@ class MatmulParameters:
     Parameters
     ----------
     attention : int, count
-        Projections of all blocks, without scores and values.
+        Projections of all blocks, without scores and values, or the work of a state.
     mlp : int, count
         Dense MLPs, routers and the active experts of all blocks.
     head : int, count
@@ -206,12 +289,14 @@ def matmul_parameters(transformer: Transformer) -> MatmulParameters:
     """
     bare = attrs.evolve(transformer, bias=False, qkv_bias=False, qk_norm=False, sinks=False)
     m, latent = bare.mixture, bare.latent
-    sparse = bare.layers - m.dense_layers if m else 0
+    fed = mlp_layers(bare)
+    sparse = fed - m.dense_layers if m else 0
     attention = _attention(bare) - (latent.kv_rank + latent.q_rank if latent else 0)
     used = _experts(bare, m.active) - (m.experts if m.router_bias else 0) if m else 0
+    kept = state_layers(bare) * _recurrence(bare, vectors=False)
     return MatmulParameters(
-        attention=bare.layers * attention,
-        mlp=(bare.layers - sparse) * _mlp(bare, bare.ffn) + sparse * used,
+        attention=attention_layers(bare) * attention + kept,
+        mlp=(fed - sparse) * _mlp(bare, bare.ffn) + sparse * used,
         head=bare.vocab * bare.hidden if bare.head else 0,
     )
 
@@ -274,14 +359,13 @@ def state_space_parameters(shape: StateSpace) -> Parameters:
     """
     s = shape
     if s.heads:
-        mixed = s.inner + 2 * s.groups * s.state
-        # Projection, convolution with bias; time-step bias, decay and skip per head; norm before the output.
-        layer = s.hidden * (s.inner + mixed + s.heads) + mixed * (s.conv + 1) + 3 * s.heads + s.inner
+        layer = _mamba2(s.hidden, s.inner, s.state, s.groups, s.heads, s.conv)
     else:
         layer = 2 * s.hidden * s.inner + s.inner * (s.conv + 1)
         # Input, output and time step of the state; then decay per channel and state, and skip.
         layer += s.inner * (s.rank + 2 * s.state) + (s.rank + 1) * s.inner + s.inner * s.state + s.inner
-    layer += s.inner * s.hidden + s.hidden
+        layer += s.inner * s.hidden
+    layer += s.hidden
     table = s.vocab * s.hidden
     head = 0 if s.tied else table
     return _plain(s.layers * layer + s.hidden + table + head, table, head, table if s.tied else 0, s.layers)

@@ -15,8 +15,11 @@ from typing import Any
 from .counting import (
     MatmulParameters,
     Parameters,
+    attention_layers,
     matmul_parameters,
+    mlp_layers,
     pair_parameters,
+    state_layers,
     state_space_parameters,
     transformer_parameters,
 )
@@ -29,14 +32,17 @@ __all__ = [
     "MatmulParameters",
     "Op",
     "Parameters",
+    "attention_layers",
     "expand",
     "full_attention_layers",
     "has_shape",
     "kv_bytes_per_token",
     "kv_elements",
     "matmul_parameters",
+    "mlp_layers",
     "network_work",
     "parameters",
+    "state_layers",
 ]
 
 
@@ -103,7 +109,7 @@ def full_attention_layers(transformer: Transformer) -> int:
     int, count
     """
     if not transformer.window:
-        return transformer.layers
+        return attention_layers(transformer)
     return transformer.layers // transformer.window_every if transformer.window_every else 0
 
 
@@ -142,10 +148,10 @@ def kv_bytes_per_token(transformer: Transformer, bytes_per_element: Any) -> Any:
 
     Notes
     -----
-    Grouped-query attention: 2 L n_kv d w; latent attention: L (r_kv + d_rope) w.
+    Grouped-query attention: 2 L n_kv d w; latent attention: L (r_kv + d_rope) w. Layers that keep a state add nothing.
 
     References
     ----------
     Ainslie et al. 2023, GQA, arXiv:2305.13245; DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, table 1.
     """
-    return transformer.layers * kv_elements(transformer) * bytes_per_element
+    return attention_layers(transformer) * kv_elements(transformer) * bytes_per_element

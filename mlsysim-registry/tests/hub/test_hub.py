@@ -230,7 +230,7 @@ def test_a_body_beyond_the_limit_is_refused(hub):
         get(f"http://127.0.0.1:{hub.server_port}/acme/open", limit=10)
 
 
-UNREADABLE = ["qwen3_next", "nemotron_h", "gemma3n_text", "deepseek_v4"]
+UNREADABLE = ["kimi_linear", "jamba", "gemma3n_text", "deepseek_v4"]
 
 
 @pytest.mark.parametrize("family", UNREADABLE)
@@ -243,12 +243,62 @@ def test_an_architecture_that_no_shape_expresses_is_refused_with_the_reason(tmp_
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("Qwen/Qwen3-Next-80B-A3B-Instruct", "linear attention"), ("NVIDIA-Nemotron-3-Nano-30B-A3B", "state spaces"),
-     ("google/gemma-3n-E4B-it", "share keys"), ("hf:Qwen/Qwen3.5-27B", "linear attention")],
+    [("moonshotai/Kimi-Linear-48B-A3B-Instruct", "linear attention"), ("NVIDIA-Nemotron-3-Super-120B-A12B", "compressed vector"),
+     ("google/gemma-3n-E4B-it", "share keys"), ("hf:moonshotai/Kimi-K3", "linear attention")],
 )  # fmt: skip
 def test_a_model_that_no_shape_expresses_is_known_by_name(name, why):
     with pytest.raises(RegistryError, match=why):
         resolve_model(name)
+
+
+HYBRID = {
+    "model_type": "qwen3_5_text", "num_hidden_layers": 8, "hidden_size": 512, "num_attention_heads": 8,
+    "num_key_value_heads": 2, "head_dim": 64, "intermediate_size": 1024, "vocab_size": 1000,
+    "max_position_embeddings": 4096, "full_attention_interval": 4, "linear_num_value_heads": 8,
+    "linear_num_key_heads": 4, "linear_key_head_dim": 32, "linear_value_head_dim": 64, "linear_conv_kernel_dim": 4,
+}  # fmt: skip
+
+
+def test_layers_that_keep_a_state_are_read():
+    _, table = shape_table(HYBRID, where="x")
+    assert table["delta"] == {"every": 4, "heads": 8, "key_heads": 4, "key_dim": 32, "value_dim": 64, "conv": 4}
+    assert table["output_gate"]
+    assert table["qk_norm"]
+
+
+def test_another_pattern_of_layers_is_refused():
+    kinds = ["full_attention", *["linear_attention"] * 7]
+    with pytest.raises(RegistryError, match="not one layer of full attention in every 4"):
+        shape_table({**HYBRID, "layer_types": kinds}, where="x")
+
+
+MAMBA = {
+    "model_type": "nemotron_h", "num_hidden_layers": 6, "hidden_size": 512, "num_attention_heads": 8,
+    "num_key_value_heads": 2, "head_dim": 64, "intermediate_size": 1024, "vocab_size": 1000,
+    "max_position_embeddings": 4096, "hybrid_override_pattern": "M-M-*-", "mamba_num_heads": 16, "mamba_head_dim": 64,
+    "ssm_state_size": 128, "n_groups": 8, "conv_kernel": 4, "chunk_size": 128,
+}  # fmt: skip
+
+
+def test_state_spaces_among_the_layers_are_read():
+    _, table = shape_table(MAMBA, where="x")
+    kinds = {name: table["states"][name] for name in ("layers", "attention", "mlp")}
+    assert kinds == {"layers": 2, "attention": 1, "mlp": 3}
+    assert table["layers"] == 3
+    named = {**MAMBA, "layers_block_type": ["mamba", "mlp", "mamba", "mlp", "attention", "mlp"]}
+    named.pop("hybrid_override_pattern")
+    assert shape_table(named, where="x")[1] == table
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"hybrid_override_pattern": "M-M"}, "no pairs"), ({"hybrid_override_pattern": "M-X-"}, "other letters"),
+     ({"hybrid_override_pattern": ""}, "no pattern"), ({"hybrid_override_pattern": "M-ME"}, "experts and plain"),
+     ({"moe_latent_size": 64}, "compressed vector")],
+)  # fmt: skip
+def test_other_patterns_of_state_spaces_are_refused(change, why):
+    with pytest.raises(RegistryError, match=why):
+        shape_table({**MAMBA, **change}, where="x")
 
 
 @pytest.mark.parametrize("name", ["qwen3-32b", "gemma-3-27b", "granite-3.1-8b", "minimax-m2", "deepseek-v3.2"])

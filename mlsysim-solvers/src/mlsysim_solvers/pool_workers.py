@@ -25,6 +25,7 @@ from .formulas.disaggregation import (
 from .formulas.memory import kept_tokens, kv_cache_bytes
 from .formulas.queueing import occupied_share, wait_probability
 from .formulas.state_space import state_bytes
+from .lowering.recurrence import kept_states
 from .lowering.shape import TransformerShape
 
 __all__ = ["DecodeWorkers", "PrefillWorkers", "decode_workers_of", "prefill_workers_of", "transfer_time"]
@@ -222,6 +223,8 @@ def transfer_time(columns: Columns, prefill: PrefillWorkers) -> Any:
         return cache_transfer_time(cache, columns["between_rate"], 1.0, columns["between_latency"])
     kept = kept_tokens(tokens, shape.window, shape.full_layers, shape.window_layers)
     cache = named(kv_cache_bytes(kept, shape.cache_elements, width), "cache of a prompt")
+    if shape.recurrence is not None:
+        cache = cache + kept_states(shape.recurrence, columns["activation_width"])
     streams: Any = None
     for pool in ("prefill", "decode"):
         tensor = columns.get(f"{pool}_tensor", 1.0)

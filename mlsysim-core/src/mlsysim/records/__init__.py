@@ -8,7 +8,19 @@ from __future__ import annotations
 from .dataset import Dataset
 from .device import Compute, Device, Die, Memory, Peak, Port, Power
 from .infrastructure import Cluster, Fabric, Fleet, Link, Node, Rack, Switch
-from .model import EncoderDecoder, Latent, Layer, Mixture, Model, Network, Part, StateSpace, Transformer
+from .model import (
+    DeltaRule,
+    EncoderDecoder,
+    Latent,
+    Layer,
+    Mixture,
+    Model,
+    Network,
+    Part,
+    StateLayers,
+    StateSpace,
+    Transformer,
+)
 from .parallelism import Parallelism, Pool, Pools
 from .scenario import Inference, Place, Run, Scenario, Serving, System, Traffic, Training, Workload
 from .scheduler import Scheduler
@@ -16,11 +28,11 @@ from .stack import Calibration, Ceilings, Features, Recipe, Stack, Tile
 from .supply import Battery, Grid, Price, Site
 
 __all__ = [
-    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die", "EncoderDecoder",
-    "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory", "Mixture", "Model",
-    "Network", "Node", "Parallelism", "Part", "Peak", "Place", "Pool", "Pools", "Port", "Power", "Price", "Rack",
-    "Recipe", "Run", "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateSpace", "Switch", "System", "Tile",
-    "Traffic", "Training", "Transformer", "Workload", "singular",
+    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "DeltaRule", "Device", "Die",
+    "EncoderDecoder", "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory",
+    "Mixture", "Model", "Network", "Node", "Parallelism", "Part", "Peak", "Place", "Pool", "Pools", "Port", "Power",
+    "Price", "Rack", "Recipe", "Run", "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateLayers", "StateSpace",
+    "Switch", "System", "Tile", "Traffic", "Training", "Transformer", "Workload", "singular",
 ]  # fmt: skip
 
 KINDS: dict[str, type] = {

@@ -7,11 +7,11 @@ import attrs
 from .architectures import EncoderDecoder, StateSpace
 from .fields import fact
 from .network import Layer, Network, Part
-from .transformer import Latent, Mixture, Transformer
+from .transformer import DeltaRule, Latent, Mixture, StateLayers, Transformer
 
 __all__ = [
-    "EncoderDecoder", "Latent", "Layer", "Mixture", "Model", "Network", "Part", "StateSpace",
-    "Transformer",
+    "DeltaRule", "EncoderDecoder", "Latent", "Layer", "Mixture", "Model", "Network", "Part", "StateLayers",
+    "StateSpace", "Transformer",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import attrs
 
 from .fields import fact
 
-__all__ = ["Latent", "Mixture", "Transformer"]
+__all__ = ["DeltaRule", "Latent", "Mixture", "StateLayers", "Transformer"]
 
 
 @attrs.frozen
@@ -64,6 +64,56 @@ class Latent:
 
 
 @attrs.frozen
+class DeltaRule:
+    """Linear attention by the gated delta rule: layers that keep a state of one size in place of keys and values.
+
+    Parameters
+    ----------
+    every : int, count
+        One layer in so many attends to keys and values, as the model's own heads say; all others keep a state.
+    heads, key_heads : int, count
+        Heads of values, each with a state of its own, and heads of queries and keys, which several of them share.
+    key_dim, value_dim : int, count
+        Widths of a query or key head and of a value head: a state has as many elements as their product.
+    conv : int, token
+        Taps of the causal convolution over queries, keys and values.
+    """
+
+    every: int = fact("1", tolerance=0.0)
+    heads: int = fact("1", tolerance=0.0)
+    key_heads: int = fact("1", tolerance=0.0)
+    key_dim: int = fact("1", tolerance=0.0)
+    value_dim: int = fact("1", tolerance=0.0)
+    conv: int = fact("token", tolerance=0.0)
+
+
+@attrs.frozen
+class StateLayers:
+    """State spaces (Mamba-2) among layers of attention and of MLPs, each of which has one norm and one residual.
+
+    Parameters
+    ----------
+    layers, attention, mlp : int, count
+        Layers of each kind: twice the ``layers`` of the model in all, which counts a pair as one. With experts all
+        MLPs but the ``dense_layers`` of the mixture have them.
+    heads, head_dim, state, groups : int, count
+        Heads, their width, states per channel, and groups of heads that share input and output matrices.
+    conv, chunk : int, token
+        Taps of the causal convolution; tokens that are worked on as one matrix product.
+    """
+
+    layers: int = fact("1", tolerance=0.0)
+    attention: int = fact("1", tolerance=0.0)
+    mlp: int = fact("1", tolerance=0.0)
+    heads: int = fact("1", tolerance=0.0)
+    head_dim: int = fact("1", tolerance=0.0)
+    state: int = fact("1", tolerance=0.0)
+    groups: int = fact("1", tolerance=0.0)
+    conv: int = fact("token", tolerance=0.0)
+    chunk: int = fact("token", tolerance=0.0)
+
+
+@attrs.frozen
 class Transformer:
     """A stack of equal attention blocks: decoder, encoder or vision transformer.
 
@@ -91,6 +141,8 @@ class Transformer:
         output projection to the vocabulary.
     key_bias : bool
         Whether the keys take part in the bias of the query-key-value projection.
+    output_gate : bool
+        A gate as wide as the queries on what attention returns, projected beside them.
     parallel : bool
         Attention and MLP both read the input of the block, and their outputs are added together.
     shared_norm : bool
@@ -120,6 +172,10 @@ class Transformer:
         Experts.
     latent : Latent or None
         Latent attention.
+    delta : DeltaRule or None
+        Layers that keep a state in place of keys and values.
+    states : StateLayers or None
+        State spaces among the layers.
     """
 
     layers: int = fact("1", tolerance=0.0)
@@ -139,6 +195,7 @@ class Transformer:
     bias: bool = False
     head_bias: bool = False
     key_bias: bool = True
+    output_gate: bool = False
     parallel: bool = False
     shared_norm: bool = False
     sinks: bool = False
@@ -158,3 +215,5 @@ class Transformer:
     classes: int = fact("1", default=0, tolerance=0.0, zero=True)
     mixture: Mixture | None = None
     latent: Latent | None = None
+    delta: DeltaRule | None = None
+    states: StateLayers | None = None

@@ -116,6 +116,16 @@ def kv_cache(registry: Registry) -> Iterator[Finding]:
             yield about(entry, "transformer.kv_heads", "fault", "kv-cache",
                         f"{shape.heads} query heads do not divide into {shape.kv_heads} key-value heads",
                         "Look up num_key_value_heads")  # fmt: skip
+        delta = shape.delta
+        if delta is not None and (shape.layers % delta.every or delta.heads % delta.key_heads):
+            yield about(entry, "transformer.delta", "fault", "kv-cache",
+                        f"{shape.layers} layers do not divide by {delta.every}, or {delta.heads} heads by "
+                        f"{delta.key_heads}", "Look up full_attention_interval and linear_num_key_heads")  # fmt: skip
+        states = shape.states
+        if states is not None and states.layers + states.attention + states.mlp != 2 * shape.layers:
+            yield about(entry, "transformer.states", "fault", "kv-cache",
+                        f"{states.layers} + {states.attention} + {states.mlp} layers are not two for each of "
+                        f"{shape.layers}", "Count hybrid_override_pattern: layers is half its length")  # fmt: skip
         full = 2 * 2 * shape.layers * shape.heads * shape.head_dim
         kept = kv_bytes_per_token(shape, 2)
         if shape.latent is not None and shape.latent.rope_dim + shape.latent.nope_dim != shape.head_dim:

@@ -22,7 +22,7 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "hidden": ("hidden_size", "n_embd"),
     "heads": ("num_attention_heads", "n_head"),
     "kv_heads": ("num_key_value_heads", "num_kv_heads"),
-    "head_dim": ("head_dim",),
+    "head_dim": ("head_dim", "attention_head_dim"),
     "ffn": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
     "vocab": ("vocab_size",),
     "context": ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length"),
@@ -31,6 +31,8 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
 
 _GATED: Mapping[str, Any] = {"gated": True, "norm": "rms"}
 _PLAIN: Mapping[str, Any] = {"gated": False, "norm": "layer", "bias": True, "qkv_bias": True}
+_LETTERS = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
+_DELTA: Mapping[str, Any] = {**_GATED, "qk_norm": True, "output_gate": True}
 
 SPARSE = (
     "of a long context each token attends to selected tokens only, and choosing them takes work: "
@@ -49,6 +51,10 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "qwen3_moe": {**_GATED, "qk_norm": True},
     "gemma": {**_GATED, "tied": True},
     "gemma2": {**_GATED, "tied": True, "sandwich_norm": True, "window_every": 2},
+    "qwen3_next": _DELTA,
+    "qwen3_5_text": _DELTA,
+    "qwen3_5_moe_text": _DELTA,
+    "nemotron_h": {"gated": False, "norm": "rms"},
     "qwen3_vl_text": {**_GATED, "qk_norm": True},
     "qwen3_vl_moe_text": {**_GATED, "qk_norm": True},
     "gemma3_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "window_every": 6},
@@ -90,9 +96,8 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 _IMPLIED = ("learned", "offset", "router_bias", "dense_layers", "unmodelled")
 
 UNREAD: Mapping[str, str] = {
-    "qwen3_next": LINEAR, "qwen3_5_text": LINEAR, "qwen3_5_moe_text": LINEAR, "kimi_linear": LINEAR,
-    "minimax": LINEAR, "bailing_hybrid": LINEAR,
-    "nemotron_h": STATES, "granitemoehybrid": STATES, "jamba": STATES, "bamba": STATES, "falcon_h1": STATES,
+    "kimi_linear": LINEAR, "minimax": LINEAR, "bailing_hybrid": LINEAR,
+    "granitemoehybrid": STATES, "jamba": STATES, "bamba": STATES, "falcon_h1": STATES,
     "zamba2": STATES, "lfm2": "short convolutions stand between its layers of attention",
     "gemma3n_text": "its layers share keys and values and add embeddings of their own",
     "gemma4_text": "its local and global layers have heads of different width",
@@ -164,7 +169,7 @@ def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str
     traits = FAMILIES[family]
     table: dict[str, Any] = {key: value for key, value in traits.items() if key not in _IMPLIED}
     numbers = {field: _number(config, names, where) for field, names in _NUMBERS.items()}
-    _fill_in(numbers, family, where)
+    _fill_in(numbers, family, _number(config, ("moe_intermediate_size",), where), where)
     table.update(numbers)
     if "tie_word_embeddings" in config and table.get("head", True):
         table["tied"] = bool(config["tie_word_embeddings"])
@@ -180,6 +185,8 @@ def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str
         table["token_types"] = whole(config["type_vocab_size"], where, "type_vocab_size")
     _window(table, config, where)
     _latent(table, config, where)
+    _delta(table, config, where)
+    _states(table, config, where)
     _mixture(table, config, traits, where)
     return table
 
@@ -191,8 +198,11 @@ def _number(config: Mapping[str, Any], names: tuple[str, ...], where: str) -> in
     return None
 
 
-def _fill_in(numbers: dict[str, int | None], family: str, where: str) -> None:
-    """Add what the architecture derives from other numbers; refuse what stays open."""
+def _fill_in(numbers: dict[str, int | None], family: str, experts: int | None, where: str) -> None:
+    """Add what the architecture derives from other numbers; refuse what stays open.
+
+    Where all MLPs are experts, some configurations give their width alone.
+    """
     heads, hidden = numbers["heads"], numbers["hidden"]
     if numbers["kv_heads"] is None:
         numbers["kv_heads"] = heads
@@ -200,6 +210,8 @@ def _fill_in(numbers: dict[str, int | None], family: str, where: str) -> None:
         numbers["head_dim"] = hidden // heads
     if numbers["ffn"] is None and family in ("gpt2", "bloom", "gpt_neox") and hidden:
         numbers["ffn"] = 4 * hidden
+    if numbers["ffn"] is None and experts:
+        numbers["ffn"] = experts
     for field, value in numbers.items():
         if not value:
             raise RegistryError(
@@ -227,14 +239,59 @@ def _latent(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
     table["head_dim"] = latent["nope_dim"] + latent["rope_dim"]
 
 
+def _delta(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
+    """Read the layers that keep a state; the pattern must be that of one layer in so many attending."""
+    if not config.get("linear_num_value_heads"):
+        return
+    names = {"heads": "linear_num_value_heads", "key_heads": "linear_num_key_heads", "key_dim": "linear_key_head_dim",
+             "value_dim": "linear_value_head_dim", "conv": "linear_conv_kernel_dim"}  # fmt: skip
+    every = whole(config.get("full_attention_interval", 4), where, "full_attention_interval")
+    kinds = config.get("layer_types")
+    if kinds and [n % every == 0 for n in range(1, len(kinds) + 1)] != [one == "full_attention" for one in kinds]:
+        raise RegistryError(
+            f"layer_types is not one layer of full attention in every {every}", where=where,
+            remedy="No shape expresses another pattern of layers that attend and layers that keep a state",
+        )  # fmt: skip
+    table["delta"] = {"every": every, **{field: whole(config.get(name), where, name) for field, name in names.items()}}
+
+
+def _states(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
+    """Read state spaces among the layers, from a letter for each: M, * for attention, E or - for MLPs."""
+    if "mamba_num_heads" not in config:
+        return
+    pattern = config.get("hybrid_override_pattern") or "".join(
+        _LETTERS.get(str(one), "?") for one in config.get("layers_block_type") or ()
+    )
+    kinds = {letter: pattern.count(letter) for letter in "M*E-"}
+    faults = {
+        "no pattern of layers": not pattern,
+        "other letters than M, *, E and -": sum(kinds.values()) < len(pattern),
+        "no pairs of layers": len(pattern) % 2 == 1,
+        "experts and plain MLPs": kinds["E"] > 0 and kinds["-"] > 0,
+        "experts that work on a compressed vector": bool(config.get("moe_latent_size")),
+    }
+    for what, present in faults.items():
+        if present:
+            raise RegistryError(
+                f"the configuration has {what}", where=where, remedy="No shape expresses that: it is not guessed"
+            )
+    names = {"heads": "mamba_num_heads", "head_dim": "mamba_head_dim", "state": "ssm_state_size", "groups": "n_groups",
+             "conv": "conv_kernel", "chunk": "chunk_size"}  # fmt: skip
+    numbers = {field: whole(config.get(name), where, name) for field, name in names.items()}
+    mlp = kinds["E"] + kinds["-"]
+    table["states"] = {"layers": kinds["M"], "attention": kinds["*"], "mlp": mlp, **numbers}
+    table["layers"] = len(pattern) // 2
+
+
 def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[str, Any], where: str) -> None:
     experts = config.get("num_local_experts") or config.get("n_routed_experts") or config.get("num_experts")
     if not experts:
         return
     width = config.get("moe_intermediate_size") or table["ffn"]
     shared = config.get("n_shared_experts") or 0
-    if config.get("shared_expert_intermediate_size"):
-        shared = config["shared_expert_intermediate_size"] // width
+    gated = config.get("shared_expert_intermediate_size")
+    if gated or config.get("moe_shared_expert_intermediate_size"):
+        shared = (gated or config["moe_shared_expert_intermediate_size"]) // width
     dense = config.get("first_k_dense_replace") or traits.get("dense_layers", 0)
     table["mixture"] = {
         "experts": whole(experts, where, "experts"),
@@ -243,5 +300,5 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
         "shared": whole(shared, where, "n_shared_experts"),
         "dense_layers": whole(dense, where, "first_k_dense_replace"),
         "router_bias": bool(traits.get("router_bias", False)),
-        "shared_gate": bool(config.get("shared_expert_intermediate_size")),
+        "shared_gate": bool(gated),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["chunk_flops", "scan_flops", "state_bytes"]
+__all__ = ["chunk_flops", "kept_elements", "scan_flops", "state_bytes"]
 
 
 @formula("FLOP", rows="1", inner="1", state="1", flop_per_mac="FLOP")
@@ -95,3 +95,36 @@ def state_bytes(sequences: Any, elements: Any, passes: Any, width: Any) -> Any:
     p b (d N + k c) w.
     """
     return passes * sequences * elements * width
+
+
+@formula("1", values="1", depth="1", mixed="1", taps="1", width="1")
+def kept_elements(values: Any, depth: Any, mixed: Any, taps: Any, width: Any) -> Any:
+    """Return what a layer that keeps a state keeps of one sequence, however long it is, in elements of the state.
+
+    Parameters
+    ----------
+    values, depth : float or array, count
+        Channels, and states of each.
+    mixed : float or array, count
+        Channels of the causal convolution.
+    taps : float, count
+        Its taps, of which all but one see earlier tokens.
+    width : float, ratio
+        Bytes of an activation over those of an element of the state.
+
+    Returns
+    -------
+    float or array, count
+
+    Notes
+    -----
+    N = d s + w (c - 1) m
+    The state is kept in 32 bits, the window of the convolution as activations are.
+
+    References
+    ----------
+    huggingface/transformers, src/transformers/models/qwen3_next/modular_qwen3_next.py,
+    torch_recurrent_gated_delta_rule: the state is float32; config.json of Qwen3.5 (mamba_ssm_dtype) and of Nemotron 3
+    Nano (mamba_ssm_cache_dtype): float32.
+    """
+    return values * depth + width * (taps - 1.0) * mixed

@@ -22,11 +22,12 @@ from ..formulas.constants import ATTENTION_BLOCK, FULL_WIDTH
 from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops
 from .operators import Formats, Operator, Table, gemm, operator_of, spared, stream
+from .recurrence import around_states, recurrent_parameters, state_update, states_over_sequence
 from .shape import TransformerShape
 
 __all__ = [
     "SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "attention_parameters",
-    "outer_parameters", "projections",
+    "mixing_parameters", "outer_parameters", "projections",
 ]  # fmt: skip
 
 
@@ -67,7 +68,7 @@ class Abilities(NamedTuple):
 
 
 def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
-    """Return the matrix products around attention.
+    """Return the matrix products around attention, and what stands around states where layers keep one.
 
     Parameters
     ----------
@@ -89,12 +90,21 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
     ----------
     DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, appendix C.
     """
-    layers, hidden, heads = shape.layers, shape.hidden, shape.heads
+    table = _attention_projections(shape, formats, rows, absorbed=absorbed)
+    if shape.gate:
+        gated = stream_bytes(rows, 3.0 * shape.heads * shape.v_dim, formats.activation)
+        table.append(stream("output gate", shape.attention_layers, gated))
+    return table if shape.recurrence is None else table + around_states(shape.recurrence, shape.hidden, formats, rows)
+
+
+def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
+    layers, hidden, heads = shape.attention_layers, shape.hidden, shape.heads
     formats, kind = spared(formats, formats.outer)
     if not shape.latent:
         queries, keys = heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        projected = queries + shape.gate * queries + 2.0 * keys
         return [
-            gemm("query-key-value projection", layers, rows, queries + 2.0 * keys, hidden, formats, kind=kind),
+            gemm("query-key-value projection", layers, rows, projected, hidden, formats, kind=kind),
             gemm("output projection", layers, rows, hidden, queries, formats, kind=kind),
         ]
     queries, latent = heads * shape.head_dim, shape.kv_rank
@@ -115,7 +125,7 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
 
 
 def attention_parameters(shape: TransformerShape) -> Any:
-    """Return the weights of the matrix products around attention in one layer.
+    """Return the weights of the matrix products around attention in one layer that attends.
 
     Parameters
     ----------
@@ -129,9 +139,26 @@ def attention_parameters(shape: TransformerShape) -> Any:
     s, queries = shape, shape.heads * shape.head_dim
     output = s.heads * s.v_dim * s.hidden
     if not s.latent:
-        return s.hidden * (queries + 2.0 * s.kv_heads * s.head_dim) + output
+        return s.hidden * (queries + s.gate * queries + 2.0 * s.kv_heads * s.head_dim) + output
     query = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
     return query + s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim) + output
+
+
+def mixing_parameters(shape: TransformerShape) -> Any:
+    """Return the weights of the matrix products of all layers outside their MLPs.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model, or one device's part of it.
+
+    Returns
+    -------
+    float or array, count
+    """
+    found = shape.attention_layers * attention_parameters(shape)
+    keeping = shape.recurrence
+    return found if keeping is None else found + keeping.layers * recurrent_parameters(keeping, shape.hidden)
 
 
 def outer_parameters(shape: TransformerShape) -> Any:
@@ -148,7 +175,7 @@ def outer_parameters(shape: TransformerShape) -> Any:
     """
     s = shape
     routers = minimum(s.expert_layers, s.layers) * s.experts * s.hidden
-    return named(s.layers * attention_parameters(s) + routers, "attention and routers")
+    return named(mixing_parameters(s) + routers, "attention and routers")
 
 
 def attention_over_sequence(
@@ -172,7 +199,7 @@ def attention_over_sequence(
     Returns
     -------
     list of Operator
-        One group for layers that see everything, one for layers with a window.
+        One group for layers that see everything, one for layers with a window, one for layers that keep a state.
     """
     table: Table = []
     for count, window in ((shape.full_layers, sequence), (shape.window_layers, shape.window)):
@@ -183,6 +210,8 @@ def attention_over_sequence(
                 table.append(_fused(shape, formats, count, batch, sequence, pairs))
             else:
                 table += _unfused(shape, formats, count, batch, sequence, flops, abilities)
+    if shape.recurrence is not None:
+        table.append(states_over_sequence(shape.recurrence, formats, batch * sequence))
     return table
 
 
@@ -279,4 +308,6 @@ def attention_over_cache(
                 repeated = reread_bytes(cache, group, abilities.reread_ratio) - cache
             row = Operator("attention over cache", "attention", count, batch, 1.0, 1.0, 1.0, flops, 0.0, own)
             table.append(row._replace(cache_bytes=cache, work=flops, repeated_bytes=repeated))
+    if shape.recurrence is not None:
+        table.append(state_update(shape.recurrence, formats, batch))
     return table

@@ -55,7 +55,7 @@ def spelled_out(shape: TransformerShape, formats: Formats, rows: Any) -> Table:
     split = 0.0 if shape.latent else 2.0
     table = [
         stream("norms, step by step", shape.layers, normed, (NORM_OPERATORS - 1.0) * norms),
-        stream("rotary embedding, step by step", shape.layers, stream_bytes(rows, 8.0 * turned, narrow),
+        stream("rotary embedding, step by step", shape.attention_layers, stream_bytes(rows, 8.0 * turned, narrow),
                (2.0 * TURN_OPERATORS - 1.0) * shape.turns),
         stream("projections, one by one", shape.layers, stream_bytes(rows, 0.0, narrow), split),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities
 from .casts import casts
 from .operators import ONCE, Formats, Table, gemm, stream
+from .recurrence import shared_recurrence
 from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
 
@@ -140,7 +141,8 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     fields = list(shape)
     for place, part in zip(_DIVIDED, parts, strict=True):
         fields[place] = part
-    return TransformerShape._make(fields)
+    own = TransformerShape._make(fields)
+    return own if own.recurrence is None else own._replace(recurrence=shared_recurrence(own.recurrence, t))
 
 
 _DIVIDED = tuple(map(

@@ -39,7 +39,7 @@ def assembled(shape: TransformerShape, formats: Formats, abilities: Abilities, r
         return []
     each = shape.heads * (shape.head_dim + shape.v_dim) + shape.kv_rank + shape.rope_dim
     moved = stream_bytes(rows, 2.0 * each, formats.activation)
-    return [stream("unfolded keys and values", shape.layers, moved, ASSEMBLY_KERNELS)]
+    return [stream("unfolded keys and values", shape.attention_layers, moved, ASSEMBLY_KERNELS)]
 
 
 ASSEMBLY_KERNELS = 4.0
@@ -77,7 +77,7 @@ def served_kernels(shape: TransformerShape, formats: Formats, abilities: Abiliti
         kernels = kernels + 1.0
     kernels = kernels + formats.casts
     moved = stream_bytes(rows, 2.0 * (shape.heads * queries + keys), formats.activation)
-    table = [stream("rotary embedding and cache", shape.layers, moved, kernels)]
+    table = [stream("rotary embedding and cache", shape.attention_layers, moved, kernels)]
     if shape.dense_layers:
         moved = stream_bytes(rows, (shape.matrices + 1.0) * shape.ffn, formats.activation)
         table.append(stream("activation", shape.dense_layers, moved))

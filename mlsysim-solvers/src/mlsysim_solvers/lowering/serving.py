@@ -106,10 +106,10 @@ def sharded(shape: TransformerShape, tensor: Any) -> TransformerShape:
     cache, compressed = shape.cache_elements + 0.0 * tensor, 0.0
     if shape.latent:
         down = (shape.kv_rank + shape.rope_dim + shape.q_rank) * shape.hidden
-        compressed = shape.layers * down
+        compressed = shape.attention_layers * down
     else:
         cache = shape.cache_elements * (own.kv_heads / shape.kv_heads)
-    keys = 0.0 if shape.latent else shape.layers * shape.hidden * 2.0 * shape.kv_heads * shape.head_dim
+    keys = 0.0 if shape.latent else shape.attention_layers * shape.hidden * 2.0 * shape.kv_heads * shape.head_dim
     copied = compressed + shape.layers * shape.norm_passes * shape.hidden
     copied = copied + shape.expert_layers * shape.experts * shape.hidden
     divisible = shape.parameters - copied - keys
@@ -136,7 +136,10 @@ def stage(shape: TransformerShape, share: Any) -> TransformerShape:
     TransformerShape
         Layers and parameters of that share; the ends of the model are counted as evenly spread.
     """
+    layers, keeping = shape.layers * share, shape.recurrence
     return shape._replace(
-        parameters=shape.parameters * share, layers=shape.layers * share, full_layers=shape.full_layers * share,
+        parameters=shape.parameters * share, layers=layers, full_layers=shape.full_layers * share,
+        attention_layers=layers if keeping is None else shape.attention_layers * share,
         window_layers=shape.window_layers * share,
+        recurrence=keeping if keeping is None else keeping._replace(layers=keeping.layers * share),
     )  # fmt: skip

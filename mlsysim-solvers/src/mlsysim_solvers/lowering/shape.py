@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mlsysim.records.model import Model, Transformer
-from mlsysim.shapes import full_attention_layers, kv_elements, parameters
+from mlsysim.shapes import attention_layers, full_attention_layers, kv_elements, mlp_layers, parameters
 from mlsysim.tracing import named
 
 from ..formulas.vision import image_patches
+from .recurrence import Recurrence, recurrence_of
 
 __all__ = ["TransformerShape", "number", "transformer_shape"]
 
@@ -24,8 +25,8 @@ class TransformerShape(NamedTuple):
         As in the record; with latent attention head_dim and v_dim are those of keys and values.
     matrices : float
         Input matrices of the MLP: 2 when gated, else 1.
-    full_layers, window_layers, window : float
-        Layers that see everything, layers that see a window, and that window.
+    attention_layers, full_layers, window_layers, window : float
+        Layers that keep keys and values; those of them that see everything, those that see a window, and that window.
     cache_elements : float
         What one layer keeps of one token.
     dense_layers, expert_layers, experts, active, expert_ffn, shared_ffn : float
@@ -48,6 +49,10 @@ class TransformerShape(NamedTuple):
     sums : float
         Sums of a layer over the devices that share it, in either direction: one where attention and MLP are parallel,
         because their outputs are added before (vLLM, FalconDecoderLayer in falcon.py), else one after each.
+    gate : float
+        Gates on the output of a head of attention (1 or 0), as wide as it.
+    recurrence : Recurrence or None
+        Layers that keep a state in place of keys and values.
     """
 
     parameters: Any
@@ -61,6 +66,7 @@ class TransformerShape(NamedTuple):
     vocab: Any
     context: Any
     matrices: Any
+    attention_layers: Any
     full_layers: Any
     window_layers: Any
     window: Any
@@ -91,6 +97,8 @@ class TransformerShape(NamedTuple):
     sums: Any = 2.0
     square_norms: Any = 0.0
     turns: Any = 0.0
+    gate: Any = 0.0
+    recurrence: Recurrence | None = None
 
 
 def number(value: Any) -> Any:
@@ -124,19 +132,20 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
     """
     t, mixture, latent = transformer, transformer.mixture, transformer.latent
     head_dim = latent.nope_dim + latent.rope_dim if latent else t.head_dim
-    full = full_attention_layers(t)
-    expert_layers = named(t.layers - mixture.dense_layers, "layers with experts") if mixture else 0
+    attending, full = attention_layers(t), full_attention_layers(t)
+    expert_layers = named(mlp_layers(t) - mixture.dense_layers, "layers with experts") if mixture else 0
     norms = 1 if t.shared_norm else 4 if t.sandwich_norm else 2
     rotary = 0 if t.positions or t.patch or t.relative else 1
     projected = t.heads * head_dim + t.kv_heads * head_dim
     # A norm reads and writes; a residual reads two tensors and writes one; so do rotary embedding
     # and query-key norm on what they touch.
     elements = 2 * norms * t.hidden + 6 * t.hidden + 2 * projected * (rotary + (1 if t.qk_norm else 0))
-    values = TransformerShape(
+    values: tuple[Any, ...] = TransformerShape(
         parameters=parameters(model).total, layers=t.layers, hidden=t.hidden, heads=t.heads, kv_heads=t.kv_heads,
         head_dim=head_dim, v_dim=latent.v_dim if latent else t.head_dim, ffn=t.ffn, vocab=t.vocab, context=t.context,
-        matrices=2 if t.gated else 1, full_layers=full, window_layers=t.layers - full, window=t.window,
-        cache_elements=kv_elements(t), dense_layers=t.layers - expert_layers, expert_layers=expert_layers,
+        matrices=2 if t.gated else 1, attention_layers=attending, full_layers=full, window_layers=attending - full,
+        window=t.window,
+        cache_elements=kv_elements(t), dense_layers=mlp_layers(t) - expert_layers, expert_layers=expert_layers,
         experts=mixture.experts if mixture else 0, active=mixture.active if mixture else 0,
         expert_ffn=mixture.ffn if mixture else 0, shared_ffn=mixture.shared * mixture.ffn if mixture else 0,
         kv_rank=latent.kv_rank if latent else 0, q_rank=latent.q_rank if latent else 0,
@@ -148,6 +157,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         causal=t.causal, latent=latent is not None, head=t.head and bool(t.vocab), pooler=t.pooler,
         final_norm=t.final_norm, expert_bias=bool(mixture and t.bias), sums=1 if t.parallel else 2,
         square_norms=(norms if t.norm == "rms" else 0) + (2 if t.qk_norm else 0), turns=rotary,
+        gate=1 if t.output_gate else 0, recurrence=recurrence_of(t),
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}

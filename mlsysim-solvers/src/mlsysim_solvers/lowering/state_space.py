@@ -8,10 +8,10 @@ from mlsysim.records.model import Model, StateSpace
 from mlsysim.shapes import parameters
 
 from ..formulas.elementwise import lookup_bytes, stream_bytes
-from ..formulas.state_space import chunk_flops, scan_flops, state_bytes
-from ..formulas.vision import conv_flops
+from ..formulas.state_space import scan_flops, state_bytes
 from .attention import Abilities
 from .operators import ONCE, Formats, Operator, Table, gemm, stream
+from .recurrence import causal_convolution, chunk_scan
 from .shape import number
 from .transformer import expansion
 
@@ -126,10 +126,11 @@ def state_decode(
     """
     table = _projections(shape, formats, batch) + _pointwise(shape, formats, abilities, batch)
     work = scan_flops(batch, shape.inner, shape.state, formats.flop_per_mac)
-    moved = state_bytes(batch, shape.cache_elements, 2.0, formats.cache)
-    moved = moved + stream_bytes(batch, 2.0 * shape.inner + 2.0 * shape.state, formats.activation)
-    update = Operator("state update", "depthwise", shape.layers, batch, 1.0, 1.0, 1.0, work, 0.0, moved)
-    table.append(update._replace(work=work))
+    own = stream_bytes(batch, 2.0 * shape.inner + 2.0 * shape.state, formats.activation)
+    update = Operator("state update", "attention", shape.layers, batch, 1.0, 1.0, 1.0, work, 0.0, own)
+    # Kept between steps, so read from memory as a cache is, whatever fits on chip.
+    states = state_bytes(batch, shape.cache_elements, 2.0, formats.cache)
+    table.append(update._replace(cache_bytes=states, work=work))
     return table + _ends(shape, formats, batch, batch)
 
 
@@ -145,11 +146,7 @@ def _projections(shape: StateShape, formats: Formats, rows: Any) -> Table:
 
 def _pointwise(shape: StateShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:
     """Return convolution, norms, residual and gate of a layer."""
-    work = conv_flops(rows, shape.conv * shape.mixed, formats.flop_per_mac)
-    conv = Operator(
-        "causal convolution", "depthwise", shape.layers, rows, 1.0, 1.0, 1.0, work,
-        shape.conv * shape.mixed * formats.weight, stream_bytes(rows, 2.0 * shape.mixed, formats.activation), work=work,
-    )  # fmt: skip
+    conv = causal_convolution(shape.layers, rows, shape.conv, shape.mixed, formats)
     # Norm and residual in one kernel when fused; Mamba-2 norms and gates its output once more.
     elements = (4.0 if abilities.fused_elementwise else 5.0) * shape.hidden
     elements = elements + (3.0 * shape.inner if shape.heads else 0.0)
@@ -170,12 +167,10 @@ def _scan(shape: StateShape, formats: Formats, abilities: Abilities, rows: Any) 
 
 def _chunks(shape: StateShape, formats: Formats, abilities: Abilities, rows: Any) -> Operator:
     """Return the chunked products of Mamba-2; between chunks only states are written and read."""
-    work = chunk_flops(rows, shape.chunk, shape.inner, shape.state, shape.groups, formats.flop_per_mac)
     elements = 2.0 * shape.mixed + shape.heads + 2.0 * shape.inner * shape.state / shape.chunk
     if not abilities.fused_attention:
         elements = elements + 2.0 * shape.heads * shape.chunk
-    moved = stream_bytes(rows, elements, formats.activation)
-    return Operator("chunk scan", "attention", shape.layers, rows, 1.0, 1.0, 1.0, work, 0.0, moved, work=work)
+    return chunk_scan(shape.layers, rows, shape.chunk, shape.inner, shape.state, shape.groups, elements, formats)
 
 
 def _ends(shape: StateShape, formats: Formats, rows: Any, wanted: Any) -> Table:

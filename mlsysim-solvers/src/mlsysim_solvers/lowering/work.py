@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..formulas.attention import causal_pairs, full_pairs
-from .attention import attention_parameters
+from .attention import mixing_parameters
 from .shape import TransformerShape
 
 __all__ = ["ForwardWork", "forward_work", "model_work", "trained_work"]
@@ -55,7 +55,7 @@ def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) ->
     s = shape
     dense = s.dense_layers * (s.matrices + 1.0) * s.hidden * s.ffn
     each = (s.matrices + 1.0) * s.hidden * (s.active * s.expert_ffn + s.shared_ffn) + s.hidden * s.experts
-    matrices = s.layers * attention_parameters(s) + dense + s.expert_layers * each
+    matrices = mixing_parameters(s) + dense + s.expert_layers * each
     pairs: Any = 0.0
     for count, window in ((s.full_layers, sequence), (s.window_layers, s.window)):
         if count:

@@ -9,6 +9,7 @@ from mlsysim.errors import ConfigError
 from mlsysim.records.model import Model
 from mlsysim.records.network import Network, Part
 from mlsysim.records.scenario import Inference, Serving, Workload
+from mlsysim.shapes import state_layers
 
 from ...lowering.encoder_decoder import EncoderDecoderShape, encoder_decoder_shape
 from ...lowering.network import NetworkShape, network_shape
@@ -111,14 +112,17 @@ def generator_shape(model: Model, workload: Workload) -> Any:
     """
     if isinstance(workload, Serving):
         _check_audio(model, workload)
-    if model.pair is None and model.state_space is None:
+    keeps = model.transformer is not None and state_layers(model.transformer) > 0
+    if model.pair is None and model.state_space is None and not keeps:
         return None
     if not isinstance(workload, Serving):
-        what = "an encoder-decoder" if model.pair is not None else "a state-space"
+        what = "an encoder-decoder" if model.pair is not None else "a state-space" if not keeps else "a hybrid"
         raise ConfigError(
             f"{model.name} is {what} model, which is answered for serving only",
             where="workload.model", remedy='Use kind = "serving"',
         )  # fmt: skip
+    if keeps:
+        return None
     if model.state_space is not None:
         return state_shape(model, model.state_space)
     assert model.pair is not None

@@ -16,6 +16,7 @@ from ...formulas.memory import (
     usable_memory,
     workspace_bytes,
 )
+from ...lowering.recurrence import kept_states
 from ...lowering.shape import TransformerShape
 
 __all__ = [
@@ -98,6 +99,8 @@ def serving_demand(
     """
     kept = kept_tokens(input + output, shape.window, shape.full_layers, shape.window_layers)
     each = kv_cache_bytes(kept, shape.cache_elements, cache) + logits_bytes(1.0, shape.vocab, logit)
+    if shape.recurrence is not None:
+        each = each + kept_states(shape.recurrence, activation)
     elements = live_elements(shape)
     if is_array(scores) or scores:
         elements = elements + scores * input

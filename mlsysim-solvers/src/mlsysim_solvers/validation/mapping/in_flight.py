@@ -214,7 +214,7 @@ def _engine(
     shape = transformer_shape(record, record.transformer)
     # A device has one key-value head at least.
     heads = max(layout.tensor, shape.kv_heads) / shape.kv_heads
-    token = shape.layers * shape.cache_elements * heads * bytes_per_element(formats[1])
+    token = shape.attention_layers * shape.cache_elements * heads * bytes_per_element(formats[1])
     room = devices * (memory.usable or memory.capacity) - shape.parameters * bytes_per_element(formats[0])
     return tuned(room, token, *lengths) if room > 0.0 else None
 
