@@ -12,7 +12,7 @@ from mlsysim_solvers.execution.device.answers import machine_of
 from mlsysim_solvers.execution.device.cases import abilities_of, formats_of, weights_of
 from mlsysim_solvers.execution.device.narrow import SCALE_SLOTS, unpacked_columns
 from mlsysim_solvers.execution.serving.passes import decoding_pass, engine_of, reading_pass
-from mlsysim_solvers.formulas.constants import BLOCKED_CASTS, BUSY_SHARE, GROUPED_SHARE, WARP_SHARE
+from mlsysim_solvers.formulas.constants import BLOCKED_CASTS, BUSY_SHARE, GROUPED_SHARE, LONE_CASTS, WARP_SHARE
 from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.lowering.attention import outer_parameters
 from mlsysim_solvers.lowering.served import assembled
@@ -37,9 +37,9 @@ def columns(model, precision, weights="", settings=(), device="b200-sxm"):
 def test_a_pass_over_few_tokens_waits_for_its_host():
     c = columns("llama-3.1-70b", "fp8") | {"long_output": 1024.0, "replayed": 0.0}
     slow, fast = (engine_of(c | {"launch": launch}) for launch in (60e-6, 0.0))
-    # Ten kernels of each of 80 layers, one of them for whoever decodes beside, two sums over devices, and four for the
-    # ends of the model, of which one samples.
-    assert reading_pass(slow, 0.0, 64.0, 1.0).time == pytest.approx(60e-6 * (12 * 80 + 4))
+    # Eleven kernels of each of 80 layers, one of them for whoever decodes beside and one that narrows what attention
+    # writes, two sums over devices, and four for the ends of the model, of which one samples.
+    assert reading_pass(slow, 0.0, 64.0, 1.0).time == pytest.approx(60e-6 * (13 * 80 + 4))
     assert reading_pass(fast, 0.0, 64.0, 1.0).time < 0.5 * reading_pass(slow, 0.0, 64.0, 1.0).time
     # Many tokens keep the device busy for longer than its host.
     assert reading_pass(slow, 0.0, 65536.0, 1.0).time == reading_pass(fast, 0.0, 65536.0, 1.0).time
@@ -82,10 +82,11 @@ def test_weights_that_units_do_not_read_are_unpacked_by_instructions_of_one_warp
 def test_dense_models_that_are_published_in_blocks_have_their_scales():
     plain, blocks = columns("llama-3.1-70b", "fp8"), columns("qwen3-32b", "fp8")
     assert "scale_block" not in plain
-    assert plain["block_casts"] == 0.0
+    # Attention writes 16 bits, which the next product does not read; norms and activation functions write 8.
+    assert plain["block_casts"] == LONE_CASTS
     assert blocks["scale_block"] == 128.0
-    # Norms and activation functions form half of the four operands of a layer.
     assert blocks["block_casts"] == BLOCKED_CASTS
+    assert columns("qwen3-32b", "bf16")["block_casts"] == 0.0
     assert "scale_block" not in columns("qwen3-32b", "bf16")
 
 
@@ -121,7 +122,9 @@ def test_a_mixture_in_four_bits_has_experts_in_them_alone():
     assert "outer_width" not in eight
     assert eight["head_width"] == 2.0
     assert "head_width" not in wide
-    assert narrow["block_casts"] < dense["block_casts"] == BLOCKED_CASTS < eight["block_casts"]
+    # One operand for the experts of four bits; one for each product of a dense layer, and compressed queries.
+    assert (narrow["block_casts"], dense["block_casts"]) == (LONE_CASTS, BLOCKED_CASTS)
+    assert eight["block_casts"] == BLOCKED_CASTS + 1.0
 
 
 def test_what_stays_wide_takes_its_bytes_in_memory():

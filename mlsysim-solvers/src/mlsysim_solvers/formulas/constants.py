@@ -45,6 +45,7 @@ __all__ = [
     "LAYOUT_LOG_SD",
     "LINK_LOG_SD",
     "LOG_4_PI",
+    "LONE_CASTS",
     "LONE_LOG_SD",
     "MASK_WIDTH",
     "MATRIX_SHARE",
@@ -205,12 +206,16 @@ SCALE_BLOCK = 128.0
 """Elements of the inner dimension that share a scale in mixtures that are published in blocks of 8 bits (DeepGEMM,
 README.md: "one scale per token and 128 K elements")."""
 
-BLOCKED_CASTS = 2.0
-"""Kernels of a dense layer that only bring operands into blocks of few elements with a scale each: two of its four
-products follow no norm or activation function whose kernel could do it. Twice as many where a mixture is published in
-blocks of 8 bits, half as many where only its experts are in 4. Estimate, range 0 to 4, chosen with residuals in view
-and kept because models that were left out came closer: the time per kernel fitted on one model is then that of others.
-"""
+BLOCKED_CASTS = 4.0
+"""Kernels of a layer that only bring operands into blocks of few elements with a scale each: one before each of its
+four products (vllm-project/vllm, vllm/model_executor/layers/quantization/modelopt.py, ModelOptNvFp4LinearMethod.apply).
+Estimate, range 2 to 4, as compilers fuse some with norms. 2 was counted until residuals in both formats of one device
+were compared: with 4 the times per kernel that they are fitted with come closer."""
+
+LONE_CASTS = 1.0
+"""The same where scales are known beforehand, so that norms and activation functions apply them and what follows
+attention is left (docs.vllm.ai, design/fusions: "Attention + Quant ... Off by default"), and where only the experts of
+a mixture are in 4 bits. Estimate, range 0 to 2: TensorRT-LLM may let attention write what the product reads."""
 
 GRAPH_SHARE = 0.5
 """Time per kernel of a replayed graph over that of a kernel launched by the host. Estimate, range 0.2 to 0.8: start

@@ -136,12 +136,12 @@ def _quantised(weights: str, precision: str, shape: Any, activation: float, bloc
     found: dict[str, Any] = {"narrow_products": narrow}
     blocked, casts = precision in constants.BLOCKED, constants.BLOCKED_CASTS
     if shape.expert_layers and weights in constants.BLOCKED:
-        return found | {"outer_width": activation, "block_casts": 0.5 * casts * blocked}
+        return found | {"outer_width": activation, "block_casts": constants.LONE_CASTS * blocked}
     if (shape.expert_layers or blocks is not None) and narrow and weights in constants.QUANTISED:
-        # Compressed queries are an operand more; norms and activation functions of a dense layer form half of them.
-        formed = 2.0 * casts + float(shape.q_rank > 0.0) if shape.expert_layers else casts
+        # Compressed queries are an operand more.
+        formed = casts + float(shape.q_rank > 0.0)
         return found | {"block_casts": formed, "scale_block": constants.SCALE_BLOCK if blocks is None else blocks}
-    return found | {"block_casts": casts * blocked}
+    return found | {"block_casts": casts if blocked else constants.LONE_CASTS * narrow}
 
 
 def _width(name: str, where: str) -> float:
