@@ -468,3 +468,13 @@ def test_rows_that_differ_only_in_who_comes_answer_as_alone(case, vary):
         varied = {name: [float(values[row])] for name, values in found.varied.items() if name in vary}
         for name, value in sweep(case, varied).outputs.items():
             assert found.outputs[name][row] == pytest.approx(value[0], rel=1e-12), name
+
+
+def test_the_host_takes_its_time_for_each_request_between_passes_that_do_not_overlap():
+    def token(clients, **settings):
+        given = {f"settings.in-flight.{name}": value for name, value in settings.items()}
+        return answers(concurrency=clients, **given)["performance.tpot"]
+
+    few, many = (token(clients) - token(clients, overlap="1") for clients in (8, 128))
+    assert 0.0 < few < 0.5e-3
+    assert many > 4.0 * few

@@ -42,6 +42,10 @@ class Scheduler:
         found, packed and sent. None where it is not counted.
     delivery : float, s
         What a token takes from the engine to the client that waits for it: its text is found, sent and received.
+    step_request : float, s
+        Host time for each request of a pass between that pass and the next, in which the device waits: its token is
+        looked at and noted, and its part of the next pass put together. It counts where passes do not ``overlap``.
+        None where it is not counted.
     replayed : float, token
         Tokens up to which a pass that reads prompts replays a graph too; the host launches the kernels of longer ones.
         None where it launches those of all.
@@ -76,6 +80,7 @@ class Scheduler:
     intake_token: float | None = fact("s/token", default=None, tolerance=0.0)
     answer_token: float | None = fact("s/token", default=None, tolerance=0.0)
     delivery: float | None = fact("s", default=None, tolerance=0.0)
+    step_request: float | None = fact("s", default=None, tolerance=0.0)
     replayed: float | None = fact("token", default=None, tolerance=0.0)
     reserves: bool = False
     divided: bool = False

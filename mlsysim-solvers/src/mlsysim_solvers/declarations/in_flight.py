@@ -94,7 +94,7 @@ COLUMNS: dict[str, str] = {
     "between_rate": "B/s", "between_latency": "s",
     "attention": "1", "expert": "1", "rank_imbalance": "1", "rank_wait": "1",
     "hold": "1", "interval": "1", "intake": "s", "intake_token": "s/token", "answer_token": "s/token",
-    "delivery": "s", "compile_time": "s",
+    "delivery": "s", "step_request": "s", "compile_time": "s",
     "sampling": "B", "place": "B", "place_token": "B/token",
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""

@@ -123,10 +123,10 @@ def decoding_pass(engine: Engine, requests: Any, active: Any) -> Pass:
         decoding(c, engine.replay, requests),
     )  # fmt: skip
     done = _placed(engine, totals, requests, requests, active, own)
-    if not c.get("eager"):
-        return done
-    kernels = totals.overhead / engine.replay.overhead + _unseen(engine, shape)
-    return _launched(done, kernels * c["launch"])
+    if c.get("eager"):
+        kernels = totals.overhead / engine.replay.overhead + _unseen(engine, shape)
+        done = _launched(done, kernels * c["launch"])
+    return _stepped(c, done, own, active)
 
 
 def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pass:
@@ -170,10 +170,10 @@ def reading_pass(engine: Engine, requests: Any, tokens: Any, active: Any) -> Pas
     done = _placed(
         engine, timed(table, machine), requests + tokens, requests + reading.prompts, active, own + reading.tokens
     )
-    if launch is None:
-        return done
-    issued = (sum(row.count * row.kernels for row in table) + _unseen(engine, shape)) * launch
-    return _launched(done, only(requests + tokens > c["replayed"], issued))
+    if launch is not None:
+        issued = (sum(row.count * row.kernels for row in table) + _unseen(engine, shape)) * launch
+        done = _launched(done, only(requests + tokens > c["replayed"], issued))
+    return _stepped(c, done, own + reading.prompts, active)
 
 
 def _unseen(engine: Engine, shape: Any) -> Any:
@@ -199,6 +199,15 @@ def _launched(done: Pass, issued: Any) -> Pass:
     """Return a pass that waits for the host where that launches kernels more slowly than they run."""
     late = named(maximum(0.0, issued - done.time), "waiting for the host")
     return done._replace(time=done.time + late, totals=later(done.totals, late))
+
+
+def _stepped(c: Columns, done: Pass, requests: Any, active: Any) -> Pass:
+    """Return a pass with what the host does for each of its requests before the next one starts."""
+    if "step_request" not in c:
+        return done
+    # Batches that stages work on in turn hide it behind each other.
+    between = only(active <= 1.0, named(c["step_request"] * requests, "host between passes"))
+    return done._replace(time=done.time + between, totals=later(done.totals, between))
 
 
 def _own(engine: Engine) -> Any:

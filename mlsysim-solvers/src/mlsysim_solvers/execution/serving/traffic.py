@@ -79,6 +79,8 @@ def traffic_columns(request: Any) -> dict[str, Any]:
     if request.settings.get("compile_time"):
         columns["compile_time"] = number(request.settings["compile_time"])
     columns["overlap"] = columns["overlap"] or bool(request.settings.get("overlap"))
+    if scheduler.step_request is not None and not columns["overlap"]:
+        columns["step_request"] = number(scheduler.step_request)
     columns["kind"] = "traffic"
     columns["arrivals"] = "concurrency" if workload.concurrency else "rate" if workload.rate else "offline"
     columns |= {name: number(getattr(workload, name)) for name in (*ARRIVALS, "requests") if getattr(workload, name)}
