@@ -35,7 +35,7 @@ def columns(model, precision, weights="", settings=(), device="b200-sxm"):
 
 
 def test_a_pass_over_few_tokens_waits_for_its_host():
-    c = columns("llama-3.1-70b", "fp8") | {"long_output": 1024.0, "replayed": 0.0}
+    c = columns("llama-3.1-70b", "fp8") | {"long_output": 1024.0, "replayed": 0.0, "step_request": 0.0}
     slow, fast = (engine_of(c | {"launch": launch}) for launch in (60e-6, 0.0))
     # Eleven kernels of each of 80 layers, one of them for whoever decodes beside and one that narrows what attention
     # writes, two sums over devices, and four for the ends of the model, of which one samples.

@@ -20,7 +20,7 @@ _RATES = frozenset({
     "peak", "achieved", "vector_peak", "bandwidth", "weight_bandwidth", "compute_ceiling", "memory_ceiling",
     "attention_ceiling", "overhead", "kernel_launch", "turn", "special_rate", "lone_rate", "capacity", "utilisation",
     "reserve", "storage", "rate", "concurrency", "requests", "intake", "intake_token", "answer_token", "delivery",
-    "step_request",    "between_rate", "between_latency",
+    "step_request", "between_rate", "between_latency",
     "var_compute", "var_memory", "var_overhead", "cov_cm", "cov_co", "cov_mo", "scatter", "var_talk", "var_layout",
     "var_first", "var_lone", "var_link", "var_reserve", "assumptions",
 })  # fmt: skip
