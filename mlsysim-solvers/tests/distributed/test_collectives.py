@@ -116,6 +116,26 @@ def test_switches_that_add_up_are_faster_only_in_one_domain():
     assert all_reduce(able, across, 1e9) == all_reduce(A100, across, 1e9)
 
 
+def test_switches_add_up_at_their_rate_only_where_vectors_take_many_passes():
+    # all_reduce_bench.py on 8 H200 (stas00/ml-engineering, network/README.md): 16 MiB and 64 MiB take 133 and 339 us.
+    able = A100._replace(inner=367.6e9, reduced=482.3e9)
+    group = group_of(able, 8.0, 1.0)
+    times = [float(all_reduce(able, group, mebibytes * 2.0**20)) for mebibytes in (16, 64, 2**14)]
+    assert times[0] == pytest.approx(133e-6, rel=0.15)
+    assert times[1] == pytest.approx(339e-6, rel=0.15)
+    assert times[2] == pytest.approx(2 * 7 / 8 * 2.0**34 / 482.3e9, rel=0.01)
+    # More members share out more parts, so the pipeline fills for longer.
+    rack = able._replace(domain=72.0)
+    above = [all_reduce(rack, group_of(rack, n, 1.0), 2.0**31) * n / (n - 1.0) for n in (8.0, 72.0)]
+    assert above[1] > above[0] + 100e-6
+
+
+def test_longer_vectors_never_take_less_time():
+    able = A100._replace(reduced=480e9)
+    sizes = np.geomspace(1e3, 1e11, 4000)
+    assert np.all(np.diff(all_reduce(able, group_of(able, 8.0, 1.0), sizes)) > 0.0)
+
+
 def test_a_torus_gives_a_line_half_of_the_links_of_a_plane():
     torus = Network(256.0, 50e9, 3e9, None, 4.0, 2.0, (SHORT, LONG))
     assert group_of(torus, 16.0, 1.0).rate == pytest.approx(100e9)

@@ -37,6 +37,11 @@ __all__ = [
     "RANK_IMBALANCE",
     "ROUTER_ISSUE",
     "SHORT_WAY",
+    "SWITCH_AHEAD",
+    "SWITCH_CHANNELS",
+    "SWITCH_CHUNK",
+    "SWITCH_PASSES",
+    "SWITCH_START",
     "TREE_OVER_RING",
 ]  # fmt: skip
 
@@ -103,6 +108,25 @@ TREE_OVER_RING = ((4.4 / 3.6, 0.52 / 0.47, 5.0 / 2.7), (1.0, 1.0, 1.0))
 NCCL, src/graph/tuning.cc at 01afd20a, LL: baseLat 4.4 and 3.6 us, hwLat .52 and .47 over NVLink, 5.0 and 2.7 over the
 network. For long ones it prints the time of a chunk of 256 kB over 12 GB/s, far slower than links of today: a tree then
 takes the hops of a ring."""
+
+SWITCH_START = 25e-6
+"""Latency of an all-reduce that the switches add up, s: NVIDIA NCCL, src/graph/tuning.cc at 5067397c, hwLatencies,
+NVLINK, NVLS, Simple: 25 us."""
+
+SWITCH_CHANNELS = 16.0
+"""Channels of such an all-reduce: NVIDIA NCCL, src/transport/nvls.cc at 5067397c, NVLS_NCHANNELS_SM90: 16. Blackwell has
+24 within a node."""
+
+SWITCH_CHUNK = 128.0 * 1024.0
+"""What one channel sends for one member at once, B: NVIDIA NCCL, src/transport/nvls.cc at 5067397c, NVLS_CHUNKSIZE."""
+
+SWITCH_PASSES = (64.0, 8.0, 2.0)
+"""Fewest passes of a vector before what passes at once is halved, once more each: NVIDIA NCCL, src/enqueue.cc at 5067397c,
+calcCollChunking, from chunks of 128 KiB to 16."""
+
+SWITCH_AHEAD = 2.0
+"""Stages before the last one of such an all-reduce: scatter and reduce, before gather (NVIDIA NCCL,
+src/device/all_reduce.h at 5067397c, NCCL_ALGO_NVLS, one node)."""
 
 DIRECT = "direct"
 """Name of the protocol of a link by which every device reads the memory of all others in a kernel of its own."""

@@ -18,7 +18,16 @@ from ...formulas.collectives import (
     transfer_time,
     tree_latency,
 )
-from ...formulas.parallel_constants import BEYOND_NODE, TREE_OVER_RING
+from ...formulas.parallel_constants import (
+    BEYOND_NODE,
+    SWITCH_AHEAD,
+    SWITCH_CHANNELS,
+    SWITCH_CHUNK,
+    SWITCH_PASSES,
+    SWITCH_START,
+    TREE_OVER_RING,
+)
+from ...formulas.switched_sums import narrowed_pass, switched_time, widest_pass
 from .topology import Group, Network
 
 __all__ = ["all_gather", "all_reduce", "all_to_all", "message", "served_all_reduce"]
@@ -110,12 +119,18 @@ def all_reduce(network: Network, group: Group, volume: Any) -> Any:
         time = minimum(time, ring_time(base * tree[0], climb, sides))
         best = time if best is None else minimum(best, time)
     if network.reduced is not None:
-        base, inner_step, _, _ = network.ways[-1]
         # In-switch reduction needs more than half of the usual eight members to pay, and one domain.
-        switched = ring_time(base, 2.0 * inner_step, transfer_time(sent, network.reduced, 1.0))
         able = (group.nodes <= 1.0) & (group.size > 4.0)
-        best = where(able, minimum(best, switched), best)
+        best = where(able, minimum(best, _switched(network, group, volume)), best)
     return _silent(group.size, best + _distance(network, group, 2.0))
+
+
+def _switched(network: Network, group: Group, volume: Any) -> Any:
+    """Return the time of an all-reduce that the switches of one domain add up."""
+    wide = widest_pass(group.size, SWITCH_CHANNELS, SWITCH_CHUNK)
+    for passes in SWITCH_PASSES:
+        wide = narrowed_pass(volume, wide, passes)
+    return switched_time(volume, group.size, wide, network.reduced, SWITCH_START, SWITCH_AHEAD)
 
 
 def served_all_reduce(network: Network, group: Group, volume: Any) -> Any:
