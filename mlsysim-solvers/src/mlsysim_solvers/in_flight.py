@@ -29,7 +29,7 @@ from .execution.serving.arrivals import (
     stays_at,
     stays_of_kinds,
 )
-from .execution.serving.batching import State, front_of, intake_of, steady
+from .execution.serving.batching import State, front_of, intake_of, steady, time_in_flight
 from .execution.serving.copies import bound_of
 from .execution.serving.ending import copies_of, ending, first_reading, shared
 from .execution.serving.passes import Engine, decoding_pass, engine_of, spread_of_pass
@@ -188,8 +188,7 @@ def _ends(c: Columns, engine: Engine, slots: Any) -> tuple[Any, Callable[[Any], 
     """Return the most requests that share passes, and how long each stays among so many."""
     stages = c.get("pipeline", 1.0)
     most = maximum(1.0, slots / (copies_of(c) * stages))
-    brief = engine.brief()
-    return most, lambda own: steady(brief, own, stages, 0.0 * own).residence
+    return most, lambda own: time_in_flight(engine, own, stages, 0.0 * own)
 
 
 def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:

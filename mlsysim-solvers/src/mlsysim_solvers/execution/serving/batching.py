@@ -33,7 +33,7 @@ from ..device.answers import axis
 from .attention_copies import own_tokens
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
-__all__ = ["State", "front_of", "intake_of", "steady"]
+__all__ = ["State", "front_of", "intake_of", "steady", "time_in_flight"]
 
 
 APART = 1e9
@@ -80,6 +80,37 @@ class Case(NamedTuple):
     interval: Any
     chunked: bool
     waves: Any
+
+
+class Round(NamedTuple):
+    """The passes from one decoded token to the next, as far as they say how long a request stays.
+
+    Parameters
+    ----------
+    plain, reading : Pass
+        A pass that only decodes, and one that reads prompts.
+    others, share : float or array, ratio
+        How many there are of either.
+    admitted, around : float or array, count
+        Requests that are admitted in the average pass, and in one that a request of the same group waits for.
+    together : float or array, count
+        Prompts that come together.
+    taken, free : float or array, count
+        Prompt tokens of a pass that reads any, and of a full one.
+    handed : float or array, count
+        Passes that a request spends in the front end.
+    """
+
+    plain: Pass
+    reading: Pass
+    others: Any
+    share: Any
+    admitted: Any
+    around: Any
+    together: Any
+    taken: Any
+    free: Any
+    handed: Any
 
 
 class State(NamedTuple):
@@ -160,6 +191,36 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     -------
     State
     """
+    case = _case(engine, own, active, gap)
+    if engine.columns["mixed"]:
+        return _in_one_pass(case, _mixed_round(engine, case, active))
+    return _in_turn(case, _parted_round(engine, case, active))
+
+
+def time_in_flight(engine: Engine, own: Any, active: Any, gap: Any) -> Any:
+    """Return how long each request stays in the steady state with so many in flight, and nothing else of it.
+
+    Parameters
+    ----------
+    engine : Engine
+        What runs the passes.
+    own : float or array, count
+        Requests that share passes.
+    active : float or array, count
+        Batches that the stages of a pipeline work on in turn.
+    gap : float or array, count
+        Passes between an answer and the next request in its place.
+
+    Returns
+    -------
+    float or array, s
+    """
+    case = _case(engine, own, active, gap)
+    passes = (_mixed_round if engine.columns["mixed"] else _parted_round)(engine.brief(), case, active)
+    return own / passes.admitted * _round_time(passes)
+
+
+def _case(engine: Engine, own: Any, active: Any, gap: Any) -> Case:
     c = engine.columns
     steps, interval = axis(c, "output") - 1.0, maximum(1.0, axis(c, "interval"))
     arrivals, hold = own / (maximum(1.0, steps) + gap), axis(c, "hold")
@@ -173,16 +234,15 @@ def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
     waves = None
     if "requests" in c and c["arrivals"] == "concurrency":
         waves = maximum(1.0, axis(c, "requests") / (own * active * c.get("data", 1.0)))
-    case = Case(
+    return Case(
         own, gap + wait, steps, axis(c, "input") * (1.0 - c["cached"]), own_tokens(c) * ranks,
         # Random arrivals keep no request together with another.
         APART if c["arrivals"] == "rate" else c["output_variation"] * axis(c, "output"), ranks,
         minimum(own, gathered), interval, c["chunked"], waves,
     )  # fmt: skip
-    return _in_one_pass(engine, case, active) if c["mixed"] else _in_turn(engine, case, active)
 
 
-def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
+def _mixed_round(engine: Engine, case: Case, active: Any) -> Round:
     """Read prompts in the passes that decode."""
     own, gap, steps, prompt, budget, spread, ranks, gathered, _, chunked, waves = case
     free = budget - decoding_requests(own, steps, gap, prompt, budget)
@@ -206,45 +266,58 @@ def _in_one_pass(engine: Engine, case: Case, active: Any) -> State:
     taken = pass_tokens(others, together, prompt, free)
     share = admitted * prompt / taken
     reading = reading_pass(engine, (1.0 - 1.0 / own) * admitted * steps, taken, active)
-    cycle = _cycle(plain, maximum(0.0, 1.0 - share), reading, share)
+    often = maximum(0.0, 1.0 - share)
+    return Round(plain, reading, often, share, admitted, around, together, taken, free, handed)
+
+
+def _in_one_pass(case: Case, passing: Round) -> State:
+    own, gap, steps, prompt, _, spread, ranks, *_ = case
+    plain, reading, _, _, admitted, around, together, taken, free, handed = passing
+    others = (1.0 - 1.0 / own) * around
     passes, turns = prompt_passes(prompt, free / ranks), own / admitted
     seen = shared_tokens(together * prompt, others * prompt, free)
     # A group that more than fills a pass does not end with it: half of its prompts end in the next.
     ends = passes + 0.5 * (1.0 - 1.0 / together) * maximum(0.0, 1.0 - free / (own * prompt))
     read = ends * named(reading.time, "pass that reads") + (seen / taken - 1.0) * (reading.time - plain.time)
     behind = lockstep_passes(gap + handed, maximum(1.0, own / together), spread)
-    passing = plain.time + minimum(1.0, around * prompt / taken) * (reading.time - plain.time)
-    waits = (turns - steps - passes) * named(passing, "mean pass") + behind * (reading.time - plain.time)
-    return _state(case, cycle, plain, reading, waits, read, taken, turns)
+    mean = plain.time + minimum(1.0, around * prompt / taken) * (reading.time - plain.time)
+    waits = (turns - steps - passes) * named(mean, "mean pass") + behind * (reading.time - plain.time)
+    return _state(case, passing, waits, read, turns)
 
 
-def _in_turn(engine: Engine, case: Case, active: Any) -> State:
+def _parted_round(engine: Engine, case: Case, active: Any) -> Round:
     """Stop decoding while prompts are read."""
-    own, gap, steps, prompt, budget, spread, ranks, gathered, interval, *_ = case
+    own, gap, steps, prompt, budget, spread, _, gathered, *_ = case
     admitted = own / (maximum(1.0, steps) + gap)
     together = together_prompts(minimum(own, budget / prompt), spread)
     taken = phase_tokens(maximum(admitted, gathered), together, prompt, budget)
     share = admitted * prompt / taken
     plain = decoding_pass(engine, admitted * steps, active)
     reading = reading_pass(engine, 0.0, taken, active)
-    cycle = _cycle(plain, minimum(1.0, steps), reading, share)
+    often = minimum(1.0, steps)
+    return Round(plain, reading, often, share, admitted, admitted, together, taken, budget, 0.0)
+
+
+def _in_turn(case: Case, passing: Round) -> State:
+    own, gap, _, prompt, budget, spread, ranks, _, interval, *_ = case
     passes = prompt_passes(prompt, budget / ranks)
     # All that came together are read before anybody decodes on, and half of them before the average one.
-    phase = maximum(share * interval, together_prompts(own, spread) * prompt / budget)
-    read = (passes + 0.5 * maximum(0.0, phase - passes)) * named(reading.time, "pass that reads")
-    waits = gap * named(cycle.time, "mean pass")
-    return _state(case, cycle, plain, reading, waits, read, taken, own / admitted)
+    phase = maximum(passing.share * interval, together_prompts(own, spread) * prompt / budget)
+    read = (passes + 0.5 * maximum(0.0, phase - passes)) * named(passing.reading.time, "pass that reads")
+    waits = gap * named(_round_time(passing), "mean pass")
+    return _state(case, passing, waits, read, own / passing.admitted)
 
 
-def _state(case: Case, cycle: Pass, plain: Pass, reading: Pass, waits: Any, read: Any, taken: Any, turns: Any) -> State:
+def _state(case: Case, passing: Round, waits: Any, read: Any, turns: Any) -> State:
+    plain, others, reading, share = passing.plain, passing.others, passing.reading, passing.share
+    cycle = joined(plain, others, reading, share)._replace(time=_round_time(passing))
     residence = turns * cycle.time
     # Whoever decodes takes a plain pass for each token at least.
     first = minimum(waits + read, residence - case.steps * plain.time)
     # The only token of an answer is its last.
     first = where(case.steps > 0.0, first, residence)
-    return State(cycle, plain, reading, residence, first, minimum(read, first), taken)
+    return State(cycle, plain, reading, residence, first, minimum(read, first), passing.taken)
 
 
-def _cycle(plain: Pass, others: Any, reading: Pass, share: Any) -> Pass:
-    both = joined(plain, others, reading, share)
-    return both._replace(time=cycle_time(plain.time, reading.time, others, share))
+def _round_time(passing: Round) -> Any:
+    return cycle_time(passing.plain.time, passing.reading.time, passing.others, passing.share)

@@ -11,7 +11,7 @@ from ...formulas.admission import first_decoding, whole_prompts
 from ...formulas.waves import empty_passes, kept_together, pass_at_rest
 from ..device.answers import axis
 from .attention_copies import own_tokens
-from .batching import State, steady
+from .batching import State, time_in_flight
 from .passes import Engine, decoding_pass, reading_pass
 
 __all__ = ["at_rest", "copies_of", "ending", "first_reading", "shared"]
@@ -81,7 +81,7 @@ def ending(columns: Columns, engine: Engine, state: State, flying: Any, crowded:
     lost = empty * at_rest(own, state.plain.time, lambda few: decoding_pass(brief, few, batches).time)
     left = (waves - floor(waves)) * flying
     fewer, active = shared(columns, left)
-    alone = steady(brief, fewer, active, 0.0 * fewer).residence
+    alone = time_in_flight(engine, fewer, active, 0.0 * fewer)
     longer = where(left < _NOBODY, 0.0 * alone, maximum(0.0, alone - left / flying * state.residence))
     if not columns["mixed"]:
         # Where reading stops all others, the steady state reads one by one what begins together.
