@@ -114,15 +114,15 @@ SWITCH_START = 25e-6
 NVLINK, NVLS, Simple: 25 us."""
 
 SWITCH_CHANNELS = 16.0
-"""Channels of such an all-reduce: NVIDIA NCCL, src/transport/nvls.cc at 5067397c, NVLS_NCHANNELS_SM90: 16. Blackwell has
-24 within a node."""
+"""Channels of such an all-reduce: NVIDIA NCCL, src/transport/nvls.cc at 5067397c, NVLS_NCHANNELS_SM90: 16. Blackwell
+has 24 within a node."""
 
 SWITCH_CHUNK = 128.0 * 1024.0
 """What one channel sends for one member at once, B: NVIDIA NCCL, src/transport/nvls.cc at 5067397c, NVLS_CHUNKSIZE."""
 
 SWITCH_PASSES = (64.0, 8.0, 2.0)
-"""Fewest passes of a vector before what passes at once is halved, once more each: NVIDIA NCCL, src/enqueue.cc at 5067397c,
-calcCollChunking, from chunks of 128 KiB to 16."""
+"""Fewest passes of a vector before what passes at once is halved, once more each: NVIDIA NCCL, src/enqueue.cc at
+5067397c, calcCollChunking, from chunks of 128 KiB to 16."""
 
 SWITCH_AHEAD = 2.0
 """Stages before the last one of such an all-reduce: scatter and reduce, before gather (NVIDIA NCCL,
