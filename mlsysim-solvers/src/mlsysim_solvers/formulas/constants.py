@@ -312,16 +312,16 @@ VERSION_LOG_SD = 0.15
 range 0.05 to 0.3: where packaged rows have one configuration under two versions, logarithms differ by a median of 0.12
 (TensorRT-LLM, 54 pairs of rates), 0.12 (vLLM, 36 times per token), 0.03 (Megatron-Bridge, 155), 0.28 (X-CUBE-AI, 8)."""
 
-GROUP_LOG_SDS = (0.055, 0.01, 0.096, 0.047)
+GROUP_LOG_SDS = (0.053, 0.01, 0.096, 0.047)
 """Scales of ln(measured / predicted) of a group of rows (set, model and device) under constants that were fitted on
 other groups of the device: of the compute ceiling, the memory ceiling and the time per kernel as the group sees them,
 and of the whole. This and the seven below are what ``mlsysim calibrate spreads`` finds from all packaged measurements,
 each predicted without its group; none is below 0.01."""
 
-DEVICE_LOG_SDS = (0.069, 0.01, 0.1, 0.036)
+DEVICE_LOG_SDS = (0.071, 0.01, 0.1, 0.034)
 """The same of a device, under constants that were fitted on other devices."""
 
-COMMUNICATION_LOG_SD = 0.042
+COMMUNICATION_LOG_SD = 0.036
 """Scale of the time of collectives and of hand-overs between devices."""
 
 DEVICE_PRIOR_LOG_SDS = (0.2, 0.05, 0.3)
@@ -343,13 +343,13 @@ FIRST_TOKEN_LOG_SD = 0.01
 """Scale that a time to first token adds where requests share the engine: in which pass a prompt is taken, and how far
 requests that began together have drifted apart."""
 
-STACK_LOG_SD = 0.44
+STACK_LOG_SD = 0.46
 """Spread of the logarithm of the factor by which the measurements of a stack stray more, or less, than is usual."""
 
-UNKNOWN_SCATTER = 1.16
+UNKNOWN_SCATTER = 1.17
 """That factor for a stack that nobody compared with measurements: its intervals contain the doubt about it."""
 
-GROUP_CORRELATION = 0.36
+GROUP_CORRELATION = 0.34
 """Correlation of two rows of one group that was left out."""
 
 BUCKETS = 24
