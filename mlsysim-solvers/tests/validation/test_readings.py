@@ -348,7 +348,7 @@ def test_a_run_of_one_device_that_would_not_fit_saved_memory(row_of):
 
 
 @pytest.mark.parametrize(("software", "device", "stack"), [
-    ("Megatron-LM", "A100 80GB SXM", "megatron-core-0.12"), ("Megatron-LM", "H100 SXM", "megatron-core-0.12"),
+    ("Megatron-LM", "A100 80GB SXM", "megatron-lm-2024"), ("Megatron-LM", "H100 SXM", "megatron-lm-2024"),
     ("NeMo 24.05", "H100 SXM", "nemo-24.07"), ("Megatron-Core 0.9", "H100 SXM", "megatron-core-0.12"),
     ("PyTorch FSDP, torch.compile", "H100 SXM", "torchtitan-0.1"), ("NeuronX Distributed", "AWS Trainium", "neuronx-2"),
 ])  # fmt: skip
@@ -357,7 +357,7 @@ def test_software_that_trains_is_that_of_its_name(row_of, software, device, stac
 
 
 @pytest.mark.parametrize(("published", "stack"), [
-    ("2021-04", "megatron-lm-2021"), ("2022-05", "megatron-lm-2022"), ("2024-06", "megatron-core-0.12"),
+    ("2021-04", "megatron-lm-2021"), ("2022-05", "megatron-lm-2022"), ("2024-06", "megatron-lm-2024"),
 ])  # fmt: skip
 def test_software_without_a_version_is_that_of_its_time(row_of, published, stack):
     own = {"framework": "Megatron-LM", "accelerator": "A100 80GB SXM", "published": published}

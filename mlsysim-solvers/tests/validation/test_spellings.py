@@ -279,7 +279,7 @@ def test_the_patch_of_a_vision_transformer_is_not_the_name_of_another():
      ("TensorRT LLM 1.0", "tensorrt-llm-1.0"), ("TensorRT-LLM 0.20", "tensorrt-llm-1.0"),
      ("NVIDIA Dynamo (vLLM)", "vllm-0.11"), ("Triton Inference Server 24.05 + TensorRT-LLM", "tensorrt-llm-1.0"),
      ("llama-bench (llama.cpp build 5092)", "llama.cpp-b3000"), ("TensorRT 10.2", "tensorrt-10"), ("TGI 2.3", None),
-     ("Megatron-LM (Megatron-Core, Transformer Engine)", "megatron-core-0.12"), ("Paddle Inference 2.3, TensorRT 8.0.3.4", "tensorrt-10"), ("transformers (PyTorch)", "pytorch-2"),
+     ("Megatron-LM (Megatron-Core, Transformer Engine)", "megatron-lm-2024"), ("Paddle Inference 2.3, TensorRT 8.0.3.4", "tensorrt-10"), ("transformers (PyTorch)", "pytorch-2"),
      ("gpt-fast (PyTorch), eager", "pytorch-2"), ("gpt-fast (PyTorch), torch.compile", None)],
 )  # fmt: skip
 def test_software_is_known_by_version_and_inside_other_names(software, stack):
