@@ -46,7 +46,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 MISSES: dict[str, str] = {
-    "ResNet-50, offline": "10.8 %: too slow on all four devices, whose constants it shares with BERT, which is too fast",
+    "ResNet-50, offline": "10.7 %: too slow on all four devices, whose constants it shares with BERT, which is too fast",
+    "Llama 3.1, inference": "15.3 %: submissions with vLLM show no time of the host between passes, as its servers do",
 }
 """Groups that miss the goal today, with their figure."""
 
