@@ -345,7 +345,7 @@ def estimate_spreads(*, jobs: int = 0, progress: Callable[[int, int], None] | No
     factors = scatters([outcome for outcome, _ in both])
     by_stack = {o.stack: f for (o, _), f in zip(both, factors, strict=True) if o.own_sd and o.stack}
     stacks = len({row.stack for row in rows})
-    return Estimate(scales, between, unknown_scatter(between), correlation, len(rows), stacks, by_stack)
+    return Estimate(scales, between, unknown_scatter(_two_digits(between)), correlation, len(rows), stacks, by_stack)
 
 
 def _correlation(rows: Sequence[Terms], scales: Sequence[float]) -> float:

@@ -22,6 +22,7 @@ __all__ = [
     "CACHE_PER_CLOCK",
     "COMMUNICATION_LOG_SD",
     "COMPUTE_LOG_SD",
+    "DELTA_CHUNK",
     "DEVICE_LOG_SDS",
     "DEVICE_PRIOR_LOG_SDS",
     "EULER",
@@ -97,6 +98,10 @@ ratios; chosen with residuals in view, which 0.3 would suit better."""
 
 HALF_WIDTH = bytes_per_element("bf16")
 """Bytes of a 16-bit element: what transformers keep between operators, also under 8-bit products."""
+
+DELTA_CHUNK = 64.0
+"""Tokens that a pass of the gated delta rule works on at once (fla-org/flash-linear-attention,
+fla/ops/gated_delta_rule/chunk_fwd.py, chunk_gated_delta_rule_fwd_intra, chunk_size)."""
 
 FULL_WIDTH = bytes_per_element("fp32")
 """Bytes of a 32-bit element: logits, softmax statistics, optimizer states."""
@@ -346,7 +351,7 @@ requests that began together have drifted apart."""
 STACK_LOG_SD = 0.46
 """Spread of the logarithm of the factor by which the measurements of a stack stray more, or less, than is usual."""
 
-UNKNOWN_SCATTER = 1.17
+UNKNOWN_SCATTER = 1.18
 """That factor for a stack that nobody compared with measurements: its intervals contain the doubt about it."""
 
 GROUP_CORRELATION = 0.34

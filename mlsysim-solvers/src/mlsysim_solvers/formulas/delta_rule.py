@@ -6,12 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["DELTA_CHUNK", "delta_chunk_elements", "delta_chunk_flops", "delta_step_flops"]
-
-DELTA_CHUNK = 64.0
-"""Tokens that a pass works on at once (fla-org/flash-linear-attention, fla/ops/gated_delta_rule/chunk_fwd.py,
-chunk_gated_delta_rule_fwd_intra, chunk_size; huggingface/transformers, modular_qwen3_next.py,
-torch_chunk_gated_delta_rule, chunk_size)."""
+__all__ = ["delta_chunk_elements", "delta_chunk_flops", "delta_step_flops"]
 
 
 @formula("FLOP", rows="1", heads="1", key_dim="1", value_dim="1", chunk="1", flop_per_mac="FLOP")

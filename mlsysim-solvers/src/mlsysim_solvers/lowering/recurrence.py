@@ -8,8 +8,8 @@ from mlsysim.numeric import ceil, maximum
 from mlsysim.records.model import Transformer
 from mlsysim.shapes import state_layers
 
-from ..formulas.constants import FULL_WIDTH
-from ..formulas.delta_rule import DELTA_CHUNK, delta_chunk_elements, delta_chunk_flops, delta_step_flops
+from ..formulas.constants import DELTA_CHUNK, FULL_WIDTH
+from ..formulas.delta_rule import delta_chunk_elements, delta_chunk_flops, delta_step_flops
 from ..formulas.elementwise import stream_bytes
 from ..formulas.state_space import chunk_flops, kept_elements, scan_flops, state_bytes
 from ..formulas.vision import conv_flops
