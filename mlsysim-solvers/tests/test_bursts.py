@@ -20,7 +20,8 @@ CHAT = {"concurrency": 0, "input": 217, "output": 202, "input_variation": 1.0}
 
 def lasting(monkeypatch, rules, lengths, variation, requests, flying, crowded=0.0):
     """Return how long a run of finitely many requests takes under the simulation's times of passes."""
-    c = passes(monkeypatch, rules, *lengths, variation, "offline") | {"requests": float(requests)}
+    input_, output = lengths
+    c = passes(monkeypatch, rules, input_, output, variation, "offline") | {"requests": float(requests)}
     engine = Engine(c, None, None, None)
     state = batching.steady(engine, float(flying), 1.0, 0.0)
     return requests * state.residence / flying + ends.ending(c, engine, state, float(flying), crowded)
