@@ -13,6 +13,7 @@ from mlsysim.records.model import DeltaRule, Model, Transformer
 from mlsysim.records.scenario import Serving, Training
 from mlsysim.shapes import attention_layers, kv_bytes_per_token, matmul_parameters, parameters
 from mlsysim_solvers import SingleNodeSolver
+from mlsysim_solvers.formulas.constants import RECURRENT_LOG_SD
 from mlsysim_solvers.formulas.delta_rule import delta_chunk_flops, delta_step_flops
 from mlsysim_solvers.lowering.recurrence import kept_states
 from mlsysim_solvers.lowering.serving import sharded, stage
@@ -122,3 +123,10 @@ def test_arrays_answer_as_numbers_do():
 def test_training_is_refused():
     with pytest.raises(ConfigError, match="answered for serving only"):
         SOLVER.prepare(request_of(HYBRID, H100, Training(model="m", precision="bf16", batch=8, sequence=4096), STACK))
+
+
+def test_what_was_hardly_measured_is_less_certain():
+    """No constant was fitted on layers that keep a state."""
+    asked = Serving(model="m", precision="bf16")
+    hybrid, full = (SOLVER.prepare(request_of(one, H100, asked, STACK)) for one in (HYBRID, FULL))
+    assert hybrid["scatter"] - full["scatter"] == pytest.approx(RECURRENT_LOG_SD**2)

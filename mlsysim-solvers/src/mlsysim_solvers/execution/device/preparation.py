@@ -87,6 +87,8 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= spread_columns(request.claims, device, stack, key, precision)
     if eager:
         columns["var_overhead"] += eager_variance(request.claims, stack)
+    if isinstance(shape, TransformerShape) and shape.recurrence is not None:
+        columns["scatter"] += constants.RECURRENT_LOG_SD**2
     columns |= format_columns(workload, stack, shape, precision, model.blocks)
     columns |= _stored_narrow(stack, columns)
     columns |= head_columns(stack, model, workload, columns)
