@@ -131,7 +131,7 @@ def page(report: Report, rows: list[Measurement], figure: str, outside: Report) 
     figure : str
         File name of the figure; empty for none.
     outside : Report
-        The validation over the rows on which nothing is fitted.
+        The validation over the rows on which no constant is fitted.
 
     Returns
     -------

@@ -25,5 +25,5 @@ def unseen(report) -> Report:
 
 @pytest.fixture(scope="session")
 def outside() -> Report:
-    """Return the validation over the measurements on which nothing is fitted."""
+    """Return the validation over the measurements on which no constant is fitted."""
     return summarise(run_rows(outside_rows()))

@@ -104,6 +104,8 @@ class Measurement:
         image) or ``excerpt`` (a quotation elsewhere).
     set : str
         Rows that one source published together.
+    publication : str
+        Who published it: a repository, a thread in one, or another address; empty where none is cited.
     configuration : dict of str to str
         Everything else that was published, by column; empty cells are left out.
     """
@@ -122,6 +124,7 @@ class Measurement:
     at: str
     evidence: str
     set: str
+    publication: str = ""
     configuration: dict[str, str] = attrs.field(factory=dict)
 
     @property

@@ -14,6 +14,7 @@ examples:
   mlsysim calibrate stack llama.cpp-b3000 --on llamacpp --device rtx-4090 --precision fp16
   mlsysim calibrate stacks
   mlsysim calibrate spreads
+  mlsysim calibrate publications
   mlsysim calibrate device --out my-machine"""
 
 _DEVICE_EXAMPLES = """\
@@ -64,6 +65,14 @@ def add_calibrate_command(commands: Any) -> None:
     spreads.add_argument("--out", metavar="FOLDER", default="", help="write the files of the stacks there")
     spreads.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as there are cores")
     spreads.set_defaults(run=_run_spreads)
+    publications = kinds.add_parser(
+        "publications",
+        help="estimate from outside sources how far runs stray that nobody compared before",
+        description="Estimate how far measurements of publications stray that nobody compared with answers before, to "
+        "the fast and to the slow side, from the packaged ones of outside sources.",
+    )
+    publications.add_argument("--jobs", type=int, default=0, help="processes; 0 takes as many as there are cores")
+    publications.set_defaults(run=_run_publications)
     _add_device(kinds)
 
 
@@ -131,6 +140,17 @@ def _run_spreads(args: argparse.Namespace) -> int:
         print(f"wrote {len(found.write(args.out))} files to {args.out}", file=sys.stderr)
     held, rows, stacks = general_coverage()
     print(f"without fitted constants intervals hold {held:.1%} ({rows} rows, {stacks} stacks counting alike)")
+    return 0
+
+
+def _run_publications(args: argparse.Namespace) -> int:
+    from mlsysim.cli.printing import Progress
+
+    from .publications import estimate_publications, lines_of
+
+    with Progress() as progress:
+        found = estimate_publications(jobs=max(0, args.jobs), progress=progress)
+    print("\n".join(lines_of(found)))
     return 0
 
 

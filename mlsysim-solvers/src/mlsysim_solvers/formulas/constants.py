@@ -57,6 +57,7 @@ __all__ = [
     "POPULARITY_SHAPE",
     "POWERED_SHARE_LOG_SD",
     "PREFILL_TOKENS",
+    "PUBLICATION_LOG_SDS",
     "QUANTISED",
     "RECURRENT_LOG_SD",
     "RESERVE_LOG_SD",
@@ -322,6 +323,18 @@ VERSION_LOG_SD = 0.15
 """Spread of ln(measured / predicted) between versions of one software whose constants another version gave. Estimate,
 range 0.05 to 0.3: where packaged rows have one configuration under two versions, logarithms differ by a median of 0.12
 (TensorRT-LLM, 54 pairs of rates), 0.12 (vLLM, 36 times per token), 0.03 (Megatron-Bridge, 155), 0.28 (X-CUBE-AI, 8)."""
+
+PUBLICATION_LOG_SDS = {
+    "training": (0.01, 0.18),
+    "inference": (0.01, 0.38),
+    "first token": (0.58, 1.24),
+    "kernels": (0.28, 0.18),
+    "collectives": (0.58, 0.32),
+    "memory": (0.08, 0.14),
+}
+"""Spread of ln(measured time / predicted time) of publications whose figures nobody compared before, beyond that of the
+ones in the fits: towards faster runs, and towards slower ones (for memory: less of it, and more). It is what
+``mlsysim calibrate publications`` finds from the figures of outside sources."""
 
 GROUP_LOG_SDS = (0.053, 0.01, 0.096, 0.047)
 """Scales of ln(measured / predicted) of a group of rows (set, model and device) under constants that were fitted on

@@ -63,7 +63,7 @@ def add_validate_command(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--outside", action="store_true",
-        help="only the measurements of outside sources: nothing is fitted on them, and no other score counts them",
+        help="only the measurements of outside sources: no constant is fitted on them, and no other score counts them",
     )  # fmt: skip
     parser.add_argument("--ablation", action="store_true", help="drop one term of the physics at a time")
     parser.set_defaults(run=run_validate)
@@ -121,7 +121,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.outside and args.file:
         raise ConfigError("a table of your own is not a packaged one", where="--outside", remedy="Leave out --file")
     if args.outside and args.left_out:
-        raise ConfigError("nothing is fitted on these rows, so none can be left out", where="--outside",
+        raise ConfigError("no constant is fitted on these rows, so none can be left out", where="--outside",
                           remedy="Leave out --left-out")  # fmt: skip
 
 

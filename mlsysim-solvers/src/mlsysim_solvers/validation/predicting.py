@@ -23,6 +23,7 @@ from .collectives import predict_collective
 from .kernels import predict_kernel
 from .mapping import question_for
 from .names import names
+from .publications import apart, interval
 from .questions import Assumed, Question, Refused
 from .tables import UNREADABLE
 from .variants import alternatives, widest
@@ -64,6 +65,8 @@ class Outcome:
     own_sd : float
         The part of it that follows how far the measurements of a stack stray: all but what the row leaves open, and 0
         where the prediction is no time or rate of a stack.
+    beyond : tuple of float, natural-log units
+        What it strays besides towards faster and towards slower runs: nobody compared its publication before.
     ideal : float or None
         The same figure at the full peak and bandwidth of the device, for the baseline.
     """
@@ -82,6 +85,7 @@ class Outcome:
     assumed: tuple[str, ...] = ()
     log_sd: float = 0.0
     own_sd: float = 0.0
+    beyond: tuple[float, float] = (0.0, 0.0)
     ideal: float | None = None
 
     @property
@@ -310,10 +314,12 @@ def _outcome(row: Measurement, value: float, log_sd: float, assumed: tuple[Assum
     if READ in row.configuration:
         assumed = (*assumed, Assumed(f"read {row.configuration[READ]}"))
     spread = math.sqrt(log_sd**2 + sum(one.log_sd**2 for one in assumed))
-    return Outcome(
-        row, value, value * math.exp(-INTERVAL_QUANTILE * spread), value * math.exp(INTERVAL_QUANTILE * spread),
-        assumed=tuple(one.what for one in assumed), log_sd=spread, **known,  # type: ignore[arg-type]
-    )  # fmt: skip
+    beyond = apart(row)
+    said = [one.what for one in assumed]
+    if any(beyond):
+        said.append("nobody compared figures of this publication before")
+    low, high = interval(value, spread, beyond, larger_is_faster=row.metric.larger_is_faster)
+    return Outcome(row, value, low, high, assumed=tuple(said), log_sd=spread, beyond=beyond, **known)  # type: ignore[arg-type]
 
 
 def rescaled(outcome: Outcome, factor: float) -> Outcome:
@@ -334,7 +340,8 @@ def rescaled(outcome: Outcome, factor: float) -> Outcome:
         return outcome
     own = factor * outcome.own_sd
     spread = math.sqrt(max(0.0, outcome.log_sd**2 - outcome.own_sd**2) + own**2)
-    low, high = (outcome.predicted * math.exp(sign * INTERVAL_QUANTILE * spread) for sign in (-1.0, 1.0))
+    faster = outcome.row.metric.larger_is_faster
+    low, high = interval(outcome.predicted, spread, outcome.beyond, larger_is_faster=faster)
     return attrs.evolve(outcome, low=low, high=high, log_sd=spread, own_sd=own)
 
 

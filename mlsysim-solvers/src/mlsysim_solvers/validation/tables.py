@@ -17,6 +17,7 @@ from mlsysim.records.measurement import METRICS, Measurement, Metric
 
 from .cells import READ, cleaned, figure_of
 from .metrics import read_metric
+from .publications import SERVERS, publication_of
 from .spellings import counted
 
 __all__ = [
@@ -50,7 +51,7 @@ _CITATION = frozenset({
 
 
 _OUTSIDE = "measurements/outside"
-"""Folder of the tables that no fit and no estimate of an interval reads."""
+"""Folder of the tables that no fit reads; of intervals only what unknown publications add comes from them."""
 
 
 def packaged_tables(folder: str = "measurements") -> dict[str, Path]:
@@ -86,12 +87,13 @@ def packaged_rows() -> list[Measurement]:
 
 
 def outside_rows() -> list[Measurement]:
-    """Read the packaged measurements on which nothing is fitted.
+    """Read the packaged measurements on which no constant is fitted.
 
     Returns
     -------
     list of Measurement
-        From sources that no row of :func:`packaged_rows` cites; constants, scatter and spreads come from those alone.
+        From sources that no row of :func:`packaged_rows` cites; constants, scatter and spreads come from those alone,
+        and from these how far publications stray that were never compared.
     """
     return _rows_of(packaged_tables(_OUTSIDE))
 
@@ -326,6 +328,7 @@ def _figure(row: Mapping[str, str], shape: str, where: str) -> Measurement:
         at=row.get("source_ref", ""),
         evidence=row.get("evidence", ""),
         set=_set_of(row),
+        publication=publication_of(row.get("source_url", "") or row.get("document", "")),
         configuration=configuration | ({UNREADABLE: f"{where}: {fault.strip()}"} if fault else {}),
     )
 
@@ -361,6 +364,7 @@ def _serving(row: Mapping[str, str], where: str) -> list[Measurement]:
                 at=f"row {row['id']}",
                 evidence="source",
                 set=f"silicon_{row['backend']}",
+                publication=SERVERS,
                 configuration=configuration | ({UNREADABLE: f"{where}: {fault}"} if fault else {}),
             )
         )

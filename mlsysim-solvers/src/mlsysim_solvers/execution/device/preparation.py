@@ -343,4 +343,9 @@ def _notes(request: Any, workload: Workload, key: str, precision: str, settings:
             notes.append("SGD keeps one momentum per parameter")
         if stack.features.one_copy and workload.master and bytes_per_element(precision) < constants.FULL_WIDTH:
             notes.append(f"no weights in {workload.master} beside those in 16 bits: the stack keeps one copy")
+    slow = constants.PUBLICATION_LOG_SDS["training" if isinstance(workload, Training) else "inference"][1]
+    notes.append(
+        "intervals are those of runs like the ones that constants were fitted on; published runs that nobody had "
+        f"compared before took up to {math.exp(constants.INTERVAL_QUANTILE * slow):.1f} times as long"
+    )
     return notes

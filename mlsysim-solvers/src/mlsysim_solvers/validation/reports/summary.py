@@ -40,7 +40,7 @@ class Report:
     folds : tuple of (Score, Score)
         Where devices or models were left out: the scores of each, in sample and left out, most rows first.
     outside : Score or None
-        Over the rows on which nothing is fitted; none of them counts in any other score.
+        Over the rows on which no constant is fitted; none of them counts in any other score.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -74,7 +74,7 @@ def summarise(
     by : str
         What was left out with each row: ``group``, ``device``, ``model`` or ``set``.
     outside : sequence of Outcome
-        Rows on which nothing is fitted.
+        Rows on which no constant is fitted.
 
     Returns
     -------

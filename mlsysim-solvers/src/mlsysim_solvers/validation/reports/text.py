@@ -69,7 +69,7 @@ def _outside_line(report: Report) -> list[str]:
     found = report.outside
     if found is None:
         return []
-    line = f"outside sources, on which nothing is fitted: {found.predicted} of {found.n} rows predicted"
+    line = f"outside sources, on which no constant is fitted: {found.predicted} of {found.n} rows predicted"
     if found.predicted:
         line += f", median error {percent(found.median_ape)}, 90 % intervals hold {percent(found.coverage90)}"
     return [f"{line} (validate --outside)"]

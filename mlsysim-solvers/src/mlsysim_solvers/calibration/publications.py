@@ -1,0 +1,196 @@
+"""How far publications stray that nobody compared with answers before, found from those of outside sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import attrs
+import numpy as np
+
+from ..formulas import constants
+from ..formulas.constants import INTERVAL_QUANTILE
+from ..validation.predicting import Outcome
+from ..validation.publications import kind_of
+from ..validation.running import run_rows
+from ..validation.tables import outside_rows
+from .fitting import Array
+from .scatter import SHRINKAGE, Mask, row_weights
+from .spreads import row_correlation
+
+__all__ = ["KINDS", "Sides", "Strays", "estimate_publications", "likely_sides"]
+
+KINDS = ("training", "inference", "first token", "kernels", "collectives", "memory")
+"""Kinds of measurements, each with spreads of its own."""
+
+_TRIED = np.array([0.01, *(0.02 * step for step in range(1, 101))]).round(2)
+"""Spreads that are tried, natural-log units."""
+
+_FIRST_CORRELATION, _ROUNDS = 0.3, 4
+
+
+class Strays(NamedTuple):
+    """Measurements of publications that were not compared before.
+
+    Parameters
+    ----------
+    slower : ndarray, shape (m,), natural-log units
+        ln of the time that was measured over that answered, and likewise of memory; negative where the run was faster.
+    own : ndarray, shape (m,), natural-log units
+        Spread of each answer as for a publication that was compared.
+    publications : tuple of str, length m
+        Whose they are.
+    """
+
+    slower: Array
+    own: Array
+    publications: tuple[str, ...]
+
+
+@attrs.frozen
+class Sides:
+    """How far publications of one kind stray.
+
+    Parameters
+    ----------
+    fast, slow : float, natural-log units
+        Spread towards faster and towards slower runs, beyond that of the answer.
+    rows, publications : int
+        What it comes from.
+    before, held : float, ratio
+        Share of the measurements in the intervals without it, and with what the other publications alone tell.
+    """
+
+    fast: float
+    slow: float
+    rows: int
+    publications: int
+    before: float
+    held: float
+
+
+def likely_sides(strays: Strays) -> Sides:
+    """Return the spreads under which the measurements are most likely.
+
+    Parameters
+    ----------
+    strays : Strays
+        At least one.
+
+    Returns
+    -------
+    Sides
+
+    Notes
+    -----
+    Greatest sum of w ln(2 / (f + g) t(r / (f or g))), with f^2 and g^2 the squared spread of the answer plus that of
+    the faster or the slower side, whichever r is on: two halves of Student's t with six degrees of freedom that meet at
+    the answer. Rows of a publication are alike, so n of them count as n / (1 + (n - 1) rho).
+
+    References
+    ----------
+    quantgirl.blog/two-piece-normal, Definition: halves of different spread that meet under one factor 2 / (s_1 + s_2).
+    """
+    slower, own, names = strays
+    slow_side = slower > 0.0
+    correlation, sides = _FIRST_CORRELATION, (0.0, 0.0)
+    each = _log_likelihoods(slower, own)
+    for _ in range(_ROUNDS):
+        weighted = each * row_weights(names, correlation)[:, None, None]
+        found = _best(weighted.sum(axis=0))
+        if found == sides:
+            break
+        sides = found
+        spread = np.hypot(own, np.where(slow_side, sides[1], sides[0]))
+        correlation = max(0.0, row_correlation(slower, spread, [(name,) for name in names]))
+    inside = []
+    total, whose = weighted.sum(axis=0), np.array(names)
+    for name in sorted(set(names)):
+        mine = whose == name
+        fast, slow = _best(total - weighted[mine].sum(axis=0))
+        inside += _held(slower[mine], np.hypot(own[mine], np.where(slow_side[mine], slow, fast))).tolist()
+    before = float(_held(slower, own).mean())
+    return Sides(*sides, len(slower), len(set(names)), before, float(np.mean(inside)))
+
+
+def _held(slower: Array, spread: Array) -> Mask:
+    found: Mask = np.abs(slower) <= INTERVAL_QUANTILE * spread
+    return found
+
+
+def _log_likelihoods(slower: Array, own: Array) -> Array:
+    """Return those of each row under each pair of spreads, shape (m, fast, slow), up to a constant."""
+    fast, slow = (SHRINKAGE**0.5 * np.hypot(own[:, None], _TRIED) for _ in range(2))
+    off = -3.5 * np.log1p((slower[:, None] / fast) ** 2 / 6.0)
+    side = np.where((slower > 0.0)[:, None, None], off[:, None, :], off[:, :, None])
+    found: Array = side - np.log(fast[:, :, None] + slow[:, None, :])
+    return found
+
+
+def _best(total: Array) -> tuple[float, float]:
+    fast, slow = np.unravel_index(int(np.argmax(total)), total.shape)
+    return float(_TRIED[fast]), float(_TRIED[slow])
+
+
+def strays_of(outcomes: Sequence[Outcome]) -> Strays:
+    """Gather how far measurements stray.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Predictions; refused ones, and those of publications that were compared, are left out.
+
+    Returns
+    -------
+    Strays
+    """
+    found = [o for o in outcomes if o.predicted and any(o.beyond)]
+    ratios = np.log([(o.predicted or 1.0) / o.row.value for o in found])
+    signs = np.array([1.0 if o.row.metric.larger_is_faster else -1.0 for o in found])
+    return Strays(ratios * signs, np.array([o.log_sd for o in found]), tuple(o.row.publication for o in found))
+
+
+def estimate_publications(
+    *, jobs: int = 0, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Sides]:  # fmt: skip
+    """Find how far publications stray that nobody compared before, from the measurements of outside sources.
+
+    Parameters
+    ----------
+    jobs : int
+        Processes; 0 takes one per core.
+    progress : callable, optional
+        Called with the rows done and the rows in all.
+
+    Returns
+    -------
+    dict of str to Sides
+        By kind.
+    """
+    outcomes = run_rows(outside_rows(), jobs=jobs, progress=progress)
+    return {kind: likely_sides(strays_of([o for o in outcomes if kind_of(o.row) == kind])) for kind in KINDS}
+
+
+def lines_of(found: dict[str, Sides]) -> list[str]:
+    """Write the spreads.
+
+    Parameters
+    ----------
+    found : dict of str to Sides
+        By kind.
+
+    Returns
+    -------
+    list of str
+    """
+    lines = ["  PUBLICATION_LOG_SDS = {"]
+    for kind, sides in found.items():
+        value, now = (sides.fast, sides.slow), constants.PUBLICATION_LOG_SDS[kind]
+        lines.append(f'    "{kind}": {value},' + ("" if value == now else f"   (the program has {now})"))
+    lines.append("  }")
+    for kind, sides in found.items():
+        lines.append(
+            f"  {kind}: {sides.rows} figures of {sides.publications} publications; intervals hold {sides.before:.1%} "
+            f"without it, {sides.held:.1%} with what the other publications tell"
+        )
+    return lines
