@@ -103,6 +103,13 @@ ECONOMICS_CASE = SolverCase(
     ),
 )
 
+
+def _least(columns):
+    """Return the least that a machine at work draws, over its most."""
+    drawn = columns.get("drawn", columns.get("floor", 1.0))
+    return 1.0 - min(1.0, columns.get("rated", 0.0)) * (1.0 - min(1.0, drawn))
+
+
 SUSTAINABILITY_CASE = SolverCase(
     SUSTAINABILITY,
     scenarios=[varied(SERVING, site="hyperscale-us"), IMAGES, ENCODER, DOORBELL, CAR, "llama-70b-h100-64"],
@@ -114,7 +121,7 @@ SUSTAINABILITY_CASE = SolverCase(
     },
     never_rises={"throughput": ("macro.power",)},
     limits={
-        "a device draws between idle and full power": lambda c, a: min(c["idle_power"], c["full_power"])
+        "a device draws between idle and full power": lambda c, a: min(c["idle_power"], c["full_power"] * _least(c))
         <= a["macro.power"] / c["devices"] / c["pue"] * UP
         <= max(c["idle_power"], c["full_power"]) * UP * UP
         or c.get("waiting_power", 0.0) > c["full_power"]

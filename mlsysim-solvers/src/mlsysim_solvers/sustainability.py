@@ -9,8 +9,10 @@ from mlsysim.numeric import maximum, minimum
 from mlsysim.solving import Columns, Request
 from mlsysim.tracing import named
 
+from .drawing import drawing_of, drawn_power
 from .formulas.carbon import operational_carbon
 from .formulas.energy import device_power, energy_per_work, energy_use, facility_energy, water_use
+from .formulas.uncertainty import joined_log_sd
 from .whole_run import whole_run
 
 __all__ = ["SustainabilitySolver"]
@@ -19,10 +21,10 @@ __all__ = ["SustainabilitySolver"]
 class SustainabilitySolver:
     """Sustained power times time, times the building's overhead, times the grid's intensity.
 
-    A busy device is taken to draw its sustained maximum: an upper figure, since few
-    workloads reach it. A training device that waits for others within a step draws its
-    idle power meanwhile: a lower figure, since it polls. Overhead of the building enters
-    once; water counts the site and the power stations.
+    What a busy device draws follows from its arithmetic and its traffic (:mod:`.drawing`), or is its sustained
+    maximum where that is not known: an upper figure. A training device that waits for others within a step draws its
+    idle power meanwhile: a lower figure, since it polls. Overhead of the building enters once; water counts the site
+    and the power stations.
     """
 
     def prepare(self, request: Request) -> Columns:
@@ -51,10 +53,12 @@ class SustainabilitySolver:
         performance, alone = whole_run(request.inputs)
         performance.pop("duty", None)
         waiting, said = _waiting_power(records["device"], settings, full, performance.pop("active_share", None))
+        drawing, drawn = drawing_of(request, full)
         return {
             "kind": request.scenario.kind,
-            "assumptions": (note, *said, *alone),
+            "assumptions": (note, *drawn, *said, *alone),
             **waiting,
+            **drawing,
             "full_power": full,
             "idle_power": idle,
             "busy": duty,
@@ -78,22 +82,25 @@ class SustainabilitySolver:
             Outputs in SI.
         """
         busy = minimum(1.0, columns["busy"])
-        full = columns["full_power"]
+        full, drawn = drawn_power(columns, busy)
+        unsure = drawn.get("macro.device_power.log_sd", 0.0)
         if "active_share" in columns:
             full = named(device_power(columns["waiting_power"], full, columns["active_share"]), "power while training")
         power = device_power(columns["idle_power"], full, busy)
         machines = named(power * columns["devices"], "power of the machines")
-        outputs: Columns = {"macro.power": named(machines * columns["pue"], "power from the grid")}
+        outputs: Columns = {**drawn, "macro.power": named(machines * columns["pue"], "power from the grid")}
+        if drawn:
+            outputs["macro.power.log_sd"] = unsure
         unit = "token" if columns["kind"] in ("serving", "traffic") else "sample"
         # At a given rate of arrivals the machine produces no faster than samples come; of traffic that rate is known.
         work = "token_throughput" if unit == "token" else "throughput"
         rate = columns[work] if columns["kind"] == "traffic" else columns[work] * busy
-        spread = columns.get(f"{work}.log_sd", 0.0)
+        spread = joined_log_sd(columns.get(f"{work}.log_sd", 0.0), unsure)
         per_work = energy_per_work(machines, rate)
         self._energy(outputs, columns, f"_per_{unit}", per_work, spread)
         if "run_time" in columns:
             run = energy_use(power, columns["run_time"], columns["devices"])
-            self._energy(outputs, columns, "", run, columns.get("run_time.log_sd", 0.0))
+            self._energy(outputs, columns, "", run, joined_log_sd(columns.get("run_time.log_sd", 0.0), unsure))
         if "wue" in columns and "grid_water" in columns:
             water = water_use(per_work, columns["wue"], columns["pue"], columns["grid_water"])
             outputs[f"macro.water_per_{unit}"] = water
@@ -142,17 +149,16 @@ def _waiting_power(device: Any, settings: Any, full: Any, active: Any) -> tuple[
 
     A waiting device saves what lies between its own maximum and its idle power; its share of the host stays.
     """
-    upper = "energy: a busy device draws its sustained maximum"
     if active is None:
-        return {}, (upper,)
+        return {}, ()
     power = device.power
     if settings["waiting"]:
         waiting = settings["waiting"]
     elif power is not None and power.idle is not None:
         waiting = maximum(power.idle, full - (power.tdp - power.idle))
     else:
-        return {}, (f"{upper}, also while it waits for others: its idle power is not known",)
-    said = f"{upper} while it computes, and idles while it waits for others (set settings.sustainability.waiting)"
+        return {}, ("energy: a device that waits for others draws as much: its idle power is not known",)
+    said = "energy: a device that waits for others idles (set settings.sustainability.waiting)"
     return {"waiting_power": waiting, "active_share": active}, (said,)
 
 

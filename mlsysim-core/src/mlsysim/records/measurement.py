@@ -16,7 +16,7 @@ class Metric:
     Parameters
     ----------
     quantity : str
-        time, rate, memory, energy, utilisation, compute or bandwidth.
+        time, rate, memory, energy, power, utilisation, compute or bandwidth.
     unit : str
         Unit of the printed figure.
     per : str
@@ -27,7 +27,7 @@ class Metric:
         mean, p90, p99 or best.
     """
 
-    quantity: Literal["time", "rate", "memory", "energy", "utilisation", "compute", "bandwidth"]
+    quantity: Literal["time", "rate", "memory", "energy", "power", "utilisation", "compute", "bandwidth"]
     unit: str
     per: Literal["total", "device"] = "total"
     counts: Literal["", "output tokens", "input tokens", "all tokens", "samples"] = ""
@@ -58,6 +58,7 @@ METRICS: dict[str, Metric] = {
     "fps": Metric("rate", "sample/s", "total", "samples"),
     "memory_gb": Metric("memory", "GB", "device"),
     "energy_uj_per_inference": Metric("energy", "uJ"),
+    "power_w_per_accelerator": Metric("power", "W", "device"),
     "model_tflops_per_accelerator": Metric("compute", "TFLOP/s", "device"),
     "mfu": Metric("utilisation", "1", "device"),
     "hfu": Metric("utilisation", "1", "device"),

@@ -20,7 +20,7 @@ from .spreads import row_correlation
 
 __all__ = ["KINDS", "Sides", "Strays", "estimate_publications", "likely_sides"]
 
-KINDS = ("training", "inference", "first token", "kernels", "collectives", "memory")
+KINDS = ("training", "inference", "first token", "kernels", "collectives", "memory", "power")
 """Kinds of measurements, each with spreads of its own."""
 
 _TRIED = np.array([0.01, *(0.02 * step for step in range(1, 101))]).round(2)

@@ -14,8 +14,17 @@ SUSTAINABILITY = SolverSpec(
     question="sustainability",
     scenarios=("serving", "traffic", "training", "inference"),
     target="mlsysim_solvers.sustainability:SustainabilitySolver",
-    inputs=("device", "node?", "grid?", "site?", *PERFORMANCE, *RUN, "performance.duty?", "performance.active_share?"),
+    inputs=(
+        "device",
+        "node?",
+        "grid?",
+        "site?",
+        *PERFORMANCE,
+        *RUN,
+        *(f"performance.{name}?" for name in ("duty", "active_share", "utilisation", "bandwidth_utilisation")),
+    ),
     outputs={
+        "macro.device_power": "W",
         "macro.power": "W",
         "macro.energy_per_token": "J/token",
         "macro.energy_per_sample": "J/sample",
@@ -27,6 +36,7 @@ SUSTAINABILITY = SolverSpec(
         "macro.run_carbon": "kgCO2e",
     },
     labels={
+        "macro.device_power": "power of a device at work",
         "macro.power": "power from the grid",
         "macro.energy_per_token": "energy per token",
         "macro.energy_per_sample": "energy per sample",
@@ -43,6 +53,7 @@ SUSTAINABILITY = SolverSpec(
             "where the water of a site and of a grid is known (set place.site, place.grid)",
         ),
         **dict.fromkeys(("macro.run_energy", "macro.run_carbon"), OF_A_RUN),
+        "macro.device_power": "where the energy of a bit of its memory is known, and no power is set",
     },
     settings={
         "power": Setting("W", "sustained power per device; 0 takes the published one", 0.0),
@@ -53,6 +64,13 @@ SUSTAINABILITY = SolverSpec(
     },
     columns={
         "full_power": "W",
+        "rated": "1",
+        "drawn": "1",
+        "floor": "1",
+        "memory": "1",
+        "full_load": "1",
+        "utilisation": "1",
+        "bandwidth_utilisation": "1",
         "idle_power": "W",
         "waiting_power": "W",
         "active_share": "1",

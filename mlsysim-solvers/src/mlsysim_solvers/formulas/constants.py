@@ -331,6 +331,7 @@ PUBLICATION_LOG_SDS = {
     "kernels": (0.28, 0.18),
     "collectives": (0.58, 0.32),
     "memory": (0.08, 0.14),
+    "power": (0.1, 0.1),
 }
 """Spread of ln(measured time / predicted time) of publications whose figures nobody compared before, beyond that of the
 ones in the fits: towards faster runs, and towards slower ones (for memory: less of it, and more). It is what

@@ -5,8 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
+from mlsysim.numeric import minimum
 
-__all__ = ["device_power", "energy_per_work", "energy_use", "facility_energy", "water_use"]
+__all__ = [
+    "device_power",
+    "draw_log_sd",
+    "energy_per_work",
+    "energy_use",
+    "facility_energy",
+    "machine_power",
+    "memory_share",
+    "water_use",
+    "working_share",
+]
 
 
 @formula("W", idle="W", full="W", load="1")
@@ -123,3 +134,99 @@ def energy_per_work(power: Any, throughput: Any) -> Any:
     e = P / X.
     """
     return power / throughput
+
+
+@formula("1", floor="1", load="1", memory="1", streaming="1")
+def working_share(floor: Any, load: Any, memory: Any, streaming: Any) -> Any:
+    """Return the power of a device at work, over its sustained maximum.
+
+    Parameters
+    ----------
+    floor : float, ratio
+        Draw while kernels run that neither calculate nor fetch: leakage, clocks, memory that waits.
+    load : float or array, ratio
+        Rate of arithmetic over that at which the device draws its maximum.
+    memory : float, ratio
+        What reading memory at the full bandwidth adds.
+    streaming : float or array, ratio
+        Share of the bandwidth that is in use.
+
+    Returns
+    -------
+    float or array, ratio
+
+    Notes
+    -----
+    p = min(1, f + (1 - f) u + m b): each operation and each byte has its energy, and the limit holds.
+    """
+    return minimum(1.0, floor + (1.0 - floor) * load + memory * streaming)
+
+
+@formula("1", energy="J/b", bandwidth="b/s", rated="W")
+def memory_share(energy: Any, bandwidth: Any, rated: Any) -> Any:
+    """Return the power that reading memory at a rate takes, over the sustained maximum of the device.
+
+    Parameters
+    ----------
+    energy : float, J/b
+        Of a bit on its way from memory to the units that calculate.
+    bandwidth : float, b/s
+        Rate.
+    rated : float, W
+        Sustained maximum.
+
+    Returns
+    -------
+    float, ratio
+
+    Notes
+    -----
+    m = e B / W.
+    """
+    return energy * bandwidth / rated
+
+
+@formula("W", full="W", rated="1", drawn="1")
+def machine_power(full: Any, rated: Any, drawn: Any) -> Any:
+    """Return the power per device at work, with its share of the host.
+
+    Parameters
+    ----------
+    full : float or array, W
+        The same at the sustained maximum of the device.
+    rated : float, ratio
+        The device's own part of that.
+    drawn : float or array, ratio
+        What the device draws over its sustained maximum.
+
+    Returns
+    -------
+    float or array, W
+
+    Notes
+    -----
+    P = W (1 - r + r p): only the device draws less; its share of the host stays.
+    """
+    return full * (1.0 - rated + rated * drawn)
+
+
+@formula("1", spread="1", drawn="1")
+def draw_log_sd(spread: Any, drawn: Any) -> Any:
+    """Return the spread of the logarithm of the power of a device at work.
+
+    Parameters
+    ----------
+    spread : float, natural-log units
+        That of a device far from its limit.
+    drawn : float or array, ratio
+        What it draws over its sustained maximum.
+
+    Returns
+    -------
+    float or array, natural-log units
+
+    Notes
+    -----
+    s (1 - p / 2): at the limit only one side is left.
+    """
+    return spread * (1.0 - 0.5 * drawn)

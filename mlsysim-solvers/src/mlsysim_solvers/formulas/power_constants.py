@@ -34,3 +34,23 @@ one model in both formats differ so was seen before this was chosen."""
 VECTOR_ENERGY = 2.3
 """Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5
 to 3.8, from 32-bit products on a T4 (3.7), an A10 (1.9) and an RTX 3090 (at most 1.5)."""
+
+FLOOR_SHARE = 0.3
+"""Share of the sustained maximum that a device draws while kernels run, beside what operations and bytes take.
+Estimate, range 0.15 to 0.45. This and the four below were chosen with published powers in view (``mlsysim validate
+--outside``, metric power_w_per_accelerator), the same for all devices; floor and energy of a bit trade for each other
+there."""
+
+BIT_ENERGY = {"HBM": 11e-12, "GDDR": 32e-12}
+"""Energy of a bit on its way from memory to the units that calculate, J, by kind of memory: caches, and instructions
+that fetch it, among it. Estimates, ranges 6 to 20 pJ and 16 to 45 pJ."""
+
+FULL_LOAD = 0.55
+"""Share of the peak at which arithmetic alone draws the sustained maximum. Estimate, range 0.35 to 0.75: products reach
+more of the peak only as the clock falls, and a clock that is lower takes less for an operation."""
+
+TRAINING_DRAW = 0.85
+"""Share of the sustained maximum that a device draws in training while it computes. Estimate, range 0.7 to 1."""
+
+DRAW_LOG_SD = 0.25
+"""Spread of ln(measured / answered power) of a device at work, far from its limit. Estimate, range 0.15 to 0.4."""

@@ -7,7 +7,15 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import log, maximum, sqrt
 
-__all__ = ["divided_variance", "effective_rows", "log_sd_of_range", "student_tail", "time_log_sd", "unseen_variance"]
+__all__ = [
+    "divided_variance",
+    "effective_rows",
+    "joined_log_sd",
+    "log_sd_of_range",
+    "student_tail",
+    "time_log_sd",
+    "unseen_variance",
+]
 
 
 @formula("1", low="1", high="1", quantile="1")
@@ -30,6 +38,26 @@ def log_sd_of_range(low: Any, high: Any, quantile: Any) -> Any:
     sigma = ln(high / low) / (2 z).
     """
     return log(high / low) / (2.0 * quantile)
+
+
+@formula("1", one="1", other="1")
+def joined_log_sd(one: Any, other: Any) -> Any:
+    """Return the spread of a product of two unsure factors.
+
+    Parameters
+    ----------
+    one, other : float or array, natural-log units
+        Spreads of their logarithms, of which neither knows of the other.
+
+    Returns
+    -------
+    float or array, natural-log units
+
+    Notes
+    -----
+    s = sqrt(s_1^2 + s_2^2).
+    """
+    return sqrt(one * one + other * other)
 
 
 @formula("1", variance="1", devices="1")

@@ -187,7 +187,8 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     _check_memory(performance)
     value = float(performance[question.output])
     unit = parse_unit(row.metric.unit).factor
-    ideal = _ideal(config, performance, value, rate=question.output.endswith("throughput"))
+    rate, drawn = question.output.endswith("throughput"), row.metric.quantity == "power"
+    ideal = None if drawn else _ideal(config, performance, value, rate=rate)
     workload = config.scenario.workload
     stack = config.entries["stack"]
     device = config.entries["device"].key

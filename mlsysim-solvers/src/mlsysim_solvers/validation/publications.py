@@ -53,10 +53,10 @@ def kind_of(row: Measurement) -> str:
     Returns
     -------
     str
-        memory, first token, collectives, training, inference or kernels.
+        memory, power, first token, collectives, training, inference or kernels.
     """
-    if row.metric.quantity == "memory":
-        return "memory"
+    if row.metric.quantity in ("memory", "power"):
+        return row.metric.quantity
     if row.name == "ttft_ms":
         return "first token"
     if row.table == "kernels" and row.devices > 1:

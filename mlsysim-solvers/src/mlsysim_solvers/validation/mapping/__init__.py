@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mlsysim.records.measurement import Measurement
+import attrs
+
+from mlsysim.records.measurement import METRICS, Measurement
 
 from ..names import Names
 from ..questions import Question
@@ -34,4 +36,9 @@ def question_for(row: Measurement, known: Names) -> Question:
     Refused
         With the reason why nothing can be asked.
     """
-    return _BY_TABLE[row.table](row, known)
+    if row.metric.quantity != "power":
+        return _BY_TABLE[row.table](row, known)
+    tokens = any(row.configuration.get(name) for name in ("input_len", "output_len", "seq_len"))
+    counted = "tokens_per_s_total" if tokens else "samples_per_s"
+    asked = _BY_TABLE[row.table](attrs.evolve(row, name=counted, metric=METRICS[counted]), known)
+    return attrs.evolve(asked, output="macro.device_power", amount=None, share=1.0)
