@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from csv import DictReader
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,19 @@ def test_no_document_corroborates_itself() -> None:
 
 def test_measurements_are_tables_outside_the_kinds() -> None:
     assert not set(CATALOG.tables("measurements")) & set(CATALOG.kinds())
+
+
+def test_no_measurement_is_counted_twice() -> None:
+    """No row repeats another, and no two runs of a server have the same two times to the last of their digits."""
+    for name, path in CATALOG.tables("measurements").items():
+        if not str(path).endswith(".csv"):
+            continue
+        with open(path, encoding="utf-8", newline="") as lines:
+            rows = list(DictReader(lines))
+        timed = "silicon_ttft_ms" in rows[0]
+        keys = [k for k in rows[0] if (k.startswith("silicon_") if timed else k != "id")]
+        twice = [row for row, times in Counter(tuple(row[k] for k in keys) for row in rows).items() if times > 1]
+        assert not twice, (name, twice)
 
 
 def test_the_lines_of_products_name_devices_that_exist_and_fields_that_they_have() -> None:
