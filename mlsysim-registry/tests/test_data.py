@@ -106,9 +106,9 @@ def test_measurements_are_tables_outside_the_kinds() -> None:
 def test_no_measurement_is_counted_twice() -> None:
     """No row repeats another, and no two runs of a server have the same two times to the last of their digits."""
     for name, path in CATALOG.tables("measurements").items():
-        if not str(path).endswith(".csv"):
+        if path.suffix != ".csv":
             continue
-        with open(path, encoding="utf-8", newline="") as lines:
+        with path.open(encoding="utf-8", newline="") as lines:
             rows = list(DictReader(lines))
         timed = "silicon_ttft_ms" in rows[0]
         keys = [k for k in rows[0] if (k.startswith("silicon_") if timed else k != "id")]
