@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from csv import DictReader
 from functools import lru_cache
@@ -114,6 +115,16 @@ def test_no_measurement_is_counted_twice() -> None:
         keys = [k for k in rows[0] if (k.startswith("silicon_") if timed else k != "id")]
         twice = [row for row, times in Counter(tuple(row[k] for k in keys) for row in rows).items() if times > 1]
         assert not twice, (name, twice)
+
+
+def test_a_name_that_states_a_context_leads_to_a_card_that_has_it() -> None:
+    """An edition for more tokens has a card of its own: under the name of the shorter one it would be refused them."""
+    for key in CATALOG.keys("models"):
+        record = CATALOG.entry("models", key).record
+        for name in (key, *record.aliases):
+            stated = re.search(r"(?<=[-_])(\d+)k(?![0-9a-z])", name.lower())
+            if stated and record.transformer is not None:
+                assert record.transformer.context == pytest.approx(1024 * int(stated[1]), rel=0.05), (key, name)
 
 
 def test_the_lines_of_products_name_devices_that_exist_and_fields_that_they_have() -> None:
