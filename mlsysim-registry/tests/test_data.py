@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
+from csv import DictReader
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,31 @@ def test_no_document_corroborates_itself() -> None:
 
 def test_measurements_are_tables_outside_the_kinds() -> None:
     assert not set(CATALOG.tables("measurements")) & set(CATALOG.kinds())
+
+
+def test_no_measurement_is_counted_twice() -> None:
+    """No row repeats another, and no two runs of a server have the same two times to ten digits."""
+    for name, path in CATALOG.tables("measurements").items():
+        if path.suffix != ".csv":
+            continue
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = list(DictReader(lines))
+        times = [k for k in rows[0] if k.startswith("silicon_")]
+        found = Counter(
+            tuple(f"{float(row[k]):.10g}" for k in times) if times else tuple(row[k] for k in row if k != "id")
+            for row in rows
+        )
+        assert [row for row, count in found.items() if count > 1] == [], name
+
+
+def test_a_name_that_states_a_context_leads_to_a_card_that_has_it() -> None:
+    """An edition for more tokens has a card of its own: under the name of the shorter one it would be refused them."""
+    for key in CATALOG.keys("models"):
+        record = CATALOG.entry("models", key).record
+        for name in (key, *record.aliases):
+            stated = re.search(r"(?<=[-_])(\d+)k(?![0-9a-z])", name.lower())
+            if stated and record.transformer is not None:
+                assert record.transformer.context == pytest.approx(1024 * int(stated[1]), rel=0.05), (key, name)
 
 
 def test_the_lines_of_products_name_devices_that_exist_and_fields_that_they_have() -> None:

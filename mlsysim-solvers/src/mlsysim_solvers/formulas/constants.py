@@ -210,8 +210,8 @@ QUANTISED = frozenset({"fp8", "mxfp8"})
 """Formats of 8 bits into which mixtures are published in blocks with a scale each."""
 
 SCALE_BLOCK = 128.0
-"""Elements of the inner dimension that share a scale in mixtures that are published in blocks of 8 bits (DeepGEMM,
-README.md: "one scale per token and 128 K elements")."""
+"""Elements of the inner dimension that share a scale in mixtures that are published in blocks of 8 bits (DeepSeek-V3,
+README_WEIGHTS.md: "online quantization at a granularity of per-token-per-128-channel")."""
 
 BLOCKED_CASTS = 4.0
 """Kernels of a layer that only bring operands into blocks of few elements with a scale each: one before each of its
@@ -240,10 +240,10 @@ FEW_ROWS = 16.0
 """Most rows of a product that libraries run as one matrix-vector product after another, on the units beside the matrix
 units. Estimate, range 8 to 64."""
 
-MATRIX_SHARE = 0.74
+MATRIX_SHARE = 0.77
 """Share of the dense peak that the best matrix product reaches on matrix units, where nobody measured the
-device. Median of 20 best shapes on 12 accelerators (stas00/ml-engineering, Maximum Achievable Matmul FLOPS),
-0.51 to 0.97."""
+device. Median of 20 best shapes on 13 accelerators (stas00/ml-engineering, Maximum Achievable Matmul FLOPS, column
+Efficiency of the tables BF16 and FP8), 0.51 to 0.97."""
 
 BUSY_SHARE = 0.90
 """The same at the clock of the peak, for chips whose power density is known: what a power limit takes counts apart.
@@ -276,8 +276,8 @@ range 32 to 256; no measurement of a mixture of few experts was read."""
 
 WINOGRAD_TILE = 2.0
 """Side of the output tile of Winograd convolutions with 3 x 3 kernels: 2 takes 2.25 times fewer multiplications, 4
-takes four times fewer (Lavin and Gray 2015, arXiv:1509.09308, abstract: up to 4). Estimate: the smaller one, whose
-transforms cost least; range 2 to 4."""
+takes four times fewer (Lavin and Gray 2015, arXiv:1509.09308, section 1: "by up to a factor of 4"). Estimate: the
+smaller one, whose transforms cost least; range 2 to 4."""
 
 SHARE_LOG_SD = 0.18
 """Spread of those shares between devices, natural-log units. Nine of ten of 29 shares in the registry lie inside."""

@@ -66,9 +66,9 @@ range 0.7 to 1: what fills and drains the pipeline, where passes have no partner
 
 HIDDEN_EXPERT_EAGER = 0.5
 """The same where the host issues what runs beside it kernel by kernel: a kernel that exchanges tokens waits behind a
-product that holds all processors, if it was issued later (NVIDIA Megatron-Bridge, scripts/performance/perf_plugins.py,
-CUDA_DEVICE_MAX_CONNECTIONS: it "will be pushed to the end of the GEMM kernel"). Estimate, range 0.2 to 0.9, after a
-look at residuals: nothing hidden does better for rows of H100, 0.5 for all."""
+product that holds all processors, if it was issued later (NVIDIA Megatron-Bridge, scripts/performance/perf_plugins.py
+at 0e7ffb79, CUDA_DEVICE_MAX_CONNECTIONS: it "will be pushed to the end of the GEMM kernel"). Estimate, range 0.2 to
+0.9, after a look at residuals: nothing hidden does better for rows of H100, 0.5 for all."""
 
 EXPERT_OCCUPANCY = 0.15
 """Share of the processors that the exchange of tokens takes from the passes beside it: 20 of 132 (NVIDIA Megatron-LM,
@@ -94,7 +94,7 @@ OUTER_SHARE = 0.9
 
 SHORT_WAY = (3.6e-6, 0.47e-6, 2.7e-6, 0.25)
 """Base, hop inside, hop between domains (s) and payload share of the protocol for short messages where a link
-states none: NVIDIA NCCL, src/graph/tuning.cc, ring, LL."""
+states none: NVIDIA NCCL, src/graph/tuning.cc at 01afd20a, ring, LL."""
 
 LONG_WAY = (8.4e-6, 3.4e-6, 9.6e-6, 1.0)
 """The same for long messages: ring, Simple."""

@@ -28,5 +28,5 @@ STEP_BYTES = 64.0
 
 HEAD_STEP = 32.0
 """Widths of heads for which kernels of fused attention exist are its multiples: the files of csrc/flash_attn/src of
-Dao-AILab/flash-attention are named for 32, 64, 96, 128, 160, 192, 224 and 256. That other heads are padded to the next
-one is an estimate."""
+Dao-AILab/flash-attention before 36dddb89 are named for 32, 64, 96, 128, 160, 192, 224 and 256 (later ones leave out 160
+and 224). That other heads are padded to the next one is an estimate."""

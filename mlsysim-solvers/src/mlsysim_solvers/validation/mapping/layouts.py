@@ -45,7 +45,7 @@ def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parall
     Notes
     -----
     Some rows print degrees that were multiplied once too often. Where a row prints as many devices or copies of
-    attention as the product of two equal degrees of the experts, two measurements stand in the table twice, once so
+    attention as the product of two equal degrees of the experts, two measurements were published twice, once so
     and once with the root of it, and 64 devices are none that the benchmark's server of eight could have; it was
     started with one number of devices for attention and for experts (``--tp_size=$TP --ep_size=$EP_SIZE``,
     benchmarks/dsr1_fp4_b200_trt.sh and gptoss_fp4_b200_trt.sh of InferenceX).
