@@ -16,7 +16,7 @@ import attrs
 
 from .errors import ConfigError
 
-__all__ = ["SCALARS", "Field", "Plan", "Reader", "plan_of", "read_choice", "read_int_or_pair", "strict", "value_reader"]
+__all__ = ["SCALARS", "Field", "Plan", "Reader", "plan_of", "read_choice", "read_int_or_pair", "strict"]
 
 Reader = Callable[[Any], Any]
 """Takes plain data, returns what the record holds, raises for what does not fit."""
@@ -120,7 +120,7 @@ def _field(field: attrs.Attribute[Any]) -> Field:
         record=record,
         container=container,
         exact=_EXACT.get(annotation) if unit is None else None,
-        read=value_reader(annotation),
+        read=_value_reader(annotation),
     )
 
 
@@ -234,19 +234,8 @@ def read_int_or_pair(value: Any) -> int | tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def value_reader(annotation: Any) -> Reader:
-    """Make the reader of what holds no record and no unit.
-
-    Parameters
-    ----------
-    annotation : type
-        Text, truth, numbers, choices, anything; tuples of any length, and dictionaries by text, of those.
-
-    Returns
-    -------
-    callable
-        Raises for what does not fit; for another annotation it always does, and leaves the value to the converter.
-    """
+def _value_reader(annotation: Any) -> Reader:
+    """Make the reader of what holds no record and no unit; what it cannot read it leaves to the converter."""
     if annotation in SCALARS:
         return SCALARS[annotation]
     if annotation is object:
@@ -257,9 +246,9 @@ def value_reader(annotation: Any) -> Reader:
     if origin is Literal:
         return read_choice(annotation)
     if origin is tuple and arguments[1:] == (Ellipsis,):
-        return _list_reader(value_reader(arguments[0]))
+        return _list_reader(_value_reader(arguments[0]))
     if origin is dict and arguments[0] is str:
-        return _table_reader(value_reader(arguments[1]))
+        return _table_reader(_value_reader(arguments[1]))
     return _leave
 
 

@@ -26,8 +26,8 @@ from .recurrence import around_states, recurrent_parameters, state_update, state
 from .shape import TransformerShape
 
 __all__ = [
-    "SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "attention_parameters",
-    "mixing_parameters", "outer_parameters", "projections",
+    "SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "mixing_parameters",
+    "outer_parameters", "projections",
 ]  # fmt: skip
 
 
@@ -124,18 +124,8 @@ def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any,
     return table
 
 
-def attention_parameters(shape: TransformerShape) -> Any:
-    """Return the weights of the matrix products around attention in one layer that attends.
-
-    Parameters
-    ----------
-    shape : TransformerShape
-        The model, or one device's part of it.
-
-    Returns
-    -------
-    float or array, count
-    """
+def _attention_parameters(shape: TransformerShape) -> Any:
+    """Return the weights of the matrix products around attention in one layer that attends."""
     s, queries = shape, shape.heads * shape.head_dim
     output = s.heads * s.v_dim * s.hidden
     if not s.latent:
@@ -156,7 +146,7 @@ def mixing_parameters(shape: TransformerShape) -> Any:
     -------
     float or array, count
     """
-    found = shape.attention_layers * attention_parameters(shape)
+    found = shape.attention_layers * _attention_parameters(shape)
     keeping = shape.recurrence
     return found if keeping is None else found + keeping.layers * recurrent_parameters(keeping, shape.hidden)
 

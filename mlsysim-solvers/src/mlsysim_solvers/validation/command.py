@@ -66,27 +66,11 @@ def add_validate_command(commands: Any) -> None:
         help="only the measurements of outside sources: no constant is fitted on them, and no other score counts them",
     )  # fmt: skip
     parser.add_argument("--ablation", action="store_true", help="drop one term of the physics at a time")
-    parser.set_defaults(run=run_validate)
+    parser.set_defaults(run=_run)
 
 
-def run_validate(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        0; a poor prediction is no error.
-
-    Raises
-    ------
-    ConfigError
-        If a table cannot be read, nothing matches, or a file cannot be written.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Run the command; a poor prediction is no error."""
     from mlsysim.cli.printing import Progress
 
     _check(args)

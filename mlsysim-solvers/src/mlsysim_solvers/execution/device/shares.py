@@ -27,7 +27,7 @@ from ...formulas.power import clocked_share, operation_density, sustained_clock,
 from ...formulas.power_constants import DYNAMIC_SHARE, INTEGER_ENERGY, NARROW_ENERGY, POWER_DENSITY, VECTOR_ENERGY
 from ...formulas.roofline import achieved_share
 
-__all__ = ["clock_left", "lanes", "limited_share", "narrow_share", "product_share", "share_log_sd", "warp_share"]
+__all__ = ["clock_left", "lanes", "narrow_share", "product_share", "share_log_sd", "warp_share"]
 
 _GHZ = parse_unit("GHz").factor
 _SAME = 0.01
@@ -82,10 +82,10 @@ def _product_share(device: Device, precision: str) -> tuple[Any, str]:
         share = achieved_share(other.achieved, other.dense)
         if abs(other.dense - (peak.dense or 0.0)) < _SAME * other.dense and _whole(name) == _whole(precision):
             return share, f"{precision} products reach the share measured in {name}"
-        measured.append((share / limited_share(device, name)[0], name))
+        measured.append((share / _limited_share(device, name)[0], name))
     if peak.engine == "scalar":
         return 1.0, ""
-    share, why = limited_share(device, precision)
+    share, why = _limited_share(device, precision)
     if measured:
         held, name = min(measured)
         share, why = minimum(1.0, share * held), f"{why} and measured in {name}"
@@ -120,25 +120,8 @@ def share_log_sd(device: Device, precision: str) -> float:
     return POWERED_SHARE_LOG_SD if powered else SHARE_LOG_SD
 
 
-def limited_share(device: Device, precision: str, power: float | None = None) -> tuple[Any, str]:
-    """Return the share that units of a kind reach, at the clock that a power limit leaves.
-
-    Parameters
-    ----------
-    device : Device
-        The device.
-    precision : str
-        Number format.
-    power : float, W, optional
-        Limit; the device's own without it.
-
-    Returns
-    -------
-    share : float, ratio
-        Highest share.
-    why : str
-        Where it comes from.
-    """
+def _limited_share(device: Device, precision: str, power: float | None = None) -> tuple[Any, str]:
+    """Return the share that units reach at the clock that a limit (W) leaves, and where that comes from."""
     peak = device.peak_of(precision)
     density = _density(device, precision, peak)
     busy = _busy(device, peak, known=density is not None)
@@ -239,7 +222,7 @@ def clock_left(device: Device, precision: str, power: float) -> Any:
             f"it is not known how the clock of {device.name} follows its power",
             where=where, remedy="Leave the limit out, or set compute_ceiling from a measurement under it",
         )  # fmt: skip
-    return limited_share(device, precision, power)[0] / limited_share(device, precision)[0]
+    return _limited_share(device, precision, power)[0] / _limited_share(device, precision)[0]
 
 
 def _busy(device: Device, peak: Peak, *, known: bool) -> Any:

@@ -49,7 +49,7 @@ def pools_columns(request: Any) -> dict[str, Any]:
     for name, side in sides.items():
         columns |= {f"{name}_{k}": v for k, v in side.items() if k in POOLED}
         rest[name] = {k: v for k, v in side.items() if k not in POOLED and k not in columns and k != "assumptions"}
-    columns |= between_columns(request.records, scenario)
+    columns |= _between_columns(request.records, scenario)
     columns["pools"] = rest
     columns["layerwise"] = scenario.pools.layerwise
     columns["assumptions"] = _told(sides, scenario, columns["shape"])
@@ -74,26 +74,8 @@ def _side(request: Any, name: str) -> dict[str, Any]:
     return columns
 
 
-def between_columns(records: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """Return the link between the pools.
-
-    Parameters
-    ----------
-    records : mapping of str to record
-        By role: ``between``, ``node``, ``inner``, ``outer``, ``fabric``.
-    scenario : Scenario
-        The scenario.
-
-    Returns
-    -------
-    dict of str to float
-        Rate of one device, and start and hop of a message.
-
-    Raises
-    ------
-    SolverError
-        If no link leads from one pool to the other.
-    """
+def _between_columns(records: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """Return the link between the pools: rate of one device, and start and hop of a message."""
     assert scenario.pools is not None
     link, start = records.get("between"), constants.LONG_WAY[0] + constants.LONG_WAY[2]
     if link is not None:
