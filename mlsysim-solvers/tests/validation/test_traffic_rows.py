@@ -333,3 +333,20 @@ def test_a_server_with_counted_clients_is_a_closed_loop(tmp_path):
     assert slow < fast < 16 * slow
     assert slow == pytest.approx(4 / (few / 1e3 + first / 1e3 / 128), rel=0.1)
     assert any("clients" in one for one in found[0].assumed)
+
+
+@pytest.mark.parametrize(
+    ("said", "settings", "tokens", "most"),
+    [
+        ("--gpu-memory-utilization 0.95; --max-num-batched-tokens 4096", {"memory_share": 0.95}, 4096, 0),
+        ("max_num_seqs=1232; gpu_memory_utilization=0.9", {"memory_share": 0.9}, 0, 1232),
+        ("--mem-fraction-static .85 --cuda-graph-sizes 3000", {"memory_share": 0.85, "replayed": 3000.0}, 0, 0),
+        ("gpu-memory-utilization as it comes", {}, 0, 0),
+    ],
+)
+def test_a_server_may_have_been_given_memory_tokens_and_places(said, settings, tokens, most):
+    row = OTHERS["mlperf_v51-0139"]
+    question = question_for(attrs.evolve(row, configuration={**row.configuration, "notes": said}), names())
+    job = question.scenario.workload
+    assert question.scenario.settings == ({"in-flight": settings} if settings else {})
+    assert (job.max_tokens, job.max_batch) == (tokens, most)

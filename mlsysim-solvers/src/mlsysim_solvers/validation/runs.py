@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,6 +109,7 @@ class Runs:
         self._narrow_caches = {(r["model"], r["device"]): r.get("since", "") for r in data.get("narrow_caches", ())}
         self._settings: Mapping[str, str] = data.get("software_settings", {})
         self._told: Mapping[str, str] = data.get("server_settings", {})
+        self._given: Mapping[str, str] = data.get("server_values", {})
         self.sets = Sets(**{name: tuple(sets) for name, sets in data.get("sets", {}).items()})
         self.models = ModelRuns(**{name: tuple(keys) for name, keys in data.get("model_runs", {}).items()})
         self.language_engines: Mapping[str, str] = data.get("language_engines", {})
@@ -139,6 +141,22 @@ class Runs:
         dict of str to object
         """
         return {name: 1 for part, name in self._told.items() if part in words.casefold().replace("_", "-")}
+
+    def given(self, words: str) -> dict[str, object]:
+        """Return the settings of requests in flight to which a server's arguments give a number.
+
+        Parameters
+        ----------
+        words : str
+            Notes of a row.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        spelled = words.casefold().replace("_", "-")
+        found = {name: re.search(rf"{part}[= ](\d*\.?\d+)", spelled) for part, name in self._given.items()}
+        return {name: float(value[1]) for name, value in found.items() if value is not None}
 
     def has_narrow_cache(self, model: str, device: str, measured: str) -> bool:
         """Tell whether a benchmark starts a server with a key-value cache in 8 bits.

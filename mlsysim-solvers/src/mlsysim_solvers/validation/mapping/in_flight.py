@@ -47,7 +47,7 @@ _RATE = re.compile(
 """Requests that come in a second, where they are all that a row says of its load."""
 _ARRIVED = {"ttft_ms": 0.3, "tpot_ms": 0.1, "latency_ms": 0.1}
 """How far it may move a mean time that lengths, and gaps between requests, vary otherwise (natural log; estimates)."""
-_BUDGET = re.compile(r"max_num_tokens=(\d+)")
+_BUDGET = re.compile(r"max[-_](?:num|num[-_]batched)[-_]tokens[ =](\d+)")
 _IN_NAME = re.compile(r"[-_]fp8(_|$)")
 _DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
 
@@ -104,14 +104,14 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     most, budget = _limits(row, engine, assumed)
     job = Traffic(
         model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
-        max_batch=most_at_once(row) if clients else most, max_tokens=budget, rate=arrivals,
+        max_batch=most_at_once(row) or (0 if clients else most), max_tokens=budget, rate=arrivals,
         requests=_requests(row, known, lengths, clients, arrivals), concurrency=clients,
         scheduler="" if clients else known.runs.scheduler(row.software), input_variation=lengths.variation,
         output_variation=_VARIED if clients and not burst and not lengths.scatter else lengths.scatter,
     )  # fmt: skip
     if row.kind == "max_throughput" and most and not job.requests and not clients:
         assumed.append(Assumed("a run whose start and end do not count: the row prints no requests", _ENDS))
-    told = known.runs.told(f"{row.software} {cell(row, 'notes')}")
+    told = known.runs.told(f"{row.software} {cell(row, 'notes')}") | known.runs.given(cell(row, "notes"))
     asked = scenario(row, "traffic", job, found, layout, devices, {"in-flight": told} if told else None)
     if (clients or arrivals) and row.name in _TIMES:
         what = f"{clients} clients, each of which asks again when it is answered, with answers that vary in length"
