@@ -20,6 +20,10 @@ from mlsysim_solvers.formulas.energy import draw_log_sd, machine_power, memory_s
 from mlsysim_solvers.formulas.power_constants import BIT_ENERGY, DRAW_LOG_SD, FLOOR_SHARE, FULL_LOAD, TRAINING_DRAW
 from mlsysim_solvers.plugin import SUSTAINABILITY
 from mlsysim_solvers.sustainability import SustainabilitySolver
+from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.predicting import predict
+from mlsysim_solvers.validation.tables import outside_rows
 
 DEVICE = attrs.evolve(H100, power=Power(tdp=700.0, idle=100.0))
 DEVICE = attrs.evolve(DEVICE, memory=attrs.evolve(DEVICE.memory, kind="HBM3"))
@@ -109,3 +113,15 @@ def test_larger_batches_draw_more_and_take_less_for_a_token():
     power, energy = found.outputs["macro.device_power"], found.outputs["macro.energy_per_token"]
     assert power[0] < power[1] <= 700.0
     assert energy[0] > 5.0 * energy[1]
+
+
+def test_a_published_power_asks_what_the_device_draws_in_that_run():
+    rows = [row for row in outside_rows() if row.metric.quantity == "power"]
+    asked = {row.id: question_for(row, names()) for row in rows if row.set in ("wattanl", "wattsplit")}
+    assert len(asked) == 32
+    assert {(question.output, question.amount) for question in asked.values()} == {("macro.device_power", None)}
+    alone = predict(next(row for row in rows if row.id == "wattanl-001"))
+    shared = predict(next(row for row in rows if row.id == "wattsplit-005"))
+    assert alone.predicted == pytest.approx(alone.row.value, rel=0.25)
+    assert shared.predicted < 400.0  # of one of eight devices, without the host
+    assert alone.ideal is None
