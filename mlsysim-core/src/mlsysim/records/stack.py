@@ -125,6 +125,10 @@ class Features:
         Fully sharded training keeps gradients of several micro-batches before it exchanges them.
     fused_loss : bool
         The loss goes through the vocabulary piece by piece, and logits never exist as a whole in 32 bits.
+    copied_loss : bool
+        Logits and their loss pass through operators one by one: three copies in 32 bits are alive together.
+    listed_updates : bool
+        Adam steps on lists of tensors: the denominators of all parameters are alive together.
     planned_memory : bool
         A compiler plans the memory of a whole step: the loss and the layers share what only one of them needs,
         sharded weights are gathered one at a time, just before use, and what no gradient needs is not done again.
@@ -175,6 +179,8 @@ class Features:
     planned_exchange: bool = False
     fused_loss: bool = False
     wide_loss: bool = False
+    copied_loss: bool = False
+    listed_updates: bool = False
     selective: Literal["scores", "products"] = "scores"
     scaling: Literal["delayed", "tensor", "rows", "block"] = "delayed"
     ends_as_layers: bool = False
