@@ -245,6 +245,15 @@ def test_both_phases_are_compared_row_by_row():
             assert many[f"feasibility.{name}"][row] == pytest.approx(one[f"feasibility.{name}"]), (name, count)
 
 
+def test_devices_that_keep_shards_of_gradients_sum_those_of_every_micro_batch():
+    # PyTorch FSDP2 reduces and scatters after each micro-batch without any intervention (pytorch/pytorch#126166), and
+    # Megatron-FSDP wherever gradients are sharded (megatron_fsdp.py at d98e8a64, grad_reduce_every_bprop).
+    sharded = {"tensor": 1, "spread": False, "data": 64, "zero": 3}
+    one, four = (solved(batch=batch, **sharded) for batch in (64, 256))
+    assert term(four, "data") == pytest.approx(4.0 * term(one, "data"))
+    assert four["feasibility.gradients_memory"] == one["feasibility.gradients_memory"]
+
+
 def test_attention_that_is_not_fused_keeps_its_scores():
     fused = with_features(fused_attention=True)
     more = activations(stack=fused, settings={"unfused_attention": 1.0}) - activations(stack=fused)

@@ -121,8 +121,6 @@ class Features:
         in 32 bits, whatever ``master`` of a scenario says.
     wide_reduction : bool
         Gradients are exchanged in 32 bits.
-    local_accumulation : bool
-        Fully sharded training keeps gradients of several micro-batches before it exchanges them.
     fused_loss : bool
         The loss goes through the vocabulary piece by piece, and logits never exist as a whole in 32 bits.
     copied_loss : bool
@@ -171,7 +169,6 @@ class Features:
     wide_weights: bool = False
     one_copy: bool = False
     wide_reduction: bool = False
-    local_accumulation: bool = True
     narrow_storage: bool = False
     narrow_gather: bool = False
     planned_memory: bool = False

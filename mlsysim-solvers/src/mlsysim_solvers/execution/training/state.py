@@ -285,11 +285,11 @@ def _logit_width(c: Mapping[str, Any]) -> Any:
 
 def _updates(c: Mapping[str, Any], optimizer: Any) -> Any:
     """Return what an optimizer writes beside its states before it changes a parameter: denominators of all of them."""
-    listed = c["features"].listed_updates and c["states"] > 1.0 and not c["in_backward"]
-    if not listed or c["state_width"] < c["stored_width"]:
-        # Narrower states are those of a kernel of their own.
+    if not c["features"].listed_updates or c["in_backward"]:
         return 0.0
-    return optimizer * (c["state_width"] / (c["master_width"] + c["states"] * c["state_width"]))
+    # States narrower than weights are those of a kernel of its own, and one state alone has no denominator.
+    listed = (c["states"] > 1.0) & (c["state_width"] >= c["stored_width"])
+    return only(listed, optimizer * (c["state_width"] / (c["master_width"] + c["states"] * c["state_width"])))
 
 
 def _whole(c: Mapping[str, Any], free: Any, taken: Any, layout: Layout) -> Any:
