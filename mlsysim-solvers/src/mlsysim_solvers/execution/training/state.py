@@ -268,7 +268,8 @@ def _stage(
         passing = (activations, logits, gathered)
         late = updates > activations + logits + gathered
         activations, logits, gathered = (where(late, 0.0 * part, part) for part in passing)
-        optimizer, state = optimizer + only(late, updates), state + only(late, updates)
+        optimizer = named(optimizer, "states between steps") + only(late, updates)
+        state = named(weights + gradients + optimizer, "parameters, gradients and optimizer states") + reserve
         largest = where(updates > free, 0.0 * largest, largest)
     required = state + activations + logits + gathered
     return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), largest
@@ -289,7 +290,8 @@ def _updates(c: Mapping[str, Any], optimizer: Any) -> Any:
         return 0.0
     # States narrower than weights are those of a kernel of its own, and one state alone has no denominator.
     listed = (c["states"] > 1.0) & (c["state_width"] >= c["stored_width"])
-    return only(listed, optimizer * (c["state_width"] / (c["master_width"] + c["states"] * c["state_width"])))
+    each = c["state_width"] / (c["master_width"] + c["states"] * c["state_width"])
+    return named(only(listed, optimizer * each), "denominators of all parameters")
 
 
 def _whole(c: Mapping[str, Any], free: Any, taken: Any, layout: Layout) -> Any:
