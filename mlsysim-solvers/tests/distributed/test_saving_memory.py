@@ -229,6 +229,8 @@ def test_an_update_that_is_smaller_than_what_passes_need_changes_nothing():
     sharded = {"tensor": 1, "spread": False, "data": 64, "batch": 64, "zero": 3}
     assert solved(stack=stack, **sharded) == solved(stack=PLAIN, **sharded)
     # Kernels of 8-bit states, and optimizers in the backward pass, take the parameters one by one.
+    alone = {"tensor": 1, "spread": False, "recompute": "full", "batch": 1}
+    assert solved(stack=stack, settings={"fused_updates": 1.0}, **alone) == solved(stack=PLAIN, **alone)
     for job in ({"optimizer": "adam8bit"}, {"optimizer_in_backward": True}, {"optimizer": "sgd"}):
         few = {"tensor": 1, "spread": False, "recompute": "full", "batch": 1, "job": job}
         assert solved(stack=stack, **few) == solved(stack=PLAIN, **few), job

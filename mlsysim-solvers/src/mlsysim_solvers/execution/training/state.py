@@ -286,7 +286,7 @@ def _logit_width(c: Mapping[str, Any]) -> Any:
 
 def _updates(c: Mapping[str, Any], optimizer: Any) -> Any:
     """Return what an optimizer writes beside its states before it changes a parameter: denominators of all of them."""
-    if not c["features"].listed_updates or c["in_backward"]:
+    if not c["features"].listed_updates or c["fused_updates"] or c["in_backward"]:
         return 0.0
     # States narrower than weights are those of a kernel of its own, and one state alone has no denominator.
     listed = (c["states"] > 1.0) & (c["state_width"] >= c["stored_width"])
