@@ -194,6 +194,75 @@ def test_the_largest_micro_batch_fits_and_one_more_does_not():
         assert not solved(**{**common, "micro_batch": most + 1})["feasibility.fits"]
 
 
+def with_features(**features):
+    return attrs.evolve(PLAIN, features=attrs.evolve(PLAIN.features, **features))
+
+
+def test_a_loss_of_one_operator_after_another_keeps_seven_copies_of_the_logits_and_a_compiled_one_four():
+    # Apple, ml-cross-entropy, README.md at 18e76ada: loss-fw-bw takes 28000.0 MB and compiled 16000.1 MB, where the
+    # logits in 16 bits take 4000. The logits themselves go when the loss is there, unless their caller keeps them.
+    kind = {"tensor": 1, "spread": False}
+    eager = solved(stack=with_features(copied_loss=True), **kind)["feasibility.logits_memory"]
+    compiled = solved(stack=PLAIN, **kind)["feasibility.logits_memory"]
+    logits = 2.0 * SEQUENCE * MODEL.transformer.vocab
+    assert eager == pytest.approx((28000.0 / 4000.0 - 1.0) * logits)
+    assert compiled == pytest.approx(16000.0 / 4000.0 * logits)
+
+
+def test_an_update_of_lists_of_tensors_takes_one_more_number_for_each_parameter():
+    # PyTorch, torch/optim/optimizer.py at 002d2f0b, _foreach_doc: "~ sizeof(params) more peak memory".
+    few = {"tensor": 1, "spread": False, "recompute": "full", "precision": "bf16"}
+    listed, plain = solved(stack=with_features(listed_updates=True), **few), solved(stack=PLAIN, **few)
+    states = plain["feasibility.optimizer_memory"]
+    # Beside the copy in 32 bits and two states there is one more, and all that the passes needed is gone.
+    assert listed["feasibility.optimizer_memory"] == pytest.approx(states * 4.0 / 3.0)
+    passing = ("activations", "logits", "gathered")
+    assert all(listed[f"feasibility.{name}_memory"] == 0.0 for name in passing)
+    assert listed["feasibility.memory_required"] == pytest.approx(
+        plain["feasibility.memory_required"] + states / 3.0
+        - sum(plain[f"feasibility.{name}_memory"] for name in passing)
+    )  # fmt: skip
+
+
+def test_an_update_that_is_smaller_than_what_passes_need_changes_nothing():
+    stack = with_features(listed_updates=True)
+    sharded = {"tensor": 1, "spread": False, "data": 64, "batch": 64, "zero": 3}
+    assert solved(stack=stack, **sharded) == solved(stack=PLAIN, **sharded)
+    # Kernels of 8-bit states, and optimizers in the backward pass, take the parameters one by one.
+    alone = {"tensor": 1, "spread": False, "recompute": "full", "batch": 1}
+    assert solved(stack=stack, settings={"fused_updates": 1.0}, **alone) == solved(stack=PLAIN, **alone)
+    for job in ({"optimizer": "adam8bit"}, {"optimizer_in_backward": True}, {"optimizer": "sgd"}):
+        few = {"tensor": 1, "spread": False, "recompute": "full", "batch": 1, "job": job}
+        assert solved(stack=stack, **few) == solved(stack=PLAIN, **few), job
+
+
+def test_both_phases_are_compared_row_by_row():
+    stack, common = with_features(listed_updates=True), {"tensor": 8, "recompute": "full", "batch": 64}
+    micro = np.array([1.0, 16.0])
+    c = columns(MODEL, spread=True, micro_batch=1, **common, stack=stack)
+    many = DistributedSolver().compute({**c, "micro_batch": micro})
+    for row, count in enumerate(micro):
+        one = solved(**common, micro_batch=int(count), stack=stack)
+        for name in ("memory_required", "activations_memory", "optimizer_memory", "max_micro_batch"):
+            assert many[f"feasibility.{name}"][row] == pytest.approx(one[f"feasibility.{name}"]), (name, count)
+
+
+def test_devices_that_keep_shards_of_gradients_sum_those_of_every_micro_batch():
+    # PyTorch FSDP2 reduces and scatters after each micro-batch without any intervention (pytorch/pytorch#126166), and
+    # Megatron-FSDP wherever gradients are sharded (megatron_fsdp.py at d98e8a64, grad_reduce_every_bprop).
+    sharded = {"tensor": 1, "spread": False, "data": 64, "zero": 3}
+    one, four = (solved(batch=batch, **sharded) for batch in (64, 256))
+    assert term(four, "data") == pytest.approx(4.0 * term(one, "data"))
+    assert four["feasibility.gradients_memory"] == one["feasibility.gradients_memory"]
+
+
+def test_attention_that_is_not_fused_keeps_its_scores():
+    fused = with_features(fused_attention=True)
+    more = activations(stack=fused, settings={"unfused_attention": 1.0}) - activations(stack=fused)
+    statistics = 4.0 * HEADS * SEQUENCE / 8.0
+    assert more == pytest.approx(LAYERS * (2.0 * HEADS * SEQUENCE**2 / 8.0 - statistics), rel=0.01)
+
+
 def test_states_that_alone_exceed_the_memory_never_fit():
     # 70 billion parameters with Adam take 18 bytes each, and 8 devices of 80 GB hold 9.
     for job in ({}, {"recompute_layers": 80}):

@@ -21,7 +21,7 @@ NODE = Node(
 )
 PLAIN = Stack(
     name="plain", version="1", serves=("training",), tiles=TILES,
-    features=Features(fused_elementwise=True, local_accumulation=True),
+    features=Features(fused_elementwise=True),
     ceilings=Ceilings(compute=0.9, memory=0.88, overhead=3e-6, reserve=1e9),
 )  # fmt: skip
 OVERLAPPED = attrs.evolve(

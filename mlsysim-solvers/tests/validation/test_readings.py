@@ -341,7 +341,12 @@ def test_a_run_of_one_device_that_would_not_fit_saved_memory(row_of):
     assert any("would not fit" in one.what for one in question.assumed)
     small = asked(row_of(TRAINED, **own | {"global_batch": "64", "micro_batch": "1", "seq_len": "256"}))
     assert small.scenario.workload.optimizer == "adam"
-    assert small.scenario.settings == {}
+    # 16 bytes for each of 1.2 billion parameters fit 24 GB, and 4 more for updates of lists of tensors do not.
+    assert small.scenario.settings == {"single-node": {"fused_updates": "1"}}
+    assert any("updates of parameters in one kernel" in one.what for one in small.assumed)
+    smaller = asked(row_of(TRAINED, **own | {"model": "SmolLM2 360M", "global_batch": "64", "micro_batch": "1",
+                                             "seq_len": "256"}))  # fmt: skip
+    assert smaller.scenario.settings == {}
     open_ = asked(row_of(TRAINED, **own | {"recompute": "", "seq_len": "4096", "accelerator": "A100 80GB SXM",
                                            "micro_batch": "16"}))  # fmt: skip
     assert open_.scenario.workload.recompute == "full"

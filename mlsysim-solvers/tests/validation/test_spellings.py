@@ -75,6 +75,17 @@ def test_a_metric_is_known_however_it_is_spelled(name, shape, known, factor):
     assert read.value == pytest.approx(12.0 * factor)
 
 
+@pytest.mark.parametrize(
+    ("notes", "factor"),
+    [("GiB peak reserved, max over GPUs", 1.073741824), ("per GPU; GiB", 1.073741824), ("", 1.0),
+     ("printed 18.01 GiB; LoRA", 1.0), ("GB as logged", 1.0)],
+)  # fmt: skip
+def test_memory_that_notes_say_is_printed_in_gib_is_read_so(notes, factor):
+    assert read_metric("memory_gb", "82.4", "training", notes).value == pytest.approx(82.4 * factor)
+    # A name that says its unit goes before notes.
+    assert read_metric("memory_mib", "1024", "training", notes).value == pytest.approx(1.073741824)
+
+
 @pytest.mark.parametrize("name", ["ttft", "throughput", "p99_ttft_ms", "busbw_gbps", "", "warmth"])
 def test_a_metric_with_several_readings_is_refused(name):
     assert read_metric(name, "12", "kernels" if name.startswith("bus") else "inference").fault

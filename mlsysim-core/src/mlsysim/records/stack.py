@@ -121,10 +121,12 @@ class Features:
         in 32 bits, whatever ``master`` of a scenario says.
     wide_reduction : bool
         Gradients are exchanged in 32 bits.
-    local_accumulation : bool
-        Fully sharded training keeps gradients of several micro-batches before it exchanges them.
     fused_loss : bool
         The loss goes through the vocabulary piece by piece, and logits never exist as a whole in 32 bits.
+    copied_loss : bool
+        Logits and their loss pass through operators one by one: three copies in 32 bits are alive together.
+    listed_updates : bool
+        Adam steps on lists of tensors: the denominators of all parameters are alive together.
     planned_memory : bool
         A compiler plans the memory of a whole step: the loss and the layers share what only one of them needs,
         sharded weights are gathered one at a time, just before use, and what no gradient needs is not done again.
@@ -167,7 +169,6 @@ class Features:
     wide_weights: bool = False
     one_copy: bool = False
     wide_reduction: bool = False
-    local_accumulation: bool = True
     narrow_storage: bool = False
     narrow_gather: bool = False
     planned_memory: bool = False
@@ -175,6 +176,8 @@ class Features:
     planned_exchange: bool = False
     fused_loss: bool = False
     wide_loss: bool = False
+    copied_loss: bool = False
+    listed_updates: bool = False
     selective: Literal["scores", "products"] = "scores"
     scaling: Literal["delayed", "tensor", "rows", "block"] = "delayed"
     ends_as_layers: bool = False

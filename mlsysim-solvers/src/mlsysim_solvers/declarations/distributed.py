@@ -102,6 +102,7 @@ SETTINGS: dict[str, Setting] = {
     "imbalance": Setting("1", "tokens of the busiest expert-parallel device over the mean", 1.0),
     "device_spread": Setting("1", "standard deviation of the speed of devices of one kind over its mean", 0.02),
     "eager": Setting("1", "1 runs norms, rotary embedding and activation functions operator by operator", 0.0),
+    "unfused_attention": Setting("1", "1 writes the scores of attention to memory, whatever the stack can do", 0.0),
     "overlap_tensor": Setting("1", "1 runs tensor-parallel exchange beside products although the stack does not", 0.0),
     "full_attention": Setting(
         "1",

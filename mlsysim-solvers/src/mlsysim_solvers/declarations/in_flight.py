@@ -99,7 +99,7 @@ COLUMNS: dict[str, str] = {
 }  # fmt: skip
 """Unit of every number that ``prepare`` may return."""
 
-_NOT_SERVED = ("prefill_tokens", "dropout", "channels_first", "chunked_loss")
+_NOT_SERVED = ("prefill_tokens", "dropout", "channels_first", "chunked_loss", "fused_updates")
 
 SETTINGS: dict[str, Setting] = {
     **{name: given for name, given in SINGLE_SETTINGS.items() if name not in _NOT_SERVED},

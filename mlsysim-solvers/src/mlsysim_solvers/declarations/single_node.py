@@ -92,6 +92,7 @@ SETTINGS: dict[str, Setting] = {
         "1 passes few tokens at a time through output projection and loss in training: logits take no room",
         0.0,
     ),
+    "fused_updates": Setting("1", "1 updates parameters in one kernel, whatever the optimizer of the stack does", 0.0),
     "eager": Setting("1", "1 where a server is told to replay no graph: the host launches each decode step", 0.0),
     "channels_first": Setting("1", "1 where images keep their channels first; 0 does what the stack does", 0.0),
 }

@@ -9,6 +9,7 @@ __all__ = [
     "BLOCK_SHARE",
     "BUCKET_ELEMENTS",
     "BUCKET_PER_RANK",
+    "COMPILED_LOSS_COPIES",
     "DEVICE_SPREAD",
     "DIRECT",
     "DRAGONFLY_SHARE",
@@ -31,6 +32,7 @@ __all__ = [
     "INNER_SHARE",
     "LIVE_LAYERS",
     "LONG_WAY",
+    "LOSS_COPIES",
     "MIXED_OCCUPANCY",
     "OUTER_OCCUPANCY",
     "OUTER_SHARE",
@@ -164,6 +166,18 @@ ACTIVATION_LOG_SD = 0.08
 """Spread of the memory for activations, natural-log units: what a framework keeps beside the tensors of the formulas,
 and what its allocator wastes. Estimate, range 0.05 to 0.2, after a look at residuals: of twenty published peaks of five
 configurations, nine of ten lie within 1.5 standard deviations of it."""
+
+LOSS_COPIES = 3.0
+"""Copies of the logits in 32 bits that are alive together while a loss is differentiated operator by operator: what
+log-softmax wrote, the gradient that reaches it and the one that leaves it. Apple, ml-cross-entropy, README.md at
+18e76ada, expected output of its benchmark: baseline, loss-fw-bw, 28000.0 MB, where the logits in 16 bits, which it
+keeps besides, take 4000 (torch_compile, loss-fw, 4000.1)."""
+
+COMPILED_LOSS_COPIES = 2.0
+"""The same where the loss is compiled, or written for the purpose: ibid., torch_compile, loss-fw-bw, 16000.1 MB, the
+logits in 16 bits included. Code that works in place takes about as much: NVIDIA Megatron-LM,
+megatron/core/tensor_parallel/cross_entropy.py at d98e8a64, calculate_predicted_logits and
+prepare_gradient_calculation_operands: exponentials and gradients overwrite one copy in 32 bits."""
 
 FEWEST_PROCESSORS = 16.0
 """Fewest processors of a device whose processors each have special-function units; below are systolic arrays. Rule

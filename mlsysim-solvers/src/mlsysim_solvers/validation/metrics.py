@@ -67,6 +67,8 @@ _PROMPTS_TOO = re.compile(
     re.IGNORECASE,
 )
 """What notes say where a rate counts prompts too: a clause that says nothing else."""
+_BINARY = re.compile(r"(?:^|;)\s*GiB\b")
+"""What notes say where memory is printed in GiB: a clause that begins with the unit, and not with another figure."""
 
 _PERCENTILE = re.compile(r"(?:^|_)(p9\d(?:_\d+)?|p95|99th|95th|90th)(?:_|$)")
 _MEAN = re.compile(r"^(?:mean|avg|average|median|p50)_|_(?:mean|avg|average|median|p50)(?=_|$)")
@@ -104,7 +106,7 @@ def read_metric(name: str, text: str, shape: str, notes: str = "") -> Reading:
     shape : str
         Table: training, inference or kernels.
     notes : str
-        What the row notes, for rates that count prompts too.
+        What the row notes: rates that count prompts too, memory in GiB.
 
     Returns
     -------
@@ -115,6 +117,8 @@ def read_metric(name: str, text: str, shape: str, notes: str = "") -> Reading:
     known, unit = (name, METRICS[name].unit) if name in METRICS else _canonical(name, shape)
     if known == _WRITTEN and shape == "inference" and _PROMPTS_TOO.search(notes):
         known = _TRAINED[known]
+    if name == "memory_gb" and _BINARY.search(notes):
+        unit = "GiB"
     if known not in METRICS:
         return Reading("", fault=unit or f"no metric is called {name!r}. {did_you_mean(name, METRICS)}")
     wanted = METRICS[known].unit

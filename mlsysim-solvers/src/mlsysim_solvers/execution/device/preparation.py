@@ -110,7 +110,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "reread_ratio": _setting(settings, "kv_reread_ratio", 0.0) or cache_ratio(device, stack),
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0), "chunked_loss": bool(settings.get("chunked_loss")),
-        "kind": kind, "shape": shape, "features": stack.features,
+        "kind": kind, "shape": shape, "features": stack.features, "fused_updates": bool(settings.get("fused_updates")),
         "tiles": tiles_of(stack, engine),
         "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape, parts)),
     }  # fmt: skip

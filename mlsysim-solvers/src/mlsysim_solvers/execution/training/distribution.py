@@ -85,6 +85,8 @@ def _switched(features: Features, settings: Mapping[str, float], layout: Paralle
         features = attrs.evolve(features, overlap_expert=layout.overlap_expert)
     if settings.get("eager") or features.one_by_one:
         features = attrs.evolve(features, fused_elementwise=False)
+    if settings.get("unfused_attention"):
+        features = attrs.evolve(features, fused_attention=False)
     if settings.get("overlap_tensor"):
         features = attrs.evolve(features, overlap_tensor=True)
     return features

@@ -376,6 +376,5 @@ def _sharded(c: Mapping[str, Any], wire: Wire, layout: Layout, layer: Layer, own
     work = layers * (layer.inputs + layer.weights + layer.again)
     regather = gather if c["reshard"] else 0.0 * gather
     full = _visible(c, _Transfer(group, regather + scatter, hidden), work, loads[1])
-    quiet = _visible(c, _Transfer(group, regather, hidden), work, loads[1])
-    rounds = layout.rounds
-    return rounds * ahead + full + (rounds - 1.0) * (quiet if c["features"].local_accumulation else full)
+    # Shards of gradients are all that is kept, so each micro-batch is summed.
+    return layout.rounds * (ahead + full)

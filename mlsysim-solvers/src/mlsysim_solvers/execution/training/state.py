@@ -242,8 +242,7 @@ def _stage(
         flight = flight - away + minimum(away, 2.0)
     waits, live = waiting(c, kept, flight, layers)
     rows = layout.micro * c["sequence"] / layout.context
-    # Logits and their gradient are alive together, unless the loss goes through the vocabulary piece by piece.
-    width = c["activation_width"] if c["features"].fused_loss else 2.0 * c["full_width"]
+    width = _logit_width(c)
     vocabulary = shape.vocab if shape.head and not c["chunked_loss"] else 0.0
     logits = where(ends, 1.0, 0.0) * logits_bytes(rows / layout.tensor, vocabulary, width)
     gathered, ends_once = _gathered(c, layout, own.dense)
@@ -263,9 +262,36 @@ def _stage(
         late = logits + ends_once > live + gathered
         live, logits = where(late, 0.0 * live, live), only(late, logits)
         gathered = where(late, ends_once, gathered)
-    activations = waits + live
+    activations, updates = waits + live, _updates(c, optimizer)
+    if any_row(updates > 0.0):
+        # Updates begin when all that the passes needed is gone.
+        passing = (activations, logits, gathered)
+        late = updates > activations + logits + gathered
+        activations, logits, gathered = (where(late, 0.0 * part, part) for part in passing)
+        optimizer = named(optimizer, "states between steps") + only(late, updates)
+        state = named(weights + gradients + optimizer, "parameters, gradients and optimizer states") + reserve
+        largest = where(updates > free, 0.0 * largest, largest)
     required = state + activations + logits + gathered
     return Held(weights, gradients, optimizer, activations, logits, gathered, reserve, required), largest
+
+
+def _logit_width(c: Mapping[str, Any]) -> Any:
+    """Return the bytes of a logit and of what is alive beside it while the loss is differentiated."""
+    features = c["features"]
+    if features.fused_loss:
+        # The loss goes through the vocabulary piece by piece.
+        return c["activation_width"]
+    return c["full_width"] * (constants.LOSS_COPIES if features.copied_loss else constants.COMPILED_LOSS_COPIES)
+
+
+def _updates(c: Mapping[str, Any], optimizer: Any) -> Any:
+    """Return what an optimizer writes beside its states before it changes a parameter: denominators of all of them."""
+    if not c["features"].listed_updates or c["fused_updates"] or c["in_backward"]:
+        return 0.0
+    # States narrower than weights are those of a kernel of its own, and one state alone has no denominator.
+    listed = (c["states"] > 1.0) & (c["state_width"] >= c["stored_width"])
+    each = c["state_width"] / (c["master_width"] + c["states"] * c["state_width"])
+    return named(only(listed, optimizer * each), "denominators of all parameters")
 
 
 def _whole(c: Mapping[str, Any], free: Any, taken: Any, layout: Layout) -> Any:

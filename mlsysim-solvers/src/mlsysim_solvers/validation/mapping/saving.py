@@ -23,12 +23,13 @@ from .common import Subject, cell
 
 __all__ = ["fits", "is_adapted", "modules_of", "ran", "recomputed_layers", "saved"]
 
-ORDER = "full > narrow > chunked > chunked, states > chunked, states, half"
+ORDER = "fused > full > narrow > chunked > chunked, states > chunked, states, half"
 """What is tried where the stack declares no order."""
 
-_LEAN = ("chunked", "states", "half", "paged", "early")
-"""Ways that change hardly any time: a loss that goes through the vocabulary piece by piece, optimizer states in 8 bits,
-weights in 16 bits without a copy in 32, optimizer states in host memory, and an optimizer in the backward pass."""
+_LEAN = ("fused", "chunked", "states", "half", "paged", "early")
+"""Ways that change hardly any time: updates in one kernel, which all others take too, a loss that goes through the
+vocabulary piece by piece, optimizer states in 8 bits, weights in 16 bits without a copy in 32, optimizer states in host
+memory, and an optimizer in the backward pass."""
 
 SAVED_PRODUCTS = {
     "save_dot_except_logits_ffn1": "attention, norm, activation, mlp",
@@ -270,11 +271,14 @@ def _changed(asked: Scenario, name: str) -> tuple[Scenario, str, float] | None:
 
 def _lean(asked: Scenario, parts: list[str]) -> tuple[Scenario, str, float] | None:
     """Try ways that change hardly any time, together."""
-    job, settings, said = asked.workload, asked.settings, []
+    job, said = asked.workload, []
     assert isinstance(job, Training)
+    solver = "distributed" if asked.system.devices > 1 or job.adapter else "single-node"
+    chosen = {**asked.settings.get(solver, {}), "fused_updates": "1"}
+    if "fused" in parts:
+        said.append("updates of parameters in one kernel")
     if "chunked" in parts:
-        solver = "distributed" if asked.system.devices > 1 or job.adapter else "single-node"
-        settings = {**settings, solver: {**settings.get(solver, {}), "chunked_loss": "1"}}
+        chosen["chunked_loss"] = "1"
         said.append("a loss that goes through the vocabulary piece by piece")
     if "states" in parts:
         job = attrs.evolve(job, optimizer="adam8bit")
@@ -290,7 +294,7 @@ def _lean(asked: Scenario, parts: list[str]) -> tuple[Scenario, str, float] | No
     if "early" in parts:
         job = attrs.evolve(job, optimizer_in_backward=True)
         said.append("an optimizer in the backward pass")
-    less = attrs.evolve(asked, workload=job, settings=settings)
+    less = attrs.evolve(asked, workload=job, settings={**asked.settings, solver: chosen})
     return (less, ", ".join(said), 0.05) if fits(less) else None
 
 
