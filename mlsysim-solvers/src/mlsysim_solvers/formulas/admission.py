@@ -8,7 +8,7 @@ from mlsysim.formula import formula
 from mlsysim.numeric import exp, floor, log, maximum, minimum
 
 from .batching import SAME_PASS
-from .queue_constants import LEAST
+from .queue_constants import LEAST, TURNS
 
 __all__ = [
     "admission_wait",
@@ -270,7 +270,7 @@ def first_wave(
     held : float or array, s
         For how long an engine that has begun does not look at what has come.
     intake : float or array, s
-        What the front end takes for one request after the other.
+        What the front end takes for a request.
 
     Returns
     -------
@@ -278,13 +278,16 @@ def first_wave(
 
     Notes
     -----
-    max(t p + (1 - 1 / b) (d + max(0, t_1 - t min(1, I / T))), h (b - 1) / 2 + t min(1, I / T)) + h: the first prompt is
-    read alone while the others come in, and they wait for what its pass takes beyond its part of a full one, unless the
-    front end hands them over more slowly than they are read.
+    k b h + max(t p + (1 - 1 / b) (d + max(0, t_1 - t min(1, I / T))), (1 - k) h (b - 1) / 2 + t min(1, I / T)) + (1 - k)
+    h: the front end does the share k of its work for all in turns before it hands anyone over, and the rest for one after
+    the other. The first prompt is read alone while the others come in, and they wait for what its pass takes beyond its
+    part of a full one, unless they are handed over more slowly than they are read. One request alone takes h and its
+    own pass, many take what all passes and the front end take for each.
     """
     own = reading * minimum(1.0, prompt / tokens)
     others = (1.0 - 1.0 / batch) * (held + maximum(0.0 * own, alone - own))
-    return maximum(passes * reading + others, 0.5 * (batch - 1.0) * intake + own) + intake
+    turns, line = TURNS * intake, (1.0 - TURNS) * intake
+    return batch * turns + maximum(passes * reading + others, 0.5 * (batch - 1.0) * line + own) + line
 
 
 @formula("1", asked="1", slots="1", spread="1", residence="s", first="s")
