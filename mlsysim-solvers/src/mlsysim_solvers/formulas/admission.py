@@ -278,11 +278,11 @@ def first_wave(
 
     Notes
     -----
-    k b h + max(t p + (1 - 1 / b) (d + max(0, t_1 - t min(1, I / T))), (1 - k) h (b - 1) / 2 + t min(1, I / T)) + (1 - k)
-    h: the front end does the share k of its work for all in turns before it hands anyone over, and the rest for one after
-    the other. The first prompt is read alone while the others come in, and they wait for what its pass takes beyond its
-    part of a full one, unless they are handed over more slowly than they are read. One request alone takes h and its
-    own pass, many take what all passes and the front end take for each.
+    k b h + max(t p + (1 - 1 / b) (d + max(0, t_1 - t min(1, I / T))), (1 - k) h (b - 1) / 2 + t min(1, I / T)) +
+    (1 - k) h: the front end does the share k of its work for all in turns before it hands anyone over, and the rest for
+    one after the other. The first prompt is read alone while the others come in, and they wait for what its pass takes
+    beyond its part of a full one, unless they are handed over more slowly than they are read. One request alone takes h
+    and its own pass.
     """
     own = reading * minimum(1.0, prompt / tokens)
     others = (1.0 - 1.0 / batch) * (held + maximum(0.0 * own, alone - own))

@@ -46,11 +46,11 @@ FRONT_SPREAD = 0.2
 do versions."""
 
 TURNS = 0.5
-"""Share of its work that a front end written as coroutines does for all who come together before it hands anyone to the
-engine: it receives and parses requests in turns, and one thread then finds their tokens one by one (vllm-project/vllm,
-issue 25301: a ThreadPoolExecutor of one worker). Estimate, range 0 to 1: first tokens of ten requests for each client grow
-with the clients by as much on eight devices as on one, which the engine does not. 0 was used before residuals of servers
-under vLLM and TensorRT-LLM were seen, and 0.4 or 0.6 do as well."""
+"""Share of its work that a front end written as coroutines does for all who come together before it hands anyone to
+the engine: it receives and parses requests in turns, and one thread then finds their tokens one by one
+(vllm-project/vllm, issue 25301: a ThreadPoolExecutor of one worker). Estimate, range 0 to 1: mean first tokens of
+servers under vLLM and TensorRT-LLM grow with the clients by as much on eight devices as on two, and the more the longer
+prompts are; what an engine adds would shrink. 0 was used before these residuals were seen; 0.4 or 0.6 do as well."""
 
 LEAST = 1e-9
 """What a number that is divided by is held above: far below anything that is asked for."""
