@@ -20,6 +20,7 @@ from mlsysim_solvers.execution.serving.arrivals import in_flight_at, line_of, pr
 from mlsysim_solvers.execution.serving.ending import ending
 from mlsysim_solvers.execution.serving.passes import Engine, Pass
 from mlsysim_solvers.execution.serving.room import completed
+from mlsysim_solvers.formulas.queue_constants import BEFORE
 from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.plugin import IN_FLIGHT
 
@@ -112,7 +113,7 @@ def passes(monkeypatch, rules, input_, output, variation, arrivals):
     return {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
             "mixed": rules.mixed, "output_variation": variation, "arrivals": arrivals, "chunked": rules.chunked,
             "overlap": rules.overlap, "hold": float(rules.hold), "interval": float(rules.interval),
-            "intake": rules.intake, "intake_token": 0.0}  # fmt: skip
+            "intake": rules.intake / BEFORE, "intake_token": 0.0}  # fmt: skip
 
 
 def closed_form(monkeypatch, rules, input_, output, spread, clients):

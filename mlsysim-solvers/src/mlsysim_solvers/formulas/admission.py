@@ -8,7 +8,7 @@ from mlsysim.formula import formula
 from mlsysim.numeric import exp, floor, log, maximum, minimum
 
 from .batching import SAME_PASS
-from .queue_constants import LEAST, TURNS
+from .queue_constants import BEFORE, LEAST, TURNS
 
 __all__ = [
     "admission_wait",
@@ -106,7 +106,7 @@ def intake_time(prompt: Any, request: Any, each: Any) -> Any:
     prompt : float or array, count
         Tokens of a prompt.
     request, each : float or array, s
-        Time for a request and for each token of its prompt.
+        Time for a request with its answer, and for each token of its prompt.
 
     Returns
     -------
@@ -114,19 +114,21 @@ def intake_time(prompt: Any, request: Any, each: Any) -> Any:
 
     Notes
     -----
-    h = r + i I.
+    h = e r + i I: the share e of its own time is for taking a request in, the rest for ending its answer.
     """
-    return request + each * prompt
+    return BEFORE * request + each * prompt
 
 
-@formula("s", intake="s", output="token", each="s/token")
-def front_time(intake: Any, output: Any, each: Any) -> Any:
+@formula("s", intake="s", request="s", output="token", each="s/token")
+def front_time(intake: Any, request: Any, output: Any, each: Any) -> Any:
     """Return what the front end of a server takes for a request and its whole answer.
 
     Parameters
     ----------
     intake : float or array, s
         What it takes before the engine sees the request.
+    request : float or array, s
+        Time for a request with its answer, whatever their lengths.
     output : float or array, token
         Tokens of the answer.
     each : float or array, s/token
@@ -138,9 +140,10 @@ def front_time(intake: Any, output: Any, each: Any) -> Any:
 
     Notes
     -----
-    h + a O. One process does that for one request after the other, so that no more than its inverse are answered.
+    h + (1 - e) r + a O. One process does that for one request after the other, so that no more than its inverse are
+    answered.
     """
-    return intake + each * output
+    return intake + (1.0 - BEFORE) * request + each * output
 
 
 @formula("s", held="s", intake="s", front="s")

@@ -45,6 +45,11 @@ FRONT_SPREAD = 0.2
 """Spread of the logarithm of what a front end takes for an answer. Estimate, range 0.1 to 0.5: machines differ, and so
 do versions."""
 
+BEFORE = 0.4
+"""Share of what a front end takes for a request, whatever its length, before the engine sees it; the rest ends its
+answer: what it used is counted, its messages and its connection are closed. Estimate, range 0.2 to 1; 1 until first
+tokens of short prompts, and rates that front ends limit, were seen."""
+
 TURNS = 0.5
 """Share of its work that a front end written as coroutines does for all who come together before it hands anyone to
 the engine: it receives and parses requests in turns, and one thread then finds their tokens one by one
