@@ -351,6 +351,34 @@ def test_random_arrivals_pass_by_pass_agree(monkeypatch, mixed, input_, output, 
     assert p99 == pytest.approx(run.quantile(ttft, 0.99), rel=0.8)
 
 
+@pytest.mark.parametrize("rate", [0.3, 2.0, 8.0])
+def test_who_comes_at_random_misses_the_pass_that_is_put_together_meanwhile(rate):
+    def first(overlap):
+        rules = Rules(512, 8192, overlap=overlap)
+        return simulate(rules, input_=256, output=200, spread=0.5, rate=rate, requests=2500).mean(ttft)
+
+    def answered(overlap):
+        config = SimulationConfig.load(RATE, {"rate": f"{rate} sample/s"})
+        c = InFlightSolver().prepare(build_request(config, plugins().solver("in-flight"), {}))
+        return InFlightSolver().compute({**c, "overlap": overlap, "input": 256.0, "output": 200.0})
+
+    busy, later = answered(False), answered(True)
+    missed = later["performance.ttft"] - busy["performance.ttft"]
+    assert missed == pytest.approx(busy["performance.duty"] * busy["performance.pass_time"])
+    # Everybody misses as much, so that the slowest do not miss more.
+    assert later["performance.ttft_p99"] - busy["performance.ttft_p99"] == pytest.approx(missed)
+    # The simulation's passes take 10 ms and more, and it is busy as long as anybody is in flight.
+    seconds = first(False) + 200 * 10e-3
+    share = 1.0 - np.exp(-rate * seconds)
+    assert first(True) - first(False) == pytest.approx(share * 10.5e-3, rel=0.25)
+
+
+def test_the_quantiles_of_a_lone_request_are_its_time():
+    few = at_rate(1e-3, input_variation=0.0, output_variation=0.0)
+    for name in ("p50", "p90", "p99"):
+        assert few[f"performance.ttft_{name}"] == pytest.approx(few["performance.ttft"], rel=0.03), name
+
+
 def test_more_arrivals_wait_longer_until_the_line_has_no_end():
     found = [at_rate(rate) for rate in (0.1, 1, 4, 8, 12, 16, 200)]
     for name in ("performance.ttft", "performance.tpot", "performance.latency", "performance.ttft_p99"):
