@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import mean
 
 import numpy as np
@@ -12,6 +13,7 @@ from test_in_flight import NOTHING, Engine, Pass, answers, batching, passes
 from mlsysim_solvers import in_flight
 from mlsysim_solvers.formulas.admission import first_decoding, first_passes
 from mlsysim_solvers.formulas.batching import crowded_away
+from mlsysim_solvers.formulas.queue_constants import TURNS
 
 
 def first_wave(monkeypatch, rules, input_, output, clients):
@@ -40,10 +42,39 @@ WAVES = {
 @pytest.mark.parametrize(("given", "input_", "clients"), WAVES.values(), ids=WAVES)
 def test_the_first_wave_agrees_pass_by_pass(monkeypatch, given, input_, clients):
     rules = Rules(1024, **given)
-    # The front end takes one after the other, and time counts from when all were sent.
-    run = simulate(rules, input_=input_, output=4000, clients=clients, requests=clients, apart=rules.intake)
-    first = rules.intake + mean(job.first for job in run.jobs)
+    first = handed_over(rules, input_, clients)
     assert first_wave(monkeypatch, rules, input_, 4000, clients) == pytest.approx(first, rel=0.1)
+
+
+def handed_over(rules, input_, clients):
+    """Return the mean time to first token, simulated, of those that all come at once, counted from when all were sent.
+
+    The front end does its share of the work for all in turns, and the rest for one after the other.
+    """
+    line = (1.0 - TURNS) * rules.intake
+    run = simulate(rules, input_=input_, output=4000, clients=clients, requests=clients, apart=line)
+    return clients * TURNS * rules.intake + line + mean(job.first for job in run.jobs)
+
+
+@pytest.mark.parametrize("input_", [256, 1024, 8000])
+def test_one_request_alone_waits_for_its_own_intake_and_prompt(monkeypatch, input_):
+    rules = Rules(1024, 8192, intake=20e-3)
+    assert first_wave(monkeypatch, rules, input_, 4000, 1) == pytest.approx(rules.intake + rules.reading(0, input_))
+
+
+@pytest.mark.parametrize("intake", [0.0, 5e-3, 20e-3])
+def test_many_that_come_at_once_wait_for_half_of_all_prompts_and_for_the_front_end(monkeypatch, intake):
+    """In the limit each client adds half of its prompt and the front end's turn, whichever engine reads it."""
+    slopes = []
+    for per_token in (10e-6, 30e-6):
+        rules = Rules(1024, 8192, mixed=False, base=1e-6, per_request=0.0, per_token=per_token, intake=intake)
+        few, many = (first_wave(monkeypatch, rules, 4096, 4000, clients) for clients in (512, 1024))
+        slopes.append((many - few) / 512)
+        assert slopes[-1] == pytest.approx(TURNS * intake + 0.5 * 4096 * per_token, rel=0.02)
+        slower = first_wave(monkeypatch, replace(rules, intake=1.5 * intake), 4096, 4000, 512)
+        assert slower > few or intake == 0.0
+    # Faster devices take nothing from what the front end adds.
+    assert slopes[1] - slopes[0] == pytest.approx(0.5 * 4096 * 20e-6, rel=0.02)
 
 
 def test_who_was_read_first_takes_part_of_the_passes_that_read_the_others():

@@ -20,6 +20,7 @@ from mlsysim_solvers.execution.serving.arrivals import in_flight_at, line_of, pr
 from mlsysim_solvers.execution.serving.ending import ending
 from mlsysim_solvers.execution.serving.passes import Engine, Pass
 from mlsysim_solvers.execution.serving.room import completed
+from mlsysim_solvers.formulas.queue_constants import BEFORE
 from mlsysim_solvers.in_flight import InFlightSolver
 from mlsysim_solvers.plugin import IN_FLIGHT
 
@@ -112,7 +113,7 @@ def passes(monkeypatch, rules, input_, output, variation, arrivals):
     return {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
             "mixed": rules.mixed, "output_variation": variation, "arrivals": arrivals, "chunked": rules.chunked,
             "overlap": rules.overlap, "hold": float(rules.hold), "interval": float(rules.interval),
-            "intake": rules.intake, "intake_token": 0.0}  # fmt: skip
+            "intake": rules.intake / BEFORE, "intake_token": 0.0}  # fmt: skip
 
 
 def closed_form(monkeypatch, rules, input_, output, spread, clients):
@@ -348,6 +349,34 @@ def test_random_arrivals_pass_by_pass_agree(monkeypatch, mixed, input_, output, 
     assert line.wait + late + state.own == pytest.approx(run.mean(ttft), rel=0.3)
     p99 = quantiles("t", state.own, state.own * variation, late, line)["t_p99"]
     assert p99 == pytest.approx(run.quantile(ttft, 0.99), rel=0.8)
+
+
+@pytest.mark.parametrize("rate", [0.3, 2.0, 8.0])
+def test_who_comes_at_random_misses_the_pass_that_is_put_together_meanwhile(rate):
+    def first(overlap):
+        rules = Rules(512, 8192, overlap=overlap)
+        return simulate(rules, input_=256, output=200, spread=0.5, rate=rate, requests=2500).mean(ttft)
+
+    def answered(overlap):
+        config = SimulationConfig.load(RATE, {"rate": f"{rate} sample/s"})
+        c = InFlightSolver().prepare(build_request(config, plugins().solver("in-flight"), {}))
+        return InFlightSolver().compute({**c, "overlap": overlap, "input": 256.0, "output": 200.0})
+
+    busy, later = answered(False), answered(True)
+    missed = later["performance.ttft"] - busy["performance.ttft"]
+    assert missed == pytest.approx(busy["performance.duty"] * busy["performance.pass_time"])
+    # Everybody misses as much, so that the slowest do not miss more.
+    assert later["performance.ttft_p99"] - busy["performance.ttft_p99"] == pytest.approx(missed)
+    # The simulation's passes take 10 ms and more, and it is busy as long as anybody is in flight.
+    seconds = first(False) + 200 * 10e-3
+    share = 1.0 - np.exp(-rate * seconds)
+    assert first(True) - first(False) == pytest.approx(share * 10.5e-3, rel=0.25)
+
+
+def test_the_quantiles_of_a_lone_request_are_its_time():
+    few = at_rate(1e-3, input_variation=0.0, output_variation=0.0)
+    for name in ("p50", "p90", "p99"):
+        assert few[f"performance.ttft_{name}"] == pytest.approx(few["performance.ttft"], rel=0.03), name
 
 
 def test_more_arrivals_wait_longer_until_the_line_has_no_end():

@@ -232,15 +232,15 @@ def _seen(c: Columns, points: Points, most: Any, each: Any, state_of: Callable[[
     busy = minimum(1.0, each * state.residence)
     prompt = axis(c, "input") * (1.0 - c["cached"])
     queue = prompt_wait(each, prompt, state.taken, state.reading.time, c["input_variation"])
-    # Who comes while a pass runs sees half of it on average.
+    # Who comes while a pass runs sees half of it on average, and misses the next where that is put together meanwhile.
     late = named(queue, "wait for other prompts") + 0.5 * busy * state.cycle.time
-    late = late + named(intake_of(c) + _delivery(c), "front end")
-    first = named(line.wait, "wait for a place in flight") + late + state.own
+    sure = named(intake_of(c) + _delivery(c), "front end") + float(c["overlap"]) * busy * state.cycle.time + state.own
+    first = named(line.wait, "wait for a place in flight") + late + sure
     token = time_per_token(state.residence, state.first, steps)
     times = {
         "performance.ttft": first, "performance.tpot": token, "performance.latency": first + steps * token,
     }  # fmt: skip
-    return _Seen(own, state, line, busy, times | _spread_out(c, state, late, line, steps * token))
+    return _Seen(own, state, line, busy, times | _spread_out(c, state.own, sure, late, line, steps * token))
 
 
 def _spreads(c: Columns, engine: Engine, points: Points, most: Any, each: Any, seen: _Seen) -> dict[str, Any]:
@@ -270,12 +270,12 @@ def _spreads(c: Columns, engine: Engine, points: Points, most: Any, each: Any, s
     return found
 
 
-def _spread_out(c: Columns, state: State, wait: Any, line: Line, decoding: Any) -> dict[str, Any]:
-    """Return the quantiles of the time to first token and of the latency."""
-    prompt, answer = state.own * c["input_variation"], decoding * c["output_variation"]
+def _spread_out(c: Columns, own: Any, sure: Any, wait: Any, line: Line, decoding: Any) -> dict[str, Any]:
+    """Return the quantiles of the time to first token and of the latency; ``own`` is the prompt's part of ``sure``."""
+    prompt, answer = own * c["input_variation"], decoding * c["output_variation"]
     both = sqrt(prompt * prompt + answer * answer)
-    return quantiles("performance.ttft", state.own, prompt, wait, line) | quantiles(
-        "performance.latency", state.own + decoding, both, wait, line
+    return quantiles("performance.ttft", sure, prompt, wait, line) | quantiles(
+        "performance.latency", sure + decoding, both, wait, line
     )
 
 

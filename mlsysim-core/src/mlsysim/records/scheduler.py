@@ -33,8 +33,8 @@ class Scheduler:
     overlap : bool
         Whether a pass is put together while the one before it runs, so that who comes meanwhile misses both.
     intake : float, s
-        What the server's front end takes for a request, one after the other: connection, parsing, hand-over. None where
-        requests come from the program itself.
+        What the server's front end takes for a request, one after the other: connection, parsing, hand-over, and the
+        end of its answer. None where requests come from the program itself.
     intake_token : float, s/token
         The same for each token of a prompt: its text is received and tokenised.
     answer_token : float, s/token

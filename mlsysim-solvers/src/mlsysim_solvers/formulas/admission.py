@@ -8,7 +8,7 @@ from mlsysim.formula import formula
 from mlsysim.numeric import exp, floor, log, maximum, minimum
 
 from .batching import SAME_PASS
-from .queue_constants import LEAST
+from .queue_constants import BEFORE, LEAST, TURNS
 
 __all__ = [
     "admission_wait",
@@ -106,7 +106,7 @@ def intake_time(prompt: Any, request: Any, each: Any) -> Any:
     prompt : float or array, count
         Tokens of a prompt.
     request, each : float or array, s
-        Time for a request and for each token of its prompt.
+        Time for a request with its answer, and for each token of its prompt.
 
     Returns
     -------
@@ -114,19 +114,21 @@ def intake_time(prompt: Any, request: Any, each: Any) -> Any:
 
     Notes
     -----
-    h = r + i I.
+    h = e r + i I: the share e of its own time is for taking a request in, the rest for ending its answer.
     """
-    return request + each * prompt
+    return BEFORE * request + each * prompt
 
 
-@formula("s", intake="s", output="token", each="s/token")
-def front_time(intake: Any, output: Any, each: Any) -> Any:
+@formula("s", intake="s", request="s", output="token", each="s/token")
+def front_time(intake: Any, request: Any, output: Any, each: Any) -> Any:
     """Return what the front end of a server takes for a request and its whole answer.
 
     Parameters
     ----------
     intake : float or array, s
         What it takes before the engine sees the request.
+    request : float or array, s
+        Time for a request with its answer, whatever their lengths.
     output : float or array, token
         Tokens of the answer.
     each : float or array, s/token
@@ -138,9 +140,10 @@ def front_time(intake: Any, output: Any, each: Any) -> Any:
 
     Notes
     -----
-    h + a O. One process does that for one request after the other, so that no more than its inverse are answered.
+    h + (1 - e) r + a O. One process does that for one request after the other, so that no more than its inverse are
+    answered.
     """
-    return intake + each * output
+    return intake + (1.0 - BEFORE) * request + each * output
 
 
 @formula("s", held="s", intake="s", front="s")
@@ -270,7 +273,7 @@ def first_wave(
     held : float or array, s
         For how long an engine that has begun does not look at what has come.
     intake : float or array, s
-        What the front end takes for one request after the other.
+        What the front end takes for a request.
 
     Returns
     -------
@@ -278,13 +281,16 @@ def first_wave(
 
     Notes
     -----
-    max(t p + (1 - 1 / b) (d + max(0, t_1 - t min(1, I / T))), h (b - 1) / 2 + t min(1, I / T)) + h: the first prompt is
-    read alone while the others come in, and they wait for what its pass takes beyond its part of a full one, unless the
-    front end hands them over more slowly than they are read.
+    k b h + max(t p + (1 - 1 / b) (d + max(0, t_1 - t min(1, I / T))), (1 - k) h (b - 1) / 2 + t min(1, I / T)) +
+    (1 - k) h: the front end does the share k of its work for all in turns before it hands anyone over, and the rest for
+    one after the other. The first prompt is read alone while the others come in, and they wait for what its pass takes
+    beyond its part of a full one, unless they are handed over more slowly than they are read. One request alone takes h
+    and its own pass.
     """
     own = reading * minimum(1.0, prompt / tokens)
     others = (1.0 - 1.0 / batch) * (held + maximum(0.0 * own, alone - own))
-    return maximum(passes * reading + others, 0.5 * (batch - 1.0) * intake + own) + intake
+    turns, line = TURNS * intake, (1.0 - TURNS) * intake
+    return batch * turns + maximum(passes * reading + others, 0.5 * (batch - 1.0) * line + own) + line
 
 
 @formula("1", asked="1", slots="1", spread="1", residence="s", first="s")

@@ -170,7 +170,7 @@ def front_of(c: Mapping[str, Any]) -> Any:
     """
     if c["arrivals"] == "offline":
         return 0.0
-    return front_time(intake_of(c), axis(c, "output"), axis(c, "answer_token"))
+    return front_time(intake_of(c), axis(c, "intake"), axis(c, "output"), axis(c, "answer_token"))
 
 
 def steady(engine: Engine, own: Any, active: Any, gap: Any) -> State:
