@@ -503,3 +503,25 @@ def test_the_host_takes_its_time_for_each_request_between_passes_that_do_not_ove
     few, many = (token(clients) - token(clients, overlap="1") for clients in (8, 128))
     assert 0.0 < few < 0.5e-3
     assert many > 4.0 * few
+
+
+def _between_tokens(sampled, clients=128, **overrides):
+    name = "settings.in-flight.sampled"
+    return (
+        evaluate(varied(**{"workload.concurrency": clients, name: sampled}, **overrides))
+        .answers["performance.tpot"]
+        .value
+    )
+
+
+def test_drawing_tokens_sorts_the_vocabulary_of_every_request():
+    likeliest, drawn = (_between_tokens(sampled) for sampled in (0.0, 1.0))
+    # 200 to 400 ps an entry, as chat servers of this model show on this device (ML.ENERGY leaderboard).
+    assert 200e-12 * 128 * 128256 < drawn - likeliest < 400e-12 * 128 * 128256
+    few = [_between_tokens(sampled, clients=8) for sampled in (0.0, 1.0)]
+    assert few[1] - few[0] == pytest.approx((drawn - likeliest) / 16.0, rel=0.2)
+
+
+def test_where_nobody_knows_what_drawing_takes_it_is_refused():
+    with pytest.raises(ConfigError, match=r"settings\.in-flight\.sampled: nothing says what drawing a token"):
+        _between_tokens(1.0, **{"system.stack": "sglang-0.4"})

@@ -61,6 +61,9 @@ class Scheduler:
     sampling : float, B
         What the choice of a token moves through memory per entry of the vocabulary, beside what the product that yields
         logits writes: copies in 32 bits, penalties, the search for the best. None where it is not counted.
+    sorting : float, B
+        The same where tokens are drawn by top-p or top-k, and the server sorts all entries for that; None where it is
+        not known.
     place : float, B
         Memory set aside for each of ``requests``, taken or not, per entry of the vocabulary: logits, and what sampling
         works on. None where requests bring their own as they come.
@@ -87,5 +90,6 @@ class Scheduler:
     name: str = ""
     launch: float | None = fact("s", default=None, tolerance=0.0)
     sampling: float | None = fact("B", default=None, tolerance=0.0)
+    sorting: float | None = fact("B", default=None, tolerance=0.0)
     place: float | None = fact("B", default=None, tolerance=0.0)
     place_token: float | None = fact("B/token", default=None, tolerance=0.0)

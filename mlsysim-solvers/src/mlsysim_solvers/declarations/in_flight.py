@@ -118,6 +118,9 @@ SETTINGS: dict[str, Setting] = {
     "together": Setting(
         "token", "tokens of an answer that a server sends in one message; 0 and 1 send each at once", 0.0
     ),
+    "sampled": Setting(
+        "1", "1 where tokens are drawn by top-p or top-k, for which a server sorts the whole vocabulary", 0.0
+    ),
     "compile_time": Setting(
         "s",
         "for how long kernels that read prompts in parts are compiled when the first is cut; 0: they were before",

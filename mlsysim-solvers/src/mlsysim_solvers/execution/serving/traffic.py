@@ -72,13 +72,7 @@ def traffic_columns(request: Any) -> dict[str, Any]:
         if request.settings.get("eager") and request.records["stack"].features.graphs:
             columns.pop("kernel_launch", None)  # each pass waits for the host as a whole
             columns["replayed"], columns["eager"] = 0.0, True
-    if request.settings.get("memory_share"):
-        columns["utilisation"] = number(request.settings["memory_share"])
-    if request.settings.get("together"):
-        columns["answer_token"] = columns["answer_token"] / number(request.settings["together"])
-    if request.settings.get("compile_time"):
-        columns["compile_time"] = number(request.settings["compile_time"])
-    columns["overlap"] = columns["overlap"] or bool(request.settings.get("overlap"))
+    _as_told(columns, request, scheduler)
     if scheduler.step_request is not None and not columns["overlap"]:
         columns["step_request"] = number(scheduler.step_request)
     columns["kind"] = "traffic"
@@ -88,6 +82,29 @@ def traffic_columns(request: Any) -> dict[str, Any]:
     said = [note for note in columns["assumptions"] if "take turns" not in note]
     columns["assumptions"] = (*said, *_notes(workload, request.records["stack"].name, scheduler))
     return same_tuples(columns)
+
+
+def _as_told(columns: dict[str, Any], request: Any, scheduler: Scheduler) -> None:
+    """Change what the server was told otherwise than its stack does."""
+    settings = request.settings
+    if settings.get("memory_share"):
+        columns["utilisation"] = number(settings["memory_share"])
+    if settings.get("together"):
+        columns["answer_token"] = columns["answer_token"] / number(settings["together"])
+    if settings.get("sampled"):
+        columns["sampling"] = _sorting(request.records["stack"].name, scheduler)
+    if settings.get("compile_time"):
+        columns["compile_time"] = number(settings["compile_time"])
+    columns["overlap"] = columns["overlap"] or bool(settings.get("overlap"))
+
+
+def _sorting(stack: str, scheduler: Scheduler) -> Any:
+    if scheduler.sorting is None:
+        raise ConfigError(
+            f"nothing says what drawing a token by top-p or top-k takes in {stack}",
+            where="settings.in-flight.sampled", remedy="Leave it out: tokens are the likeliest ones then",
+        )  # fmt: skip
+    return number(scheduler.sorting)
 
 
 def _check(workload: Traffic) -> None:
@@ -165,6 +182,8 @@ def _notes(workload: Traffic, stack: str, scheduler: Scheduler) -> list[str]:
         notes.append(
             "answers of one length (set workload.output_variation: those of a chat scatter by about their mean)"
         )
+    if scheduler.sorting is not None:
+        notes.append("tokens are the likeliest ones, or drawn by top-p or top-k (set settings.in-flight.sampled = 1)")
     if not workload.max_batch:
         notes.append(f"at most {scheduler.requests:g} requests in flight, as {stack} does (set workload.max_batch)")
     if not workload.max_tokens:
