@@ -67,6 +67,7 @@ def test_what_was_read_otherwise_is_told():
      ("total_token_throughput", "inference", "total_tokens_per_s", 1.0), ("MFU (%)", "training", "mfu", 0.01),
      ("step_time_ms", "training", "iteration_time_s", 0.001), ("time_to_train_h", "training", "time_to_train_min", 60.0),
      ("memory_gib", "training", "memory_gb", 1.073741824), ("TFLOPS", "kernels", "TFLOP/s", 1.0),
+     ("avg power (W) per GPU", "inference", "power_w_per_accelerator", 1.0),
      ("latency_ms", "kernels", "latency_ms", 1.0), ("algbw (GB/s)", "kernels", "algbw_GB/s", 1.0)],
 )  # fmt: skip
 def test_a_metric_is_known_however_it_is_spelled(name, shape, known, factor):

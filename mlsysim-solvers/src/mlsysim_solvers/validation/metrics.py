@@ -155,6 +155,8 @@ def _canonical(name: str, shape: str) -> tuple[str, str]:
         if found is not None and (found[1] or "") in _UNITS:
             unit = _UNITS[found[1] or ""]
             return known, unit or ("1" if known in ("mfu", "hfu") else "")
+    if re.fullmatch(r"power(?:_draw)?(?:_w|_watts)?_per_accelerator(?:_w|_watts)?", folded):
+        return "power_w_per_accelerator", "W"
     if re.fullmatch(r"(?:model_|achieved_)?tflops(?:_per_s)?(?:_per_accelerator)?(?:_per_s)?", folded):
         return "model_tflops_per_accelerator", "TFLOP/s"
     return _rate(name, folded, shape)
