@@ -33,15 +33,18 @@ SETS = {int(number): sets for number, sets in json.loads(ROUNDS_FILE.read_text(e
 """Sets by round of collecting after the first. The third looked for what tables lacked, the fourth for what people ask
 most, the fifth for devices and models seldom compared before, the sixth for mainstream questions again. On the first day
 187 of the fifth's 257 rows were predicted, with a median error of 31.1 %, and 60 % of the measurements lay inside; of the
-sixth's 231 rows 184, with 28.5 % and 71 %."""
+sixth's 231 rows 184, with 28.5 % and 71 %; of the seventh's 186 rows 174, with 17.4 % and 88 % (78 % without what
+publications add). The eighth are powers, in view when their constants were chosen."""
 
 ROUNDS = {
-    1: (364, 347, 0.16, 0.87),
-    2: (400, 343, 0.14, 0.89),
-    3: (394, 331, 0.20, 0.73),
-    4: (267, 227, 0.24, 0.82),
-    5: (257, 204, 0.20, 0.73),
-    6: (231, 203, 0.23, 0.73),
+    1: (364, 347, 0.16, 0.97),
+    2: (400, 343, 0.14, 0.93),
+    3: (394, 331, 0.20, 0.92),
+    4: (267, 227, 0.24, 0.93),
+    5: (257, 204, 0.20, 0.85),
+    6: (231, 203, 0.21, 0.87),
+    7: (186, 174, 0.18, 0.87),
+    8: (152, 68, 0.12, 0.95),
 }
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
