@@ -124,4 +124,4 @@ def test_a_published_power_asks_what_the_device_draws_in_that_run():
     shared = predict(next(row for row in rows if row.id == "wattsplit-005"))
     assert alone.predicted == pytest.approx(alone.row.value, rel=0.25)
     assert shared.predicted < 400.0  # of one of eight devices, without the host
-    assert alone.ideal is None
+    assert alone.ideal == pytest.approx(400.0)

@@ -187,8 +187,7 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     _check_memory(performance)
     value = float(performance[question.output])
     unit = parse_unit(row.metric.unit).factor
-    rate, drawn = question.output.endswith("throughput"), row.metric.quantity == "power"
-    ideal = None if drawn else _ideal(config, performance, value, rate=rate)
+    ideal = _ideal(config, performance, value, question.output)
     workload = config.scenario.workload
     stack = config.entries["stack"]
     device = config.entries["device"].key
@@ -238,13 +237,18 @@ def _other_makers(stack: Entry, device: Entry) -> tuple[Assumed, ...]:
     return (Assumed(f"{stack.key} does as well as on devices of other makers", makers),)
 
 
-def _ideal(config: SimulationConfig, found: dict[str, float], value: float, *, rate: bool) -> float | None:
-    """Return the time, or rate, at the full peak and bandwidth, for the part of the answer that is asked for."""
-    device = config.entries["device"].record
+def _ideal(config: SimulationConfig, found: dict[str, float], value: float, output: str) -> float | None:
+    """Return the time, or rate, at the full peak and bandwidth, for the part of the answer that is asked for.
+
+    Of a power it is the sustained maximum.
+    """
+    device: Device = config.entries["device"].record
+    if output == "macro.device_power":
+        return None if device.power is None else device.power.tdp
     share = _share(config, found, device)
     if not share:
         return None
-    return value / share if rate else value * share
+    return value / share if output.endswith("throughput") else value * share
 
 
 def _share(config: SimulationConfig, found: dict[str, float], device: Device) -> float | None:
