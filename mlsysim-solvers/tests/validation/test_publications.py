@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
-from mlsysim_solvers.calibration.publications import KINDS, Strays, likely_sides, lines_of, strays_of
+from mlsysim_solvers.calibration.publications import KINDS, Strays, lines_of, next_sides, strays_of
 from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE, PUBLICATION_LOG_SDS
 from mlsysim_solvers.validation.predicting import predict, rescaled
 from mlsysim_solvers.validation.publications import apart, interval, kind_of, publication_of
@@ -83,7 +83,7 @@ def _drawn(fast, slow, own, seed=3, publications=400, rows=4):
 
 
 def test_spreads_of_drawn_publications_are_found():
-    found = likely_sides(_drawn(0.1, 0.4, own=0.02))
+    found = next_sides(_drawn(0.1, 0.4, own=0.02))
     assert found.fast == pytest.approx(0.1, abs=0.03)
     assert found.slow == pytest.approx(0.4, abs=0.04)
     assert found.held == pytest.approx(0.9, abs=0.02)
@@ -92,13 +92,13 @@ def test_spreads_of_drawn_publications_are_found():
 
 def test_publications_that_stray_no_further_need_nothing():
     drawn = _drawn(0.2, 0.2, own=0.0)
-    found = likely_sides(drawn._replace(own=np.full(len(drawn.own), 0.3)))
+    found = next_sides(drawn._replace(own=np.full(len(drawn.own), 0.3)))
     assert max(found.fast, found.slow) <= 0.05
 
 
 def test_what_is_found_is_written_as_the_program_has_it():
     outcomes = [predict(row) for row in outside_rows() if row.metric.quantity == "memory"]
-    found = likely_sides(strays_of(outcomes))
+    found = next_sides(strays_of(outcomes))
     lines = lines_of({"memory": found})
     assert lines[1].startswith(f'    "memory": ({found.fast}, {found.slow}),')
     assert ("the program has" in lines[1]) == ((found.fast, found.slow) != PUBLICATION_LOG_SDS["memory"])

@@ -9,7 +9,8 @@ import attrs
 import numpy as np
 
 from ..formulas import constants
-from ..formulas.constants import INTERVAL_QUANTILE
+from ..formulas.constants import INTERVAL_QUANTILE, INTERVAL_SHARE
+from ..formulas.uncertainty import student_tail
 from ..validation.predicting import Outcome
 from ..validation.publications import kind_of
 from ..validation.running import run_rows
@@ -18,7 +19,7 @@ from .fitting import Array
 from .scatter import SHRINKAGE, Mask, row_weights
 from .spreads import row_correlation
 
-__all__ = ["KINDS", "Sides", "Strays", "estimate_publications", "likely_sides"]
+__all__ = ["KINDS", "Sides", "Strays", "estimate_publications", "next_sides"]
 
 KINDS = ("training", "inference", "first token", "kernels", "collectives", "memory", "power")
 """Kinds of measurements, each with spreads of its own."""
@@ -26,7 +27,7 @@ KINDS = ("training", "inference", "first token", "kernels", "collectives", "memo
 _TRIED = np.array([0.01, *(0.02 * step for step in range(1, 101))]).round(2)
 """Spreads that are tried, natural-log units."""
 
-_FIRST_CORRELATION, _ROUNDS = 0.3, 4
+_FIRST_CORRELATION, _ROUNDS, _HALVINGS = 0.3, 4, 25
 
 
 class Strays(NamedTuple):
@@ -69,8 +70,8 @@ class Sides:
     held: float
 
 
-def likely_sides(strays: Strays) -> Sides:
-    """Return the spreads under which the measurements are most likely.
+def next_sides(strays: Strays) -> Sides:
+    """Return the spreads whose intervals hold nine of ten of the next publication.
 
     Parameters
     ----------
@@ -83,9 +84,11 @@ def likely_sides(strays: Strays) -> Sides:
 
     Notes
     -----
-    Greatest sum of w ln(2 / (f + g) t(r / (f or g))), with f^2 and g^2 the squared spread of the answer plus that of
-    the faster or the slower side, whichever r is on: two halves of Student's t with six degrees of freedom that meet at
-    the answer. Rows of a publication are alike, so n of them count as n / (1 + (n - 1) rho).
+    The likelihood of a row is w ln(2 / (f + g) t(r / (f or g))), with f^2 and g^2 the squared spread of the answer plus
+    that of the faster or the slower side, whichever r is on: two halves of Student's t with six degrees of freedom that
+    meet at the answer. Rows of a publication are alike, so n of them count as n / (1 + (n - 1) rho), with the rho that
+    residuals show under the likeliest spreads. Of all spreads that the rows leave likely the mean is taken, times the
+    factor at which a tenth of the next figures would lie outside: few publications leave more open.
 
     References
     ----------
@@ -93,24 +96,40 @@ def likely_sides(strays: Strays) -> Sides:
     """
     slower, own, names = strays
     slow_side = slower > 0.0
-    correlation, sides = _FIRST_CORRELATION, (0.0, 0.0)
+    correlation, likeliest = _FIRST_CORRELATION, (0.0, 0.0)
     each = _log_likelihoods(slower, own)
     for _ in range(_ROUNDS):
         weighted = each * row_weights(names, correlation)[:, None, None]
         found = _best(weighted.sum(axis=0))
-        if found == sides:
+        if found == likeliest:
             break
-        sides = found
-        spread = np.hypot(own, np.where(slow_side, sides[1], sides[0]))
+        likeliest = found
+        spread = np.hypot(own, np.where(slow_side, *reversed(likeliest)))
         correlation = max(0.0, row_correlation(slower, spread, [(name,) for name in names]))
     inside = []
-    total, whose = weighted.sum(axis=0), np.array(names)
+    total, whose, usual = weighted.sum(axis=0), np.array(names), float(np.median(own))
     for name in sorted(set(names)):
         mine = whose == name
-        fast, slow = _best(total - weighted[mine].sum(axis=0))
+        fast, slow = _next(total - weighted[mine].sum(axis=0), usual)
         inside += _held(slower[mine], np.hypot(own[mine], np.where(slow_side[mine], slow, fast))).tolist()
-    before = float(_held(slower, own).mean())
-    return Sides(*sides, len(slower), len(set(names)), before, float(np.mean(inside)))
+    fast, slow = (round(side, 2) for side in _next(total, usual))
+    return Sides(fast, slow, len(slower), len(set(names)), float(_held(slower, own).mean()), float(np.mean(inside)))
+
+
+def _next(total: Array, own: float) -> tuple[float, float]:
+    """Return the spreads for the next publication, from the likelihood of each pair and the usual spread of answers."""
+    chances = np.exp(total - total.max())
+    chances /= chances.sum()
+    fast, slow = np.hypot(own, _TRIED)[:, None], np.hypot(own, _TRIED)[None, :]
+    means = float((chances * _TRIED[:, None]).sum()), float((chances * _TRIED[None, :]).sum())
+    low, high = 0.5, 4.0
+    for _ in range(_HALVINGS):
+        factor = (low * high) ** 0.5
+        ends = (INTERVAL_QUANTILE / SHRINKAGE**0.5 * np.hypot(own, factor * mean) for mean in means)
+        beyond = [side * student_tail(end / side) for side, end in zip((fast, slow), ends, strict=True)]
+        outside = float((chances * sum(beyond) / (fast + slow)).sum())
+        low, high = (factor, high) if outside > 1.0 - INTERVAL_SHARE else (low, factor)
+    return high * means[0], high * means[1]
 
 
 def _held(slower: Array, spread: Array) -> Mask:
@@ -168,7 +187,7 @@ def estimate_publications(
         By kind.
     """
     outcomes = run_rows(outside_rows(), jobs=jobs, progress=progress)
-    return {kind: likely_sides(strays_of([o for o in outcomes if kind_of(o.row) == kind])) for kind in KINDS}
+    return {kind: next_sides(strays_of([o for o in outcomes if kind_of(o.row) == kind])) for kind in KINDS}
 
 
 def lines_of(found: dict[str, Sides]) -> list[str]:
