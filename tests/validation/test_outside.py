@@ -11,7 +11,7 @@ import pytest
 from mlsysim.cli import main
 from mlsysim.plugins import plugins
 from mlsysim_solvers.calibration import spreads
-from mlsysim_solvers.calibration.publications import KINDS, next_sides, strays_of
+from mlsysim_solvers.calibration.publications import next_sides, strays_of
 from mlsysim_solvers.formulas.constants import PUBLICATION_LOG_SDS
 from mlsysim_solvers.validation.publications import kind_of
 from mlsysim_solvers.validation.tables import outside_rows, packaged_rows, packaged_tables, read_rows
@@ -128,7 +128,7 @@ def test_each_round_stands_as_it_is_documented(outside, number):
     assert sum(held) / len(held) >= ROUNDS[number][3]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PUBLICATION_LOG_SDS)
 def test_intervals_hold_nine_of_ten_of_a_publication_that_nobody_compared(outside, kind):
     """Judged without each in turn, as what it adds to intervals comes from these rows."""
     found = next_sides(strays_of([outcome for outcome in outside.outcomes if kind_of(outcome.row) == kind]))

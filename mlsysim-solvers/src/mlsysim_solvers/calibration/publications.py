@@ -19,10 +19,7 @@ from .fitting import Array
 from .scatter import SHRINKAGE, Mask, row_weights
 from .spreads import row_correlation
 
-__all__ = ["KINDS", "Sides", "Strays", "estimate_publications", "next_sides"]
-
-KINDS = ("training", "inference", "first token", "kernels", "collectives", "memory", "power")
-"""Kinds of measurements, each with spreads of its own."""
+__all__ = ["Sides", "Strays", "estimate_publications", "lines_of", "next_sides", "strays_of"]
 
 _TRIED = np.array([0.01, *(0.02 * step for step in range(1, 101))]).round(2)
 """Spreads that are tried, natural-log units."""
@@ -187,7 +184,8 @@ def estimate_publications(
         By kind.
     """
     outcomes = run_rows(outside_rows(), jobs=jobs, progress=progress)
-    return {kind: next_sides(strays_of([o for o in outcomes if kind_of(o.row) == kind])) for kind in KINDS}
+    kinds = constants.PUBLICATION_LOG_SDS
+    return {kind: next_sides(strays_of([o for o in outcomes if kind_of(o.row) == kind])) for kind in kinds}
 
 
 def lines_of(found: dict[str, Sides]) -> list[str]:
