@@ -292,6 +292,7 @@ def test_the_patch_of_a_vision_transformer_is_not_the_name_of_another():
      ("NVIDIA Dynamo (vLLM)", "vllm-0.11"), ("Triton Inference Server 24.05 + TensorRT-LLM", "tensorrt-llm-1.0"),
      ("llama-bench (llama.cpp build 5092)", "llama.cpp-b3000"), ("TensorRT 10.2", "tensorrt-10"), ("TGI 2.3", None),
      ("Megatron-LM (Megatron-Core, Transformer Engine)", "megatron-lm-2024"), ("Paddle Inference 2.3, TensorRT 8.0.3.4", "tensorrt-10"), ("transformers (PyTorch)", "pytorch-2"),
+     ("vLLM 0.7.3", "vllm-0.7"), ("vLLM v0.2.7", "vllm-0.7"), ("vLLM 0.10.0", "vllm-0.11"), ("vLLM 0.22.1", "vllm-0.11"),
      ("gpt-fast (PyTorch), eager", "pytorch-2"), ("gpt-fast (PyTorch), torch.compile", None)],
 )  # fmt: skip
 def test_software_is_known_by_version_and_inside_other_names(software, stack):
@@ -301,6 +302,7 @@ def test_software_is_known_by_version_and_inside_other_names(software, stack):
 @pytest.mark.parametrize(
     ("software", "published", "stack"),
     [("PyTorch", "2020-05", "pytorch-1.9"), ("PyTorch", "2023-03", None), ("PyTorch", "", None),
+     ("vLLM", "2024-01", "vllm-0.7"), ("vLLM", "2025-03", "vllm-0.11"), ("vLLM", "", "vllm-0.11"),
      ("timm PyTorch 1.12", "2023-09", "pytorch-1.9"), ("timm PyTorch 2.1", "2023-12", None)],
 )  # fmt: skip
 def test_software_without_a_version_is_one_that_was_out_when_the_row_was_published(software, published, stack):
