@@ -5,6 +5,8 @@ from __future__ import annotations
 import attrs
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from solver_cases import BERT, RESNET_50, STACK, request_of
 
 from mlsysim.errors import ConfigError, SolverError
@@ -17,7 +19,7 @@ from mlsysim_solvers.execution.device.shares import clock_left, narrow_share, pr
 from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
 from mlsysim_solvers.formulas.gemm import delivered_rate
 from mlsysim_solvers.formulas.power import operation_density, sustained_clock
-from mlsysim_solvers.formulas.power_constants import INTEGER_ENERGY
+from mlsysim_solvers.formulas.power_constants import INTEGER_ENERGY, LOWEST_CLOCK
 from mlsysim_solvers.formulas.vision import winograd_share
 from mlsysim_solvers.lowering.attention import Abilities, attention_over_sequence
 from mlsysim_solvers.lowering.operators import Formats, Operator, resident, stream
@@ -45,9 +47,12 @@ def share(device, precision="fp16"):
 
 
 def test_a_power_limit_sets_the_clock_and_no_more_than_the_peak():
-    shares = [share(card(watts)) for watts in (30.0, 60.0, 120.0, 1e4)]
+    clock, shares = card(1e4).compute.clock, [share(card(watts)) for watts in (30.0, 60.0, 95.0, 104.5, 1e4)]
     assert shares == sorted(shares)
-    assert shares[1] == pytest.approx(shares[0] * 2**0.5)
+    # At the lowest voltage the clock follows the power, above it the square root of it.
+    assert shares[1] * clock < BUSY_SHARE * LOWEST_CLOCK < shares[2] * clock
+    assert shares[1] == pytest.approx(shares[0] * 2.0)
+    assert shares[3] == pytest.approx(shares[2] * 1.1**0.5)
     assert shares[-1] == BUSY_SHARE
 
 
@@ -84,7 +89,7 @@ def test_integers_draw_less_than_floats_of_their_width():
     floats = {"fp8": Peak(dense=400e12)}
     tight, cool = card(40.0, **floats), card(1e4, **floats)
     assert share(cool, "int8") == share(cool, "fp8")
-    assert share(tight, "int8") == pytest.approx(share(tight, "fp8") / INTEGER_ENERGY**0.5)
+    assert share(tight, "int8") == pytest.approx(share(tight, "fp8") / INTEGER_ENERGY)
     # What was measured in one is no measurement of the other where power binds, and is one where it does not.
     rate = 0.8 * 400e12 * share(tight, "fp8")
     measured = card(40.0, fp8=Peak(dense=400e12, achieved=rate), fp6=Peak(dense=400e12))
@@ -217,9 +222,18 @@ def test_few_tiles_cost_more_where_units_are_faster():
 
 
 def test_the_sustained_clock_falls_with_the_work_in_one_clock():
-    assert sustained_clock(400.0, 0.85, 1e-21, 4e5, 0.9) == pytest.approx(
-        sustained_clock(400.0, 0.85, 1e-21, 1e5, 0.9) / 2.0
-    )
+    wide, narrow = (sustained_clock(400.0, 0.85, 1e-21, work, 0.9, 0.5e9) for work in (4e5, 1e5))
+    assert wide == pytest.approx(narrow / 2.0)
+
+
+@given(power=st.floats(1.0, 2000.0), lowest=st.floats(1e8, 3e9))
+def test_below_the_lowest_voltage_the_clock_follows_the_power(power, lowest):
+    clock = sustained_clock(power, 0.85, 1e-21, 3e5, 0.9, lowest)
+    drawn = 1e-21 * 3e5 * 0.9 * clock * max(clock, lowest)
+    assert drawn == pytest.approx(0.85 * power)
+    half = sustained_clock(power / 2.0, 0.85, 1e-21, 3e5, 0.9, lowest)
+    assert clock / 2.0 <= half * (1.0 + 1e-12)
+    assert half <= clock / 2.0**0.5 * (1.0 + 1e-12)
 
 
 def test_channels_first_cost_a_pass_before_and_after_each_convolution():

@@ -56,8 +56,8 @@ def operation_density(density: Any, width: Any, half: Any, narrow: Any) -> Any:
     return density * (1.0 + 2.0 * (1.0 - narrow) * (width / half - 1.0))
 
 
-@formula("1/s", power="W", dynamic="1", density="J s/FLOP", per_clock="FLOP", busy="1")
-def sustained_clock(power: Any, dynamic: Any, density: Any, per_clock: Any, busy: Any) -> Any:
+@formula("1/s", power="W", dynamic="1", density="J s/FLOP", per_clock="FLOP", busy="1", lowest="1/s")
+def sustained_clock(power: Any, dynamic: Any, density: Any, per_clock: Any, busy: Any, lowest: Any) -> Any:
     """Return the clock at which busy units draw what a power limit leaves them.
 
     Parameters
@@ -72,6 +72,8 @@ def sustained_clock(power: Any, dynamic: Any, density: Any, per_clock: Any, busy
         Work of all units in one clock.
     busy : float, ratio
         Share of the clocks in which they work.
+    lowest : float, 1/s
+        Clock below which the voltage falls no further.
 
     Returns
     -------
@@ -79,17 +81,20 @@ def sustained_clock(power: Any, dynamic: Any, density: Any, per_clock: Any, busy
 
     Notes
     -----
-    f = sqrt(d W / (kappa N u)).
+    kappa N u f max(f, f_v) = d W: f = sqrt(x), or x / f_v where that is less, of x = d W / (kappa N u).
 
-    Dynamic power is capacitance times voltage squared times clock. Voltage hardly falls at low clocks and nearly
-    follows the clock at high ones, so power grows between linearly and as the cube of the clock; the square is taken.
+    Dynamic power is capacitance times voltage squared times clock. Voltage is at its floor up to some clock, where
+    power is the clock times what an operation takes, and nearly follows the clock at high ones, so that power grows
+    between linearly and as the cube; above the floor the square is taken.
 
     References
     ----------
     University of Cambridge, Computer Laboratory, System on Chip Design and Modelling, lecture slides on frequency and
     voltage scaling: the curve of frequency over voltage is roughly linear, and power then has cubic dependence.
+    cachenetics/170tune, docs/mechanism.md, The two regimes: the rail bottoms out below some clock.
     """
-    return sqrt(dynamic * power / (density * per_clock * busy))
+    squared = dynamic * power / (density * per_clock * busy)
+    return minimum(sqrt(squared), squared / lowest)
 
 
 @formula("1", busy="1", sustained="1/s", clock="1/s")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 POWER_DENSITY = {
-    ("NVIDIA", "12 nm"): 3.0e-21,
-    ("NVIDIA", "8 nm"): 2.6e-21,
+    ("NVIDIA", "12 nm"): 2.1e-21,
+    ("NVIDIA", "8 nm"): 1.9e-21,
     ("NVIDIA", "7 nm"): 0.85e-21,
     ("NVIDIA", "4 nm"): 0.45e-21,
     ("NVIDIA", "Hopper"): 0.45e-21,
@@ -12,10 +12,17 @@ POWER_DENSITY = {
     ("AMD", "CDNA 4"): 0.46e-21,
 }
 """Dynamic power of matrix units on 16-bit operands over work per clock and the square of the clock, J s/FLOP, by maker
-and process, or architecture where units and process differ from what else the maker has on it. Estimates, range a
-factor of 1.3 either way, from the highest published rates of matrix products on devices that their power limits: T4
-3.5 and V100 2.7 (12 nm), A10 2.8 (8 nm), A100 0.92 at 400 W and 0.79 at 300 W (7 nm), H100 0.46 and L4 0.43 (4 nm),
-MI300X 0.80 at 750 W and MI325X 0.77 at 1000 W, MI355X 0.46, each in 1e-21."""
+and process, or architecture where units and process differ from what else the maker has on it, at clocks above
+``LOWEST_CLOCK``. Estimates, range a factor of 1.3 either way, from the highest published rates of matrix products on
+devices that their power limits: T4 2.0 and V100 2.0 to 2.5 (12 nm), A10 1.9 (8 nm), A100 0.92 at 400 W and 0.79 at 300
+W (7 nm), H100 0.46 and L4 0.43 (4 nm), MI300X 0.80 at 750 W and MI325X 0.77 at 1000 W, MI355X 0.46, each in 1e-21."""
+
+LOWEST_CLOCK = 1.2e9
+"""Clock below which the voltage of a chip falls no further, 1/s, so that an operation takes the same energy. Estimate,
+range 1.0e9 to 1.4e9. A GA100 draws 131 W at 1.2 GHz and 175 W at 1.35, and at the lower clock a lower voltage saves
+almost nothing (cachenetics/170tune, docs/mechanism.md, table under "The VF offset is an undervolt" and "The two
+regimes"). T4 at 0.67 and V100 at 1.3 GHz take 2.4 and 2.6 pJ for an operation; under the square alone they would
+differ by half."""
 
 DYNAMIC_SHARE = 0.85
 """Share of the sustained power that follows the clock: all but leakage, memory and fans. Estimate, range 0.75 to
@@ -31,9 +38,9 @@ units for 8-bit floats are 50 to 180 % less efficient in hardware than those for
 arXiv:2303.17951, abstract), and half of the energy is taken to move operands, which either has to. That submissions of
 one model in both formats differ so was seen before this was chosen."""
 
-VECTOR_ENERGY = 2.3
-"""Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.5
-to 3.8, from 32-bit products on a T4 (3.7), an A10 (1.9) and an RTX 3090 (at most 1.5)."""
+VECTOR_ENERGY = 2.6
+"""Energy of an operation of vector units over that of matrix units on operands of the same width. Estimate, range 1.7
+to 3.8, from 32-bit products on a T4 (3.5), an A10 (2.4) and an RTX 3090 (at most 2.4)."""
 
 FLOOR_SHARE = 0.3
 """Share of the sustained maximum that a device draws while kernels run, beside what operations and bytes take.

@@ -24,7 +24,14 @@ from ...formulas.constants import (
     WARP_SHARE,
 )
 from ...formulas.power import clocked_share, operation_density, sustained_clock, work_per_clock
-from ...formulas.power_constants import DYNAMIC_SHARE, INTEGER_ENERGY, NARROW_ENERGY, POWER_DENSITY, VECTOR_ENERGY
+from ...formulas.power_constants import (
+    DYNAMIC_SHARE,
+    INTEGER_ENERGY,
+    LOWEST_CLOCK,
+    NARROW_ENERGY,
+    POWER_DENSITY,
+    VECTOR_ENERGY,
+)
 from ...formulas.roofline import achieved_share
 
 __all__ = ["clock_left", "lanes", "narrow_share", "product_share", "share_log_sd", "warp_share"]
@@ -184,7 +191,7 @@ def _sustained(device: Device, density: Any, rate: Any, busy: Any, power: float 
         limit = device.power.tdp
     if clock is None or limit is None:
         return None
-    return sustained_clock(limit, DYNAMIC_SHARE, density, work_per_clock(rate, clock), busy)
+    return sustained_clock(limit, DYNAMIC_SHARE, density, work_per_clock(rate, clock), busy, LOWEST_CLOCK)
 
 
 def clock_left(device: Device, precision: str, power: float) -> Any:
