@@ -8,6 +8,7 @@ import attrs
 import pytest
 from measured_rows import of_table, published
 
+from mlsysim.records.measurement import METRICS
 from mlsysim_solvers.validation.ablation import VARIANTS, ablation_errors
 from mlsysim_solvers.validation.kernels import predict_kernel
 from mlsysim_solvers.validation.names import names
@@ -142,3 +143,11 @@ def test_the_time_of_a_collective_follows_from_its_bus_bandwidth(rows, tmp_path)
     rate, time = (predict(one).predicted for one in read_table(path))
     volume = float(size.removesuffix("MiB")) * 2**20
     assert time * 1e-6 == pytest.approx(2.0 * 7.0 / 8.0 * volume / (rate * 1e9), rel=1e-6)
+
+
+def test_the_time_of_a_product_follows_from_its_rate(rows):
+    time = predict(attrs.evolve(_shaped(rows["k-mamf-0002"], "8192"), name="latency_us", metric=METRICS["latency_us"]))
+    same = predict(_shaped(rows["k-mamf-0002"], "8192"))
+    work = 2.0 * 8192.0**3
+    assert time.predicted * 1e-6 == pytest.approx(work / (same.predicted * 1e12))
+    assert time.high * 1e-6 == pytest.approx(work / (same.low * 1e12))

@@ -156,16 +156,17 @@ def _kernel(row: Measurement) -> Outcome:
         return _outcome(row, value / unit, answer.log_sd, answer.assumed, device=answer.device, ideal=ideal / unit)
     found = predict_kernel(row, names())
     wanted = "compute" if row.kind in ("gemm", "attention") else "bandwidth"
-    if row.metric.quantity != wanted:
-        raise Refused(f"{row.name} of {row.kind} is not answered: its {wanted} is")
-    unit, kernel = parse_unit(row.metric.unit).factor, found.kernel
+    unit, kernel, value, ideal = parse_unit(row.metric.unit).factor, found.kernel, found.value, found.ideal
+    if row.metric.quantity == "time":
+        value, ideal = kernel.work / value, kernel.work / ideal
+    elif row.metric.quantity != wanted:
+        raise Refused(f"{row.name} of {row.kind} is not answered: its {wanted} and its time are")
     stack, device = (plugins().registry.get(*key) for key in (("stacks", kernel.stack), ("devices", kernel.device)))
     variants = _kernel_variants(row, kernel.device, kernel.precision)
     assumed = (*kernel.assumed, *variants, *_other_makers(stack, device))
     return _outcome(
-        row, found.value / unit, found.log_sd, assumed, own_sd=found.log_sd, stack=kernel.stack,
-        device=kernel.device,
-        precision=kernel.precision, calibrated=kernel.calibrated, in_sample=kernel.in_sample, ideal=found.ideal / unit,
+        row, value / unit, found.log_sd, assumed, own_sd=found.log_sd, stack=kernel.stack, device=kernel.device,
+        precision=kernel.precision, calibrated=kernel.calibrated, in_sample=kernel.in_sample, ideal=ideal / unit,
     )  # fmt: skip
 
 
