@@ -52,6 +52,13 @@ def both(rows):
     return found, left_out(found, jobs=1)
 
 
+def test_rows_are_chosen_by_key_as_by_published_name(rows):
+    published = {row.device for row in select(rows, device="l40s")}
+    assert published == {row.device for row in rows if "l40s" in row.device.casefold()}
+    assert {row.model for row in select(rows, model="llama-3.1-8b")} >= {"Llama 3.1 8B"}
+    assert not select(rows, device="l40x")
+
+
 def test_a_row_left_out_is_predicted_by_others_only(rows, monkeypatch):
     """Measurements that are wrong by a factor of ten move no prediction of their own group."""
     chosen = select(rows, source="trtllm_v0.5.0", device="L40S", model="LLaMA 7B")

@@ -50,8 +50,8 @@ def add_validate_command(commands: Any) -> None:
     parser.add_argument(
         "--kind", default="", help="a table (training, inference, serving_silicon, kernels) or a kind in it"
     )
-    parser.add_argument("--device", default="", help="part of the published name of the device")
-    parser.add_argument("--model", default="", help="part of the published name of the model")
+    parser.add_argument("--device", default="", help="part of the published name of the device, or its key")
+    parser.add_argument("--model", default="", help="part of the published name of the model, or its key")
     parser.add_argument("--source", default="", help="part of the document's id, of the set or of the row's id")
     parser.add_argument("--format", default="text", choices=("text", "json", "markdown", "html"), help="how to print")
     parser.add_argument("--plot", metavar="FILE", help="draw predicted against measured into FILE (.png, .svg, .pdf)")
@@ -126,11 +126,21 @@ def _rows(args: argparse.Namespace) -> tuple[list[Measurement], list[Measurement
     if not chosen:
         known = f", but {len(outside)} of outside sources: add --outside" if outside else ""
         raise ConfigError(
-            f"none of {len(rows)} measurements matches{known}",
-            where="validate",
-            remedy="Leave out --kind, --device, --model or --source",
+            f"none of {len(rows)} measurements matches{known}", where="validate", remedy=_remedy(args, rows)
         )
     return chosen, outside
+
+
+def _remedy(args: argparse.Namespace, rows: list[Measurement]) -> str:
+    from mlsysim.names import did_you_mean
+    from mlsysim.plugins import plugins
+
+    for name in ("device", "model"):
+        wanted = getattr(args, name)
+        if wanted and not any(wanted.casefold() in getattr(row, name).casefold() for row in rows):
+            known = {*plugins().registry.keys(f"{name}s"), *(getattr(row, name) for row in rows)} - {""}
+            return did_you_mean(wanted, known, listing=f"mlsysim list {name}s")
+    return "Leave out --kind, --device, --model or --source"
 
 
 def _judged(

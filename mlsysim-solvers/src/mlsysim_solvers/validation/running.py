@@ -9,7 +9,9 @@ from typing import TypeVar
 from mlsysim.executors import process_pool
 from mlsysim.records.measurement import Measurement
 
+from .names import names
 from .predicting import Outcome, predict, warm_up
+from .questions import Refused
 
 __all__ = ["in_processes", "run_rows", "select"]
 
@@ -55,23 +57,35 @@ def select(
         All rows.
     kind : str
         A table or a kind within one, for example ``training`` or ``gemm``.
-    device, model, source : str
-        Part of the published name; of the document, also of the set or the id.
+    device, model : str
+        Part of the published name, or the key that it stands for.
+    source : str
+        Part of the id of the document, of the set or of the row's id.
 
     Returns
     -------
     list of Measurement
     """
+    known = names()
 
     def matches(row: Measurement) -> bool:
         return (
             (not kind or kind.casefold() in (row.table, row.kind.casefold()))
-            and device.casefold() in row.device.casefold()
-            and model.casefold() in row.model.casefold()
+            and _is_called(row.device, device, known.device)
+            and _is_called(row.model, model, known.model)
             and any(source.casefold() in text.casefold() for text in (row.source, row.set, row.id))
         )
 
     return [row for row in rows if matches(row)]
+
+
+def _is_called(name: str, wanted: str, key_of: Callable[[str], str]) -> bool:
+    if wanted.casefold() in name.casefold():
+        return True
+    try:
+        return key_of(name) == wanted.casefold()
+    except Refused:
+        return False
 
 
 def _predict_all(rows: Sequence[Measurement]) -> list[Outcome]:
