@@ -38,10 +38,13 @@ class AttentionRate:
         Key of the device.
     share : float, ratio
         Rate of long sequences over the dense peak in 16 bits.
+    others : tuple of str
+        Keys of devices with the same chip at the same clock, which reach as much.
     """
 
     device: str
     share: float = fact("1", tolerance=0.2)
+    others: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlsysim.formula import formula
-from mlsysim.numeric import minimum, sqrt
+from mlsysim.numeric import maximum, minimum, sqrt
 
 __all__ = ["clocked_share", "operation_density", "sustained_clock", "work_per_clock"]
 
@@ -73,7 +73,7 @@ def sustained_clock(power: Any, dynamic: Any, density: Any, per_clock: Any, busy
     busy : float, ratio
         Share of the clocks in which they work.
     lowest : float, 1/s
-        Clock below which the voltage falls no further.
+        Clock below which the voltage falls no further; 0 where nobody knows.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def sustained_clock(power: Any, dynamic: Any, density: Any, per_clock: Any, busy
 
     Notes
     -----
-    kappa N u f max(f, f_v) = d W: f = sqrt(x), or x / f_v where that is less, of x = d W / (kappa N u).
+    kappa N u f max(f, f_v) = d W, so that f = x / max(f_v, sqrt(x)) with x = d W / (kappa N u).
 
     Dynamic power is capacitance times voltage squared times clock. Voltage is at its floor up to some clock, where
     power is the clock times what an operation takes, and nearly follows the clock at high ones, so that power grows
@@ -94,7 +94,7 @@ def sustained_clock(power: Any, dynamic: Any, density: Any, per_clock: Any, busy
     cachenetics/170tune, docs/mechanism.md, The two regimes: the rail bottoms out below some clock.
     """
     squared = dynamic * power / (density * per_clock * busy)
-    return minimum(sqrt(squared), squared / lowest)
+    return squared / maximum(lowest, sqrt(squared))
 
 
 @formula("1", busy="1", sustained="1/s", clock="1/s")

@@ -17,10 +17,10 @@ and process, or architecture where units and process differ from what else the m
 devices that their power limits: T4 2.0 and V100 2.0 to 2.5 (12 nm), A10 1.9 (8 nm), A100 0.92 at 400 W and 0.79 at 300
 W (7 nm), H100 0.46 and L4 0.43 (4 nm), MI300X 0.80 at 750 W and MI325X 0.77 at 1000 W, MI355X 0.46, each in 1e-21."""
 
-LOWEST_CLOCK = 1.2e9
-"""Clock below which the voltage of a chip falls no further, 1/s, so that an operation takes the same energy. Estimate,
-range 1.0e9 to 1.4e9. A GA100 draws 131 W at 1.2 GHz and 175 W at 1.35, and at the lower clock a lower voltage saves
-almost nothing (cachenetics/170tune, docs/mechanism.md, table under "The VF offset is an undervolt" and "The two
+LOWEST_CLOCK = {"NVIDIA": 1.2e9}
+"""Clock below which the voltage of a chip falls no further, 1/s, by maker, so that an operation takes the same energy.
+Estimate, range 1.0e9 to 1.4e9. A GA100 draws 131 W at 1.2 GHz and 175 W at 1.35, and at the lower clock a lower voltage
+saves almost nothing (cachenetics/170tune, docs/mechanism.md, table under "The VF offset is an undervolt" and "The two
 regimes"). T4 at 0.67 and V100 at 1.3 GHz take 2.4 and 2.6 pJ for an operation; under the square alone they would
 differ by half."""
 

@@ -106,7 +106,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     if stack.pass_tokens is not None:
         columns["pass_tokens"] = number(stack.pass_tokens)
     columns |= {
-        "attention_ceiling": _attention_ceiling(settings),
+        "attention_ceiling": _attention_ceiling(settings, stack, key, kind),
         "reread_ratio": _setting(settings, "kv_reread_ratio", 0.0) or cache_ratio(device, stack),
         "prefill_tokens": _setting(settings, "prefill_tokens", constants.PREFILL_TOKENS),
         "dropout": _setting(settings, "dropout", 0.0), "chunked_loss": bool(settings.get("chunked_loss")),
@@ -140,14 +140,17 @@ def _setting(settings: Mapping[str, float], name: str, default: float) -> Any:
     return number(settings.get(name, default))
 
 
-def _attention_ceiling(settings: Mapping[str, float]) -> Any:
+def _attention_ceiling(settings: Mapping[str, float], stack: Stack, device: str, kind: str) -> Any:
+    """Return the share of the peak that fused attention reaches: in training as measured, unless told otherwise."""
     found = _setting(settings, "attention_ceiling", constants.ATTENTION_CEILING)
     if not 0.0 < found <= 1.0:
         raise ConfigError(
             f"attention_ceiling = {found:g} is not a share of the peak", where="settings.attention_ceiling",
             remedy="Give more than 0 and at most 1",
         )  # fmt: skip
-    return found
+    if kind != "training" or found != constants.ATTENTION_CEILING:
+        return found
+    return next((rate.share for rate in stack.attention if device in (rate.device, *rate.others)), found)
 
 
 def _check_single(scenario: Scenario) -> None:

@@ -191,7 +191,8 @@ def _sustained(device: Device, density: Any, rate: Any, busy: Any, power: float 
         limit = device.power.tdp
     if clock is None or limit is None:
         return None
-    return sustained_clock(limit, DYNAMIC_SHARE, density, work_per_clock(rate, clock), busy, LOWEST_CLOCK)
+    lowest = LOWEST_CLOCK.get(device.vendor, 0.0)
+    return sustained_clock(limit, DYNAMIC_SHARE, density, work_per_clock(rate, clock), busy, lowest)
 
 
 def clock_left(device: Device, precision: str, power: float) -> Any:

@@ -13,7 +13,6 @@ from mlsysim.records.scenario import Parallelism, Scenario, Training
 from mlsysim.records.stack import Features
 
 from ...formulas import parallel_constants as constants
-from ...formulas.constants import ATTENTION_CEILING
 from ...formulas.roofline import achieved_share
 from ...lowering.shape import TransformerShape, number
 from ..device.preparation import prepare_columns
@@ -124,9 +123,6 @@ def _host_rate(records: Mapping[str, Any], settings: Mapping[str, float]) -> flo
 def _adapt(request: Any, columns: dict[str, Any]) -> None:
     """Add what model, network and stack say, and what holds for many devices instead of one."""
     scenario, records = request.scenario, request.records
-    share = _attention_share(records["stack"], scenario.system.device)
-    if share is not None and request.settings.get("attention_ceiling", ATTENTION_CEILING) == ATTENTION_CEILING:
-        columns["attention_ceiling"] = share
     columns["scaling"] = scaling_of(
         scenario.workload, columns["features"], operand=columns["operand_width"], narrow=columns["narrow"]
     )
@@ -137,14 +133,6 @@ def _adapt(request: Any, columns: dict[str, Any]) -> None:
         # A few systolic arrays are no processors with special-function units each.
         columns.pop("special_rate", None)
     columns |= _plain(records["device"], columns)
-
-
-def _attention_share(stack: Any, device: str) -> Any:
-    """Return how close the stack's attention comes to the peak of a device."""
-    for rate in stack.attention:
-        if rate.device == device:
-            return rate.share
-    return None
 
 
 def _lengthened(model: Model, sequence: int) -> tuple[Model, list[str]]:
