@@ -1,0 +1,96 @@
+"""From a transformers ``config.json`` to layers whose heads differ with and without a window: Gemma 4, MiMo-V2.
+
+The names are those of the configuration classes of both architectures: Gemma 4 gives the heads of its windows the
+plain names, MiMo-V2 those of the layers that see everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlsysim.errors import RegistryError
+
+from .numbers import whole
+
+__all__ = ["TWO_KINDS", "two_kinds"]
+
+
+def two_kinds(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
+    """Add the heads of both kinds of layers to the table of a transformer.
+
+    Parameters
+    ----------
+    table : dict
+        As read so far; its heads become those of the layers with a window.
+    config : mapping
+        Parsed ``config.json``.
+    where : str
+        What messages call it.
+
+    Raises
+    ------
+    RegistryError
+        If the configuration has parts that no shape expresses, or a number is missing.
+    """
+    translate = TWO_KINDS.get(str(config.get("model_type")))
+    if translate is not None:
+        translate(table, config, where)
+
+
+def _gemma4(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
+    for name, what in (
+        ("num_kv_shared_layers", "layers that use the keys and values of others"),
+        ("hidden_size_per_layer_input", "embeddings of their own in each layer"),
+    ):
+        if config.get(name):
+            raise RegistryError(
+                f"the configuration has {what} ({name})", where=where,
+                remedy="No shape expresses that: it is not guessed",
+            )  # fmt: skip
+    kinds = config.get("layer_types")
+    if not isinstance(kinds, list) or set(kinds) - {"full_attention", "sliding_attention"}:
+        raise RegistryError(
+            "layer_types is no list of full_attention and sliding_attention", where=where, remedy="Say it of each layer"
+        )
+    twice = bool(config.get("attention_k_eq_v"))
+    key_values = "num_global_key_value_heads" if twice else "num_key_value_heads"
+    table["full"] = {
+        "layers": kinds.count("full_attention"),
+        "kv_heads": whole(config.get(key_values), where, key_values),
+        "head_dim": whole(config.get("global_head_dim") or table["head_dim"], where, "global_head_dim"),
+        "keys_as_values": twice,
+    }
+
+
+def _mimo_v2(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
+    pattern = config.get("hybrid_layer_pattern")
+    if not isinstance(pattern, list) or set(pattern) - {0, 1}:
+        raise RegistryError(
+            "hybrid_layer_pattern is no list of 0 and 1", where=where, remedy="1 stands for a layer with a window"
+        )
+
+    def number(name: str) -> int:
+        return whole(config.get(name), where, name)
+
+    table["full"] = {
+        "layers": pattern.count(0),
+        **{field: table[field] for field in ("heads", "kv_heads", "head_dim")},
+        "v_dim": number("v_head_dim"),
+        "sinks": bool(config.get("add_full_attention_sink_bias")),
+    }
+    table |= {
+        "heads": number("swa_num_attention_heads"),
+        "kv_heads": number("swa_num_key_value_heads"),
+        "head_dim": number("swa_head_dim"),
+        "v_dim": number("swa_v_head_dim"),
+        "sinks": bool(config.get("add_swa_attention_sink_bias")),
+    }
+
+
+TWO_KINDS: Mapping[str, Callable[[dict[str, Any], Mapping[str, Any], str], None]] = {
+    "gemma4_text": _gemma4,
+    "mimo_v2": _mimo_v2,
+    "mimo_v2_flash": _mimo_v2,
+}
+"""``model_type`` to how its two kinds of heads are read."""
