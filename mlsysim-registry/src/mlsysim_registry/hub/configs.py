@@ -60,6 +60,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "qwen3_vl_moe_text": {**_GATED, "qk_norm": True},
     "gemma3_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "window_every": 6},
     "gemma4_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "dense_beside": True},
+    "laguna": {**_GATED, "qk_norm": True, "router_bias": True, "ungated_experts": True},
     "mimo_v2": {**_GATED, "router_bias": True},
     "mimo_v2_flash": {**_GATED, "router_bias": True},
     "phi3": _GATED,
@@ -97,7 +98,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 }
 """``model_type`` to what the architecture fixes and the configuration does not say."""
 
-_IMPLIED = ("learned", "offset", "router_bias", "dense_layers", "dense_beside", "unmodelled")
+_IMPLIED = ("learned", "offset", "router_bias", "dense_layers", "dense_beside", "ungated_experts", "unmodelled")
 
 UNREAD: Mapping[str, str] = {
     "kimi_linear": LINEAR, "minimax": LINEAR, "bailing_hybrid": LINEAR,
@@ -301,6 +302,8 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
     dense = config.get("first_k_dense_replace") or traits.get("dense_layers", 0)
     if isinstance(config.get("moe_layer_freq"), list):
         dense = config["moe_layer_freq"].count(0)
+    elif isinstance(config.get("mlp_layer_types"), list):
+        dense = config["mlp_layer_types"].count("dense")
     active = config.get("num_experts_per_tok") or config.get("top_k_experts")
     table["mixture"] = {
         "experts": whole(experts, where, "experts"),
@@ -309,7 +312,7 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
         "shared": whole(shared, where, "n_shared_experts"),
         "dense_layers": whole(dense, where, "first_k_dense_replace"),
         "router_bias": bool(traits.get("router_bias", False)),
-        "shared_gate": bool(gated),
+        "shared_gate": bool(gated) and not traits.get("ungated_experts"),
     }
 
 

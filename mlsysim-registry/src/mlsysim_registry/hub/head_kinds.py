@@ -1,7 +1,7 @@
-"""From a transformers ``config.json`` to layers whose heads differ with and without a window: Gemma 4, MiMo-V2.
+"""From a transformers ``config.json`` to layers whose heads differ with and without a window: Gemma 4, Laguna, MiMo-V2.
 
-The names are those of the configuration classes of both architectures: Gemma 4 gives the heads of its windows the
-plain names, MiMo-V2 those of the layers that see everything.
+The names are those of the configuration classes: Gemma 4 gives the heads of its windows the plain names, MiMo-V2 those
+of the layers that see everything, and Laguna lists the heads of each layer.
 """
 
 from __future__ import annotations
@@ -48,11 +48,7 @@ def _gemma4(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
                 f"the configuration has {what} ({name})", where=where,
                 remedy="No shape expresses that: it is not guessed",
             )  # fmt: skip
-    kinds = config.get("layer_types")
-    if not isinstance(kinds, list) or set(kinds) - {"full_attention", "sliding_attention"}:
-        raise RegistryError(
-            "layer_types is no list of full_attention and sliding_attention", where=where, remedy="Say it of each layer"
-        )
+    kinds = _layer_types(config, where)
     twice = bool(config.get("attention_k_eq_v"))
     key_values = "num_global_key_value_heads" if twice else "num_key_value_heads"
     table["full"] = {
@@ -61,6 +57,30 @@ def _gemma4(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
         "head_dim": whole(config.get("global_head_dim") or table["head_dim"], where, "global_head_dim"),
         "keys_as_values": twice,
     }
+
+
+def _layer_types(config: Mapping[str, Any], where: str) -> list[str]:
+    kinds = config.get("layer_types")
+    if not isinstance(kinds, list) or set(kinds) - {"full_attention", "sliding_attention"}:
+        raise RegistryError(
+            "layer_types is no list of full_attention and sliding_attention", where=where, remedy="Say it of each layer"
+        )
+    return kinds
+
+
+def _laguna(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
+    kinds = _layer_types(config, where)
+    listed = config.get("num_attention_heads_per_layer") or [table["heads"]] * len(kinds)
+    heads = {kind: {n for n, one in zip(listed, kinds, strict=False) if one == kind} for kind in set(kinds)}
+    if len(listed) != len(kinds) or any(len(found) > 1 for found in heads.values()) or len(heads) < 2:
+        raise RegistryError(
+            "num_attention_heads_per_layer is not one number for the layers with a window and one for the others",
+            where=where, remedy="No shape expresses other patterns: they are not guessed",
+        )  # fmt: skip
+    windowed, full = (whole(*heads[kind], where, "heads") for kind in ("sliding_attention", "full_attention"))
+    own = {"kv_heads": table["kv_heads"], "head_dim": table["head_dim"]}
+    table["heads"] = windowed
+    table["full"] = {"layers": kinds.count("full_attention"), **({} if full == windowed else {"heads": full}), **own}
 
 
 def _mimo_v2(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
@@ -73,14 +93,16 @@ def _mimo_v2(table: dict[str, Any], config: Mapping[str, Any], where: str) -> No
     def number(name: str) -> int:
         return whole(config.get(name), where, name)
 
+    windowed = number("swa_num_attention_heads")
     table["full"] = {
         "layers": pattern.count(0),
-        **{field: table[field] for field in ("heads", "kv_heads", "head_dim")},
+        **({} if windowed == table["heads"] else {"heads": table["heads"]}),
+        **{field: table[field] for field in ("kv_heads", "head_dim")},
         "v_dim": number("v_head_dim"),
         "sinks": bool(config.get("add_full_attention_sink_bias")),
     }
     table |= {
-        "heads": number("swa_num_attention_heads"),
+        "heads": windowed,
         "kv_heads": number("swa_num_key_value_heads"),
         "head_dim": number("swa_head_dim"),
         "v_dim": number("swa_v_head_dim"),
@@ -90,6 +112,7 @@ def _mimo_v2(table: dict[str, Any], config: Mapping[str, Any], where: str) -> No
 
 TWO_KINDS: Mapping[str, Callable[[dict[str, Any], Mapping[str, Any], str], None]] = {
     "gemma4_text": _gemma4,
+    "laguna": _laguna,
     "mimo_v2": _mimo_v2,
     "mimo_v2_flash": _mimo_v2,
 }
