@@ -7,6 +7,7 @@ import json
 import threading
 from typing import ClassVar
 
+import attrs
 import pytest
 
 import mlsysim
@@ -413,3 +414,45 @@ def test_a_dense_model_with_heads_of_two_kinds_is_read():
 def test_what_heads_of_two_kinds_leave_open_is_refused(config, change, why):
     with pytest.raises(RegistryError, match=why):
         shape_table({**config, **change}, where="x")
+
+
+EXAONE = {
+    "model_type": "exaone", "hidden_size": 5120, "intermediate_size": 27392, "max_position_embeddings": 32768,
+    "num_attention_heads": 40, "num_key_value_heads": 8, "num_layers": 64, "head_dim": 128, "vocab_size": 102400,
+    "tie_word_embeddings": False,
+}  # fmt: skip
+GLM_4 = {
+    "model_type": "glm", "attention_bias": True, "head_dim": 128, "hidden_size": 4096, "intermediate_size": 13696,
+    "max_position_embeddings": 131072, "num_attention_heads": 32, "num_hidden_layers": 40, "num_key_value_heads": 2,
+    "tie_word_embeddings": False, "vocab_size": 151552,
+}  # fmt: skip
+COMMAND_R = {
+    "model_type": "cohere", "attention_bias": False, "hidden_size": 8192, "intermediate_size": 22528,
+    "max_position_embeddings": 8192, "num_attention_heads": 64, "num_hidden_layers": 40, "num_key_value_heads": 64,
+    "vocab_size": 256000, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "config"), [("exaone-3.5-32b", EXAONE), ("glm-4-9b", GLM_4), ("command-r", COMMAND_R)])
+def test_architectures_like_llamas_have_the_shape_of_the_registry(key, config, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    found, packaged = (
+        resolve_model(str(path)).record.transformer,
+        mlsysim.registry().get("models", key).record.transformer,
+    )
+    assert attrs.evolve(found, context=packaged.context) == packaged
+
+
+@pytest.mark.parametrize(
+    ("full", "expected"),
+    [(8, {"window": 512, "window_every": 4}), (0, {"window": 512}), (32, {"window": 0}),
+     (9, {"window": 512, "full": {"layers": 9}})],
+)  # fmt: skip
+def test_a_list_of_layers_is_counted_where_it_is_not_the_usual_one(full, expected):
+    kinds = ["sliding_attention"] * (32 - full) + ["full_attention"] * full
+    config = {**LLAMA, "model_type": "olmo3", "sliding_window": 512, "layer_types": kinds}
+    _, table = shape_table(config, where="x")
+    own = {"kv_heads": table["kv_heads"], "head_dim": table["head_dim"]}
+    found = {name: table[name] for name in ("window", "window_every", "full") if name in table}
+    assert found == {name: value | own if name == "full" else value for name, value in expected.items()}

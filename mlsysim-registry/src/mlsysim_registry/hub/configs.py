@@ -12,7 +12,7 @@ from typing import Any
 from mlsysim.errors import RegistryError
 from mlsysim.names import did_you_mean
 
-from .head_kinds import two_kinds
+from .head_kinds import listed_layers, two_kinds
 from .numbers import whole
 from .pairs_and_states import OTHERS, other_table
 
@@ -66,6 +66,15 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "phi3": _GATED,
     "granite": _GATED,
     "smollm3": {**_GATED, "tied": True},
+    "exaone": _GATED,
+    "exaone4": {**_GATED, "qk_norm": True, "window_every": 4},
+    "glm": _GATED,
+    "glm4": {**_GATED, "sandwich_norm": True},
+    "cohere": {**_GATED, "tied": True, "parallel": True, "shared_norm": True},
+    "cohere2": {**_GATED, "tied": True, "parallel": True, "shared_norm": True, "window_every": 4},
+    "hunyuan_v1_dense": {**_GATED, "qk_norm": True},
+    "apertus": {"gated": False, "norm": "rms", "qk_norm": True},
+    "arcee": {"gated": False, "norm": "rms"},
     "seed_oss": {**_GATED, "qkv_bias": True},
     "ministral3": _GATED,
     "mimo": _GATED,
@@ -188,6 +197,7 @@ def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str
     if config.get("type_vocab_size"):
         table["token_types"] = whole(config["type_vocab_size"], where, "type_vocab_size")
     _window(table, config, where)
+    listed_layers(table, config)
     two_kinds(table, config, where)
     _latent(table, config, where)
     _delta(table, config, where)

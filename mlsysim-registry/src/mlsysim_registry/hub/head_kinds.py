@@ -13,7 +13,34 @@ from mlsysim.errors import RegistryError
 
 from .numbers import whole
 
-__all__ = ["TWO_KINDS", "two_kinds"]
+__all__ = ["TWO_KINDS", "listed_layers", "two_kinds"]
+
+
+_FULL, _WINDOW = _KINDS = ("full_attention", "sliding_attention")
+
+
+def listed_layers(table: dict[str, Any], config: Mapping[str, Any]) -> None:
+    """Count the layers that see everything where the list of layers is not what the architecture usually has.
+
+    Parameters
+    ----------
+    table : dict
+        As read so far: with a window, and one layer in ``window_every`` that sees everything.
+    config : mapping
+        Parsed ``config.json``.
+    """
+    kinds = config.get("layer_types")
+    if not table.get("window") or not isinstance(kinds, list) or set(map(str, kinds)) - set(_KINDS):
+        return
+    every, full = table.get("window_every", 0), kinds.count(_FULL)
+    if full == (len(kinds) // every if every else 0):
+        return
+    table.pop("window_every", None)
+    if full == len(kinds):
+        table["window"] = 0
+    elif full:
+        same = {name: table[name] for name in ("kv_heads", "head_dim", "sinks") if name in table}
+        table["full"] = {"layers": full, **same}
 
 
 def two_kinds(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
@@ -52,7 +79,7 @@ def _gemma4(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
     twice = bool(config.get("attention_k_eq_v"))
     key_values = "num_global_key_value_heads" if twice else "num_key_value_heads"
     table["full"] = {
-        "layers": kinds.count("full_attention"),
+        "layers": kinds.count(_FULL),
         "kv_heads": whole(config.get(key_values), where, key_values),
         "head_dim": whole(config.get("global_head_dim") or table["head_dim"], where, "global_head_dim"),
         "keys_as_values": twice,
@@ -61,7 +88,7 @@ def _gemma4(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
 
 def _layer_types(config: Mapping[str, Any], where: str) -> list[str]:
     kinds = config.get("layer_types")
-    if not isinstance(kinds, list) or set(kinds) - {"full_attention", "sliding_attention"}:
+    if not isinstance(kinds, list) or set(map(str, kinds)) - set(_KINDS):
         raise RegistryError(
             "layer_types is no list of full_attention and sliding_attention", where=where, remedy="Say it of each layer"
         )
@@ -77,10 +104,10 @@ def _laguna(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
             "num_attention_heads_per_layer is not one number for the layers with a window and one for the others",
             where=where, remedy="No shape expresses other patterns: they are not guessed",
         )  # fmt: skip
-    windowed, full = (whole(*heads[kind], where, "heads") for kind in ("sliding_attention", "full_attention"))
+    windowed, full = (whole(*heads[kind], where, "heads") for kind in (_WINDOW, _FULL))
     own = {"kv_heads": table["kv_heads"], "head_dim": table["head_dim"]}
     table["heads"] = windowed
-    table["full"] = {"layers": kinds.count("full_attention"), **({} if full == windowed else {"heads": full}), **own}
+    table["full"] = {"layers": kinds.count(_FULL), **({} if full == windowed else {"heads": full}), **own}
 
 
 def _mimo_v2(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
