@@ -104,7 +104,7 @@ def _laguna(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
             "num_attention_heads_per_layer is not one number for the layers with a window and one for the others",
             where=where, remedy="No shape expresses other patterns: they are not guessed",
         )  # fmt: skip
-    windowed, full = (whole(*heads[kind], where, "heads") for kind in (_WINDOW, _FULL))
+    windowed, full = (whole(next(iter(heads[kind])), where, "heads") for kind in (_WINDOW, _FULL))
     own = {"kv_heads": table["kv_heads"], "head_dim": table["head_dim"]}
     table["heads"] = windowed
     table["full"] = {"layers": kinds.count(_FULL), **({} if full == windowed else {"heads": full}), **own}
