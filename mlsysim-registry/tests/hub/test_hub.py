@@ -163,7 +163,7 @@ def test_other_names_are_not_the_hubs_business():
 
 KINDS_OF_HEADS = {
     "layer_types": ["sliding_attention"] * 24 + ["full_attention"] * 8, "hybrid_layer_pattern": [1] * 24 + [0] * 8,
-    "sliding_window": 512, "v_head_dim": 64, "swa_num_attention_heads": 32, "swa_num_key_value_heads": 16,
+    "sliding_window": 512, "global_head_dim": None, "v_head_dim": 64, "swa_num_attention_heads": 32, "swa_num_key_value_heads": 16,
     "swa_head_dim": 128, "swa_v_head_dim": 64,
 }  # fmt: skip
 
@@ -406,6 +406,8 @@ def test_a_dense_model_with_heads_of_two_kinds_is_read():
     [(GEMMA_4, {"num_kv_shared_layers": 18}, "keys and values of others"),
      (GEMMA_4, {"hidden_size_per_layer_input": 256}, "embeddings of their own"),
      (GEMMA_4, {"layer_types": None}, "no list of full_attention"), (GEMMA_4, {"layer_types": ["linear"]}, "no list"),
+     (GEMMA_4, {"num_global_key_value_heads": None}, "num_global_key_value_heads"),
+     ({k: v for k, v in GEMMA_4.items() if k != "global_head_dim"}, {}, "global_head_dim"),
      (GEMMA_4, {"moe_intermediate_size": 700}, "no multiple"), (MIMO_V2, {"hybrid_layer_pattern": [2]}, "no list of 0"),
      (MIMO_V2, {"swa_v_head_dim": None}, "swa_v_head_dim"),
      (LAGUNA, {"num_attention_heads_per_layer": [48, 64, 64, 32] * 10}, "not one number"),

@@ -33,6 +33,9 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
 _GATED: Mapping[str, Any] = {"gated": True, "norm": "rms"}
 _PLAIN: Mapping[str, Any] = {"gated": False, "norm": "layer", "bias": True, "qkv_bias": True}
 _LETTERS = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
+_GEMMA_4: Mapping[str, Any] = {
+    **_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "dense_beside": True,
+}  # fmt: skip
 _DELTA: Mapping[str, Any] = {**_GATED, "qk_norm": True, "output_gate": True}
 
 SPARSE = (
@@ -59,7 +62,8 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "qwen3_vl_text": {**_GATED, "qk_norm": True},
     "qwen3_vl_moe_text": {**_GATED, "qk_norm": True},
     "gemma3_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "window_every": 6},
-    "gemma4_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "dense_beside": True},
+    "gemma4_text": _GEMMA_4,
+    "gemma4_unified_text": _GEMMA_4,
     "laguna": {**_GATED, "qk_norm": True, "router_bias": True, "ungated_experts": True},
     "mimo_v2": {**_GATED, "router_bias": True},
     "mimo_v2_flash": {**_GATED, "router_bias": True},

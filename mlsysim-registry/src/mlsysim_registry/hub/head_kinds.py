@@ -77,11 +77,13 @@ def _gemma4(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
             )  # fmt: skip
     kinds = _layer_types(config, where)
     twice = bool(config.get("attention_k_eq_v"))
+    # Null stands for heads as wide as the others; a configuration without the name is not one that can be read.
+    wide = config.get("global_head_dim") or (table["head_dim"] if "global_head_dim" in config else None)
     key_values = "num_global_key_value_heads" if twice else "num_key_value_heads"
     table["full"] = {
         "layers": kinds.count(_FULL),
         "kv_heads": whole(config.get(key_values), where, key_values),
-        "head_dim": whole(config.get("global_head_dim") or table["head_dim"], where, "global_head_dim"),
+        "head_dim": whole(wide, where, "global_head_dim"),
         "keys_as_values": twice,
     }
 
@@ -139,6 +141,7 @@ def _mimo_v2(table: dict[str, Any], config: Mapping[str, Any], where: str) -> No
 
 TWO_KINDS: Mapping[str, Callable[[dict[str, Any], Mapping[str, Any], str], None]] = {
     "gemma4_text": _gemma4,
+    "gemma4_unified_text": _gemma4,
     "laguna": _laguna,
     "mimo_v2": _mimo_v2,
     "mimo_v2_flash": _mimo_v2,
