@@ -126,6 +126,12 @@ def test_a_stage_of_a_pipeline_has_its_share_of_both_kinds():
     assert 2 * cache_of(half, 4096.0, 2.0) == cache_of(whole, 4096.0, 2.0)
 
 
+def test_two_kinds_without_a_window_both_see_everything():
+    open_, plain = attrs.evolve(ALIKE, window=0), attrs.evolve(PLAIN, window=0, window_every=0)
+    assert cache_of(flat(open_), 4096.0, 2.0) == cache_of(flat(plain), 4096.0, 2.0)
+    assert forward_work(flat(open_), 4096.0, 0.0) == pytest.approx(forward_work(flat(plain), 4096.0, 0.0))
+
+
 def test_averages_and_extremes_are_those_of_the_layers():
     shape = flat(SHAPE)
     assert over_layers(shape, lambda one: one.head_dim) == pytest.approx((10 * 64 + 2 * 128) / 12)

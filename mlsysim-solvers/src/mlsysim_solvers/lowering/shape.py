@@ -249,6 +249,8 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
     t, mixture, latent = transformer, transformer.mixture, transformer.latent
     head_dim = latent.nope_dim + latent.rope_dim if latent else t.head_dim
     others = head_kinds(t)[1:]
+    # Two kinds of heads without a window: all layers see everything, and no context is longer than the longest.
+    window = t.window or (t.context if others else 0)
     attending, full = attention_layers(t), full_attention_layers(t)
     expert_layers = named(mlp_layers(t) - mixture.dense_layers, "layers with experts") if mixture else 0
     norms = 1 if t.shared_norm else 4 if t.sandwich_norm else 2
@@ -263,7 +265,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         parameters=parameters(model).total, layers=t.layers, hidden=t.hidden, heads=t.heads, kv_heads=t.kv_heads,
         head_dim=head_dim, v_dim=latent.v_dim if latent else t.v_dim or t.head_dim, ffn=t.ffn, vocab=t.vocab,
         context=t.context, matrices=2 if t.gated else 1, attention_layers=attending, full_layers=full,
-        window_layers=attending - full, window=t.window,
+        window_layers=attending - full, window=window,
         cache_elements=kv_elements(t), dense_layers=mlp_layers(t) - expert_layers, expert_layers=expert_layers,
         experts=mixture.experts if mixture else 0, active=mixture.active if mixture else 0,
         expert_ffn=mixture.ffn if mixture else 0, shared_ffn=mixture.shared * mixture.ffn if mixture else 0,
