@@ -44,6 +44,14 @@ chunk = 64
 """
 
 
+TWO_KINDS = """
+[transformer.full]
+layers = 1
+kv_heads = 2
+head_dim = 32
+"""
+
+
 def changed(name: str, old: str, new: str) -> dict[str, str]:
     assert old in FILES[name]
     return {name: FILES[name].replace(old, new)}
@@ -86,6 +94,10 @@ FIRES: list[tuple[str, str, dict[str, str], str]] = [
     ("kv-cache", "fault", changed(MODEL, "kv_heads = 2", "kv_heads = 3"), "do not divide"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + DELTA}, "do not divide by 5"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + STATES}, "are not two for each"),
+    ("kv-cache", "fault", {MODEL: FILES[MODEL] + TWO_KINDS}, "no window is given"),
+    ("kv-cache", "fault", {MODEL: FILES[MODEL] + TWO_KINDS.replace("layers = 1", "layers = 99")}, "leave none with"),
+    ("kv-cache", "fault", {MODEL: FILES[MODEL] + TWO_KINDS.replace("kv_heads = 2", "kv_heads = 3")}, "do not divide"),
+    ("kv-cache", "fault", {MODEL: FILES[MODEL] + LATENT + TWO_KINDS}, "one kind of heads"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + LATENT}, "is not rope_dim"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + LATENT.replace("16\nrope", "400\nrope")}, "more than"),
     ("references", "fault", changed(NODE, 'device = "chip-1"', 'device = "chip1"'), "no device 'chip1'"),

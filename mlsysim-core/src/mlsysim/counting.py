@@ -11,6 +11,7 @@ __all__ = [
     "MatmulParameters",
     "Parameters",
     "attention_layers",
+    "head_kinds",
     "matmul_parameters",
     "mlp_layers",
     "pair_parameters",
@@ -41,7 +42,7 @@ class Parameters:
     layers, expert_layers : int, count
         Blocks, and those among them with experts.
     attention, norms : int, count
-        Of one block; where most layers keep a state, of one of the others.
+        Of one block; where most layers keep a state, of one of the others; where heads differ, with a window.
     recurrence : int, count
         What stands in place of attention in a layer that keeps a state.
     mlp : int, count
@@ -75,9 +76,10 @@ def _norm(t: Transformer) -> int:
 def _attention(t: Transformer) -> int:
     if t.latent is not None:
         return _latent_attention(t)
-    query, key = t.heads * t.head_dim, t.kv_heads * t.head_dim
-    count = _linear(t.hidden, query * (2 if t.output_gate else 1) + 2 * key, bias=t.qkv_bias or t.bias)
-    count += _linear(query, t.hidden, bias=t.bias)
+    query, key, v_dim = t.heads * t.head_dim, t.kv_heads * t.head_dim, t.v_dim or t.head_dim
+    output, value = t.heads * v_dim, 0 if t.keys_as_values else t.kv_heads * v_dim
+    projected = query + (output if t.output_gate else 0) + key + value
+    count = _linear(t.hidden, projected, bias=t.qkv_bias or t.bias) + _linear(output, t.hidden, bias=t.bias)
     count -= 0 if t.key_bias or not (t.qkv_bias or t.bias) else key
     return count + (2 * t.head_dim if t.qk_norm else 0) + (t.heads if t.sinks else 0)
 
@@ -131,6 +133,31 @@ def attention_layers(transformer: Transformer) -> int:
     if transformer.states is not None:
         return transformer.states.attention
     return transformer.layers // transformer.delta.every if transformer.delta else transformer.layers
+
+
+def head_kinds(transformer: Transformer) -> tuple[tuple[int, Transformer], ...]:
+    """Return the layers that attend by their kind of heads.
+
+    Parameters
+    ----------
+    transformer : Transformer
+        Shape.
+
+    Returns
+    -------
+    tuple of (int, Transformer)
+        Layers, and a shape whose heads are those of these layers: all of them, or those with a window and those
+        that see the whole context.
+    """
+    full = transformer.full
+    if full is None:
+        return ((attention_layers(transformer), transformer),)
+    other = attrs.evolve(
+        transformer, full=None, heads=full.heads or transformer.heads, kv_heads=full.kv_heads, head_dim=full.head_dim,
+        v_dim=full.v_dim, keys_as_values=full.keys_as_values, sinks=full.sinks,
+    )  # fmt: skip
+    own = attrs.evolve(transformer, full=None)
+    return (attention_layers(transformer) - full.layers, own), (full.layers, other)
 
 
 def state_layers(transformer: Transformer) -> int:
@@ -219,7 +246,7 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
     experts = _experts(t, m.experts if m else 0)
     used = _experts(t, m.active if m else 0)
     recurrence = _recurrence(t)
-    mixing = attention_layers(t) * attention + state_layers(t) * recurrence
+    mixing = sum(layers * _attention(one) for layers, one in head_kinds(t)) + state_layers(t) * recurrence
     shared = (
         named(mixing + t.layers * norms, "attention and norms of all layers")
         + named((fed - sparse) * mlp, "MLP of all layers")
@@ -287,15 +314,17 @@ def matmul_parameters(transformer: Transformer) -> MatmulParameters:
     -----
     A forward pass takes 2 FLOP per weight and token, and the scores and values of attention on top.
     """
-    bare = attrs.evolve(transformer, bias=False, qkv_bias=False, qk_norm=False, sinks=False)
+    full = transformer.full and attrs.evolve(transformer.full, sinks=False)
+    bare = attrs.evolve(transformer, bias=False, qkv_bias=False, qk_norm=False, sinks=False, full=full)
     m, latent = bare.mixture, bare.latent
     fed = mlp_layers(bare)
     sparse = fed - m.dense_layers if m else 0
-    attention = _attention(bare) - (latent.kv_rank + latent.q_rank if latent else 0)
+    attention = sum(layers * _attention(one) for layers, one in head_kinds(bare))
+    attention -= attention_layers(bare) * (latent.kv_rank + latent.q_rank if latent else 0)
     used = _experts(bare, m.active) - (m.experts if m.router_bias else 0) if m else 0
     kept = state_layers(bare) * _recurrence(bare, vectors=False)
     return MatmulParameters(
-        attention=attention_layers(bare) * attention + kept,
+        attention=attention + kept,
         mlp=(fed - sparse) * _mlp(bare, bare.ffn) + sparse * used,
         head=bare.vocab * bare.hidden if bare.head else 0,
     )

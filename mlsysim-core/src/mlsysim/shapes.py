@@ -16,6 +16,7 @@ from .counting import (
     MatmulParameters,
     Parameters,
     attention_layers,
+    head_kinds,
     matmul_parameters,
     mlp_layers,
     pair_parameters,
@@ -36,6 +37,7 @@ __all__ = [
     "expand",
     "full_attention_layers",
     "has_shape",
+    "head_kinds",
     "kv_bytes_per_token",
     "kv_elements",
     "matmul_parameters",
@@ -108,6 +110,8 @@ def full_attention_layers(transformer: Transformer) -> int:
     -------
     int, count
     """
+    if transformer.full is not None:
+        return transformer.full.layers
     if not transformer.window:
         return attention_layers(transformer)
     return transformer.layers // transformer.window_every if transformer.window_every else 0
@@ -119,7 +123,7 @@ def kv_elements(transformer: Transformer) -> int:
     Parameters
     ----------
     transformer : Transformer
-        Shape.
+        Shape; of heads of two kinds those with a window count.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def kv_elements(transformer: Transformer) -> int:
     """
     if transformer.latent is not None:
         return transformer.latent.kv_rank + transformer.latent.rope_dim
-    return 2 * transformer.kv_heads * transformer.head_dim
+    return transformer.kv_heads * (transformer.head_dim + (transformer.v_dim or transformer.head_dim))
 
 
 def kv_bytes_per_token(transformer: Transformer, bytes_per_element: Any) -> Any:
@@ -148,10 +152,11 @@ def kv_bytes_per_token(transformer: Transformer, bytes_per_element: Any) -> Any:
 
     Notes
     -----
-    Grouped-query attention: 2 L n_kv d w; latent attention: L (r_kv + d_rope) w. Layers that keep a state add nothing.
+    Grouped-query attention: 2 L n_kv d w, summed over the kinds of heads; latent attention: L (r_kv + d_rope) w.
+    Layers that keep a state add nothing.
 
     References
     ----------
     Ainslie et al. 2023, GQA, arXiv:2305.13245; DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, table 1.
     """
-    return attention_layers(transformer) * kv_elements(transformer) * bytes_per_element
+    return sum(layers * kv_elements(one) for layers, one in head_kinds(transformer)) * bytes_per_element

@@ -7,6 +7,7 @@ import json
 import threading
 from typing import ClassVar
 
+import attrs
 import pytest
 
 import mlsysim
@@ -14,6 +15,7 @@ from mlsysim.errors import RegistryError
 from mlsysim.shapes import parameters
 from mlsysim_registry.hub import resolve_model
 from mlsysim_registry.hub.configs import FAMILIES, UNREAD, shape_table
+from mlsysim_registry.hub.head_kinds import TWO_KINDS
 from mlsysim_registry.web import get, safe_url
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -159,9 +161,18 @@ def test_other_names_are_not_the_hubs_business():
     assert resolve_model("llama-3.1-8b") is None
 
 
+KINDS_OF_HEADS = {
+    "layer_types": ["sliding_attention"] * 24 + ["full_attention"] * 8, "hybrid_layer_pattern": [1] * 24 + [0] * 8,
+    "sliding_window": 512, "global_head_dim": None, "v_head_dim": 64, "swa_num_attention_heads": 32, "swa_num_key_value_heads": 16,
+    "swa_head_dim": 128, "swa_v_head_dim": 64,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_gives_a_shape(family):
     config = {**LLAMA, "model_type": family, "type_vocab_size": 2 if family == "bert" else 0}
+    if family in TWO_KINDS:
+        config |= KINDS_OF_HEADS
     section, table = shape_table(config, where="test")
     assert section == "transformer"
     assert (table["layers"], table["hidden"]) == (32, 4096)
@@ -244,7 +255,8 @@ def test_an_architecture_that_no_shape_expresses_is_refused_with_the_reason(tmp_
 @pytest.mark.parametrize(
     ("name", "why"),
     [("moonshotai/Kimi-Linear-48B-A3B-Instruct", "linear attention"), ("NVIDIA-Nemotron-3-Super-120B-A12B", "compressed vector"),
-     ("google/gemma-3n-E4B-it", "share keys"), ("hf:moonshotai/Kimi-K3", "linear attention")],
+     ("google/gemma-3n-E4B-it", "share keys"), ("google/gemma-4-E4B-it", "share keys"),
+     ("hf:moonshotai/Kimi-K3", "linear attention")],
 )  # fmt: skip
 def test_a_model_that_no_shape_expresses_is_known_by_name(name, why):
     with pytest.raises(RegistryError, match=why):
@@ -301,7 +313,9 @@ def test_other_patterns_of_state_spaces_are_refused(change, why):
         shape_table({**MAMBA, **change}, where="x")
 
 
-@pytest.mark.parametrize("name", ["qwen3-32b", "gemma-3-27b", "granite-3.1-8b", "minimax-m2", "deepseek-v3.2"])
+@pytest.mark.parametrize(
+    "name", ["qwen3-32b", "gemma-3-27b", "gemma-4-31b", "granite-3.1-8b", "minimax-m2", "deepseek-v3.2"]
+)
 def test_names_alike_are_not_refused_with_them(name):
     assert resolve_model(name) is None
     assert mlsysim.plugins.plugins().registry.get("models", name).key == name
@@ -337,3 +351,110 @@ GRANITE = {
 def test_newer_architectures_give_the_published_number_of_elements(tmp_path, config, total):
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert parameters(resolve_model(str(tmp_path / "config.json")).record).total == total
+
+
+GEMMA_4 = {
+    "model_type": "gemma4_text", "attention_k_eq_v": True, "enable_moe_block": True, "global_head_dim": 512,
+    "head_dim": 256, "hidden_size": 2816, "intermediate_size": 2112, "max_position_embeddings": 262144,
+    "layer_types": [*["sliding_attention"] * 5, "full_attention"] * 5, "moe_intermediate_size": 704,
+    "num_attention_heads": 16, "num_experts": 128, "num_global_key_value_heads": 2, "num_hidden_layers": 30,
+    "num_key_value_heads": 8, "num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0, "sliding_window": 1024,
+    "tie_word_embeddings": True, "top_k_experts": 8, "vocab_size": 262144, "attention_bias": False,
+}  # fmt: skip
+MIMO_V2 = {
+    "model_type": "mimo_v2_flash", "num_hidden_layers": 48, "hidden_size": 4096, "num_attention_heads": 64,
+    "num_key_value_heads": 4, "head_dim": 192, "v_head_dim": 128, "intermediate_size": 16384, "vocab_size": 152576,
+    "max_position_embeddings": 262144, "sliding_window": 128, "swa_num_attention_heads": 64,
+    "swa_num_key_value_heads": 8, "swa_head_dim": 192, "swa_v_head_dim": 128, "attention_bias": False,
+    "hybrid_layer_pattern": [0, 1, 1, 1, 1, *[0, 1, 1, 1, 1, 1] * 7, 0], "moe_layer_freq": [0, *[1] * 47],
+    "moe_intermediate_size": 2048, "n_routed_experts": 256, "n_shared_experts": None, "num_experts_per_tok": 8,
+    "add_swa_attention_sink_bias": True, "add_full_attention_sink_bias": False, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+LAGUNA = {
+    "model_type": "laguna", "vocab_size": 100352, "hidden_size": 2048, "intermediate_size": 8192,
+    "num_hidden_layers": 40, "num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128,
+    "max_position_embeddings": 262144, "attention_bias": False, "num_experts": 256, "num_experts_per_tok": 8,
+    "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512, "tie_word_embeddings": False,
+    "sliding_window": 512, "layer_types": ["full_attention", *["sliding_attention"] * 3] * 10,
+    "mlp_layer_types": ["dense", *["sparse"] * 39], "num_attention_heads_per_layer": [48, 64, 64, 64] * 10,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "config"),
+    [("gemma-4-26b-a4b", {"text_config": GEMMA_4}), ("laguna-xs.2", LAGUNA), ("mimo-v2-flash", MIMO_V2)],
+)
+def test_heads_of_two_kinds_have_the_shape_of_the_registry(key, config, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    assert resolve_model(str(path)).record.transformer == mlsysim.registry().get("models", key).record.transformer
+
+
+def test_a_dense_model_with_heads_of_two_kinds_is_read():
+    dense = {**GEMMA_4, "num_experts": None, "moe_intermediate_size": None, "top_k_experts": None}
+    _, table = shape_table(dense, where="x")
+    assert "mixture" not in table
+    assert table["full"] == {"layers": 5, "kv_heads": 2, "head_dim": 512, "keys_as_values": True}
+    _, apart = shape_table({**dense, "attention_k_eq_v": False}, where="x")
+    assert apart["full"] == {"layers": 5, "kv_heads": 8, "head_dim": 512, "keys_as_values": False}
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "why"),
+    [(GEMMA_4, {"num_kv_shared_layers": 18}, "keys and values of others"),
+     (GEMMA_4, {"hidden_size_per_layer_input": 256}, "embeddings of their own"),
+     (GEMMA_4, {"layer_types": None}, "no list of full_attention"), (GEMMA_4, {"layer_types": ["linear"]}, "no list"),
+     (GEMMA_4, {"num_global_key_value_heads": None}, "num_global_key_value_heads"),
+     ({k: v for k, v in GEMMA_4.items() if k != "global_head_dim"}, {}, "global_head_dim"),
+     (GEMMA_4, {"moe_intermediate_size": 700}, "no multiple"), (MIMO_V2, {"hybrid_layer_pattern": [2]}, "no list of 0"),
+     (MIMO_V2, {"swa_v_head_dim": None}, "swa_v_head_dim"),
+     (LAGUNA, {"num_attention_heads_per_layer": [48, 64, 64, 32] * 10}, "not one number"),
+     (LAGUNA, {"num_attention_heads_per_layer": [48]}, "not one number")],
+)  # fmt: skip
+def test_what_heads_of_two_kinds_leave_open_is_refused(config, change, why):
+    with pytest.raises(RegistryError, match=why):
+        shape_table({**config, **change}, where="x")
+
+
+EXAONE = {
+    "model_type": "exaone", "hidden_size": 5120, "intermediate_size": 27392, "max_position_embeddings": 32768,
+    "num_attention_heads": 40, "num_key_value_heads": 8, "num_layers": 64, "head_dim": 128, "vocab_size": 102400,
+    "tie_word_embeddings": False,
+}  # fmt: skip
+GLM_4 = {
+    "model_type": "glm", "attention_bias": True, "head_dim": 128, "hidden_size": 4096, "intermediate_size": 13696,
+    "max_position_embeddings": 131072, "num_attention_heads": 32, "num_hidden_layers": 40, "num_key_value_heads": 2,
+    "tie_word_embeddings": False, "vocab_size": 151552,
+}  # fmt: skip
+COMMAND_R = {
+    "model_type": "cohere", "attention_bias": False, "hidden_size": 8192, "intermediate_size": 22528,
+    "max_position_embeddings": 8192, "num_attention_heads": 64, "num_hidden_layers": 40, "num_key_value_heads": 64,
+    "vocab_size": 256000, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "config"), [("exaone-3.5-32b", EXAONE), ("glm-4-9b", GLM_4), ("command-r", COMMAND_R)])
+def test_architectures_like_llamas_have_the_shape_of_the_registry(key, config, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    found, packaged = (
+        resolve_model(str(path)).record.transformer,
+        mlsysim.registry().get("models", key).record.transformer,
+    )
+    assert attrs.evolve(found, context=packaged.context) == packaged
+
+
+@pytest.mark.parametrize(
+    ("full", "expected"),
+    [(8, {"window": 512, "window_every": 4}), (0, {"window": 512}), (32, {"window": 0}),
+     (9, {"window": 512, "full": {"layers": 9}})],
+)  # fmt: skip
+def test_a_list_of_layers_is_counted_where_it_is_not_the_usual_one(full, expected):
+    kinds = ["sliding_attention"] * (32 - full) + ["full_attention"] * full
+    config = {**LLAMA, "model_type": "olmo3", "sliding_window": 512, "layer_types": kinds}
+    _, table = shape_table(config, where="x")
+    own = {"kv_heads": table["kv_heads"], "head_dim": table["head_dim"]}
+    found = {name: table[name] for name in ("window", "window_every", "full") if name in table}
+    assert found == {name: value | own if name == "full" else value for name, value in expected.items()}

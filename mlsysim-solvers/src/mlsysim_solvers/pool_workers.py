@@ -9,6 +9,7 @@ from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
 from .execution.device.answers import axis
+from .execution.device.memory import cache_of
 from .execution.serving.attention_copies import own_tokens
 from .execution.serving.passes import Engine, Pass, decoding_pass, engine_of, reading_pass
 from .execution.serving.pools import pool_of
@@ -22,11 +23,10 @@ from .formulas.disaggregation import (
     prompts_together,
     residual_wait,
 )
-from .formulas.memory import kept_tokens, kv_cache_bytes
 from .formulas.queueing import occupied_share, wait_probability
 from .formulas.state_space import state_bytes
 from .lowering.recurrence import kept_states
-from .lowering.shape import TransformerShape
+from .lowering.shape import TransformerShape, fewest_kv_heads
 
 __all__ = ["DecodeWorkers", "PrefillWorkers", "decode_workers_of", "prefill_workers_of", "transfer_time"]
 
@@ -221,14 +221,13 @@ def transfer_time(columns: Columns, prefill: PrefillWorkers) -> Any:
     if not isinstance(shape, TransformerShape):
         cache = state_bytes(1.0, shape.layers * shape.cache_elements, 1.0, width)
         return cache_transfer_time(cache, columns["between_rate"], 1.0, columns["between_latency"])
-    kept = kept_tokens(tokens, shape.window, shape.full_layers, shape.window_layers)
-    cache = named(kv_cache_bytes(kept, shape.cache_elements, width), "cache of a prompt")
+    cache = named(cache_of(shape, tokens, width), "cache of a prompt")
     if shape.recurrence is not None:
         cache = cache + kept_states(shape.recurrence, columns["activation_width"])
     streams: Any = None
     for pool in ("prefill", "decode"):
         tensor = columns.get(f"{pool}_tensor", 1.0)
-        parts = tensor / tensor if shape.latent else minimum(tensor, shape.kv_heads)
+        parts = tensor / tensor if shape.latent else minimum(tensor, fewest_kv_heads(shape))
         parts = parts * columns.get(f"{pool}_pipeline", 1.0)
         streams = parts if streams is None else minimum(streams, parts)
     whole = cache_transfer_time(cache, columns["between_rate"], streams, columns["between_latency"])

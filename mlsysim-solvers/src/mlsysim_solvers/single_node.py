@@ -57,7 +57,7 @@ from .lowering.network import NetworkKernels, NetworkShape, lower_network
 from .lowering.operators import Operator, Table, resident
 from .lowering.parallel import Division, dropouts, part_of
 from .lowering.serving import first_pass, next_token
-from .lowering.shape import TransformerShape
+from .lowering.shape import TransformerShape, widest
 from .lowering.spatial import spatial
 from .lowering.training import backward, loss, optimizer_step, recomputed
 from .lowering.transformer import decoder_tail, embedding, forward_layers
@@ -213,7 +213,7 @@ def _inference(c: Columns) -> dict[str, Any]:
         sequence, abilities = axis(c, "sequence"), abilities_of(c)
         elements = live_elements(shape)
         if not abilities.fused_attention:
-            elements = elements + shape.heads * sequence
+            elements = elements + widest(shape, lambda one: one.heads) * sequence
         each = workspace_bytes(sequence, elements, formats.activation)
         within = sequence <= shape.context if c["is_text"] else True
     totals = turned(c, run_part(c, "pass", lambda: _pass_table(c, batch), machine_of(c)))

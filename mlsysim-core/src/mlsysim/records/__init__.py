@@ -11,6 +11,7 @@ from .infrastructure import Cluster, Fabric, Fleet, Link, Node, Rack, Switch
 from .model import (
     DeltaRule,
     EncoderDecoder,
+    FullHeads,
     Latent,
     Layer,
     Mixture,
@@ -29,10 +30,10 @@ from .supply import Battery, Grid, Price, Site
 
 __all__ = [
     "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "DeltaRule", "Device", "Die",
-    "EncoderDecoder", "Fabric", "Features", "Fleet", "Grid", "Inference", "Latent", "Layer", "Link", "Memory",
-    "Mixture", "Model", "Network", "Node", "Parallelism", "Part", "Peak", "Place", "Pool", "Pools", "Port", "Power",
-    "Price", "Rack", "Recipe", "Run", "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateLayers", "StateSpace",
-    "Switch", "System", "Tile", "Traffic", "Training", "Transformer", "Workload", "singular",
+    "EncoderDecoder", "Fabric", "Features", "Fleet", "FullHeads", "Grid", "Inference", "Latent", "Layer", "Link",
+    "Memory", "Mixture", "Model", "Network", "Node", "Parallelism", "Part", "Peak", "Place", "Pool", "Pools", "Port",
+    "Power", "Price", "Rack", "Recipe", "Run", "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateLayers",
+    "StateSpace", "Switch", "System", "Tile", "Traffic", "Training", "Transformer", "Workload", "singular",
 ]  # fmt: skip
 
 KINDS: dict[str, type] = {

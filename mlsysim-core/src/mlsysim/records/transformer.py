@@ -8,7 +8,7 @@ import attrs
 
 from .fields import fact
 
-__all__ = ["DeltaRule", "Latent", "Mixture", "StateLayers", "Transformer"]
+__all__ = ["DeltaRule", "FullHeads", "Latent", "Mixture", "StateLayers", "Transformer"]
 
 
 @attrs.frozen
@@ -64,6 +64,33 @@ class Latent:
 
 
 @attrs.frozen
+class FullHeads:
+    """Heads of the layers that see the whole context, where those of a window have others.
+
+    Parameters
+    ----------
+    layers : int, count
+        Layers that see the whole context, wherever they stand.
+    kv_heads, head_dim : int, count
+        Their key-value heads, and the width of a query or key head.
+    heads, v_dim : int, count
+        Their query heads, 0 for as many as in the other layers; width of a value head, 0 for that of a key head.
+    keys_as_values : bool
+        Whether values are the projected keys. These are normed and turned apart from values: the cache keeps both.
+    sinks : bool
+        One learned attention sink per query head.
+    """
+
+    layers: int = fact("1", tolerance=0.0)
+    kv_heads: int = fact("1", tolerance=0.0)
+    head_dim: int = fact("1", tolerance=0.0)
+    heads: int = fact("1", default=0, tolerance=0.0, zero=True)
+    v_dim: int = fact("1", default=0, tolerance=0.0, zero=True)
+    keys_as_values: bool = False
+    sinks: bool = False
+
+
+@attrs.frozen
 class DeltaRule:
     """Linear attention by the gated delta rule: layers that keep a state of one size in place of keys and values.
 
@@ -115,13 +142,16 @@ class StateLayers:
 
 @attrs.frozen
 class Transformer:
-    """A stack of equal attention blocks: decoder, encoder or vision transformer.
+    """A stack of attention blocks, equal or of two kinds: decoder, encoder or vision transformer.
 
     Parameters
     ----------
     layers, hidden, heads, kv_heads, head_dim, ffn : int, count
         Blocks, width, query heads, key-value heads, width of a query and key head, inner width of the MLP.
-        With latent attention ``latent`` says how wide the parts of a head are.
+        With latent attention ``latent`` says how wide the parts of a head are; where ``full`` is given, heads are
+        those of the layers with a window.
+    v_dim : int, count
+        Width of a value head where it is not that of a key head; 0 where it is.
     vocab : int, count
         Rows of the token embedding; 0 for a vision transformer.
     context : int, token
@@ -149,6 +179,8 @@ class Transformer:
         One norm serves attention and MLP of a parallel block.
     sinks : bool
         One learned attention sink per query head.
+    keys_as_values : bool
+        Whether values are the projected keys.
     qk_norm : bool
         RMS norm on each query and key head.
     sandwich_norm : bool
@@ -168,6 +200,8 @@ class Transformer:
     patch, image, channels, classes : int
         Vision transformer: patch side, image side, colour channels, classes of the head. One class
         token stands before the patches.
+    full : FullHeads or None
+        Heads of the layers that see the whole context, where they differ; in place of ``window_every``.
     mixture : Mixture or None
         Experts.
     latent : Latent or None
@@ -185,6 +219,7 @@ class Transformer:
     context: int = fact("token", tolerance=0.0)
     kv_heads: int = fact("1", tolerance=0.0)
     head_dim: int = fact("1", tolerance=0.0)
+    v_dim: int = fact("1", default=0, tolerance=0.0, zero=True)
     vocab: int = fact("1", default=0, tolerance=0.0, zero=True)
     causal: bool = True
     gated: bool = True
@@ -199,6 +234,7 @@ class Transformer:
     parallel: bool = False
     shared_norm: bool = False
     sinks: bool = False
+    keys_as_values: bool = False
     qk_norm: bool = False
     sandwich_norm: bool = False
     final_norm: bool = True
@@ -213,6 +249,7 @@ class Transformer:
     image: int = fact("1", default=0, tolerance=0.0, zero=True)
     channels: int = fact("1", default=3, tolerance=0.0)
     classes: int = fact("1", default=0, tolerance=0.0, zero=True)
+    full: FullHeads | None = None
     mixture: Mixture | None = None
     latent: Latent | None = None
     delta: DeltaRule | None = None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from mlsysim.entities import Entry, Registry
 from mlsysim.errors import MlsysimError
-from mlsysim.shapes import has_shape, kv_bytes_per_token, parameters
+from mlsysim.records.model import Transformer
+from mlsysim.shapes import has_shape, head_kinds, kv_bytes_per_token, parameters
 from mlsysim.units import format_quantity
 
 from ..crosscheck import EXACT, Relation, relations_of
@@ -96,6 +97,25 @@ def _gap(entry: Entry, relation: Relation, remedy: str) -> Finding:
     )
 
 
+def _two_kinds(entry: Entry, shape: Transformer) -> Iterator[Finding]:
+    """Check heads of two kinds: some layers of each, a window for one, and heads that divide."""
+    full = shape.full
+    if full is None:
+        return
+    (windowed, _), (_, other) = head_kinds(shape)
+    faults = {
+        f"{full.layers} of {shape.layers} layers leave none with a window": windowed < 1,
+        "no window is given for the other layers": not shape.window,
+        "window_every says the same in another way": bool(shape.window_every),
+        "latent attention has one kind of heads": shape.latent is not None,
+        f"{other.heads} query heads do not divide into {other.kv_heads} key-value heads": other.heads % other.kv_heads,
+    }
+    for what in (what for what, present in faults.items() if present):
+        yield about(
+            entry, "transformer.full", "fault", "kv-cache", what, "Count layer_types, and look at sliding_window"
+        )
+
+
 def kv_cache(registry: Registry) -> Iterator[Finding]:
     """Check the key-value cache: heads divide, and sharing never makes the cache larger.
 
@@ -126,7 +146,9 @@ def kv_cache(registry: Registry) -> Iterator[Finding]:
             yield about(entry, "transformer.states", "fault", "kv-cache",
                         f"{states.layers} + {states.attention} + {states.mlp} layers are not two for each of "
                         f"{shape.layers}", "Count hybrid_override_pattern: layers is half its length")  # fmt: skip
-        full = 2 * 2 * shape.layers * shape.heads * shape.head_dim
+        yield from _two_kinds(entry, shape)
+        kinds = head_kinds(shape)
+        full = 2 * sum(layers * one.heads * (one.head_dim + (one.v_dim or one.head_dim)) for layers, one in kinds)
         kept = kv_bytes_per_token(shape, 2)
         if shape.latent is not None and shape.latent.rope_dim + shape.latent.nope_dim != shape.head_dim:
             yield about(entry, "transformer.head_dim", "fault", "kv-cache",

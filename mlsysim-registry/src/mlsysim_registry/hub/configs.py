@@ -12,6 +12,7 @@ from typing import Any
 from mlsysim.errors import RegistryError
 from mlsysim.names import did_you_mean
 
+from .head_kinds import listed_layers, two_kinds
 from .numbers import whole
 from .pairs_and_states import OTHERS, other_table
 
@@ -32,6 +33,9 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
 _GATED: Mapping[str, Any] = {"gated": True, "norm": "rms"}
 _PLAIN: Mapping[str, Any] = {"gated": False, "norm": "layer", "bias": True, "qkv_bias": True}
 _LETTERS = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
+_GEMMA_4: Mapping[str, Any] = {
+    **_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "dense_beside": True,
+}  # fmt: skip
 _DELTA: Mapping[str, Any] = {**_GATED, "qk_norm": True, "output_gate": True}
 
 SPARSE = (
@@ -58,9 +62,23 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "qwen3_vl_text": {**_GATED, "qk_norm": True},
     "qwen3_vl_moe_text": {**_GATED, "qk_norm": True},
     "gemma3_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "window_every": 6},
+    "gemma4_text": _GEMMA_4,
+    "gemma4_unified_text": _GEMMA_4,
+    "laguna": {**_GATED, "qk_norm": True, "router_bias": True, "ungated_experts": True},
+    "mimo_v2": {**_GATED, "router_bias": True},
+    "mimo_v2_flash": {**_GATED, "router_bias": True},
     "phi3": _GATED,
     "granite": _GATED,
     "smollm3": {**_GATED, "tied": True},
+    "exaone": _GATED,
+    "exaone4": {**_GATED, "qk_norm": True, "window_every": 4},
+    "glm": _GATED,
+    "glm4": {**_GATED, "sandwich_norm": True},
+    "cohere": {**_GATED, "tied": True, "parallel": True, "shared_norm": True},
+    "cohere2": {**_GATED, "tied": True, "parallel": True, "shared_norm": True, "window_every": 4},
+    "hunyuan_v1_dense": {**_GATED, "qk_norm": True},
+    "apertus": {"gated": False, "norm": "rms", "qk_norm": True},
+    "arcee": {"gated": False, "norm": "rms"},
     "seed_oss": {**_GATED, "qkv_bias": True},
     "ministral3": _GATED,
     "mimo": _GATED,
@@ -93,14 +111,13 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 }
 """``model_type`` to what the architecture fixes and the configuration does not say."""
 
-_IMPLIED = ("learned", "offset", "router_bias", "dense_layers", "unmodelled")
+_IMPLIED = ("learned", "offset", "router_bias", "dense_layers", "dense_beside", "ungated_experts", "unmodelled")
 
 UNREAD: Mapping[str, str] = {
     "kimi_linear": LINEAR, "minimax": LINEAR, "bailing_hybrid": LINEAR,
     "granitemoehybrid": STATES, "jamba": STATES, "bamba": STATES, "falcon_h1": STATES,
     "zamba2": STATES, "lfm2": "short convolutions stand between its layers of attention",
     "gemma3n_text": "its layers share keys and values and add embeddings of their own",
-    "gemma4_text": "its local and global layers have heads of different width",
     "deepseek_v4": "most of its layers attend to compressed keys and values",
     "minimax_m3": "most of its layers attend to selected blocks only",
     "nemotron-nas": "its layers differ from each other",
@@ -184,6 +201,8 @@ def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str
     if config.get("type_vocab_size"):
         table["token_types"] = whole(config["type_vocab_size"], where, "type_vocab_size")
     _window(table, config, where)
+    listed_layers(table, config)
+    two_kinds(table, config, where)
     _latent(table, config, where)
     _delta(table, config, where)
     _states(table, config, where)
@@ -289,16 +308,33 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
         return
     width = config.get("moe_intermediate_size") or table["ffn"]
     shared = config.get("n_shared_experts") or 0
+    if traits.get("dense_beside"):
+        shared = _dense_beside(whole(width, where, "moe_intermediate_size"), table["ffn"], where)
     gated = config.get("shared_expert_intermediate_size")
     if gated or config.get("moe_shared_expert_intermediate_size"):
         shared = (gated or config["moe_shared_expert_intermediate_size"]) // width
     dense = config.get("first_k_dense_replace") or traits.get("dense_layers", 0)
+    if isinstance(config.get("moe_layer_freq"), list):
+        dense = config["moe_layer_freq"].count(0)
+    elif isinstance(config.get("mlp_layer_types"), list):
+        dense = config["mlp_layer_types"].count("dense")
+    active = config.get("num_experts_per_tok") or config.get("top_k_experts")
     table["mixture"] = {
         "experts": whole(experts, where, "experts"),
-        "active": whole(config.get("num_experts_per_tok"), where, "num_experts_per_tok"),
+        "active": whole(active, where, "num_experts_per_tok"),
         "ffn": whole(width, where, "moe_intermediate_size"),
         "shared": whole(shared, where, "n_shared_experts"),
         "dense_layers": whole(dense, where, "first_k_dense_replace"),
         "router_bias": bool(traits.get("router_bias", False)),
-        "shared_gate": bool(gated),
+        "shared_gate": bool(gated) and not traits.get("ungated_experts"),
     }
+
+
+def _dense_beside(width: int, ffn: int, where: str) -> int:
+    """Return the shared experts that an MLP beside the routed experts amounts to."""
+    if ffn % width:
+        raise RegistryError(
+            f"the MLP beside the experts, {ffn} wide, is no multiple of their width of {width}", where=where,
+            remedy="No shape expresses that: it is not guessed",
+        )  # fmt: skip
+    return ffn // width

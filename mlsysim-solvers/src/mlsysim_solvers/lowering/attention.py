@@ -23,7 +23,7 @@ from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops
 from .operators import Formats, Operator, Table, gemm, operator_of, spared, stream
 from .recurrence import around_states, recurrent_parameters, state_update, states_over_sequence
-from .shape import TransformerShape
+from .shape import TransformerShape, by_heads
 
 __all__ = [
     "SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "mixing_parameters",
@@ -90,10 +90,12 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
     ----------
     DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, appendix C.
     """
-    table = _attention_projections(shape, formats, rows, absorbed=absorbed)
-    if shape.gate:
-        gated = stream_bytes(rows, 3.0 * shape.heads * shape.v_dim, formats.activation)
-        table.append(stream("output gate", shape.attention_layers, gated))
+    table: Table = []
+    for part in by_heads(shape):
+        table += _attention_projections(part, formats, rows, absorbed=absorbed)
+        if shape.gate:
+            gated = stream_bytes(rows, 3.0 * part.heads * part.v_dim, formats.activation)
+            table.append(stream("output gate", part.attention_layers, gated))
     return table if shape.recurrence is None else table + around_states(shape.recurrence, shape.hidden, formats, rows)
 
 
@@ -101,11 +103,10 @@ def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any,
     layers, hidden, heads = shape.attention_layers, shape.hidden, shape.heads
     formats, kind = spared(formats, formats.outer)
     if not shape.latent:
-        queries, keys = heads * shape.head_dim, shape.kv_heads * shape.head_dim
-        projected = queries + shape.gate * queries + 2.0 * keys
+        projected = _projected(shape)
         return [
             gemm("query-key-value projection", layers, rows, projected, hidden, formats, kind=kind),
-            gemm("output projection", layers, rows, hidden, queries, formats, kind=kind),
+            gemm("output projection", layers, rows, hidden, heads * shape.v_dim, formats, kind=kind),
         ]
     queries, latent = heads * shape.head_dim, shape.kv_rank
     table = [gemm("key-value compression", layers, rows, latent + shape.rope_dim, hidden, formats, kind=kind)]
@@ -124,12 +125,17 @@ def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any,
     return table
 
 
+def _projected(s: TransformerShape) -> Any:
+    """Return the width of queries, gates, keys and values that are projected."""
+    return s.heads * (s.head_dim + s.gate * s.v_dim) + s.kv_heads * (s.head_dim + s.values * s.v_dim)
+
+
 def _attention_parameters(shape: TransformerShape) -> Any:
     """Return the weights of the matrix products around attention in one layer that attends."""
     s, queries = shape, shape.heads * shape.head_dim
     output = s.heads * s.v_dim * s.hidden
     if not s.latent:
-        return s.hidden * (queries + s.gate * queries + 2.0 * s.kv_heads * s.head_dim) + output
+        return s.hidden * _projected(s) + output
     query = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
     return query + s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim) + output
 
@@ -146,7 +152,7 @@ def mixing_parameters(shape: TransformerShape) -> Any:
     -------
     float or array, count
     """
-    found = shape.attention_layers * _attention_parameters(shape)
+    found = sum(part.attention_layers * _attention_parameters(part) for part in by_heads(shape))
     keeping = shape.recurrence
     return found if keeping is None else found + keeping.layers * recurrent_parameters(keeping, shape.hidden)
 
@@ -191,6 +197,13 @@ def attention_over_sequence(
     list of Operator
         One group for layers that see everything, one for layers with a window, one for layers that keep a state.
     """
+    table = [row for part in by_heads(shape) for row in _over_sequence(part, formats, abilities, batch, sequence)]
+    if shape.recurrence is not None:
+        table.append(states_over_sequence(shape.recurrence, formats, batch * sequence))
+    return table
+
+
+def _over_sequence(shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, sequence: Any) -> Table:
     table: Table = []
     for count, window in ((shape.full_layers, sequence), (shape.window_layers, shape.window)):
         if count:
@@ -200,8 +213,6 @@ def attention_over_sequence(
                 table.append(_fused(shape, formats, count, batch, sequence, pairs))
             else:
                 table += _unfused(shape, formats, count, batch, sequence, flops, abilities)
-    if shape.recurrence is not None:
-        table.append(states_over_sequence(shape.recurrence, formats, batch * sequence))
     return table
 
 
@@ -283,6 +294,15 @@ def attention_over_cache(
     -------
     list of Operator
     """
+    table = [row for part in by_heads(shape) for row in _over_cache(part, formats, abilities, batch, input, output)]
+    if shape.recurrence is not None:
+        table.append(state_update(shape.recurrence, formats, batch))
+    return table
+
+
+def _over_cache(
+    shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any, output: Any  # noqa: A002
+) -> Table:  # fmt: skip
     width = shape.kv_rank if shape.latent else shape.head_dim
     qk_dim, v_dim = (width + shape.rope_dim, width) if shape.latent else (shape.head_dim, shape.v_dim)
     group = shape.heads / shape.kv_heads
@@ -298,6 +318,4 @@ def attention_over_cache(
                 repeated = reread_bytes(cache, group, abilities.reread_ratio) - cache
             row = Operator("attention over cache", "attention", count, batch, 1.0, 1.0, 1.0, flops, 0.0, own)
             table.append(row._replace(cache_bytes=cache, work=flops, repeated_bytes=repeated))
-    if shape.recurrence is not None:
-        table.append(state_update(shape.recurrence, formats, batch))
     return table

@@ -10,7 +10,7 @@ from ..formulas.constants import FULL_WIDTH
 from ..formulas.elementwise import stream_bytes
 from .attention import Abilities
 from .operators import Formats, Table, stream
-from .shape import TransformerShape
+from .shape import TransformerShape, over_layers
 
 __all__ = ["decoded_apart", "spelled_out"]
 
@@ -50,7 +50,7 @@ def spelled_out(shape: TransformerShape, formats: Formats, rows: Any) -> Table:
     LlamaAttention and LlamaMLP of huggingface/transformers, src/transformers/models/llama/modeling_llama.py at 0022728.
     """
     norms, narrow, wide = shape.square_norms, formats.activation, maximum(formats.activation, FULL_WIDTH)
-    turned = shape.turns * (shape.heads + shape.kv_heads) * shape.head_dim
+    turned = shape.turns * over_layers(shape, lambda one: (one.heads + one.kv_heads) * one.head_dim)
     normed = stream_bytes(rows, norms * shape.hidden, 7.0 * wide + 2.0 * narrow)
     split = 0.0 if shape.latent else 2.0
     table = [

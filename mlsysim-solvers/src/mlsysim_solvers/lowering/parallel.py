@@ -12,7 +12,7 @@ from .attention import Abilities
 from .casts import casts
 from .operators import ONCE, Formats, Table, gemm, stream
 from .recurrence import shared_recurrence
-from .shape import TransformerShape
+from .shape import Heads, TransformerShape, over_layers
 from .transformer import decoder_tail, embedding, forward_layers
 
 __all__ = [
@@ -130,19 +130,25 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     t = division.tensor
     if type(t) is float and t == 1.0:
         return shape
-    parts = (
-        ceil(shape.heads / t),
-        maximum(ceil(shape.kv_heads / t), 1.0 * (t / t)),
-        shape.ffn / t,
-        shape.shared_ffn / t,
-        where(division.expert > 1.0, shape.expert_ffn + 0.0 * t, shape.expert_ffn / t),
-        shape.vocab / t,
-    )
+    expert_ffn = where(division.expert > 1.0, shape.expert_ffn + 0.0 * t, shape.expert_ffn / t)
+    parts = (*_each_device(shape, t), shape.ffn / t, shape.shared_ffn / t, expert_ffn, shape.vocab / t)
     fields = list(shape)
     for place, part in zip(_DIVIDED, parts, strict=True):
         fields[place] = part
     own = TransformerShape._make(fields)
+    if shape.full_heads is not None:
+        own = own._replace(full_heads=_divided_heads(shape.full_heads, t))
     return own if own.recurrence is None else own._replace(recurrence=shared_recurrence(own.recurrence, t))
+
+
+def _each_device(heads: TransformerShape | Heads, t: Any) -> tuple[Any, Any]:
+    return ceil(heads.heads / t), maximum(ceil(heads.kv_heads / t), 1.0 * (t / t))
+
+
+def _divided_heads(full: Heads, t: Any) -> Heads:
+    heads, kv_heads = _each_device(full, t)
+    cache = full.cache_elements * (kv_heads / full.kv_heads)
+    return full._replace(heads=heads, kv_heads=kv_heads, cache_elements=cache)
 
 
 _DIVIDED = tuple(map(
@@ -223,10 +229,11 @@ def adapters(part: Part, rank: Any, *, mlp: bool = False) -> Table:
     Hu et al. 2021, LoRA, arXiv:2106.09685, section 4.
     """
     s, t, formats, rows, table = part.whole, part.division.tensor, part.formats, part.rows, []
-    wide = s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    wide = over_layers(s, lambda one: one.heads * one.head_dim + one.kv_heads * (one.head_dim + one.v_dim))
+    output = over_layers(s, lambda one: one.heads * one.v_dim)
     beside = [
         ("query-key-value adapter", s.layers, s.hidden, wide / t),
-        ("output adapter", s.layers, s.heads * s.v_dim / t, s.hidden),
+        ("output adapter", s.layers, output / t, s.hidden),
     ]
     mlps = (("MLP", s.dense_layers, s.ffn), ("shared experts", s.expert_layers, s.shared_ffn)) if mlp else ()
     for kind, layers, ffn in mlps:
@@ -293,7 +300,7 @@ def dropouts(part: Part, mask: Any, share: Any, *, scores: bool) -> Table:
     masks = stream_bytes(part.rows / division.shards, 2.0 * shape.hidden, mask * share)
     table = [stream("dropout masks", shape.layers, masks, share)]
     if scores:
-        pairs = part.rows * part.sequence * (shape.heads / division.tensor)
+        pairs = part.rows * part.sequence * (over_layers(shape, lambda one: one.heads) / division.tensor)
         traffic = stream_bytes(pairs, 1.0, (2.0 * part.formats.activation + mask) * share)
         table.append(stream("attention dropout", shape.layers, traffic, share))
     return table
@@ -322,7 +329,7 @@ def eager_norms(part: Part, wide: Any) -> Table:
     multiplies complex numbers of 32 bits.
     """
     shape, rows, norms = part.own, part.rows, part.own.norm_passes
-    turned = (shape.heads + shape.kv_heads) * shape.head_dim
+    turned = over_layers(shape, lambda one: (one.heads + one.kv_heads) * one.head_dim)
     each = 7.0 * wide + 2.0 * part.formats.activation
     return [
         stream("norms, one by one", shape.layers, stream_bytes(rows / part.division.shards, norms * shape.hidden, each),

@@ -9,7 +9,7 @@ from mlsysim.numeric import maximum
 from ..formulas.elementwise import stream_bytes
 from .attention import Abilities
 from .operators import Formats, Table, stream
-from .shape import TransformerShape
+from .shape import TransformerShape, over_layers
 
 __all__ = ["assembled", "beside", "served_kernels"]
 
@@ -70,18 +70,23 @@ def served_kernels(shape: TransformerShape, formats: Formats, abilities: Abiliti
     """
     if not abilities.fused_elementwise:
         return []
-    queries = shape.rope_dim if shape.latent else shape.head_dim
-    keys = shape.kv_rank + shape.rope_dim if shape.latent else 2.0 * shape.kv_heads * shape.head_dim
     kernels = maximum(1.0, shape.stream_kernels - shape.norm_passes - 2.0)
     if shape.latent:
         kernels = kernels + 1.0
     kernels = kernels + formats.casts
-    moved = stream_bytes(rows, 2.0 * (shape.heads * queries + keys), formats.activation)
+    moved = stream_bytes(rows, 2.0 * over_layers(shape, _turned_and_cached), formats.activation)
     table = [stream("rotary embedding and cache", shape.attention_layers, moved, kernels)]
     if shape.dense_layers:
         moved = stream_bytes(rows, (shape.matrices + 1.0) * shape.ffn, formats.activation)
         table.append(stream("activation", shape.dense_layers, moved))
     return table
+
+
+def _turned_and_cached(s: TransformerShape) -> Any:
+    """Return the elements of queries, keys and values per token; those of latent attention are turned in part."""
+    if s.latent:
+        return s.heads * s.rope_dim + (s.kv_rank + s.rope_dim)
+    return s.heads * s.head_dim + s.kv_heads * (s.head_dim + s.v_dim)
 
 
 def beside(table: Table, shape: TransformerShape) -> Table:

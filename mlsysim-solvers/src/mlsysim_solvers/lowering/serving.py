@@ -8,7 +8,7 @@ from .attention import Abilities
 from .encoder_decoder import EncoderDecoderShape, encoder_decoder_decode, encoder_decoder_prefill
 from .operators import Formats, Table
 from .parallel import Division, divided
-from .shape import TransformerShape
+from .shape import TransformerShape, by_heads
 from .state_space import StateShape, state_decode, state_prefill
 from .transformer import decode, prefill
 
@@ -109,13 +109,17 @@ def sharded(shape: TransformerShape, tensor: Any) -> TransformerShape:
         compressed = shape.attention_layers * down
     else:
         cache = shape.cache_elements * (own.kv_heads / shape.kv_heads)
-    keys = 0.0 if shape.latent else shape.attention_layers * shape.hidden * 2.0 * shape.kv_heads * shape.head_dim
+    keys = kept = 0.0
+    for part, mine in zip(by_heads(shape), by_heads(own), strict=True):
+        projected = 0.0 if shape.latent else part.kv_heads * (part.head_dim + part.values * part.v_dim)
+        each = part.attention_layers * shape.hidden * projected
+        keys, kept = keys + each, kept + each * (mine.kv_heads / part.kv_heads)
     copied = compressed + shape.layers * shape.norm_passes * shape.hidden
     copied = copied + shape.expert_layers * shape.experts * shape.hidden
     divisible = shape.parameters - copied - keys
     return own._replace(
         shared_ffn=own.shared_ffn if shape.shared_ffn else 0.0,
-        parameters=divisible / tensor + copied + keys * (own.kv_heads / shape.kv_heads),
+        parameters=divisible / tensor + copied + kept,
         cache_elements=cache,
         stream_elements=whole + (shape.stream_elements - whole) / tensor,
     )

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from mlsysim.numeric import maximum, minimum
 from mlsysim.records.model import Model, Transformer
-from mlsysim.shapes import attention_layers, full_attention_layers, kv_elements, mlp_layers, parameters
+from mlsysim.shapes import (
+    attention_layers,
+    full_attention_layers,
+    head_kinds,
+    kv_elements,
+    mlp_layers,
+    parameters,
+)
 from mlsysim.tracing import named
 
 from ..formulas.vision import image_patches
 from .recurrence import Recurrence, recurrence_of
 
-__all__ = ["TransformerShape", "number", "transformer_shape"]
+__all__ = [
+    "Heads", "TransformerShape", "by_heads", "fewest_kv_heads", "number", "over_layers", "transformer_shape", "widest",
+]  # fmt: skip
+
+
+class Heads(NamedTuple):
+    """Heads of the layers that see the whole context, where those with a window have others; counts.
+
+    Parameters
+    ----------
+    heads, kv_heads, head_dim, v_dim, values, cache_elements : float
+        As in :class:`TransformerShape`.
+    """
+
+    heads: Any
+    kv_heads: Any
+    head_dim: Any
+    v_dim: Any
+    values: Any
+    cache_elements: Any
 
 
 class TransformerShape(NamedTuple):
@@ -28,7 +56,7 @@ class TransformerShape(NamedTuple):
     attention_layers, full_layers, window_layers, window : float
         Layers that keep keys and values; those of them that see everything, those that see a window, and that window.
     cache_elements : float
-        What one layer keeps of one token.
+        What one layer keeps of one token; of heads of two kinds, with ``full_heads``, one with a window.
     dense_layers, expert_layers, experts, active, expert_ffn, shared_ffn : float
         Mixture of experts; dense_layers is all layers without one.
     kv_rank, q_rank, rope_dim, nope_dim : float
@@ -53,6 +81,10 @@ class TransformerShape(NamedTuple):
         Gates on the output of a head of attention (1 or 0), as wide as it.
     recurrence : Recurrence or None
         Layers that keep a state in place of keys and values.
+    values : float
+        Whether values have a projection of their own (1) or are the projected keys (0).
+    full_heads : Heads or None
+        Heads of the layers that see everything, where those with a window have others.
     """
 
     parameters: Any
@@ -99,6 +131,90 @@ class TransformerShape(NamedTuple):
     turns: Any = 0.0
     gate: Any = 0.0
     recurrence: Recurrence | None = None
+    values: Any = 1.0
+    full_heads: Heads | None = None
+
+
+def by_heads(shape: TransformerShape) -> tuple[TransformerShape, ...]:
+    """Return the layers that attend by their kind of heads.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model, or one device's part of it.
+
+    Returns
+    -------
+    tuple of TransformerShape
+        One, or one with the layers and heads of a window and one with those that see everything.
+    """
+    full = shape.full_heads
+    if full is None:
+        return (shape,)
+    return (
+        shape._replace(full_heads=None, attention_layers=shape.window_layers, full_layers=0.0),
+        shape._replace(
+            full_heads=None, attention_layers=shape.full_layers, window_layers=0.0, **full._asdict()
+        ),
+    )  # fmt: skip
+
+
+def over_layers(shape: TransformerShape, measure: Callable[[TransformerShape], Any]) -> Any:
+    """Return what follows from the heads of a layer, on average over the layers that attend.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model, or one device's part of it.
+    measure : callable
+        What follows from a shape whose heads are of one kind.
+
+    Returns
+    -------
+    float or array
+        In the unit of the measure.
+    """
+    if shape.full_heads is None:
+        return measure(shape)
+    return sum(part.attention_layers * measure(part) for part in by_heads(shape)) / shape.attention_layers
+
+
+def widest(shape: TransformerShape, measure: Callable[[TransformerShape], Any]) -> Any:
+    """Return what follows from the heads of a layer, of the layers where it is most.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model, or one device's part of it.
+    measure : callable
+        What follows from a shape whose heads are of one kind.
+
+    Returns
+    -------
+    float or array
+        In the unit of the measure.
+    """
+    first, *others = by_heads(shape)
+    found = measure(first)
+    for part in others:
+        found = maximum(found, measure(part))
+    return found
+
+
+def fewest_kv_heads(shape: TransformerShape) -> Any:
+    """Return the key-value heads of the layers that have fewest.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+
+    Returns
+    -------
+    float or array, count
+    """
+    full = shape.full_heads
+    return shape.kv_heads if full is None else minimum(shape.kv_heads, full.kv_heads)
 
 
 def number(value: Any) -> Any:
@@ -132,19 +248,24 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
     """
     t, mixture, latent = transformer, transformer.mixture, transformer.latent
     head_dim = latent.nope_dim + latent.rope_dim if latent else t.head_dim
+    others = head_kinds(t)[1:]
+    # Two kinds of heads without a window: all layers see everything, and no context is longer than the longest.
+    window = t.window or (t.context if others else 0)
     attending, full = attention_layers(t), full_attention_layers(t)
     expert_layers = named(mlp_layers(t) - mixture.dense_layers, "layers with experts") if mixture else 0
     norms = 1 if t.shared_norm else 4 if t.sandwich_norm else 2
     rotary = 0 if t.positions or t.patch or t.relative else 1
-    projected = t.heads * head_dim + t.kv_heads * head_dim
+    projected: Any = t.heads * head_dim + t.kv_heads * head_dim
+    if others:
+        projected = sum(count * (one.heads + one.kv_heads) * one.head_dim for count, one in head_kinds(t)) / attending
     # A norm reads and writes; a residual reads two tensors and writes one; so do rotary embedding
     # and query-key norm on what they touch.
     elements = 2 * norms * t.hidden + 6 * t.hidden + 2 * projected * (rotary + (1 if t.qk_norm else 0))
     values: tuple[Any, ...] = TransformerShape(
         parameters=parameters(model).total, layers=t.layers, hidden=t.hidden, heads=t.heads, kv_heads=t.kv_heads,
-        head_dim=head_dim, v_dim=latent.v_dim if latent else t.head_dim, ffn=t.ffn, vocab=t.vocab, context=t.context,
-        matrices=2 if t.gated else 1, attention_layers=attending, full_layers=full, window_layers=attending - full,
-        window=t.window,
+        head_dim=head_dim, v_dim=latent.v_dim if latent else t.v_dim or t.head_dim, ffn=t.ffn, vocab=t.vocab,
+        context=t.context, matrices=2 if t.gated else 1, attention_layers=attending, full_layers=full,
+        window_layers=attending - full, window=window,
         cache_elements=kv_elements(t), dense_layers=mlp_layers(t) - expert_layers, expert_layers=expert_layers,
         experts=mixture.experts if mixture else 0, active=mixture.active if mixture else 0,
         expert_ffn=mixture.ffn if mixture else 0, shared_ffn=mixture.shared * mixture.ffn if mixture else 0,
@@ -157,9 +278,15 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         causal=t.causal, latent=latent is not None, head=t.head and bool(t.vocab), pooler=t.pooler,
         final_norm=t.final_norm, expert_bias=bool(mixture and t.bias), sums=1 if t.parallel else 2,
         square_norms=(norms if t.norm == "rms" else 0) + (2 if t.qk_norm else 0), turns=rotary,
-        gate=1 if t.output_gate else 0, recurrence=recurrence_of(t),
+        gate=1 if t.output_gate else 0, recurrence=recurrence_of(t), values=0 if t.keys_as_values else 1,
+        full_heads=_heads(others[0][1]) if others else None,
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}
     shared: list[Any] = [same.setdefault(v, float(v)) if type(v) in (int, float) else v for v in values]
     return TransformerShape._make(shared)
+
+
+def _heads(t: Transformer) -> Heads:
+    numbers = (t.heads, t.kv_heads, t.head_dim, t.v_dim or t.head_dim, 0 if t.keys_as_values else 1, kv_elements(t))
+    return Heads._make(map(number, numbers))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..formulas.attention import causal_pairs, full_pairs
 from .attention import mixing_parameters
-from .shape import TransformerShape
+from .shape import TransformerShape, by_heads
 
 __all__ = ["ForwardWork", "forward_work", "model_work", "trained_work"]
 
@@ -56,16 +56,20 @@ def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) ->
     dense = s.dense_layers * (s.matrices + 1.0) * s.hidden * s.ffn
     each = (s.matrices + 1.0) * s.hidden * (s.active * s.expert_ffn + s.shared_ffn) + s.hidden * s.experts
     matrices = mixing_parameters(s) + dense + s.expert_layers * each
+    attention = sum(_attention_work(part, sequence, full_attention) for part in by_heads(s))
+    return ForwardWork(
+        matrices, dense + s.expert_layers * each, attention, s.hidden * s.vocab if s.head else 0.0
+    )  # fmt: skip
+
+
+def _attention_work(s: TransformerShape, sequence: Any, full_attention: Any) -> Any:
     pairs: Any = 0.0
     for count, window in ((s.full_layers, sequence), (s.window_layers, s.window)):
         if count:
             whole = full_pairs(sequence, window)
             half = causal_pairs(sequence, window) if s.causal else whole
             pairs = pairs + count * (half + full_attention * (whole - half))
-    return ForwardWork(
-        matrices, dense + s.expert_layers * each, pairs * s.heads * (s.head_dim + s.v_dim),
-        s.hidden * s.vocab if s.head else 0.0,
-    )  # fmt: skip
+    return pairs * s.heads * (s.head_dim + s.v_dim)
 
 
 def model_work(

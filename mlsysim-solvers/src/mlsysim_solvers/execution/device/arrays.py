@@ -109,4 +109,9 @@ def shares_heads(c: Mapping[str, Any], tensor: Any) -> Any:
     bool or array of bool
         True for any degree under a stack that pads heads.
     """
-    return divides(tensor, c["shape"].heads) | c["features"].pads_heads
+    shape = c["shape"]
+    others = getattr(shape, "full_heads", None)
+    shared = divides(tensor, shape.heads)
+    if others is not None:
+        shared = shared & divides(tensor, others.heads)
+    return shared | c["features"].pads_heads

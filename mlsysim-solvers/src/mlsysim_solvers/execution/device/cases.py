@@ -13,7 +13,7 @@ from ...formulas.serving import bucket_tokens
 from ...lowering.attention import Abilities, outer_parameters
 from ...lowering.encoder_decoder import EncoderDecoderShape
 from ...lowering.operators import Formats, Table
-from ...lowering.shape import TransformerShape
+from ...lowering.shape import TransformerShape, by_heads
 from .engine import Totals, timed
 from .machine import Machine
 from .memory import Demand, fit
@@ -93,7 +93,8 @@ def abilities_of(columns: Columns) -> Abilities:
     if isinstance(shape, EncoderDecoderShape):
         shape = shape.decoder
     if shared and features.shared_kv_groups and isinstance(shape, TransformerShape):
-        shared = round(shape.heads / shape.kv_heads) in features.shared_kv_groups
+        groups = features.shared_kv_groups
+        shared = all(round(part.heads / part.kv_heads) in groups for part in by_heads(shape))
     return Abilities(
         features.fused_attention,
         shared,

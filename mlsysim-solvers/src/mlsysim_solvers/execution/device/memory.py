@@ -17,10 +17,11 @@ from ...formulas.memory import (
     workspace_bytes,
 )
 from ...lowering.recurrence import kept_states
-from ...lowering.shape import TransformerShape
+from ...lowering.shape import TransformerShape, by_heads, widest
 
 __all__ = [
     "Demand",
+    "cache_of",
     "fit",
     "live_elements",
     "serving_demand",
@@ -58,12 +59,38 @@ def live_elements(shape: TransformerShape) -> Any:
     -----
     The residual and its norm beside queries, keys, values and outputs, or beside the MLP.
     """
-    attention = named((shape.heads + shape.kv_heads) * (shape.head_dim + shape.v_dim), "queries, keys and values")
+    attention = widest(shape, lambda one: (one.heads + one.kv_heads) * (one.head_dim + one.v_dim))
+    attention = named(attention, "queries, keys and values")
     mlp = named((shape.matrices + 1.0) * (shape.ffn if shape.dense_layers else 0.0), "MLP")
     experts = shape.active * ((shape.matrices + 1.0) * shape.expert_ffn + shape.hidden)
     experts = named(experts + (shape.matrices + 1.0) * shape.shared_ffn, "experts")
-    widest = named(maximum(attention, maximum(mlp, experts)), "widest operator")
-    return named(2.0 * shape.hidden, "residual and norm") + widest
+    most = named(maximum(attention, maximum(mlp, experts)), "widest operator")
+    return named(2.0 * shape.hidden, "residual and norm") + most
+
+
+def cache_of(shape: TransformerShape, tokens: Any, width: Any) -> Any:
+    """Return the key-value cache of a sequence.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        The model.
+    tokens : float or array, count
+        Tokens of the sequence.
+    width : float, B
+        Bytes per element.
+
+    Returns
+    -------
+    float or array, B
+        Of all layers; those with a window keep no more than that.
+    """
+    found: Any = None
+    for part in by_heads(shape):
+        kept = kept_tokens(tokens, part.window, part.full_layers, part.window_layers)
+        cache = kv_cache_bytes(kept, part.cache_elements, width)
+        found = cache if found is None else found + cache
+    return found
 
 
 def serving_demand(
@@ -97,8 +124,7 @@ def serving_demand(
     -------
     Demand
     """
-    kept = kept_tokens(input + output, shape.window, shape.full_layers, shape.window_layers)
-    each = kv_cache_bytes(kept, shape.cache_elements, cache) + logits_bytes(1.0, shape.vocab, logit)
+    each = cache_of(shape, input + output, cache) + logits_bytes(1.0, shape.vocab, logit)
     if shape.recurrence is not None:
         each = each + kept_states(shape.recurrence, activation)
     elements = live_elements(shape)

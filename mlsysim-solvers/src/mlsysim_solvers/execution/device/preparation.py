@@ -20,7 +20,7 @@ from ...formulas.memory import kept_share, weight_bytes
 from ...formulas.power import work_per_clock
 from ...formulas.tile_constants import HEAD_STEP, TILE_DELIVERY
 from ...lowering.network import NetworkShape
-from ...lowering.shape import TransformerShape, number, transformer_shape
+from ...lowering.shape import TransformerShape, number, over_layers, transformer_shape
 from .architectures import (
     check_denoising,
     denoising_columns,
@@ -121,7 +121,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     if isinstance(shape, TransformerShape):
         # Heads narrower than a systolic array leave a part of it idle, those between the widths of kernels are padded.
         side = columns["head_step"] if device.compute.array is None else number(device.compute.array)
-        filled = array_share(shape.head_dim, shape.v_dim, side)
+        filled = over_layers(shape, lambda one: array_share(one.head_dim, one.v_dim, side))
         columns["attention_ceiling"] = columns["attention_ceiling"] * filled
     if isinstance(shape, NetworkShape):
         columns |= _window_tiles(device, precision, columns)

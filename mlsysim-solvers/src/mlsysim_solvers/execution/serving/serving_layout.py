@@ -11,7 +11,7 @@ from mlsysim.records.scenario import Parallelism, Scenario, Traffic
 from mlsysim.records.stack import Stack
 
 from ...lowering.divisors import divisors
-from ...lowering.shape import TransformerShape, number
+from ...lowering.shape import TransformerShape, fewest_kv_heads, number
 from ..device.cases import weights_of
 from ..device.preparation import prepare_columns
 from ..network.links import network_columns
@@ -173,8 +173,9 @@ def _notes(layout: Parallelism, shape: Any) -> list[str]:
         notes.append(
             f"{shape.heads:g} attention heads are padded to {padded} over {layout.tensor} devices, and all computed"
         )
-    if layout.tensor > shape.kv_heads and not shape.latent:
-        notes.append(f"{layout.tensor} tensor-parallel devices keep copies of {shape.kv_heads:g} key-value heads")
+    fewest = fewest_kv_heads(shape)
+    if layout.tensor > fewest and not shape.latent:
+        notes.append(f"{layout.tensor} tensor-parallel devices keep copies of {fewest:g} key-value heads")
     if layout.pipeline > 1 and not layout.micro_batch:
         notes.append("the stages of the pipeline take turns: one batch is in flight (set parallelism.micro_batch)")
     return notes

@@ -14,7 +14,7 @@ from ...formulas.recomputation import (
     recomputed_activation_bytes,
     recomputed_share,
 )
-from ...lowering.shape import TransformerShape
+from ...lowering.shape import TransformerShape, over_layers
 from .schedule import Layout
 
 __all__ = ["MODULES", "Keeping", "Kept", "Widths", "kept_by_layer", "layer_activations", "share_again", "waiting"]
@@ -92,11 +92,13 @@ def layer_activations(shape: TransformerShape, how: Keeping, batch: Any, sequenc
     wide = _kept_of_mlp(shape, again)
     norms = 2.0 if "norm" in again else shape.norm_passes + 2.0
     # Queries, keys and values, the input of the output projection, and compressed vectors.
-    attention = (shape.heads + shape.kv_heads) * (shape.head_dim + shape.v_dim) + shape.kv_rank + shape.q_rank
+    attention = over_layers(shape, lambda one: (one.heads + one.kv_heads) * (one.head_dim + one.v_dim))
+    attention = attention + shape.kv_rank + shape.q_rank
     if "latent" in again and shape.latent:
         # Queries, keys and values are unfolded once more from the compressed vectors.
         attention = shape.heads * shape.v_dim + shape.kv_rank + shape.q_rank + shape.rope_dim
     # On average over the layers.
+    heads = over_layers(shape, lambda one: one.heads)
     mlp = wide * (shape.dense_layers * shape.ffn + shape.expert_layers * shape.shared_ffn)
     copies = 0.0 if "mlp" in again else shape.hidden
     routed = shape.active * (wide * shape.expert_ffn + copies) + shape.experts
@@ -105,10 +107,10 @@ def layer_activations(shape: TransformerShape, how: Keeping, batch: Any, sequenc
         replicated=norms * shape.hidden,
         sharded=attention + (mlp + shape.expert_layers * routed) / shape.layers,
         replicated_masks=2.0 * dropout * shape.hidden,
-        pairs=shape.heads * rows * sequence if keeps_scores else 0.0,
+        pairs=heads * rows * sequence if keeps_scores else 0.0,
         pair_elements=1.0 + dropout,
         pair_masks=dropout,
-        statistics=shape.heads if how.fused_attention else 0.0,
+        statistics=heads if how.fused_attention else 0.0,
         width=widths.activation,
         mask_width=widths.mask,
         statistic_width=widths.statistic,
@@ -180,7 +182,8 @@ def _mlp_width(s: TransformerShape) -> Any:
 
 def _products(s: TransformerShape) -> Any:
     """Elements per token that the matrix products of a layer write."""
-    return s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim + 2.0 * s.hidden + s.matrices * _mlp_width(s) / s.layers
+    projected = over_layers(s, lambda one: one.heads * one.head_dim + one.kv_heads * (one.head_dim + one.v_dim))
+    return projected + 2.0 * s.hidden + s.matrices * _mlp_width(s) / s.layers
 
 
 def _unrepeated(c: Mapping[str, Any], how: Keeping, batch: Any) -> Any:

@@ -11,6 +11,7 @@ from ...formulas import parallel_constants as constants
 from ...formulas.mixture import reached_groups
 from ...formulas.overlap import contended_time, exposed_time, free_window, slowed_time, unhidden_pieces
 from ...formulas.pipeline import chunk_passes, fill_share
+from ...lowering.shape import TransformerShape, over_layers
 from ..network.communication import all_gather, all_reduce, all_to_all, message
 from ..network.load import Load, load_of
 from ..network.topology import Group, group_of
@@ -173,14 +174,17 @@ def _context(
     if type(degree) is float and degree == 1.0:
         none = 0.0 * passes.ahead
         return (none, none), passes
-    heads = shape.heads if shape.latent else maximum(shape.kv_heads / layout.tensor, 1.0)
+
+    def keys_of(one: TransformerShape) -> Any:
+        heads = one.heads if one.latent else maximum(one.kv_heads / layout.tensor, 1.0)
+        return heads * (one.head_dim + one.v_dim)
+
+    block = rows * over_layers(shape, keys_of) * width
     if c["context_kind"] == "all-to-all":
-        query = rows * (shape.heads / layout.tensor) * (shape.head_dim + shape.v_dim) * width
-        keys = rows * heads * (shape.head_dim + shape.v_dim) * width
-        one = all_to_all(network, group, query) + all_to_all(network, group, keys)
+        queries = over_layers(shape, lambda one: one.heads * (one.head_dim + one.v_dim)) / layout.tensor
+        one = all_to_all(network, group, rows * queries * width) + all_to_all(network, group, block)
         one = only(degree > 1.0, one)
         return (one, one), passes.then(group, (one, one), (one, one))
-    block = rows * heads * (shape.head_dim + shape.v_dim) * width
     hops = (degree - 1.0) * message(network, group, block)
     # A third of a layer's pass stands for attention, beside which the ring runs; gradients pass on too.
     hops = only(degree > 1.0, hops)

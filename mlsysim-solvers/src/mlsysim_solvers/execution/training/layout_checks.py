@@ -11,7 +11,7 @@ from mlsysim.numeric import ceil, is_array, maximum, minimum
 from mlsysim.records.scenario import Parallelism, Training
 
 from ...lowering.divisors import divisors
-from ...lowering.shape import TransformerShape
+from ...lowering.shape import TransformerShape, fewest_kv_heads
 from ..device.arrays import divides, shares_heads
 from ..network.topology import DIMENSIONS
 from .activations import MODULES
@@ -120,7 +120,8 @@ def suits(c: Mapping[str, Any], layout: Layout, batch: Any, sequence: Any) -> An
     if c["schedule"] != "1f1b":
         legal = legal & (layout.virtual <= 1.0)
     if c["context_kind"] == "all-to-all":
-        legal = legal & (layout.context * minimum(layout.tensor, shape.kv_heads) <= shape.kv_heads)
+        fewest = fewest_kv_heads(shape)
+        legal = legal & (layout.context * minimum(layout.tensor, fewest) <= fewest)
     if c["zero"] == 3:
         legal = legal & (layout.pipeline <= 1.0)
     if c["in_backward"]:
@@ -156,7 +157,8 @@ def _check_context(layout: Parallelism, shape: TransformerShape, sequence: int) 
     if layout.context > 1 and sequence % layout.context:
         _refuse(f"context = {layout.context} does not divide a sequence of {sequence} tokens", "context",
                 _nearest(layout.context, sequence))  # fmt: skip
-    heads = shape.kv_heads / min(layout.tensor, shape.kv_heads)
+    fewest = fewest_kv_heads(shape)
+    heads = fewest / min(layout.tensor, fewest)
     if layout.context_kind == "all-to-all" and layout.context > heads:
         _refuse(f"all-to-all context = {layout.context} exceeds the key-value heads of a tensor-parallel rank",
                 "context", f'At most {heads:g}, or context_kind = "ring"')  # fmt: skip

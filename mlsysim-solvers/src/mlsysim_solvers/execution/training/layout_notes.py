@@ -7,7 +7,7 @@ from typing import Any
 
 from mlsysim.records.scenario import Parallelism
 
-from ...lowering.shape import TransformerShape
+from ...lowering.shape import TransformerShape, fewest_kv_heads
 
 __all__ = ["layout_notes"]
 
@@ -60,8 +60,9 @@ def layout_notes(
         notes.append(
             f"{shape.heads:g} attention heads are padded to {padded} over {layout.tensor} devices, and all computed"
         )
-    if layout.tensor > shape.kv_heads and not shape.latent:
-        notes.append(f"{layout.tensor} tensor-parallel ranks keep copies of {shape.kv_heads:g} key-value heads")
+    fewest = fewest_kv_heads(shape)
+    if layout.tensor > fewest and not shape.latent:
+        notes.append(f"{layout.tensor} tensor-parallel ranks keep copies of {fewest:g} key-value heads")
     if columns["zero"] != layout.zero:
         notes.append("the optimizer is sharded over the data-parallel group, as the stack does by default")
     return notes

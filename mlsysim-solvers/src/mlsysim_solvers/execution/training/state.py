@@ -11,6 +11,7 @@ from mlsysim.tracing import Traced, named
 from ...formulas import parallel_constants as constants
 from ...formulas.memory import logits_bytes, workspace_bytes
 from ...formulas.recomputation import recomputed_share
+from ...lowering.shape import TransformerShape, over_layers, widest
 from ..device.arrays import any_row
 from .activations import Kept, kept_by_layer, waiting
 from .schedule import Layout, in_flight_layers
@@ -312,10 +313,15 @@ def _experts(c: Mapping[str, Any], layout: Layout) -> Any:
     return c["expert_parameters"] / where(layout.expert > 1.0, layout.expert, layout.tensor)
 
 
+def _projected(s: TransformerShape) -> Any:
+    """Return the width of queries, keys and values."""
+    return s.heads * s.head_dim + s.kv_heads * (s.head_dim + s.v_dim)
+
+
 def _widest(c: Mapping[str, Any], layout: Layout) -> Any:
     """Return the parameters of the largest weight of a layer; experts lie together in one."""
     s = c["shape"]
-    wide = maximum(s.ffn if s.dense_layers else 0.0, (s.heads + 2.0 * s.kv_heads) * s.head_dim)
+    wide = maximum(s.ffn if s.dense_layers else 0.0, widest(s, _projected))
     return maximum(s.hidden * wide / layout.tensor, _experts(c, layout) / (s.matrices + 1.0))
 
 
@@ -358,7 +364,8 @@ def adapter_parameters(c: Mapping[str, Any], layout: Layout, layers: Any) -> Any
     float or array, count
     """
     s = c["shape"]
-    sides = 2.0 * s.hidden + 2.0 * s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    # Queries, keys and values, and the input of the output projection.
+    sides = 2.0 * s.hidden + over_layers(s, lambda one: _projected(one) + one.heads * one.v_dim)
     if c["adapts_mlp"]:
         shared = s.expert_layers * (s.hidden + s.shared_ffn) if s.shared_ffn else 0.0
         sides = sides + (s.matrices + 1.0) * (s.dense_layers * (s.hidden + s.ffn) + shared) / s.layers

@@ -12,7 +12,7 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.shapes import parameters
 
-from ...lowering.shape import transformer_shape
+from ...lowering.shape import over_layers, transformer_shape
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
@@ -213,8 +213,8 @@ def _engine(
         return None
     shape = transformer_shape(record, record.transformer)
     # A device has one key-value head at least.
-    heads = max(layout.tensor, shape.kv_heads) / shape.kv_heads
-    token = shape.attention_layers * shape.cache_elements * heads * bytes_per_element(formats[1])
+    kept = over_layers(shape, lambda one: one.cache_elements * (max(layout.tensor, one.kv_heads) / one.kv_heads))
+    token = shape.attention_layers * kept * bytes_per_element(formats[1])
     room = devices * (memory.usable or memory.capacity) - shape.parameters * bytes_per_element(formats[0])
     return tuned(room, token, *lengths) if room > 0.0 else None
 
