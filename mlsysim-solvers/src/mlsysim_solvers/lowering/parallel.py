@@ -223,10 +223,10 @@ def adapters(part: Part, rank: Any, *, mlp: bool = False) -> Table:
     Hu et al. 2021, LoRA, arXiv:2106.09685, section 4.
     """
     s, t, formats, rows, table = part.whole, part.division.tensor, part.formats, part.rows, []
-    wide = s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    wide = (1.0 + s.gate) * s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
     beside = [
-        ("query-key-value adapter", s.layers, s.hidden, wide / t),
-        ("output adapter", s.layers, s.heads * s.v_dim / t, s.hidden),
+        ("query-key-value adapter", s.attention_layers, s.hidden, wide / t),
+        ("output adapter", s.attention_layers, s.heads * s.v_dim / t, s.hidden),
     ]
     mlps = (("MLP", s.dense_layers, s.ffn), ("shared experts", s.expert_layers, s.shared_ffn)) if mlp else ()
     for kind, layers, ffn in mlps:
@@ -295,7 +295,7 @@ def dropouts(part: Part, mask: Any, share: Any, *, scores: bool) -> Table:
     if scores:
         pairs = part.rows * part.sequence * (shape.heads / division.tensor)
         traffic = stream_bytes(pairs, 1.0, (2.0 * part.formats.activation + mask) * share)
-        table.append(stream("attention dropout", shape.layers, traffic, share))
+        table.append(stream("attention dropout", shape.attention_layers, traffic, share))
     return table
 
 
@@ -327,7 +327,7 @@ def eager_norms(part: Part, wide: Any) -> Table:
     return [
         stream("norms, one by one", shape.layers, stream_bytes(rows / part.division.shards, norms * shape.hidden, each),
                5.0 * norms),
-        stream("rotary embedding, one by one", shape.layers, stream_bytes(rows, turned, 4.0 * wide), 4.0),
+        stream("rotary embedding, one by one", shape.attention_layers, stream_bytes(rows, turned, 4.0 * wide), 4.0),
     ]  # fmt: skip
 
 

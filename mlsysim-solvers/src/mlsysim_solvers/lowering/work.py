@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..formulas.attention import causal_pairs, full_pairs
 from .attention import mixing_parameters
+from .recurrence import state_work
 from .shape import TransformerShape
 
 __all__ = ["ForwardWork", "forward_work", "model_work", "trained_work"]
@@ -24,12 +25,15 @@ class ForwardWork(NamedTuple):
         Of scores and values, for the sample.
     head : float, count
         Of the output projection, for each token.
+    states : float or array, count
+        Of layers that keep a state, for the sample, without the products around it.
     """
 
     matrices: Any
     mlp: Any
     attention: Any
     head: Any
+    states: Any = 0.0
 
 
 def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) -> ForwardWork:
@@ -62,9 +66,10 @@ def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) ->
             whole = full_pairs(sequence, window)
             half = causal_pairs(sequence, window) if s.causal else whole
             pairs = pairs + count * (half + full_attention * (whole - half))
+    r = s.recurrence
     return ForwardWork(
         matrices, dense + s.expert_layers * each, pairs * s.heads * (s.head_dim + s.v_dim),
-        s.hidden * s.vocab if s.head else 0.0,
+        s.hidden * s.vocab if s.head else 0.0, 0.0 if r is None else r.layers * state_work(r, sequence, 1.0),
     )  # fmt: skip
 
 
@@ -114,8 +119,8 @@ def trained_work(work: ForwardWork, sequence: Any, flop_per_mac: Any, *, frozen:
         Work of the layers, and of the output projection.
     """
     passes = 2.0 if frozen else 3.0
-    # A frozen model still passes gradients through attention: twice the forward pass.
+    # A frozen model still passes gradients through attention and states: twice the forward pass.
     return (
-        flop_per_mac * (passes * sequence * work.matrices + 3.0 * work.attention),
+        flop_per_mac * (passes * sequence * work.matrices + 3.0 * (work.attention + work.states)),
         flop_per_mac * passes * sequence * work.head,
     )

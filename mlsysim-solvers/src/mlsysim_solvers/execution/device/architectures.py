@@ -115,14 +115,14 @@ def generator_shape(model: Model, workload: Workload) -> Any:
     keeps = model.transformer is not None and state_layers(model.transformer) > 0
     if model.pair is None and model.state_space is None and not keeps:
         return None
+    if keeps:
+        return None
     if not isinstance(workload, Serving):
-        what = "an encoder-decoder" if model.pair is not None else "a state-space" if not keeps else "a hybrid"
+        what = "an encoder-decoder" if model.pair is not None else "a state-space"
         raise ConfigError(
             f"{model.name} is {what} model, which is answered for serving only",
             where="workload.model", remedy='Use kind = "serving"',
         )  # fmt: skip
-    if keeps:
-        return None
     if model.state_space is not None:
         return state_shape(model, model.state_space)
     assert model.pair is not None

@@ -14,6 +14,7 @@ from ...formulas.recomputation import (
     recomputed_activation_bytes,
     recomputed_share,
 )
+from ...lowering.recurrence import kept_for_gradients
 from ...lowering.shape import TransformerShape
 from .schedule import Layout
 
@@ -96,19 +97,23 @@ def layer_activations(shape: TransformerShape, how: Keeping, batch: Any, sequenc
     if "latent" in again and shape.latent:
         # Queries, keys and values are unfolded once more from the compressed vectors.
         attention = shape.heads * shape.v_dim + shape.kv_rank + shape.q_rank + shape.rope_dim
-    # On average over the layers.
+    # On average over the layers, as what follows.
+    attending, mixing = shape.attention_layers / shape.layers, 0.0
+    if shape.recurrence is not None:
+        attention = attention + 2.0 * shape.gate * shape.heads * shape.v_dim
+        mixing = shape.recurrence.layers / shape.layers * kept_for_gradients(shape.recurrence)
     mlp = wide * (shape.dense_layers * shape.ffn + shape.expert_layers * shape.shared_ffn)
     copies = 0.0 if "mlp" in again else shape.hidden
     routed = shape.active * (wide * shape.expert_ffn + copies) + shape.experts
     return layer_activation_bytes(
         tokens=rows,
         replicated=norms * shape.hidden,
-        sharded=attention + (mlp + shape.expert_layers * routed) / shape.layers,
+        sharded=attending * attention + mixing + (mlp + shape.expert_layers * routed) / shape.layers,
         replicated_masks=2.0 * dropout * shape.hidden,
-        pairs=shape.heads * rows * sequence if keeps_scores else 0.0,
+        pairs=attending * shape.heads * rows * sequence if keeps_scores else 0.0,
         pair_elements=1.0 + dropout,
         pair_masks=dropout,
-        statistics=shape.heads if how.fused_attention else 0.0,
+        statistics=attending * shape.heads if how.fused_attention else 0.0,
         width=widths.activation,
         mask_width=widths.mask,
         statistic_width=widths.statistic,
@@ -180,7 +185,11 @@ def _mlp_width(s: TransformerShape) -> Any:
 
 def _products(s: TransformerShape) -> Any:
     """Elements per token that the matrix products of a layer write."""
-    return s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim + 2.0 * s.hidden + s.matrices * _mlp_width(s) / s.layers
+    written = (1.0 + s.gate) * s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    if s.recurrence is not None:
+        r = s.recurrence
+        written = (s.attention_layers * written + r.layers * (r.mixed + r.values + r.steered)) / s.layers
+    return written + 2.0 * s.hidden + s.matrices * _mlp_width(s) / s.layers
 
 
 def _unrepeated(c: Mapping[str, Any], how: Keeping, batch: Any) -> Any:

@@ -119,6 +119,8 @@ def suits(c: Mapping[str, Any], layout: Layout, batch: Any, sequence: Any) -> An
     legal = legal & ((layout.virtual <= 1.0) | (layout.pipeline > 1.0))
     if c["schedule"] != "1f1b":
         legal = legal & (layout.virtual <= 1.0)
+    if shape.recurrence is not None:
+        legal = legal & (layout.context <= 1.0)
     if c["context_kind"] == "all-to-all":
         legal = legal & (layout.context * minimum(layout.tensor, shape.kv_heads) <= shape.kv_heads)
     if c["zero"] == 3:
@@ -156,6 +158,9 @@ def _check_context(layout: Parallelism, shape: TransformerShape, sequence: int) 
     if layout.context > 1 and sequence % layout.context:
         _refuse(f"context = {layout.context} does not divide a sequence of {sequence} tokens", "context",
                 _nearest(layout.context, sequence))  # fmt: skip
+    if layout.context > 1 and shape.recurrence is not None:
+        _refuse(f"context = {layout.context} would divide sequences whose states pass from token to token", "context",
+                "Set it to 1; data, tensor, expert and pipeline divide such a model")  # fmt: skip
     heads = shape.kv_heads / min(layout.tensor, shape.kv_heads)
     if layout.context_kind == "all-to-all" and layout.context > heads:
         _refuse(f"all-to-all context = {layout.context} exceeds the key-value heads of a tensor-parallel rank",

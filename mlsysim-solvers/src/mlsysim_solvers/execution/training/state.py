@@ -315,7 +315,9 @@ def _experts(c: Mapping[str, Any], layout: Layout) -> Any:
 def _widest(c: Mapping[str, Any], layout: Layout) -> Any:
     """Return the parameters of the largest weight of a layer; experts lie together in one."""
     s = c["shape"]
-    wide = maximum(s.ffn if s.dense_layers else 0.0, (s.heads + 2.0 * s.kv_heads) * s.head_dim)
+    wide = maximum(s.ffn if s.dense_layers else 0.0, ((1.0 + s.gate) * s.heads + 2.0 * s.kv_heads) * s.head_dim)
+    if s.recurrence is not None:
+        wide = maximum(wide, s.recurrence.mixed + s.recurrence.values)
     return maximum(s.hidden * wide / layout.tensor, _experts(c, layout) / (s.matrices + 1.0))
 
 
@@ -358,7 +360,8 @@ def adapter_parameters(c: Mapping[str, Any], layout: Layout, layers: Any) -> Any
     float or array, count
     """
     s = c["shape"]
-    sides = 2.0 * s.hidden + 2.0 * s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    sides = 2.0 * s.hidden + (2.0 + s.gate) * s.heads * s.head_dim + 2.0 * s.kv_heads * s.head_dim
+    sides = sides * (s.attention_layers / s.layers)
     if c["adapts_mlp"]:
         shared = s.expert_layers * (s.hidden + s.shared_ffn) if s.shared_ffn else 0.0
         sides = sides + (s.matrices + 1.0) * (s.dense_layers * (s.hidden + s.ffn) + shared) / s.layers

@@ -8,7 +8,7 @@ from typing import Any
 from mlsysim.records.model import Model
 from mlsysim.records.precision import bytes_per_element, check_precision
 from mlsysim.records.scenario import Parallelism, Training
-from mlsysim.shapes import parameters
+from mlsysim.shapes import mlp_layers, parameters
 
 from ...lowering.shape import number
 from .layout_checks import again_of
@@ -60,7 +60,7 @@ def _parameters(model: Model) -> dict[str, Any]:
     experts = 0.0
     if mixture is not None:
         matrices = 3.0 if model.transformer.gated else 2.0
-        experts = (model.transformer.layers - mixture.dense_layers) * mixture.experts * matrices
+        experts = (mlp_layers(model.transformer) - mixture.dense_layers) * mixture.experts * matrices
         experts = experts * model.transformer.hidden * mixture.ffn
     total = number(found.total)
     ends = number(found.embedding + found.head)
