@@ -243,7 +243,7 @@ def test_an_architecture_that_no_shape_expresses_is_refused_with_the_reason(tmp_
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("moonshotai/Kimi-Linear-48B-A3B-Instruct", "linear attention"), ("NVIDIA-Nemotron-3-Super-120B-A12B", "compressed vector"),
+    [("moonshotai/Kimi-Linear-48B-A3B-Instruct", "linear attention"),
      ("google/gemma-3n-E4B-it", "share keys"), ("hf:moonshotai/Kimi-K3", "linear attention")],
 )  # fmt: skip
 def test_a_model_that_no_shape_expresses_is_known_by_name(name, why):
@@ -293,12 +293,17 @@ def test_state_spaces_among_the_layers_are_read():
 @pytest.mark.parametrize(
     ("change", "why"),
     [({"hybrid_override_pattern": "M-M"}, "no pairs"), ({"hybrid_override_pattern": "M-X-"}, "other letters"),
-     ({"hybrid_override_pattern": ""}, "no pattern"), ({"hybrid_override_pattern": "M-ME"}, "experts and plain"),
-     ({"moe_latent_size": 64}, "compressed vector")],
+     ({"hybrid_override_pattern": ""}, "no pattern"), ({"hybrid_override_pattern": "M-ME"}, "experts and plain")],
 )  # fmt: skip
 def test_other_patterns_of_state_spaces_are_refused(change, why):
     with pytest.raises(RegistryError, match=why):
         shape_table({**MAMBA, **change}, where="x")
+
+
+def test_experts_on_compressed_vectors_are_read():
+    mixture = {"n_routed_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 256, "moe_latent_size": 128}
+    _, table = shape_table({**MAMBA, **mixture, "hybrid_override_pattern": "MEME*E"}, where="x")
+    assert (table["mixture"]["latent"], table["mixture"]["experts"]) == (128, 16)
 
 
 @pytest.mark.parametrize("name", ["qwen3-32b", "gemma-3-27b", "granite-3.1-8b", "minimax-m2", "deepseek-v3.2"])

@@ -268,7 +268,6 @@ def _states(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
         "other letters than M, *, E and -": sum(kinds.values()) < len(pattern),
         "no pairs of layers": len(pattern) % 2 == 1,
         "experts and plain MLPs": kinds["E"] > 0 and kinds["-"] > 0,
-        "experts that work on a compressed vector": bool(config.get("moe_latent_size")),
     }
     for what, present in faults.items():
         if present:
@@ -299,6 +298,7 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
         "ffn": whole(width, where, "moe_intermediate_size"),
         "shared": whole(shared, where, "n_shared_experts"),
         "dense_layers": whole(dense, where, "first_k_dense_replace"),
+        "latent": whole(config.get("moe_latent_size") or 0, where, "moe_latent_size"),
         "router_bias": bool(traits.get("router_bias", False)),
         "shared_gate": bool(gated),
     }

@@ -190,12 +190,12 @@ def _local_experts(table: Table, part: Part) -> Table:
     tokens = where(e > 1.0, part.rows / division.tensor, part.rows + 0.0 * e)
     reached = distinct_experts(shape.experts, shape.active, tokens * e) / e
     each = rows_per_expert(tokens, shape.active, reached)
-    width, up = shape.expert_ffn, shape.matrices * shape.expert_ffn
+    width, up, inner = shape.expert_ffn, shape.matrices * shape.expert_ffn, shape.expert_hidden
     # Each local expert is a product of its own, slower than one large product.
     count, local = shape.expert_layers / division.grouped, shape.experts / e
     own = {
-        "experts up": gemm("experts up", count, each, up, shape.hidden, formats, reached, kind="grouped_gemm"),
-        "experts down": gemm("experts down", count, each, shape.hidden, width, formats, reached, kind="grouped_gemm"),
+        "experts up": gemm("experts up", count, each, up, inner, formats, reached, kind="grouped_gemm"),
+        "experts down": gemm("experts down", count, each, inner, width, formats, reached, kind="grouped_gemm"),
     }  # fmt: skip
     own = {name: row._replace(kernels=local) for name, row in own.items()}
     return [own.get(row.name, row) for row in table]

@@ -111,7 +111,7 @@ def sharded(shape: TransformerShape, tensor: Any) -> TransformerShape:
         cache = shape.cache_elements * (own.kv_heads / shape.kv_heads)
     keys = 0.0 if shape.latent else shape.attention_layers * shape.hidden * 2.0 * shape.kv_heads * shape.head_dim
     copied = compressed + shape.layers * shape.norm_passes * shape.hidden
-    copied = copied + shape.expert_layers * shape.experts * shape.hidden
+    copied = copied + shape.expert_layers * (shape.experts * shape.hidden + shape.compression)
     divisible = shape.parameters - copied - keys
     return own._replace(
         shared_ffn=own.shared_ffn if shape.shared_ffn else 0.0,

@@ -49,6 +49,8 @@ class TransformerShape(NamedTuple):
     sums : float
         Sums of a layer over the devices that share it, in either direction: one where attention and MLP are parallel,
         because their outputs are added before (vLLM, FalconDecoderLayer in falcon.py), else one after each.
+    expert_hidden : float
+        Width of the vector that routed experts read and write: ``hidden``, or what tokens are compressed to.
     gate : float
         Gates on the output of a head of attention (1 or 0), as wide as it.
     recurrence : Recurrence or None
@@ -99,6 +101,12 @@ class TransformerShape(NamedTuple):
     turns: Any = 0.0
     gate: Any = 0.0
     recurrence: Recurrence | None = None
+    expert_hidden: Any = 0.0
+
+    @property
+    def compression(self) -> Any:
+        """Weights that compress a token for the routed experts of a layer and expand their sum."""
+        return 0.0 if self.expert_hidden == self.hidden else 2.0 * self.hidden * self.expert_hidden
 
 
 def number(value: Any) -> Any:
@@ -158,6 +166,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         final_norm=t.final_norm, expert_bias=bool(mixture and t.bias), sums=1 if t.parallel else 2,
         square_norms=(norms if t.norm == "rms" else 0) + (2 if t.qk_norm else 0), turns=rotary,
         gate=1 if t.output_gate else 0, recurrence=recurrence_of(t),
+        expert_hidden=(mixture.latent if mixture else 0) or t.hidden,
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}

@@ -283,20 +283,23 @@ def _experts(
     shape: TransformerShape, formats: Formats, rows: Any, spread: Any, *, fused: bool, kept: bool
 ) -> Table:  # fmt: skip
     """Router, permutation, and one product per reached expert, each padded to its own tiles."""
-    count, width, hidden = shape.expert_layers, shape.expert_ffn, shape.hidden
+    count, width, hidden, inner = shape.expert_layers, shape.expert_ffn, shape.hidden, shape.expert_hidden
     outer, kind = spared(formats, formats.outer)
     reached = distinct_experts(shape.experts, shape.active, rows)
     each = rows_per_expert(rows, shape.active, reached)
     up = shape.matrices * width
     out = width if fused and not kept else up
     # Tokens are gathered into expert order and scattered back, weighted and added.
-    moved = (4.0 * shape.active + 2.0) * hidden + 2.0 * shape.experts
+    moved = (4.0 * shape.active + 2.0) * inner + 2.0 * shape.experts
     table = [
         gemm("router", count, rows, shape.experts, hidden, outer, kind=kind),
         stream("routing and permutation", count, stream_bytes(spread, moved, formats.activation), 3.0),
-        gemm("experts up", count, each, up, hidden, formats, reached, out=out, kind="grouped_gemm"),
-        gemm("experts down", count, each, hidden, width, formats, reached, kind="grouped_gemm"),
+        gemm("experts up", count, each, up, inner, formats, reached, out=out, kind="grouped_gemm"),
+        gemm("experts down", count, each, inner, width, formats, reached, kind="grouped_gemm"),
     ]
+    if shape.compression:
+        table.append(gemm("experts, compression", count, spread, inner, hidden, formats))
+        table.append(gemm("experts, expansion", count, spread, hidden, inner, formats))
     if kept or not fused:
         traffic = stream_bytes(rows, shape.active * (up + width), formats.activation)
         table.append(stream("experts up: activation" if fused else "experts activation", count, traffic))

@@ -58,7 +58,8 @@ def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) ->
     """
     s = shape
     dense = s.dense_layers * (s.matrices + 1.0) * s.hidden * s.ffn
-    each = (s.matrices + 1.0) * s.hidden * (s.active * s.expert_ffn + s.shared_ffn) + s.hidden * s.experts
+    each = (s.matrices + 1.0) * (s.active * s.expert_hidden * s.expert_ffn + s.hidden * s.shared_ffn)
+    each = each + s.hidden * s.experts + s.compression
     matrices = mixing_parameters(s) + dense + s.expert_layers * each
     pairs: Any = 0.0
     for count, window in ((s.full_layers, sequence), (s.window_layers, s.window)):

@@ -60,7 +60,7 @@ def live_elements(shape: TransformerShape) -> Any:
     """
     attention = named((shape.heads + shape.kv_heads) * (shape.head_dim + shape.v_dim), "queries, keys and values")
     mlp = named((shape.matrices + 1.0) * (shape.ffn if shape.dense_layers else 0.0), "MLP")
-    experts = shape.active * ((shape.matrices + 1.0) * shape.expert_ffn + shape.hidden)
+    experts = shape.active * ((shape.matrices + 1.0) * shape.expert_ffn + shape.expert_hidden)
     experts = named(experts + (shape.matrices + 1.0) * shape.shared_ffn, "experts")
     widest = named(maximum(attention, maximum(mlp, experts)), "widest operator")
     return named(2.0 * shape.hidden, "residual and norm") + widest

@@ -103,8 +103,9 @@ def layer_activations(shape: TransformerShape, how: Keeping, batch: Any, sequenc
         attention = attention + 2.0 * shape.gate * shape.heads * shape.v_dim
         mixing = shape.recurrence.layers / shape.layers * kept_for_gradients(shape.recurrence)
     mlp = wide * (shape.dense_layers * shape.ffn + shape.expert_layers * shape.shared_ffn)
-    copies = 0.0 if "mlp" in again else shape.hidden
-    routed = shape.active * (wide * shape.expert_ffn + copies) + shape.experts
+    copies = 0.0 if "mlp" in again else shape.expert_hidden
+    compressed = 2.0 * copies if shape.compression else 0.0
+    routed = shape.active * (wide * shape.expert_ffn + copies) + shape.experts + compressed
     return layer_activation_bytes(
         tokens=rows,
         replicated=norms * shape.hidden,

@@ -61,7 +61,7 @@ def _parameters(model: Model) -> dict[str, Any]:
     if mixture is not None:
         matrices = 3.0 if model.transformer.gated else 2.0
         experts = (mlp_layers(model.transformer) - mixture.dense_layers) * mixture.experts * matrices
-        experts = experts * model.transformer.hidden * mixture.ffn
+        experts = experts * (mixture.latent or model.transformer.hidden) * mixture.ffn
     total = number(found.total)
     ends = number(found.embedding + found.head)
     head = number(found.head) or number(found.embedding)
