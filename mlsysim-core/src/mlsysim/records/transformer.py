@@ -98,8 +98,9 @@ class StateLayers:
     Parameters
     ----------
     layers, attention, mlp : int, count
-        Layers of each kind: twice the ``layers`` of the model in all, which counts a pair as one. With experts all
-        MLPs but the ``dense_layers`` of the mixture have them.
+        Layers of each kind: twice the ``layers`` of the model in all, which counts a pair as one. Where attention and
+        states read the same norm side by side, all three are the ``layers`` of the model. With experts all MLPs but
+        the ``dense_layers`` of the mixture have them.
     heads, head_dim, state, groups : int, count
         Heads, their width, states per channel, and groups of heads that share input and output matrices.
     conv, chunk : int, token
