@@ -7,7 +7,17 @@ from types import SimpleNamespace
 import attrs
 
 from mlsysim.records.device import Compute, Device, Memory, Peak
-from mlsysim.records.model import DeltaRule, Latent, Layer, Mixture, Model, Network, StateLayers, Transformer
+from mlsysim.records.model import (
+    DeltaRule,
+    EncoderDecoder,
+    Latent,
+    Layer,
+    Mixture,
+    Model,
+    Network,
+    StateLayers,
+    Transformer,
+)
 from mlsysim.records.scenario import Inference, Scenario, Serving, System, Training
 from mlsysim.records.stack import Ceilings, Features, Stack, Tile
 from mlsysim_solvers import SingleNodeSolver
@@ -202,4 +212,10 @@ DELTA = Model(name="Delta", lab="Test", transformer=Transformer(
 NEMOTRON = Model(name="Nemotron", lab="Test", transformer=Transformer(
     layers=26, hidden=2688, heads=32, kv_heads=2, head_dim=128, ffn=1856, context=262144, vocab=131072, gated=False,
     states=StateLayers(layers=23, attention=6, mlp=23, heads=64, head_dim=64, state=128, groups=8, conv=4, chunk=128),
+))  # fmt: skip
+_STACK = {"layers": 24, "hidden": 1024, "heads": 32, "kv_heads": 32, "head_dim": 128, "ffn": 16384, "context": 512,
+          "vocab": 32128, "gated": False}  # fmt: skip
+PAIR = Model(name="Pair", lab="Test", pair=EncoderDecoder(
+    shared=True, encoder=Transformer(**_STACK, relative=32, causal=False, head=False),
+    decoder=Transformer(**_STACK, relative=32, tied=True),
 ))  # fmt: skip

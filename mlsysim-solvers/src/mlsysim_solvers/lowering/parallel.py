@@ -16,19 +16,9 @@ from .shape import TransformerShape
 from .transformer import decoder_tail, embedding, forward_layers
 
 __all__ = [
-    "Division",
-    "Part",
-    "adapters",
-    "divided",
-    "dropouts",
-    "eager_norms",
-    "expert_biases",
-    "forward",
-    "head",
-    "lookup",
-    "part_of",
-    "unpacking",
-]
+    "Division", "Part", "adapters", "divided", "dropouts", "eager_norms", "expert_biases", "forward", "head", "lookup",
+    "part_of", "unpacking",
+]  # fmt: skip
 
 
 class Division(NamedTuple):
@@ -106,6 +96,14 @@ def part_of(shape: TransformerShape, formats: Formats, division: Division, batch
     return Part(shape, divided(shape, division), formats, division, batch / division.context, sequence)
 
 
+def _source_of(part: Part) -> Part:
+    """Return what a device computes of the encoder of a decoder."""
+    whole, own = part.whole.source, part.own.source
+    assert whole is not None
+    assert own is not None
+    return part._replace(whole=whole.shape, own=own.shape, sequence=whole.tokens)
+
+
 def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     """Return the part of each layer that one device of a tensor-parallel group computes.
 
@@ -142,6 +140,8 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     for place, part in zip(_DIVIDED, parts, strict=True):
         fields[place] = part
     own = TransformerShape._make(fields)
+    if own.source is not None:
+        own = own._replace(source=own.source._replace(shape=divided(own.source.shape, division)))
     return own if own.recurrence is None else own._replace(recurrence=shared_recurrence(own.recurrence, t))
 
 
@@ -291,7 +291,8 @@ def dropouts(part: Part, mask: Any, share: Any, *, scores: bool) -> Table:
     """
     shape, division = part.whole, part.division
     masks = stream_bytes(part.rows / division.shards, 2.0 * shape.hidden, mask * share)
-    table = [stream("dropout masks", shape.layers, masks, share)]
+    table = [] if shape.source is None else dropouts(_source_of(part), mask, share, scores=scores)
+    table += [stream("dropout masks", shape.layers, masks, share)]
     if scores:
         pairs = part.rows * part.sequence * (shape.heads / division.tensor)
         traffic = stream_bytes(pairs, 1.0, (2.0 * part.formats.activation + mask) * share)
@@ -325,6 +326,7 @@ def eager_norms(part: Part, wide: Any) -> Table:
     turned = (shape.heads + shape.kv_heads) * shape.head_dim
     each = 7.0 * wide + 2.0 * part.formats.activation
     return [
+        *([] if shape.source is None else eager_norms(_source_of(part), wide)),
         stream("norms, one by one", shape.layers, stream_bytes(rows / part.division.shards, norms * shape.hidden, each),
                5.0 * norms),
         stream("rotary embedding, one by one", shape.attention_layers, stream_bytes(rows, turned, 4.0 * wide), 4.0),

@@ -11,7 +11,25 @@ from mlsysim.tracing import named
 from ..formulas.vision import image_patches
 from .recurrence import Recurrence, recurrence_of
 
-__all__ = ["TransformerShape", "number", "transformer_shape"]
+__all__ = ["Source", "TransformerShape", "number", "transformer_shape"]
+
+
+class Source(NamedTuple):
+    """The encoder whose output every layer of a decoder reads by cross-attention.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        Its layers.
+    tokens : float, token
+        What it reads of a sample: tokens, or positions of speech.
+    bins : float, count
+        Frequency bins of speech; 0 for text.
+    """
+
+    shape: Any
+    tokens: Any
+    bins: Any
 
 
 class TransformerShape(NamedTuple):
@@ -51,6 +69,8 @@ class TransformerShape(NamedTuple):
         because their outputs are added before (vLLM, FalconDecoderLayer in falcon.py), else one after each.
     expert_hidden : float
         Width of the vector that routed experts read and write: ``hidden``, or what tokens are compressed to.
+    source : Source or None
+        Encoder that is trained with a decoder, each of whose layers then stands for its share of the encoder, too.
     gate : float
         Gates on the output of a head of attention (1 or 0), as wide as it.
     recurrence : Recurrence or None
@@ -102,6 +122,12 @@ class TransformerShape(NamedTuple):
     gate: Any = 0.0
     recurrence: Recurrence | None = None
     expert_hidden: Any = 0.0
+    source: Source | None = None
+
+    @property
+    def encoders(self) -> Any:
+        """Layers of the encoder for each of these; 0 without one."""
+        return 0.0 if self.source is None else self.source.shape.layers / self.layers
 
     @property
     def compression(self) -> Any:

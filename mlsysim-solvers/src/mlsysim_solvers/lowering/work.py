@@ -68,9 +68,25 @@ def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) ->
             half = causal_pairs(sequence, window) if s.causal else whole
             pairs = pairs + count * (half + full_attention * (whole - half))
     r = s.recurrence
-    return ForwardWork(
+    own = ForwardWork(
         matrices, dense + s.expert_layers * each, pairs * s.heads * (s.head_dim + s.v_dim),
         s.hidden * s.vocab if s.head else 0.0, 0.0 if r is None else r.layers * state_work(r, sequence, 1.0),
+    )  # fmt: skip
+    return own if s.source is None else _with_encoder(own, s, sequence)
+
+
+def _with_encoder(own: ForwardWork, shape: TransformerShape, sequence: Any) -> ForwardWork:
+    """Return the work of a decoder with that of its encoder and of cross-attention, for each token of the decoder."""
+    s, source = shape, shape.source
+    assert source is not None
+    read = forward_work(source.shape, source.tokens, 0.0)
+    ratio, queries, keys = source.tokens / sequence, s.heads * s.head_dim, s.kv_heads * s.head_dim
+    cross = s.layers * (2.0 * s.hidden * queries + ratio * 2.0 * source.shape.hidden * keys)
+    pairs = s.layers * sequence * source.tokens * s.heads * (s.head_dim + s.v_dim)
+    stem = 3.0 * source.shape.hidden * (2.0 * source.bins + source.shape.hidden) if source.bins else 0.0
+    return own._replace(
+        matrices=own.matrices + cross + ratio * (read.matrices + stem), mlp=own.mlp + ratio * read.mlp,
+        attention=own.attention + read.attention + pairs,
     )  # fmt: skip
 
 

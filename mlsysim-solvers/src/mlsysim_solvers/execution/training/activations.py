@@ -85,6 +85,33 @@ def layer_activations(shape: TransformerShape, how: Keeping, batch: Any, sequenc
     -------
     float or array, B
     """
+    own = _own_activations(shape, how, batch, sequence)
+    if shape.source is None:
+        return own
+    source = shape.source
+    own = own + shape.encoders * layer_activations(source.shape, how, batch, source.tokens)
+    if how.recompute == "full":
+        return own
+    return own + _cross_activations(shape, how, batch, sequence)
+
+
+def _cross_activations(shape: TransformerShape, how: Keeping, batch: Any, sequence: Any) -> Any:
+    """Return what cross-attention keeps: both sides of its norm, queries and outputs, and keys and values."""
+    s, widths, tokens = shape, how.widths, shape.source.tokens if shape.source else 0.0
+    rows, each = batch * sequence, s.head_dim + s.v_dim
+    keeps_scores = not how.fused_attention and how.recompute == "none" and "attention" not in how.again
+    asked = layer_activation_bytes(
+        tokens=rows, replicated=2.0 * s.hidden, sharded=s.heads * each, replicated_masks=how.dropout * s.hidden,
+        pairs=s.heads * rows * tokens if keeps_scores else 0.0, pair_elements=1.0 + how.dropout,
+        pair_masks=how.dropout, statistics=s.heads if how.fused_attention else 0.0, width=widths.activation,
+        mask_width=widths.mask, statistic_width=widths.statistic, tensor=how.tensor,
+        sequence_shards=how.sequence_shards,
+    )  # fmt: skip
+    return asked + workspace_bytes(batch * tokens / how.tensor, s.kv_heads * each, widths.activation)
+
+
+def _own_activations(shape: TransformerShape, how: Keeping, batch: Any, sequence: Any) -> Any:
+    """Return the activations of one layer without those of an encoder that it stands for."""
     rows = batch * sequence
     widths, again, dropout = how.widths, how.again, how.dropout
     if how.recompute == "full":
@@ -171,10 +198,16 @@ def kept_by_layer(c: Mapping[str, Any], layout: Layout) -> Kept:
             return Kept(each, 0.0 * rows)
         # While an MLP is done again, everything that it would keep is alive.
         return Kept(each, _unrepeated(c, how._replace(again=frozenset()), batch) - each)
-    live = _unrepeated(c, how._replace(recompute="none"), batch)
+    # Layers of an encoder and of its decoder are done again one by one.
+    live = _unrepeated(c, how._replace(recompute="none"), batch) / (1.0 + shape.encoders)
     if products:
-        written = shape.hidden * 2.0 + 0.5 * _products(shape)
-        return Kept(workspace_bytes(rows / tensor, written, c["activation_width"]), live)
+        written = rows * (shape.hidden * 2.0 + 0.5 * _products(shape))
+        if shape.source is not None:
+            encoder, read = shape.source.shape, batch * shape.source.tokens
+            written = written + shape.encoders * read * (encoder.hidden * 2.0 + 0.5 * _products(encoder))
+            written = written + rows * (shape.hidden + 0.5 * shape.heads * shape.head_dim)
+            written = written + read * shape.kv_heads * shape.head_dim
+        return Kept(workspace_bytes(written / tensor, 1.0, c["activation_width"]), live)
     # Each layer keeps its input; while one is done again, everything that it would keep is alive.
     return Kept(layer_activations(shape, how, batch, c["sequence"]) / shards, live)
 

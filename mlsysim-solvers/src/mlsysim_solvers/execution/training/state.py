@@ -334,7 +334,7 @@ def _gathered(c: Mapping[str, Any], layout: Layout, dense: Any) -> tuple[Any, An
     else:
         # Experts that no other device holds are used where they lie, unless they have to be cast first.
         moved = (expert_ranks(layout, _ranks_of(c, layout)) > 1.0) | (c["stored_width"] > c["gathered_width"])
-        each = c["layer_parameters"] / layout.tensor + only(moved, _experts(c, layout))
+        each = c["layer_parameters"] / (1.0 + c["shape"].encoders) / layout.tensor + only(moved, _experts(c, layout))
         # The ends are stored and gathered in 16 bits where frozen layers have fewer.
         ends = (first + last) * c["weight_width"]
     gathered = constants.LIVE_LAYERS * workspace_bytes(1.0, each, both) + none

@@ -142,7 +142,7 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
         kv = printed if precision == "fp32" else precision
     if audio and is_encoder(row):
         assumed.append(Assumed("the encoder's time is that to the first token, which has one decode step more", 0.05))
-        output, reading, amount = 1, "performance.ttft", None
+        input_, output, reading, amount = 1, 1, "performance.ttft", None
     elif row.name in ("ttft_ms", "prefill_tokens_per_s"):
         if not input_:
             raise Refused("the prompt length is not published")
