@@ -7,7 +7,17 @@ from types import SimpleNamespace
 import attrs
 
 from mlsysim.records.device import Compute, Device, Memory, Peak
-from mlsysim.records.model import Latent, Layer, Mixture, Model, Network, Transformer
+from mlsysim.records.model import (
+    DeltaRule,
+    EncoderDecoder,
+    Latent,
+    Layer,
+    Mixture,
+    Model,
+    Network,
+    StateLayers,
+    Transformer,
+)
 from mlsysim.records.scenario import Inference, Scenario, Serving, System, Training
 from mlsysim.records.stack import Ceilings, Features, Stack, Tile
 from mlsysim_solvers import SingleNodeSolver
@@ -192,3 +202,20 @@ def request_of(model, device, workload, stack=STACK, *, settings=None, claims=No
 def answers(*args, **kwargs):
     solver = SingleNodeSolver()
     return solver.compute(solver.prepare(request_of(*args, **kwargs)))
+
+
+DELTA = Model(name="Delta", lab="Test", transformer=Transformer(
+    layers=32, hidden=2560, heads=16, kv_heads=4, head_dim=256, ffn=9216, context=262144, vocab=248320, qk_norm=True,
+    output_gate=True, tied=True,
+    delta=DeltaRule(every=4, heads=32, key_heads=16, key_dim=128, value_dim=128, conv=4),
+))  # fmt: skip
+NEMOTRON = Model(name="Nemotron", lab="Test", transformer=Transformer(
+    layers=26, hidden=2688, heads=32, kv_heads=2, head_dim=128, ffn=1856, context=262144, vocab=131072, gated=False,
+    states=StateLayers(layers=23, attention=6, mlp=23, heads=64, head_dim=64, state=128, groups=8, conv=4, chunk=128),
+))  # fmt: skip
+_STACK = {"layers": 24, "hidden": 1024, "heads": 32, "kv_heads": 32, "head_dim": 128, "ffn": 16384, "context": 512,
+          "vocab": 32128, "gated": False}  # fmt: skip
+PAIR = Model(name="Pair", lab="Test", pair=EncoderDecoder(
+    shared=True, encoder=Transformer(**_STACK, relative=32, causal=False, head=False),
+    decoder=Transformer(**_STACK, relative=32, tied=True),
+))  # fmt: skip

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from solver_cases import H100, STACK, request_of
 
-from mlsysim.errors import ConfigError
 from mlsysim.plugins import plugins
 from mlsysim.records.model import DeltaRule, Model, Transformer
-from mlsysim.records.scenario import Serving, Training
+from mlsysim.records.scenario import Serving
 from mlsysim.shapes import attention_layers, kv_bytes_per_token, matmul_parameters, parameters
 from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.formulas.constants import RECURRENT_LOG_SD
@@ -118,11 +117,6 @@ def test_arrays_answer_as_numbers_do():
         one = SOLVER.compute({**columns, "batch": float(batch)})
         for name in ("performance.tpot", "performance.ttft", "feasibility.memory_required"):
             assert rows[name][place] == pytest.approx(one[name], rel=1e-12)
-
-
-def test_training_is_refused():
-    with pytest.raises(ConfigError, match="answered for serving only"):
-        SOLVER.prepare(request_of(HYBRID, H100, Training(model="m", precision="bf16", batch=8, sequence=4096), STACK))
 
 
 def test_what_was_hardly_measured_is_less_certain():

@@ -33,7 +33,13 @@ def serve(model, **fields):
 
 
 @pytest.mark.parametrize(
-    ("key", "printed", "active"), [("nemotron-3-nano-30b-a3b", 31.6e9, 3.2e9), ("nemotron-h-56b", 56.3e9, None)]
+    ("key", "printed", "active"),
+    [
+        ("nemotron-3-nano-30b-a3b", 31.6e9, 3.2e9),
+        ("nemotron-h-56b", 56.3e9, None),
+        ("nemotron-3-super-120b-a12b", 120.7e9, 12.2e9),
+        ("nemotron-3-ultra-550b-a55b", 549.3e9, 55e9),
+    ],
 )
 def test_models_have_the_size_that_their_makers_say(key, printed, active):
     counts = parameters(plugins().registry.get("models", key).record)
@@ -53,6 +59,44 @@ def test_layers_of_each_kind_are_counted():
     assert counts.total == vectors + 2 * 131072 * 2688
     mixed = attrs.evolve(SHAPE, mixture=Mixture(experts=8, active=2, ffn=1856))
     assert transformer_shape(HYBRID, mixed).expert_layers == 23
+
+
+@pytest.mark.parametrize(
+    ("key", "total", "active"),
+    [("nemotron-3-super-120b-a12b", 120e9, 12e9), ("nemotron-3-ultra-550b-a55b", 550e9, 55e9)],
+)
+def test_models_have_the_size_in_their_names(key, total, active):
+    """Names round down; the layers that predict further tokens are counted in neither."""
+    counts = parameters(plugins().registry.get("models", key).record)
+    assert counts.total == pytest.approx(total, rel=0.006)
+    assert counts.active == pytest.approx(active, rel=0.02)
+
+
+LATENT = attrs.evolve(SHAPE, mixture=Mixture(experts=512, active=22, ffn=2688, shared=2, latent=1024))
+
+
+def test_experts_on_compressed_vectors():
+    """Router and shared experts read whole tokens; two matrices compress them for the routed experts and back."""
+    narrow, wide = (parameters(Model(name="x", lab="x", transformer=t)) for t in (LATENT, attrs.evolve(
+        LATENT, mixture=attrs.evolve(LATENT.mixture, latent=0))))  # fmt: skip
+    shared = 2 * 2 * 2688 * 2688
+    assert narrow.experts == 2688 * 512 + shared + 2 * 2688 * 1024 + 512 * 2 * 1024 * 2688
+    assert wide.total - narrow.total == 23 * (512 * 2 * 2688 * (2688 - 1024) - 2 * 2688 * 1024)
+    used = 2688 * 512 + shared + 2 * 2688 * 1024 + 22 * 2 * 1024 * 2688
+    assert matmul_parameters(LATENT).mlp == 23 * used
+
+
+def test_a_pass_multiplies_what_is_counted():
+    models = [Model(name="x", lab="x", transformer=t) for t in (SHAPE, LATENT)]
+    work = [serve(one, batch=1, input=4096, output=1)["performance.flops"] for one in models]
+    mlps = [matmul_parameters(one.transformer).mlp for one in models]
+    assert work[1] - work[0] == pytest.approx(2 * 4096 * (mlps[1] - mlps[0]), rel=1e-9)
+
+
+def test_devices_hold_copies_of_what_compresses():
+    shape = transformer_shape(HYBRID, LATENT)
+    half, plain = sharded(shape, 2.0), sharded(shape._replace(expert_hidden=shape.hidden), 2.0)
+    assert half.parameters - plain.parameters == pytest.approx(23 * 2688 * 1024, rel=1e-9)
 
 
 def test_a_request_keeps_a_state_and_the_cache_of_six_layers():

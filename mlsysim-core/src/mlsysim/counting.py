@@ -192,9 +192,9 @@ def mlp_layers(transformer: Transformer) -> int:
     return transformer.states.mlp if transformer.states is not None else transformer.layers
 
 
-def _mlp(t: Transformer, width: int) -> int:
-    up = _linear(t.hidden, width, bias=t.bias)
-    return up * (2 if t.gated else 1) + _linear(width, t.hidden, bias=t.bias)
+def _mlp(t: Transformer, width: int, hidden: int = 0) -> int:
+    up = _linear(hidden or t.hidden, width, bias=t.bias)
+    return up * (2 if t.gated else 1) + _linear(width, hidden or t.hidden, bias=t.bias)
 
 
 def _experts(t: Transformer, routed: int) -> int:
@@ -203,7 +203,7 @@ def _experts(t: Transformer, routed: int) -> int:
     if m is None:
         return 0
     router = _linear(t.hidden, m.experts, bias=m.router_bias) + (t.hidden if m.shared_gate else 0)
-    return router + (routed + m.shared) * _mlp(t, m.ffn)
+    return router + 2 * t.hidden * m.latent + routed * _mlp(t, m.ffn, m.latent) + m.shared * _mlp(t, m.ffn)
 
 
 def _norms(t: Transformer) -> int:

@@ -254,9 +254,8 @@ def test_an_architecture_that_no_shape_expresses_is_refused_with_the_reason(tmp_
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("moonshotai/Kimi-Linear-48B-A3B-Instruct", "linear attention"), ("NVIDIA-Nemotron-3-Super-120B-A12B", "compressed vector"),
-     ("google/gemma-3n-E4B-it", "share keys"), ("google/gemma-4-E4B-it", "share keys"),
-     ("hf:moonshotai/Kimi-K3", "linear attention")],
+    [("moonshotai/Kimi-Linear-48B-A3B-Instruct", "linear attention"), ("google/gemma-3n-E4B-it", "share keys"),
+     ("google/gemma-4-E4B-it", "share keys"), ("hf:moonshotai/Kimi-K3", "linear attention")],
 )  # fmt: skip
 def test_a_model_that_no_shape_expresses_is_known_by_name(name, why):
     with pytest.raises(RegistryError, match=why):
@@ -305,12 +304,75 @@ def test_state_spaces_among_the_layers_are_read():
 @pytest.mark.parametrize(
     ("change", "why"),
     [({"hybrid_override_pattern": "M-M"}, "no pairs"), ({"hybrid_override_pattern": "M-X-"}, "other letters"),
-     ({"hybrid_override_pattern": ""}, "no pattern"), ({"hybrid_override_pattern": "M-ME"}, "experts and plain"),
-     ({"moe_latent_size": 64}, "compressed vector")],
+     ({"hybrid_override_pattern": ""}, "no pattern"), ({"hybrid_override_pattern": "M-ME"}, "experts and plain")],
 )  # fmt: skip
 def test_other_patterns_of_state_spaces_are_refused(change, why):
     with pytest.raises(RegistryError, match=why):
         shape_table({**MAMBA, **change}, where="x")
+
+
+GRANITE_4 = {
+    "model_type": "granitemoehybrid", "hidden_size": 4096, "num_hidden_layers": 40, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "num_local_experts": 72, "num_experts_per_tok": 10, "shared_intermediate_size": 1536,
+    "intermediate_size": 768, "mamba_d_state": 128, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_n_heads": 128,
+    "mamba_d_head": 64, "mamba_n_groups": 1, "mamba_chunk_size": 256, "max_position_embeddings": 131072,
+    "tie_word_embeddings": True, "vocab_size": 100352, "layer_types": ["mamba"] * 36 + ["attention"] * 4,
+}  # fmt: skip
+FALCON_H1 = {
+    "model_type": "falcon_h1", "hidden_size": 3072, "num_hidden_layers": 44, "num_attention_heads": 12, "head_dim": 128,
+    "num_key_value_heads": 2, "intermediate_size": 12288, "mamba_d_ssm": 3072, "mamba_n_heads": 24,
+    "mamba_d_head": 128, "mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_conv": 4, "mamba_chunk_size": 128,
+    "max_position_embeddings": 262144, "tie_word_embeddings": False, "vocab_size": 130048,
+}  # fmt: skip
+
+
+def read(tmp_path, config):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return resolve_model(str(tmp_path / "config.json")).record
+
+
+def test_state_spaces_in_place_of_attention_with_an_mlp_in_every_layer(tmp_path):
+    record = read(tmp_path, GRANITE_4)
+    counts = parameters(record)
+    inner, mixed = 128 * 64, 128 * 64 + 2 * 128
+    mamba = 4096 * (inner + mixed + 128) + inner * 4096 + mixed * 5 + 3 * 128 + inner
+    attention = 2 * 4096 * 4096 + 2 * 4096 * 1024
+    experts = 4096 * 72 + (72 + 2) * 3 * 4096 * 768
+    assert counts.total == 36 * mamba + 4 * attention + 40 * (experts + 2 * 4096) + 4096 + 100352 * 4096
+    assert counts.total == pytest.approx(32e9, rel=0.01)
+    assert counts.active == pytest.approx(9e9, rel=0.03)
+    assert record.transformer.mixture.shared == 2
+
+
+def test_without_routed_experts_the_shared_one_is_the_mlp(tmp_path):
+    record = read(tmp_path, {**GRANITE_4, "num_local_experts": 0, "shared_intermediate_size": 8192})
+    assert (record.transformer.ffn, record.transformer.mixture) == (8192, None)
+
+
+def test_state_spaces_beside_attention_in_every_layer(tmp_path):
+    record = read(tmp_path, FALCON_H1)
+    states = record.transformer.states
+    assert (states.layers, states.attention, states.mlp, record.transformer.layers) == (44, 44, 44, 44)
+    mixed = 3072 + 2 * 256
+    mamba = 3072 * (3072 + mixed + 24) + 3072 * 3072 + mixed * 5 + 3 * 24 + 3072
+    attention = 2 * 3072 * 12 * 128 + 2 * 3072 * 2 * 128
+    counts = parameters(record)
+    assert counts.total == 44 * (mamba + attention + 3 * 3072 * 12288 + 2 * 3072) + 3072 + 2 * 130048 * 3072
+    assert counts.total == pytest.approx(7.6e9, rel=0.01)
+
+
+def test_layers_of_either_kind_are_not_guessed(tmp_path):
+    for change in ({"layer_types": None}, {"layer_types": ["mamba"] * 20 + ["attention"] * 4}):
+        with pytest.raises(RegistryError, match="which layers attend"):
+            read(tmp_path, {**GRANITE_4, **change})
+    indices = {"layer_types": None, "attn_layer_indices": [9, 18, 27], "model_type": "bamba", "num_local_experts": 0}
+    assert read(tmp_path, {**GRANITE_4, **indices}).transformer.states.layers == 37
+
+
+def test_experts_on_compressed_vectors_are_read():
+    mixture = {"n_routed_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 256, "moe_latent_size": 128}
+    _, table = shape_table({**MAMBA, **mixture, "hybrid_override_pattern": "MEME*E"}, where="x")
+    assert (table["mixture"]["latent"], table["mixture"]["experts"]) == (128, 16)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ CASES = [
     ("llama-70b-h100-64", {"model": "mixtral-8x7b", "precision": "bf16"}, 16),
     ("llama-70b-h100-64", {"recompute": "selective", "recompute_modules": "norm, mlp"}, 32),
     ("gpt-175b-a100-1024", {"recompute": "full", "recompute_layers": "2"}, 96),
+    ("llama-70b-h100-64", {"model": "nemotron-3-nano-30b-a3b"}, 16),
+    ("llama-70b-h100-64", {"model": "t5-3b", "sequence": "512", "input": "512"}, 16),
 ]
 
 
@@ -183,6 +185,19 @@ def test_every_layout_of_the_space_is_legal(prepared):
         assert np.all(p * v <= shape.layers + 2)
         assert np.all(columns["batch"] % (d * b) == 0)
         assert np.all(max(shape.experts, 1.0) % e == 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "undivided"),
+    [({"model": "nemotron-h-56b", "sequence": "8192"}, {"context"}),
+     ({"model": "t5-3b", "sequence": "8192", "input": "512"}, {"context", "pipeline"})],
+)  # fmt: skip
+def test_what_training_refuses_is_not_searched(changes, undivided):
+    columns = search_columns(SimulationConfig.load("llama-70b-h100-64", changes), 64)
+    found = layouts(columns, 64)
+    assert found
+    for axis in undivided:
+        assert all(np.all(space.columns[axis] == 1.0) for space in found)
 
 
 def test_the_frontier_trades_time_for_memory(prepared):

@@ -7,6 +7,7 @@ import operator
 import attrs
 import numpy as np
 import pytest
+from solver_cases import DELTA, NEMOTRON, PAIR
 from training_cases import A100, GPT_175B, H100, LLAMA_70B, MIXTRAL, OVERLAPPED, PLAIN, columns, gpt
 
 import mlsysim
@@ -28,6 +29,10 @@ MODELS = {
     "sharded": (gpt(32, 4096, 32), {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "data": 64, "zero": 3}),
     "adapters": (LLAMA_70B, {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "adapter": 16, "tensor": 8}),
     "narrow": (LLAMA_70B, {"device": H100, "stack": OVERLAPPED, "precision": "fp8", "tensor": 8, "pipeline": 4}),
+    "delta rule": (DELTA, {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "tensor": 2}),
+    "states": (NEMOTRON, {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "tensor": 2, "recompute": "full"}),
+    "encoder and decoder": (PAIR, {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "tensor": 2, "sequence": 512,
+                                   "job": {"input": 512}}),
     "scores": (gpt(24, 2048, 16), {"stack": attrs.evolve(PLAIN, features=attrs.evolve(
         PLAIN.features, fused_elementwise=False)), "recompute": "selective", "tensor": 2, "context": 2}),
 }  # fmt: skip

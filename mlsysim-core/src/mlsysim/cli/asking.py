@@ -43,7 +43,12 @@ class Flag(NamedTuple):
 
 FLAGS = (
     Flag("--batch", "workload.batch", "N", "batch size: requests or samples at a time"),
-    Flag("--input", "workload.input", "N", "prompt length in tokens (serving, traffic)"),
+    Flag(
+        "--input",
+        "workload.input",
+        "N",
+        "prompt length in tokens (serving, traffic), or what an encoder reads (train)",
+    ),
     Flag("--output", "workload.output", "N", "answer length in tokens (serving, traffic)"),
     Flag("--audio", "workload.audio", "TIME", 'speech in one request, for example "30 s" (serving)'),
     Flag("--sequence", "workload.sequence", "N", "sequence length in tokens (training, inference)"),

@@ -162,7 +162,10 @@ class Training:
     batch : int, sample
         Samples per step over all devices.
     sequence : int, token
-        Tokens per sample; 0 for image models.
+        Tokens per sample; 0 for image models. Of an encoder-decoder those that the decoder writes.
+    input : int, token
+        Tokens per sample that the encoder of an encoder-decoder reads; 0 for others, and for one that hears, which
+        reads a whole window.
     optimizer : str
         adam, sgd or adam8bit.
     master : str
@@ -214,6 +217,7 @@ class Training:
     batch: int = setting("sample")
     precision: str = "bf16"
     sequence: int = setting("token", default=0, zero=True)
+    input: int = setting("token", default=0, zero=True)
     optimizer: Literal["adam", "sgd", "adam8bit"] = "adam"
     master: str = "fp32"
     recompute: Literal["none", "selective", "full"] = "none"

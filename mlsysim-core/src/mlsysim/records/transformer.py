@@ -29,6 +29,9 @@ class Mixture:
         Layers without experts, wherever they stand, which use the model's own ``ffn``.
     router_bias : bool
         One bias per routed expert in the router.
+    latent : int, count
+        Width of the vector to which tokens are compressed for the routed experts, and from which their sum is expanded;
+        0 where these read and write vectors as wide as the model. Router and shared experts read the whole token.
     shared_gate : bool
         A learned gate, as wide as the model, on the shared experts.
     """
@@ -38,6 +41,7 @@ class Mixture:
     ffn: int = fact("1", tolerance=0.0)
     shared: int = fact("1", default=0, tolerance=0.0, zero=True)
     dense_layers: int = fact("1", default=0, tolerance=0.0, zero=True)
+    latent: int = fact("1", default=0, tolerance=0.0, zero=True)
     router_bias: bool = False
     shared_gate: bool = False
 
@@ -121,8 +125,9 @@ class StateLayers:
     Parameters
     ----------
     layers, attention, mlp : int, count
-        Layers of each kind: twice the ``layers`` of the model in all, which counts a pair as one. With experts all
-        MLPs but the ``dense_layers`` of the mixture have them.
+        Layers of each kind: twice the ``layers`` of the model in all, which counts a pair as one. Where attention and
+        states read the same norm side by side, all three are the ``layers`` of the model. With experts all MLPs but
+        the ``dense_layers`` of the mixture have them.
     heads, head_dim, state, groups : int, count
         Heads, their width, states per channel, and groups of heads that share input and output matrices.
     conv, chunk : int, token

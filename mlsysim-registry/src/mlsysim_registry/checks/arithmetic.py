@@ -142,7 +142,8 @@ def kv_cache(registry: Registry) -> Iterator[Finding]:
                         f"{shape.layers} layers do not divide by {delta.every}, or {delta.heads} heads by "
                         f"{delta.key_heads}", "Look up full_attention_interval and linear_num_key_heads")  # fmt: skip
         states = shape.states
-        if states is not None and states.layers + states.attention + states.mlp != 2 * shape.layers:
+        beside = states is not None and states.layers == states.attention == states.mlp == shape.layers
+        if states is not None and not beside and states.layers + states.attention + states.mlp != 2 * shape.layers:
             yield about(entry, "transformer.states", "fault", "kv-cache",
                         f"{states.layers} + {states.attention} + {states.mlp} layers are not two for each of "
                         f"{shape.layers}", "Count hybrid_override_pattern: layers is half its length")  # fmt: skip

@@ -59,6 +59,9 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "qwen3_5_text": _DELTA,
     "qwen3_5_moe_text": _DELTA,
     "nemotron_h": {"gated": False, "norm": "rms"},
+    "granitemoehybrid": _GATED,
+    "bamba": _GATED,
+    "falcon_h1": {**_GATED, "side_by_side": True},
     "qwen3_vl_text": {**_GATED, "qk_norm": True},
     "qwen3_vl_moe_text": {**_GATED, "qk_norm": True},
     "gemma3_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "window_every": 6},
@@ -111,12 +114,13 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 }
 """``model_type`` to what the architecture fixes and the configuration does not say."""
 
-_IMPLIED = ("learned", "offset", "router_bias", "dense_layers", "dense_beside", "ungated_experts", "unmodelled")
+_IMPLIED = (
+    "learned", "offset", "router_bias", "dense_layers", "dense_beside", "ungated_experts", "unmodelled", "side_by_side",
+)  # fmt: skip
 
 UNREAD: Mapping[str, str] = {
     "kimi_linear": LINEAR, "minimax": LINEAR, "bailing_hybrid": LINEAR,
-    "granitemoehybrid": STATES, "jamba": STATES, "bamba": STATES, "falcon_h1": STATES,
-    "zamba2": STATES, "lfm2": "short convolutions stand between its layers of attention",
+    "jamba": STATES, "zamba2": STATES, "lfm2": "short convolutions stand between its layers of attention",
     "gemma3n_text": "its layers share keys and values and add embeddings of their own",
     "deepseek_v4": "most of its layers attend to compressed keys and values",
     "minimax_m3": "most of its layers attend to selected blocks only",
@@ -206,6 +210,7 @@ def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str
     _latent(table, config, where)
     _delta(table, config, where)
     _states(table, config, where)
+    _mixers(table, config, traits, where)
     _mixture(table, config, traits, where)
     return table
 
@@ -287,7 +292,6 @@ def _states(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
         "other letters than M, *, E and -": sum(kinds.values()) < len(pattern),
         "no pairs of layers": len(pattern) % 2 == 1,
         "experts and plain MLPs": kinds["E"] > 0 and kinds["-"] > 0,
-        "experts that work on a compressed vector": bool(config.get("moe_latent_size")),
     }
     for what, present in faults.items():
         if present:
@@ -302,6 +306,31 @@ def _states(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
     table["layers"] = len(pattern) // 2
 
 
+def _mixers(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[str, Any], where: str) -> None:
+    """Read state spaces that stand in place of attention, or beside it, in layers each of which has an MLP, too."""
+    if "mamba_n_heads" not in config:
+        return
+    layers, attends = table["layers"], config.get("attn_layer_indices")
+    kinds = config.get("layer_types") or config.get("layers_block_type") or ()
+    if traits.get("side_by_side") and not attends:
+        kept, attending = layers, layers
+    else:
+        attending = len(attends) if attends else kinds.count("attention") if kinds else 0
+        kept = layers - attending
+        if not attending or (kinds and kinds.count("mamba") != kept):
+            raise RegistryError(
+                "the configuration does not say which layers attend and which are state spaces", where=where,
+                remedy="It would be layer_types, or attn_layer_indices: it is not guessed",
+            )  # fmt: skip
+    names = {"heads": "mamba_n_heads", "head_dim": "mamba_d_head", "state": "mamba_d_state", "groups": "mamba_n_groups",
+             "conv": "mamba_d_conv", "chunk": "mamba_chunk_size"}  # fmt: skip
+    numbers = {field: whole(config.get(name), where, name) for field, name in names.items()}
+    table["states"] = {"layers": kept, "attention": attending, "mlp": layers, **numbers}
+    if config.get("shared_intermediate_size") and not config.get("num_local_experts"):
+        # Without routed experts the shared one is the MLP.
+        table["ffn"] = whole(config["shared_intermediate_size"], where, "shared_intermediate_size")
+
+
 def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[str, Any], where: str) -> None:
     experts = config.get("num_local_experts") or config.get("n_routed_experts") or config.get("num_experts")
     if not experts:
@@ -311,8 +340,9 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
     if traits.get("dense_beside"):
         shared = _dense_beside(whole(width, where, "moe_intermediate_size"), table["ffn"], where)
     gated = config.get("shared_expert_intermediate_size")
-    if gated or config.get("moe_shared_expert_intermediate_size"):
-        shared = (gated or config["moe_shared_expert_intermediate_size"]) // width
+    together = gated or config.get("moe_shared_expert_intermediate_size") or config.get("shared_intermediate_size")
+    if together:
+        shared = together // width
     dense = config.get("first_k_dense_replace") or traits.get("dense_layers", 0)
     if isinstance(config.get("moe_layer_freq"), list):
         dense = config["moe_layer_freq"].count(0)
@@ -325,6 +355,7 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
         "ffn": whole(width, where, "moe_intermediate_size"),
         "shared": whole(shared, where, "n_shared_experts"),
         "dense_layers": whole(dense, where, "first_k_dense_replace"),
+        "latent": whole(config.get("moe_latent_size") or 0, where, "moe_latent_size"),
         "router_bias": bool(traits.get("router_bias", False)),
         "shared_gate": bool(gated) and not traits.get("ungated_experts"),
     }

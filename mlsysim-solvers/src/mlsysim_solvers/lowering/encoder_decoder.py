@@ -10,14 +10,14 @@ from mlsysim.shapes import parameters
 from ..formulas.attention import attention_bytes, attention_flops, kv_read_bytes
 from ..formulas.elementwise import stream_bytes
 from .attention import Abilities
-from .operators import ONCE, Formats, Operator, Table, gemm, stream
-from .shape import TransformerShape, number, transformer_shape
+from .cross_attention import audio_stem
+from .operators import Formats, Operator, Table, gemm, stream
+from .shape import Source, TransformerShape, number, transformer_shape
 from .transformer import decode, decoder_tail, embedding, expansion, forward_layers
 
-__all__ = ["EncoderDecoderShape", "encoder_decoder_decode", "encoder_decoder_prefill", "encoder_decoder_shape"]
-
-_TAPS = 3.0
-_STRIDE = 2.0
+__all__ = [
+    "EncoderDecoderShape", "encoder_decoder_decode", "encoder_decoder_prefill", "encoder_decoder_shape", "trained_pair",
+]  # fmt: skip
 
 
 class EncoderDecoderShape(NamedTuple):
@@ -61,6 +61,27 @@ def encoder_decoder_shape(model: Model, pair: EncoderDecoder) -> EncoderDecoderS
     return EncoderDecoderShape(number(parameters(model).total), stacks[0], stacks[1], number(pair.bins), pair.span)
 
 
+def trained_pair(model: Model, pair: EncoderDecoder, tokens: Any) -> TransformerShape:
+    """Flatten an encoder-decoder for training: the decoder, and the encoder as its source.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    pair : EncoderDecoder
+        Its shape.
+    tokens : float, token
+        What the encoder reads of a sample.
+
+    Returns
+    -------
+    TransformerShape
+        With the parameters of both.
+    """
+    encoder, decoder = (transformer_shape(model, stack) for stack in (pair.encoder, pair.decoder))
+    return decoder._replace(source=Source(encoder, number(tokens), number(pair.bins)))
+
+
 def encoder_decoder_prefill(
     shape: EncoderDecoderShape,
     formats: Formats,
@@ -98,18 +119,12 @@ def encoder_decoder_prefill(
     table.append(gemm("cross-attention keys and values", decoder.layers, rows, keys, encoder.hidden, first))
     if abilities.expands_weights:
         table.append(expansion(table, first, stored))
-    table += _stem(shape, formats, rows) if shape.bins else embedding(encoder, formats, batch, rows)
+    if shape.bins:
+        table += audio_stem(encoder.hidden, shape.bins, formats, rows)
+    else:
+        table += embedding(encoder, formats, batch, rows)
     table += decoder_tail(encoder, formats, batch, rows)
     return table + encoder_decoder_decode(shape, formats, abilities, batch, input, 1.0)
-
-
-def _stem(shape: EncoderDecoderShape, formats: Formats, rows: Any) -> Table:
-    """Return the two convolutions that turn a spectrogram into positions."""
-    hidden = shape.encoder.hidden
-    return [
-        gemm("audio convolution", ONCE, _STRIDE * rows, hidden, _TAPS * shape.bins, formats),
-        gemm("strided audio convolution", ONCE, rows, hidden, _TAPS * hidden, formats),
-    ]
 
 
 def encoder_decoder_decode(

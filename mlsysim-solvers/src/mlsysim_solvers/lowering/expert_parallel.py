@@ -66,7 +66,7 @@ def shared(shape: TransformerShape, sharing: Sharing) -> TransformerShape:
     vLLM, docs/serving/data_parallel_deployment.md: expert layers form a group of data x tensor devices.
     """
     own = sharded(shape, sharing.tensor)
-    wide = shape.expert_layers * shape.experts * (shape.matrices + 1.0) * shape.hidden * shape.expert_ffn
+    wide = shape.expert_layers * shape.experts * (shape.matrices + 1.0) * shape.expert_hidden * shape.expert_ffn
     if not shape.expert_layers:
         wide = shape.dense_layers * (shape.matrices + 1.0) * shape.hidden * shape.ffn
     held = own.parameters - wide / sharing.tensor + wide / sharing.devices
@@ -115,7 +115,7 @@ def _like(old: Operator, new: Operator) -> Operator:
 def _experts(
     shape: TransformerShape, formats: Formats, sharing: Sharing, tokens: Any, *, fused: bool
 ) -> dict[str, Operator]:
-    count, width, hidden, active = shape.expert_layers, shape.expert_ffn, shape.hidden, shape.active
+    count, width, hidden, active = shape.expert_layers, shape.expert_ffn, shape.expert_hidden, shape.active
     reached = distinct_experts(shape.experts, active, tokens)
     each = rows_per_expert(tokens, active, reached)
     local = busiest_experts(reached, shape.experts, sharing.expert)

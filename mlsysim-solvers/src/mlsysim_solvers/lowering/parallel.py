@@ -16,19 +16,9 @@ from .shape import Heads, TransformerShape, over_layers
 from .transformer import decoder_tail, embedding, forward_layers
 
 __all__ = [
-    "Division",
-    "Part",
-    "adapters",
-    "divided",
-    "dropouts",
-    "eager_norms",
-    "expert_biases",
-    "forward",
-    "head",
-    "lookup",
-    "part_of",
-    "unpacking",
-]
+    "Division", "Part", "adapters", "divided", "dropouts", "eager_norms", "expert_biases", "forward", "head", "lookup",
+    "part_of", "unpacking",
+]  # fmt: skip
 
 
 class Division(NamedTuple):
@@ -106,6 +96,14 @@ def part_of(shape: TransformerShape, formats: Formats, division: Division, batch
     return Part(shape, divided(shape, division), formats, division, batch / division.context, sequence)
 
 
+def _source_of(part: Part) -> Part:
+    """Return what a device computes of the encoder of a decoder."""
+    whole, own = part.whole.source, part.own.source
+    assert whole is not None
+    assert own is not None
+    return part._replace(whole=whole.shape, own=own.shape, sequence=whole.tokens)
+
+
 def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     """Return the part of each layer that one device of a tensor-parallel group computes.
 
@@ -138,6 +136,8 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     own = TransformerShape._make(fields)
     if shape.full_heads is not None:
         own = own._replace(full_heads=_divided_heads(shape.full_heads, t))
+    if own.source is not None:
+        own = own._replace(source=own.source._replace(shape=divided(own.source.shape, division)))
     return own if own.recurrence is None else own._replace(recurrence=shared_recurrence(own.recurrence, t))
 
 
@@ -196,12 +196,12 @@ def _local_experts(table: Table, part: Part) -> Table:
     tokens = where(e > 1.0, part.rows / division.tensor, part.rows + 0.0 * e)
     reached = distinct_experts(shape.experts, shape.active, tokens * e) / e
     each = rows_per_expert(tokens, shape.active, reached)
-    width, up = shape.expert_ffn, shape.matrices * shape.expert_ffn
+    width, up, inner = shape.expert_ffn, shape.matrices * shape.expert_ffn, shape.expert_hidden
     # Each local expert is a product of its own, slower than one large product.
     count, local = shape.expert_layers / division.grouped, shape.experts / e
     own = {
-        "experts up": gemm("experts up", count, each, up, shape.hidden, formats, reached, kind="grouped_gemm"),
-        "experts down": gemm("experts down", count, each, shape.hidden, width, formats, reached, kind="grouped_gemm"),
+        "experts up": gemm("experts up", count, each, up, inner, formats, reached, kind="grouped_gemm"),
+        "experts down": gemm("experts down", count, each, inner, width, formats, reached, kind="grouped_gemm"),
     }  # fmt: skip
     own = {name: row._replace(kernels=local) for name, row in own.items()}
     return [own.get(row.name, row) for row in table]
@@ -229,11 +229,11 @@ def adapters(part: Part, rank: Any, *, mlp: bool = False) -> Table:
     Hu et al. 2021, LoRA, arXiv:2106.09685, section 4.
     """
     s, t, formats, rows, table = part.whole, part.division.tensor, part.formats, part.rows, []
-    wide = over_layers(s, lambda one: one.heads * one.head_dim + one.kv_heads * (one.head_dim + one.v_dim))
+    wide = over_layers(s, lambda one: one.projected)
     output = over_layers(s, lambda one: one.heads * one.v_dim)
     beside = [
-        ("query-key-value adapter", s.layers, s.hidden, wide / t),
-        ("output adapter", s.layers, output / t, s.hidden),
+        ("query-key-value adapter", s.attention_layers, s.hidden, wide / t),
+        ("output adapter", s.attention_layers, output / t, s.hidden),
     ]
     mlps = (("MLP", s.dense_layers, s.ffn), ("shared experts", s.expert_layers, s.shared_ffn)) if mlp else ()
     for kind, layers, ffn in mlps:
@@ -298,11 +298,12 @@ def dropouts(part: Part, mask: Any, share: Any, *, scores: bool) -> Table:
     """
     shape, division = part.whole, part.division
     masks = stream_bytes(part.rows / division.shards, 2.0 * shape.hidden, mask * share)
-    table = [stream("dropout masks", shape.layers, masks, share)]
+    table = [] if shape.source is None else dropouts(_source_of(part), mask, share, scores=scores)
+    table += [stream("dropout masks", shape.layers, masks, share)]
     if scores:
         pairs = part.rows * part.sequence * (over_layers(shape, lambda one: one.heads) / division.tensor)
         traffic = stream_bytes(pairs, 1.0, (2.0 * part.formats.activation + mask) * share)
-        table.append(stream("attention dropout", shape.layers, traffic, share))
+        table.append(stream("attention dropout", shape.attention_layers, traffic, share))
     return table
 
 
@@ -332,9 +333,10 @@ def eager_norms(part: Part, wide: Any) -> Table:
     turned = over_layers(shape, lambda one: (one.heads + one.kv_heads) * one.head_dim)
     each = 7.0 * wide + 2.0 * part.formats.activation
     return [
+        *([] if shape.source is None else eager_norms(_source_of(part), wide)),
         stream("norms, one by one", shape.layers, stream_bytes(rows / part.division.shards, norms * shape.hidden, each),
                5.0 * norms),
-        stream("rotary embedding, one by one", shape.layers, stream_bytes(rows, turned, 4.0 * wide), 4.0),
+        stream("rotary embedding, one by one", shape.attention_layers, stream_bytes(rows, turned, 4.0 * wide), 4.0),
     ]  # fmt: skip
 
 

@@ -16,13 +16,20 @@ from ..formulas.vision import conv_flops
 from .operators import Formats, Operator, Table, gemm, spared, stream
 
 __all__ = [
-    "Recurrence", "around_states", "causal_convolution", "chunk_scan", "kept_states", "recurrence_of",
-    "recurrent_parameters", "shared_recurrence", "state_update", "states_over_sequence",
+    "STATE_ROWS", "Recurrence", "around_states", "causal_convolution", "chunk_scan", "kept_for_gradients",
+    "kept_states", "recurrence_of", "recurrent_parameters", "shared_recurrence", "state_update", "state_work",
+    "states_over_sequence",
 ]  # fmt: skip
 
 DELTA_KERNELS = 5.0
 """Kernels of the delta rule over a pass: running sum of the decays, inverted triangles, transformed keys and values,
 states, output (fla-org/flash-linear-attention, fla/ops/gated_delta_rule/chunk.py)."""
+
+STATE_ROWS = frozenset({"chunk scan", "delta rule in chunks"})
+"""States of whole sequences, whose kernels form half of their products again for the gradients, as fused attention
+does: those inside a chunk that gradients need, and the states that chunks leave (state-spaces/mamba at e9594ce,
+mamba_ssm/ops/triton/ssd_combined.py, _mamba_chunk_scan_combined_bwd; fla-org/flash-linear-attention at bc3b101,
+fla/ops/gated_delta_rule/chunk.py, chunk_gated_delta_rule_bwd)."""
 
 
 class Recurrence(NamedTuple):
@@ -131,6 +138,32 @@ def recurrent_parameters(recurrence: Recurrence, hidden: Any) -> Any:
     return hidden * (r.mixed + 2.0 * r.values + r.steered)
 
 
+def kept_for_gradients(recurrence: Recurrence) -> Any:
+    """Return what one layer keeps of a token for its backward pass.
+
+    Parameters
+    ----------
+    recurrence : Recurrence
+        The layers.
+
+    Returns
+    -------
+    float or array, count
+        Elements: what the projections wrote, the output of the states and that of the gated norm. What the convolution
+        writes is formed again by Mamba-2; the delta rule keeps it, queries and keys once for each head, and the
+        inverted triangle of a chunk.
+
+    References
+    ----------
+    state-spaces/mamba at e9594ce, mamba_ssm/ops/triton/ssd_combined.py, MambaSplitConv1dScanCombinedFn.forward: zxbcdt
+    and out_x; fla-org/flash-linear-attention at bc3b101, fla/ops/gated_delta_rule/chunk.py,
+    ChunkGatedDeltaRuleFunction.forward: q, k, v and A.
+    """
+    r = recurrence
+    written = r.mixed + r.values + r.steered + 2.0 * r.values
+    return written + r.heads * (2.0 * r.depth + r.width + r.chunk) if r.delta else written
+
+
 def kept_states(recurrence: Recurrence, activation: Any) -> Any:
     """Return what all these layers keep of one sequence, however long it is.
 
@@ -218,10 +251,32 @@ def states_over_sequence(recurrence: Recurrence, formats: Formats, rows: Any) ->
     if not r.delta:
         elements = 2.0 * r.mixed + r.heads + 2.0 * r.values * r.depth / r.chunk
         return chunk_scan(r.layers, rows, r.chunk, r.values, r.depth, r.groups, elements, formats)
-    work = delta_chunk_flops(rows, r.heads, r.depth, r.width, r.chunk, formats.flop_per_mac)
+    work = state_work(r, rows, formats.flop_per_mac)
     moved = delta_chunk_elements(rows, r.heads, r.depth, r.width, r.chunk) * formats.activation
     found = Operator("delta rule in chunks", "attention", r.layers, rows, 1.0, 1.0, 1.0, work, 0.0, moved)
     return found._replace(kernels=DELTA_KERNELS, work=work)
+
+
+def state_work(recurrence: Recurrence, rows: Any, flop_per_mac: Any) -> Any:
+    """Return the work of the states of one layer over whole sequences.
+
+    Parameters
+    ----------
+    recurrence : Recurrence
+        The layers.
+    rows : float or array, count
+        Tokens.
+    flop_per_mac : float, FLOP
+        Work of one multiply-accumulate.
+
+    Returns
+    -------
+    float or array, FLOP
+    """
+    r = recurrence
+    if r.delta:
+        return delta_chunk_flops(rows, r.heads, r.depth, r.width, r.chunk, flop_per_mac)
+    return chunk_flops(rows, r.chunk, r.values, r.depth, r.groups, flop_per_mac)
 
 
 def state_update(recurrence: Recurrence, formats: Formats, batch: Any) -> Operator:

@@ -115,7 +115,7 @@ def sharded(shape: TransformerShape, tensor: Any) -> TransformerShape:
         each = part.attention_layers * shape.hidden * projected
         keys, kept = keys + each, kept + each * (mine.kv_heads / part.kv_heads)
     copied = compressed + shape.layers * shape.norm_passes * shape.hidden
-    copied = copied + shape.expert_layers * shape.experts * shape.hidden
+    copied = copied + shape.expert_layers * (shape.experts * shape.hidden + shape.compression)
     divisible = shape.parameters - copied - keys
     return own._replace(
         shared_ffn=own.shared_ffn if shape.shared_ffn else 0.0,

@@ -21,7 +21,8 @@ from ..formulas.vision import image_patches
 from .recurrence import Recurrence, recurrence_of
 
 __all__ = [
-    "Heads", "TransformerShape", "by_heads", "fewest_kv_heads", "number", "over_layers", "transformer_shape", "widest",
+    "Heads", "Source", "TransformerShape", "by_heads", "fewest_kv_heads", "number", "over_layers", "transformer_shape",
+    "widest",
 ]  # fmt: skip
 
 
@@ -40,6 +41,24 @@ class Heads(NamedTuple):
     v_dim: Any
     values: Any
     cache_elements: Any
+
+
+class Source(NamedTuple):
+    """The encoder whose output every layer of a decoder reads by cross-attention.
+
+    Parameters
+    ----------
+    shape : TransformerShape
+        Its layers.
+    tokens : float, token
+        What it reads of a sample: tokens, or positions of speech.
+    bins : float, count
+        Frequency bins of speech; 0 for text.
+    """
+
+    shape: Any
+    tokens: Any
+    bins: Any
 
 
 class TransformerShape(NamedTuple):
@@ -77,6 +96,10 @@ class TransformerShape(NamedTuple):
     sums : float
         Sums of a layer over the devices that share it, in either direction: one where attention and MLP are parallel,
         because their outputs are added before (vLLM, FalconDecoderLayer in falcon.py), else one after each.
+    expert_hidden : float
+        Width of the vector that routed experts read and write: ``hidden``, or what tokens are compressed to.
+    source : Source or None
+        Encoder that is trained with a decoder, each of whose layers then stands for its share of the encoder, too.
     gate : float
         Gates on the output of a head of attention (1 or 0), as wide as it.
     recurrence : Recurrence or None
@@ -133,6 +156,23 @@ class TransformerShape(NamedTuple):
     recurrence: Recurrence | None = None
     values: Any = 1.0
     full_heads: Heads | None = None
+    expert_hidden: Any = 0.0
+    source: Source | None = None
+
+    @property
+    def projected(self) -> Any:
+        """Width of queries, with their gates, keys and values."""
+        return (1.0 + self.gate) * self.heads * self.head_dim + self.kv_heads * (self.head_dim + self.v_dim)
+
+    @property
+    def encoders(self) -> Any:
+        """Layers of the encoder for each of these; 0 without one."""
+        return 0.0 if self.source is None else self.source.shape.layers / self.layers
+
+    @property
+    def compression(self) -> Any:
+        """Weights that compress a token for the routed experts of a layer and expand their sum."""
+        return 0.0 if self.expert_hidden == self.hidden else 2.0 * self.hidden * self.expert_hidden
 
 
 def by_heads(shape: TransformerShape) -> tuple[TransformerShape, ...]:
@@ -280,6 +320,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         square_norms=(norms if t.norm == "rms" else 0) + (2 if t.qk_norm else 0), turns=rotary,
         gate=1 if t.output_gate else 0, recurrence=recurrence_of(t), values=0 if t.keys_as_values else 1,
         full_heads=_heads(others[0][1]) if others else None,
+        expert_hidden=(mixture.latent if mixture else 0) or t.hidden,
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}

@@ -7,6 +7,7 @@ from typing import Any
 from ..formulas.backward import attention_backward_flops, stream_backward_bytes
 from ..formulas.elementwise import stream_bytes
 from .operators import MATRIX_KINDS, ONCE, Operator, Table, operator_of, stream
+from .recurrence import STATE_ROWS
 
 __all__ = ["backward", "gradients", "loss", "optimizer_step", "recomputed"]
 
@@ -58,7 +59,7 @@ def gradients(table: Table, *, fused_attention: bool) -> tuple[Table, Table]:
 
 def _append_gradients(table: Table, inputs: Table, own: Table, fused_attention: bool) -> None:
     """Append the gradients of inputs to one table and those of weights to another, or to the same."""
-    products = 5.0 if fused_attention else 4.0
+    usual = 5.0 if fused_attention else 4.0
     for name, kind, count, m, n, k, batch, flops, weights, moved, cache, kernels, work, _ in table:
         if kind in MATRIX_KINDS:
             inputs.append(operator_of((
@@ -68,7 +69,8 @@ def _append_gradients(table: Table, inputs: Table, own: Table, fused_attention: 
                 name + _WEIGHT, kind, count, n, k, m, batch, flops, weights, moved, cache, kernels, work, 0.0,
             )))  # fmt: skip
         elif kind == "attention":
-            # The backward pass moves inputs, output and a gradient of each.
+            # The backward pass moves inputs, output and a gradient of each. Kernels of states keep no products.
+            products = 5.0 if name in STATE_ROWS else usual
             done = attention_backward_flops(work, products, 2.0)
             inputs.append(operator_of((
                 name + _BOTH, kind, count, m, n, k, batch, 2.0 * flops, weights, 2.0 * moved, cache, kernels, done, 0.0,

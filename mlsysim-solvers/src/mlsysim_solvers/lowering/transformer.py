@@ -9,6 +9,7 @@ from mlsysim.numeric import is_array, minimum
 from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities, attention_over_cache, attention_over_sequence, projections
+from .cross_attention import audio_stem, cross_attention
 from .modules import decoded_apart, spelled_out
 from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, spared, stream
 from .served import assembled, beside, served_kernels
@@ -240,8 +241,17 @@ def forward_layers(
     -------
     list of Operator
     """
-    table = _without_attention(shape, formats, abilities, rows, rows if spread is None else spread, kept=kept)
-    return table + attention_over_sequence(shape, formats, abilities, batch, sequence)
+    own = rows if spread is None else spread
+    table = _without_attention(shape, formats, abilities, rows, own, kept=kept)
+    table += attention_over_sequence(shape, formats, abilities, batch, sequence)
+    if shape.source is None:
+        return table
+    encoder, tokens, _ = shape.source
+    read = batch * tokens
+    some = None if spread is None else read * (spread / rows)
+    table += forward_layers(encoder, formats, abilities, batch, tokens, read, some, kept=kept)
+    table += decoder_tail(encoder, formats, batch, read, some)
+    return table + cross_attention(shape, formats, abilities, batch, sequence, own)
 
 
 def _without_attention(
@@ -283,20 +293,23 @@ def _experts(
     shape: TransformerShape, formats: Formats, rows: Any, spread: Any, *, fused: bool, kept: bool
 ) -> Table:  # fmt: skip
     """Router, permutation, and one product per reached expert, each padded to its own tiles."""
-    count, width, hidden = shape.expert_layers, shape.expert_ffn, shape.hidden
+    count, width, hidden, inner = shape.expert_layers, shape.expert_ffn, shape.hidden, shape.expert_hidden
     outer, kind = spared(formats, formats.outer)
     reached = distinct_experts(shape.experts, shape.active, rows)
     each = rows_per_expert(rows, shape.active, reached)
     up = shape.matrices * width
     out = width if fused and not kept else up
     # Tokens are gathered into expert order and scattered back, weighted and added.
-    moved = (4.0 * shape.active + 2.0) * hidden + 2.0 * shape.experts
+    moved = (4.0 * shape.active + 2.0) * inner + 2.0 * shape.experts
     table = [
         gemm("router", count, rows, shape.experts, hidden, outer, kind=kind),
         stream("routing and permutation", count, stream_bytes(spread, moved, formats.activation), 3.0),
-        gemm("experts up", count, each, up, hidden, formats, reached, out=out, kind="grouped_gemm"),
-        gemm("experts down", count, each, hidden, width, formats, reached, kind="grouped_gemm"),
+        gemm("experts up", count, each, up, inner, formats, reached, out=out, kind="grouped_gemm"),
+        gemm("experts down", count, each, inner, width, formats, reached, kind="grouped_gemm"),
     ]
+    if shape.compression:
+        table.append(gemm("experts, compression", count, spread, inner, hidden, formats))
+        table.append(gemm("experts, expansion", count, spread, hidden, inner, formats))
     if kept or not fused:
         traffic = stream_bytes(rows, shape.active * (up + width), formats.activation)
         table.append(stream("experts up: activation" if fused else "experts activation", count, traffic))
@@ -338,7 +351,14 @@ def embedding(shape: TransformerShape, formats: Formats, batch: Any, rows: Any) 
         return [gemm("patch embedding", ONCE, batch * shape.patches, shape.hidden, shape.patch_elements, formats)]
     stored = formats.weight if formats.head is None else formats.head
     traffic = lookup_bytes(rows, shape.lookups * shape.hidden, stored, formats.activation)
-    return [stream("embedding", ONCE, traffic, shape.lookups, kind="lookup")]
+    table = [stream("embedding", ONCE, traffic, shape.lookups, kind="lookup")]
+    if shape.source is None:
+        return table
+    encoder, tokens, bins = shape.source
+    read = batch * tokens
+    return table + (
+        audio_stem(encoder.hidden, bins, formats, read) if bins else embedding(encoder, formats, batch, read)
+    )
 
 
 def decoder_tail(shape: TransformerShape, formats: Formats, batch: Any, rows: Any, spread: Any = None) -> Table:

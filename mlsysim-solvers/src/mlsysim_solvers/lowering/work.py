@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..formulas.attention import causal_pairs, full_pairs
 from .attention import mixing_parameters
+from .recurrence import state_work
 from .shape import TransformerShape, by_heads
 
 __all__ = ["ForwardWork", "forward_work", "model_work", "trained_work"]
@@ -24,12 +25,15 @@ class ForwardWork(NamedTuple):
         Of scores and values, for the sample.
     head : float, count
         Of the output projection, for each token.
+    states : float or array, count
+        Of layers that keep a state, for the sample, without the products around it.
     """
 
     matrices: Any
     mlp: Any
     attention: Any
     head: Any
+    states: Any = 0.0
 
 
 def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) -> ForwardWork:
@@ -54,12 +58,15 @@ def forward_work(shape: TransformerShape, sequence: Any, full_attention: Any) ->
     """
     s = shape
     dense = s.dense_layers * (s.matrices + 1.0) * s.hidden * s.ffn
-    each = (s.matrices + 1.0) * s.hidden * (s.active * s.expert_ffn + s.shared_ffn) + s.hidden * s.experts
+    each = (s.matrices + 1.0) * (s.active * s.expert_hidden * s.expert_ffn + s.hidden * s.shared_ffn)
+    each = each + s.hidden * s.experts + s.compression
     matrices = mixing_parameters(s) + dense + s.expert_layers * each
     attention = sum(_attention_work(part, sequence, full_attention) for part in by_heads(s))
-    return ForwardWork(
-        matrices, dense + s.expert_layers * each, attention, s.hidden * s.vocab if s.head else 0.0
+    own = ForwardWork(
+        matrices, dense + s.expert_layers * each, attention, s.hidden * s.vocab if s.head else 0.0,
+        0.0 if s.recurrence is None else s.recurrence.layers * state_work(s.recurrence, sequence, 1.0),
     )  # fmt: skip
+    return own if s.source is None else _with_encoder(own, s, sequence)
 
 
 def _attention_work(s: TransformerShape, sequence: Any, full_attention: Any) -> Any:
@@ -70,6 +77,21 @@ def _attention_work(s: TransformerShape, sequence: Any, full_attention: Any) -> 
             half = causal_pairs(sequence, window) if s.causal else whole
             pairs = pairs + count * (half + full_attention * (whole - half))
     return pairs * s.heads * (s.head_dim + s.v_dim)
+
+
+def _with_encoder(own: ForwardWork, shape: TransformerShape, sequence: Any) -> ForwardWork:
+    """Return the work of a decoder with that of its encoder and of cross-attention, for each token of the decoder."""
+    s, source = shape, shape.source
+    assert source is not None
+    read = forward_work(source.shape, source.tokens, 0.0)
+    ratio, queries, keys = source.tokens / sequence, s.heads * s.head_dim, s.kv_heads * s.head_dim
+    cross = s.layers * (2.0 * s.hidden * queries + ratio * 2.0 * source.shape.hidden * keys)
+    pairs = s.layers * sequence * source.tokens * s.heads * (s.head_dim + s.v_dim)
+    stem = 3.0 * source.shape.hidden * (2.0 * source.bins + source.shape.hidden) if source.bins else 0.0
+    return own._replace(
+        matrices=own.matrices + cross + ratio * (read.matrices + stem), mlp=own.mlp + ratio * read.mlp,
+        attention=own.attention + read.attention + pairs,
+    )  # fmt: skip
 
 
 def model_work(
@@ -118,8 +140,8 @@ def trained_work(work: ForwardWork, sequence: Any, flop_per_mac: Any, *, frozen:
         Work of the layers, and of the output projection.
     """
     passes = 2.0 if frozen else 3.0
-    # A frozen model still passes gradients through attention: twice the forward pass.
+    # A frozen model still passes gradients through attention and states: twice the forward pass.
     return (
-        flop_per_mac * (passes * sequence * work.matrices + 3.0 * work.attention),
+        flop_per_mac * (passes * sequence * work.matrices + 3.0 * (work.attention + work.states)),
         flop_per_mac * passes * sequence * work.head,
     )

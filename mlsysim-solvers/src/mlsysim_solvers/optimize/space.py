@@ -86,13 +86,15 @@ class _Job(NamedTuple):
 
 
 def _rows(job: _Job, choice: Choice) -> Iterator[tuple[int, ...]]:
-    layers = int(job.shape.layers)
+    layers = int(job.shape.layers) if job.shape.source is None else 1
+    # What check_layout refuses: stages of two stacks, and sequences whose states, or whose reader, cannot be divided.
+    whole = job.shape.source is not None or job.shape.recurrence is not None
     for tensor in divisors(int(job.shape.heads)):
         if job.devices % tensor or (choice.sequence and tensor == 1):
             continue
         for pipeline in divisors(job.devices // tensor):
             if pipeline <= layers and (choice.zero < 3 or pipeline == 1):
-                for context in divisors(job.devices // (tensor * pipeline)):
+                for context in [1] if whole else divisors(job.devices // (tensor * pipeline)):
                     yield from _inner(job, tensor, pipeline, context)
 
 

@@ -6,14 +6,14 @@ import math
 from typing import Any, NamedTuple
 
 from mlsysim.errors import ConfigError
-from mlsysim.records.model import Model
+from mlsysim.records.model import EncoderDecoder, Model
 from mlsysim.records.network import Network, Part
-from mlsysim.records.scenario import Inference, Serving, Workload
+from mlsysim.records.scenario import Inference, Serving, Training, Workload
 from mlsysim.shapes import state_layers
 
-from ...lowering.encoder_decoder import EncoderDecoderShape, encoder_decoder_shape
+from ...lowering.encoder_decoder import EncoderDecoderShape, encoder_decoder_shape, trained_pair
 from ...lowering.network import NetworkShape, network_shape
-from ...lowering.shape import number
+from ...lowering.shape import TransformerShape, number
 from ...lowering.state_space import state_shape
 
 __all__ = [
@@ -112,17 +112,26 @@ def generator_shape(model: Model, workload: Workload) -> Any:
     """
     if isinstance(workload, Serving):
         _check_audio(model, workload)
+    if isinstance(workload, Training) and workload.input and (model.pair is None or model.pair.bins):
+        raise ConfigError(
+            f"{model.name} has no encoder that reads {workload.input:,} tokens", where="workload.input",
+            remedy="Leave it out; it is for encoder-decoders of text",
+        )  # fmt: skip
     keeps = model.transformer is not None and state_layers(model.transformer) > 0
     if model.pair is None and model.state_space is None and not keeps:
         return None
-    if not isinstance(workload, Serving):
-        what = "an encoder-decoder" if model.pair is not None else "a state-space" if not keeps else "a hybrid"
-        raise ConfigError(
-            f"{model.name} is {what} model, which is answered for serving only",
-            where="workload.model", remedy='Use kind = "serving"',
-        )  # fmt: skip
     if keeps:
         return None
+    if isinstance(workload, Training) and model.pair is not None:
+        return _trained(model, model.pair, workload)
+    if not isinstance(workload, Serving):
+        what, kinds = "a state-space", "serving only"
+        if model.pair is not None:
+            what, kinds = "an encoder-decoder", "serving and training"
+        raise ConfigError(
+            f"{model.name} is {what} model, which is answered for {kinds}",
+            where="workload.model", remedy='Use kind = "serving"',
+        )  # fmt: skip
     if model.state_space is not None:
         return state_shape(model, model.state_space)
     assert model.pair is not None
@@ -131,6 +140,27 @@ def generator_shape(model: Model, workload: Workload) -> Any:
     _check_length(model, "input", 0 if shape.bins else workload.input, shape.encoder.context)
     _check_length(model, "output", workload.output / windows, shape.decoder.context)
     return shape
+
+
+def _trained(model: Model, pair: EncoderDecoder, workload: Training) -> TransformerShape:
+    """Return an encoder-decoder as training sees it, or say what its samples lack."""
+    hears = pair.bins > 0
+    needed = {"sequence": workload.sequence, "input": 1 if hears else workload.input}
+    for field, tokens in needed.items():
+        if not tokens:
+            what = "writes" if field == "sequence" else "reads"
+            raise ConfigError(
+                f"the workload does not say how many tokens {model.name} {what} in a sample",
+                where=f"workload.{field}", remedy="Give sequence (the decoder) and input (the encoder)",
+            )  # fmt: skip
+    if workload.adapter:
+        raise ConfigError(
+            f"{model.name} is an encoder-decoder, whose adapters are not answered", where="workload.adapter",
+            remedy="Leave it out: all parameters are trained",
+        )  # fmt: skip
+    if pair.encoder.positions and not hears:
+        _check_length(model, "input", workload.input, pair.encoder.context)
+    return trained_pair(model, pair, pair.encoder.context if hears else workload.input)
 
 
 def _check_audio(model: Model, workload: Serving) -> None:
@@ -203,6 +233,9 @@ def shape_notes(workload: Workload, shape: Any, parts: tuple[OncePart, ...] = ()
         share = workload.output / windows
         padded = f"{workload.audio:g} s of speech are padded to {windows:g} x {shape.span:g} s, one after another"
         return (f"{padded}, each with {share:g} tokens of the answer; input in tokens is not used",)
+    if isinstance(shape, TransformerShape) and shape.source is not None:
+        reads = f"{shape.source.tokens:,.0f} {'positions of speech' if shape.source.bins else 'tokens'}"
+        return (f"the encoder reads {reads} of each sample; tokens are those that the decoder writes",)
     if parts:
         return (f"run once for each image beside the denoising steps: {', '.join(part.name for part in parts)}",)
     if isinstance(workload, Inference) and workload.steps:

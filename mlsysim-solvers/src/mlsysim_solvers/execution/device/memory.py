@@ -62,7 +62,7 @@ def live_elements(shape: TransformerShape) -> Any:
     attention = widest(shape, lambda one: (one.heads + one.kv_heads) * (one.head_dim + one.v_dim))
     attention = named(attention, "queries, keys and values")
     mlp = named((shape.matrices + 1.0) * (shape.ffn if shape.dense_layers else 0.0), "MLP")
-    experts = shape.active * ((shape.matrices + 1.0) * shape.expert_ffn + shape.hidden)
+    experts = shape.active * ((shape.matrices + 1.0) * shape.expert_ffn + shape.expert_hidden)
     experts = named(experts + (shape.matrices + 1.0) * shape.shared_ffn, "experts")
     most = named(maximum(attention, maximum(mlp, experts)), "widest operator")
     return named(2.0 * shape.hidden, "residual and norm") + most

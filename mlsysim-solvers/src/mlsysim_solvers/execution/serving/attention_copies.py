@@ -154,7 +154,7 @@ def _exchange(c: Columns, network: Network, tensor: Group, whole: Group, rows: A
     experts are divided by columns every device needs every token.
     """
     shape, wide, narrow = c["shape"], c["activation_width"], c["operand_width"]
-    vector = rows * shape.hidden
+    vector = rows * shape.expert_hidden
     gathered = all_gather(network, whole, vector * narrow) + all_gather(network, whole, vector * wide)
     # The devices of one copy of attention hold the same tokens: each sends its part, and they are put together again.
     again = all_gather(network, tensor, own * shape.hidden * wide)
@@ -163,6 +163,6 @@ def _exchange(c: Columns, network: Network, tensor: Group, whole: Group, rows: A
     expert = c["expert"]
     groups = reached_groups(expert, shape.experts, shape.active)
     copies, part = groups * (whole.size / expert), own / tensor.size
-    out = all_to_all(network, whole, dispatched_bytes(part, copies, shape.hidden, narrow))
-    back = all_to_all(network, whole, dispatched_bytes(part, copies, shape.hidden, wide))
+    out = all_to_all(network, whole, dispatched_bytes(part, copies, shape.expert_hidden, narrow))
+    back = all_to_all(network, whole, dispatched_bytes(part, copies, shape.expert_hidden, wide))
     return where(expert > 1.0, minimum(out + back, gathered), gathered) + again

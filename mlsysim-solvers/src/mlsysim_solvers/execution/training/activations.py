@@ -14,6 +14,7 @@ from ...formulas.recomputation import (
     recomputed_activation_bytes,
     recomputed_share,
 )
+from ...lowering.recurrence import kept_for_gradients
 from ...lowering.shape import TransformerShape, over_layers
 from .schedule import Layout
 
@@ -84,6 +85,33 @@ def layer_activations(shape: TransformerShape, how: Keeping, batch: Any, sequenc
     -------
     float or array, B
     """
+    own = _own_activations(shape, how, batch, sequence)
+    if shape.source is None:
+        return own
+    source = shape.source
+    own = own + shape.encoders * layer_activations(source.shape, how, batch, source.tokens)
+    if how.recompute == "full":
+        return own
+    return own + _cross_activations(shape, how, batch, sequence)
+
+
+def _cross_activations(shape: TransformerShape, how: Keeping, batch: Any, sequence: Any) -> Any:
+    """Return what cross-attention keeps: both sides of its norm, queries and outputs, and keys and values."""
+    s, widths, tokens = shape, how.widths, shape.source.tokens if shape.source else 0.0
+    rows, each = batch * sequence, s.head_dim + s.v_dim
+    keeps_scores = not how.fused_attention and how.recompute == "none" and "attention" not in how.again
+    asked = layer_activation_bytes(
+        tokens=rows, replicated=2.0 * s.hidden, sharded=s.heads * each, replicated_masks=how.dropout * s.hidden,
+        pairs=s.heads * rows * tokens if keeps_scores else 0.0, pair_elements=1.0 + how.dropout,
+        pair_masks=how.dropout, statistics=s.heads if how.fused_attention else 0.0, width=widths.activation,
+        mask_width=widths.mask, statistic_width=widths.statistic, tensor=how.tensor,
+        sequence_shards=how.sequence_shards,
+    )  # fmt: skip
+    return asked + workspace_bytes(batch * tokens / how.tensor, s.kv_heads * each, widths.activation)
+
+
+def _own_activations(shape: TransformerShape, how: Keeping, batch: Any, sequence: Any) -> Any:
+    """Return the activations of one layer without those of an encoder that it stands for."""
     rows = batch * sequence
     widths, again, dropout = how.widths, how.again, how.dropout
     if how.recompute == "full":
@@ -97,20 +125,24 @@ def layer_activations(shape: TransformerShape, how: Keeping, batch: Any, sequenc
     if "latent" in again and shape.latent:
         # Queries, keys and values are unfolded once more from the compressed vectors.
         attention = shape.heads * shape.v_dim + shape.kv_rank + shape.q_rank + shape.rope_dim
-    # On average over the layers.
-    heads = over_layers(shape, lambda one: one.heads)
+    # On average over the layers, as what follows.
+    attending, mixing, heads = shape.attention_layers / shape.layers, 0.0, over_layers(shape, lambda one: one.heads)
+    if shape.recurrence is not None:
+        attention = attention + 2.0 * shape.gate * shape.heads * shape.v_dim
+        mixing = shape.recurrence.layers / shape.layers * kept_for_gradients(shape.recurrence)
     mlp = wide * (shape.dense_layers * shape.ffn + shape.expert_layers * shape.shared_ffn)
-    copies = 0.0 if "mlp" in again else shape.hidden
-    routed = shape.active * (wide * shape.expert_ffn + copies) + shape.experts
+    copies = 0.0 if "mlp" in again else shape.expert_hidden
+    compressed = 2.0 * copies if shape.compression else 0.0
+    routed = shape.active * (wide * shape.expert_ffn + copies) + shape.experts + compressed
     return layer_activation_bytes(
         tokens=rows,
         replicated=norms * shape.hidden,
-        sharded=attention + (mlp + shape.expert_layers * routed) / shape.layers,
+        sharded=attending * attention + mixing + (mlp + shape.expert_layers * routed) / shape.layers,
         replicated_masks=2.0 * dropout * shape.hidden,
-        pairs=heads * rows * sequence if keeps_scores else 0.0,
+        pairs=attending * heads * rows * sequence if keeps_scores else 0.0,
         pair_elements=1.0 + dropout,
         pair_masks=dropout,
-        statistics=heads if how.fused_attention else 0.0,
+        statistics=attending * heads if how.fused_attention else 0.0,
         width=widths.activation,
         mask_width=widths.mask,
         statistic_width=widths.statistic,
@@ -167,10 +199,16 @@ def kept_by_layer(c: Mapping[str, Any], layout: Layout) -> Kept:
             return Kept(each, 0.0 * rows)
         # While an MLP is done again, everything that it would keep is alive.
         return Kept(each, _unrepeated(c, how._replace(again=frozenset()), batch) - each)
-    live = _unrepeated(c, how._replace(recompute="none"), batch)
+    # Layers of an encoder and of its decoder are done again one by one.
+    live = _unrepeated(c, how._replace(recompute="none"), batch) / (1.0 + shape.encoders)
     if products:
-        written = shape.hidden * 2.0 + 0.5 * _products(shape)
-        return Kept(workspace_bytes(rows / tensor, written, c["activation_width"]), live)
+        written = rows * (shape.hidden * 2.0 + 0.5 * _products(shape))
+        if shape.source is not None:
+            encoder, read = shape.source.shape, batch * shape.source.tokens
+            written = written + shape.encoders * read * (encoder.hidden * 2.0 + 0.5 * _products(encoder))
+            written = written + rows * (shape.hidden + 0.5 * shape.heads * shape.head_dim)
+            written = written + read * shape.kv_heads * shape.head_dim
+        return Kept(workspace_bytes(written / tensor, 1.0, c["activation_width"]), live)
     # Each layer keeps its input; while one is done again, everything that it would keep is alive.
     return Kept(layer_activations(shape, how, batch, c["sequence"]) / shards, live)
 
@@ -182,8 +220,11 @@ def _mlp_width(s: TransformerShape) -> Any:
 
 def _products(s: TransformerShape) -> Any:
     """Elements per token that the matrix products of a layer write."""
-    projected = over_layers(s, lambda one: one.heads * one.head_dim + one.kv_heads * (one.head_dim + one.v_dim))
-    return projected + 2.0 * s.hidden + s.matrices * _mlp_width(s) / s.layers
+    written = over_layers(s, lambda one: one.projected)
+    if s.recurrence is not None:
+        r = s.recurrence
+        written = (s.attention_layers * written + r.layers * (r.mixed + r.values + r.steered)) / s.layers
+    return written + 2.0 * s.hidden + s.matrices * _mlp_width(s) / s.layers
 
 
 def _unrepeated(c: Mapping[str, Any], how: Keeping, batch: Any) -> Any:

@@ -206,7 +206,7 @@ def _expert(
     if not shape.experts:
         return (none, none, none), passes
     tokens = rows / layout.tensor * shape.active
-    volume = tokens * shape.hidden * c["activation_width"]
+    volume = tokens * shape.expert_hidden * c["activation_width"]
     share = shape.expert_layers / shape.layers * c["imbalance"]
     if c["features"].merged_exchange:
         # Of the copies that leave a domain only one goes to each other domain.

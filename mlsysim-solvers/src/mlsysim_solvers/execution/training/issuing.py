@@ -119,7 +119,7 @@ def issued_pass(c: Mapping[str, Any], shape: TransformerShape, devices: Any = 1.
     float or array, s
     """
     if not shape.experts:
-        return c["host"]
+        return c["host"] * (1.0 + shape.encoders) if shape.source else c["host"]
     # Two products of each expert that lies here, in those layers that have experts.
     share = shape.expert_layers / shape.layers
     return issue_time(c["host"] + share * c["routing"], 2.0, shape.experts / devices * share, c["issue"])

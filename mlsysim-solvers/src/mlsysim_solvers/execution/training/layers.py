@@ -193,9 +193,10 @@ def work_again(setup: Setup, sequence: Any, work: ForwardWork) -> Any:
         return 0.0
     s, dropped = setup.shape, 0.0
     if setup.pruned:
-        dropped = s.hidden * (s.dense_layers * s.ffn + s.expert_layers * (s.active * s.expert_ffn + s.shared_ffn))
+        last = s.hidden * s.shared_ffn + s.active * s.expert_hidden * s.expert_ffn
+        dropped = s.hidden * s.dense_layers * s.ffn + s.expert_layers * last
     if setup.recompute == "full":
-        products, attention = work.matrices - dropped, 1.0
+        products, attention = work.matrices - dropped + work.states / sequence, 1.0
     elif setup.again:
         products = work.mlp - dropped if "mlp" in setup.again else 0.0
         if "latent" in setup.again:

@@ -119,6 +119,10 @@ def suits(c: Mapping[str, Any], layout: Layout, batch: Any, sequence: Any) -> An
     legal = legal & ((layout.virtual <= 1.0) | (layout.pipeline > 1.0))
     if c["schedule"] != "1f1b":
         legal = legal & (layout.virtual <= 1.0)
+    if shape.recurrence is not None or shape.source is not None:
+        legal = legal & (layout.context <= 1.0)
+    if shape.source is not None:
+        legal = legal & (layout.pipeline <= 1.0)
     if c["context_kind"] == "all-to-all":
         fewest = fewest_kv_heads(shape)
         legal = legal & (layout.context * minimum(layout.tensor, fewest) <= fewest)
@@ -144,6 +148,9 @@ def _check_batch(layout: Parallelism, batch: int) -> None:
 
 
 def _check_pipeline(layout: Parallelism, shape: TransformerShape) -> None:
+    if shape.source is not None and layout.pipeline > 1:
+        _refuse("stages of an encoder and of its decoder differ, and are not answered", "pipeline",
+                "Set it to 1; data and tensor divide an encoder-decoder")  # fmt: skip
     if layout.virtual > 1 and layout.pipeline == 1:
         _refuse("one stage has nothing to interleave", "virtual", "Set it to 1, or pipeline > 1")
     if layout.pipeline * layout.virtual > shape.layers + 2:
@@ -157,6 +164,12 @@ def _check_context(layout: Parallelism, shape: TransformerShape, sequence: int) 
     if layout.context > 1 and sequence % layout.context:
         _refuse(f"context = {layout.context} does not divide a sequence of {sequence} tokens", "context",
                 _nearest(layout.context, sequence))  # fmt: skip
+    if layout.context > 1 and shape.source is not None:
+        _refuse("sequences of an encoder-decoder are not divided over devices", "context",
+                "Set it to 1; data and tensor divide an encoder-decoder")  # fmt: skip
+    if layout.context > 1 and shape.recurrence is not None:
+        _refuse(f"context = {layout.context} would divide sequences whose states pass from token to token", "context",
+                "Set it to 1; data, tensor, expert and pipeline divide such a model")  # fmt: skip
     fewest = fewest_kv_heads(shape)
     heads = fewest / min(layout.tensor, fewest)
     if layout.context_kind == "all-to-all" and layout.context > heads:

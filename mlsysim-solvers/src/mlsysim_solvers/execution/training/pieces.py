@@ -43,6 +43,10 @@ def pieces_of(
     division = Division(layout.tensor, layout.context, layout.expert, c["sequence_parallel"], c["grouped"])
     layer = _issued(c, layout, layer_times(setup, division, layout.micro, sequence, c["layer_memo"]))
     rows = layout.micro * sequence / layout.context
+    if setup.shape.source is not None:
+        # Cross-attention is summed up, too, and the layers of the encoder as its own are.
+        read = setup.shape.encoders * layout.micro * setup.shape.source.tokens
+        rows = rows * ((setup.shape.sums + 1.0) / setup.shape.sums) + read
     return layer, layer_exchange(c, near, layout, layer, rows), kept_by_layer(c, layout)
 
 

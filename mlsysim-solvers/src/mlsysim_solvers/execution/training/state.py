@@ -313,15 +313,12 @@ def _experts(c: Mapping[str, Any], layout: Layout) -> Any:
     return c["expert_parameters"] / where(layout.expert > 1.0, layout.expert, layout.tensor)
 
 
-def _projected(s: TransformerShape) -> Any:
-    """Return the width of queries, keys and values."""
-    return s.heads * s.head_dim + s.kv_heads * (s.head_dim + s.v_dim)
-
-
 def _widest(c: Mapping[str, Any], layout: Layout) -> Any:
     """Return the parameters of the largest weight of a layer; experts lie together in one."""
     s = c["shape"]
-    wide = maximum(s.ffn if s.dense_layers else 0.0, widest(s, _projected))
+    wide = maximum(s.ffn if s.dense_layers else 0.0, widest(s, lambda one: one.projected))
+    if s.recurrence is not None:
+        wide = maximum(wide, s.recurrence.mixed + s.recurrence.values)
     return maximum(s.hidden * wide / layout.tensor, _experts(c, layout) / (s.matrices + 1.0))
 
 
@@ -338,7 +335,7 @@ def _gathered(c: Mapping[str, Any], layout: Layout, dense: Any) -> tuple[Any, An
     else:
         # Experts that no other device holds are used where they lie, unless they have to be cast first.
         moved = (expert_ranks(layout, _ranks_of(c, layout)) > 1.0) | (c["stored_width"] > c["gathered_width"])
-        each = c["layer_parameters"] / layout.tensor + only(moved, _experts(c, layout))
+        each = c["layer_parameters"] / (1.0 + c["shape"].encoders) / layout.tensor + only(moved, _experts(c, layout))
         # The ends are stored and gathered in 16 bits where frozen layers have fewer.
         ends = (first + last) * c["weight_width"]
     gathered = constants.LIVE_LAYERS * workspace_bytes(1.0, each, both) + none
@@ -365,7 +362,8 @@ def adapter_parameters(c: Mapping[str, Any], layout: Layout, layers: Any) -> Any
     """
     s = c["shape"]
     # Queries, keys and values, and the input of the output projection.
-    sides = 2.0 * s.hidden + over_layers(s, lambda one: _projected(one) + one.heads * one.v_dim)
+    sides = 2.0 * s.hidden + over_layers(s, lambda one: one.projected + one.heads * one.v_dim)
+    sides = sides * (s.attention_layers / s.layers)
     if c["adapts_mlp"]:
         shared = s.expert_layers * (s.hidden + s.shared_ffn) if s.shared_ffn else 0.0
         sides = sides + (s.matrices + 1.0) * (s.dense_layers * (s.hidden + s.ffn) + shared) / s.layers

@@ -8,7 +8,7 @@ from typing import Any
 from mlsysim.records.model import Model
 from mlsysim.records.precision import bytes_per_element, check_precision
 from mlsysim.records.scenario import Parallelism, Training
-from mlsysim.shapes import parameters
+from mlsysim.shapes import mlp_layers, parameters
 
 from ...lowering.shape import number
 from .layout_checks import again_of
@@ -55,19 +55,21 @@ def state_columns(workload: Training, layout: Parallelism, model: Model, columns
 
 def _parameters(model: Model) -> dict[str, Any]:
     found = parameters(model)
-    assert model.transformer is not None
-    mixture = model.transformer.mixture
+    # The layers of an encoder count with those of the decoder that reads it.
+    stack = model.transformer or (model.pair and model.pair.decoder)
+    assert stack
+    mixture = stack.mixture
     experts = 0.0
     if mixture is not None:
-        matrices = 3.0 if model.transformer.gated else 2.0
-        experts = (model.transformer.layers - mixture.dense_layers) * mixture.experts * matrices
-        experts = experts * model.transformer.hidden * mixture.ffn
+        matrices = 3.0 if stack.gated else 2.0
+        experts = (mlp_layers(stack) - mixture.dense_layers) * mixture.experts * matrices
+        experts = experts * (mixture.latent or stack.hidden) * mixture.ffn
     total = number(found.total)
     ends = number(found.embedding + found.head)
     head = number(found.head) or number(found.embedding)
     return {
-        "layer_parameters": (total - ends - experts) / number(model.transformer.layers),
-        "expert_parameters": experts / number(model.transformer.layers),
+        "layer_parameters": (total - ends - experts) / number(stack.layers),
+        "expert_parameters": experts / number(stack.layers),
         "first_parameters": number(found.embedding), "last_parameters": head, "tied": not found.head,
     }  # fmt: skip
 

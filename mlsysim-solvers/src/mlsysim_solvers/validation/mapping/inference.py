@@ -30,6 +30,7 @@ from .common import (
 )  # fmt: skip
 from .floats import multiplied
 from .in_flight import in_flight_question
+from .speech import audio_of, is_encoder
 
 __all__ = ["inference_question"]
 
@@ -98,6 +99,10 @@ def inference_question(row: Measurement, known: Names) -> Question:
     record = plugins().registry.get("models", model).record
     limit = _LIMIT.search(cell(row, "notes"))
     generates = record.transformer is not None and record.transformer.causal and record.transformer.head
+    if record.pair is not None:
+        if row.kind in IN_FLIGHT or limit:
+            raise Refused("an encoder-decoder whose requests come and go, or under a power limit, is not answered")
+        return _generation(row, known, model, found)
     if generates and record.transformer.vocab:
         if limit:
             raise Refused("language models under a power limit below the rating, which no solver expresses")
@@ -129,10 +134,16 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
     precision, weights = _arithmetic(found.device, printed, stored, assumed)
     batch = whole(row, "batch_or_concurrency") or int(unstated(found, "batch", assumed))
     input_, output = whole(row, "input_len"), whole(row, "output_len")
+    audio = audio_of(row, model)
+    if audio:
+        input_ = 1  # positions of the encoder follow from the audio
     kv = known.weights(cell(row, "kv_precision"))[0] if cell(row, "kv_precision") else ""
     if not kv and weights:  # products are widened on the way; what is kept is not
         kv = printed if precision == "fp32" else precision
-    if row.name in ("ttft_ms", "prefill_tokens_per_s"):
+    if audio and is_encoder(row):
+        assumed.append(Assumed("the encoder's time is that to the first token, which has one decode step more", 0.05))
+        input_, output, reading, amount = 1, 1, "performance.ttft", None
+    elif row.name in ("ttft_ms", "prefill_tokens_per_s"):
         if not input_:
             raise Refused("the prompt length is not published")
         output = 1
@@ -143,8 +154,9 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
     if row.metric.per == "device" and amount is not None:
         amount /= devices
     job = Serving(
-        model=model, precision=precision, batch=batch, input=input_, output=output, weights=weights, kv_cache=kv
-    )
+        model=model, precision=precision, batch=batch, input=input_, output=output, audio=audio, weights=weights,
+        kv_cache=kv,
+    )  # fmt: skip
     told = known.runs.told(f"{row.software} {cell(row, 'notes')}")
     shape = plugins().registry.get("models", model).record.transformer
     if shape is not None and input_ + output > shape.context and not shape.positions:

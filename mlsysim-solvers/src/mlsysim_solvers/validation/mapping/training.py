@@ -64,6 +64,8 @@ def training_question(row: Measurement, known: Names) -> Question:
     if batch is None:
         batch = int(unstated(found, "batch", assumed))
     record = plugins().registry.get("models", model).record
+    if record.pair is not None:
+        raise Refused("how many tokens its encoder reads and its decoder writes in a sample is not published")
     sequence = real_length(found, whole(row, "seq_len") or 0, assumed)
     if record.transformer is not None and not record.transformer.patch and not sequence:
         raise Refused("the sequence length is not published")
