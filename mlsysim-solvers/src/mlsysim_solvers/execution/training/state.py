@@ -11,7 +11,7 @@ from mlsysim.tracing import Traced, named
 from ...formulas import parallel_constants as constants
 from ...formulas.memory import logits_bytes, workspace_bytes
 from ...formulas.recomputation import recomputed_share
-from ...lowering.shape import TransformerShape, over_layers, widest
+from ...lowering.shape import over_layers, widest
 from ..device.arrays import any_row
 from .activations import Kept, kept_by_layer, waiting
 from .schedule import Layout, in_flight_layers
