@@ -92,3 +92,13 @@ def test_equations_end_where_their_explanation_begins(output: str) -> None:
     for text in filter(None, seen):
         assert text.count("(") == text.count(")"), text
         assert text[-1] not in ",:;"
+
+
+def test_a_drawn_scorecard_of_many_times_still_tells_cost_and_energy() -> None:
+    from mlsysim.plotting.scorecard import _key_answers
+
+    shown = [answer.name for answer in _key_answers(mlsysim.evaluate("llama-3.1-8b-h100-rate"))]
+    assert {"macro.cost_per_token", "macro.energy_per_token", "performance.ttft"} <= set(shown)
+    assert shown == sorted(
+        shown, key=lambda name: ("feasibility", "performance", "macro").index(name.partition(".")[0])
+    )
