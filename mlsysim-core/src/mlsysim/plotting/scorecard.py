@@ -41,7 +41,7 @@ _LEVEL_COLOURS = {
     Level.MEASURED: "#12652b", Level.CORROBORATED: "#3f9d5a", Level.ARCHIVED: "#7fb5d8", Level.STATED: "#a9c4e6",
     Level.ESTIMATE: "#e8b04a",
 }  # fmt: skip
-_MOST_ROWS = 13
+_MOST_ROWS = 14
 _MACRO_ROWS = 5
 _ROOMY = 3
 """More lines than these below the name are set smaller and closer, so that they end above the picture."""
