@@ -165,3 +165,13 @@ def test_a_key_that_stands_twice_is_refused_in_every_format(suffix, text):
 def test_keys_of_yaml_may_be_merged_and_overwritten():
     text = "base: &base {a: 1, b: 2}\nmore:\n  <<: *base\n  b: 3\n"
     assert parse_text(text, ".yaml", "file")["more"] == {"a": 1, "b": 3}
+
+
+def test_what_cannot_be_read_says_what_to_do(tmp_path):
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "half.json").write_text("[1,")
+    (tmp_path / "half.yaml").write_text("a: [")
+    for name, remedy in (("folder.toml", "Name a file in it"), ("half.json", "Mend it"), ("half.yaml", "Mend it")):
+        with pytest.raises(ConfigError) as caught:
+            load_document(tmp_path / name)
+        assert caught.value.faults[0].remedy.startswith(remedy)

@@ -64,3 +64,18 @@ def test_equation_and_reference_come_from_the_docstring():
         "Williams, Waterman, Patterson 2009, Roofline.",
     )
     assert equation_of(lambda: 0) == ("", "")
+
+
+@pytest.mark.parametrize(("notes", "equation"), [
+    ("t = D / B: a copy waits\n    for memory.", "t = D / B"),
+    ("t = D / B. A copy waits.", "t = D / B"),
+    ("t = a +\n    b, and no more", "t = a + b, and no more"),
+    ("t = D / B.", "t = D / B."),
+    ("t = D / B\n    A copy waits.", "t = D / B"),
+])  # fmt: skip
+def test_an_equation_ends_where_words_explain_it(notes, equation):
+    def copied():
+        pass
+
+    copied.__doc__ = f"Copy.\n\n    Notes\n    -----\n    {notes}\n"
+    assert equation_of(copied) == (equation, "")

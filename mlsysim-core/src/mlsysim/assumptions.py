@@ -78,15 +78,26 @@ def assume(
 
 
 def _said_of_names(scenario: Scenario, entries: Mapping[str, Entry], registry: Registry) -> list[str]:
-    """Say which variant of a device a name was taken for, and what of a model its shape leaves out."""
+    """Say what the names of a device and a stack were taken for, and what of a model its shape leaves out."""
     said: list[str] = []
     named, device, model = scenario.system.device, entries["device"], entries.get("model")
     others = variants(registry, named, device.key) if named != device.key else []
     if others:
         said.append(f"device: {device.key}; {named} may also be {', '.join(others)} (set system.device)")
+    said += _said_of_stack(scenario, entries.get("stack"), registry)
     if model is not None and model.record.unmodelled:
         said.append(f"model: {model.record.unmodelled}")
     return said
+
+
+def _said_of_stack(scenario: Scenario, stack: Entry | None, registry: Registry) -> list[str]:
+    """Say which version of a stack a bare name was taken for, where others begin with it."""
+    named = (scenario.system.stack or "").lower()
+    if stack is None or named in registry.keys("stacks"):
+        return []
+    near = (key for key in registry.keys("stacks") if key != stack.key and key.startswith(f"{named}-"))
+    others = sorted(key for key in near if registry.get("stacks", key).record.runs(scenario.kind))
+    return [f"stack: {stack.key}; {named} may also be {', '.join(others)} (set system.stack)"] if others else []
 
 
 def _stack_for(kind: str, device: Entry, registry: Registry, left_out: list[str]) -> Entry:

@@ -141,7 +141,8 @@ def parse_text(text: str, suffix: str, name: str) -> dict[str, Any]:
         line = getattr(error, "lineno", 0) or getattr(getattr(error, "problem_mark", None), "line", -1) + 1
         what = str(getattr(error, "problem", None) or getattr(error, "msg", None) or error)
         where = f"{name}:{line}" if line else name
-        remedy = next((said for mark, said in _REPAIRS if mark in what), "") if suffix == ".toml" else ""
+        repairs = (said for mark, said in _REPAIRS if mark in what)
+        remedy = next(repairs, "") if suffix == ".toml" else "Mend it there, or just before"
         raise ConfigError(f"not valid {suffix[1:].upper()}: {what}", where=where, remedy=remedy) from None
     if not isinstance(data, dict):
         raise ConfigError("the file holds no table at its top", where=name, remedy="Write key = value pairs")
@@ -207,6 +208,11 @@ def _parse_yaml(text: str) -> Any:
     return data
 
 
+_UNREADABLE = (
+    (FileNotFoundError, "Check the path and the present folder"),
+    (IsADirectoryError, "Name a file in it"),
+    (PermissionError, "Let yourself read it, or name another file"),
+)
 _REPAIRS = (
     ("Illegal character '\\n'", "Close the quote: a text ends on its line"),
     ("Cannot overwrite", "A key stands once in a table"),
@@ -273,7 +279,7 @@ def load_document(path: str | Path | Traversable, *, error: type[MlsysimError] =
     try:
         raw = read_file(name) if isinstance(path, (str, Path)) else path.read_bytes()
     except OSError as problem:
-        remedy = "Check the path and the present folder" * isinstance(problem, FileNotFoundError)
+        remedy = next((said for kind, said in _UNREADABLE if isinstance(problem, kind)), "")
         raise error(f"cannot be read: {problem.strerror or problem}", where=name, remedy=remedy) from None
     if len(raw) > MAX_BYTES:
         raise error(f"the file has {len(raw):,} bytes", where=name, remedy=f"The limit is {MAX_BYTES:,}")

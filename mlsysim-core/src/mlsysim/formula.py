@@ -7,6 +7,7 @@ pages list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import CodeType
 from typing import Any, NamedTuple, TypeVar
@@ -105,14 +106,19 @@ def formula_of(function: object) -> FormulaSpec | None:
     return spec if isinstance(spec, FormulaSpec) else None
 
 
+_EXPLANATION = re.compile(r"[.:]\s|:$")
+"""Where words begin that explain an equation."""
+_UNENDED = (",", "+", "-", "*", "/", "=")
+
+
 def equation_of(function: Callable[..., Any]) -> tuple[str, str]:
     """Read equation and reference from a formula's docstring.
 
     Parameters
     ----------
     function : callable
-        A formula whose docstring has the sections Notes (the equation is its first line) and
-        References.
+        A formula whose docstring has the sections Notes (the equation is its first line, up to a colon or a full
+        stop, and what follows where that ends in an operator) and References.
 
     Returns
     -------
@@ -127,6 +133,11 @@ def equation_of(function: Callable[..., Any]) -> tuple[str, str]:
             current = line
         elif current and line and set(line) != {"-"}:
             sections.setdefault(current, []).append(line)
-    equation = next(iter(sections.get("Notes", [])), "")
+    equation = ""
+    for line in sections.get("Notes", []):
+        equation = f"{equation} {line}".strip()
+        if _EXPLANATION.search(equation) or not equation.endswith(_UNENDED):
+            break
+    equation = _EXPLANATION.split(equation, maxsplit=1)[0]
     reference = " ".join(sections.get("References", []))
     return equation, reference

@@ -26,7 +26,8 @@ def layout_faults(scenario: Scenario, shape: Transformer | None, *, pads_heads: 
     ------
     Fault
     """
-    yield from _degrees(scenario.parallelism, int(scenario.system.devices), "parallelism")
+    if scenario.kind != "training" or scenario.parallelism.degrees > 1:  # training settles degrees that nobody gives
+        yield from _degrees(scenario.parallelism, int(scenario.system.devices), "parallelism")
     if shape is not None:
         yield from _of_transformer(scenario.parallelism, shape, "parallelism", pads_heads)
     if scenario.pools is None:
@@ -68,7 +69,7 @@ def _pools(scenario: Scenario) -> Iterator[Fault]:
 
 
 def _degrees(layout: Parallelism, devices: int, path: str) -> Iterator[Fault]:
-    degrees = layout.data * layout.attention * layout.tensor * layout.pipeline * layout.context
+    degrees = layout.degrees
     if layout == Parallelism() or degrees == devices:
         return
     copies = "data x attention" if layout.attention > 1 else "data"

@@ -101,6 +101,11 @@ def full_key(key: str, data: Mapping[str, Any]) -> str:
     if key in ("name", "kind", "note"):
         return key
     known = known_keys(str(data.get("kind")))
+    if key not in known and key in {full.partition(".")[0] for full in known.values()}:
+        raise ConfigError(
+            f"{key!r} is a table of the scenario", where=f"--set {key}",
+            remedy=f"Set a key in it, for example {next(full for full in known.values() if full.startswith(key))}",
+        )  # fmt: skip
     if key not in known:
         raise ConfigError(
             f"no table of the scenario has a key {key!r}",

@@ -229,8 +229,9 @@ class SystemEvaluation:
             needed, missing = (format_quantity(b, "B") for b in (required.value, required.value - usable.value))
             text += f": it needs {needed}, {missing} more than the usable {format_quantity(usable.value, 'B')}"
         if name:
-            most, words = self.answers[f"feasibility.max_{name}"].value, name.replace("_", "-")
-            text += f"; the largest {words} that fits is {most:,.0f}" if most >= 1 else f"; not even {words} 1 fits"
+            most, said = self.answers[f"feasibility.max_{name}"].value, name.replace("_", "-")
+            hint = " (set parallelism.micro_batch)" * (name == "micro_batch")
+            text += f"; the largest {said} that fits is {most:,.0f}{hint}" if most >= 1 else f"; not even {said} 1 fits"
         return text
 
     def evidence(self) -> dict[str, Standing]:

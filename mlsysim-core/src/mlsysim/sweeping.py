@@ -308,7 +308,7 @@ def _keys(vary: Mapping[str, Any], units: Mapping[str, str], config: SimulationC
     keys: dict[str, str] = {}
     # Where nothing says how devices share the work, each number of them is a scenario with the layout that it takes.
     layout, free = config.scenario.parallelism, config.scenario.pools is None and not COUNTS & set(vary)
-    columns = set(units) - {"devices"} if free and layout == type(layout)() else set(units)
+    columns = set(units) - {"devices"} if free and layout.degrees == 1 else set(units)
     for name in vary:
         if name in columns:
             continue

@@ -50,7 +50,7 @@ def answer_name(
     Parameters
     ----------
     name : str
-        Full or short name of an output.
+        Full or short name of an output, or its label, as scorecards print it.
     answers : collection of str
         Those of the scenario.
     used : collection of str, optional
@@ -70,6 +70,7 @@ def answer_name(
         If it is not among the answers: because no solver knows it, or with the reason why it is not answered here.
     """
     declared = {output for spec in plugins().solvers.values() for output in spec.outputs}
+    name = _labelled(name, answers)
     try:
         return full_output_name(name, answers, where=where)
     except ConfigError:
@@ -82,3 +83,13 @@ def answer_name(
 
 def _is_one(name: str, declared: Collection[str]) -> bool:
     return any(name in (full, full.rpartition(".")[2]) for full in declared)
+
+
+def _labelled(name: str, answers: Collection[str]) -> str:
+    """Return the output that a label stands for, or the name as it is."""
+    if not isinstance(name, str) or " " not in name.strip():
+        return name  # one word is a name, and a label of one word is that name
+    said = " ".join(name.split()).lower()
+    labels = {(full, label) for spec in plugins().solvers.values() for full, label in spec.labels.items()}
+    found = sorted({full for full, label in labels if label.lower() == said and full in answers})
+    return found[0] if len(found) == 1 else name

@@ -347,7 +347,7 @@ def _refuse_misplaced(given: Mapping[Flag, str], kind: str, *, composed: bool) -
             Fault(
                 f"{flag.option} is for {' and '.join(homes)}, and this is {kind}",
                 where=flag.option,
-                remedy=f"Add --kind {homes[0]}, or leave it out; {kind} takes {options}"
+                remedy=f"Add --kind {homes[0]}, or leave {flag.option} out; {kind} takes {options}"
                 if composed
                 else f"Leave it out; {kind} takes {options}",
             )

@@ -41,7 +41,8 @@ _LEVEL_COLOURS = {
     Level.MEASURED: "#12652b", Level.CORROBORATED: "#3f9d5a", Level.ARCHIVED: "#7fb5d8", Level.STATED: "#a9c4e6",
     Level.ESTIMATE: "#e8b04a",
 }  # fmt: skip
-_MOST_ROWS = 13
+_MOST_ROWS = 14
+_MACRO_ROWS = 5
 _ROOMY = 3
 """More lines than these below the name are set smaller and closer, so that they end above the picture."""
 _MOST_LIMITS = 3
@@ -276,12 +277,17 @@ _LEFT, _RIGHT = 0.74, 0.985
 
 
 def _key_answers(evaluation: SystemEvaluation) -> list[Answer]:
-    """Choose the numbers to print: what has an interval first, in the order of the scorecard."""
+    """Choose the numbers to print: what has an interval first; money and energy keep places beside many times."""
     said = {"feasibility.memory_required", "feasibility.memory_usable", "feasibility.headroom", "performance.flops",
             "performance.bytes", "performance.bound_factor"}  # fmt: skip
     numbers = [a for name, a in evaluation.answers.items() if name not in said and not isinstance(a.value, (bool, str))]
     uncertain = [answer for answer in numbers if answer.low is not None]
-    kept = (uncertain + [answer for answer in numbers if answer.low is None])[:_MOST_ROWS]
+    ranked = uncertain + [answer for answer in numbers if answer.low is None]
+    macro = [answer for answer in numbers if answer.name.startswith("macro.")][:_MACRO_ROWS]
+    if any(answer not in ranked[:_MOST_ROWS] for answer in macro):
+        ranked = macro + [answer for answer in ranked if answer not in macro]
+    first = ranked[:_MOST_ROWS]
+    kept = [answer for answer in numbers if answer in first]
     return [answer for level in content.levels(evaluation) for answer in kept if answer.name.startswith(f"{level}.")]
 
 

@@ -69,6 +69,11 @@ class Parallelism:
     overlap_expert: bool | None = None
     placement: str = "tensor, context, data, pipeline"
 
+    @property
+    def degrees(self) -> int:
+        """Number of devices that the degrees multiply to."""
+        return self.data * self.attention * self.tensor * self.pipeline * self.context
+
 
 @attrs.frozen
 class Pool:

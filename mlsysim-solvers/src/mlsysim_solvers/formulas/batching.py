@@ -138,9 +138,9 @@ def reading_passes(batch: Any, away: Any, prompt: Any, free: Any) -> Any:
 
     Notes
     -----
-    With s = I / F passes of service, who comes finds the others as they are on average, and who is being read half
-    read: R = s + s (b - 1) (R - s / 2) / (Z + R), Z = away + max(1, s) - s. A prompt takes a whole pass at least:
-    R + max(1, s) - s.
+    R + max(1, s) - s, R = s + s (b - 1) (R - s / 2) / (Z + R), Z = away + max(1, s) - s, s = I / F. Of s passes of
+    service, who comes finds the others as they are on average, and who is being read half read. A prompt takes a whole
+    pass at least.
 
     References
     ----------
@@ -175,8 +175,8 @@ def crowded_away(away: Any, first: Any, spread: Any, waves: Any) -> Any:
 
     Notes
     -----
-    1 / Z' = 1 / Z + m max(0, 1 / w - 1 / Z), w = 2 sqrt(pi) sqrt(n^2 / 12 + s^2 W / 2), m = k s / (1 + k s), k = 2
-    sqrt(pi). Phases begin as places in the first line, n passes long, and scatter by s with every answer: halfway
+    1 / Z' = 1 / Z + m max(0, 1 / w - 1 / Z), w = 2 sqrt(pi) sqrt(n^2 / 12 + s^2 W / 2), m = k s / (1 + k s),
+    k = 2 sqrt(pi). Phases begin as places in the first line, n passes long, and scatter by s with every answer: halfway
     through the run two of them meet in a pass with the chance 1 / w, the density of their difference at zero. Answers
     of one length keep their order (m = 0), and none comes before its place is free.
     """

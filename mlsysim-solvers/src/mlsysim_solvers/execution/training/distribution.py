@@ -162,10 +162,11 @@ def settled(scenario: Scenario) -> tuple[Parallelism, list[str]]:
         What is assumed where the scenario gives none.
     """
     layout, devices = scenario.parallelism, scenario.system.devices
-    if layout == Parallelism() and devices > 1:
-        return attrs.evolve(layout, data=int(devices), zero=3), [
-            f"layout: fully sharded data parallelism over {devices} devices (set [parallelism])"
-        ]
+    if layout.degrees == 1 and devices > 1:
+        zero = layout.zero or 3
+        kind = "fully sharded data parallelism" if zero == 3 else f"data parallelism with ZeRO stage {zero}"
+        said = f"layout: {kind} over {devices} devices (set [parallelism])"
+        return attrs.evolve(layout, data=int(devices), zero=zero), [said]
     return layout, []
 
 
