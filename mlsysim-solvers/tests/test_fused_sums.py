@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mlsysim.evaluation import evaluate
@@ -47,6 +48,8 @@ def test_as_many_norms_disappear_as_there_are_sums():
     assert norms.activation_bytes == table[0].activation_bytes
     assert other == table[1]
     assert normed_by_sums(table, shape, together=False) == table
+    both = normed_by_sums(table, shape, together=np.array([False, True]))[0]
+    assert both.kernels.tolist() == [shape.norm_passes, shape.norm_passes - 2]
 
 
 @pytest.mark.parametrize("kind", ["traffic", "serving"])

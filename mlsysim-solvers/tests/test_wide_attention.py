@@ -38,3 +38,14 @@ def test_weights_in_16_bits_are_told_nothing_new():
     told, untold = (served(wide, precision="bf16") for wide in (1, 0))
     for name in ("feasibility.memory_required", "performance.latency"):
         assert told[name] == untold[name]
+
+
+def test_mixtures_in_4_bits_have_it_anyway():
+    def token(wide):
+        return evaluate({
+            "name": "wide", "kind": "serving", "system": {"device": "b200-sxm", "stack": "vllm-0.11"},
+            "workload": {"model": "gpt-oss-120b", "precision": "nvfp4", "batch": 1, "input": 64, "output": 64},
+            "settings": {"single-node": {"wide_attention": wide}},
+        })["performance.tpot"]  # fmt: skip
+
+    assert token(1) == token(0)

@@ -138,7 +138,8 @@ def wide_attention(settings: Mapping[str, float], shape: Any, columns: Mapping[s
     Returns
     -------
     dict of str to number
-        Their width in B; nothing where the others are as wide. What attention writes needs no other format then.
+        Their width in B; nothing where the others are as wide, or attention is wide anyway. What attention writes needs
+        no other format then.
 
     References
     ----------
@@ -147,6 +148,8 @@ def wide_attention(settings: Mapping[str, float], shape: Any, columns: Mapping[s
     """
     activation, told = columns["activation_width"], bool(settings.get("wide_attention"))
     if not told or not isinstance(shape, TransformerShape) or columns["weight_width"] >= activation:
+        return {}
+    if "outer_width" in columns:
         return {}
     casts = columns.get("block_casts", 0.0)
     return {"outer_width": activation, "block_casts": max(0.0, casts - constants.LONE_CASTS)}
