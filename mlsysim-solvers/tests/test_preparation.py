@@ -102,13 +102,14 @@ def test_every_setting_changes_an_answer():
     other = {"compute_ceiling": 0.5, "memory_ceiling": 0.5, "kernel_overhead": 1e-4, "attention_ceiling": 0.1,
              "kv_reread_ratio": 1.1, "prefill_tokens": 100.0, "dropout": 1.0, "beyond_context": 1.0,
              "power_limit": 100.0, "channels_first": 1.0, "chunked_loss": 1.0, "eager": 1.0,
-             "fused_updates": 1.0}  # fmt: skip
+             "fused_updates": 1.0, "wide_attention": 1.0}  # fmt: skip
     assert set(other) == set(SETTINGS)
     del other["power_limit"]  # for chips whose power is known: test_shares
     del other["channels_first"]  # for convolutions: test_training
     del other["chunked_loss"]  # for training: test_training
     del other["fused_updates"]  # for training: test_saving_memory
     del other["eager"]  # for stacks that say how long a launch takes: test_eager_servers
+    del other["wide_attention"]  # for weights of few bits: test_wide_attention
     del other["beyond_context"]  # it changes what is refused, not an answer
     for name, value in other.items():
         work = Training(model="m", batch=1, sequence=64) if name == "dropout" else serving(batch=64, input=512)

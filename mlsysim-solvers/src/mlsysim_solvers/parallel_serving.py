@@ -32,7 +32,7 @@ from .execution.device.engine import Totals, together
 from .execution.device.machine import Machine
 from .execution.device.sequences import generation_demand, within_context
 from .execution.device.sharing import apart
-from .execution.serving.copies import Place, bound_of, place_of, spread_of, through, within_layers
+from .execution.serving.copies import Place, bound_of, place_of, spread_of, summed, through, within_layers
 from .execution.serving.serving_layout import serving_columns
 from .formulas.serving import output_rate, pipelined_time, request_latency, sample_rate
 from .lowering.operators import Table, stream
@@ -207,7 +207,10 @@ def _turned(c: Columns, phase: Phase) -> Phase:
 
 def _started(c: Columns, shape: Any, table: Table) -> Table:
     """Return a pass with the sums over devices, which a host that launches kernel by kernel starts one by one, too."""
-    if "kernel_launch" not in c or not isinstance(shape, TransformerShape):
+    if not isinstance(shape, TransformerShape):
+        return table
+    table = summed(c, shape, table)
+    if "kernel_launch" not in c:
         return table
     sums = where(c["tensor"] > 1.0, shape.sums, 0.0)
     return [*table, stream("sums over devices", shape.layers, 0.0, sums)]

@@ -6,6 +6,7 @@ from collections import Counter
 
 import attrs
 import pytest
+from measured_rows import own_row
 
 from mlsysim.documents import load_document
 from mlsysim.plugins import plugins
@@ -350,3 +351,33 @@ def test_a_server_may_have_been_given_memory_tokens_and_places(said, settings, t
     job = question.scenario.workload
     assert question.scenario.settings == ({"in-flight": settings} if settings else {})
     assert (job.max_tokens, job.max_batch) == (tokens, most)
+
+
+SERVER = {
+    "id": "own-1", "source_title": "t", "source_url": "example.org", "published": "2025-06", "n_accelerators": "8",
+    "model": "DeepSeek-V3", "accelerator": "NVIDIA H20", "weight_precision": "fp8", "framework": "SGLang",
+    "scenario": "server", "batch_or_concurrency": "8", "input_len": "512", "output_len": "256", "tp": "8",
+    "metric": "tokens_per_s_total", "value": "300",
+}  # fmt: skip
+
+
+def test_a_server_that_ran_without_room_in_its_usual_share_was_told_a_larger_one(tmp_path):
+    found = predict(own_row(tmp_path, SERVER))
+    assert any("0.95 of the memory" in what for what in found.assumed)
+    # All eight clients are answered together, in less than 30 ms a token.
+    assert found.predicted > 8 / 30e-3
+    said = predict(own_row(tmp_path, SERVER | {"notes": "--mem-fraction-static 0.95"}))
+    assert said.predicted == found.predicted
+    assert not any("of the memory" in what for what in said.assumed)
+    roomy = predict(own_row(tmp_path, SERVER | {"accelerator": "H200 SXM"}))
+    assert not any("of the memory" in what for what in roomy.assumed)
+
+
+@pytest.mark.parametrize(
+    ("model", "wide"),
+    [("meta-llama/Llama-3.1-405B-Instruct-FP8", 1), ("nvidia/Llama-3.1-405B-Instruct-FP8", None)],
+)
+def test_whose_checkpoint_in_8_bits_it_is_tells_how_wide_attention_is(tmp_path, model, wide):
+    row = own_row(tmp_path, SERVER | {"model": model, "accelerator": "H200 SXM", "framework": "vLLM 0.6"})
+    told = question_for(row, names()).scenario.settings.get("in-flight", {})
+    assert told.get("wide_attention") == wide

@@ -26,6 +26,10 @@ class Features:
         The decode kernel reads a key-value head once for all queries that share it.
     fused_elementwise : bool
         Norms, activations and residuals are fused with their neighbours.
+    fused_sums : tuple of str
+        Models in whose layers the kernel that adds up what the devices of a node have also adds the residual and norms.
+    fused_on : tuple of str
+        Architectures of devices on which it does so.
     graphs : bool
         Decode steps and training steps are replayed from a captured graph; passes over prompts, whose shapes vary,
         are launched by the host, kernel by kernel.
@@ -155,6 +159,8 @@ class Features:
     fused_attention: bool = False
     shared_kv: bool = False
     fused_elementwise: bool = False
+    fused_sums: tuple[str, ...] = ()
+    fused_on: tuple[str, ...] = ()
     graphs: bool = False
     in_place_weights: bool = False
     overlap_tensor: bool = False

@@ -94,6 +94,11 @@ SETTINGS: dict[str, Setting] = {
     ),
     "fused_updates": Setting("1", "1 updates parameters in one kernel, whatever the optimizer of the stack does", 0.0),
     "eager": Setting("1", "1 where a server is told to replay no graph: the host launches each decode step", 0.0),
+    "wide_attention": Setting(
+        "1",
+        "1 where a checkpoint of few bits leaves the products around attention in 16; 0 takes those that a stack does",
+        0.0,
+    ),
     "channels_first": Setting("1", "1 where images keep their channels first; 0 does what the stack does", 0.0),
 }
 """What a scenario may set."""

@@ -103,9 +103,8 @@ def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any,
     layers, hidden, heads = shape.attention_layers, shape.hidden, shape.heads
     formats, kind = spared(formats, formats.outer)
     if not shape.latent:
-        projected = _projected(shape)
         return [
-            gemm("query-key-value projection", layers, rows, projected, hidden, formats, kind=kind),
+            gemm("query-key-value projection", layers, rows, shape.projected, hidden, formats, kind=kind),
             gemm("output projection", layers, rows, hidden, heads * shape.v_dim, formats, kind=kind),
         ]
     queries, latent = heads * shape.head_dim, shape.kv_rank
@@ -125,17 +124,12 @@ def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any,
     return table
 
 
-def _projected(s: TransformerShape) -> Any:
-    """Return the width of queries, gates, keys and values that are projected."""
-    return s.heads * (s.head_dim + s.gate * s.v_dim) + s.kv_heads * (s.head_dim + s.values * s.v_dim)
-
-
 def _attention_parameters(shape: TransformerShape) -> Any:
     """Return the weights of the matrix products around attention in one layer that attends."""
     s, queries = shape, shape.heads * shape.head_dim
     output = s.heads * s.v_dim * s.hidden
     if not s.latent:
-        return s.hidden * _projected(s) + output
+        return s.hidden * s.projected + output
     query = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
     return query + s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim) + output
 

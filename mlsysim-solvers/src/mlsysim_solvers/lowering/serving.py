@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlsysim.numeric import maximum, where
+
 from .attention import Abilities
 from .encoder_decoder import EncoderDecoderShape, encoder_decoder_decode, encoder_decoder_prefill
 from .operators import Formats, Table
 from .parallel import Division, divided
 from .shape import TransformerShape, by_heads
 from .state_space import StateShape, state_decode, state_prefill
-from .transformer import decode, prefill
+from .transformer import NORMS, decode, prefill
 
-__all__ = ["Generator", "first_pass", "next_token", "sharded", "stage"]
+__all__ = ["Generator", "first_pass", "next_token", "normed_by_sums", "sharded", "stage"]
 
 Generator = TransformerShape | EncoderDecoderShape | StateShape
 """Shapes that generate text."""
@@ -77,6 +79,29 @@ def next_token(
     """
     table: Table = _DECODE[type(shape)](shape, formats, abilities, batch, input, output)
     return table
+
+
+def normed_by_sums(table: Table, shape: TransformerShape, together: Any) -> Table:
+    """Return a pass whose sums over devices add the residual and norm, too: as many norms are no kernels of their own.
+
+    Parameters
+    ----------
+    table : list of Operator
+        A pass.
+    shape : TransformerShape
+        The model.
+    together : bool or array of bool
+        Whether there are such sums.
+
+    Returns
+    -------
+    list of Operator
+        What norms read and write stays.
+    """
+    spared = where(together, 1.0 * shape.sums, 0.0)
+    return [
+        row._replace(kernels=maximum(0.0, row.kernels - spared)) if row.name == NORMS else row for row in table
+    ]  # fmt: skip
 
 
 def sharded(shape: TransformerShape, tensor: Any) -> TransformerShape:

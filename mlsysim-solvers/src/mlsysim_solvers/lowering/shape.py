@@ -161,8 +161,9 @@ class TransformerShape(NamedTuple):
 
     @property
     def projected(self) -> Any:
-        """Width of queries, with their gates, keys and values."""
-        return (1.0 + self.gate) * self.heads * self.head_dim + self.kv_heads * (self.head_dim + self.v_dim)
+        """Width of the queries, gates, keys and values that are projected."""
+        queries = self.heads * (self.head_dim + self.gate * self.v_dim)
+        return queries + self.kv_heads * (self.head_dim + self.values * self.v_dim)
 
     @property
     def encoders(self) -> Any:

@@ -16,6 +16,7 @@ from .served import assembled, beside, served_kernels
 from .shape import TransformerShape
 
 __all__ = [
+    "NORMS",
     "PrefillChunk",
     "decode",
     "decoder_tail",
@@ -26,6 +27,9 @@ __all__ = [
     "prefill",
     "repeated",
 ]
+
+NORMS = "norms and residuals"
+"""Name of these operators where they are fused."""
 
 
 def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any) -> Table:  # noqa: A002
@@ -324,7 +328,7 @@ def _elementwise(shape: TransformerShape, formats: Formats, rows: Any, *, fused:
     """
     if fused:
         traffic = stream_bytes(rows, 4.0 * shape.norm_passes * shape.hidden, formats.activation)
-        return stream("norms and residuals", shape.layers, traffic, shape.norm_passes)
+        return stream(NORMS, shape.layers, traffic, shape.norm_passes)
     traffic = stream_bytes(rows, shape.stream_elements, formats.activation)
     return stream("norms, residuals and rotary embedding", shape.layers, traffic, shape.stream_kernels)
 

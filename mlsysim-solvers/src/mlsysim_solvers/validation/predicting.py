@@ -25,6 +25,7 @@ from .mapping import question_for
 from .names import names
 from .publications import apart, interval
 from .questions import Assumed, Question, Refused
+from .raising import raised
 from .tables import UNREADABLE
 from .variants import alternatives, widest
 
@@ -171,18 +172,11 @@ def _kernel(row: Measurement) -> Outcome:
 
 
 def _answer(row: Measurement, question: Question) -> Outcome:
-    config = SimulationConfig.from_scenario(question.scenario)
-    performance: dict[str, float] = {}
-    spreads: dict[str, float] = {}
-    for asked, _, result in ask(config):
-        if isinstance(result, str):
-            if asked == "performance":
-                raise Refused(result)
-            continue
-        performance.update(result.outputs)
-        spreads.update(result.log_sd)
-        if question.output in performance:
-            break
+    config, performance, spreads = _asked(question)
+    roomier = raised(question, performance)
+    if roomier is not None:
+        question = roomier
+        config, performance, spreads = _asked(question)
     if question.output not in performance:
         raise Refused(f"no installed solver answers {question.output}")
     _check_memory(performance)
@@ -206,6 +200,23 @@ def _answer(row: Measurement, question: Question) -> Outcome:
         calibrated=fitted is not None, in_sample=fitted is not None and row.id in fitted.rows,
         ideal=None if ideal is None else question.figure(ideal, unit),
     )  # fmt: skip
+
+
+def _asked(question: Question) -> tuple[SimulationConfig, dict[str, float], dict[str, float]]:
+    """Return the configuration of a question, its answers so far as needed, and their spreads."""
+    config = SimulationConfig.from_scenario(question.scenario)
+    performance: dict[str, float] = {}
+    spreads: dict[str, float] = {}
+    for asked, _, result in ask(config):
+        if isinstance(result, str):
+            if asked == "performance":
+                raise Refused(result)
+            continue
+        performance.update(result.outputs)
+        spreads.update(result.log_sd)
+        if question.output in performance:
+            break
+    return config, performance, spreads
 
 
 def _standing_in(

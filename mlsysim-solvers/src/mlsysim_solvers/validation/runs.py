@@ -134,7 +134,7 @@ class Runs:
         Parameters
         ----------
         words : str
-            Software and notes of a row.
+            Software, published name of the model, and notes of a row.
 
         Returns
         -------

@@ -14,7 +14,7 @@ from ...formulas import constants
 from ...lowering.network import NetworkShape
 from ...lowering.shape import TransformerShape, number
 
-__all__ = ["cache_format", "format_columns", "head_columns"]
+__all__ = ["cache_format", "format_columns", "head_columns", "wide_attention"]
 
 
 def format_columns(
@@ -121,6 +121,38 @@ def head_columns(stack: Stack, model: Model, workload: object, columns: Mapping[
     if not narrow or text is None or not text.vocab:
         return {}
     return {"head_width": wide, "head_copies": 1.0 if text.tied else 2.0}
+
+
+def wide_attention(settings: Mapping[str, float], shape: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the format of the weights around attention where a checkpoint of few bits leaves them as they were.
+
+    Parameters
+    ----------
+    settings : mapping of str to float
+        What the solver was told: ``wide_attention``.
+    shape : TransformerShape or NetworkShape
+        The model.
+    columns : mapping of str to number
+        As :func:`format_columns` returned.
+
+    Returns
+    -------
+    dict of str to number
+        Their width in B; nothing where the others are as wide, or attention is wide anyway. What attention writes needs
+        no other format then.
+
+    References
+    ----------
+    meta-llama/llama-models, models/llama3/quantization/loader.py at 7798f83a, convert_to_fp8_quantized_model: of all
+    layers but the first and the last, w1, w2 and w3 of feed_forward. Those two layers count like the others here.
+    """
+    activation, told = columns["activation_width"], bool(settings.get("wide_attention"))
+    if not told or not isinstance(shape, TransformerShape) or columns["weight_width"] >= activation:
+        return {}
+    if "outer_width" in columns:
+        return {}
+    casts = columns.get("block_casts", 0.0)
+    return {"outer_width": activation, "block_casts": max(0.0, casts - constants.LONE_CASTS)}
 
 
 def _quantised(weights: str, precision: str, shape: Any, activation: float, blocks: Any) -> dict[str, Any]:

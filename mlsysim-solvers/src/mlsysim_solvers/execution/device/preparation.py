@@ -33,7 +33,7 @@ from .architectures import (
 from .ceiling_notes import ceiling_notes
 from .ceilings import cache_ratio, ceiling_columns, spread_columns
 from .few_tiles import few_tiles
-from .formats import cache_format, format_columns, head_columns
+from .formats import cache_format, format_columns, head_columns, wide_attention
 from .launching import compiled_columns, eager_variance, launch_columns
 from .narrow import block_columns, unpacked_columns
 from .quantisation import tiles_of
@@ -90,7 +90,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     if isinstance(shape, TransformerShape) and shape.recurrence is not None:
         columns["scatter"] += constants.RECURRENT_LOG_SD**2
     columns |= format_columns(workload, stack, shape, precision, model.blocks)
-    columns |= _stored_narrow(stack, columns)
+    columns |= wide_attention(settings, shape, columns) | _stored_narrow(stack, columns)
     columns |= head_columns(stack, model, workload, columns)
     columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
     columns |= _memory(device, stack)

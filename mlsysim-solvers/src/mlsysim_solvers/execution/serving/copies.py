@@ -10,7 +10,8 @@ from mlsysim.tracing import named
 
 from ...formulas.serving import stage_share
 from ...lowering.expert_parallel import Sharing, shared
-from ...lowering.serving import Generator, sharded
+from ...lowering.operators import Table
+from ...lowering.serving import Generator, normed_by_sums, sharded
 from ...lowering.shape import TransformerShape
 from ..device.answers import common_answers, log_sd
 from ..device.engine import Totals
@@ -18,7 +19,7 @@ from ..network.communication import all_gather, message, served_all_reduce
 from ..network.topology import Group, Network, group_of, network_of
 from .attention_copies import own_requests, shared_layers, sharing_of
 
-__all__ = ["Place", "bound_of", "place_of", "spread_of", "through", "within_layers"]
+__all__ = ["Place", "bound_of", "place_of", "spread_of", "summed", "through", "within_layers"]
 
 Columns = Mapping[str, Any]
 
@@ -68,6 +69,27 @@ def place_of(c: Columns) -> Place:
         return Place(network, tensor, stages, 1.0, shape)
     own = sharded(shape, c["tensor"]) if sharing is None else shared(shape, sharing)
     return Place(network, tensor, stages, stage_share(shape.layers, c["pipeline"]), own, sharing)
+
+
+def summed(c: Columns, shape: TransformerShape, table: Table) -> Table:
+    """Return a pass with what the kernels that add up over devices do besides, where the stack has such.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+    shape : TransformerShape
+        The model.
+    table : list of Operator
+        The pass.
+
+    Returns
+    -------
+    list of Operator
+    """
+    if not c["fused_sums"]:
+        return table
+    return normed_by_sums(table, shape, (c["tensor"] > 1.0) & (c["tensor"] <= c["domain"]))
 
 
 def within_layers(c: Columns, place: Place, rows: Any, last: Any, own: Any = None) -> Any:

@@ -23,7 +23,7 @@ from ..device.machine import Machine
 from ..device.remembering import remembered
 from ..device.settling import settle
 from .attention_copies import own_prompts, own_requests
-from .copies import Place, place_of, spread_of, through, within_layers
+from .copies import Place, place_of, spread_of, summed, through, within_layers
 
 __all__ = ["Engine", "Pass", "decoding_pass", "engine_of", "joined", "reading_pass", "spread_of_pass"]
 
@@ -220,7 +220,9 @@ def _sharing(engine: Engine) -> Any:
 
 def _met(engine: Engine, table: Table, tokens: Any) -> Table:
     """Return a table in which the tokens of all copies of attention meet in the experts, where it is copied."""
-    sharing = _sharing(engine)
+    sharing, shape = _sharing(engine), _own(engine)
+    if engine.place is not None and isinstance(shape, TransformerShape):
+        table = summed(engine.columns, shape, table)
     if sharing is None:
         return table
     return spread(table, _own(engine), formats_of(engine.columns), abilities_of(engine.columns), sharing, tokens)

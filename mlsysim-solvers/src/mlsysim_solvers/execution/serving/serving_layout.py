@@ -66,6 +66,10 @@ def serving_columns(request: Any, *, in_flight: bool = False) -> dict[str, Any]:
     if batch_tokens is not None:
         columns["batch_tokens"] = number(batch_tokens)
     handover = records["stack"].ceilings.handover
+    features = records["stack"].features
+    columns["fused_sums"] = (
+        scenario.workload.model in features.fused_sums and records["device"].architecture in features.fused_on
+    )
     columns["handover"] = 0.0 if handover is None else handover
     columns |= {name: number(getattr(layout, name)) for name in ("data", "tensor", "pipeline", "micro_batch")}
     columns["assumptions"] = (*columns["assumptions"], *assumed, *_notes(layout, shape))

@@ -111,7 +111,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     )  # fmt: skip
     if row.kind == "max_throughput" and most and not job.requests and not clients:
         assumed.append(Assumed("a run whose start and end do not count: the row prints no requests", _ENDS))
-    told = known.runs.told(f"{row.software} {cell(row, 'notes')}") | known.runs.given(cell(row, "notes"))
+    told = known.runs.told(f"{row.software} {row.model} {cell(row, 'notes')}") | known.runs.given(cell(row, "notes"))
     asked = scenario(row, "traffic", job, found, layout, devices, {"in-flight": told} if told else None)
     if (clients or arrivals) and row.name in _TIMES:
         what = f"{clients} clients, each of which asks again when it is answered, with answers that vary in length"

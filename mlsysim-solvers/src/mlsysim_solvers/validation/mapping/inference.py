@@ -157,7 +157,7 @@ def _generation(row: Measurement, known: Names, model: str, found: Subject) -> Q
         model=model, precision=precision, batch=batch, input=input_, output=output, audio=audio, weights=weights,
         kv_cache=kv,
     )  # fmt: skip
-    told = known.runs.told(f"{row.software} {cell(row, 'notes')}")
+    told = known.runs.told(f"{row.software} {row.model} {cell(row, 'notes')}")
     shape = plugins().registry.get("models", model).record.transformer
     if shape is not None and input_ + output > shape.context and not shape.positions:
         assumed.append(Assumed(f"the run goes beyond the model's context of {shape.context:g} tokens", 0.02))
