@@ -12,6 +12,7 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.shapes import parameters
 
+from ...execution.device.labels import usable_of
 from ...lowering.shape import transformer_shape
 from ..names import Names
 from ..questions import Assumed, Question, Refused
@@ -216,14 +217,14 @@ def _engine(
     if not known.runs.is_tuned(row.software):
         return known.runs.engine(row.software, model, devices, sum(lengths))
     registry = plugins().registry
-    record, memory = registry.get("models", model).record, registry.get("devices", device).record.memory
-    if record.transformer is None or not memory.capacity:
+    record, card = registry.get("models", model).record, registry.get("devices", device).record
+    if record.transformer is None or not card.memory.capacity:
         return None
     shape = transformer_shape(record, record.transformer)
     # A device has one key-value head at least.
     heads = max(layout.tensor, shape.kv_heads) / shape.kv_heads
     token = shape.attention_layers * shape.cache_elements * heads * bytes_per_element(formats[1])
-    room = devices * (memory.usable or memory.capacity) - shape.parameters * bytes_per_element(formats[0])
+    room = devices * usable_of(card) - shape.parameters * bytes_per_element(formats[0])
     return tuned(room, token, *lengths) if room > 0.0 else None
 
 
