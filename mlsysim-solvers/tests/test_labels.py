@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from mlsysim.evaluation import evaluate
 from mlsysim.plugins import plugins
 from mlsysim_solvers.execution.device.labels import counts_binary, usable_of
 
@@ -58,3 +59,29 @@ def test_a_card_that_prints_gib_is_taken_at_its_word():
     card = labelled(device("rtx-3090"))
     exact = attrs.evolve(card, memory=attrs.evolve(card.memory, capacity=24.0 * 2**30))
     assert usable_of(exact) == 24.0 * 2**30
+
+
+def server(device, *, share=0.0, devices=1, model="llama-3.1-8b", precision="bf16"):
+    settings = {"in-flight": {"memory_share": share}} if share else {}
+    return evaluate({
+        "name": "left", "kind": "traffic", "system": {"device": device, "devices": devices, "stack": "sglang-0.4"},
+        "workload": {"model": model, "precision": precision, "input": 512, "output": 256, "concurrency": 4},
+        "parallelism": {"tensor": devices}, "settings": settings,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "left"), [("h100-sxm", 13440), ("h200-sxm", 13440), ("b200-sxm", 26240)])
+def test_a_server_leaves_bytes_free_and_not_a_share(key, left):
+    # Larger devices read longer pieces of prompts from 160 GiB on, for whose activations more is left.
+    usable = server(key)["feasibility.memory_usable"].value
+    assert usable == pytest.approx(usable_of(device(key)) - left * 2.0**20)
+
+
+def test_a_share_that_a_server_was_told_counts():
+    usable = server("h200-sxm", share=0.5)["feasibility.memory_usable"].value
+    assert usable == pytest.approx(0.5 * usable_of(device("h200-sxm")))
+
+
+def test_eight_h20_hold_deepseek_v3_in_eight_bits():
+    # sgl-project/sglang, pull request 7631, serves it on them.
+    assert server("h20", devices=8, model="deepseek-v3", precision="fp8")["feasibility.fits"].value
