@@ -61,3 +61,41 @@ def test_requests_of_a_run_are_counted_where_a_row_prints_them():
 def test_a_burst_of_a_chat_is_slower_than_one_of_equal_lengths():
     chat, alike = (predict(row(notes=f"{what}, 500 requests at once")).predicted for what in ("ShareGPT", "random"))
     assert chat < alike
+
+
+def loop(software="vLLM 0.11.0", **cells):
+    """Return a row of 32 clients, each of which asks again when it is answered."""
+    given = {"batch_or_concurrency": "32", "input_len": "1024", "output_len": "1024"}
+    found = row(**(given | cells))
+    return attrs.evolve(found, software=software, kind="server", name="ttft_ms")
+
+
+def test_clients_send_what_the_benchmark_of_their_server_sends():
+    job = question_for(loop(), names()).scenario.workload
+    assert (job.concurrency, job.requests, job.output_variation) == (32, 320, 0.0)
+    # SGLang's draws lengths; of other servers no client was read.
+    other = question_for(loop("SGLang 0.5"), names()).scenario.workload
+    assert (other.requests, other.output_variation > 0.0) == (320, True)
+    other = question_for(loop("NIM 1.8 (TensorRT-LLM)"), names()).scenario.workload
+    assert (other.requests, other.output_variation > 0.0) == (0, True)
+
+
+def test_what_a_row_says_of_its_requests_goes_before_what_benchmarks_send():
+    assert question_for(loop(notes="100 requests"), names()).scenario.workload.requests == 100
+    assert question_for(loop(notes="ShareGPT, 100 requests"), names()).scenario.workload.output_variation == 1.0
+
+
+def test_medians_are_asked_as_medians():
+    # Those who begin all at once are few of all: the median is that of the others.
+    assert question_for(loop(notes="median"), names()).scenario.workload.requests == 0
+    arriving = {"batch_or_concurrency": "", "qps_or_sla": "4 req/s"}
+    assert question_for(loop(notes="mean", **arriving), names()).output == "performance.ttft"
+    assert question_for(loop(notes="p50", **arriving), names()).output == "performance.ttft_p50"
+    token = attrs.evolve(loop(notes="median", **arriving), name="tpot_ms")
+    assert question_for(token, names()).output == "performance.tpot"
+
+
+def test_answers_of_one_length_keep_clients_together():
+    # Who ended together comes back together, and waits for the prompts of the others.
+    together, apart = (predict(loop(notes=said)).predicted for said in ("100 requests", "100 requests, ShareGPT"))
+    assert together > 1.3 * apart

@@ -26,6 +26,9 @@ class Scheduler:
     share : float, ratio
         Share of the memory left beside the weights that the cache takes; None where the stack's share of all memory
         counts.
+    beside : float, B
+        Memory that is left free for activations and graphs, whatever the device has; None where the stack's share of
+        all memory counts.
     mixed : bool
         Whether prompts are read in the passes that decode; else decoding stops while prompts are read.
     chunked : bool
@@ -76,6 +79,7 @@ class Scheduler:
     memory: float = setting("B", default=0.0, zero=True)
     except_for: tuple[str, ...] = ()
     share: float | None = fact("1", default=None, tolerance=0.0)
+    beside: float | None = fact("B", default=None, tolerance=0.0)
     mixed: bool = True
     chunked: bool = True
     overlap: bool = False

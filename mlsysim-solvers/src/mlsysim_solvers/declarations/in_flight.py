@@ -88,7 +88,8 @@ ANSWERED_IF: dict[str, str] = {
 COLUMNS: dict[str, str] = {
     **{name: unit for name, unit in SERVING.items() if name not in ("batch", "micro_batch", "batch_tokens")},
     "concurrency": "sample", "rate": "sample/s", "requests": "sample", "max_batch": "sample", "max_tokens": "token",
-    "input_variation": "1", "output_variation": "1", "cached": "1", "cache_share": "1", "launch": "s",
+    "input_variation": "1", "output_variation": "1", "cached": "1", "cache_share": "1", "beside": "B",
+    "launch": "s",
     "replayed": "token",
     **{f"{pool}_{name}": unit for pool in POOLS for name, unit in POOLED.items()},
     "between_rate": "B/s", "between_latency": "s",

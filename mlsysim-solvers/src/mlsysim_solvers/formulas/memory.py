@@ -7,6 +7,8 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import floor, maximum, minimum
 
+from .label_constants import BINARY
+
 __all__ = [
     "fitting_batch",
     "gradient_state_bytes",
@@ -14,6 +16,7 @@ __all__ = [
     "kept_share",
     "kept_tokens",
     "kv_cache_bytes",
+    "labelled_memory",
     "layer_activation_bytes",
     "logits_bytes",
     "place_bytes",
@@ -21,6 +24,28 @@ __all__ = [
     "weight_bytes",
     "workspace_bytes",
 ]
+
+
+@formula("B", label="B", share="1")
+def labelled_memory(label: Any, share: Any) -> Any:
+    """Return the memory that software sees of a device with so many GB on its label.
+
+    Parameters
+    ----------
+    label : float or array, B
+        The label, a GB as 10^9 bytes.
+    share : float or array, ratio
+        What is not kept for the driver.
+
+    Returns
+    -------
+    float or array, B
+
+    Notes
+    -----
+    (2^30 / 10^9) u C: a GB of the label is a GiB.
+    """
+    return BINARY * share * label
 
 
 @formula("1", room="B", weights="B")

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Engine", "ModelRuns", "Runs", "Sets", "Workers", "tuned"]
+__all__ = ["Clients", "Engine", "ModelRuns", "Runs", "Sets", "Workers", "tuned"]
 
 
 @attrs.frozen
@@ -44,6 +44,22 @@ class Workers:
     prompts: int
     tokens: int
     requests: int
+
+
+@attrs.frozen
+class Clients:
+    """What the clients of a benchmark send unless they are told otherwise.
+
+    Parameters
+    ----------
+    requests : int, count
+        Requests for each client; 0 where no script says so.
+    alike : bool
+        Whether prompts, and answers, have one length.
+    """
+
+    requests: int = 0
+    alike: bool = False
 
 
 @attrs.frozen
@@ -89,7 +105,7 @@ class Runs:
     ----------
     data : mapping
         The table of names: ``runs``, ``engines``, ``pools``, ``schedulers``, ``sets``, ``model_runs``,
-        ``narrow_caches``, ``software_settings``, ``server_settings`` and ``language_engines``.
+        ``narrow_caches``, ``clients``, ``software_settings``, ``server_settings`` and ``language_engines``.
 
     Attributes
     ----------
@@ -106,6 +122,7 @@ class Runs:
         self._engines: Sequence[Mapping[str, Any]] = data.get("engines", ())
         self._pools: Sequence[Mapping[str, Any]] = data.get("pools", ())
         self._schedulers: Sequence[Mapping[str, Any]] = data.get("schedulers", ())
+        self._clients: Sequence[Mapping[str, Any]] = data.get("clients", ())
         self._narrow_caches = {(r["model"], r["device"]): r.get("since", "") for r in data.get("narrow_caches", ())}
         self._settings: Mapping[str, str] = data.get("software_settings", {})
         self._told: Mapping[str, str] = data.get("server_settings", {})
@@ -196,6 +213,21 @@ class Runs:
                     if (prompt, answer) == (input, output):
                         return int(requests)
         return None
+
+    def clients(self, software: str) -> Clients:
+        """Return what the clients of a server's own benchmark send.
+
+        Parameters
+        ----------
+        software : str
+            As published.
+
+        Returns
+        -------
+        Clients
+        """
+        found = (rule for rule in self._clients if software.casefold().startswith(rule["software"]))
+        return next((Clients(rule["requests"], rule.get("alike", False)) for rule in found), Clients())
 
     def scheduler(self, software: str) -> str:
         """Return which engine of its stack a benchmark runs.

@@ -10,6 +10,7 @@ from mlsysim.records.stack import ANY, Stack
 from mlsysim.units import format_quantity
 
 from .ceilings import counted_format
+from .labels import counts_binary
 from .shares import product_share
 
 __all__ = ["ceiling_notes"]
@@ -78,7 +79,10 @@ def ceiling_notes(
     if stack.tiles and device.compute.processors is None:
         notes.append(f"the number of processors of {device.name} is not known: waves of tiles are not counted")
     if device.memory.usable is None:
-        notes.append(f"the usable memory of {device.name} is not known: all of its nominal capacity counts")
+        counts = (
+            "its label counts GiB, of which software sees 99 %" if counts_binary(device) else "all of its label counts"
+        )
+        notes.append(f"the usable memory of {device.name} is not known: {counts}")
     field = "memory.capacity" if device.memory.usable is None else "memory.usable"
     chosen: Any = getattr(claims.get(("device", field)), "chosen", None)
     if getattr(chosen, "low", None) is not None:

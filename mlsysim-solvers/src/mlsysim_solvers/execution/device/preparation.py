@@ -34,6 +34,7 @@ from .ceiling_notes import ceiling_notes
 from .ceilings import cache_ratio, ceiling_columns, spread_columns
 from .few_tiles import few_tiles
 from .formats import cache_format, format_columns, head_columns, wide_attention
+from .labels import usable_of
 from .launching import compiled_columns, eager_variance, launch_columns
 from .narrow import block_columns, unpacked_columns
 from .quantisation import tiles_of
@@ -285,9 +286,9 @@ def _in_order(device: Device, precision: str, columns: Mapping[str, Any]) -> dic
 
 
 def _memory(device: Device, stack: Stack) -> dict[str, Any]:
-    memory, storage = device.memory, device.storage
+    storage = device.storage
     columns: dict[str, Any] = {
-        "capacity": memory.capacity if memory.usable is None else memory.usable,
+        "capacity": usable_of(device),
         "utilisation": number(stack.utilisation),
     }
     if device.cache is not None and device.tier != "tiny":

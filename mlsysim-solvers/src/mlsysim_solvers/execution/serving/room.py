@@ -77,6 +77,8 @@ def completed(columns: Columns) -> dict[str, Any]:
         longest = axis(c, "input") + axis(c, "output")
         places = place_bytes(own_places(c), c["shape"].vocab, c["place"], longest, c["place_token"])
         c["reserve"] = c["reserve"] + named(places, "places of requests")
+    if "beside" in c:
+        c["utilisation"] = maximum(0.0, 1.0 - c["beside"] / c["capacity"])
     # All of the device's memory but what the stack leaves free, or what it leaves free beside the weights.
     if "cache_share" in c:
         fixed = fixed_bytes(c, weights_of(c, *_shard(c, engine_of(c)))) / c["capacity"]

@@ -89,6 +89,7 @@ def _as_told(columns: dict[str, Any], request: Any, scheduler: Scheduler) -> Non
     settings = request.settings
     if settings.get("memory_share"):
         columns["utilisation"] = number(settings["memory_share"])
+        columns.pop("beside", None)
     if settings.get("together"):
         columns["answer_token"] = columns["answer_token"] / number(settings["together"])
     if settings.get("sampled"):
@@ -162,6 +163,8 @@ def _batching(workload: Traffic, scheduler: Scheduler) -> dict[str, Any]:
     }  # fmt: skip
     if scheduler.share is not None:
         columns["cache_share"] = number(scheduler.share)
+    if scheduler.beside is not None:
+        columns["beside"] = number(scheduler.beside)
     if scheduler.sampling is not None:
         columns["sampling"] = number(scheduler.sampling)
     if scheduler.place is not None:

@@ -12,13 +12,14 @@ from mlsysim.records.measurement import Measurement
 from ..questions import Assumed
 from .common import cell, whole
 
-__all__ = ["Scatter", "at_once", "counted", "most_at_once", "scatter_of"]
+__all__ = ["Scatter", "at_once", "counted", "is_median", "most_at_once", "scatter_of"]
 
 _AT_ONCE = re.compile(
     r"\b(?:all|requests|prompts) at once\b|\brate ?= ?inf|\binfinite (?:request )?rate\b", re.IGNORECASE
 )
 _COUNT = re.compile(r"(?<![\w.])(\d[\d,]*) (?:requests|prompts)\b", re.IGNORECASE)
 _MOST = re.compile(r"\bmax[-_ ](?:num[-_ ]seqs|running[-_ ]requests)\s*[=:]?\s*(\d+)", re.IGNORECASE)
+_MEDIAN = re.compile(r"\b(?:median|p50)\b", re.IGNORECASE)
 _MEAN = re.compile(r"\btokens (?:/|over|per|divided by) (?:\d+|requests|prompts)\b", re.IGNORECASE)
 
 _NATURAL = 0.25
@@ -96,6 +97,21 @@ def most_at_once(row: Measurement) -> int:
     """
     found = _MOST.search(_words(row))
     return int(found[1]) if found else 0
+
+
+def is_median(row: Measurement) -> bool:
+    """Tell whether a row prints the median over the requests of a run, and not their mean.
+
+    Parameters
+    ----------
+    row : Measurement
+        The row.
+
+    Returns
+    -------
+    bool
+    """
+    return _MEDIAN.search(cell(row, "notes")) is not None
 
 
 def scatter_of(row: Measurement, assumed: list[Assumed]) -> Scatter | None:

@@ -12,12 +12,13 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.shapes import parameters
 
+from ...execution.device.labels import usable_of
 from ...lowering.shape import over_layers, transformer_shape
 from ..names import Names
 from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
 from ..spellings import implied_format
-from .bursts import at_once, counted, most_at_once, scatter_of
+from .bursts import at_once, counted, is_median, most_at_once, scatter_of
 from .common import Subject, arithmetic_for, as_published, cell, scenario, unstated_formats, whole
 from .limits import check_reached, within_limits
 from .serving import batched
@@ -29,6 +30,8 @@ _FULL = 0.6
 
 
 _TIMES = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot", "latency_ms": "performance.latency"}
+_SPREAD = ("ttft_ms", "latency_ms")
+"""Times of which quantiles are told where requests arrive at random."""
 _CLOSED = {"ttft_ms": 0.6, "tpot_ms": 0.1, "latency_ms": 0.1}
 """How far it may move a mean time that lengths vary more, or less (natural-log units; estimates): answers of exactly
 one length keep clients in step, so that their prompts wait for one another."""
@@ -102,26 +105,29 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
         row, known, model, found.device, layout, (input_, output), (weights or precision, kv_cache or precision)
     )
     most, budget = _limits(row, engine, assumed)
+    varied = clients and not burst and not lengths.scatter and not known.runs.clients(row.software).alike
     job = Traffic(
         model=model, precision=precision, input=input_, output=output, weights=weights, kv_cache=kv_cache,
         max_batch=most_at_once(row) or (0 if clients else most), max_tokens=budget, rate=arrivals,
         requests=_requests(row, known, lengths, clients, arrivals), concurrency=clients,
         scheduler="" if clients else known.runs.scheduler(row.software), input_variation=lengths.variation,
-        output_variation=_VARIED if clients and not burst and not lengths.scatter else lengths.scatter,
+        output_variation=_VARIED if varied else lengths.scatter,
     )  # fmt: skip
     if row.kind == "max_throughput" and most and not job.requests and not clients:
         assumed.append(Assumed("a run whose start and end do not count: the row prints no requests", _ENDS))
     told = known.runs.told(f"{row.software} {row.model} {cell(row, 'notes')}") | known.runs.given(cell(row, "notes"))
     asked = scenario(row, "traffic", job, found, layout, devices, {"in-flight": told} if told else None)
     if (clients or arrivals) and row.name in _TIMES:
-        what = f"{clients} clients, each of which asks again when it is answered, with answers that vary in length"
+        lengths_said = "vary in length" if job.output_variation else "have one length"
+        what = f"{clients} clients, each of which asks again when it is answered, with answers that {lengths_said}"
         if burst:
             what = f"{burst} requests that all come at once, and none after them"
         if arrivals:
             what = f"{arrivals:g} requests a second that come at random"
         moved = _BURST if burst else _ARRIVED if arrivals else _CLOSED
         assumed.append(Assumed(what, moved[row.name]))
-        return Question(asked, _TIMES[row.name], None, tuple(assumed))
+        quantile = "_p50" if arrivals and row.name in _SPREAD and is_median(row) else ""
+        return Question(asked, _TIMES[row.name] + quantile, None, tuple(assumed))
     return _throughput(row, asked, devices, (input_, output), assumed)
 
 
@@ -178,7 +184,10 @@ def _requests(row: Measurement, known: Names, lengths: _Lengths, clients: int, a
     if arrivals:
         return 0
     if clients:
-        return max(clients, counted(row)) if at_once(row) or counted(row) else 0
+        if at_once(row) or counted(row):
+            return max(clients, counted(row))
+        # Of medians, those who come in the beginning all at once are no part.
+        return 0 if is_median(row) else clients * known.runs.clients(row.software).requests
     return known.runs.requests(row.software, lengths.input, lengths.output) or 0
 
 
@@ -208,14 +217,14 @@ def _engine(
     if not known.runs.is_tuned(row.software):
         return known.runs.engine(row.software, model, devices, sum(lengths))
     registry = plugins().registry
-    record, memory = registry.get("models", model).record, registry.get("devices", device).record.memory
-    if record.transformer is None or not memory.capacity:
+    record, card = registry.get("models", model).record, registry.get("devices", device).record
+    if record.transformer is None or not card.memory.capacity:
         return None
     shape = transformer_shape(record, record.transformer)
     # A device has one key-value head at least.
     kept = over_layers(shape, lambda one: one.cache_elements * (max(layout.tensor, one.kv_heads) / one.kv_heads))
     token = shape.attention_layers * kept * bytes_per_element(formats[1])
-    room = devices * (memory.usable or memory.capacity) - shape.parameters * bytes_per_element(formats[0])
+    room = devices * usable_of(card) - shape.parameters * bytes_per_element(formats[0])
     return tuned(room, token, *lengths) if room > 0.0 else None
 
 
