@@ -128,6 +128,20 @@ def test_a_family_and_a_size_are_one_model_or_none(name, key):
             names().model(name)
 
 
+@pytest.mark.parametrize(
+    ("printed", "key"),
+    [
+        ("13th Gen Intel(R) Core(TM) i9-13900K", "core-i9-13900k"),
+        ("Intel(R) Xeon(R) CPU E5-2690 v4 @ 2.60GHz", "xeon-e5-2690-v4"),
+        ("Intel(R) Xeon(R) Gold 6430", "xeon-gold-6430"),
+        ("AMD EPYC 7713 64-Core Processor", "epyc-7713"),
+        ("AMD Ryzen 9 7945HX with Radeon Graphics", "ryzen-9-7945hx"),
+    ],
+)
+def test_processors_are_known_as_the_system_prints_them(printed, key):
+    assert names().device(printed) == key
+
+
 def test_memory_of_computers_that_are_sold_with_several_is_no_other_device():
     assert names().device("Apple M2 Ultra 192GB") == names().device("Apple M2 Ultra 64GB") == "m2-ultra"
 
