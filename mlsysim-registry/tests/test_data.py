@@ -179,6 +179,26 @@ def test_parts_of_image_models_have_their_published_size_and_work(model: str) ->
             assert 2.0 * network_work(part) == pytest.approx(flops, rel=1e-3)
 
 
+PRINTED = {
+    # To the last parameter, or to the last digit printed; work in FLOP per sample.
+    "alexnet": (61_100_840, 0.714e9 * 2), "shufflenet-v2-0.5": (1_366_792, 0.04e9 * 2),
+    "shufflenet-v2-1.0": (2_278_604, 0.145e9 * 2), "shufflenet-v2-1.5": (3_503_624, 0.296e9 * 2),
+    "shufflenet-v2-2.0": (7_393_996, 0.583e9 * 2), "mobilenet-v2-0.35-144": (0.75e6, 23.5e6 * 2),
+    "yolov10n": (2.3e6, 6.7e9), "yolov10b": (19.1e6, 92.0e9), "yolov10x": (29.5e6, 160.4e9),
+    "rt-detr-r18": (20e6, 60e9), "rt-detr-r50": (42e6, 136e9), "ssd-mobilenet-v2": (16.818e6, 3.775e9),
+    "flux.2-dev": (32e9, None), "stable-diffusion-3.5-large": (8.1e9, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", PRINTED)
+def test_networks_have_the_parameters_and_the_work_that_are_printed(model: str) -> None:
+    network = REGISTRY.get("models", model).record.network
+    count, flops = PRINTED[model]
+    found = sum(op.parameters for op in expand(network))
+    assert found == count if isinstance(count, int) else found == pytest.approx(count, rel=0.01)
+    assert flops is None or 2.0 * network_work(network) == pytest.approx(flops, rel=0.02)
+
+
 def test_no_device_is_assumed_to_run_the_runtime_of_another_maker() -> None:
     bound = {"AWS", "Hailo", "NVIDIA", "STMicroelectronics"}  # their runtimes run on devices of their own only
     tiers = {entry.record.tier for entry in REGISTRY.readable("devices")}

@@ -67,6 +67,11 @@ _FORMS = frozenset({"nvl", "server"})
 _BOARDS = (("pcie", "sxm"), ("sxm", "pcie"), ("pcie", "oam"), ("oam", "pcie"))  # a card is no module
 _GRAPHICS = re.compile(r"gddr\d\w?")
 _SOCKET = re.compile(r"sxm(\d)")  # generations of the module, which differ in clock, power and memory
+_PRINTED = re.compile(
+    r"^\d+th gen\s+|\s+cpu(?=\s.*@|\s+e[357]-)|\s+(?:cpu\s*)?@\s*[\d.]+\s*ghz$|\s+with radeon\b.*graphics$",
+    re.IGNORECASE,
+)
+"""What processors say of their generation, clock and graphics beside their name."""
 _GIGA = 1e9
 _NEAR = (0.9, 1.1)  # a label of 80 GB may be 80 GiB, or 79.6 usable
 
@@ -96,6 +101,7 @@ def likely(registry: Registry, kind: str, name: str) -> list[str]:
     listed = [(text, key) for text, key in listed if key in owned]
     if plural != "devices":
         return matches(plural, name, listed)
+    name = _PRINTED.sub("", name.strip())
     return matches(plural, name, listed, lambda key: not contradicts(name, registry.get(plural, key).record, key))
 
 

@@ -209,7 +209,9 @@ def test_devices_are_found_by_their_published_names(published, key):
 
 def test_a_device_with_other_memory_is_not_confused():
     with pytest.raises(Refused):
-        names().device("NVIDIA RTX 4090 48GB")
+        names().device("NVIDIA RTX 4080 32GB")
+    assert names().device("NVIDIA RTX 4090 48GB") == "rtx-4090-48gb"
+    assert names().device("NVIDIA RTX 4090") == names().device("NVIDIA RTX 4090 24GB") == "rtx-4090"
 
 
 @pytest.mark.parametrize(

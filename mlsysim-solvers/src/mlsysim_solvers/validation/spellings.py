@@ -49,7 +49,8 @@ _QUANTISED = (
     ("nf4", r"(?:unsloth[-_])?(?:bnb|nf4)[-_]4bit"), ("w8a16", r"(?:quantized\.)?w8a16"),
     *((f"mlx {bits}bit", rf"(?:mlx[-_])?{bits}bit") for bits in (3, 4, 5, 6, 8)),
     ("q4_0", r"q4_0"), ("q8_0", r"q8_0"), ("q4_k_m", r"q4_k(?:_m| - medium)"),
-    ("q4_k_s", r"q4_k(?:_s| - small)"), ("q5_k_m", r"q5_k(?:_m| - medium)"), ("q6_k", r"q6_k"), ("q4_k_xl", r"q4_k_xl"),
+    ("q4_k_s", r"q4_k(?:_s| - small)"), ("q5_k_m", r"q5_k(?:_m| - medium)"), ("q6_k", r"q6_k"),
+    *((f"q{bits}_k_xl", rf"q{bits}_k_xl") for bits in (2, 3, 4, 5, 6, 8)),
     *((one, one) for one in ("q2_k", "q3_k_m", "q5_k_s", "iq4_xs", "iq4_nl", "iq3_m", "iq3_xxs", "iq2_m", "iq2_xxs")),
     ("fp16", r"f16"), ("bf16", r"bf16"),
 )  # fmt: skip

@@ -319,23 +319,23 @@ def arithmetic_for(device: str, precision: str, weights: str, assumed: list[Assu
     Returns
     -------
     precision, weights : str
-        Narrow formats that the device does not multiply are kept so, and multiplied in 16 bits.
+        Narrow formats that the device does not multiply, or not as fast as 16 bits, are kept so and multiplied in 16.
 
     Raises
     ------
     Refused
         If the device has no rate that could be used.
     """
-    try:
+    peak = plugins().registry.get("devices", device).record.compute.peak
+    rates = {name: one.dense for name, one in peak.items() if one.dense}
+    wide = "bf16" if "bf16" in rates else "fp16"
+    # Units that are slower in few bits than in 16 are worth no conversion of what the products read.
+    if precision not in _NARROW or wide not in rates or rates.get(precision, 0.0) >= rates[wide]:
         return format_for(device, precision), weights
-    except Refused:
-        peak = plugins().registry.get("devices", device).record.compute.peak
-        if precision not in _NARROW or not {"bf16", "fp16"} & set(peak):
-            raise
-    products = format_for(device, "bf16" if "bf16" in peak else "fp16")
+    products = format_for(device, wide)
     kept = weights or precision
     assumed.append(
-        Assumed(f"weights in {kept} and products in {products}: the device multiplies no {precision}", _KEPT)
+        Assumed(f"weights in {kept} and products in {products}: the device multiplies no {precision} faster", _KEPT)
     )
     return products, kept
 
