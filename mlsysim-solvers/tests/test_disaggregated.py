@@ -115,7 +115,7 @@ def test_readers_against_clients_that_go_round(clients, workers, most):
     alone, added, away = 0.25, 0.02, 5.0
     rate, stay = simulate(clients, workers, most, alone, added, away)
     capacity = pool_rate(float(workers), float(most), alone + (most - 1.0) * added)
-    readers = PrefillWorkers(None, {}, float(workers), float(most), alone, added, None, capacity, 1.0 / capacity)
+    readers = PrefillWorkers({}, float(workers), float(most), alone, added, 0.0, 0.0, {}, capacity, 1.0 / capacity)
     found = sent_rate(readers, float(clients), away)
     assert found == pytest.approx(rate, rel=0.02)
     assert clients / found - away == pytest.approx(stay, rel=0.15)

@@ -347,7 +347,7 @@ def test_random_arrivals_pass_by_pass_agree(monkeypatch, mixed, input_, output, 
     assert own == pytest.approx(rate * run.mean(lambda job: job.done - job.admitted), rel=0.12)
     assert (state.residence - state.first) / (output - 1) == pytest.approx(run.mean(tpot), rel=0.07)
     assert line.wait + late + state.own == pytest.approx(run.mean(ttft), rel=0.3)
-    p99 = quantiles("t", state.own, state.own * variation, late, line)["t_p99"]
+    p99 = quantiles({"t": (state.own, state.own * variation)}, late, line)["t_p99"]
     assert p99 == pytest.approx(run.quantile(ttft, 0.99), rel=0.8)
 
 

@@ -15,7 +15,7 @@ from mlsysim.numeric import is_array, maximum, minimum, only, sqrt, where
 from mlsysim.tracing import named
 
 from .declarations.in_flight import POOLED, POOLS
-from .execution.device.answers import axis, common_answers
+from .execution.device.answers import axis
 from .execution.device.sharing import alike
 from .execution.serving.arrivals import (
     ARRIVING,
@@ -28,9 +28,8 @@ from .execution.serving.arrivals import (
     stays_of_kinds,
 )
 from .execution.serving.batching import intake_of
-from .execution.serving.copies import bound_of
 from .execution.serving.ending import at_rest
-from .execution.serving.passes import Engine, Pass, spread_of_pass
+from .execution.serving.passes import Pass, spread_of_pass
 from .formulas.disaggregation import (
     idle_workers,
     matching_workers,
@@ -44,7 +43,14 @@ from .formulas.queue_constants import ARRIVAL_LOG_SD
 from .formulas.queueing import simulated_log_sd
 from .formulas.serving import sample_rate
 from .formulas.waves import empty_passes
-from .pool_workers import DecodeWorkers, PrefillWorkers, decode_workers_of, prefill_workers_of, transfer_time
+from .pool_workers import (
+    DecodeWorkers,
+    PrefillWorkers,
+    decode_workers_of,
+    prefill_workers_of,
+    transfer_time,
+    used_by,
+)
 
 __all__ = ["sent_rate", "two_pools"]
 
@@ -150,18 +156,22 @@ def _closed(
         wave = maximum(0.0, 0.5 * (asked * prefill.spacing - service) - queue)
         queue = queue + named(wave, "wait of the first wave") * minimum(1.0, asked / axis(columns, "requests"))
     first = _first(queue, service, around) + named(entry, "entry into a pass that decodes")
-    return step, _answers(columns, prefill, decode, step, rate, (queue, service, moving), stay, own) | {
+    found = _answers(columns, prefill, decode, step, rate, (queue, service, moving), stay, own)
+    loud = found["performance.pass_time.log_sd"]
+    return step, found | {
         "performance.ttft": first, "performance.latency": first + stay,
         "performance.waiting": maximum(0.0, asked - rate * stay),
-        "performance.ttft.log_sd": _unsure(prefill, decode, step, first, moved),
+        "performance.ttft.log_sd": _unsure(prefill, loud, first, moved),
     }  # fmt: skip
 
 
-def _unsure(prefill: PrefillWorkers, decode: DecodeWorkers, step: Pass, first: Any, moved: tuple[Any, Any]) -> Any:
-    """Return the spread of the logarithm of the time to first token: what is left of a round is less sure than it."""
-    quiet, loud = spread_of_pass(prefill.engine, prefill.full), spread_of_pass(decode.engine, step)
-    read, written = maximum(first, moved[0]) * quiet / first, moved[1] * loud / first
-    return sqrt(read * read + written * written + prefill.engine.columns["var_first"] + HANDED_OVER * HANDED_OVER)
+def _unsure(prefill: PrefillWorkers, loud: Any, first: Any, moved: tuple[Any, Any]) -> Any:
+    """Return the spread of the logarithm of the time to first token: what is left of a round is less sure than it.
+
+    ``loud`` is the spread of the passes that decode.
+    """
+    read, written = maximum(first, moved[0]) * prefill.spread / first, moved[1] * loud / first
+    return sqrt(read * read + written * written + prefill.var_first + HANDED_OVER * HANDED_OVER)
 
 
 def sent_rate(prefill: PrefillWorkers, clients: Any, away: Any) -> Any:
@@ -181,12 +191,12 @@ def sent_rate(prefill: PrefillWorkers, clients: Any, away: Any) -> Any:
     float or array, count/s
     """
     rate = minimum(clients / (away + prompt_stay(prefill.alone, prefill.spacing, clients, away)), prefill.capacity)
+    # Others can be reading only if there are others.
+    others = 1.0 - 1.0 / clients
     for _ in range(2):
-        # Others can be reading only if there are others.
         service, late = prefill.reading(rate)
-        late = (1.0 - 1.0 / clients) * late
-        stay = prompt_stay(service, prefill.spacing, clients, away + late)
-        rate = minimum(clients / (away + late + stay), prefill.capacity)
+        gone = away + others * late
+        rate = minimum(clients / (gone + prompt_stay(service, prefill.spacing, clients, gone)), prefill.capacity)
     return rate
 
 
@@ -219,8 +229,9 @@ def _at_random(
     }  # fmt: skip
     found["performance.capacity.log_sd"] = found["performance.throughput.log_sd"]
     found["performance.throughput.log_sd"] = found["performance.token_throughput.log_sd"] = 0.0 * stay
-    found |= quantiles("performance.ttft", service + gone, spread, late, decoding)
-    found |= quantiles("performance.latency", service + gone + stay, both, late, decoding)
+    sure = service + gone
+    times = {"performance.ttft": (sure, spread), "performance.latency": (sure + stay, both)}
+    found |= quantiles(times, late, decoding)
     return step, found | _strayed(found)
 
 
@@ -246,7 +257,7 @@ def _answers(
         rest = at_rest(each, step.time, lambda few: decode.step(few).time)
         lost = empty_passes(output, columns["output_variation"], waves, each) * rest
         rate = sample_rate(requests, requests / rate + named(lost, "end of the run"))
-    quiet, loud = spread_of_pass(prefill.engine, prefill.full), spread_of_pass(decode.engine, step)
+    quiet, loud = prefill.spread, spread_of_pass(decode.engine, step)
     _, service, moving = parts
     answers = {
         "performance.tpot": stay / maximum(1.0, decode.steps), "performance.throughput": rate,
@@ -257,7 +268,7 @@ def _answers(
     answers |= {f"performance.{name}.log_sd": loud for name in ("tpot", "pass_time", "latency")}
     both = maximum(quiet, loud)
     answers |= {f"performance.{name}.log_sd": both for name in ("throughput", "token_throughput", "utilisation")}
-    around = prefill.engine.columns["var_first"] + HANDED_OVER * HANDED_OVER
+    around = prefill.var_first + HANDED_OVER * HANDED_OVER
     answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + around)
     answers["performance.prefill_time.log_sd"] = quiet
     return answers
@@ -279,7 +290,7 @@ def _matched(
     # A worker decodes for one request at least.
     decoding = rate * decode.steps * step.time / maximum(flying, decode.workers)
     busy = minimum(1.0, rate / read), minimum(1.0, decoding)
-    shares = [_shares(prefill.engine, prefill.full), _shares(decode.engine, step)]
+    shares = [prefill.shares, used_by(decode.engine, step)]
     answers = _memory(prefill.fit, held) | {
         "performance.prefill_capacity": read, "performance.decode_capacity": written,
         "performance.prefill_busy": busy[0], "performance.decode_busy": flying / (decode.workers * decode.most),
@@ -300,14 +311,6 @@ def _devices(columns: Columns, pool: str) -> Any:
     for name in ("data", "attention", "tensor", "pipeline"):
         parts = parts * columns.get(f"{pool}_{name}", 1.0)
     return parts
-
-
-def _shares(engine: Engine, done: Pass) -> dict[str, Any]:
-    """Return how much of its devices a pass uses, and what binds it."""
-    columns = engine.columns
-    if engine.place is None:
-        return common_answers(columns, done.totals, done.time)
-    return bound_of(columns, done.totals, done.time, done.talk)
 
 
 def _memory(prefill: dict[str, Any], decode: dict[str, Any]) -> dict[str, Any]:

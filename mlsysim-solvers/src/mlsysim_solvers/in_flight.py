@@ -148,7 +148,8 @@ class InFlightSolver:
         end = 0.0
         if "requests" in c:
             end = ending(c, engine, state, flying, _crowded(c, space, flying))
-        answers |= _rates(c, engine, state, rate, flying, end)
+        unsure = spread_of_pass(engine, state.cycle), spread_of_pass(engine, state.reading)
+        answers |= _rates(c, engine, state, rate, flying, unsure, end)
         if "concurrency" in c:
             quiet, first = answers["performance.ttft.log_sd"], answers["performance.ttft"]
             loud = unsure_places(asked, slots, spread_of_places(c, engine, slots), state.residence, first)
@@ -188,7 +189,7 @@ def _ends(c: Columns, engine: Engine, slots: Any) -> tuple[Any, Callable[[Any], 
     """Return the most requests that share passes, and how long each stays among so many."""
     stages = c.get("pipeline", 1.0)
     most = maximum(1.0, slots / (copies_of(c) * stages))
-    return most, lambda own: time_in_flight(engine, own, stages, 0.0 * own)
+    return most, lambda own: time_in_flight(engine, own, stages, 0.0)
 
 
 def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:
@@ -202,12 +203,13 @@ def _at_random(c: Columns, engine: Engine, space: Room, points: Points) -> dict[
     rate, stages = axis(c, "rate"), c.get("pipeline", 1.0)
     batches = copies_of(c) * stages
     most, each = maximum(1.0, space.slots / batches), rate / batches
-    seen = _seen(c, points, most, each, lambda own: steady(engine, own, stages, 0.0 * own))
+    seen = _seen(c, points, most, each, lambda own: steady(engine, own, stages, 0.0))
     own, state, line, busy, times = seen
     capacity = minimum(most * batches / points[-1][1], _most_passed(c))
     served = minimum(rate, capacity)
     answers: dict[str, Any] = space.hold(own * batches)
-    answers |= _rates(c, engine, state, served, own * batches)
+    unsure = spread_of_pass(engine, state.cycle), spread_of_pass(engine, state.reading)
+    answers |= _rates(c, engine, state, served, own * batches, unsure)
     latency = times["performance.latency"]
     keeps_up, inside = rate < capacity, minimum(served * (latency - line.wait), most * batches)
     answers |= times | {
@@ -220,7 +222,7 @@ def _at_random(c: Columns, engine: Engine, space: Room, points: Points) -> dict[
     }  # fmt: skip
     # What arrives is answered, however fast: only the times are uncertain.
     answers["performance.throughput.log_sd"] = answers["performance.token_throughput.log_sd"] = 0.0 * busy
-    return answers | _spreads(c, engine, points, most, each, seen)
+    return answers | _spreads(c, points, most, each, seen, unsure)
 
 
 def _seen(c: Columns, points: Points, most: Any, each: Any, state_of: Callable[[Any], State]) -> _Seen:
@@ -243,10 +245,13 @@ def _seen(c: Columns, points: Points, most: Any, each: Any, state_of: Callable[[
     return _Seen(own, state, line, busy, times | _spread_out(c, state.own, sure, late, line, steps * token))
 
 
-def _spreads(c: Columns, engine: Engine, points: Points, most: Any, each: Any, seen: _Seen) -> dict[str, Any]:
+def _spreads(
+    c: Columns, points: Points, most: Any, each: Any, seen: _Seen, unsure: tuple[Any, Any]
+) -> dict[str, Any]:  # fmt: skip
     """Return how unsure the times are: passes that are slower also leave more requests in flight, and in line."""
-    spread = maximum(spread_of_pass(engine, seen.state.cycle), LEAST)
-    slower = exp(INTERVAL_QUANTILE * spread)
+    spread, reading = maximum(unsure[0], LEAST), unsure[1]
+    far = INTERVAL_QUANTILE * spread
+    slower = exp(far)
     # T(f s, rate) = f T(s, f rate): the upper end of the passes' interval, at which the line may have no end.
 
     def crowded(own: Any) -> State:
@@ -258,10 +263,9 @@ def _spreads(c: Columns, engine: Engine, points: Points, most: Any, each: Any, s
 
     further, found = _seen(c, points, most, slower * each, crowded).times, {}
     load = minimum(1.0, each * points[-1][1] / most)
-    reading = spread_of_pass(engine, seen.state.reading)
     for name, time in seen.times.items():
         # Answers of one token take no time per token.
-        steep = 1.0 + log(maximum(further[name], LEAST) / maximum(time, LEAST)) / (INTERVAL_QUANTILE * spread)
+        steep = 1.0 + log(maximum(further[name], LEAST) / maximum(time, LEAST)) / far
         first = name.startswith("performance.ttft")
         light, full = ARRIVAL_LOG_SD[name.removeprefix("performance.")]
         own, around = simulated_log_sd(light, full, load), c["var_first"] if first else 0.0
@@ -274,9 +278,7 @@ def _spread_out(c: Columns, own: Any, sure: Any, wait: Any, line: Line, decoding
     """Return the quantiles of the time to first token and of the latency; ``own`` is the prompt's part of ``sure``."""
     prompt, answer = own * c["input_variation"], decoding * c["output_variation"]
     both = sqrt(prompt * prompt + answer * answer)
-    return quantiles("performance.ttft", sure, prompt, wait, line) | quantiles(
-        "performance.latency", sure + decoding, both, wait, line
-    )
+    return quantiles({"performance.ttft": (sure, prompt), "performance.latency": (sure + decoding, both)}, wait, line)
 
 
 def _burst(c: Columns, engine: Engine, state: State, flying: Any) -> Any:
@@ -329,8 +331,10 @@ def _times(c: Columns, engine: Engine, state: State, rates: Any, asked: Any, fly
     }
 
 
-def _rates(c: Columns, engine: Engine, state: State, rate: Any, flying: Any, end: Any = 0.0) -> dict[str, Any]:
-    """Return requests and tokens per time, what binds, and intervals."""
+def _rates(
+    c: Columns, engine: Engine, state: State, rate: Any, flying: Any, unsure: tuple[Any, Any], end: Any = 0.0
+) -> dict[str, Any]:  # fmt: skip
+    """Return requests and tokens per time, what binds, and intervals; ``unsure`` are the spreads of both passes."""
     output = axis(c, "output")
     if "requests" in c:
         requests = axis(c, "requests")
@@ -348,9 +352,8 @@ def _rates(c: Columns, engine: Engine, state: State, rate: Any, flying: Any, end
         "performance.pass_time": cycle.time,
         "performance.communication": cycle.talk / cycle.time,
     }
-    spread = spread_of_pass(engine, cycle)
+    spread, quiet = unsure
     names = ("latency", "throughput", "token_throughput", "tpot", "utilisation", "pass_time")
     answers |= {f"performance.{name}.log_sd": spread for name in names}
-    quiet = spread_of_pass(engine, state.reading)
     answers["performance.ttft.log_sd"] = sqrt(quiet * quiet + c["var_first"])
     return answers

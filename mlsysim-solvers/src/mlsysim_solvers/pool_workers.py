@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from mlsysim.numeric import maximum, minimum
 from mlsysim.tracing import named
 
-from .execution.device.answers import axis
+from .execution.device.answers import axis, common_answers
 from .execution.device.memory import cache_of
 from .execution.serving.attention_copies import own_tokens
-from .execution.serving.passes import Engine, Pass, decoding_pass, engine_of, reading_pass
+from .execution.serving.copies import bound_of
+from .execution.serving.passes import Engine, Pass, decoding_pass, engine_of, reading_pass, spread_of_pass
 from .execution.serving.pools import pool_of
 from .execution.serving.room import completed, room
 from .formulas.batching import prompt_passes
@@ -38,8 +39,6 @@ class PrefillWorkers(NamedTuple):
 
     Parameters
     ----------
-    engine : Engine
-        One worker.
     fit : dict of str to number
         Outputs of feasibility.
     workers : float or array, count
@@ -48,21 +47,24 @@ class PrefillWorkers(NamedTuple):
         Prompts of one pass at most.
     alone, added : float or array, s
         Time to read one prompt, and what each further one adds.
-    full : Pass
-        A pass with as many prompts as it takes.
+    spread, var_first : float or array, natural-log units and their square
+        Spread of the time of a pass with as many prompts as it takes, and what first tokens vary beside.
+    shares : dict of str to number
+        How much of its devices that pass uses, and what binds it.
     capacity : float or array, count/s
         Most prompts per time.
     spacing : float or array, s
         Time between two prompts when all workers are busy.
     """
 
-    engine: Engine
     fit: dict[str, Any]
     workers: Any
     most: Any
     alone: Any
     added: Any
-    full: Pass
+    spread: Any
+    var_first: Any
+    shares: dict[str, Any]
     capacity: Any
     spacing: Any
 
@@ -181,8 +183,29 @@ def prefill_workers_of(columns: Columns) -> PrefillWorkers:
     workers = pool["data"] * stages
     capacity = pool_rate(workers, most, pieces * full.time)
     return PrefillWorkers(
-        engine, hold(most * pool["data"]), workers, most, pieces * one.time, added, full, capacity, 1.0 / capacity
-    )
+        hold(most * pool["data"]), workers, most, pieces * one.time, added, spread_of_pass(engine, full),
+        pool["var_first"], used_by(engine, full), capacity, 1.0 / capacity,
+    )  # fmt: skip
+
+
+def used_by(engine: Engine, done: Pass) -> dict[str, Any]:
+    """Return how much of its devices a pass uses, and what binds it.
+
+    Parameters
+    ----------
+    engine : Engine
+        What ran it.
+    done : Pass
+        The pass.
+
+    Returns
+    -------
+    dict of str to number
+    """
+    columns = engine.columns
+    if engine.place is None:
+        return common_answers(columns, done.totals, done.time)
+    return bound_of(columns, done.totals, done.time, done.talk)
 
 
 def decode_workers_of(columns: Columns) -> DecodeWorkers:

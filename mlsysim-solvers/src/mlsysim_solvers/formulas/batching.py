@@ -109,12 +109,11 @@ def decoding_requests(batch: Any, steps: Any, gap: Any, prompt: Any, budget: Any
     With n = 1 that is b S / (S + 1 + g), else the smaller root of (S + g) d^2 - ((S + g) T + I + b S) d + b S T = 0.
     No pass takes more than T tokens: d <= T S / (S + I).
     """
-    alone = batch * (steps / (steps + 1.0 + gap))
-    wanted = batch * steps
-    linear = (steps + gap) * budget + prompt + wanted
-    product = wanted * budget
-    chunked = 2.0 * product / (linear + sqrt(linear * linear - 4.0 * (steps + gap) * product))
-    return minimum(minimum(alone, chunked), budget * (steps / (steps + prompt)))
+    away, wanted = steps + gap, batch * steps
+    linear = away * budget + prompt + wanted
+    product = (2.0 * budget) * wanted
+    chunked = product / (linear + sqrt(linear * linear - 2.0 * away * product))
+    return minimum(minimum(wanted / (away + 1.0), chunked), budget * (steps / (steps + prompt)))
 
 
 @formula("1", batch="1", away="1", prompt="1", free="1")
@@ -150,7 +149,7 @@ def reading_passes(batch: Any, away: Any, prompt: Any, free: Any) -> Any:
     least = maximum(1.0, service) - service
     idle = away + least
     surplus = service * batch - idle
-    half = 4.0 * service * (idle - 0.5 * service * (batch - 1.0))
+    half = service * (4.0 * idle - 2.0 * service * (batch - 1.0))
     return 0.5 * (surplus + sqrt(surplus * surplus + half)) + least
 
 

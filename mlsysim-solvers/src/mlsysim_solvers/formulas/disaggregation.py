@@ -184,8 +184,9 @@ def prompt_stay(service: Any, spacing: Any, customers: Any, away: Any) -> Any:
     """
     delay = service - spacing
     ahead, gone = spacing * (customers - 1.0), away + delay
-    surplus = spacing + ahead - gone
-    return delay + 0.5 * (surplus + sqrt(surplus * surplus + 4.0 * spacing * gone - 2.0 * spacing * ahead))
+    above = ahead - gone
+    surplus = spacing + above
+    return delay + 0.5 * (surplus + sqrt(surplus * surplus + 2.0 * spacing * (gone - above)))
 
 
 @formula("s", service="s", spacing="s", customers="1", away="s", stay="s")

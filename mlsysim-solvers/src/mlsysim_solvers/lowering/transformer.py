@@ -10,6 +10,7 @@ from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.mixture import distinct_experts, rows_per_expert
 from .attention import Abilities, attention_over_cache, attention_over_sequence, projections
 from .cross_attention import audio_stem, cross_attention
+from .linear import linear
 from .modules import decoded_apart, spelled_out
 from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, spared, stream
 from .served import assembled, beside, served_kernels
@@ -52,16 +53,14 @@ def prefill(shape: TransformerShape, formats: Formats, abilities: Abilities, bat
     -------
     list of Operator
     """
-    rows = batch * input
+    rows = linear(batch * input)
     if abilities.expands_weights:
         stored, formats = formats.weight, formats._replace(weight=formats.operand)
-    passes: Any = 1.0
     if abilities.pass_tokens is None:
         table = forward_layers(shape, formats, abilities, batch, input, rows)
     else:
         each = minimum(rows, abilities.pass_tokens)
-        passes = rows / each
-        table = repeated(_without_attention(shape, formats, abilities, each, each), passes)
+        table = repeated(_without_attention(shape, formats, abilities, each, each), rows / each)
         table += attention_over_sequence(shape, formats, abilities, batch, input)
     if abilities.expands_weights:
         table.append(expansion(table, formats, stored))
@@ -132,6 +131,7 @@ def decode(
     -------
     list of Operator
     """
+    batch = linear(batch)
     if abilities.unpacks_weights:
         stored, formats = formats.weight, formats._replace(weight=formats.operand)
     table = projections(shape, formats, batch, absorbed=True)
@@ -195,7 +195,7 @@ def mixed(
     -------
     list of Operator
     """
-    rows = decoding + reading.tokens
+    rows, tokens, decoding = linear(decoding + reading.tokens), linear(reading.tokens), linear(decoding)
     if abilities.expands_weights:
         stored, formats = formats.weight, formats._replace(weight=formats.operand)
     table = _without_attention(shape, formats, abilities, rows, rows)
@@ -207,10 +207,10 @@ def mixed(
         table.append(expansion(table, formats, stored))
     table = beside(table, shape) + served_kernels(shape, formats, abilities, rows)
     table += attention_over_cache(shape, formats, abilities, decoding, input, output)
-    table += assembled(shape, formats, abilities, reading.tokens)
+    table += assembled(shape, formats, abilities, tokens)
     table += attention_over_sequence(shape, formats, abilities, reading.sequences, reading.length)
     table += embedding(shape, formats, rows, rows)
-    last = decoding + reading.prompts
+    last = linear(decoding + reading.prompts)
     return table + decoder_tail(shape, formats, last, last)
 
 

@@ -16,6 +16,7 @@ from ...formulas.roofline import (
     operator_time,
     special_time,
 )
+from ...lowering.linear import expanded
 from ...lowering.operators import Table
 from .machine import Machine, is_plain, varies
 from .settling import Settled, Settlement, settle
@@ -135,6 +136,8 @@ def timed(table: Settlement, machine: Machine, plain: bool | None = None) -> Tot
             move = move + count * own_move
             flops = flops + count * own_flops
             traffic = traffic + count * own_traffic
+    if type(time) is not float:
+        time, bound, work, move, flops, traffic = map(expanded, (time, bound, work, move, flops, traffic))
     waiting = kernel_time(kernels, machine.overhead)
     if machine.launch is not None:
         issued = named(kernel_time(kernels, machine.launch), "waiting for the host")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lowering.linear import Linear
 from .arrays import keep_memory
 
 __all__ = ["Combinations", "Factored", "factored", "rows_of"]
@@ -134,9 +135,7 @@ class Factored:
         -------
         Factored, or array of shape (rows,)
         """
-        if any(
-            isinstance(arg, np.ndarray) or (type(arg) is Factored and arg.shared is not self.shared) for arg in args
-        ):
+        if not all(type(arg) in _PLAIN or (type(arg) is Factored and arg.shared is self.shared) for arg in args):
             return function(*map(rows_of, args))
         return Factored(function(*(arg.values if type(arg) is Factored else arg for arg in args)), self.shared)
 
@@ -200,14 +199,14 @@ def rows_of(value: Any) -> Any:
 
     Parameters
     ----------
-    value : Factored, array or float
+    value : Factored, Linear, array or float
         A number.
 
     Returns
     -------
     array or float
     """
-    return value.rows() if type(value) is Factored else value
+    return value.rows() if type(value) is Factored or type(value) is Linear else value
 
 
 def factored(columns: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from mlsysim.records.stack import Stack
 from ...formulas.constants import FULL_WIDTH
 from ...formulas.gemm import joining_area, output_tiles, tile_area
 from ...formulas.tile_constants import JOIN_CLOCKS, SPLITS, TILE_DELIVERY
+from ...lowering.linear import expanded
 from .arrays import any_row
 
 __all__ = ["TileMenu", "Tiles", "menu_area", "tile_menu", "tiles_of"]
@@ -159,6 +160,8 @@ class TileMenu:
         float or array, count
         """
         fixed = type(self.processors) is type(self.lone) is type(self.macs) is float
+        if type(m) is not float:
+            m, batch = expanded(m), expanded(batch)
         if fixed and type(m) is float:
             try:
                 return self._areas[m, n, k, batch]

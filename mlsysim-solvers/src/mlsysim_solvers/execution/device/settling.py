@@ -15,6 +15,7 @@ from mlsysim.tracing import Traced
 
 from ...formulas.constants import FEW_ROWS
 from ...formulas.gemm import padded_flops
+from ...lowering.linear import Linear
 from ...lowering.operators import MATRIX_KINDS, SPECIAL_KINDS, STREAM_KINDS, WIDE, Operator, Table
 from .machine import Machine
 
@@ -110,6 +111,14 @@ def settle(table: Table, machine: Machine) -> Settlement:
 _COUNT = itemgetter(Operator._fields.index("count"))
 """How many layers have a row."""
 
+_MOVED = itemgetter(Operator._fields.index("activation_bytes"))
+"""Traffic of a row."""
+
+
+def _is_own(number: Any) -> bool:
+    """Tell whether a number of a pass is another one in every configuration."""
+    return type(number) is Linear or is_array(number)
+
 
 def _settled(rows: Table, machine: Machine) -> Settled:
     area_of, processors, flop_per_mac = machine.menu.area, machine.processors, machine.flop_per_mac
@@ -118,36 +127,36 @@ def _settled(rows: Table, machine: Machine) -> Settled:
     beside: list[Product] = []
     scores: list[Scores] = []
     kernels = streamed = others = weights = again = flops = 0.0
+    # Tables of arrays are not kept: where only times are asked for, sums over their rows would be for nothing.
+    sums = not machine.brief or not any(map(_is_own, map(_MOVED, rows)))
     for _, kind, _, m, n, k, batch, model_flops, weight_bytes, own, cache, launched, work, repeated in rows:
-        kernels, flops = kernels + launched, flops + model_flops
+        kernels = kernels + launched
+        if sums:
+            flops, others, weights = flops + model_flops, others + (own + cache), weights + weight_bytes
         if kind in MATRIX_KINDS:
             area = windowed(m, n, k, batch) if kind == "conv" else area_of(m, n, k, batch)
             padded = padded_flops(area, k, processors, flop_per_mac)
             if kind == "grouped_gemm":
                 padded = maximum(padded, work)
                 # Whether a group's rows vary is asked of its sums.
-                flops = flops + 0.0 * work if is_array(work) else flops
+                flops = flops + 0.0 * work if sums and is_array(work) else flops
             products.append((padded, _beside(m, padded, work), own + weight_bytes, own, weight_bytes))
-            others, weights = others + own, weights + weight_bytes
         elif kind in STREAM_KINDS:
             streamed = streamed + own
         elif kind == WIDE:
             scores.append((padded_flops(area_of(m, n, k, batch), k, processors, flop_per_mac), 0.0, own + weight_bytes))
-            others, weights = others + own, weights + weight_bytes
         elif kind in SPECIAL_KINDS:
             scores.append((work, batch, own + cache + repeated))
-            others, again = others + (own + cache), again + repeated
+            again = again + repeated if sums else again
         else:
             beside.append((work, work, own + weight_bytes, own, weight_bytes))
-            others, weights = others + own, weights + weight_bytes
-    others = others + streamed
-    moved = (streamed, others + again, weights, others + weights)
+    moved = (streamed, others + again, weights, others + weights) if sums else (streamed, None, None, None)
     return _settled_of((rows[0].name, rows[0].count, kernels, products, beside, scores, *moved, flops))
 
 
 def _beside(m: Any, padded: Any, work: Any) -> Any:
     """Return the work of a product beside the matrix units, where only one of few rows is not divided into tiles."""
     # Vector units are no faster than matrix units: what is padded on both is never faster there.
-    if is_array(m) and m.min() > FEW_ROWS:
+    if type(m) is not float and hasattr(m, "min") and m.min() > FEW_ROWS:
         return padded
     return maximum(work, only(m > FEW_ROWS, padded))

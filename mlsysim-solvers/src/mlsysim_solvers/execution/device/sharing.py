@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from mlsysim.numeric import is_array
 
+from .remembering import same_tuples
+
 __all__ = ["Alike", "alike", "answered", "apart"]
 
 Columns = Mapping[str, Any]
@@ -173,6 +175,10 @@ def alike(columns: Columns, without: frozenset[str]) -> Alike | None:
         return None
     first, codes = found
     rest = {name: value for name, value in columns.items() if name not in arrays}
+    if first.size == 1:
+        # A case of numbers, whose lowered tables are known again.
+        numbers = {name: values.item(first[0]) for name, values in touching.items()}
+        return Alike(same_tuples(rest | numbers), 1, codes)
     return Alike(rest | {name: values.take(first) for name, values in touching.items()}, first.size, codes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import is_array, maximum, minimum, where
+from mlsysim.numeric import is_array, maximum, minimum, only
 
 from ...formulas.queue_constants import EXCEEDED, FULLEST, LEAST
 from ...formulas.queueing import (
@@ -101,13 +101,14 @@ def balanced(points: Points, beyond: list[Any]) -> tuple[Any, Any]:
     full : bool or array of bool
         Whether more come than the last number.
     """
-    found = maximum(1.0, 0.0 * beyond[-1])
-    for ((low, _), short), ((high, _), over) in pairwise(zip(points, beyond, strict=True)):
-        # Where the line crosses nothing, what it gives is not used.
+    last, full, left = points[-1][0], beyond[-1] <= 0.0, beyond[-1] > 0.0
+    found = only(full, last)
+    for ((high, _), over), ((low, _), short) in pairwise(zip(reversed(points), reversed(beyond), strict=True)):
+        # Where the line crosses nothing, what it gives is not used; of several crossings the last counts.
         crossed = crowding(low, high, minimum(short, 0.0), maximum(over, LEAST))
-        found = where((short <= 0.0) & (over > 0.0), crossed, found)
-    last, full = points[-1][0], beyond[-1] <= 0.0
-    return where(full, last + 0.0 * found, minimum(found, last)), full
+        found = found + only(left & (short <= 0.0) & (over > 0.0), crossed)
+        left = left & ((short > 0.0) | (over <= 0.0))
+    return minimum(found + only(left, 1.0), last), full
 
 
 def stays_at(most: Any, residence: Callable[[Any], Any]) -> Points:
@@ -143,6 +144,8 @@ def stays_of_kinds(kinds: Alike, ends: Callable[[Mapping[str, Any]], tuple[Any, 
     -------
     list of tuple of number
     """
+    if kinds.size == 1:
+        return stays_at(*ends(kinds.columns))
     import numpy as np
 
     # All numbers in flight of all kinds are one sweep.
@@ -200,15 +203,13 @@ def prompt_wait(rate: Any, prompt: Any, taken: Any, reading: Any, variation: Any
     return single_wait(minimum(FULLEST, rate * service), service, variation)
 
 
-def quantiles(name: str, sure: Any, scattered: Any, wait: Any, line: Line) -> dict[str, Any]:
-    """Return the quantiles of a time.
+def quantiles(times: Mapping[str, tuple[Any, Any]], wait: Any, line: Line) -> dict[str, Any]:
+    """Return the quantiles of times of the same requests.
 
     Parameters
     ----------
-    name : str
-        The output whose quantiles they are.
-    sure, scattered : float or array, s
-        Mean and standard deviation of the part that is no wait.
+    times : mapping of str to pair of float or array, s
+        By output: mean and standard deviation of the part that is no wait.
     wait : float or array, s
         Mean wait in flight.
     line : Line
@@ -221,5 +222,6 @@ def quantiles(name: str, sure: Any, scattered: Any, wait: Any, line: Line) -> di
     found = {}
     for at, (exceeded, deviations) in EXCEEDED.items():
         queue = wait_quantile(line.probability, line.delay, exceeded)
-        found[f"{name}_{at}"] = tail_quantile(sure, scattered, deviations, wait, queue, exceeded)
+        for name, (sure, scattered) in times.items():
+            found[f"{name}_{at}"] = tail_quantile(sure, scattered, deviations, wait, queue, exceeded)
     return found

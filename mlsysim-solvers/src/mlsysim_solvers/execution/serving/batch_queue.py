@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import exp, log, maximum, minimum, sqrt, where
+from mlsysim.numeric import exp, log, maximum, minimum, sqrt, total, where
 from mlsysim.tracing import named
 
 from ...formulas.queue_constants import (
@@ -99,6 +99,8 @@ class Curve(NamedTuple):
         The greatest batch.
     alone, longest : float or array, s
         A pass of one, and of the greatest batch.
+    start : float or array, s
+        Where the line would begin if bends were counted from no requests on.
     slope : float or array, s
         What the next request adds at first.
     bends : tuple of pair of float or array
@@ -112,6 +114,7 @@ class Curve(NamedTuple):
     most: Any
     alone: Any
     longest: Any
+    start: Any
     slope: Any
     bends: tuple[tuple[Any, Any], ...]
     around: tuple[Near, ...] = ()
@@ -129,9 +132,9 @@ class Curve(NamedTuple):
         -------
         float or array, s
         """
-        found = self.alone + self.slope * (batch - 1.0)
+        found = self.start + self.slope * batch
         for size, bend in self.bends:
-            found = found + bend * maximum(0.0, batch - size)
+            found = found + bend * maximum(batch, size)
         return found
 
     def pair(self, rate: Any, batch: Any) -> Any:
@@ -217,8 +220,9 @@ def curve_of(service: Service) -> Curve:
         slopes.append((longer - time) / maximum(larger - size, LEAST * larger) * (1.0 * (larger > size)))
         size, time = larger, longer
     slopes.append(time / size)
-    bends = zip(service.sizes[1:], (after - before for before, after in pairwise(slopes)), strict=True)
-    curve = Curve(size, alone, time, slopes[0], tuple(bends))
+    bends = tuple(zip(service.sizes[1:], (after - before for before, after in pairwise(slopes)), strict=True))
+    start = alone - service.sizes[0] * slopes[0] - total(bend * at for at, bend in bends)
+    curve = Curve(size, alone, time, start, slopes[0], bends)
     means = (size ** (part / PARTS) for part in range(PARTS + 1))
     return curve._replace(around=tuple(_around(curve, mean, NEAR) for mean in means))
 

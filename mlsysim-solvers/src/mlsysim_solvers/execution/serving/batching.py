@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import maximum, minimum, where
+from mlsysim.numeric import is_array, maximum, minimum, where
 from mlsysim.tracing import named
 
 from ...formulas.admission import (
@@ -224,7 +224,9 @@ def _case(engine: Engine, own: Any, active: Any, gap: Any) -> Case:
     c = engine.columns
     steps, interval = axis(c, "output") - 1.0, maximum(1.0, axis(c, "interval"))
     arrivals, hold = own / (maximum(1.0, steps) + gap), axis(c, "hold")
-    wait, gathered = admission_wait(arrivals, hold, interval), gathered_prompts(arrivals, hold, interval)
+    wait, gathered = 0.0, maximum(1.0, arrivals)
+    if is_array(hold) or is_array(interval) or hold > 0.0 or interval > 1.0:
+        wait, gathered = admission_wait(arrivals, hold, interval), gathered_prompts(arrivals, hold, interval)
     # Each copy of attention has the tokens of a pass for itself.
     ranks = 1.0 if engine.place is None or engine.place.sharing is None else engine.place.sharing.attention
     if "rank_wait" in c:
