@@ -31,7 +31,7 @@ def test_labels_tell_what_software_sees_where_both_are_known():
     cards = known_cards()
     assert len(cards) >= 20
     off = sorted(abs(usable_of(labelled(card)) / card.memory.usable - 1.0) for card in cards)
-    # One label of the registry (270 GB) is that of a system, not of the chip.
+    # One label of the registry (270 GB of a B300) is that of a system, not of the chip.
     assert off[-2] < 0.02
     assert off[len(off) // 2] < 0.01
 
@@ -43,7 +43,7 @@ def test_what_was_read_goes_before_the_label():
 
 
 @pytest.mark.parametrize(("key", "binary"), [
-    ("rtx-3090", True), ("h20", True), ("mi355x", True), ("a10", False), ("l40s", False), ("trainium1", False),
+    ("rtx-3090", True), ("h800-sxm", True), ("mi355x", True), ("a10", False), ("l40s", False), ("trainium1", False),
     ("raspberry-pi-5", False), ("m4-max", False),
 ])  # fmt: skip
 def test_only_dies_of_their_own_without_bits_set_aside_are_counted_so(key, binary):
