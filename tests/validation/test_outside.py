@@ -24,27 +24,31 @@ TOO_FEW: dict[str, str] = {
     "nanobench/tokens_per_s_per_accelerator": "80 %: 10 layouts of an eager framework, all answered too fast",
     "ptgpui/latency_ms": "69 %: 13 rows of a version of 2020, answered by its successor of 2021",
     "colossalpp/tokens_per_s_total": "70 %: 10 rows of an eager pipeline that a server stands for",
-    "dstack405/total_tokens_per_s": "71 %: 14 rows of 405 billion parameters, of whose requests fewer fit than is thought",
     "vllm34424/TFLOP/s": "70 %: 10 products on a desktop card by rows of 1 to 4,096, in eager PyTorch and CUTLASS",
 }
 """Sets whose intervals hold fewer, with their figure."""
+
+HELD_MORE = {"power": "97 %: 72 of 74 figures of twelve publications, which leave open more than nine of ten need"}
+"""Kinds whose intervals hold more than they say, with their figure."""
 
 SETS = {int(number): sets for number, sets in json.loads(ROUNDS_FILE.read_text(encoding="utf-8")).items()}
 """Sets by round of collecting after the first. The third looked for what tables lacked, the fourth for what people ask
 most, the fifth for devices and models seldom compared before, the sixth for mainstream questions again. On the first day
 187 of the fifth's 257 rows were predicted, with a median error of 31.1 %, and 60 % of the measurements lay inside; of the
 sixth's 231 rows 184, with 28.5 % and 71 %; of the seventh's 186 rows 174, with 17.4 % and 88 % (78 % without what
-publications add). The eighth are powers, in view when their constants were chosen."""
+publications add). The eighth are powers, in view when their constants were chosen. The ninth took frameworks, devices and
+models as they came: of its 177 rows 120 on the first day, with 28.9 % and 87 %."""
 
 ROUNDS = {
-    1: (364, 347, 0.16, 0.97),
-    2: (400, 343, 0.14, 0.93),
-    3: (394, 331, 0.20, 0.92),
-    4: (267, 227, 0.24, 0.93),
-    5: (257, 204, 0.20, 0.85),
-    6: (231, 203, 0.21, 0.87),
-    7: (186, 174, 0.18, 0.87),
-    8: (152, 68, 0.12, 0.95),
+    1: (364, 347, 0.15, 0.97),
+    2: (400, 355, 0.14, 0.92),
+    3: (394, 341, 0.19, 0.92),
+    4: (267, 239, 0.24, 0.93),
+    5: (257, 220, 0.20, 0.87),
+    6: (231, 212, 0.20, 0.88),
+    7: (186, 174, 0.17, 0.90),
+    8: (152, 74, 0.10, 0.95),
+    9: (177, 131, 0.27, 0.88),
 }
 """By round of collecting: rows, how many are predicted, their median error at most (rounded), and the share of
 measurements that their intervals hold at least."""
@@ -128,7 +132,13 @@ def test_each_round_stands_as_it_is_documented(outside, number):
     assert sum(held) / len(held) >= ROUNDS[number][3]
 
 
-@pytest.mark.parametrize("kind", PUBLICATION_LOG_SDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.xfail(reason=HELD_MORE[kind], strict=True)] if kind in HELD_MORE else [])
+        for kind in PUBLICATION_LOG_SDS
+    ],
+)
 def test_intervals_hold_nine_of_ten_of_a_publication_that_nobody_compared(outside, kind):
     """Judged without each in turn, as what it adds to intervals comes from these rows."""
     found = next_sides(strays_of([outcome for outcome in outside.outcomes if kind_of(outcome.row) == kind]))

@@ -59,5 +59,6 @@ more of the peak only as the clock falls, and a clock that is lower takes less f
 TRAINING_DRAW = 0.85
 """Share of the sustained maximum that a device draws in training while it computes. Estimate, range 0.7 to 1."""
 
-DRAW_LOG_SD = 0.25
-"""Spread of ln(measured / answered power) of a device at work, far from its limit. Estimate, range 0.15 to 0.4."""
+DRAW_LOG_SD = 0.15
+"""Spread of ln(measured / answered power) of a device at work, far from its limit. Estimate, range 0.1 to 0.25: of 74
+figures of twelve publications half err by less than 10 %."""
