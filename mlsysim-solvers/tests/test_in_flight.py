@@ -14,9 +14,8 @@ from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim.testing.checks import check_monotone
 from mlsysim_solvers.execution.device.engine import Totals
-from mlsysim_solvers.execution.serving import batching
+from mlsysim_solvers.execution.serving import batching, open_loop
 from mlsysim_solvers.execution.serving import ending as ends
-from mlsysim_solvers.execution.serving.arrivals import in_flight_at, line_of, prompt_wait, quantiles, stays_at
 from mlsysim_solvers.execution.serving.ending import ending
 from mlsysim_solvers.execution.serving.passes import Engine, Pass
 from mlsysim_solvers.execution.serving.room import completed
@@ -107,11 +106,11 @@ def test_passes_never_get_longer_with_bandwidth():
 def passes(monkeypatch, rules, input_, output, variation, arrivals):
     """Give passes the simulation's times, and return the columns of such an engine."""
     monkeypatch.setattr(Engine, "brief", lambda engine: engine)
-    for module in (batching, ends):
+    for module in (batching, ends, open_loop):
         monkeypatch.setattr(module, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0 * d, NOTHING))
         monkeypatch.setattr(module, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0 * t, NOTHING))
     return {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),
-            "mixed": rules.mixed, "output_variation": variation, "arrivals": arrivals, "chunked": rules.chunked,
+            "mixed": rules.mixed, "input_variation": variation, "output_variation": variation, "arrivals": arrivals, "chunked": rules.chunked,
             "overlap": rules.overlap, "hold": float(rules.hold), "interval": float(rules.interval),
             "intake": rules.intake / BEFORE, "intake_token": 0.0}  # fmt: skip
 
@@ -322,33 +321,6 @@ RATE = "llama-3.1-8b-h100-rate"
 def at_rate(rate, **overrides):
     config = SimulationConfig.load(RATE, {"rate": f"{rate} sample/s"} | {k: str(v) for k, v in overrides.items()})
     return InFlightSolver().compute(InFlightSolver().prepare(build_request(config, plugins().solver("in-flight"), {})))
-
-
-@pytest.mark.parametrize(
-    ("mixed", "input_", "output", "slots", "budget", "spread"),
-    [(True, 1024, 256, 256, 8192, 0.5), (True, 1024, 256, 16, 8192, 0.5), (True, 256, 1024, 512, 8192, 0.9),
-     (False, 1024, 256, 256, 8192, 0.5), (False, 1024, 256, 16, 8192, 0.5)],
-)  # fmt: skip
-@pytest.mark.parametrize("load", [0.1, 0.5, 0.8])
-def test_random_arrivals_pass_by_pass_agree(monkeypatch, mixed, input_, output, slots, budget, spread, load):
-    rules, variation = Rules(slots, budget, mixed), spread / 3**0.5
-    c = passes(monkeypatch, rules, input_, output, variation, "rate")
-    engine, most = Engine(c, None, None, None), float(slots)
-
-    def stay(own):
-        return batching.steady(engine, own, 1.0, 0.0 * own).residence
-
-    rate = load * most / float(stay(most))
-    own, longest = in_flight_at(rate, stays_at(most, stay))
-    state = batching.steady(engine, own, 1.0, 0.0)
-    line = line_of(own, most, longest, variation)
-    late = 0.5 * state.cycle.time + prompt_wait(rate, input_, state.taken, state.reading.time, variation)
-    run = simulate(rules, input_=input_, output=output, spread=spread, rate=rate, requests=2500)
-    assert own == pytest.approx(rate * run.mean(lambda job: job.done - job.admitted), rel=0.12)
-    assert (state.residence - state.first) / (output - 1) == pytest.approx(run.mean(tpot), rel=0.07)
-    assert line.wait + late + state.own == pytest.approx(run.mean(ttft), rel=0.3)
-    p99 = quantiles({"t": (state.own, state.own * variation)}, late, line)["t_p99"]
-    assert p99 == pytest.approx(run.quantile(ttft, 0.99), rel=0.8)
 
 
 @pytest.mark.parametrize("rate", [0.3, 2.0, 8.0])

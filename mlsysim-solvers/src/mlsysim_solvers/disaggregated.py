@@ -231,7 +231,7 @@ def _at_random(
     found["performance.throughput.log_sd"] = found["performance.token_throughput.log_sd"] = 0.0 * stay
     sure = service + gone
     times = {"performance.ttft": (sure, spread), "performance.latency": (sure + stay, both)}
-    found |= quantiles(times, late, decoding)
+    found |= quantiles(times, late, decoding.quantile)
     return step, found | _strayed(found)
 
 

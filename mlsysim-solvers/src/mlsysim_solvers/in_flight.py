@@ -9,7 +9,7 @@ time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlsysim.errors import ConfigError
 from mlsysim.numeric import exp, is_array, log, maximum, minimum, only, sqrt, where
@@ -18,27 +18,19 @@ from mlsysim.tracing import named
 from .declarations.in_flight import POOLED, POOLS
 from .execution.device.answers import axis, common_answers
 from .execution.device.sharing import alike, apart
-from .execution.serving.arrivals import (
-    ARRIVING,
-    Line,
-    Points,
-    in_flight_at,
-    line_of,
-    prompt_wait,
-    quantiles,
-    stays_at,
-    stays_of_kinds,
-)
-from .execution.serving.batching import State, front_of, intake_of, steady, time_in_flight
+from .execution.serving.arrivals import ARRIVING, Line, line_of, quantiles
+from .execution.serving.batching import State, front_of, intake_of, steady
 from .execution.serving.copies import bound_of
 from .execution.serving.ending import copies_of, ending, first_reading, shared
-from .execution.serving.passes import Engine, decoding_pass, engine_of, spread_of_pass
+from .execution.serving.open_loop import Flight, Passes, Request, passes_at, prompts_of, run_at, settled
+from .execution.serving.passes import Engine, Pass, decoding_pass, engine_of, spread_of_pass
 from .execution.serving.pools import pools_columns
 from .execution.serving.room import Room, completed, room, spread_of_places
 from .execution.serving.traffic import traffic_columns
 from .formulas.admission import first_passes, first_wave, late_answer, unsure_places
 from .formulas.batching import time_per_token
 from .formulas.constants import INTERVAL_QUANTILE
+from .formulas.open_loop import residual_quantile
 from .formulas.queue_constants import ARRIVAL_LOG_SD, FRONT_SPREAD, LEAST
 from .formulas.queueing import simulated_log_sd
 from .formulas.serving import sample_rate
@@ -130,8 +122,8 @@ class InFlightSolver:
         space = room(c, engine)
         if c["arrivals"] == "rate":
             kinds = alike(columns, ARRIVING)
-            points = stays_at(*_ends(c, engine, space.slots)) if kinds is None else stays_of_kinds(kinds, _ends_of)
-            return _at_random(c, engine, space, points)
+            passes = _passes_of(columns) if kinds is None else kinds.rows(_passes_of(kinds.columns))
+            return _at_random(c, engine, space, passes)
         slots = space.slots
         asked = axis(c, "concurrency") if "concurrency" in c else slots
         if "requests" in c:
@@ -149,7 +141,7 @@ class InFlightSolver:
         if "requests" in c:
             end = ending(c, engine, state, flying, _crowded(c, space, flying))
         unsure = spread_of_pass(engine, state.cycle), spread_of_pass(engine, state.reading)
-        answers |= _rates(c, engine, state, rate, flying, unsure, end)
+        answers |= _rates(c, engine, state.cycle, rate, flying, unsure, end)
         if "concurrency" in c:
             quiet, first = answers["performance.ttft.log_sd"], answers["performance.ttft"]
             loud = unsure_places(asked, slots, spread_of_places(c, engine, slots), state.residence, first)
@@ -175,110 +167,111 @@ def _crowded(c: Columns, space: Room, flying: Any) -> Any:
     return 0.0 * crowded if c["reserves"] else crowded
 
 
-class _Seen(NamedTuple):
-    """What requests see at a rate: how many are in flight in a batch, what passes take, and their times."""
-
-    own: Any
-    state: State
-    line: Line
-    busy: Any
-    times: dict[str, Any]
+def _ends(c: Columns, engine: Engine) -> tuple[Any, Any]:
+    """Return the batches that run side by side or in turn, and the most requests of one."""
+    batches = copies_of(c) * c.get("pipeline", 1.0)
+    return batches, maximum(1.0, room(c, engine).slots / batches)
 
 
-def _ends(c: Columns, engine: Engine, slots: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return the most requests that share passes, and how long each stays among so many."""
-    stages = c.get("pipeline", 1.0)
-    most = maximum(1.0, slots / (copies_of(c) * stages))
-    return most, lambda own: time_in_flight(engine, own, stages, 0.0)
-
-
-def _ends_of(columns: Columns) -> tuple[Any, Callable[[Any], Any]]:
+def _passes_of(columns: Columns) -> Passes:
     c = completed(columns)
     engine = engine_of(c)
-    return _ends(c, engine, room(c, engine).slots)
+    return passes_at(engine, _ends(c, engine)[1], c.get("pipeline", 1.0))
 
 
-def _at_random(c: Columns, engine: Engine, space: Room, points: Points) -> dict[str, Any]:
+def _at_random(c: Columns, engine: Engine, space: Room, passes: Passes) -> dict[str, Any]:
     """Answer for requests that arrive at random, whoever is served."""
-    rate, stages = axis(c, "rate"), c.get("pipeline", 1.0)
-    batches = copies_of(c) * stages
-    most, each = maximum(1.0, space.slots / batches), rate / batches
-    seen = _seen(c, points, most, each, lambda own: steady(engine, own, stages, 0.0))
-    own, state, line, busy, times = seen
-    capacity = minimum(most * batches / points[-1][1], _most_passed(c))
-    served = minimum(rate, capacity)
-    answers: dict[str, Any] = space.hold(own * batches)
-    unsure = spread_of_pass(engine, state.cycle), spread_of_pass(engine, state.reading)
-    answers |= _rates(c, engine, state, served, own * batches, unsure)
+    rate, (batches, most) = axis(c, "rate"), _ends(c, engine)
+    # More than can be answered are answered as if just so many came, and their line has no end.
+    able = most / passes.longest
+    asked, capacity = rate / batches, minimum(batches * able, _most_passed(c))
+    each = minimum(asked, able)
+    found = settled(prompts_of(engine), passes, each)
+    seen, cycle, reading = run_at(engine, passes, each, found, c.get("pipeline", 1.0))
+    line = _line(c, passes, asked, found)
+    served, (times, tails) = minimum(rate, capacity), _arrived(c, seen, line)
+    answers: dict[str, Any] = space.hold(maximum(1.0, seen.others) * batches)
+    unsure = spread_of_pass(engine, cycle), spread_of_pass(engine, reading)
+    answers |= _rates(c, engine, cycle, served, 0.0, unsure)
     latency = times["performance.latency"]
-    keeps_up, inside = rate < capacity, minimum(served * (latency - line.wait), most * batches)
-    answers |= times | {
+    keeps_up, entered = rate < capacity, served * (latency - line.wait)
+    inside = minimum(entered, most * batches)
+    answers |= times | tails() | {
         "feasibility.keeps_up": keeps_up,
-        "performance.in_flight": inside, "performance.waiting": served * latency - inside,
-        "performance.capacity": capacity, "performance.duty": busy,
-        "performance.utilisation": busy * answers["performance.utilisation"],
-        "performance.bandwidth_utilisation": busy * answers["performance.bandwidth_utilisation"],
+        "performance.in_flight": inside, "performance.waiting": served * line.wait + (entered - inside),
+        "performance.capacity": capacity, "performance.duty": seen.busy,
+        "performance.utilisation": seen.busy * answers["performance.utilisation"],
+        "performance.bandwidth_utilisation": seen.busy * answers["performance.bandwidth_utilisation"],
         "performance.capacity.log_sd": answers["performance.throughput.log_sd"],
     }  # fmt: skip
     # What arrives is answered, however fast: only the times are uncertain.
-    answers["performance.throughput.log_sd"] = answers["performance.token_throughput.log_sd"] = 0.0 * busy
-    return answers | _spreads(c, points, most, each, seen, unsure)
+    answers["performance.throughput.log_sd"] = answers["performance.token_throughput.log_sd"] = 0.0 * seen.busy
+
+    far = INTERVAL_QUANTILE * maximum(unsure[0], LEAST)
+    # T(f s, rate) = f T(s, f rate): the upper end of the passes' interval, at which the line may have no end.
+    more = exp(far) * asked
+    crowded = settled(prompts_of(engine), passes, minimum(more, able))
+    now, further = _stays(c, passes, asked, found), _stays(c, passes, more, crowded)
+    return answers | _spreads(c, now, further, far, minimum(1.0, each / able), unsure)
 
 
-def _seen(c: Columns, points: Points, most: Any, each: Any, state_of: Callable[[Any], State]) -> _Seen:
-    """Return what requests see that arrive at a rate at each batch, of at most so many."""
-    steps, batches = axis(c, "output") - 1.0, copies_of(c) * c.get("pipeline", 1.0)
-    own, longest = in_flight_at(each, points)
-    state = state_of(own)
-    line = line_of(own * batches, most * batches, longest, c["output_variation"])
-    busy = minimum(1.0, each * state.residence)
-    prompt = axis(c, "input") * (1.0 - c["cached"])
-    queue = prompt_wait(each, prompt, state.taken, state.reading.time, c["input_variation"])
-    # Who comes while a pass runs sees half of it on average, and misses the next where that is put together meanwhile.
-    late = named(queue, "wait for other prompts") + 0.5 * busy * state.cycle.time
-    sure = named(intake_of(c) + _delivery(c), "front end") + float(c["overlap"]) * busy * state.cycle.time + state.own
-    first = named(line.wait, "wait for a place in flight") + late + sure
-    token = time_per_token(state.residence, state.first, steps)
-    times = {
-        "performance.ttft": first, "performance.tpot": token, "performance.latency": first + steps * token,
+def _stays(c: Columns, passes: Passes, each: Any, found: Flight) -> dict[str, Any]:
+    """Return the times of requests that arrive at random, about."""
+    outside = intake_of(c) + _delivery(c) + _line(c, passes, each, found).wait
+    return {
+        "performance.ttft": found.first + outside, "performance.latency": found.stay + outside,
+        "performance.tpot": (found.stay - found.first) / maximum(1.0, axis(c, "output") - 1.0),
     }  # fmt: skip
-    return _Seen(own, state, line, busy, times | _spread_out(c, state.own, sure, late, line, steps * token))
+
+
+def _line(c: Columns, passes: Passes, each: Any, found: Flight) -> Line:
+    """Return who waits for a place in flight: no more than where all places were taken all the time."""
+    batches, most, came = copies_of(c) * c.get("pipeline", 1.0), passes.counts[-1], each * passes.longest
+    taken = where(came < most, minimum(found.others, came), most)
+    return line_of(taken * batches, most * batches, passes.longest, c["output_variation"])
+
+
+def _arrived(c: Columns, seen: Request, line: Line) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
+    """Return the times of requests that arrive at random, and what gives their quantiles."""
+    decoding = (axis(c, "output") - 1.0) * seen.token
+    # What is put together while a pass runs misses the next one, unless a place is waited for.
+    pace = seen.token if is_array(seen.token) or seen.token else seen.reading
+    missed = where(seen.full, 0.0 * pace, float(c["overlap"]) * seen.busy * pace)
+    sure = named(intake_of(c) + _delivery(c), "front end") + missed + named(seen.own, "reading of the prompt")
+    waits = named(line.wait, "wait for a place in flight") + named(seen.late, "wait for passes and other prompts")
+    first = waits + sure
+    times = {"performance.ttft": first, "performance.tpot": seen.token, "performance.latency": first + decoding}
+
+    def tail(exceeded: float) -> Any:
+        place, others = line.quantile(exceeded), seen.queue.quantile(exceeded)
+        under = residual_quantile(seen.load, seen.busy, seen.round, seen.plain, exceeded)
+        return sqrt(place * place + others * others + under * under)
+
+    def tails() -> dict[str, Any]:
+        prompt, answer = seen.own * c["input_variation"], decoding * c["output_variation"]
+        # Prompts of others come in bunches, as long as those who wait for them.
+        late = maximum(0.0, decoding - (axis(c, "output") - 1.0) * seen.plain) * seen.round / (1.0 - seen.load)
+        both = sqrt(prompt * prompt + answer * answer + late)
+        apart = {"performance.ttft": (sure, prompt), "performance.latency": (sure + decoding, both)}
+        return quantiles(apart, 0.0 * line.wait, tail)
+
+    return times, tails
 
 
 def _spreads(
-    c: Columns, points: Points, most: Any, each: Any, seen: _Seen, unsure: tuple[Any, Any]
+    c: Columns, now: dict[str, Any], further: dict[str, Any], far: Any, load: Any, unsure: tuple[Any, Any]
 ) -> dict[str, Any]:  # fmt: skip
     """Return how unsure the times are: passes that are slower also leave more requests in flight, and in line."""
-    spread, reading = maximum(unsure[0], LEAST), unsure[1]
-    far = INTERVAL_QUANTILE * spread
-    slower = exp(far)
-    # T(f s, rate) = f T(s, f rate): the upper end of the passes' interval, at which the line may have no end.
-
-    def crowded(own: Any) -> State:
-        # By Little's law each stays longer, and so takes a pass; prompts are read in about the same time as before.
-        longer, (cycle, *_) = maximum(1.0, own / (slower * seen.own)), seen.state
-        return seen.state._replace(
-            cycle=cycle._replace(time=longer * cycle.time), residence=longer * seen.state.residence
-        )
-
-    further, found = _seen(c, points, most, slower * each, crowded).times, {}
-    load = minimum(1.0, each * points[-1][1] / most)
-    for name, time in seen.times.items():
+    found, passes = {}, {}
+    for name, time in now.items():
         # Answers of one token take no time per token.
         steep = 1.0 + log(maximum(further[name], LEAST) / maximum(time, LEAST)) / far
-        first = name.startswith("performance.ttft")
-        light, full = ARRIVAL_LOG_SD[name.removeprefix("performance.")]
-        own, around = simulated_log_sd(light, full, load), c["var_first"] if first else 0.0
-        passes = steep * (reading if first else spread)
-        found[f"{name}.log_sd"] = sqrt(passes * passes + own * own + around)
+        passes[name] = steep * (unsure[1] if name == "performance.ttft" else maximum(unsure[0], LEAST))
+    for at, (light, full) in ARRIVAL_LOG_SD.items():
+        name = f"performance.{at.partition('_')[0]}"
+        own, around = simulated_log_sd(light, full, load), c["var_first"] if name == "performance.ttft" else 0.0
+        found[f"performance.{at}.log_sd"] = sqrt(passes[name] * passes[name] + own * own + around)
     return found
-
-
-def _spread_out(c: Columns, own: Any, sure: Any, wait: Any, line: Line, decoding: Any) -> dict[str, Any]:
-    """Return the quantiles of the time to first token and of the latency; ``own`` is the prompt's part of ``sure``."""
-    prompt, answer = own * c["input_variation"], decoding * c["output_variation"]
-    both = sqrt(prompt * prompt + answer * answer)
-    return quantiles({"performance.ttft": (sure, prompt), "performance.latency": (sure + decoding, both)}, wait, line)
 
 
 def _burst(c: Columns, engine: Engine, state: State, flying: Any) -> Any:
@@ -332,14 +325,13 @@ def _times(c: Columns, engine: Engine, state: State, rates: Any, asked: Any, fly
 
 
 def _rates(
-    c: Columns, engine: Engine, state: State, rate: Any, flying: Any, unsure: tuple[Any, Any], end: Any = 0.0
+    c: Columns, engine: Engine, cycle: Pass, rate: Any, flying: Any, unsure: tuple[Any, Any], end: Any = 0.0
 ) -> dict[str, Any]:  # fmt: skip
     """Return requests and tokens per time, what binds, and intervals; ``unsure`` are the spreads of both passes."""
     output = axis(c, "output")
     if "requests" in c:
         requests = axis(c, "requests")
         rate = sample_rate(requests, requests / rate + named(end, "end of the run"))
-    cycle = state.cycle
     if engine.place is None:
         bound = common_answers(c, cycle.totals, cycle.time)
     else:

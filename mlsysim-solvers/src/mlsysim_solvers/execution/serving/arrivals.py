@@ -13,7 +13,6 @@ from ...formulas.queueing import (
     crowding,
     mean_delay,
     occupied_share,
-    single_wait,
     tail_quantile,
     wait_probability,
     wait_quantile,
@@ -28,7 +27,6 @@ __all__ = [
     "balanced",
     "in_flight_at",
     "line_of",
-    "prompt_wait",
     "quantiles",
     "stays_at",
     "stays_of_kinds",
@@ -58,6 +56,20 @@ class Line(NamedTuple):
     probability: Any
     delay: Any
     wait: Any
+
+    def quantile(self, exceeded: Any) -> Any:
+        """Return the wait that a share of requests exceeds.
+
+        Parameters
+        ----------
+        exceeded : float, ratio
+            The share.
+
+        Returns
+        -------
+        float or array, s
+        """
+        return wait_quantile(self.probability, self.delay, exceeded)
 
 
 def in_flight_at(rate: Any, points: Points) -> tuple[Any, Any]:
@@ -181,29 +193,7 @@ def line_of(taken: Any, places: Any, residence: Any, variation: Any) -> Line:
     return Line(probability, delay, probability * delay)
 
 
-def prompt_wait(rate: Any, prompt: Any, taken: Any, reading: Any, variation: Any) -> Any:
-    """Return how long a prompt waits for others, whose reading it does not share.
-
-    Parameters
-    ----------
-    rate : float or array, count/s
-        Arrivals at one engine.
-    prompt, taken : float or array, count
-        Tokens of a prompt, and of the prompts of one pass.
-    reading : float or array, s
-        A pass that reads prompts.
-    variation : float or array, ratio
-        Standard deviation of the tokens of a prompt over their mean.
-
-    Returns
-    -------
-    float or array, s
-    """
-    service = reading * (prompt / taken)
-    return single_wait(minimum(FULLEST, rate * service), service, variation)
-
-
-def quantiles(times: Mapping[str, tuple[Any, Any]], wait: Any, line: Line) -> dict[str, Any]:
+def quantiles(times: Mapping[str, tuple[Any, Any]], wait: Any, line: Callable[[float], Any]) -> dict[str, Any]:
     """Return the quantiles of times of the same requests.
 
     Parameters
@@ -211,9 +201,9 @@ def quantiles(times: Mapping[str, tuple[Any, Any]], wait: Any, line: Line) -> di
     times : mapping of str to pair of float or array, s
         By output: mean and standard deviation of the part that is no wait.
     wait : float or array, s
-        Mean wait in flight.
-    line : Line
-        Who waits for a place.
+        Mean of a wait that is exponential.
+    line : callable
+        From a share of requests to the other waits that so many exceed.
 
     Returns
     -------
@@ -221,7 +211,7 @@ def quantiles(times: Mapping[str, tuple[Any, Any]], wait: Any, line: Line) -> di
     """
     found = {}
     for at, (exceeded, deviations) in EXCEEDED.items():
-        queue = wait_quantile(line.probability, line.delay, exceeded)
+        queue = line(exceeded)
         for name, (sure, scattered) in times.items():
             found[f"{name}_{at}"] = tail_quantile(sure, scattered, deviations, wait, queue, exceeded)
     return found

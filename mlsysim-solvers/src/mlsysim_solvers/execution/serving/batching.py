@@ -33,7 +33,7 @@ from ..device.answers import axis
 from .attention_copies import own_tokens
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
-__all__ = ["State", "front_of", "intake_of", "steady", "time_in_flight"]
+__all__ = ["State", "copies_of_attention", "front_of", "held_back", "intake_of", "steady", "time_in_flight"]
 
 
 APART = 1e9
@@ -220,19 +220,54 @@ def time_in_flight(engine: Engine, own: Any, active: Any, gap: Any) -> Any:
     return own / passes.admitted * _round_time(passes)
 
 
-def _case(engine: Engine, own: Any, active: Any, gap: Any) -> Case:
-    c = engine.columns
-    steps, interval = axis(c, "output") - 1.0, maximum(1.0, axis(c, "interval"))
-    arrivals, hold = own / (maximum(1.0, steps) + gap), axis(c, "hold")
+def copies_of_attention(engine: Engine) -> Any:
+    """Return the copies of attention, each of which has the tokens of a pass for itself.
+
+    Parameters
+    ----------
+    engine : Engine
+        What runs the passes.
+
+    Returns
+    -------
+    float or array, count
+    """
+    return 1.0 if engine.place is None or engine.place.sharing is None else engine.place.sharing.attention
+
+
+def held_back(c: Mapping[str, Any], ranks: Any, arrivals: Any) -> tuple[Any, Any]:
+    """Return the passes for which requests wait on purpose, and the prompts that this brings together.
+
+    Parameters
+    ----------
+    c : mapping of str to number or object
+        All columns.
+    ranks : float or array, count
+        Copies of attention.
+    arrivals : float or array, count
+        Requests that come in a pass.
+
+    Returns
+    -------
+    wait, gathered : float or array, count
+    """
+    hold, interval = axis(c, "hold"), maximum(1.0, axis(c, "interval"))
     wait, gathered = 0.0, maximum(1.0, arrivals)
     if is_array(hold) or is_array(interval) or hold > 0.0 or interval > 1.0:
         wait, gathered = admission_wait(arrivals, hold, interval), gathered_prompts(arrivals, hold, interval)
-    # Each copy of attention has the tokens of a pass for itself.
-    ranks = 1.0 if engine.place is None or engine.place.sharing is None else engine.place.sharing.attention
     if "rank_wait" in c:
         window = gathering_passes(ranks, arrivals, axis(c, "rank_wait"))
         # Half of the window passes before the average prompt comes.
         wait, gathered = wait + 0.5 * window, gathered + arrivals * window
+    return wait, gathered
+
+
+def _case(engine: Engine, own: Any, active: Any, gap: Any) -> Case:
+    c = engine.columns
+    steps, interval = axis(c, "output") - 1.0, maximum(1.0, axis(c, "interval"))
+    arrivals = own / (maximum(1.0, steps) + gap)
+    ranks = copies_of_attention(engine)
+    wait, gathered = held_back(c, ranks, arrivals)
     waves = None
     if "requests" in c and c["arrivals"] == "concurrency":
         waves = maximum(1.0, axis(c, "requests") / (own * active * c.get("data", 1.0)))
