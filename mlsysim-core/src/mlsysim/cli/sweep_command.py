@@ -6,7 +6,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..config.overrides import known_keys
 from ..errors import ConfigError, InfeasibleError, SLAViolation, UnitError
 from ..names import did_you_mean
 from ..solving import choices_of, column_units, is_number
@@ -80,6 +79,7 @@ def add(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> int:
     """Print the best variations; 3 where none fits, 4 where none that fits keeps the constraints."""
     config = read_config(args)
+    from ..config.overrides import known_keys
     from ..sweeping import answering_solvers, sweep
 
     specs = answering_solvers(config)
