@@ -254,7 +254,11 @@ class SystemEvaluation:
         dict
             Dictionaries, lists, text and SI numbers only.
         """
-        plain = attrs.asdict(self, filter=lambda field, _: field.name != "config")
+        plain = attrs.asdict(
+            self,
+            filter=lambda field, _: field.name != "config",
+            value_serializer=lambda _, __, value: list(value) if isinstance(value, tuple) else value,
+        )
         return {"exit_code": self.exit_code, **plain}
 
     @classmethod
