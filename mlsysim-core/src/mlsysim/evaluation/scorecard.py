@@ -60,7 +60,6 @@ class Answer:
 
         if isinstance(self.value, (bool, str)):
             raise ConfigError(f"{self.name} = {self} is not a quantity", where="quantity", remedy="Take .value")
-
         return Quantity(self.value, self.unit)
 
     @property

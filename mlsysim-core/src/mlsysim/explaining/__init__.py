@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import attrs
 
 from ..errors import ConfigError
 from ..provenance import Standing
-from ..tracing import Traced, formula_calls, named, node_of, trace, trace_record
+from ..tracing import Traced, formula_calls, named, node_of, origins_of, trace, trace_record
 from .tree import Explanation, TreeBuilder, entity_of
 
 if TYPE_CHECKING:
@@ -155,28 +154,12 @@ def evidence(evaluation: SystemEvaluation) -> dict[str, Standing]:
     config = _config_of(evaluation)
     answers, _ = traced_answers(config, formulas=False)
     found: dict[str, Standing] = {}
-    for origin in sorted(_origins(answers.values())):
+    for origin in sorted(origins_of(answers.values())):
         entry, field = entity_of(config, origin)
         standing = entry.standing(field) if entry is not None else None
         if standing is not None:
             found[origin] = standing
     return found
-
-
-def _origins(answers: Iterable[Any]) -> set[str]:
-    """Collect the inputs that some answers were computed from."""
-    origins: set[str] = set()
-    pending = [value.node for value in answers if isinstance(value, Traced)]
-    seen = set(map(id, pending))
-    while pending:
-        node = pending.pop()
-        if node.origin:
-            origins.add(node.origin)
-        for parent in node.parents:
-            if isinstance(parent, Traced) and id(parent.node) not in seen:
-                seen.add(id(parent.node))
-                pending.append(parent.node)
-    return origins
 
 
 def _config_of(evaluation: SystemEvaluation) -> SimulationConfig:
