@@ -253,11 +253,7 @@ class SystemEvaluation:
         dict
             Dictionaries, lists, text and SI numbers only.
         """
-        plain = attrs.asdict(
-            self,
-            filter=lambda field, _: field.name != "config",
-            value_serializer=lambda _, __, value: list(value) if isinstance(value, tuple) else value,
-        )
+        plain = attrs.asdict(self, filter=lambda field, _: field.name != "config")
         return {"exit_code": self.exit_code, **plain}
 
     @classmethod
