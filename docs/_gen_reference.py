@@ -26,7 +26,7 @@ _PYTHON = (
     "config", "config.overrides", "config.constraints", "evaluation", "explaining", "explaining.tree", "sweeping",
     "sweeping.result", "sweeping.chunks", "sweeping.answers", "plotting", "entities", "solving", "formula", "numeric",
     "units", "units.quantity", "provenance", "plugins", "entry_points", "front", "errors", "executors", "refreshing",
-    "renderers", "structure", "structure.plans", "documents", "tracing", "shapes",
+    "renderers", "structure", "structure.plans", "structure.converting", "documents", "tracing", "shapes",
     "shapes.layers", "records.model", "records.device", "records.infrastructure", "records.supply", "records.scenario",
     "records.parallelism", "records.scheduler", "records.stack", "records.stack_parts", "records.calibration",
     "records.precision", "records.fields", "testing", "testing.fixtures",

@@ -32,8 +32,8 @@ def test_importing_mlsysim_loads_nothing_else():
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("from mlsysim import hookimpl", {"numpy", "pint", "requests", "attr", "yaml", "tomli", "rtoml"}),
-        ("from mlsysim import MlsysimError, Request, SolverSpec", {"numpy", "pint", "requests"}),
+        ("from mlsysim import hookimpl", {"numpy", "pint", "requests", "cattrs", "attr", "yaml", "tomli", "rtoml"}),
+        ("from mlsysim import MlsysimError, Request, SolverSpec", {"numpy", "pint", "requests", "cattrs"}),
         (
             "from mlsysim.plugins import load_plugins; load_plugins([])",
             {"numpy", "pint", "requests", "yaml", "matplotlib"},

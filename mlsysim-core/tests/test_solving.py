@@ -154,10 +154,10 @@ def test_a_bad_setting_is_refused_with_its_name(given, error, words):
 
 
 def test_specs_are_data():
-    from mlsysim.structure import read_plain
+    from mlsysim.structure.converting import converter, to_plain
 
     for spec in ToyPlugin().specs:
-        assert read_plain(SolverSpec, attrs.asdict(spec)) == spec
+        assert converter.structure(to_plain(spec), SolverSpec) == spec
     assert Setting("s", "help").default is None
 
 

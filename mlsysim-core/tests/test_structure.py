@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import attrs
 import pytest
 import yaml
 from core_toys import CLASSES, DEVICE, MODEL, SOURCES, scenario
@@ -12,7 +11,8 @@ from core_toys import CLASSES, DEVICE, MODEL, SOURCES, scenario
 from mlsysim.documents import Document, parse_text
 from mlsysim.errors import ConfigError, RegistryError
 from mlsysim.records import KINDS, Device, Model, Scenario
-from mlsysim.structure import read_facts, read_plain, read_settings
+from mlsysim.structure import read_facts, read_settings
+from mlsysim.structure.converting import converter, to_plain
 
 
 def facts(text, cls=Device, sources=SOURCES):
@@ -176,8 +176,8 @@ def test_every_toy_record_round_trips_through_plain_data():
     for kind, cards in CLASSES.items():
         for text in cards.values():
             record, _ = facts(text, KINDS[kind])
-            plain = json.loads(json.dumps(attrs.asdict(record), allow_nan=False))
-            assert read_plain(KINDS[kind], plain) == record
+            plain = json.loads(json.dumps(to_plain(record), allow_nan=False))
+            assert converter.structure(plain, KINDS[kind]) == record
     assert facts(MODEL, Model)[0].parameters == 1e9
 
 

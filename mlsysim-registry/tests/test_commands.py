@@ -17,7 +17,8 @@ from mlsysim.documents import Document
 from mlsysim.entities import Registry
 from mlsysim.provenance import Source
 from mlsysim.records import KINDS, Scenario
-from mlsysim.structure import read_facts, read_plain, read_settings
+from mlsysim.structure import read_facts, read_settings
+from mlsysim.structure.converting import converter
 from mlsysim_registry import plugin
 from mlsysim_registry.commands.export_command import COLUMNS
 from mlsysim_registry.schema import all_schemas, schema_of
@@ -194,7 +195,7 @@ def test_every_template_is_toml_and_its_lines_are_fields(kind: str) -> None:
 
 def test_a_filled_description_of_a_document_is_accepted() -> None:
     data = tomli.loads(_filled("sources"))
-    assert read_plain(Source, {**data, "id": "x"}).tier == "primary"
+    assert converter.structure({**data, "id": "x"}, Source).tier == "primary"
 
 
 def test_a_filled_scenario_is_accepted() -> None:

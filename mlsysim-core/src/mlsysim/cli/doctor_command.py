@@ -14,7 +14,7 @@ from .printing import print_json
 __all__ = ["add"]
 
 _OURS = ("mlsysim-core", "mlsysim-registry", "mlsysim-solvers")
-_NEEDED = ("attrs", "numpy", "pint", "pluggy", "pyyaml", "rtoml", "shtab", "tomli")
+_NEEDED = ("attrs", "cattrs", "numpy", "pint", "pluggy", "pyyaml", "rtoml", "shtab", "tomli")
 _OPTIONAL = ("matplotlib",)
 
 

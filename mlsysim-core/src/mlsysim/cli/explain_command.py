@@ -43,17 +43,16 @@ def _run(args: argparse.Namespace) -> int:
     """Print the tree."""
     if not args.depth.isdigit():
         raise ConfigError(f"{args.depth!r} is not a depth", where="--depth", remedy="Give a whole number, or 0 for all")
-    import attrs
-
     from ..evaluation import evaluate
     from ..explaining import explain
     from ..renderers.style import Style
     from ..renderers.tree import tree_data, tree_lines
+    from ..structure.converting import to_plain
 
     evaluation = evaluate(read_config(args))
     explanation = explain(evaluation, args.output)
     if args.format == "json":
-        print_json({"answer": attrs.asdict(evaluation[args.output]), **tree_data(explanation)})
+        print_json({"answer": to_plain(evaluation[args.output]), **tree_data(explanation)})
         return 0
     for line in tree_lines(explanation, Style.of(sys.stdout), int(args.depth) or None):
         print(line)

@@ -178,6 +178,7 @@ def _plain(entry: Entry, paths: list[str]) -> dict[str, Any]:
     import attrs
 
     from ..renderers.plain import standing_data
+    from ..structure.converting import to_plain
 
     sources = {claim.source for path in paths for claim in entry.claims.get(path, ()) if claim.source}
     numbers = {}
@@ -188,6 +189,6 @@ def _plain(entry: Entry, paths: list[str]) -> dict[str, Any]:
             numbers[path] = {**standing_data(standing), "claims": claims}
     return {
         "kind": entry.kind, "key": entry.key, "package": entry.package, "path": entry.path,
-        "record": attrs.asdict(entry.record), "numbers": numbers,
+        "record": to_plain(entry.record), "numbers": numbers,
         "sources": {key: attrs.asdict(entry.sources[key]) for key in sorted(sources) if key in entry.sources},
     }  # fmt: skip

@@ -253,7 +253,13 @@ class SystemEvaluation:
         dict
             Dictionaries, lists, text and SI numbers only.
         """
-        plain = attrs.asdict(self, filter=lambda field, _: field.name != "config")
+        from ..structure.converting import to_plain
+
+        plain = {
+            field.name: to_plain(getattr(self, field.name))
+            for field in attrs.fields(type(self))
+            if field.name != "config"
+        }
         return {"exit_code": self.exit_code, **plain}
 
     @classmethod

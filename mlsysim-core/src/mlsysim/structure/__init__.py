@@ -5,7 +5,8 @@ Two kinds of number exist. A *fact* (registry files) must be a claim with its so
 which is which (:mod:`mlsysim.records.fields`). Claims are read here and travel beside the
 record, which itself holds plain SI floats.
 
-Results that were stored as plain data in SI are read back by the same plans (:mod:`~.plans`).
+What fits is read straight into its record. What does not fit goes to the converter of
+:mod:`~.converting`, which alone says why; most runs need neither it nor its import.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import attrs
+
 from ..documents import Document
 from ..errors import ConfigError, Fault, MlsysimError, RegistryError
 from ..names import did_you_mean
 from ..provenance import Claim, Source, preferred_first
 from ..units import parse_quantity
-from .plans import Field, faults_of, joined, plan_of, reader_of
+from .plans import Field, plan_of
 
 __all__ = ["read_facts", "read_plain", "read_settings"]
 
@@ -42,25 +45,29 @@ class _Reader:
         Whether facts must be claims; False reads a scenario.
     sources : mapping of str to Source
         Known documents, to order several claims on one field.
+    direct : bool
+        Whether to make records on the way; False leaves plain data for the converter.
+
+    Attributes
+    ----------
+    misfit : bool
+        Whether a value stood in the way of making a record; what was read is then of no use.
     """
 
-    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source]) -> None:
+    def __init__(self, document: Document, *, sourced: bool, sources: Mapping[str, Source], direct: bool) -> None:
         self.document = document
         self.sourced = sourced
         self.sources = sources
+        self.direct = direct
+        self.misfit = False
         self.faults: list[Fault] = []
         self.claims: dict[str, tuple[Claim, ...]] = {}
 
     def fault(self, what: str, path: str, remedy: str = "") -> None:
         self.faults.append(Fault(what, where=self.document.place(path), remedy=remedy))
 
-    def refuse(self, error: Exception, path: str, *, inside: bool = False) -> None:
-        """Keep what was refused at a path, or below it."""
-        for fault in faults_of(error):
-            self.fault(fault.what, joined(path, fault.where) if inside else path, fault.remedy)
-
     def table(self, cls: type, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
-        """Return the record of a table; of no use once there are faults."""
+        """Return the table with each quantity replaced by its SI value."""
         if not isinstance(raw, dict):
             self.fault(f"expected a table, got {raw!r}", path)
             return raw
@@ -72,7 +79,7 @@ class _Reader:
             field = fields.get(key)
             if field is None:
                 if not (self.sourced and key in _DOCUMENT_KEYS):
-                    self.fault(f"there is no field {key!r} here", joined(path, key), did_you_mean(key, fields))
+                    self.fault(f"there is no field {key!r} here", _join(path, key), did_you_mean(key, fields))
             elif type(value) is field.exact:
                 result[key] = value
             elif field.unit is not None:
@@ -81,29 +88,33 @@ class _Reader:
                 result[key] = self.value(field, raw, value, f"{path}.{key}" if path else key, inherited)
         if not required <= raw.keys():
             self.missing(fields, raw, path)
-        return self.record(cls, result, path)
+        return self.record(cls, result) if self.direct else result
 
     def missing(self, fields: Mapping[str, Field], raw: Mapping[str, Any], path: str) -> None:
         for name, field in fields.items():
             if field.required and name not in raw:
-                self.fault(f"the field {name!r} is missing", joined(path, name), _wanted(field.unit))
+                self.fault(f"the field {name!r} is missing", _join(path, name), _wanted(field.unit))
 
-    def record(self, cls: type, fields: dict[str, Any], path: str) -> Any:
-        if self.faults:
-            return None
-        try:
-            return cls(**fields)
-        except Exception as error:  # noqa: BLE001 - whatever a record refuses is a fault of its table
-            self.refuse(error, path)
-            return None
+    def record(self, cls: type, fields: dict[str, Any]) -> Any:
+        if not (self.faults or self.misfit):
+            try:
+                return cls(**fields)
+            except Exception:  # noqa: BLE001 - whatever a record refuses, the converter explains
+                self.misfit = True
+        return fields
 
     def chosen(self, field: Field, parent: dict[str, Any], raw: Any, path: str) -> Any:
         """Read a table whose record another key of its parent chooses."""
-        try:
-            return self.table(field.chosen(parent), raw, path, {})
-        except ConfigError as error:
-            self.refuse(error, field.by)
+        by, choices = field.by, field.choices
+        name = parent.get(by)
+        if not isinstance(name, str) or name not in choices:
+            self.fault(f"{by} = {name!r} is not one of the choices", by, "Choose " + ", ".join(choices))
             return raw
+        table = self.table(choices[name], raw, path, {})
+        if self.direct:
+            return table
+        defaults = {a.name: _plain_default(a) for a in attrs.fields(choices[name]) if a.default is not attrs.NOTHING}
+        return {**defaults, **table} if isinstance(table, dict) else table
 
     def value(self, field: Field, parent: dict[str, Any], raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
         if field.by:
@@ -114,18 +125,18 @@ class _Reader:
             self.fault(f"expected {'a table' if wanted is dict else 'a list'}, got {raw!r}", path)
             return raw
         if inner is None:
-            return self.plain(field, raw, path)
+            return self.plain(field, raw) if self.direct else raw
         if field.container is dict and isinstance(raw, dict):
             return {k: self.table(inner, v, f"{path}.{k}", inherited) for k, v in raw.items()}
         if field.container is tuple and isinstance(raw, list):
             return tuple([self.table(inner, v, f"{path}.{i}", inherited) for i, v in enumerate(raw)])
         return self.table(inner, raw, path, inherited)
 
-    def plain(self, field: Field, raw: Any, path: str) -> Any:
+    def plain(self, field: Field, raw: Any) -> Any:
         try:
             return field.read(raw)
-        except Exception as error:  # noqa: BLE001 - whatever a reader raises on hostile data is their fault
-            self.refuse(error, path, inside=True)
+        except Exception:  # noqa: BLE001 - the converter says what is wrong
+            self.misfit = True
             return raw
 
     def quantity(self, field: Field, unit: str, raw: Any, path: str, inherited: Mapping[str, str]) -> Any:
@@ -137,7 +148,8 @@ class _Reader:
             else:
                 value = parse_quantity(raw, unit)
         except MlsysimError as error:
-            self.refuse(error, path)
+            for fault in error.faults:
+                self.fault(fault.what, path, fault.remedy)
             return 1.0
         if not field.minimum < value <= MOST:
             self.check_bound(field, value, path, raw)
@@ -214,20 +226,76 @@ def _lent_claim(raw: Any, unit: str, path: str, inherited: Mapping[str, str]) ->
     )
 
 
+def _plain_default(field: attrs.Attribute[Any]) -> Any:
+    """Return a field's default as it would stand in a file; records inside a record are made by a factory."""
+    from .converting import converter
+
+    default: Any = field.default
+    return converter.unstructure(default.factory()) if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
 def _wanted(unit: str | None) -> str:
     if unit in ("token", "sample"):
         return f"Give a number of {unit}s"
     return f"Give it in {unit}" if unit and unit != "1" else "Add it"
 
 
+def _explain(error: BaseException, document: Document, path: str = "") -> list[Fault]:
+    """Turn cattrs' nested errors into faults."""
+    from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+
+    if isinstance(error, (ClassValidationError, IterableValidationError)):
+        found: list[Fault] = []
+        groups, rest = error.group_exceptions()
+        for inner, note in groups:
+            step = note.name if hasattr(note, "name") else note.index
+            found += _explain(inner, document, _join(path, str(step)))
+        for inner in rest:
+            found += _explain(inner, document, path)
+        return found
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = [a.name for a in attrs.fields(error.cl)]
+        return [
+            Fault(
+                f"there is no field {key!r} here",
+                where=document.place(_join(path, key)),
+                remedy=did_you_mean(key, known),
+            )
+            for key in error.extra_fields
+        ]
+    if isinstance(error, MlsysimError):
+        return [fault.at(document.place(path)) for fault in error.faults]
+    if isinstance(error, KeyError):
+        return [Fault("it is missing", where=document.place(path))]
+    return [Fault(str(error), where=document.place(path))]
+
+
 def _structure(
     cls: type[_T], document: Document, error: type[MlsysimError], sources: Mapping[str, Source] | None
 ) -> tuple[_T, dict[str, tuple[Claim, ...]]]:
-    reader = _Reader(document, sourced=sources is not None, sources={} if sources is None else sources)
+    known = {} if sources is None else sources
+    reader = _Reader(document, sourced=sources is not None, sources=known, direct=True)
     record = reader.table(cls, document.data, "", {})
     if reader.faults:
         raise error.from_faults(reader.faults)
-    return record, reader.claims
+    if not reader.misfit:
+        return record, reader.claims
+    reader = _Reader(document, sourced=sources is not None, sources=known, direct=False)
+    plain = reader.table(cls, document.data, "", {})
+    try:
+        return _converted(plain, cls), reader.claims
+    except Exception as problem:  # noqa: BLE001 - cattrs raises many kinds; each becomes a fault
+        raise error.from_faults(_explain(problem, document)) from None
+
+
+def _converted(plain: Any, cls: type[_T]) -> _T:
+    from .converting import converter
+
+    return converter.structure(plain, cls)
 
 
 def read_plain(cls: type[_T], data: Any) -> _T:
@@ -252,10 +320,13 @@ def read_plain(cls: type[_T], data: Any) -> _T:
     """
     kind: Any = cls
     try:
-        made: _T = reader_of(kind)(data)
-    except Exception as error:  # noqa: BLE001 - whatever a reader raises on hostile data is their fault
-        raise ConfigError.from_faults(faults_of(error)) from None
-    return made
+        fields = plan_of(kind).fields
+        return cls(**{name: fields[name].read(value) for name, value in data.items()})
+    except Exception:  # noqa: BLE001 - what does not fit, or holds records, is the converter's
+        try:
+            return _converted(data, cls)
+        except Exception as problem:  # noqa: BLE001 - cattrs raises many kinds; each becomes a fault
+            raise ConfigError.from_faults(_explain(problem, Document("", {}))) from None
 
 
 def read_facts(

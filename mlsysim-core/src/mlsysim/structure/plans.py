@@ -1,25 +1,25 @@
 """What each field of a record accepts, worked out once for each class.
 
-Text is no number, true is not 1, and an unknown key is a fault: in a file and in a stored result alike.
+Text is no number, true is not 1. The readers of single values are those of :mod:`~.converting` too, so that a file
+and a stored result are judged alike.
 """
 
 from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import attrs
 
-from ..errors import ConfigError, Fault, MlsysimError
-from ..names import did_you_mean
+from ..errors import ConfigError
 
-__all__ = ["Field", "Plan", "Reader", "faults_of", "joined", "plan_of", "reader_of"]
+__all__ = ["SCALARS", "Field", "Plan", "Reader", "plan_of", "read_choice", "read_int_or_pair", "strict"]
 
 Reader = Callable[[Any], Any]
-"""Takes plain data, returns what the record holds, raises for what does not fit; places are paths below the data."""
+"""Takes plain data, returns what the record holds, raises for what does not fit."""
 
 
 class Field(NamedTuple):
@@ -52,7 +52,7 @@ class Field(NamedTuple):
     exact : type or None
         Type of values that stand in the record as they are.
     read : callable
-        Reads a value in SI, and raises for what does not fit.
+        Reads a value without records and units, and raises for what does not fit.
     """
 
     required: bool
@@ -68,29 +68,6 @@ class Field(NamedTuple):
     container: type | None
     exact: type | None
     read: Reader
-
-    def chosen(self, parent: Mapping[str, Any]) -> type:
-        """Return the record that another key of the table chooses.
-
-        Parameters
-        ----------
-        parent : mapping
-            The table.
-
-        Returns
-        -------
-        type
-
-        Raises
-        ------
-        ConfigError
-            If that key is no choice.
-        """
-        name = parent.get(self.by)
-        if isinstance(name, str) and name in self.choices:
-            return self.choices[name]
-        raise ConfigError(f"{self.by} = {name!r} is not one of the choices",
-                          remedy="Choose " + ", ".join(self.choices))  # fmt: skip
 
 
 class Plan(NamedTuple):
@@ -143,7 +120,7 @@ def _field(field: attrs.Attribute[Any]) -> Field:
         record=record,
         container=container,
         exact=_EXACT.get(annotation) if unit is None else None,
-        read=reader_of(annotation),
+        read=_value_reader(annotation),
     )
 
 
@@ -165,76 +142,56 @@ def _record_inside(annotation: Any) -> tuple[type | None, type | None]:
     return None, None
 
 
-def joined(path: str, key: str) -> str:
-    """Return the path of a key below another path.
+def strict(kind: type, accepted: tuple[type, ...], name: str) -> Reader:
+    """Make a reader of one type, which converts nothing but whole numbers to numbers.
 
     Parameters
     ----------
-    path, key : str
-        Dotted paths; either may be empty.
+    kind : type
+        What the record holds.
+    accepted : tuple of type
+        What plain data may be.
+    name : str
+        What the message calls it.
 
     Returns
     -------
-    str
+    callable
+        Raises TypeError for anything else.
     """
-    return f"{path}.{key}" if path and key else path or key
-
-
-def faults_of(error: Exception, step: str = "") -> list[Fault]:
-    """Return what a reader refused.
-
-    Parameters
-    ----------
-    error : Exception
-        What it raised.
-    step : str
-        Key or position of what it read.
-
-    Returns
-    -------
-    list of Fault
-        Each at its path, which begins with the step.
-    """
-    if isinstance(error, MlsysimError):
-        return [fault.at(joined(step, fault.where)) for fault in error.faults]
-    return [Fault(str(error), where=step)]
-
-
-def _each(items: Iterable[tuple[Any, Any]], read: Reader) -> list[Any]:
-    """Read items by their keys or positions; the faults of all of them come at once."""
-    found: list[Any] = []
-    faults: list[Fault] = []
-    for step, item in items:
-        try:
-            found.append(read(item))
-        except Exception as error:  # noqa: BLE001 - whatever a value or a record raises is its fault
-            faults += faults_of(error, str(step))
-    if faults:
-        raise ConfigError.from_faults(faults)
-    return found
-
-
-def _scalar(kind: type, accepted: tuple[type, ...], name: str) -> Reader:
-    """Make a reader of one type, which converts nothing but whole numbers to numbers."""
 
     def read(value: Any) -> Any:
-        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        if isinstance(value, bool) and kind is not bool:
+            raise TypeError(f"expected {name}, got {value!r}")
+        if not isinstance(value, accepted):
             raise TypeError(f"expected {name}, got {value!r}")
         return value if isinstance(value, kind) else kind(value)
 
     return read
 
 
-_SCALARS: Mapping[Any, Reader] = {
-    str: _scalar(str, (str,), "text"),
-    bool: _scalar(bool, (bool,), "true or false"),
-    int: _scalar(int, (int,), "a whole number"),
-    float: _scalar(float, (int, float), "a number"),
+SCALARS: Mapping[type, Reader] = {
+    str: strict(str, (str,), "text"),
+    bool: strict(bool, (bool,), "true or false"),
+    int: strict(int, (int,), "a whole number"),
+    float: strict(float, (int, float), "a number"),
 }
+"""Readers of single values."""
 
 
-def _choice(kind: Any) -> Reader:
-    """Make a reader of a ``Literal``; true is not 1, which Python takes for its equal."""
+def read_choice(kind: Any) -> Reader:
+    """Make a reader of a ``Literal``; true is not 1, which Python takes for its equal.
+
+    Parameters
+    ----------
+    kind : type
+        The ``Literal``.
+
+    Returns
+    -------
+    callable
+        Raises ConfigError for what is not one of the choices.
+    """
     choices = typing.get_args(kind)
     known = {(type(choice), choice) for choice in choices}
     texts = frozenset(choice for choice in choices if isinstance(choice, str))
@@ -252,7 +209,23 @@ def _choice(kind: Any) -> Reader:
     return read
 
 
-def _int_or_pair(value: Any) -> int | tuple[int, ...]:
+def read_int_or_pair(value: Any) -> int | tuple[int, ...]:
+    """Read a whole number, or a list of two.
+
+    Parameters
+    ----------
+    value : object
+        Plain data.
+
+    Returns
+    -------
+    int or tuple of int
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
     if isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value):
         return tuple(value)
     if type(value) is int:
@@ -261,93 +234,43 @@ def _int_or_pair(value: Any) -> int | tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def reader_of(annotation: Any) -> Reader:
-    """Make the reader of a record, or of what stands in one.
-
-    Parameters
-    ----------
-    annotation : type
-        A record class, or the type of a field.
-
-    Returns
-    -------
-    callable
-        Takes plain data in SI.
-    """
-    if annotation in _SCALARS:
-        return _SCALARS[annotation]
-    if annotation in (object, Any):
+def _value_reader(annotation: Any) -> Reader:
+    """Make the reader of what holds no record and no unit; what it cannot read it leaves to the converter."""
+    if annotation in SCALARS:
+        return SCALARS[annotation]
+    if annotation is object:
         return lambda value: value
     if annotation == int | tuple[int, int]:
-        return _int_or_pair
-    if attrs.has(annotation):
-        return _record(annotation)
+        return read_int_or_pair
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
-        return _choice(annotation)
+        return read_choice(annotation)
     if origin is tuple and arguments[1:] == (Ellipsis,):
-        return _list(reader_of(arguments[0]))
+        return _list_reader(_value_reader(arguments[0]))
     if origin is dict and arguments[0] is str:
-        return _table(reader_of(arguments[1]))
-    if origin in (typing.Union, types.UnionType):
-        inner = [argument for argument in arguments if argument is not types.NoneType]
-        if len(inner) == 1:
-            return _optional(reader_of(inner[0]))
-    return _unreadable
+        return _table_reader(_value_reader(arguments[1]))
+    return _leave
 
 
-def _unreadable(value: Any) -> Any:
-    raise TypeError(f"{value!r} cannot be read")
+def _leave(value: Any) -> Any:
+    raise TypeError(f"{value!r} is left to the converter")
 
 
-def _optional(inner: Reader) -> Reader:
-    return lambda value: None if value is None else inner(value)
-
-
-def _list(inner: Reader) -> Reader:
+def _list_reader(inner: Reader) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise TypeError(f"expected a list, got {value!r}")
-        return tuple(_each(enumerate(value), inner))
+        return tuple([inner(item) for item in value])
 
     return read
 
 
-def _table(inner: Reader) -> Reader:
-    name = _SCALARS[str]
+def _table_reader(inner: Reader) -> Reader:
+    name = SCALARS[str]
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise TypeError(f"expected a table, got {value!r}")
-        return dict(zip(map(name, value), _each(value.items(), inner), strict=True))
-
-    return read
-
-
-def _record(cls: type) -> Reader:
-    def read(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise TypeError(f"expected a table, got {value!r}")
-        fields, required = plan_of(cls)  # when it is asked for: a record may hold records of its own class
-        made: dict[str, Any] = {}
-        faults: list[Fault] = []
-        for name, item in value.items():
-            field = fields.get(name)
-            if field is None:
-                what, near = f"there is no field {name!r} here", did_you_mean(str(name), fields)
-                faults.append(Fault(what, where=str(name), remedy=near))
-                continue
-            try:
-                made[name] = (reader_of(field.chosen(value)) if field.by else field.read)(item)
-            except Exception as error:  # noqa: BLE001 - whatever a value or a record raises is its fault
-                faults += faults_of(error, str(name))
-        if not required <= value.keys():
-            faults += [Fault("it is missing", where=name) for name in fields if name in required - value.keys()]
-        if faults:
-            raise ConfigError.from_faults(faults)
-        try:
-            return cls(**made)
-        except MlsysimError as error:  # what a record itself refuses is said of the whole
-            raise ConfigError.from_faults(fault.at("") for fault in error.faults) from None
+        return {name(key): inner(item) for key, item in value.items()}
 
     return read

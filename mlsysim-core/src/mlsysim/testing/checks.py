@@ -21,7 +21,7 @@ from ..records import KINDS, singular
 from ..records.scenario import WORKLOADS
 from ..running import run_solver
 from ..solving import Columns, Result, SolverSpec, is_number
-from ..structure import read_plain
+from ..structure.converting import converter, to_plain
 from ..tracing import Node, Traced, formula_calls, trace
 from ..units import parse_unit
 from .case import SolverCase
@@ -224,11 +224,11 @@ def _refuses(attempt: Callable[..., Any], given: Any, names: str, what: str) -> 
 def check_json_round_trip(case: SolverCase) -> None:
     """Check that the spec and every result survive JSON."""
     spec = case.spec
-    assert read_plain(SolverSpec, json.loads(json.dumps(attrs.asdict(spec)))) == spec
+    assert converter.structure(json.loads(json.dumps(to_plain(spec))), SolverSpec) == spec
     for request in case.all_requests():
         result = run_solver(spec, case.solver, request)
-        text = json.dumps(attrs.asdict(result), allow_nan=False)
-        assert read_plain(Result, json.loads(text)) == result, f"{spec.name}: {text} reads back differently"
+        text = json.dumps(to_plain(result), allow_nan=False)
+        assert converter.structure(json.loads(text), Result) == result, f"{spec.name}: {text} reads back differently"
 
 
 def _traced(case: SolverCase) -> Iterator[Columns]:
