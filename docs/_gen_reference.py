@@ -23,13 +23,13 @@ from mlsysim.units import UNIT_TABLE, dimension_text, format_quantity, unit_symb
 __all__ = ["pages"]
 
 _PYTHON = (
-    "config", "overrides", "evaluation", "explaining", "explanation_tree", "sweeping", "sweep_result",
-    "sweep_chunks", "sweep_answers", "plotting", "entities", "solving", "formula", "numeric", "units", "quantity",
-    "provenance", "constraints", "plugins", "entry_points", "front", "errors", "executors", "refreshing", "rendering",
-    "structure", "field_plans", "converting", "documents", "tracing", "shapes", "layers", "records.model",
-    "records.device", "records.infrastructure", "records.supply", "records.scenario", "records.parallelism", "records.scheduler",
-    "records.stack", "records.stack_parts", "records.calibration", "records.precision", "records.fields", "testing",
-    "testing.fixtures",
+    "config", "config.overrides", "config.constraints", "evaluation", "explaining", "explaining.tree", "sweeping",
+    "sweeping.result", "sweeping.chunks", "sweeping.answers", "plotting", "entities", "solving", "formula", "numeric",
+    "units", "units.quantity", "provenance", "plugins", "entry_points", "front", "errors", "executors", "refreshing",
+    "renderers", "structure", "structure.plans", "structure.converting", "documents", "tracing", "shapes",
+    "shapes.layers", "records.model", "records.device", "records.infrastructure", "records.supply", "records.scenario",
+    "records.parallelism", "records.scheduler", "records.stack", "records.stack_parts", "records.calibration",
+    "records.precision", "records.fields", "testing", "testing.fixtures",
 )  # fmt: skip
 
 

@@ -6,9 +6,9 @@ import attrs
 import pytest
 
 from mlsysim.errors import ConfigError
-from mlsysim.layers import expand, network_work
 from mlsysim.records.model import EncoderDecoder, Layer, Model, Network, StateSpace, Transformer
 from mlsysim.shapes import parameters
+from mlsysim.shapes.layers import expand, network_work
 
 STACK = Transformer(
     layers=6, hidden=512, heads=8, kv_heads=8, head_dim=64, ffn=2048, context=512, vocab=32128, relative=32,

@@ -8,8 +8,8 @@ import pytest
 from core_toys import CLASSES, ToyPlugin, ToySource, scenario
 
 from mlsysim.config import SimulationConfig
+from mlsysim.config.overrides import apply_overrides
 from mlsysim.errors import ConfigError, MlsysimError, UnknownNameError
-from mlsysim.overrides import apply_overrides
 
 
 def load(**tables):

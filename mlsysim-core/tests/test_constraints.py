@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from core_toys import PERFORMANCE, SUSTAINABILITY
 
-from mlsysim.constraints import Constraint, full_output_name, parse_constraints
+from mlsysim.config.constraints import Constraint, full_output_name, parse_constraints
 from mlsysim.errors import ConfigError
 
 KNOWN = ["performance.latency", "performance.throughput", "macro.latency", "macro.cost"]

@@ -13,13 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlsysim.config import SimulationConfig
-from mlsysim.converting import converter
 from mlsysim.documents import Document, load_document, parse_text
 from mlsysim.errors import ConfigError, MlsysimError
 from mlsysim.evaluation import evaluate
 from mlsysim.provenance import Source
 from mlsysim.records import KINDS, Scenario
 from mlsysim.structure import _Reader, read_facts, read_plain, read_settings
+from mlsysim.structure.converting import converter
 
 FULL = scenario(
     parallelism={"data": 1, "tensor": 1},

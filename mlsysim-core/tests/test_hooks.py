@@ -14,7 +14,7 @@ from mlsysim.errors import SolverError
 from mlsysim.executors import ExecutorSpec
 from mlsysim.hookspecs import hookimpl
 from mlsysim.refreshing import Datum
-from mlsysim.rendering import Renderer, find_renderer
+from mlsysim.renderers import Renderer, find_renderer
 from mlsysim.solving import Result
 from mlsysim.units import UnitDef, parse_quantity
 

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from mlsysim.errors import UnknownNameError
-from mlsysim.matching import bare, contradicts, count_of, matches, squeezed, the_one
+from mlsysim.names.matching import bare, contradicts, count_of, matches, squeezed, the_one
 
 DEVICES = [
     ("h100-sxm", "h100-sxm"), ("h100", "h100-sxm"), ("h100-sxm5-80gb", "h100-sxm"), ("h100-pcie", "h100-pcie"),

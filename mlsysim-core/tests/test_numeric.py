@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mlsysim import numeric
 from mlsysim.numeric import ceil, exp, floor, is_array, log, maximum, minimum, only, sqrt, total, where
-from mlsysim.quantity import Quantity
 from mlsysim.tracing import Traced, trace
+from mlsysim.units.quantity import Quantity
 
 numbers = st.floats(min_value=1e-6, max_value=1e6)
 TWO = [("maximum", maximum), ("minimum", minimum)]

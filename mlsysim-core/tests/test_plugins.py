@@ -15,7 +15,7 @@ from mlsysim.errors import PluginError, UnknownNameError
 from mlsysim.executors import ExecutorSpec
 from mlsysim.hookspecs import hookimpl
 from mlsysim.plugins import load_plugins
-from mlsysim.rendering import Renderer
+from mlsysim.renderers import Renderer
 from mlsysim.units import UnitDef
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlsysim.published import published_formats
+from mlsysim.config.published import published_formats
 
 
 @pytest.mark.parametrize(

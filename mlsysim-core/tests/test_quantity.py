@@ -6,8 +6,8 @@ import pint
 import pytest
 
 from mlsysim.errors import UnitError
-from mlsysim.quantity import Quantity, unit_registry
 from mlsysim.units import parse_unit, unit_symbols
+from mlsysim.units.quantity import Quantity, unit_registry
 
 
 def test_text_and_numbers():

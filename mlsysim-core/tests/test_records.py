@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlsysim import records
-from mlsysim.converting import converter, to_plain
 from mlsysim.documents import Document
 from mlsysim.errors import ConfigError
-from mlsysim.field_plans import plan_of
 from mlsysim.records import KINDS, Scenario, singular
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.precision import BITS, bytes_per_element, check_precision
 from mlsysim.records.scenario import WORKLOADS
 from mlsysim.structure import read_settings
+from mlsysim.structure.converting import converter, to_plain
+from mlsysim.structure.plans import plan_of
 from mlsysim.units import parse_unit
 
 CLASSES = [getattr(records, name) for name in records.__all__ if attrs.has(getattr(records, name))]

@@ -9,7 +9,6 @@ import attrs
 import pytest
 
 from mlsysim.errors import ConfigError
-from mlsysim.layers import live_only
 from mlsysim.records.model import Latent, Layer, Mixture, Model, Network, Transformer
 from mlsysim.shapes import (
     expand,
@@ -19,6 +18,7 @@ from mlsysim.shapes import (
     network_work,
     parameters,
 )
+from mlsysim.shapes.layers import live_only
 
 LLAMA_8B = Transformer(
     layers=32, hidden=4096, heads=32, kv_heads=8, head_dim=128, ffn=14336, context=8192, vocab=128256

@@ -154,7 +154,7 @@ def test_a_bad_setting_is_refused_with_its_name(given, error, words):
 
 
 def test_specs_are_data():
-    from mlsysim.converting import converter, to_plain
+    from mlsysim.structure.converting import converter, to_plain
 
     for spec in ToyPlugin().specs:
         assert converter.structure(to_plain(spec), SolverSpec) == spec

@@ -8,11 +8,11 @@ import pytest
 import yaml
 from core_toys import CLASSES, DEVICE, MODEL, SOURCES, scenario
 
-from mlsysim.converting import converter, to_plain
 from mlsysim.documents import Document, parse_text
 from mlsysim.errors import ConfigError, RegistryError
 from mlsysim.records import KINDS, Device, Model, Scenario
 from mlsysim.structure import read_facts, read_settings
+from mlsysim.structure.converting import converter, to_plain
 
 
 def facts(text, cls=Device, sources=SOURCES):

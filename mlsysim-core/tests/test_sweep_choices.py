@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from mlsysim.config import SimulationConfig
+from mlsysim.config.overrides import known_keys
 from mlsysim.errors import ConfigError, MlsysimError
 from mlsysim.evaluation import evaluate
-from mlsysim.overrides import known_keys
-from mlsysim.sweep_result import SweepResult
 from mlsysim.sweeping import sweep
+from mlsysim.sweeping.result import SweepResult
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from core_toys import scenario
 
 from mlsysim.cli import main
 from mlsysim.errors import ConfigError
-from mlsysim.sweep_result import counted, idle
 from mlsysim.sweeping import sweep
+from mlsysim.sweeping.result import counted, idle
 
 
 @pytest.mark.parametrize(("key", "wrong"), [("device", "toy-onne"), ("precision", "bf61"), ("model", "toy-modell")])

@@ -18,7 +18,7 @@ from mlsysim import sweep
 from mlsysim.errors import ConfigError, SolverError, UnitError
 from mlsysim.evaluation import evaluate
 from mlsysim.executors import process_pool
-from mlsysim.sweep_result import SweepResult
+from mlsysim.sweeping.result import SweepResult
 
 
 def numbers(result):

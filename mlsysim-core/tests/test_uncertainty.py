@@ -9,8 +9,8 @@ import pytest
 from core_toys import PERFORMANCE, scenario
 
 from mlsysim.evaluation import Answer, Violation, _answers, evaluate
+from mlsysim.evaluation.scorecard import NOT_KNOWN
 from mlsysim.renderers import content, limits, markdown, text
-from mlsysim.scorecard import NOT_KNOWN
 from mlsysim.solving import Result
 
 

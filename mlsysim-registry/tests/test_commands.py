@@ -13,12 +13,12 @@ import pytest
 import tomli
 
 from mlsysim.cli import main
-from mlsysim.converting import converter
 from mlsysim.documents import Document
 from mlsysim.entities import Registry
 from mlsysim.provenance import Source
 from mlsysim.records import KINDS, Scenario
 from mlsysim.structure import read_facts, read_settings
+from mlsysim.structure.converting import converter
 from mlsysim_registry import plugin
 from mlsysim_registry.commands.export_command import COLUMNS
 from mlsysim_registry.schema import all_schemas, schema_of

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from mlsysim.converting import converter
 from mlsysim.entities import Registry
-from mlsysim.layers import expand, network_work
 from mlsysim.provenance import Level
 from mlsysim.records import KINDS, Scenario
+from mlsysim.shapes.layers import expand, network_work
 from mlsysim.structure import _Reader
+from mlsysim.structure.converting import converter
 from mlsysim_registry.canonical import canonical
 from mlsysim_registry.catalog import DATA, Catalog
 from mlsysim_registry.checks import Finding, run

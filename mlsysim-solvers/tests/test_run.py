@@ -8,11 +8,11 @@ import pytest
 
 from mlsysim.cli import main
 from mlsysim.config import SimulationConfig
+from mlsysim.config.runs import run_faults
 from mlsysim.errors import InfeasibleError, MlsysimError
 from mlsysim.evaluation import evaluate
 from mlsysim.plotting import plot_scorecard
 from mlsysim.records import Cluster, Run
-from mlsysim.run_faults import run_faults
 from mlsysim.running import run_solver
 from mlsysim.solving import Request
 from mlsysim.sweeping import sweep

@@ -13,8 +13,8 @@ from mlsysim.evaluation import build_request
 from mlsysim.plugins import plugins
 from mlsysim.running import load_solver
 from mlsysim.solving import column_units
-from mlsysim.sweep_chunks import Chunk, Rows
 from mlsysim.sweeping import answering_solvers, sweep
+from mlsysim.sweeping.chunks import Chunk, Rows
 
 ALONE = 512
 """Equal rows that are computed as one number."""

@@ -88,7 +88,7 @@ def test_the_file_says_what_the_name_says(name: str, mlsysim: Callable[..., Any]
     [("l40", "server-pcie-4-x16"), ("rtx-5090", "server-geforce-pcie-5"), ("h100-sxm", "dgx-h100"), ("m2-ultra", None)],
 )
 def test_cards_that_no_node_names_are_joined_by_their_slots(device: str, node: str | None) -> None:
-    from mlsysim.assumptions import node_for
+    from mlsysim.config.assumptions import node_for
     from mlsysim.plugins import plugins
 
     registry = plugins().registry

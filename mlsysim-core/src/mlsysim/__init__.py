@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Quantity": "quantity", "Scenario": "records", "SimulationConfig": "config", "SolverSpec": "solving",
+    "Quantity": "units.quantity", "Scenario": "records", "SimulationConfig": "config", "SolverSpec": "solving",
     "Setting": "solving", "Request": "solving", "Result": "solving", "SystemEvaluation": "evaluation",
     "evaluate": "evaluation", "explain": "explaining", "hookimpl": "hookspecs",
     "plot_scorecard": "plotting", "plot_sweep": "plotting", "registry": "front", "solver": "front", "sweep": "sweeping",
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .front import registry as registry, solver as solver
     from .hookspecs import hookimpl as hookimpl
     from .plotting import plot_scorecard as plot_scorecard, plot_sweep as plot_sweep
-    from .quantity import Quantity as Quantity
+    from .units.quantity import Quantity as Quantity
     from .records import Scenario as Scenario
     from .solving import Request as Request, Result as Result, Setting as Setting, SolverSpec as SolverSpec
     from .sweeping import sweep as sweep

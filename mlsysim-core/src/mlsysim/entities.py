@@ -271,7 +271,7 @@ class Registry:
         key = name if name in owned else self._key_of(plural, name)
         if key is not None:
             return self._entry(plural, key)
-        from .matching import housed, likely, the_one
+        from .names.matching import housed, likely, the_one
 
         found = self._resolve(kind=plural, key=name) if self._resolve else None
         if isinstance(found, Entry):
@@ -300,7 +300,7 @@ class Registry:
         exact = [(kind, key) for kind, key in found if key is not None]
         if exact:
             return exact
-        from .matching import likely
+        from .names.matching import likely
 
         return [(kind, key) for kind in self.kinds() for key in likely(self, kind, name)]
 

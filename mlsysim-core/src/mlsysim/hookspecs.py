@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .executors import ExecutorSpec
     from .plugins import PluginInfo
     from .refreshing import Refresher
-    from .rendering import Renderer
+    from .renderers import Renderer
     from .solving import Request, Result, SolverSpec
     from .units import UnitDef
 

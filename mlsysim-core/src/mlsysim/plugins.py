@@ -209,7 +209,7 @@ def _check_hook_names(plugin: object) -> None:
 def _collect(loaded: Plugins, plugin: Any, info: PluginInfo) -> PluginInfo:
     """Ask one plugin for its contributions, check all, then keep all."""
     from .executors import ExecutorSpec
-    from .rendering import Renderer
+    from .renderers import Renderer
     from .solving import SolverSpec
     from .units import UnitDef, register_units
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType, MappingProxyType
 from typing import Any
@@ -18,7 +18,18 @@ import attrs
 
 from .formula import DECLARED
 
-__all__ = ["Node", "Traced", "TracedFloat", "TracedInt", "formula_calls", "named", "node_of", "trace", "trace_record"]
+__all__ = [
+    "Node",
+    "Traced",
+    "TracedFloat",
+    "TracedInt",
+    "formula_calls",
+    "named",
+    "node_of",
+    "origins_of",
+    "trace",
+    "trace_record",
+]
 
 
 class Node:
@@ -171,6 +182,32 @@ def node_of(value: Any) -> Node:
         A constant for a plain number.
     """
     return value.node if isinstance(value, Traced) else Node(value, "constant")
+
+
+def origins_of(values: Iterable[Any]) -> list[str]:
+    """Return the inputs behind some numbers.
+
+    Parameters
+    ----------
+    values : iterable of number
+        Traced or plain.
+
+    Returns
+    -------
+    list of str
+        Each origin once, the nearest first.
+    """
+    found: dict[str, None] = {}
+    reached = [value.node for value in values if isinstance(value, Traced)]
+    seen = set(map(id, reached))
+    for node in reached:  # which grows on the way
+        if node.origin:
+            found[node.origin] = None
+        for parent in node.parents:
+            if isinstance(parent, Traced) and id(parent.node) not in seen:
+                seen.add(id(parent.node))
+                reached.append(parent.node)
+    return list(found)
 
 
 def named(value: Any, label: str) -> Any:

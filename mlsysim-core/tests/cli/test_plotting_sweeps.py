@@ -10,8 +10,8 @@ import pytest
 from mlsysim.errors import ConfigError
 from mlsysim.plotting import plot_sweep
 from mlsysim.plotting.variations import _legible
-from mlsysim.sweep_result import SweepResult
 from mlsysim.sweeping import sweep
+from mlsysim.sweeping.result import SweepResult
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mlsysim.explanation_tree import Explanation
+from mlsysim.explaining.tree import Explanation
 from mlsysim.renderers.style import Style
 from mlsysim.renderers.tree import tree_lines
 

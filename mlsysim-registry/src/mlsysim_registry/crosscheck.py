@@ -18,10 +18,10 @@ import attrs
 
 from mlsysim.entities import Entry
 from mlsysim.errors import MlsysimError
-from mlsysim.layers import network_work
 from mlsysim.provenance import Claim
 from mlsysim.records import Device, Memory, Model, Transformer
 from mlsysim.shapes import has_shape, matmul_parameters, parameters
+from mlsysim.shapes.layers import network_work
 
 __all__ = ["Backed", "Relation", "relations", "relations_of", "resolution"]
 

@@ -110,7 +110,7 @@ def _run(words: Sequence[str]) -> int:
 def _say(error: Exception) -> int:
     """Print what went wrong, and return the exit code."""
     from ..errors import MlsysimError
-    from .printing import print_bug, print_error, print_failure
+    from .printing import print_bug, print_error
 
     if isinstance(error, BrokenPipeError):
         return _close_pipe()
@@ -118,12 +118,12 @@ def _say(error: Exception) -> int:
         print_error(error)
         return error.exit_code
     if isinstance(error, MemoryError):
-        print_failure(f"not enough memory: {error}".removesuffix(": "), "Ask for fewer rows")
+        print_error(MlsysimError(f"not enough memory: {error}".removesuffix(": "), remedy="Ask for fewer rows"))
         return MlsysimError.exit_code
     if isinstance(error, OSError) and error.errno in _MACHINE:
         _close_pipe()
-        where = f"{error.filename}: " if error.filename else ""
-        print_failure(f"{where}{error.strerror}", "The machine, not the input, is in the way")
+        remedy = "The machine, not the input, is in the way"
+        print_error(MlsysimError(str(error.strerror), where=str(error.filename or ""), remedy=remedy))
         return MlsysimError.exit_code
     print_bug(error)
     return _BUG

@@ -218,7 +218,7 @@ def _compose(
 ) -> tuple[Document, tuple[str, ...]]:
     """Put a scenario together from a model, a device and what the options say."""
     from ..documents import Document
-    from ..matching import variants
+    from ..names.matching import variants
     from ..records.scenario import WORKLOADS
 
     model, device = _model_and_device(args.scenario, args.on)
@@ -308,7 +308,7 @@ def _generates(model: Any) -> bool:
 
 def _default_formats(model: Entry, device: Entry, *, released: bool) -> tuple[dict[str, str], str]:
     """Return the formats that a job takes where nobody names one, and why."""
-    from ..published import published_formats
+    from ..config.published import published_formats
 
     wide = _default_precision(device.record)
     published = model.record.weights if released else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ from ..renderers.numbers import quantity
 from ..renderers.style import Style
 from ..running import load_solver
 from ..solving import SolverSpec, column_units, is_number
-from ..tracing import Node, Traced
+from ..tracing import Traced, origins_of
 from .printing import table
 
 if TYPE_CHECKING:
@@ -92,22 +92,6 @@ def _row(name: str, unit: str, value: Any) -> Described:
     plain = value.node.value if isinstance(value, Traced) else value
     if isinstance(plain, bool) or not isinstance(plain, (int, float)) or not is_number(unit):
         return Described(name, unit, "", "")
-    origins = _origins([value.node]) if isinstance(value, Traced) else []
+    origins = origins_of([value])
     told = ", ".join(origins) if len(origins) <= _MOST_ORIGINS else ""  # more than that is a result, not a place
     return Described(name, unit, quantity(float(plain), unit), told)
-
-
-def _origins(pending: Sequence[Node]) -> list[str]:
-    """Return the inputs behind a number, the nearest first."""
-    found: dict[str, None] = {}
-    seen: set[int] = set()
-    queue = list(pending)
-    for node in queue:
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if node.origin:
-            found[node.origin] = None
-        else:
-            queue += [parent.node for parent in node.parents if isinstance(parent, Traced)]
-    return list(found)

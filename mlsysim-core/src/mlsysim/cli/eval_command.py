@@ -41,8 +41,8 @@ def add(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> int:
     """Print the scorecard; 3 where it does not fit or cannot work, 4 where a constraint is violated."""
     from ..evaluation import evaluate
+    from ..renderers import find_renderer
     from ..renderers.builtin import BUILT_IN
-    from ..rendering import find_renderer
 
     name = _format(args)
     renderer = find_renderer(name)

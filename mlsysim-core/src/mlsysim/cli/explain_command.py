@@ -43,11 +43,11 @@ def _run(args: argparse.Namespace) -> int:
     """Print the tree."""
     if not args.depth.isdigit():
         raise ConfigError(f"{args.depth!r} is not a depth", where="--depth", remedy="Give a whole number, or 0 for all")
-    from ..converting import to_plain
     from ..evaluation import evaluate
     from ..explaining import explain
     from ..renderers.style import Style
     from ..renderers.tree import tree_data, tree_lines
+    from ..structure.converting import to_plain
 
     evaluation = evaluate(read_config(args))
     explanation = explain(evaluation, args.output)

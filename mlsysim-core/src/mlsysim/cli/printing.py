@@ -47,19 +47,6 @@ def print_error(error: MlsysimError) -> None:
             print(f"  {style.paint('try:', 'bold', 'cyan')} {fault.remedy}", file=sys.stderr)
 
 
-def print_failure(what: str, remedy: str) -> None:
-    """Print what kept the program from its work, when neither it nor its input is at fault.
-
-    Parameters
-    ----------
-    what, remedy : str
-        What happened, and what may help.
-    """
-    style = Style.of(sys.stderr)
-    print(style.paint("error:", "bold", "red"), what, file=sys.stderr)
-    print(f"  {style.paint('try:', 'bold', 'cyan')} {remedy}", file=sys.stderr)
-
-
 def print_bug(error: Exception) -> None:
     """Own up to a fault of the program or of a plugin.
 

@@ -177,8 +177,8 @@ def _claim(entry: Entry, claim: Claim) -> str:
 def _plain(entry: Entry, paths: list[str]) -> dict[str, Any]:
     import attrs
 
-    from ..converting import to_plain
     from ..renderers.plain import standing_data
+    from ..structure.converting import to_plain
 
     sources = {claim.source for path in paths for claim in entry.claims.get(path, ()) if claim.source}
     numbers = {}

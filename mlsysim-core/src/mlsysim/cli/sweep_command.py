@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, InfeasibleError, SLAViolation, UnitError
 from ..names import did_you_mean
-from ..overrides import known_keys
 from ..solving import choices_of, column_units, is_number
 from ..units import format_quantity
 from .asking import add_scenario_arguments, read_config
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from ..config import SimulationConfig
     from ..renderers.style import Style
     from ..solving import SolverSpec
-    from ..sweep_result import SweepResult
+    from ..sweeping.result import SweepResult
 
 __all__ = ["add"]
 
@@ -80,6 +79,7 @@ def add(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> int:
     """Print the best variations; 3 where none fits, 4 where none that fits keeps the constraints."""
     config = read_config(args)
+    from ..config.overrides import known_keys
     from ..sweeping import answering_solvers, sweep
 
     specs = answering_solvers(config)
@@ -142,7 +142,7 @@ def _heading(config: SimulationConfig, vary: list[str]) -> str:
 
 
 def _tell(result: SweepResult) -> None:
-    from ..sweep_result import idle
+    from ..sweeping.result import idle
 
     for choice, error in result.refused:
         print(f"left out: {_words(choice)}: {error.faults[0].what}", file=sys.stderr)
@@ -246,7 +246,7 @@ def _own(specs: list[SolverSpec], vary: dict[str, Any]) -> list[str]:
 
 def _print(result: SweepResult, order: NDArray[np.intp], shown: int, aims: list[str], own: list[str]) -> None:
     from ..renderers.style import Style
-    from ..sweep_result import counted
+    from ..sweeping.result import counted
 
     style = Style.of(sys.stdout)
     words = ["", f", best {len(order)} first", f", {shown} of them on the frontier"]
@@ -272,8 +272,8 @@ def _say_why(result: SweepResult, config: SimulationConfig) -> None:
     """Say what comes nearest where nothing is left to print."""
     import numpy as np
 
+    from ..evaluation.unanswered import why_not
     from ..plugins import plugins
-    from ..unanswered import why_not
 
     fits = result.feasible
     if not fits.any():

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError
+from ..evaluation.scorecard import NOT_KNOWN, ORDER
 from ..intervals import INTERVAL_QUANTILE
 from ..plugins import plugins
 from ..renderers.numbers import quantity
-from ..scorecard import NOT_KNOWN, ORDER
 from ..solving import choices_of, is_number
-from ..sweep_result import counted, stuck
 from ..sweeping import COUNTS
+from ..sweeping.result import counted, stuck
 from .canvas import (
     ACCENT,
     BAD,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from ..sweep_result import SweepResult
+    from ..sweeping.result import SweepResult
 
 __all__ = ["plot_sweep"]
 

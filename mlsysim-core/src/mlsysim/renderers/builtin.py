@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..rendering import Renderer
+from . import Renderer
 from .markdown import render_markdown
 from .plain import render_json
 from .text import render_text

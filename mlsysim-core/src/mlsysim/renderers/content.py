@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 
 from ..evaluation import LEVELS, QUESTIONS
+from ..evaluation.scorecard import NOT_KNOWN
 from ..provenance import Level
-from ..scorecard import NOT_KNOWN
 from ..units import format_quantity
 from .limits import UNSURE
 from .numbers import quantity

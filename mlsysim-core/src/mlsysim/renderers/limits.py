@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import MlsysimError
 
 if TYPE_CHECKING:
-    from ..constraints import Constraint
+    from ..config.constraints import Constraint
     from ..evaluation import SystemEvaluation
 
 __all__ = ["UNSURE", "Check", "checks"]
@@ -67,7 +67,7 @@ def _constraints(evaluation: SystemEvaluation) -> tuple[Constraint, ...]:
         return evaluation.config.constraints
     if not evaluation.scenario.constraints:
         return ()
-    from ..constraints import parse_constraints
+    from ..config.constraints import parse_constraints
     from ..plugins import plugins
 
     try:  # an evaluation read from a file may name outputs of a solver that is not installed here

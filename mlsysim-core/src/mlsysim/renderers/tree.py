@@ -10,7 +10,7 @@ import attrs
 from .style import Style, badge_colour
 
 if TYPE_CHECKING:
-    from ..explanation_tree import Explanation
+    from ..explaining.tree import Explanation
 
 __all__ = ["tree_data", "tree_lines"]
 

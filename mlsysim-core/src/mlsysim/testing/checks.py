@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 
 from ..config import LINK_ROLES
-from ..converting import converter, to_plain
 from ..errors import ConfigError, MlsysimError
 from ..evaluation import LEVELS, evaluate
 from ..explaining import traced_request
@@ -22,6 +21,7 @@ from ..records import KINDS, singular
 from ..records.scenario import WORKLOADS
 from ..running import run_solver
 from ..solving import Columns, Result, SolverSpec, is_number
+from ..structure.converting import converter, to_plain
 from ..tracing import Node, Traced, formula_calls, trace
 from ..units import parse_unit
 from .case import SolverCase

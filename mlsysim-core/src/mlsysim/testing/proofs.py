@@ -160,7 +160,7 @@ def prove_pint(function: Callable[..., Any], *, draws: Draws | None = None) -> N
     """
     import pint
 
-    from ..quantity import Quantity
+    from ..units.quantity import Quantity
 
     name, units, returns, _ = _declaration(function, None, None)
     wanted = parse_unit(str(returns)).dimension

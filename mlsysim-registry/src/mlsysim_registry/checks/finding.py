@@ -8,7 +8,7 @@ from typing import Literal
 
 import attrs
 
-from mlsysim.documents import find_line
+from mlsysim.documents import Document
 from mlsysim.entities import Entry, Registry
 from mlsysim.errors import MlsysimError
 
@@ -103,11 +103,10 @@ def place(path: str, field: str = "") -> str:
         ``file:line: key`` when the line can be found.
     """
     try:
-        line = find_line(Path(path).read_text(encoding="utf-8"), field) if field else 0
+        text = Path(path).read_text(encoding="utf-8") if field else ""
     except (OSError, UnicodeDecodeError):
-        line = 0
-    head = f"{path}:{line}" if line else path
-    return f"{head}: {field}" if field else head
+        text = ""
+    return Document(path, {}, text).place(field)
 
 
 def about(entry: Entry, field: str, severity: Severity, check: str, what: str, remedy: str = "") -> Finding:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError, SolverError
 from mlsysim.evaluation import build_request
+from mlsysim.evaluation.choice import choose_solvers
 from mlsysim.plugins import plugins
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.scenario import Scenario
 from mlsysim.running import load_solver
-from mlsysim.solver_choice import choose_solvers
 from mlsysim.solving import Solver
 from mlsysim.units import parse_unit
 

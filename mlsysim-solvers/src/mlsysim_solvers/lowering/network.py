@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mlsysim.layers import live_only
 from mlsysim.records.model import Network, Part
 from mlsysim.shapes import Op, expand
+from mlsysim.shapes.layers import live_only
 from mlsysim.tracing import named
 
 from ..formulas.attention import array_share

@@ -10,10 +10,10 @@ import attrs
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import MlsysimError
 from mlsysim.evaluation import build_request
+from mlsysim.evaluation.choice import choose_solvers
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism, Traffic
 from mlsysim.running import load_solver
-from mlsysim.solver_choice import choose_solvers
 from mlsysim.solving import SolverSpec
 
 from ..declarations.common import ENDS

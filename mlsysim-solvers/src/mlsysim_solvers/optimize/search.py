@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from mlsysim.config import SimulationConfig
 from mlsysim.errors import ConfigError
 from mlsysim.evaluation import build_request
+from mlsysim.evaluation.choice import choose_solvers
 from mlsysim.plugins import plugins
 from mlsysim.records import Parallelism
-from mlsysim.solver_choice import choose_solvers
 
 from ..declarations.distributed import TERMS
 from ..distributed import DistributedSolver, setup_of

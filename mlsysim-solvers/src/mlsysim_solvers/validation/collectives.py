@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from mlsysim.assumptions import node_for
+from mlsysim.config.assumptions import node_for
 from mlsysim.entities import Entry
-from mlsysim.matching import likely
+from mlsysim.names.matching import likely
 from mlsysim.plugins import plugins
 from mlsysim.records import Node
 from mlsysim.records.measurement import Measurement

@@ -12,7 +12,7 @@ import attrs
 
 from mlsysim.documents import load_document
 from mlsysim.errors import MlsysimError, UnknownNameError
-from mlsysim.matching import another_make, bare, contradicts, last_part, likely
+from mlsysim.names.matching import another_make, bare, contradicts, last_part, likely
 from mlsysim.plugins import plugins
 from mlsysim.units import parse_quantity
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mlsysim.matching import count_of, last_part
+from mlsysim.names.matching import count_of, last_part
 
 __all__ = ["counted", "device_spellings", "folded_software", "implied_format", "model_spellings"]
 

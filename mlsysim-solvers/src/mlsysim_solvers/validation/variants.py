@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from mlsysim.matching import contradicts
+from mlsysim.names.matching import contradicts
 from mlsysim.plugins import plugins
 from mlsysim.records import Device
 from mlsysim.records.measurement import Measurement

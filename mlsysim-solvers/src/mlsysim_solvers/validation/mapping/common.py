@@ -6,8 +6,8 @@ import re
 
 import attrs
 
+from mlsysim.config.published import published_formats
 from mlsysim.plugins import plugins
-from mlsysim.published import published_formats
 from mlsysim.records import Parallelism, Place, Pools, Scenario, Stack, System, Workload
 from mlsysim.records.measurement import Measurement
 from mlsysim.records.stack_parts import Unstated

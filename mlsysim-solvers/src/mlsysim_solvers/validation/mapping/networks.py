@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mlsysim.assumptions import node_for
+from mlsysim.config.assumptions import node_for
 from mlsysim.entities import Registry
 from mlsysim.plugins import plugins
 from mlsysim.records import Link, Node
