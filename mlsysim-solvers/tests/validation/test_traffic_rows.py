@@ -361,18 +361,6 @@ SERVER = {
 }  # fmt: skip
 
 
-def test_a_server_that_ran_without_room_in_its_usual_share_was_told_a_larger_one(tmp_path):
-    tight = SERVER | {"model": "Qwen2.5 72B", "accelerator": "A100 80GB SXM", "n_accelerators": "1", "tp": "1",
-                      "framework": "vLLM 0.11"}  # fmt: skip
-    found = predict(own_row(tmp_path, tight))
-    assert any("0.95 of the memory" in what for what in found.assumed)
-    said = predict(own_row(tmp_path, tight | {"notes": "--gpu-memory-utilization 0.95"}))
-    assert said.predicted == found.predicted > 0.0
-    assert not any("of the memory" in what for what in said.assumed)
-    roomy = predict(own_row(tmp_path, tight | {"accelerator": "H200 SXM"}))
-    assert not any("of the memory" in what for what in roomy.assumed)
-
-
 @pytest.mark.parametrize(
     ("model", "wide"),
     [("meta-llama/Llama-3.1-405B-Instruct-FP8", 1), ("nvidia/Llama-3.1-405B-Instruct-FP8", None)],

@@ -18,7 +18,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, unstated, unstated_format, whole
 from .networks import network_settings
-from .saving import is_adapted, modules_of, recomputed_layers, saved
+from .saving import modules_of, recomputed_layers, saved
 from .shapes import model_of
 from .training_layouts import layout_for
 from .training_recipes import followed, real_length, scaling_for
@@ -77,9 +77,6 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     parts = _packed(row, sequence, assumed)
     batch, sequence = batch * parts, sequence // parts
     layout = attrs.evolve(layout, micro_batch=layout.micro_batch * parts)
-    if not lora and is_adapted(row, record, sequence * parts):
-        lora = True
-        assumed.append(Assumed("adapters beside a frozen model, as the published work per token says", 0.05))
     job = Training(
         model=model, batch=batch, precision=precision, sequence=sequence,
         recompute=_recompute(row, found, assumed),  # type: ignore[arg-type]
@@ -137,14 +134,11 @@ def _recompute(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
     text = cell(row, "recompute").lower()
     if text in ("", "none"):
         return unstated(found, "recompute", assumed) if not text and found.says("recompute") else "none"
-    if text in ("selective", "full"):
-        return text
-    if text.startswith("selective"):
-        return "selective"
     if modules_of(row):
         return "selective"
-    if text.startswith("full"):
-        return "full"
+    for known in ("selective", "full"):
+        if text.startswith(known):
+            return known
     assumed.append(Assumed(f"recomputation {text!r} is counted as full", 0.08))
     return "full"
 

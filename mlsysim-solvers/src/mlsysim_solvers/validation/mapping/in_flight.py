@@ -19,9 +19,8 @@ from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
 from ..spellings import implied_format
 from .bursts import at_once, counted, is_median, most_at_once, scatter_of
-from .common import Subject, arithmetic_for, as_published, cell, scenario, unstated_formats, whole
+from .common import Subject, arithmetic_for, cell, scenario, unstated_formats, whole
 from .limits import check_reached, within_limits
-from .serving import batched
 
 __all__ = ["in_flight_question"]
 
@@ -51,7 +50,6 @@ _RATE = re.compile(
 _ARRIVED = {"ttft_ms": 0.3, "tpot_ms": 0.1, "latency_ms": 0.1}
 """How far it may move a mean time that lengths, and gaps between requests, vary otherwise (natural log; estimates)."""
 _BUDGET = re.compile(r"max[-_](?:num|num[-_]batched)[-_]tokens[ =](\d+)")
-_IN_NAME = re.compile(r"[-_]fp8(_|$)")
 _DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
 
 
@@ -154,10 +152,7 @@ def _formats(row: Measurement, known: Names, model: str, found: Subject, assumed
     text = cell(row, "weight_precision") or _implied(row, assumed)
     if not text:
         return unstated_formats(row, model, found, assumed)
-    precision, weights = known.weights(text)
-    if not cell(row, "weight_precision") and not weights and precision in ("bf16", "fp16"):
-        precision, weights = as_published(model, found.device, precision)
-    return arithmetic_for(found.device, precision, weights, assumed)
+    return arithmetic_for(found.device, *known.weights(text), assumed)
 
 
 def _clients(row: Measurement) -> int:
@@ -196,8 +191,6 @@ def _implied(row: Measurement, assumed: list[Assumed]) -> str:
 
     A declaration of 16 bits is that of the published model, whatever a submission made of it; one of fewer is not.
     """
-    if _IN_NAME.search(row.model):
-        return "fp8"
     named = implied_format(row.model)
     if named:
         return named
@@ -239,12 +232,12 @@ def _limits(row: Measurement, engine: Engine | None, assumed: list[Assumed]) -> 
 
 
 def _engine_of(found: Subject, known: Names) -> Subject:
-    """Return the subject with the engine that serves language models upon its stack, or that batches in flight."""
+    """Return the subject with the engine that serves language models upon its stack."""
     key = known.runs.language_engines.get(found.stack, "")
     registry = plugins().registry
     if key in registry.keys("stacks"):
         return Subject(found.device, key, registry.get("stacks", key).record)
-    return batched(found)
+    return found
 
 
 class _Lengths(NamedTuple):

@@ -15,13 +15,10 @@ from mlsysim.plugins import plugins
 from mlsysim.records import Model, Scenario, Training
 from mlsysim.records.measurement import Measurement
 
-from ...formulas.constants import FLOP_PER_MAC
-from ...lowering.shape import transformer_shape
-from ...lowering.work import model_work
 from ..questions import Assumed
 from .common import Subject, cell
 
-__all__ = ["fits", "is_adapted", "modules_of", "ran", "recomputed_layers", "saved"]
+__all__ = ["fits", "modules_of", "ran", "recomputed_layers", "saved"]
 
 ORDER = "fused > full > narrow > chunked > chunked, states > chunked, states, half"
 """What is tried where the stack declares no order."""
@@ -45,7 +42,6 @@ _DIVIDED = 0.1
 """How much it may move a prediction that states are divided where no row says so (natural-log units; estimate)."""
 
 _LAYERS = re.compile(r"(\d+) layers")
-_REPORTED = re.compile(r"TFLOP/s/GPU=([\d.]+)")
 
 
 def modules_of(row: Measurement) -> str:
@@ -79,35 +75,6 @@ def recomputed_layers(row: Measurement) -> int:
     """
     found = _LAYERS.search(cell(row, "recompute"))
     return int(found[1]) if found else 0
-
-
-def is_adapted(row: Measurement, model: Model, sequence: int) -> bool:
-    """Tell from the work per token that a row reports whether the model itself was trained.
-
-    Parameters
-    ----------
-    row : Measurement
-        The row.
-    model : Model
-        The model.
-    sequence : int, token
-        Tokens of a sample.
-
-    Returns
-    -------
-    bool
-        Whether the published work is nearer to that of a frozen model with adapters.
-    """
-    found = _REPORTED.search(cell(row, "notes"))
-    if not found or row.name != "tokens_per_s_per_accelerator" or model.transformer is None:
-        return False
-    each = float(found[1]) * 1e12 / row.value
-    shape = transformer_shape(model, model.transformer)
-    distance = [
-        abs(math.log(each * sequence / sum(model_work(shape, float(sequence), FLOP_PER_MAC, 0.0, frozen=frozen))))
-        for frozen in (False, True)
-    ]
-    return distance[1] < distance[0]
 
 
 def fits(asked: Scenario) -> bool:

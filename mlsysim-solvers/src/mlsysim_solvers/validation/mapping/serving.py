@@ -15,7 +15,7 @@ from .common import Subject, cell, format_for, scenario, subject, whole
 from .layouts import scripted_layout, served_layout, served_pools
 from .recipes import Recipe, recipe_of
 
-__all__ = ["batched", "serving_question"]
+__all__ = ["serving_question"]
 
 _OUTPUTS = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot"}
 
@@ -70,7 +70,7 @@ def serving_question(row: Measurement, known: Names) -> Question:
         With the reason why nothing can be asked.
     """
     model = known.model(row.model)
-    found = batched(subject(row, known))
+    found = subject(row, known)
     assumed: list[Assumed] = []
     printed = cell(row, "gemm_quant_mode")
     wanted, stored = known.weights(printed) if printed else ("bf16", "")
@@ -156,24 +156,6 @@ def _cache(narrow: bool, assumed: list[Assumed]) -> str:
     kept = "fp8, as the benchmark's script says" if narrow else "16 bits, as vLLM keeps it unless told otherwise"
     assumed.append(Assumed(f"a key-value cache in {kept}", 0.03))
     return "fp8" if narrow else "bf16"
-
-
-def batched(found: Subject) -> Subject:
-    """Return the subject with a stack that batches in flight, or with none.
-
-    Parameters
-    ----------
-    found : Subject
-        Device and stack of a row.
-
-    Returns
-    -------
-    Subject
-        Where the row's software says nothing about requests in flight, the usual stack is assumed.
-    """
-    if found.record is None or found.record.runs("traffic"):
-        return found
-    return Subject(found.device, "", None)
 
 
 def _formats(device: str, wanted: str, assumed: list[Assumed]) -> tuple[str, str, str]:
