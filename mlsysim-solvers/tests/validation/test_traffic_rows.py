@@ -196,6 +196,9 @@ def test_a_model_published_in_four_bits_multiplies_in_wider_formats():
     )
     assert (wide.scenario.workload.precision, wide.scenario.workload.weights) == ("fp8", "mxfp4")
     assert (narrow.scenario.workload.precision, narrow.scenario.workload.weights) == ("bf16", "mxfp4")
+    for question in (wide, narrow):
+        assert sum("weights in" in one.what for one in question.assumed) == 1
+        assert not any("key-value cache in fp8 beside" in one.what for one in question.assumed)
 
 
 def test_runs_at_infinite_rate_keep_every_place_taken():

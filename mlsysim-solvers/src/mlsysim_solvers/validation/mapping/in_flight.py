@@ -116,17 +116,24 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     told = known.runs.told(f"{row.software} {row.model} {cell(row, 'notes')}") | known.runs.given(cell(row, "notes"))
     asked = scenario(row, "traffic", job, found, layout, devices, {"in-flight": told} if told else None)
     if (clients or arrivals) and row.name in _TIMES:
-        lengths_said = "vary in length" if job.output_variation else "have one length"
-        what = f"{clients} clients, each of which asks again when it is answered, with answers that {lengths_said}"
-        if burst:
-            what = f"{burst} requests that all come at once, and none after them"
-        if arrivals:
-            what = f"{arrivals:g} requests a second that come at random"
-        moved = _BURST if burst else _ARRIVED if arrivals else _CLOSED
-        assumed.append(Assumed(what, moved[row.name]))
-        quantile = "_p50" if arrivals and row.name in _SPREAD and is_median(row) else ""
-        return Question(asked, _TIMES[row.name] + quantile, None, tuple(assumed))
+        return _time(row, asked, job, burst, assumed)
     return _throughput(row, asked, devices, (input_, output), assumed)
+
+
+def _time(row: Measurement, asked: Scenario, job: Traffic, burst: int, assumed: list[Assumed]) -> Question:
+    """Ask for the mean of a time, or its median where requests come at random and the row prints that."""
+    quantile = ""
+    if job.rate:
+        what, moved = f"{job.rate:g} requests a second that come at random", _ARRIVED
+        quantile = "_p50" if row.name in _SPREAD and is_median(row) else ""
+    elif burst:
+        what, moved = f"{burst} requests that all come at once, and none after them", _BURST
+    else:
+        lengths = "vary in length" if job.output_variation else "have one length"
+        clients = f"{job.concurrency:g} clients, each of which asks again when it is answered"
+        what, moved = f"{clients}, with answers that {lengths}", _CLOSED
+    assumed.append(Assumed(what, moved[row.name]))
+    return Question(asked, _TIMES[row.name] + quantile, None, tuple(assumed))
 
 
 def _throughput(
@@ -191,12 +198,9 @@ def _implied(row: Measurement, assumed: list[Assumed]) -> str:
 
     A declaration of 16 bits is that of the published model, whatever a submission made of it; one of fewer is not.
     """
-    named = implied_format(row.model)
-    if named:
+    named, declared = implied_format(row.model), _DECLARED.search(cell(row, "notes"))
+    if named or declared is None:
         return named
-    declared = _DECLARED.search(cell(row, "notes"))
-    if declared is None:
-        return ""
     assumed.append(Assumed(f"products in {declared[1]}, as the submission declares its weights", 0.05))
     return declared[1]
 
