@@ -9,8 +9,10 @@ import pytest
 from measured_rows import published
 
 from mlsysim.plugins import plugins
-from mlsysim_solvers.formulas.constants import DEVICE_PRIOR_LOG_SDS, VERSION_LOG_SD
-from mlsysim_solvers.validation.between import between_makers, between_versions
+from mlsysim_solvers.formulas.constants import BETWEEN_STACK_LOG_SD, DEVICE_PRIOR_LOG_SDS, VERSION_LOG_SD
+from mlsysim_solvers.validation.between import between_makers, between_stacks, between_versions, known_stacks, robust_sd
+from mlsysim_solvers.validation.mapping import question_for
+from mlsysim_solvers.validation.names import names
 from mlsysim_solvers.validation.predicting import predict
 
 
@@ -24,11 +26,37 @@ def foreign(row):
     return attrs.evolve(row, id="own-1", set="own", software="Nobody's engine 3", configuration=settings)
 
 
-def test_an_unknown_engine_widens_the_interval(row):
+def test_the_spread_of_a_normal_distribution_is_found_and_one_outlier_moves_it_little():
+    quantiles = [0.25335, 0.52440, 0.84162, 1.28155]  # of 60, 70, 80 and 90 %
+    deviations = [sign * 0.3 * q for q in quantiles for sign in (-1.0, 1.0)] + [0.0]
+    assert robust_sd(deviations) == pytest.approx(0.3, rel=0.3)
+    assert robust_sd([*deviations, 5.0]) == pytest.approx(robust_sd(deviations), rel=0.6)
+
+
+def test_only_stacks_that_were_measured_on_such_devices_in_such_a_format_count():
+    found = known_stacks("serving", "h100-sxm", "fp8")
+    assert {"tensorrt-llm-0.9", "vllm-0.11"} <= set(found)
+    assert "exllamav2-0.0.1" not in found  # measured on cards for workstations, in 16 bits
+    assert known_stacks("serving", "gaudi2", "fp8") == ()
+
+
+def test_an_unknown_engine_widens_the_interval_by_how_far_the_known_ones_differ(row):
     named, nameless = predict(row), predict(foreign(row))
     assert any("names none that is known" in one for one in nameless.assumed)
     assert nameless.log_sd > named.log_sd
     assert nameless.low < row.value < nameless.high
+    question = question_for(foreign(row), names())
+    value = 1.0  # any answer: that of the known stacks is about a thousandth of a second or a few seconds
+    far = between_stacks(question.scenario, question.output, "vllm-0.11", "h200-sxm", value * 1e-9)
+    assert far > math.log(1e3)
+
+
+def test_where_too_few_are_known_the_general_estimate_holds(row):
+    question = question_for(foreign(row), names())
+    assert between_stacks(question.scenario, question.output, "generic", "gaudi2", 1.0) == BETWEEN_STACK_LOG_SD
+    assert between_stacks(question.scenario, "feasibility.memory_required", "vllm-0.11", "h200-sxm", 1.0) == (
+        BETWEEN_STACK_LOG_SD
+    )
 
 
 @pytest.mark.parametrize(

@@ -309,9 +309,10 @@ RESERVE_LOG_SD = 0.2
 """Prior spread of the memory that a runtime keeps when its claim gives no range. Estimate."""
 
 BETWEEN_STACK_LOG_SD = 0.2
-"""Spread of ln(measured / predicted) between software stacks where a measurement does not name its own. Estimate, range
-0.1 to 0.35: answers of the stacks measured on like devices to the packaged rows of serving and training differ by a
-median of 0.3, and part of it is in the ranges of a stack that was measured nowhere."""
+"""Spread of ln(measured / predicted) between software stacks where a measurement does not name its own and fewer than
+three others were measured on devices of its maker and tier. Estimate, range 0.1 to 0.35: where more were, their answers
+to the packaged rows of serving and training differ by a median of 0.3, and part of it is in the ranges of a stack that
+was measured nowhere."""
 
 RECURRENT_LOG_SD = 0.15
 """Spread of ln(measured / predicted) of models most of whose layers keep a state, beyond that of a stack whose

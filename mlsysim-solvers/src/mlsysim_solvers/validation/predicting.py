@@ -16,7 +16,7 @@ from mlsysim.records.measurement import Measurement
 from mlsysim.units import parse_unit
 
 from ..formulas.constants import BETWEEN_STACK_LOG_SD, INTERVAL_QUANTILE
-from .between import between_makers, between_versions
+from .between import between_makers, between_stacks, between_versions
 from .blanks import blanks
 from .cells import READ
 from .collectives import predict_collective
@@ -186,7 +186,7 @@ def _answer(row: Measurement, question: Question) -> Outcome:
     assumed = (*question.assumed, *blanks(row, question, stack.record), *_variants(row, question, config, performance))
     if config.entries["model"].record.unmodelled:
         assumed = (*assumed, Assumed(config.entries["model"].record.unmodelled, UNMODELLED_LOG_SD))
-    assumed = (*assumed, *_standing_in(row, question, config, fitted=fitted is not None))
+    assumed = (*assumed, *_standing_in(row, question, config, value, fitted=fitted is not None))
     spread = spreads.get(question.output, 0.0)
     return _outcome(
         row, question.figure(value, unit), spread, assumed,
@@ -215,7 +215,7 @@ def _asked(question: Question) -> tuple[SimulationConfig, dict[str, float], dict
 
 
 def _standing_in(
-    row: Measurement, question: Question, config: SimulationConfig, *, fitted: bool
+    row: Measurement, question: Question, config: SimulationConfig, value: float, *, fitted: bool
 ) -> tuple[Assumed, ...]:  # fmt: skip
     """List in which respects the constants of a stack stand in for those of the software that ran."""
     found = []
@@ -223,7 +223,8 @@ def _standing_in(
     near = names().stands_in(row.software)
     if near or not config.scenario.system.stack:
         why = f"the nearest relative of {row.software}" if near else "as the row names none that is known"
-        found.append(Assumed(f"stack {stack.key}, {why}", BETWEEN_STACK_LOG_SD))
+        between = between_stacks(question.scenario, question.output, stack.key, device.key, value)
+        found.append(Assumed(f"stack {stack.key}, {why}", between))
     if question.output.startswith("feasibility"):
         return tuple(found)
     apart = between_versions(row.software)
