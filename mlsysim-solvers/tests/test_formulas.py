@@ -13,7 +13,6 @@ from mlsysim.formula import equation_of, formula_of
 from mlsysim.testing import prove_arrays, prove_pint, prove_rescaling
 from mlsysim_solvers.formulas import (
     attention,
-    carbon,
     constants,
     edge,
     energy,
@@ -21,7 +20,6 @@ from mlsysim_solvers.formulas import (
     memory,
     mixture,
     optimizer,
-    training,
     uncertainty,
     vision,
 )
@@ -91,15 +89,6 @@ def test_groups_of_experts_are_chosen_more_evenly_than_experts():
     assert mixture.reached_groups(8.0, 256.0, 1.0) == 1.0
 
 
-def test_megatron_iteration_of_145_billion_parameters():
-    flops = training.megatron_iteration_flops(2304.0, 2048.0, 80.0, 12288.0, 51200.0, 4.0, constants.FLOP_PER_MAC)
-    assert flops == pytest.approx(5.642e18, rel=1e-4)
-    b, s, layers, h, v = 2304.0, 2048.0, 80.0, 12288.0, 51200.0
-    assert flops == pytest.approx(96 * b * s * layers * h * h * (1 + s / (6 * h) + v / (16 * layers * h)))
-    less = training.megatron_iteration_flops(b, s, layers, h, v, 3.0, constants.FLOP_PER_MAC)
-    assert less == pytest.approx(72 * b * s * layers * h * h * (1 + s / (6 * h) + v / (12 * layers * h)))
-
-
 def test_adam_keeps_16_or_18_bytes_and_moves_34():
     assert memory.gradient_state_bytes(1.0, 2.0, 2.0, 4.0, 2.0, 4.0) == 16.0
     assert memory.gradient_state_bytes(1.0, 2.0, 4.0, 4.0, 2.0, 4.0) == 18.0
@@ -115,16 +104,6 @@ def test_battery_of_a_doorbell():
     assert day == pytest.approx(114.8, abs=0.05)
     stored = edge.battery_energy(5.2 * 3600, 3.7, 0.85)
     assert edge.battery_life(stored, day, 86400.0) / 86400 == pytest.approx(513, abs=0.5)
-
-
-def test_embodied_carbon_of_two_dies():
-    # Energy, gas and material per cm2, intensity of Taiwan, yield.
-    kwh, gram = 3.6e6 / 1e-4, 1e-3 / 1e-4
-    taiwan = 583e-3 / 3.6e6
-    seven = carbon.logic_carbon(826e-6, taiwan, 2.15 * kwh, 350 * gram, 500 * gram, 0.875)
-    five = carbon.logic_carbon(814e-6, taiwan, 2.75 * kwh, 430 * gram, 500 * gram, 0.875)
-    assert seven == pytest.approx(19.9, abs=0.1)
-    assert five == pytest.approx(23.6, abs=0.1)
 
 
 def test_windowed_mean_context_equals_the_sum_over_steps():

@@ -27,7 +27,6 @@ from mlsysim.errors import ConfigError
 from mlsysim.records.scenario import Inference, Parallelism, Training
 from mlsysim.shapes import matmul_parameters, network_work, parameters
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.formulas.training import megatron_iteration_flops
 from mlsysim_solvers.lowering.network import NetworkKernels, lower_network, network_shape
 from mlsysim_solvers.lowering.operators import Formats
 
@@ -50,7 +49,8 @@ def test_work_is_six_per_weight_and_the_attention():
 def test_work_of_a_gpt_is_that_of_megatron_with_half_the_attention():
     layers, hidden, heads, vocab, s = 24, 2048, 16, 51200, 2048.0
     found = step(gpt(layers, hidden, heads, vocab), batch=4)["performance.flops"]
-    full = megatron_iteration_flops(4.0, s, float(layers), float(hidden), float(vocab), 3.0, 2.0)
+    # Narayanan et al. 2021, arXiv:2104.04473, equation 3, without recomputation.
+    full = 72 * 4 * s * layers * hidden**2 * (1 + s / (6 * hidden) + vocab / (12 * layers * hidden))
     assert found == pytest.approx(full - 3 * 2 * 4 * s * s * hidden * layers)
 
 

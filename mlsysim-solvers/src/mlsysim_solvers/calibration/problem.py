@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -72,20 +72,20 @@ class Point:
         """Set, model and device."""
         return self.row.set, self.model, self.device
 
-    def substituted(self, constants: dict[str, float]) -> dict[str, float]:
+    def substituted(self, constants: Mapping[str, Any]) -> dict[str, Any]:
         """Return constants as columns, held below their roofs.
 
         Parameters
         ----------
-        constants : dict of str to float, SI
+        constants : mapping of str to float or ndarray, SI
             compute, memory, overhead.
 
         Returns
         -------
-        dict of str to float
+        dict of str to float or ndarray
         """
         limits = {"compute": 1.0 / self.achieved, "memory": 1.0, "overhead": np.inf}
-        return {_COLUMNS[name]: float(min(value, limits[name])) for name, value in constants.items()}
+        return {_COLUMNS[name]: np.minimum(value, limits[name]) for name, value in constants.items()}
 
     def at(self, constants: dict[str, float]) -> float:
         """Predict the row.
@@ -115,8 +115,7 @@ class Point:
         ndarray, shape (k,)
             In the unit of the metric.
         """
-        limits = (1.0 / self.achieved, 1.0, np.inf)
-        held = {_COLUMNS[name]: np.minimum(constants[:, j], limits[j]) for j, name in enumerate(CONSTANTS)}
+        held = self.substituted(dict(zip(CONSTANTS, constants.T, strict=True)))
         return np.broadcast_to(np.asarray(self._figure({**self.columns, **held}), dtype=np.float64), len(constants))
 
     def _figure(self, columns: dict[str, Any]) -> Any:

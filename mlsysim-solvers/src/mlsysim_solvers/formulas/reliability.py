@@ -17,7 +17,6 @@ __all__ = [
     "job_mtbf",
     "restart_loss",
     "rework_per_interval",
-    "young_interval",
 ]
 
 
@@ -100,32 +99,6 @@ def job_mtbf(device: Any, devices: Any) -> Any:
     arXiv:2410.21680.
     """
     return device / devices
-
-
-@formula("s", blocked="s", mtbf="s")
-def young_interval(blocked: Any, mtbf: Any) -> Any:
-    """Return the first-order optimum of the time between checkpoints.
-
-    Parameters
-    ----------
-    blocked : float or array, s
-        Time for which training stands still for a checkpoint.
-    mtbf : float or array, s
-        Mean time between failures of the job.
-
-    Returns
-    -------
-    float or array, s
-
-    Notes
-    -----
-    tau = sqrt(2 d M).
-
-    References
-    ----------
-    Young 1974, A first order approximation to the optimum checkpoint interval, CACM 17(9).
-    """
-    return sqrt(2.0 * blocked * mtbf)
 
 
 @formula("s", blocked="s", mtbf="s")

@@ -6,45 +6,7 @@ from typing import Any
 
 from mlsysim.formula import formula
 
-__all__ = ["active_share", "issue_time", "megatron_iteration_flops", "run_steps", "run_time", "training_token_rate"]
-
-
-@formula(
-    "FLOP", batch="1", sequence="1", layers="1", hidden="1", vocab="1", passes="1", flop_per_mac="FLOP"
-)  # fmt: skip
-def megatron_iteration_flops(
-    batch: Any, sequence: Any, layers: Any, hidden: Any, vocab: Any, passes: Any, flop_per_mac: Any
-) -> Any:
-    """Return the work of one training iteration of a GPT model, attention counted in full.
-
-    Parameters
-    ----------
-    batch : float, count
-        Sequences per iteration.
-    sequence, layers, hidden, vocab : float, count
-        Shape.
-    passes : float, count
-        Forward passes' worth of layer work: 4 with full recomputation, 3 without.
-    flop_per_mac : float, FLOP
-        Work of one multiply-accumulate.
-
-    Returns
-    -------
-    float, FLOP
-
-    Notes
-    -----
-    F = 2 B s [p L (12 h^2 + 2 s h) + 3 V h]
-
-    96 B s L h^2 (1 + s/(6 h) + V/(16 L h)) for four passes, and 72 B s L h^2 (1 + s/(6 h) +
-    V/(12 L h)) for three. The head is never recomputed.
-
-    References
-    ----------
-    Narayanan et al. 2021, arXiv:2104.04473, equation 3.
-    """
-    layer = 12.0 * hidden * hidden + 2.0 * sequence * hidden
-    return flop_per_mac * batch * sequence * (passes * layers * layer + 3.0 * vocab * hidden)
+__all__ = ["active_share", "issue_time", "run_steps", "run_time", "training_token_rate"]
 
 
 @formula("1", amount="1", per_step="1")

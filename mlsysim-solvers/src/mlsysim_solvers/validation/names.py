@@ -228,13 +228,12 @@ class Names:
         ]  # fmt: skip
         if found:
             return found[0]
+        why = f"the registry has no model {f'{name} {size}'.strip()!r}"
         try:  # some names are known, and why nothing answers them
             plugins().registry.get("models", name)
-        except UnknownNameError:
-            raise Refused(f"the registry has no model {f'{name} {size}'.strip()!r}") from None
         except MlsysimError as error:
-            raise Refused(error.what) from None
-        raise Refused(f"the registry has no model {f'{name} {size}'.strip()!r}")
+            why = why if isinstance(error, UnknownNameError) else error.what
+        raise Refused(why)
 
     def weights(self, text: str) -> tuple[str, str]:
         """Return the format of the arithmetic and that of stored weights.

@@ -25,7 +25,6 @@ from .mapping import question_for
 from .names import names
 from .publications import apart, interval
 from .questions import Assumed, Question, Refused
-from .raising import raised
 from .tables import UNREADABLE
 from .variants import alternatives, widest
 
@@ -173,10 +172,6 @@ def _kernel(row: Measurement) -> Outcome:
 
 def _answer(row: Measurement, question: Question) -> Outcome:
     config, performance, spreads = _asked(question)
-    roomier = raised(question, performance)
-    if roomier is not None:
-        question = roomier
-        config, performance, spreads = _asked(question)
     if question.output not in performance:
         raise Refused(f"no installed solver answers {question.output}")
     _check_memory(performance)

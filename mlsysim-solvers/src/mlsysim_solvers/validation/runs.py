@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -207,11 +207,10 @@ class Runs:
         int or None
             None where the documentation says nothing.
         """
-        for rule in self._runs:
-            if software.casefold().startswith(rule["software"]):
-                for prompt, answer, requests in rule["requests"]:
-                    if (prompt, answer) == (input, output):
-                        return int(requests)
+        for rule in _of(self._runs, software):
+            for prompt, answer, requests in rule["requests"]:
+                if (prompt, answer) == (input, output):
+                    return int(requests)
         return None
 
     def clients(self, software: str) -> Clients:
@@ -226,8 +225,8 @@ class Runs:
         -------
         Clients
         """
-        found = (rule for rule in self._clients if software.casefold().startswith(rule["software"]))
-        return next((Clients(rule["requests"], rule.get("alike", False)) for rule in found), Clients())
+        found = (Clients(rule["requests"], rule.get("alike", False)) for rule in _of(self._clients, software))
+        return next(found, Clients())
 
     def scheduler(self, software: str) -> str:
         """Return which engine of its stack a benchmark runs.
@@ -242,8 +241,7 @@ class Runs:
         str
             Empty for the usual one.
         """
-        found = (rule["scheduler"] for rule in self._schedulers if software.casefold().startswith(rule["software"]))
-        return next(found, "")
+        return next((rule["scheduler"] for rule in _of(self._schedulers, software)), "")
 
     def is_tuned(self, software: str) -> bool:
         """Tell whether a benchmark computes the limits of its engine from memory and lengths.
@@ -257,7 +255,7 @@ class Runs:
         -------
         bool
         """
-        return any(software.casefold().startswith(rule["software"]) for rule in self._engines if rule.get("tuned"))
+        return any(rule.get("tuned") for rule in _of(self._engines, software))
 
     def engine(self, software: str, model: str, devices: int, tokens: float) -> Engine | None:
         """Return the limits of the engine that a benchmark builds.
@@ -278,11 +276,10 @@ class Runs:
         Engine or None
             None where the documentation says nothing.
         """
-        for rule in self._engines:
-            if software.casefold().startswith(rule["software"]) and model in rule.get("models", ()):
-                for count, total, requests, budget in rule["limits"]:
-                    if count == devices and total in (0, tokens):
-                        return Engine(requests, budget, rule.get("note", ""))
+        for rule in _of(self._engines, software):
+            for count, total, requests, budget in rule["limits"] if model in rule.get("models", ()) else ():
+                if count == devices and total in (0, tokens):
+                    return Engine(requests, budget, rule.get("note", ""))
         return None
 
     def workers(self, about: Mapping[str, Any], dated: str, clients: int, decoders: int) -> Workers | None:
@@ -311,6 +308,11 @@ class Runs:
                         prompts, tokens = rule["reads"]
                         return Workers(prompts, tokens, requests)
         return None
+
+
+def _of(rules: Sequence[Mapping[str, Any]], software: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the rules for software whose name begins as they say."""
+    return (rule for rule in rules if software.casefold().startswith(rule["software"]))
 
 
 _BATCHES = ((256.0, 32), (1024.0, 128), (math.inf, 256))

@@ -16,7 +16,7 @@ from ..names import Names
 from ..questions import Assumed, Refused
 
 __all__ = [
-    "Subject", "arithmetic_for", "as_published", "cell", "format_for", "scenario", "subject", "unstated",
+    "Subject", "arithmetic_for", "cell", "format_for", "scenario", "subject", "unstated",
     "unstated_format", "unstated_formats", "whole",
 ]  # fmt: skip
 
@@ -222,26 +222,6 @@ def unstated_format(row: Measurement, found: Subject, assumed: list[Assumed]) ->
     return "fp16" if text == "bf16" and "bf16" not in peak else text
 
 
-def as_published(model: str, device: str, wide: str) -> tuple[str, str]:
-    """Return the formats of arithmetic and of weights of a model that is run as its lab publishes it.
-
-    Parameters
-    ----------
-    model, device : str
-        Keys.
-    wide : str
-        Format of 16 bits, that of most models.
-
-    Returns
-    -------
-    precision, weights : str
-        Weights are empty where they are those of arithmetic.
-    """
-    registry = plugins().registry
-    peak = registry.get("devices", device).record.compute.peak
-    return published_formats(registry.get("models", model).record.weights, peak, wide)
-
-
 def unstated_formats(row: Measurement, model: str, found: Subject, assumed: list[Assumed]) -> tuple[str, str]:
     """Return the formats of arithmetic and of weights of a language model whose row prints none.
 
@@ -268,11 +248,12 @@ def unstated_formats(row: Measurement, model: str, found: Subject, assumed: list
     """
     said: list[Assumed] = []
     wide = unstated_format(row, found, said)
-    published = plugins().registry.get("models", model).record.weights
+    registry = plugins().registry
+    published = registry.get("models", model).record.weights
     if published:
         said = [attrs.evolve(said[-1], what=f"weights in {published}, as published: the row states no format")]
     assumed += said
-    return as_published(model, found.device, wide)
+    return published_formats(published, registry.get("devices", found.device).record.compute.peak, wide)
 
 
 def format_for(device: str, precision: str) -> str:

@@ -18,7 +18,7 @@ from ..names import Names
 from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, unstated, unstated_format, whole
 from .networks import network_settings
-from .saving import is_adapted, modules_of, recomputed_layers, saved
+from .saving import modules_of, recomputed_layers, saved
 from .shapes import model_of
 from .training_layouts import layout_for
 from .training_recipes import followed, real_length, scaling_for
@@ -60,13 +60,7 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     model = model_of(row, known, plain, assumed)
     found = subject(row, known)
     precision = _precision(row, known, found, assumed)
-    batch = whole(row, "global_batch")
-    sequence = whole(row, "seq_len")
-    if batch is None and whole(row, "micro_batch") and whole(row, "dp"):
-        batch = (whole(row, "micro_batch") or 1) * (whole(row, "dp") or 1)
-        assumed.append(
-            Assumed(f"a batch of {batch}, one micro-batch for each rank, which the row does not state", 0.03)
-        )
+    batch, sequence = _batch(row, assumed), whole(row, "seq_len")
     if batch is None or not sequence:
         raise Refused("batch or sequence length is not published")
     sequence = real_length(found, sequence, assumed)
@@ -77,9 +71,6 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     parts = _packed(row, sequence, assumed)
     batch, sequence = batch * parts, sequence // parts
     layout = attrs.evolve(layout, micro_batch=layout.micro_batch * parts)
-    if not lora and is_adapted(row, record, sequence * parts):
-        lora = True
-        assumed.append(Assumed("adapters beside a frozen model, as the published work per token says", 0.05))
     job = Training(
         model=model, batch=batch, precision=precision, sequence=sequence,
         recompute=_recompute(row, found, assumed),  # type: ignore[arg-type]
@@ -93,13 +84,12 @@ def distributed_question(row: Measurement, known: Names) -> Question:
     asked = scenario(row, "training", job, found, layout, row.devices)
     if row.devices == 1:
         asked = attrs.evolve(asked, solvers={"performance": "distributed"})
-    said = network_settings(row, found.device, assumed)
-    said |= {"dropout": "1"} if row.set.startswith(known.runs.sets.dropout) else {}
-    said |= dict.fromkeys(known.runs.settings(row.software), "1")
+    said = network_settings(row, found.device, assumed) | dict.fromkeys(known.runs.settings(row.software), "1")
+    if row.set.startswith(known.runs.sets.dropout):
+        said["dropout"] = "1"
     if said:
         asked = attrs.evolve(asked, settings={"distributed": said})
-    asked = saved(asked, row, found, assumed)
-    return _reading(row, known, asked, assumed)
+    return _reading(row, known, saved(asked, row, found, assumed), assumed)
 
 
 def is_lora(row: Measurement) -> bool:
@@ -115,6 +105,17 @@ def is_lora(row: Measurement) -> bool:
     bool
     """
     return _names(_LORA, row)
+
+
+def _batch(row: Measurement, assumed: list[Assumed]) -> int | None:
+    """Return the samples of a step: as printed, or a micro-batch for each rank; None where neither is."""
+    batch, micro, ranks = (whole(row, name) for name in ("global_batch", "micro_batch", "dp"))
+    if batch is None and micro and ranks:
+        batch = micro * ranks
+        assumed.append(
+            Assumed(f"a batch of {batch}, one micro-batch for each rank, which the row does not state", 0.03)
+        )
+    return batch
 
 
 def _names(what: re.Pattern[str], row: Measurement) -> bool:
@@ -137,14 +138,11 @@ def _recompute(row: Measurement, found: Subject, assumed: list[Assumed]) -> str:
     text = cell(row, "recompute").lower()
     if text in ("", "none"):
         return unstated(found, "recompute", assumed) if not text and found.says("recompute") else "none"
-    if text in ("selective", "full"):
-        return text
-    if text.startswith("selective"):
-        return "selective"
     if modules_of(row):
         return "selective"
-    if text.startswith("full"):
-        return "full"
+    for known in ("selective", "full"):
+        if text.startswith(known):
+            return known
     assumed.append(Assumed(f"recomputation {text!r} is counted as full", 0.08))
     return "full"
 

@@ -19,9 +19,8 @@ from ..questions import Assumed, Question, Refused
 from ..runs import Engine, tuned
 from ..spellings import implied_format
 from .bursts import at_once, counted, is_median, most_at_once, scatter_of
-from .common import Subject, arithmetic_for, as_published, cell, scenario, unstated_formats, whole
+from .common import Subject, arithmetic_for, cell, scenario, unstated_formats, whole
 from .limits import check_reached, within_limits
-from .serving import batched
 
 __all__ = ["in_flight_question"]
 
@@ -51,7 +50,6 @@ _RATE = re.compile(
 _ARRIVED = {"ttft_ms": 0.3, "tpot_ms": 0.1, "latency_ms": 0.1}
 """How far it may move a mean time that lengths, and gaps between requests, vary otherwise (natural log; estimates)."""
 _BUDGET = re.compile(r"max[-_](?:num|num[-_]batched)[-_]tokens[ =](\d+)")
-_IN_NAME = re.compile(r"[-_]fp8(_|$)")
 _DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
 
 
@@ -118,17 +116,24 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     told = known.runs.told(f"{row.software} {row.model} {cell(row, 'notes')}") | known.runs.given(cell(row, "notes"))
     asked = scenario(row, "traffic", job, found, layout, devices, {"in-flight": told} if told else None)
     if (clients or arrivals) and row.name in _TIMES:
-        lengths_said = "vary in length" if job.output_variation else "have one length"
-        what = f"{clients} clients, each of which asks again when it is answered, with answers that {lengths_said}"
-        if burst:
-            what = f"{burst} requests that all come at once, and none after them"
-        if arrivals:
-            what = f"{arrivals:g} requests a second that come at random"
-        moved = _BURST if burst else _ARRIVED if arrivals else _CLOSED
-        assumed.append(Assumed(what, moved[row.name]))
-        quantile = "_p50" if arrivals and row.name in _SPREAD and is_median(row) else ""
-        return Question(asked, _TIMES[row.name] + quantile, None, tuple(assumed))
+        return _time(row, asked, job, burst, assumed)
     return _throughput(row, asked, devices, (input_, output), assumed)
+
+
+def _time(row: Measurement, asked: Scenario, job: Traffic, burst: int, assumed: list[Assumed]) -> Question:
+    """Ask for the mean of a time, or its median where requests come at random and the row prints that."""
+    quantile = ""
+    if job.rate:
+        what, moved = f"{job.rate:g} requests a second that come at random", _ARRIVED
+        quantile = "_p50" if row.name in _SPREAD and is_median(row) else ""
+    elif burst:
+        what, moved = f"{burst} requests that all come at once, and none after them", _BURST
+    else:
+        lengths = "vary in length" if job.output_variation else "have one length"
+        clients = f"{job.concurrency:g} clients, each of which asks again when it is answered"
+        what, moved = f"{clients}, with answers that {lengths}", _CLOSED
+    assumed.append(Assumed(what, moved[row.name]))
+    return Question(asked, _TIMES[row.name] + quantile, None, tuple(assumed))
 
 
 def _throughput(
@@ -154,10 +159,7 @@ def _formats(row: Measurement, known: Names, model: str, found: Subject, assumed
     text = cell(row, "weight_precision") or _implied(row, assumed)
     if not text:
         return unstated_formats(row, model, found, assumed)
-    precision, weights = known.weights(text)
-    if not cell(row, "weight_precision") and not weights and precision in ("bf16", "fp16"):
-        precision, weights = as_published(model, found.device, precision)
-    return arithmetic_for(found.device, precision, weights, assumed)
+    return arithmetic_for(found.device, *known.weights(text), assumed)
 
 
 def _clients(row: Measurement) -> int:
@@ -196,14 +198,9 @@ def _implied(row: Measurement, assumed: list[Assumed]) -> str:
 
     A declaration of 16 bits is that of the published model, whatever a submission made of it; one of fewer is not.
     """
-    if _IN_NAME.search(row.model):
-        return "fp8"
-    named = implied_format(row.model)
-    if named:
+    named, declared = implied_format(row.model), _DECLARED.search(cell(row, "notes"))
+    if named or declared is None:
         return named
-    declared = _DECLARED.search(cell(row, "notes"))
-    if declared is None:
-        return ""
     assumed.append(Assumed(f"products in {declared[1]}, as the submission declares its weights", 0.05))
     return declared[1]
 
@@ -239,12 +236,12 @@ def _limits(row: Measurement, engine: Engine | None, assumed: list[Assumed]) -> 
 
 
 def _engine_of(found: Subject, known: Names) -> Subject:
-    """Return the subject with the engine that serves language models upon its stack, or that batches in flight."""
+    """Return the subject with the engine that serves language models upon its stack."""
     key = known.runs.language_engines.get(found.stack, "")
     registry = plugins().registry
     if key in registry.keys("stacks"):
         return Subject(found.device, key, registry.get("stacks", key).record)
-    return batched(found)
+    return found
 
 
 class _Lengths(NamedTuple):

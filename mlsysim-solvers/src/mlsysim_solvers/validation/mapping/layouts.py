@@ -64,7 +64,7 @@ def served_layout(row: Measurement, pool: str, assumed: list[Assumed]) -> Parall
             attention=columns if copied else 1, tensor=1 if copied else columns, pipeline=pipeline, expert=columns
         )
     if attention == 1:
-        return Parallelism(tensor=tensor, pipeline=pipeline, expert=_within(expert, tensor))
+        return Parallelism(tensor=tensor, pipeline=pipeline, expert=expert)
     if attention == tensor and expert == tensor * attention:
         assumed.append(Assumed(f"experts on {tensor} tensor-parallel devices, of which the row prints the square",
                                _SQUARED))  # fmt: skip
@@ -147,8 +147,3 @@ def served_pools(row: Measurement, workers: Workers | None, assumed: list[Assume
 def _degree(row: Measurement, name: str) -> int:
     text = cell(row, name)
     return int(text) if text.isdigit() and int(text) else 1
-
-
-def _within(expert: int, tensor: int) -> int:
-    """Return a degree of expert parallelism that the devices of a copy have; some rows print none, or of others."""
-    return expert if tensor % expert == 0 else 1

@@ -11,20 +11,16 @@ import attrs
 
 from mlsysim.config import SimulationConfig
 from mlsysim.evaluation import ask
-from mlsysim.plugins import plugins
 from mlsysim.records import Model, Scenario, Training
 from mlsysim.records.measurement import Measurement
 
-from ...formulas.constants import FLOP_PER_MAC
-from ...lowering.shape import transformer_shape
-from ...lowering.work import model_work
 from ..questions import Assumed
 from .common import Subject, cell
 
-__all__ = ["fits", "is_adapted", "modules_of", "ran", "recomputed_layers", "saved"]
+__all__ = ["fits", "modules_of", "recomputed_layers", "saved"]
 
-ORDER = "fused > full > narrow > chunked > chunked, states > chunked, states, half"
-"""What is tried where the stack declares no order."""
+ORDER = "fused > full > chunked > chunked, states > chunked, states, half > again, chunked > again, chunked, states"
+"""What is tried where the stack declares no order: single ways, or several together."""
 
 _LEAN = ("fused", "chunked", "states", "half", "paged", "early")
 """Ways that change hardly any time: updates in one kernel, which all others take too, a loss that goes through the
@@ -45,7 +41,6 @@ _DIVIDED = 0.1
 """How much it may move a prediction that states are divided where no row says so (natural-log units; estimate)."""
 
 _LAYERS = re.compile(r"(\d+) layers")
-_REPORTED = re.compile(r"TFLOP/s/GPU=([\d.]+)")
 
 
 def modules_of(row: Measurement) -> str:
@@ -79,35 +74,6 @@ def recomputed_layers(row: Measurement) -> int:
     """
     found = _LAYERS.search(cell(row, "recompute"))
     return int(found[1]) if found else 0
-
-
-def is_adapted(row: Measurement, model: Model, sequence: int) -> bool:
-    """Tell from the work per token that a row reports whether the model itself was trained.
-
-    Parameters
-    ----------
-    row : Measurement
-        The row.
-    model : Model
-        The model.
-    sequence : int, token
-        Tokens of a sample.
-
-    Returns
-    -------
-    bool
-        Whether the published work is nearer to that of a frozen model with adapters.
-    """
-    found = _REPORTED.search(cell(row, "notes"))
-    if not found or row.name != "tokens_per_s_per_accelerator" or model.transformer is None:
-        return False
-    each = float(found[1]) * 1e12 / row.value
-    shape = transformer_shape(model, model.transformer)
-    distance = [
-        abs(math.log(each * sequence / sum(model_work(shape, float(sequence), FLOP_PER_MAC, 0.0, frozen=frozen))))
-        for frozen in (False, True)
-    ]
-    return distance[1] < distance[0]
 
 
 def fits(asked: Scenario) -> bool:
@@ -151,12 +117,13 @@ def saved(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assum
     """
     if fits(asked):
         return asked
-    steps = _order(found)
+    # Several devices divide what one can only do again.
+    steps = [name for name in _order(found) if asked.system.devices == 1 or "again" not in name]
     job = asked.workload
     assert isinstance(job, Training)
     if cell(row, "recompute"):
         # What is called selective may be some of the layers, done again whole.
-        some = {"half", "narrow"} | ({"full"} if job.recompute == "selective" else set())
+        some = {"half"} | ({"full"} if job.recompute == "selective" else set())
         steps = [name for name in steps if name in some or name.split(",")[0] in _LEAN]
     for base, divided in _divided(asked, row):
         less = [(base, "", 0.0)] if divided and fits(base) else []
@@ -172,48 +139,6 @@ def _order(found: Subject) -> list[str]:
     """Return the ways in which users of a stack save memory, in their order."""
     said = found.says("saving")
     return [step.strip() for step in (ORDER if said is None else said.value).split(">")]
-
-
-def ran(asked: Scenario, row: Measurement, found: Subject, assumed: list[Assumed]) -> Scenario:
-    """Return the scenario of one device with the least saving of memory with which the run fits: it ran.
-
-    Parameters
-    ----------
-    asked : Scenario
-        As published.
-    row : Measurement
-        The row.
-    found : Subject
-        Its stack.
-    assumed : list of Assumed
-        Gets what is assumed.
-
-    Returns
-    -------
-    Scenario
-        As given where it fits or where nothing helps, where it trains a list of layers, and where memory is the figure.
-    """
-    job = asked.workload
-    assert isinstance(job, Training)
-    model: Model = plugins().registry.get("models", job.model).record
-    if model.transformer is None or not model.transformer.causal or row.name == "memory_gb" or fits(asked):
-        return asked
-    lean = [name for name in _order(found) if name.split(",")[0] in _LEAN]
-    tries: list[tuple[Scenario, list[str], list[str]]] = [(asked, [], lean)]
-    if not cell(row, "recompute"):
-        again, said = attrs.evolve(asked, workload=attrs.evolve(job, recompute="full")), ["recomputation of all layers"]
-        tries = [(again, said, [""]), *tries, (again, said, lean)]
-    for base, before, ways in tries:
-        for name in ways:
-            better = _lean(base, [part.strip() for part in name.split(",")])
-            if better is None:
-                continue
-            less, what, spread = better
-            whole = " and ".join([*before, *([what] if what else [])])
-            said_so = f"{whole}, which the row does not state: without it the run would not fit"
-            assumed.append(Assumed(said_so, 0.1 if before else spread))
-            return less
-    return asked
 
 
 def _divided(asked: Scenario, row: Measurement) -> list[tuple[Scenario, str]]:
@@ -244,13 +169,8 @@ def _changed(asked: Scenario, name: str) -> tuple[Scenario, str, float] | None:
     job = asked.workload
     assert isinstance(job, Training)
     parts = [part.strip() for part in name.split(",")]
-    if set(parts) <= set(_LEAN):
+    if name not in ("offload", "full"):
         return _lean(asked, parts)
-    if name == "narrow":
-        if not job.adapter:
-            return None
-        less = attrs.evolve(asked, workload=attrs.evolve(job, weights=job.precision))
-        return (less, f"frozen weights in {job.precision}", 0.05) if fits(less) else None
     if name == "offload":
         if asked.parallelism.pipeline > 1:
             return None
@@ -258,15 +178,10 @@ def _changed(asked: Scenario, name: str) -> tuple[Scenario, str, float] | None:
             asked, lambda n: attrs.evolve(job, offload=True, offload_layers=n),
             "activations of {} layers in host memory", 0.05,
         )  # fmt: skip
-    if name == "full":
-        return _least(
-            asked, lambda n: attrs.evolve(job, recompute="full", recompute_layers=n, recompute_modules=""),
-            "recomputation of {} layers of each stage", 0.1,
-        )  # fmt: skip
-    if "latent" in name and not _has_latent_attention(job):
-        return None
-    less = attrs.evolve(asked, workload=attrs.evolve(job, recompute="selective", recompute_modules=name))
-    return (less, f"recomputation of {name}", 0.05) if fits(less) else None
+    return _least(
+        asked, lambda n: attrs.evolve(job, recompute="full", recompute_layers=n, recompute_modules=""),
+        "recomputation of {} layers of each stage", 0.1,
+    )  # fmt: skip
 
 
 def _lean(asked: Scenario, parts: list[str]) -> tuple[Scenario, str, float] | None:
@@ -275,6 +190,9 @@ def _lean(asked: Scenario, parts: list[str]) -> tuple[Scenario, str, float] | No
     assert isinstance(job, Training)
     solver = "distributed" if asked.system.devices > 1 or job.adapter else "single-node"
     chosen = {**asked.settings.get(solver, {}), "fused_updates": "1"}
+    if "again" in parts:
+        job = attrs.evolve(job, recompute="full")
+        said.append("recomputation of all layers")
     if "fused" in parts:
         said.append("updates of parameters in one kernel")
     if "chunked" in parts:
@@ -295,12 +213,7 @@ def _lean(asked: Scenario, parts: list[str]) -> tuple[Scenario, str, float] | No
         job = attrs.evolve(job, optimizer_in_backward=True)
         said.append("an optimizer in the backward pass")
     less = attrs.evolve(asked, workload=job, settings={**asked.settings, solver: chosen})
-    return (less, ", ".join(said), 0.05) if fits(less) else None
-
-
-def _has_latent_attention(job: Training) -> bool:
-    model: Model = plugins().registry.get("models", job.model).record
-    return model.transformer is not None and model.transformer.latent is not None
+    return (less, ", ".join(said), 0.1 if "again" in parts else 0.05) if fits(less) else None
 
 
 def _least(

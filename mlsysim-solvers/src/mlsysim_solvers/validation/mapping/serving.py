@@ -15,7 +15,7 @@ from .common import Subject, cell, format_for, scenario, subject, whole
 from .layouts import scripted_layout, served_layout, served_pools
 from .recipes import Recipe, recipe_of
 
-__all__ = ["batched", "serving_question"]
+__all__ = ["serving_question"]
 
 _OUTPUTS = {"ttft_ms": "performance.ttft", "tpot_ms": "performance.tpot"}
 
@@ -70,18 +70,9 @@ def serving_question(row: Measurement, known: Names) -> Question:
         With the reason why nothing can be asked.
     """
     model = known.model(row.model)
-    found = batched(subject(row, known))
+    found = subject(row, known)
     assumed: list[Assumed] = []
-    printed = cell(row, "gemm_quant_mode")
-    wanted, stored = known.weights(printed) if printed else ("bf16", "")
-    precision, weights, kv_cache = _formats(found.device, wanted, assumed)
-    weights = weights or stored
-    published = plugins().registry.get("models", model).record.weights
-    # The table prints any format of 4 bits as nvfp4.
-    if published and bytes_per_element(published) < 1 and wanted == "nvfp4":
-        precision, weights, kv_cache = _released(found.device, published, assumed)
-    if row.software.startswith("vllm") and precision not in ("bf16", "fp16"):
-        kv_cache = _cache(known.runs.has_narrow_cache(model, found.device, cell(row, "measured")), assumed)
+    precision, weights, kv_cache = _formats(row, known, model, found.device, assumed)
     clients = whole(row, "concurrency")
     if clients is None:
         clients = whole(row, "batch_size")
@@ -143,6 +134,23 @@ def _server(row: Measurement, found: Subject, job: Traffic, recipe: Recipe, assu
     return scenario(row, "traffic", job, found, layout, devices, {"in-flight": given} if given else {})
 
 
+def _formats(
+    row: Measurement, known: Names, model: str, device: str, assumed: list[Assumed]
+) -> tuple[str, str, str]:  # fmt: skip
+    """Return the formats of arithmetic, weights and key-value cache of a server."""
+    printed = cell(row, "gemm_quant_mode")
+    wanted, stored = known.weights(printed) if printed else ("bf16", "")
+    published = plugins().registry.get("models", model).record.weights
+    # The table prints any format of 4 bits as nvfp4.
+    if published and bytes_per_element(published) < 1 and wanted == "nvfp4":
+        precision, weights, kv_cache = _released(device, published, assumed)
+    else:
+        precision, weights, kv_cache = _multiplied(device, wanted, assumed)
+    if row.software.startswith("vllm") and precision not in ("bf16", "fp16"):
+        kv_cache = _cache(known.runs.has_narrow_cache(model, device, cell(row, "measured")), assumed)
+    return precision, weights or stored, kv_cache
+
+
 def _released(device: str, weights: str, assumed: list[Assumed]) -> tuple[str, str, str]:
     """Return the formats of a model that is published in 4 bits: products take the narrowest wider format."""
     peak = plugins().registry.get("devices", device).record.compute.peak
@@ -158,26 +166,8 @@ def _cache(narrow: bool, assumed: list[Assumed]) -> str:
     return "fp8" if narrow else "bf16"
 
 
-def batched(found: Subject) -> Subject:
-    """Return the subject with a stack that batches in flight, or with none.
-
-    Parameters
-    ----------
-    found : Subject
-        Device and stack of a row.
-
-    Returns
-    -------
-    Subject
-        Where the row's software says nothing about requests in flight, the usual stack is assumed.
-    """
-    if found.record is None or found.record.runs("traffic"):
-        return found
-    return Subject(found.device, "", None)
-
-
-def _formats(device: str, wanted: str, assumed: list[Assumed]) -> tuple[str, str, str]:
-    """Return the formats of arithmetic, weights and key-value cache of a server."""
+def _multiplied(device: str, wanted: str, assumed: list[Assumed]) -> tuple[str, str, str]:
+    """Return the formats of arithmetic, weights and cache where the device multiplies the printed format, or cannot."""
     peak = plugins().registry.get("devices", device).record.compute.peak
     if wanted in peak and peak[wanted].dense is not None:
         narrow = wanted == "nvfp4"

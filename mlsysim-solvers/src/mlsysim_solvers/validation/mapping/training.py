@@ -13,7 +13,7 @@ from ..questions import Assumed, Question, Refused
 from .common import Subject, cell, format_for, scenario, subject, unstated, unstated_format, whole
 from .distributed import amount_of, distributed_question, is_lora, of_a_step
 from .floats import multiplied
-from .saving import ran
+from .saving import saved
 from .shapes import model_of
 from .training_recipes import followed, real_length
 
@@ -76,12 +76,12 @@ def training_question(row: Measurement, known: Names) -> Question:
     job, _ = followed(job, Parallelism(), row, found, assumed)
     several = micro is not None and micro < batch and record.transformer is not None
     asked = scenario(row, "training", job, found, Parallelism(micro_batch=micro or 0) if several else None)
-    if row.set.startswith(known.runs.sets.dropout):
-        asked = attrs.evolve(asked, settings={"single-node": {"dropout": "1"}})
-    if row.set.startswith(known.runs.sets.channels_first) and record.transformer is None:
-        asked = attrs.evolve(asked, settings={"single-node": {"channels_first": "1"}})
-    asked = ran(asked, row, found, assumed)
-    shape = record.transformer
+    shape, sets = record.transformer, known.runs.sets
+    told, where = ("channels_first", sets.channels_first) if shape is None else ("dropout", sets.dropout)
+    if row.set.startswith(where):
+        asked = attrs.evolve(asked, settings={"single-node": {told: "1"}})
+    if shape is not None and shape.causal and row.name != "memory_gb":
+        asked = saved(asked, row, found, assumed)
     if shape is not None and not shape.patch and row.name in ("model_tflops_per_accelerator", "mfu", "hfu"):
         return Question(asked, "performance.step_time", of_a_step(row, known, asked), tuple(assumed))
     whole_rate = copies if row.metric.quantity == "rate" and row.metric.per != "device" else 1

@@ -22,9 +22,6 @@ _WITHIN = re.compile(r"within (\d+)")
 _HYBRID = re.compile(r"\bHSDP\b|HYBRID[-_ ]SHARD")
 """Fully sharded within each node, and copied between nodes, unless a size is printed."""
 
-_OPEN = "VP/recompute not stated"
-"""What notes say of rows whose software interleaves as much as the layers allow."""
-
 _FEW = 8
 """Micro-batches for each stage below which a pipeline waits so long (11 % of a step and more) that schedules which
 interleave are worth their messages."""
@@ -78,7 +75,7 @@ def layout_for(row: Measurement, found: Subject, batch: int, layers: float, assu
     if not micro and (pipeline > 1 or batch > data):
         micro = 1
         assumed.append(Assumed("micro-batch 1, which the row does not state", 0.05))
-    if "per-device batch" in cell(row, "notes") or micro * data > batch:
+    if "per-device batch" in cell(row, "notes"):
         micro = 0
     micro = min(micro, -(-batch // data))
     rounds = math.ceil(batch / data / (micro or batch / data))
@@ -131,12 +128,7 @@ def _chunks(row: Measurement, pipeline: int, rounds: int, layers: int, assumed: 
         return 1
     most = layers // pipeline if layers % pipeline == 0 else 1
     even = rounds % pipeline == 0
-    if _OPEN in cell(row, "notes") and most > 1:
-        taken = most
-    elif not row.software and even and rounds < _FEW * pipeline and most % 2 == 0:
-        taken = 2
-    else:
-        taken = 1
+    taken = 2 if not row.software and even and rounds < _FEW * pipeline and most % 2 == 0 else 1
     able = most if even or taken > 1 else 1
     waits = (pipeline - 1) / rounds
     gap = max(math.log((1 + waits / taken) / (1 + waits / able)), math.log((1 + waits) / (1 + waits / taken)))
