@@ -18,7 +18,7 @@ _AT_ONCE = re.compile(
     r"\b(?:all|requests|prompts|lengths) at once\b|\brate ?= ?inf|\binfinite (?:request )?rate\b"
     r"|\bbench(?:mark)?[ _]throughput\b", re.IGNORECASE
 )  # fmt: skip
-"""vLLM's offline benchmark hands all prompts over at once (benchmarks/benchmark_throughput.py at 2f2ea061, run_vllm)."""
+"""vLLM's offline benchmark begins with all prompts (benchmarks/benchmark_throughput.py at 2f2ea061, run_vllm)."""
 _COUNT = re.compile(r"(?<![\w.])(\d[\d,]*) (?:requests|prompts)\b", re.IGNORECASE)
 _MOST = re.compile(r"\bmax[-_ ](?:num[-_ ]seqs|running[-_ ]requests)\s*[=:]?\s*(\d+)", re.IGNORECASE)
 _MEDIAN = re.compile(r"\b(?:median|p50)\b", re.IGNORECASE)
