@@ -83,6 +83,13 @@ def test_clients_send_what_the_benchmark_of_their_server_sends():
     assert (other.requests, other.output_variation > 0.0) == (0, True)
 
 
+@pytest.mark.parametrize(("clients", "copies"), [(1, 1), (2, 2), (5, 4), (64, 8)])
+def test_no_copy_of_a_model_is_without_a_client(clients, copies):
+    found = attrs.evolve(loop(batch_or_concurrency=str(clients), tp=""), devices=8)
+    layout = question_for(found, names()).scenario.parallelism
+    assert (layout.data, layout.data * layout.tensor) == (copies, 8)
+
+
 def test_what_a_row_says_of_its_requests_goes_before_what_benchmarks_send():
     assert question_for(loop(notes="100 requests"), names()).scenario.workload.requests == 100
     assert question_for(loop(notes="ShareGPT, 100 requests"), names()).scenario.workload.output_variation == 1.0
