@@ -9,9 +9,10 @@ from solver_cases import H100, LLAMA_8B, STACK, request_of
 
 from mlsysim.records.scenario import Serving
 from mlsysim_solvers import SingleNodeSolver
-from mlsysim_solvers.formulas.loads import issue_rate, loaded_bandwidth
+from mlsysim_solvers.formulas.loads import issue_rate, loaded_bandwidth, stored_share
 
 SOLVER = SingleNodeSolver()
+STORED = attrs.evolve(STACK, ceilings=attrs.evolve(STACK.ceilings, stored_work=450.0))
 LONE = attrs.evolve(STACK, ceilings=attrs.evolve(STACK.ceilings, lone_issue=10.0))
 
 
@@ -75,3 +76,32 @@ def test_a_sweep_over_batches_says_the_same():
         alone = answers(device(4e12), batch=batch)
         for name in ("performance.tpot", "performance.tpot.log_sd", "performance.latency"):
             assert swept[name][i] == pytest.approx(alone[name])
+
+
+def prompts(stack=STORED, weights="int4", faster=1.0, clock=1.8e9, processors=78.0):
+    """Return the time to first token of a long prompt."""
+    peak = attrs.evolve(H100.compute.peak["bf16"], dense=faster * H100.compute.peak["bf16"].dense)
+    compute = attrs.evolve(H100.compute, processors=processors, clock=clock, peak={**H100.compute.peak, "bf16": peak})
+    work = Serving(model="x", precision="bf16", weights=weights, batch=4, input=4096, output=2)
+    columns = SOLVER.prepare(request_of(LLAMA_8B, attrs.evolve(H100, compute=compute), work, stack))
+    return SOLVER.compute(columns)["performance.ttft"]
+
+
+def test_stored_weights_reach_what_is_left_of_a_rate():
+    assert stored_share(450.0, 100.0, 2e9, 180e12) == pytest.approx(0.5)
+    assert stored_share(450.0, 100.0, 2e9, 45e12) == 1.0
+    assert (np.diff(stored_share(450.0, 100.0, 2e9, np.linspace(10e12, 1e15, 50))) <= 0.0).all()
+
+
+def test_products_of_stored_weights_follow_processors_and_clock_not_matrix_units():
+    slow = prompts()
+    assert slow > 2.0 * prompts(STACK)
+    # Of matrix units twice as fast only attention gains, with clocks the products do.
+    assert 0.9 * slow < prompts(faster=2.0) <= slow
+    assert prompts(clock=3.6e9) < 0.6 * slow
+    # Where matrix units are slower than that, they set the pace.
+    assert prompts(faster=0.05) == pytest.approx(prompts(STACK, faster=0.05))
+
+
+def test_weights_as_wide_as_the_arithmetic_are_multiplied_as_ever():
+    assert prompts(weights="bf16") == prompts(STACK, weights="bf16")

@@ -22,6 +22,8 @@ def row(**cells):
 @pytest.mark.parametrize(("cells", "requests"), [
     ({"notes": "ShareGPT, 1000 requests at once"}, 1000), ({"notes": "rate=inf; 500 prompts"}, 500),
     ({"qps_or_sla": "infinite request rate"}, 500), ({"notes": "2,000 prompts all at once"}, 2000),
+    ({"notes": "100 requests of natural lengths at once"}, 100),
+    ({"notes": "benchmark_throughput.py, 64 prompts"}, 64), ({"notes": "vllm bench throughput"}, 500),
     ({"notes": "500 requests"}, 0), ({"notes": "largest of several rates"}, 0),
 ])  # fmt: skip
 def test_a_burst_is_read_from_words(cells, requests):
@@ -50,6 +52,7 @@ def test_lengths_scatter_as_those_of_the_data_set_that_is_named_or_as_means_do()
     assert scatter_of(row(notes="ShareGPT, 100 requests"), assumed).output == 1.0
     assert "ShareGPT" in assumed[0].what
     assert 0.0 < scatter_of(row(notes="output length = generated tokens / 50"), []).output < 1.0
+    assert 0.0 < scatter_of(row(notes="100 requests of natural lengths at once"), []).output < 1.0
     assert scatter_of(row(notes="random lengths as printed"), []) is None
 
 
@@ -78,6 +81,13 @@ def test_clients_send_what_the_benchmark_of_their_server_sends():
     assert (other.requests, other.output_variation > 0.0) == (320, True)
     other = question_for(loop("NIM 1.8 (TensorRT-LLM)"), names()).scenario.workload
     assert (other.requests, other.output_variation > 0.0) == (0, True)
+
+
+@pytest.mark.parametrize(("clients", "copies"), [(1, 1), (2, 2), (5, 4), (64, 8)])
+def test_no_copy_of_a_model_is_without_a_client(clients, copies):
+    found = attrs.evolve(loop(batch_or_concurrency=str(clients), tp=""), devices=8)
+    layout = question_for(found, names()).scenario.parallelism
+    assert (layout.data, layout.data * layout.tensor) == (copies, 8)
 
 
 def test_what_a_row_says_of_its_requests_goes_before_what_benchmarks_send():

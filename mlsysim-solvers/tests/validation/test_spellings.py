@@ -325,6 +325,16 @@ def test_software_without_a_version_is_one_that_was_out_when_the_row_was_publish
     assert names().stack(software, "own", "training", published=published) == stack
 
 
+@pytest.mark.parametrize(
+    ("device", "published", "stack"),
+    [("rtx-4090", "2025-08", "llama.cpp-b3000"), ("rtx-4090", "2025-09", "llama.cpp-b6400"),
+     ("rtx-4090", "", "llama.cpp-b6400"), ("m4-max", "2025-09", "llama.cpp-b3000"),
+     ("rx-7900-xtx", "2026", "llama.cpp-b3000"), ("p40", "2026-05", "llama.cpp-b3000")],
+)  # fmt: skip
+def test_kernels_that_multiply_stored_weights_are_those_of_later_builds_on_tensor_cores(device, published, stack):
+    assert names().stack("llama.cpp (b6767)", "own", "latency", device, published) == stack
+
+
 def test_the_name_of_a_model_tells_its_weights_where_the_row_does_not(tmp_path):
     row = row_of(tmp_path, model="TheBloke/Llama-2-7B-AWQ", weight_precision="")
     job = question_for(row, names()).scenario.workload

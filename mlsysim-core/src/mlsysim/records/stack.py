@@ -240,6 +240,9 @@ class Ceilings:
         through registers limit it; kernels for several rows copy asynchronously.
     grouped : float, ratio
         Rate of experts' products over that of single ones, where it is lower.
+    stored_work : float, FLOP
+        Most work per processor and clock of kernels that multiply weights as they are stored, in fewer bits than the
+        arithmetic, and apply their scales on the way.
     handover : float, s
         Time per hand-over from one stage of a pipeline to the next that nothing hides: the host waits for one
         device before it starts the next.
@@ -263,6 +266,7 @@ class Ceilings:
     issue: float | None = fact("B", default=None, tolerance=0.5)
     lone_issue: float | None = fact("B", default=None, tolerance=0.5)
     grouped: float | None = fact("1", default=None, tolerance=0.5)
+    stored_work: float | None = fact("FLOP", default=None, tolerance=0.5)
     handover: float | None = fact("s", default=None, tolerance=0.5, zero=True)
     step: float | None = fact("s", default=None, tolerance=0.5, zero=True)
     host: float | None = fact("s", default=None, tolerance=0.5, zero=True)

@@ -1,4 +1,4 @@
-"""Loads in flight: how fast processors ask for what memory could deliver."""
+"""What kernels get out of processors per clock: loads that they ask for, and products of weights as they are stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from mlsysim.formula import formula
 from mlsysim.numeric import maximum, minimum
 
-__all__ = ["issue_rate", "loaded_bandwidth"]
+__all__ = ["issue_rate", "loaded_bandwidth", "stored_share"]
 
 
 @formula("B/s", issue="B", processors="1", clock="1/s")
@@ -65,3 +65,31 @@ def loaded_bandwidth(bandwidth: Any, rate: Any, rows: Any) -> Any:
     move up to 4.26 TB/s, those of PyTorch 3.34 to 3.92 TB/s, those without either 2.06 to 2.62 TB/s.
     """
     return minimum(bandwidth, rate * maximum(1.0, rows))
+
+
+@formula("1", work="FLOP", processors="1", clock="1/s", rate="FLOP/s")
+def stored_share(work: Any, processors: Any, clock: Any, rate: Any) -> Any:
+    """Return the share of a rate that products of weights reach which kernels multiply as they are stored.
+
+    Parameters
+    ----------
+    work : float, FLOP
+        Work per processor and clock.
+    processors : float, count
+        Processors.
+    clock : float, 1/s
+        Clock.
+    rate : float or array, FLOP/s
+        What products of plain operands reach.
+
+    Returns
+    -------
+    float or array, ratio
+        At most 1.
+
+    Notes
+    -----
+    min(1, W f c / R): vector units apply the scale of every block to its partial sums, and there are as many of them in
+    a processor whose matrix units do four times the work.
+    """
+    return minimum(1.0, work * clock * processors / rate)

@@ -8,11 +8,13 @@ from typing import Any
 from mlsysim.records.device import Device
 from mlsysim.records.precision import bytes_per_element
 from mlsysim.records.scenario import Inference, Serving, Training
+from mlsysim.records.stack import Stack
 
 from ...formulas.constants import WARP_SHARE
+from ...formulas.loads import stored_share
 from .shares import warp_share
 
-__all__ = ["SCALE_SLOTS", "block_columns", "unpacked_columns"]
+__all__ = ["SCALE_SLOTS", "block_columns", "stored_columns", "unpacked_columns"]
 
 APART_RATIO = 22.0
 """Peak of matrix units on 16 bits over that of vector units on 32 from which results of the former lie in a memory of
@@ -85,3 +87,29 @@ def unpacked_columns(
         return {}  # its instructions read operands so narrow, and those with wide ones beside them
     kept = columns.get("attention_achieved", columns["achieved"])
     return {"achieved": warp_share(device, precision), "attention_achieved": kept, "narrow_products": True}
+
+
+def stored_columns(device: Device, stack: Stack, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rate of products of a stack that multiplies weights as they are stored.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    stack : Stack
+        The stack.
+    columns : mapping of str to number or object
+        Rates and formats.
+
+    Returns
+    -------
+    dict of str to number
+        A share of the peak for these products, and the old one for attention. Nothing where weights are as wide as the
+        arithmetic, or processors and clock are not known.
+    """
+    work, clock, processors = stack.ceilings.stored_work, device.compute.clock, device.compute.processors
+    if work is None or clock is None or processors is None or columns["weight_width"] >= columns["operand_width"]:
+        return {}
+    achieved, plain = columns["achieved"], columns["peak"] * columns["achieved"] * columns["compute_ceiling"]
+    share = stored_share(work, processors, clock, plain)
+    return {"achieved": achieved * share, "attention_achieved": columns.get("attention_achieved", achieved)}

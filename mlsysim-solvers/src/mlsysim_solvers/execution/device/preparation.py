@@ -36,7 +36,7 @@ from .few_tiles import few_tiles
 from .formats import cache_format, format_columns, head_columns, wide_attention
 from .labels import usable_of
 from .launching import compiled_columns, eager_variance, launch_columns
-from .narrow import block_columns, unpacked_columns
+from .narrow import block_columns, stored_columns, unpacked_columns
 from .quantisation import tiles_of
 from .remembering import same_tuples
 
@@ -94,7 +94,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
     columns |= wide_attention(settings, shape, columns) | _stored_narrow(stack, columns)
     columns |= head_columns(stack, model, workload, columns)
     columns |= block_columns(columns) | unpacked_columns(device, precision, workload, columns)
-    columns |= _memory(device, stack)
+    columns |= stored_columns(device, stack, columns) | _memory(device, stack)
     columns |= few_tiles(device, precision, columns) | _in_order(device, precision, columns)
     columns |= _kept(stack, shape, columns) | _contexts(device, stack, shape, columns)
     columns |= _workload(workload, shape) | _accumulating(scenario)

@@ -15,12 +15,14 @@ from .common import cell, whole
 __all__ = ["Scatter", "at_once", "counted", "is_median", "most_at_once", "scatter_of"]
 
 _AT_ONCE = re.compile(
-    r"\b(?:all|requests|prompts) at once\b|\brate ?= ?inf|\binfinite (?:request )?rate\b", re.IGNORECASE
-)
+    r"\b(?:all|requests|prompts|lengths) at once\b|\brate ?= ?inf|\binfinite (?:request )?rate\b"
+    r"|\bbench(?:mark)?[ _]throughput\b", re.IGNORECASE
+)  # fmt: skip
+"""vLLM's offline benchmark begins with all prompts (benchmarks/benchmark_throughput.py at 2f2ea061, run_vllm)."""
 _COUNT = re.compile(r"(?<![\w.])(\d[\d,]*) (?:requests|prompts)\b", re.IGNORECASE)
 _MOST = re.compile(r"\bmax[-_ ](?:num[-_ ]seqs|running[-_ ]requests)\s*[=:]?\s*(\d+)", re.IGNORECASE)
 _MEDIAN = re.compile(r"\b(?:median|p50)\b", re.IGNORECASE)
-_MEAN = re.compile(r"\btokens (?:/|over|per|divided by) (?:\d+|requests|prompts)\b", re.IGNORECASE)
+_MEAN = re.compile(r"\btokens (?:/|over|per|divided by) (?:\d+|requests|prompts)\b|\bnatural lengths\b", re.IGNORECASE)
 
 _NATURAL = 0.25
 """Standard deviation over mean of answers that end when the model ends them, or when it is cut off. Estimate, range 0

@@ -297,6 +297,8 @@ def _layout(
     tensor, pipeline = whole(row, "tp"), whole(row, "pp") or 1
     if tensor is None:
         tensor = _fewest(model, found.device, weights, devices)
+        while 0 < (_clients(row) or devices) * tensor < devices:
+            tensor *= 2  # a copy without a client would have nothing to do
         if devices > 1:
             assumed.append(
                 Assumed(f"{devices // tensor} copies of the model on {tensor} devices each: the row states none", 0.1)
