@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
+import mlsysim
 from mlsysim.plugins import plugins
 from mlsysim_solvers.execution.device.ceilings import ceiling_columns
 from mlsysim_solvers.execution.device.exposed import exposed_columns
@@ -68,3 +69,25 @@ def test_only_attention_of_one_warp_is_exposed():
     assert "attention_achieved" not in plain
     assert turned["attention_achieved"] < plain["achieved"]
     assert turned["achieved"] == plain["achieved"]
+
+
+@pytest.mark.parametrize(("device", "most"), [("h100-sxm", 335e12), ("b200-sxm", 330.6e12)])
+def test_pytorch_trains_long_sequences_at_the_measured_rate_of_its_attention(device, most):
+    short, long = 8192, 32768
+
+    def step(sequence):
+        asked = {
+            "name": "one sequence", "kind": "training", "system": {"device": device, "stack": "pytorch-2"},
+            "workload": {"model": "qwen3-0.6b", "batch": 1, "sequence": sequence, "precision": "bf16"},
+        }  # fmt: skip
+        return mlsysim.evaluate(asked)["step_time"].value
+
+    layers, width = 28, 16 * 128
+
+    def work(sequence):
+        # Seven causal products of sequence by sequence in all: two forward, five backward.
+        return 7 * sequence**2 * width * layers
+
+    ratio = long // short
+    beyond = step(long) - ratio * step(short)
+    assert (work(long) - ratio * work(short)) / beyond == pytest.approx(most, rel=0.05)
