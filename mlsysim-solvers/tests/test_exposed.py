@@ -6,9 +6,11 @@ import attrs
 import numpy as np
 import pytest
 
+import mlsysim
 from mlsysim.plugins import plugins
 from mlsysim_solvers.execution.device.ceilings import ceiling_columns
 from mlsysim_solvers.execution.device.exposed import exposed_columns
+from mlsysim_solvers.execution.device.few_tiles import few_tiles
 from mlsysim_solvers.execution.device.shares import warp_share
 from mlsysim_solvers.formulas.attention import exposed_share, softmax_clocks
 from mlsysim_solvers.formulas.constants import EXPOSED, OPERAND_FLOP, SPECIAL_PER_CLOCK
@@ -68,3 +70,60 @@ def test_only_attention_of_one_warp_is_exposed():
     assert "attention_achieved" not in plain
     assert turned["attention_achieved"] < plain["achieved"]
     assert turned["achieved"] == plain["achieved"]
+
+
+@pytest.mark.parametrize(("device", "most"), [("h100-sxm", 335e12), ("b200-sxm", 330.6e12)])
+def test_pytorch_trains_long_sequences_at_the_measured_rate_of_its_attention(device, most):
+    short, long = 8192, 32768
+
+    def step(sequence):
+        asked = {
+            "name": "one sequence", "kind": "training", "system": {"device": device, "stack": "pytorch-2"},
+            "workload": {"model": "qwen3-0.6b", "batch": 1, "sequence": sequence, "precision": "bf16"},
+        }  # fmt: skip
+        return mlsysim.evaluate(asked)["step_time"].value
+
+    layers, width = 28, 16 * 128
+
+    def work(sequence):
+        # Seven causal products of sequence by sequence in all: two forward, five backward.
+        return 7 * sequence**2 * width * layers
+
+    ratio = long // short
+    beyond = step(long) - ratio * step(short)
+    assert (work(long) - ratio * work(short)) / beyond == pytest.approx(most, rel=0.05)
+
+
+@pytest.mark.parametrize("key", ["b200-sxm", "gb200", "gb300"])
+def test_units_with_a_memory_of_their_own_wait_for_no_warp(key):
+    card, columns = device(key), {"operand_width": 2.0, "flop_per_mac": 2.0}
+    peak = card.compute.peak["bf16"].dense
+    # 8,192 operations per clock and processor make the printed peak.
+    assert card.compute.processors * card.compute.clock * 8192.0 == pytest.approx(peak, rel=0.05)
+    found = few_tiles(card, "bf16", {**columns, "peak": peak})
+    assert found["clock_macs"] == pytest.approx(4096.0, rel=0.05)
+    assert "lone_area" not in found
+    hopper = device("h100-sxm")
+    assert "lone_area" in few_tiles(hopper, "bf16", {**columns, "peak": hopper.compute.peak["bf16"].dense})
+
+
+def test_kernels_made_for_such_units_take_exponentials_on_others_too():
+    card = device("b200-sxm")
+    special = SPECIAL_PER_CLOCK * card.compute.processors * card.compute.clock
+    library, older = (plugins().registry.get("stacks", key).record for key in ("cudnn-9", STACK))
+    made = ceiling_columns(card, library, "b200-sxm", "bf16", {})["special_rate"]
+    assert made == pytest.approx(2.0 * special)
+    assert ceiling_columns(card, older, "b200-sxm", "bf16", {})["special_rate"] < 0.8 * made
+
+
+def test_a_stack_is_surer_of_the_device_that_it_was_fitted_on():
+    def width(key):
+        asked = {
+            "name": "another device", "kind": "training", "parallelism": {"data": 8, "micro_batch": 2},
+            "system": {"device": key, "stack": "megatron-lm-2021", "devices": 8},
+            "workload": {"model": "llama-2-7b", "batch": 64, "sequence": 4096, "precision": "bf16", "recompute": "full"},
+        }  # fmt: skip
+        found = mlsysim.evaluate(asked)["step_time"]
+        return found.high / found.low
+
+    assert width("h100-sxm") > 1.15 * width("a100-sxm-80gb")

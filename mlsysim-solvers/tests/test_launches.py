@@ -105,7 +105,10 @@ def test_a_short_pass_over_prompts_replays_a_graph():
     assert c["replayed"] == 512.0
     engine, launched = engine_of(c), engine_of(c | {"replayed": 0.0})
     # Who decodes counts, too.
-    assert reading_pass(engine, 64.0, 448.0, 1.0).time < 0.5 * reading_pass(launched, 64.0, 448.0, 1.0).time
+    quick, slow = (reading_pass(one, 64.0, 448.0, 1.0) for one in (engine, launched))
+    # What devices say to each other is the same; of what the host starts, less than half is left.
+    assert quick.talk == slow.talk
+    assert quick.totals.time < 0.4 * slow.totals.time
     assert reading_pass(engine, 64.0, 449.0, 1.0).time == reading_pass(launched, 64.0, 449.0, 1.0).time
     longer = columns("llama-3.1-70b", "fp8", settings={"settings.in-flight.replayed": "2048"})
     assert longer["replayed"] == 2048.0

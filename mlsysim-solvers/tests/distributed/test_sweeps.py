@@ -209,7 +209,7 @@ def test_what_a_constraint_limits_is_among_the_columns(capsys):
 
 def test_what_no_choice_could_answer_is_not_said_to_be_left_out():
     # The idle power of one is not known, so its solver answers nothing: not even what no traffic has.
-    ask = {"rate": "1 sample/s", "system.device": "h100-sxm"}
+    ask = {"rate": "0.1 sample/s", "system.device": "h100-sxm"}
     found = mlsysim.sweep("llama-3.1-8b-h100-rate", {"device": ["h100-sxm", "b200-sxm"]}, overrides=ask)
     assert "macro.energy_per_token" in found.left_out
     assert "macro.energy_per_sample" not in found.left_out

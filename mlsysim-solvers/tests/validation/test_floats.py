@@ -23,6 +23,8 @@ def subject(device: str, stack: str) -> Subject:
         ("a100-sxm-80gb", "pytorch-2", "vit-b-16", "fp32"),
         ("a100-sxm-80gb", "megatron-lm-2021", "bert-large", "fp32"),
         ("v100-sxm2-32gb", "pytorch-1.9", "resnet-50", "fp32"),
+        ("a100-sxm-80gb", "maxtext-training-0.1", "bert-large", "tf32"),
+        ("tpu-v5e", "maxtext-training-0.1", "bert-large", "fp32"),
     ],
 )
 def test_device_stack_and_model_say_what_32_bits_are_multiplied_in(device, stack, model, expected):

@@ -309,6 +309,7 @@ def test_the_patch_of_a_vision_transformer_is_not_the_name_of_another():
      ("llama-bench (llama.cpp build 5092)", "llama.cpp-b3000"), ("TensorRT 10.2", "tensorrt-10"), ("TGI 2.3", None),
      ("Megatron-LM (Megatron-Core, Transformer Engine)", "megatron-lm-2024"), ("Paddle Inference 2.3, TensorRT 8.0.3.4", "tensorrt-10"), ("transformers (PyTorch)", "pytorch-2"),
      ("vLLM 0.7.3", "vllm-0.7"), ("vLLM v0.2.7", "vllm-0.7"), ("vLLM 0.10.0", "vllm-0.11"), ("vLLM 0.22.1", "vllm-0.11"),
+     ("Keras 3 (JAX)", "tensorflow-2.4"), ("Keras 3 (PyTorch)", "pytorch-2"),
      ("gpt-fast (PyTorch), eager", "pytorch-2"), ("gpt-fast (PyTorch), torch.compile", None)],
 )  # fmt: skip
 def test_software_is_known_by_version_and_inside_other_names(software, stack):

@@ -26,6 +26,15 @@ from shared memory in some 30, results follow instructions in as many, warps mee
 STEP_BYTES = 64.0
 """Depth of such a step: 32 elements of 16 bits. Estimate, range 32 to 128."""
 
+TENSOR_MEMORY = frozenset({"Blackwell", "Blackwell Ultra"})
+"""Architectures whose matrix units keep sums in a memory of their own: one thread starts an instruction, which reads
+operands from shared memory and runs beside all warps (NVIDIA CUTLASS documentation, tcgen05 MMA programming guide;
+Apache TVM documentation, gemm_async). So a lone tile waits for no warp between steps."""
+
+EMULATED = 2.0
+"""Exponentials that kernels for such architectures take per clock over those of the special-function units: polynomials
+on the other units "effectively" double them (Blockchain.News of 2026-03-05 on FlashAttention-4 by Together AI)."""
+
 HEAD_STEP = 32.0
 """Widths of heads for which kernels of fused attention exist are its multiples: the files of csrc/flash_attn/src of
 Dao-AILab/flash-attention before 36dddb89 are named for 32, 64, 96, 128, 160, 192, 224 and 256 (later ones leave out 160

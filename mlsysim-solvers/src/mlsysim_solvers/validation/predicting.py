@@ -234,7 +234,8 @@ def _standing_in(
     if not found and not stack.record.calibrations and stack.record.scatter is None:
         # Ranges of its ceilings say how far stacks differ in general; nobody saw what this one does beside them.
         found.append(Assumed(f"nobody compared {stack.key} with measurements", BETWEEN_STACK_LOG_SD))
-    return (*found, *_other_makers(stack, device))
+    # Where nothing fitted holds, the interval knows already how much constants differ between devices.
+    return (*found, *(_other_makers(stack, device) if fitted else ()))
 
 
 def _other_makers(stack: Entry, device: Entry) -> tuple[Assumed, ...]:

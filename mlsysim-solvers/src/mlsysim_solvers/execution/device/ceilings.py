@@ -15,6 +15,7 @@ from ...formulas.constants import (
     CACHE_PER_CLOCK,
     COMMUNICATION_LOG_SD,
     COMPUTE_LOG_SD,
+    DEVICE_PRIOR_LOG_SDS,
     FIRST_TOKEN_LOG_SD,
     HALF_WIDTH,
     KV_REREAD_RATIO,
@@ -32,6 +33,7 @@ from ...formulas.constants import (
 )
 from ...formulas.loads import issue_rate
 from ...formulas.roofline import delivered_share, special_rate
+from ...formulas.tile_constants import EMULATED, TENSOR_MEMORY
 from ...formulas.uncertainty import unseen_variance
 from .exposed import exposed_columns
 from .shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
@@ -120,7 +122,9 @@ def ceiling_columns(
     if issue is not None and clock is not None and processors is not None:
         columns["issue_rate"] = issue_rate(issue, processors, clock)
     if clock is not None and processors is not None and _is_multiprocessor(device, precision, processors, clock):
-        columns["special_rate"] = special_rate(SPECIAL_PER_CLOCK, processors, clock)
+        emulated = device.architecture in TENSOR_MEMORY and not stack.features.warp_products
+        exponentials = SPECIAL_PER_CLOCK * (EMULATED if emulated else 1.0)
+        columns["special_rate"] = special_rate(exponentials, processors, clock)
         if stack.ceilings.lone_issue is not None and device.vendor in WARP_MAKERS:
             columns["lone_rate"] = issue_rate(stack.ceilings.lone_issue, processors, clock)
     wide = _attention_format(device, precision)
@@ -296,8 +300,9 @@ def spread_columns(
     -----
     A calibration brings the posterior covariance of its constants, how much they differ for a group that it has not
     seen, and its scatter. Without one the ranges of the stack's ceilings and of the device's numbers count, which
-    are how stacks and devices differ. All but the memory that a runtime keeps is multiplied by the square of how far
-    the stack's measurements stray over what is usual.
+    are how stacks and devices differ; of a stack that was fitted on other devices only, at least how much constants
+    differ between devices. All but the memory that a runtime keeps is multiplied by the square of how far the stack's
+    measurements stray over what is usual.
     """
     counted = counted_format(device, stack, precision)
     peak = claimed_variance(claims, "device", f"compute.peak.{counted}.dense", 0.0)
@@ -317,6 +322,10 @@ def spread_columns(
             claimed_variance(claims, "stack", "ceilings.overhead", OVERHEAD_LOG_SD),
             0.0, 0.0, 0.0,
         ]  # fmt: skip
+    elsewhere = found is None and bool(stack.calibrations)
+    if elsewhere:
+        # Ranges of the card know the devices that were measured; on others its constants differ as those of stacks do.
+        spreads[:3] = [max(one, sd**2) for one, sd in zip(spreads, DEVICE_PRIOR_LOG_SDS, strict=False)]
     if found is not None:
         # What a calibration states holds for rows that it has not seen.
         scatter = float(found.sigma) * float(found.sigma)
@@ -333,7 +342,8 @@ def spread_columns(
     link = 0.0 if own else LINK_LOG_SD**2
     general = (COMMUNICATION_LOG_SD**2, LAYOUT_LOG_SD**2, FIRST_TOKEN_LOG_SD**2, link)
     values = (spreads[0] + peak, spreads[1] + bandwidth, *spreads[2:], scatter, *general)
-    strays = scatter_of(stack) ** 2
+    # That it strays little where constants were fitted says nothing of where none were.
+    strays = max(scatter_of(stack), 1.0 if elsewhere else 0.0) ** 2
     alone = claimed_variance(claims, "stack", "ceilings.lone_issue", LONE_LOG_SD)
     scaled = {name: strays * value for name, value in zip(_SPREADS, values, strict=True)}
     return {**scaled, "var_lone": alone, "var_reserve": reserve}
