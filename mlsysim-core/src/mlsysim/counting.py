@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from .records.model import EncoderDecoder, StateSpace, Transformer
+from .state_layers import Mixer, state_products, state_vectors
 from .tracing import named
 
 __all__ = [
@@ -91,31 +94,19 @@ def _latent_attention(t: Transformer) -> int:
     query = t.heads * (a.nope_dim + a.rope_dim)
     count = a.q_rank * (t.hidden + 1 + query) if a.q_rank else t.hidden * query
     count += t.hidden * (a.kv_rank + a.rope_dim) + a.kv_rank
-    return count + a.kv_rank * t.heads * (a.nope_dim + a.v_dim) + t.heads * a.v_dim * t.hidden
+    outputs = t.heads * a.v_dim * t.hidden * (2 if t.output_gate else 1)
+    return count + a.kv_rank * t.heads * (a.nope_dim + a.v_dim) + outputs
 
 
-def _recurrence(t: Transformer, *, vectors: bool = True) -> int:
-    """Count what stands in place of attention in a layer that keeps a state; with ``vectors`` not only its matrices."""
-    if t.states is not None:
-        one = t.states
-        return _mamba2(t.hidden, one.heads * one.head_dim, one.state, one.groups, one.heads, one.conv, vectors=vectors)
-    r = t.delta
-    if r is None:
-        return 0
-    # Queries, keys, values, a gate as wide as these, decay and step of each head; then the output.
-    keys, values = 2 * r.key_heads * r.key_dim, r.heads * r.value_dim
-    count = t.hidden * (keys + 2 * values + 2 * r.heads) + values * t.hidden
-    # Convolution; bias of the step and decay of each head; norm.
-    return count + (r.conv * (keys + values) + 2 * r.heads + r.value_dim if vectors else 0)
+def _mixer(t: Transformer) -> Mixer:
+    s = t.states
+    assert s is not None
+    return Mixer(s.kind, t.hidden, s.heads, s.head_dim, s.groups, s.state, s.conv, s.rank, s.wide_gate)
 
 
-def _mamba2(
-    hidden: int, inner: int, state: int, groups: int, heads: int, conv: int, *, vectors: bool = True
-) -> int:  # fmt: skip
-    mixed = inner + 2 * groups * state
-    count = hidden * (inner + mixed + heads) + inner * hidden
-    # Convolution with bias; time-step bias, decay and skip per head; norm before the output.
-    return count + (mixed * (conv + 1) + 3 * heads + inner if vectors else 0)
+def _matrices(mixer: Mixer) -> Any:
+    """Count the matrices of a layer that keeps a state."""
+    return sum(one.inner * one.columns for one in state_products(mixer))
 
 
 def attention_layers(transformer: Transformer) -> int:
@@ -130,9 +121,7 @@ def attention_layers(transformer: Transformer) -> int:
     -------
     int, count
     """
-    if transformer.states is not None:
-        return transformer.states.attention
-    return transformer.layers // transformer.delta.every if transformer.delta else transformer.layers
+    return transformer.layers if transformer.states is None else transformer.states.attention
 
 
 def head_kinds(transformer: Transformer) -> tuple[tuple[int, Transformer], ...]:
@@ -172,9 +161,7 @@ def state_layers(transformer: Transformer) -> int:
     -------
     int, count
     """
-    if transformer.states is not None:
-        return transformer.states.layers
-    return transformer.layers - attention_layers(transformer)
+    return 0 if transformer.states is None else transformer.states.layers
 
 
 def mlp_layers(transformer: Transformer) -> int:
@@ -245,7 +232,7 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
     attention, norms, mlp = _attention(t), _norms(t), _mlp(t, t.ffn)
     experts = _experts(t, m.experts if m else 0)
     used = _experts(t, m.active if m else 0)
-    recurrence = _recurrence(t)
+    recurrence = 0 if t.states is None else _matrices(_mixer(t)) + state_vectors(_mixer(t))
     mixing = sum(layers * _attention(one) for layers, one in head_kinds(t)) + state_layers(t) * recurrence
     shared = (
         named(mixing + t.layers * norms, "attention and norms of all layers")
@@ -322,7 +309,7 @@ def matmul_parameters(transformer: Transformer) -> MatmulParameters:
     attention = sum(layers * _attention(one) for layers, one in head_kinds(bare))
     attention -= attention_layers(bare) * (latent.kv_rank + latent.q_rank if latent else 0)
     used = _experts(bare, m.active) - (m.experts if m.router_bias else 0) if m else 0
-    kept = state_layers(bare) * _recurrence(bare, vectors=False)
+    kept = 0 if bare.states is None else bare.states.layers * _matrices(_mixer(bare))
     return MatmulParameters(
         attention=attention + kept,
         mlp=(fed - sparse) * _mlp(bare, bare.ffn) + sparse * used,
@@ -388,7 +375,9 @@ def state_space_parameters(shape: StateSpace) -> Parameters:
     """
     s = shape
     if s.heads:
-        layer = _mamba2(s.hidden, s.inner, s.state, s.groups, s.heads, s.conv)
+        width = s.inner // s.heads
+        mixer = Mixer("mamba2", s.hidden, s.heads, width, s.groups, s.state, s.conv, 0, wide_gate=False)
+        layer = _matrices(mixer) + state_vectors(mixer)
     else:
         layer = 2 * s.hidden * s.inner + s.inner * (s.conv + 1)
         # Input, output and time step of the state; then decay per channel and state, and skip.

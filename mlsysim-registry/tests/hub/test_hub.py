@@ -241,7 +241,7 @@ def test_a_body_beyond_the_limit_is_refused(hub):
         get(f"http://127.0.0.1:{hub.server_port}/acme/open", limit=10)
 
 
-UNREADABLE = ["kimi_linear", "jamba", "gemma3n_text", "deepseek_v4"]
+UNREADABLE = ["zamba2", "bailing_hybrid", "gemma3n_text", "deepseek_v4"]
 
 
 @pytest.mark.parametrize("family", UNREADABLE)
@@ -272,15 +272,18 @@ HYBRID = {
 
 def test_layers_that_keep_a_state_are_read():
     _, table = shape_table(HYBRID, where="x")
-    assert table["delta"] == {"every": 4, "heads": 8, "key_heads": 4, "key_dim": 32, "value_dim": 64, "conv": 4}
+    numbers = {"heads": 8, "groups": 4, "state": 32, "head_dim": 64, "conv": 4}
+    assert table["states"] == {"kind": "gated-delta", "layers": 6, "attention": 2, "mlp": 8, **numbers}
     assert table["output_gate"]
     assert table["qk_norm"]
 
 
-def test_another_pattern_of_layers_is_refused():
+def test_another_pattern_of_layers_is_counted_and_an_unknown_one_refused():
     kinds = ["full_attention", *["linear_attention"] * 7]
-    with pytest.raises(RegistryError, match="not one layer of full attention in every 4"):
-        shape_table({**HYBRID, "layer_types": kinds}, where="x")
+    states = shape_table({**HYBRID, "layer_types": kinds}, where="x")[1]["states"]
+    assert (states["layers"], states["attention"]) == (7, 1)
+    with pytest.raises(RegistryError, match="which layers attend"):
+        shape_table({**HYBRID, "layer_types": [*kinds[:-1], "another"]}, where="x")
 
 
 MAMBA = {

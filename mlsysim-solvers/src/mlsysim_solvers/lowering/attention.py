@@ -96,7 +96,7 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
         if shape.gate:
             gated = stream_bytes(rows, 3.0 * part.heads * part.v_dim, formats.activation)
             table.append(stream("output gate", part.attention_layers, gated))
-    return table if shape.recurrence is None else table + around_states(shape.recurrence, shape.hidden, formats, rows)
+    return table if shape.recurrence is None else table + around_states(shape.recurrence, formats, rows)
 
 
 def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
@@ -120,6 +120,8 @@ def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any,
     else:
         unfolded = heads * (shape.nope_dim + shape.v_dim)
         table.append(gemm("key-value expansion", layers, rows, unfolded, latent, formats, kind=kind))
+    if shape.gate:
+        table.append(gemm("gate projection", layers, rows, heads * shape.v_dim, hidden, formats, kind=kind))
     table.append(gemm("output projection", layers, rows, hidden, heads * shape.v_dim, formats, kind=kind))
     return table
 
@@ -131,6 +133,7 @@ def _attention_parameters(shape: TransformerShape) -> Any:
     if not s.latent:
         return s.hidden * s.projected + output
     query = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
+    output = output * (1.0 + s.gate)
     return query + s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim) + output
 
 
@@ -148,7 +151,7 @@ def mixing_parameters(shape: TransformerShape) -> Any:
     """
     found = sum(part.attention_layers * _attention_parameters(part) for part in by_heads(shape))
     keeping = shape.recurrence
-    return found if keeping is None else found + keeping.layers * recurrent_parameters(keeping, shape.hidden)
+    return found if keeping is None else found + keeping.layers * recurrent_parameters(keeping)
 
 
 def outer_parameters(shape: TransformerShape) -> Any:
@@ -193,7 +196,7 @@ def attention_over_sequence(
     """
     table = [row for part in by_heads(shape) for row in _over_sequence(part, formats, abilities, batch, sequence)]
     if shape.recurrence is not None:
-        table.append(states_over_sequence(shape.recurrence, formats, batch * sequence))
+        table += states_over_sequence(shape.recurrence, formats, batch * sequence)
     return table
 
 
