@@ -254,8 +254,8 @@ def test_an_architecture_that_no_shape_expresses_is_refused_with_the_reason(tmp_
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("moonshotai/Kimi-Linear-48B-A3B-Instruct", "linear attention"), ("google/gemma-3n-E4B-it", "share keys"),
-     ("google/gemma-4-E4B-it", "share keys"), ("hf:moonshotai/Kimi-K3", "linear attention")],
+    [("deepseek-ai/DeepSeek-V4-Pro", "compressed keys"), ("google/gemma-3n-E4B-it", "share keys"),
+     ("google/gemma-4-E4B-it", "share keys"), ("hf:deepseek-ai/DeepSeek-V4-Flash", "compressed keys")],
 )  # fmt: skip
 def test_a_model_that_no_shape_expresses_is_known_by_name(name, why):
     with pytest.raises(RegistryError, match=why):

@@ -61,7 +61,7 @@ class Latent:
     """
 
     kv_rank: int = fact("1", tolerance=0.0)
-    rope_dim: int = fact("1", tolerance=0.0)
+    rope_dim: int = fact("1", tolerance=0.0, zero=True)
     nope_dim: int = fact("1", tolerance=0.0)
     v_dim: int = fact("1", tolerance=0.0)
     q_rank: int = fact("1", default=0, tolerance=0.0, zero=True)
