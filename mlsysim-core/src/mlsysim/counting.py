@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from .records.model import EncoderDecoder, StateSpace, Transformer
-from .state_layers import Mixer, state_products, state_vectors
+from .sparse_layers import sparse_parameters, stream_parameters
+from .state_layers import Mixer, mixer_of, state_matrices, state_vectors
 from .tracing import named
 
 __all__ = [
@@ -94,19 +93,9 @@ def _latent_attention(t: Transformer) -> int:
     query = t.heads * (a.nope_dim + a.rope_dim)
     count = a.q_rank * (t.hidden + 1 + query) if a.q_rank else t.hidden * query
     count += t.hidden * (a.kv_rank + a.rope_dim) + a.kv_rank
-    outputs = t.heads * a.v_dim * t.hidden * (2 if t.output_gate else 1)
-    return count + a.kv_rank * t.heads * (a.nope_dim + a.v_dim) + outputs
-
-
-def _mixer(t: Transformer) -> Mixer:
-    s = t.states
-    assert s is not None
-    return Mixer(s.kind, t.hidden, s.heads, s.head_dim, s.groups, s.state, s.conv, s.rank, s.wide_gate)
-
-
-def _matrices(mixer: Mixer) -> Any:
-    """Count the matrices of a layer that keeps a state."""
-    return sum(one.inner * one.columns for one in state_products(mixer))
+    expansion = 0 if a.direct else a.kv_rank * t.heads * (a.nope_dim + a.v_dim)
+    outputs = t.heads * a.v_dim * (a.o_rank or t.hidden) + a.o_groups * a.o_rank * t.hidden
+    return count + expansion + outputs + (t.heads * a.v_dim * t.hidden if t.output_gate else 0)
 
 
 def attention_layers(transformer: Transformer) -> int:
@@ -232,8 +221,10 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
     attention, norms, mlp = _attention(t), _norms(t), _mlp(t, t.ffn)
     experts = _experts(t, m.experts if m else 0)
     used = _experts(t, m.active if m else 0)
-    recurrence = 0 if t.states is None else _matrices(_mixer(t)) + state_vectors(_mixer(t))
+    mixer = mixer_of(t)
+    recurrence = 0 if mixer is None else state_matrices(mixer) + state_vectors(mixer)
     mixing = sum(layers * _attention(one) for layers, one in head_kinds(t)) + state_layers(t) * recurrence
+    mixing += sparse_parameters(t) + stream_parameters(t)
     shared = (
         named(mixing + t.layers * norms, "attention and norms of all layers")
         + named((fed - sparse) * mlp, "MLP of all layers")
@@ -309,9 +300,10 @@ def matmul_parameters(transformer: Transformer) -> MatmulParameters:
     attention = sum(layers * _attention(one) for layers, one in head_kinds(bare))
     attention -= attention_layers(bare) * (latent.kv_rank + latent.q_rank if latent else 0)
     used = _experts(bare, m.active) - (m.experts if m.router_bias else 0) if m else 0
-    kept = 0 if bare.states is None else bare.states.layers * _matrices(_mixer(bare))
+    mixer = mixer_of(bare)
+    kept = 0 if mixer is None else state_layers(bare) * state_matrices(mixer)
     return MatmulParameters(
-        attention=attention + kept,
+        attention=attention + kept + sparse_parameters(bare, vectors=False),
         mlp=(fed - sparse) * _mlp(bare, bare.ffn) + sparse * used,
         head=bare.vocab * bare.hidden if bare.head else 0,
     )
@@ -377,7 +369,7 @@ def state_space_parameters(shape: StateSpace) -> Parameters:
     if s.heads:
         width = s.inner // s.heads
         mixer = Mixer("mamba2", s.hidden, s.heads, width, s.groups, s.state, s.conv, 0, wide_gate=False)
-        layer = _matrices(mixer) + state_vectors(mixer)
+        layer = state_matrices(mixer) + state_vectors(mixer)
     else:
         layer = 2 * s.hidden * s.inner + s.inner * (s.conv + 1)
         # Input, output and time step of the state; then decay per channel and state, and skip.

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["KINDS", "Mixer", "Product", "state_products", "state_vectors"]
+from .records.model import Transformer
+
+__all__ = ["KINDS", "Mixer", "Product", "mixer_of", "state_matrices", "state_products", "state_vectors"]
 
 
 class Product(NamedTuple):
@@ -164,6 +166,40 @@ def state_products(mixer: Mixer) -> list[Product]:
     Lightning attention: ml-explore/mlx-lm at d78bf58, mlx_lm/models/bailing_moe_linear.py.
     """
     return [*_ENTRY[mixer.kind](mixer), Product("state output projection", mixer.values, mixer.hidden)]
+
+
+def mixer_of(transformer: Transformer) -> Mixer | None:
+    """Return a layer that keeps a state.
+
+    Parameters
+    ----------
+    transformer : Transformer
+        Shape.
+
+    Returns
+    -------
+    Mixer or None
+        None where every layer attends.
+    """
+    s = transformer.states
+    if s is None:
+        return None
+    return Mixer(s.kind, transformer.hidden, s.heads, s.head_dim, s.groups, s.state, s.conv, s.rank, s.wide_gate)
+
+
+def state_matrices(mixer: Mixer) -> Any:
+    """Return the weights of the matrix products of one layer.
+
+    Parameters
+    ----------
+    mixer : Mixer
+        The layer, or one device's part of it.
+
+    Returns
+    -------
+    float or array, count
+    """
+    return sum(one.inner * one.columns for one in state_products(mixer))
 
 
 def state_vectors(mixer: Mixer) -> Any:

@@ -8,7 +8,7 @@ import attrs
 
 from .fields import fact
 
-__all__ = ["FullHeads", "Latent", "Mixture", "StateLayers", "Transformer"]
+__all__ = ["FullHeads", "Latent", "Mixture", "Sparse", "StateLayers", "Transformer"]
 
 
 @attrs.frozen
@@ -58,6 +58,10 @@ class Latent:
         Head widths: rotary part and plain part of queries and keys, and values.
     q_rank : int, count
         Width of the compressed query; 0 when queries are projected directly.
+    direct : bool
+        Whether the vector that is kept serves all heads as key and as value, as it is.
+    o_rank, o_groups : int, count
+        Width to which each group of heads compresses its output ahead of the output projection, and groups; 0 without.
     """
 
     kv_rank: int = fact("1", tolerance=0.0)
@@ -65,6 +69,38 @@ class Latent:
     nope_dim: int = fact("1", tolerance=0.0)
     v_dim: int = fact("1", tolerance=0.0)
     q_rank: int = fact("1", default=0, tolerance=0.0, zero=True)
+    o_rank: int = fact("1", default=0, tolerance=0.0, zero=True)
+    o_groups: int = fact("1", default=0, tolerance=0.0, zero=True)
+    direct: bool = False
+
+
+@attrs.frozen
+class Sparse:
+    """Layers that attend to a part of what they keep, or keep less than a vector for each token, or both.
+
+    Parameters
+    ----------
+    layers : int, count
+        Layers of this kind, wherever they stand. Beside this they see the window of the model, token by token.
+    ratio : int, token
+        Tokens that one entry of the cache stands for: 1 where nothing is compressed.
+    top : int, count
+        Entries that a token attends to; 0 for all.
+    index_heads, index_dim : int, count
+        Heads and width of the indexer that scores all entries and selects the best; 0 without.
+    indexed : int, count
+        Layers that select for themselves, where others take over what one before them selected; 0 for all.
+    overlap : bool
+        Whether an entry is made of twice as many tokens as it stands for.
+    """
+
+    layers: int = fact("1", tolerance=0.0)
+    ratio: int = fact("token", default=1, tolerance=0.0)
+    top: int = fact("1", default=0, tolerance=0.0, zero=True)
+    index_heads: int = fact("1", default=0, tolerance=0.0, zero=True)
+    index_dim: int = fact("1", default=0, tolerance=0.0, zero=True)
+    indexed: int = fact("1", default=0, tolerance=0.0, zero=True)
+    overlap: bool = False
 
 
 @attrs.frozen
@@ -204,6 +240,11 @@ class Transformer:
         Latent attention.
     states : StateLayers or None
         Layers that keep a state in place of keys and values.
+    selected, compressed : Sparse or None
+        Layers that see a part of the context, of one kind and of another; those that attend and are of neither see
+        their window or all.
+    streams : int, count
+        Residual vectors of a token, which are mixed ahead of attention and MLP and after them (hyper-connections).
     """
 
     layers: int = fact("1", tolerance=0.0)
@@ -246,4 +287,7 @@ class Transformer:
     full: FullHeads | None = None
     mixture: Mixture | None = None
     latent: Latent | None = None
+    streams: int = fact("1", default=1, tolerance=0.0)
     states: StateLayers | None = None
+    selected: Sparse | None = None
+    compressed: Sparse | None = None

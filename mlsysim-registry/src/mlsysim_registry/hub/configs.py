@@ -15,6 +15,7 @@ from mlsysim.names import did_you_mean
 from .head_kinds import listed_layers, two_kinds
 from .numbers import whole
 from .pairs_and_states import OTHERS, other_table
+from .sparse_layers import sparse_tables
 from .state_layers import state_table
 
 __all__ = ["FAMILIES", "UNREAD", "shape_table", "unmodelled"]
@@ -45,10 +46,7 @@ _GEMMA_4: Mapping[str, Any] = {
 }  # fmt: skip
 _DELTA: Mapping[str, Any] = {**_GATED, "qk_norm": True, "output_gate": True}
 
-SPARSE = (
-    "of a long context each token attends to selected tokens only, and choosing them takes work: "
-    "attention counts as full"
-)
+BLOCKS = "attention over the outputs of earlier blocks of layers, in place of plain residuals"
 LINEAR = "most of its layers keep a state of linear attention in place of keys and values"
 
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
@@ -107,8 +105,9 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "deepseek_v2": _GATED,
     "deepseek_v3": {**_GATED, "router_bias": True},
     "kimi_k2": {**_GATED, "router_bias": True},
-    "deepseek_v32": {**_GATED, "router_bias": True, "unmodelled": SPARSE},
-    "glm_moe_dsa": {**_GATED, "router_bias": True, "unmodelled": SPARSE},
+    "deepseek_v32": {**_GATED, "router_bias": True},
+    "deepseek_v4": {**_GATED, "router_bias": True},
+    "glm_moe_dsa": {**_GATED, "router_bias": True},
     "gpt_oss": {**_GATED, "bias": True, "sinks": True, "router_bias": True, "window_every": 2},
     "starcoder2": {**_PLAIN, "tied": True},
     "gpt2": {**_PLAIN, "tied": True, "learned": True},
@@ -128,13 +127,12 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 """``model_type`` to what the architecture fixes and the configuration does not say."""
 
 _IMPLIED = (
-    "learned", "offset", "router_bias", "dense_layers", "dense_beside", "ungated_experts", "unmodelled", "side_by_side",
+    "learned", "offset", "router_bias", "dense_layers", "dense_beside", "ungated_experts", "side_by_side",
 )  # fmt: skip
 
 UNREAD: Mapping[str, str] = {
     "bailing_hybrid": LINEAR, "zamba2": "its layers of attention share their weights",
     "gemma3n_text": "its layers share keys and values and add embeddings of their own",
-    "deepseek_v4": "most of its layers attend to compressed keys and values",
     "minimax_m3": "most of its layers attend to selected blocks only",
     "nemotron-nas": "its layers differ from each other",
 }  # fmt: skip
@@ -195,7 +193,7 @@ def unmodelled(config: Mapping[str, Any]) -> str:
     str
         Empty where the shape says all.
     """
-    return str(FAMILIES.get(str(config.get("model_type")), {}).get("unmodelled", ""))
+    return BLOCKS if config.get("attn_res_block_size") else ""
 
 
 def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str, Any]:
@@ -220,6 +218,7 @@ def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str
     listed_layers(table, config)
     two_kinds(table, config, where)
     _latent(table, config, where)
+    sparse_tables(table, config, where)
     state_table(table, config, where, side_by_side=bool(traits.get("side_by_side")))
     _mixture(table, config, traits, where)
     return table

@@ -136,6 +136,7 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     own = TransformerShape._make(fields)
     if shape.full_heads is not None:
         own = own._replace(full_heads=_divided_heads(shape.full_heads, t))
+    own = own._replace(o_groups=ceil(shape.o_groups / t)) if shape.o_groups else own
     if own.source is not None:
         own = own._replace(source=own.source._replace(shape=divided(own.source.shape, division)))
     return own if own.recurrence is None else own._replace(recurrence=shared_recurrence(own.recurrence, t))

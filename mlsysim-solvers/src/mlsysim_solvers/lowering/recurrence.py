@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mlsysim.numeric import ceil, maximum
 from mlsysim.records.model import Transformer
-from mlsysim.state_layers import Mixer, state_products
+from mlsysim.state_layers import Mixer, mixer_of, state_products
 
 from ..formulas.constants import DELTA_CHUNK, FULL_WIDTH
 from ..formulas.delta_rule import delta_chunk_elements, delta_chunk_flops, delta_step_flops
@@ -17,7 +17,7 @@ from .operators import Formats, Operator, Table, gemm, spared, stream
 
 __all__ = [
     "STATE_ROWS", "Recurrence", "around_states", "causal_convolution", "chunk_scan", "kept_for_gradients",
-    "kept_states", "recurrence_of", "recurrent_parameters", "scan", "shared_recurrence", "state_update", "state_work",
+    "kept_states", "recurrence_of", "scan", "shared_recurrence", "state_update", "state_work",
     "states_over_sequence",
 ]  # fmt: skip
 
@@ -78,11 +78,11 @@ def recurrence_of(transformer: Transformer) -> Recurrence | None:
     Recurrence or None
         None where every layer attends.
     """
-    s = transformer.states
-    if s is None:
+    s, mixer = transformer.states, mixer_of(transformer)
+    if s is None or mixer is None:
         return None
-    numbers = map(float, (transformer.hidden, s.heads, s.head_dim, s.groups, s.state, s.conv, s.rank))
-    return Recurrence(float(s.layers), Mixer(s.kind, *numbers, s.wide_gate), float(s.chunk or DELTA_CHUNK))
+    flat = Mixer(*(float(one) if type(one) is int else one for one in mixer))
+    return Recurrence(float(s.layers), flat, float(s.chunk or DELTA_CHUNK))
 
 
 def shared_recurrence(recurrence: Recurrence, tensor: Any) -> Recurrence:
@@ -104,21 +104,6 @@ def shared_recurrence(recurrence: Recurrence, tensor: Any) -> Recurrence:
     m = recurrence.mixer
     groups = maximum(ceil(m.groups / tensor), 1.0 * (tensor / tensor))
     return recurrence._replace(mixer=m._replace(heads=ceil(m.heads / tensor), groups=groups))
-
-
-def recurrent_parameters(recurrence: Recurrence) -> Any:
-    """Return the weights of the matrix products of one layer.
-
-    Parameters
-    ----------
-    recurrence : Recurrence
-        The layers.
-
-    Returns
-    -------
-    float or array, count
-    """
-    return sum(one.inner * one.columns for one in state_products(recurrence.mixer))
 
 
 def kept_for_gradients(recurrence: Recurrence) -> Any:
