@@ -81,7 +81,7 @@ def recurrence_of(transformer: Transformer) -> Recurrence | None:
     s, mixer = transformer.states, mixer_of(transformer)
     if s is None or mixer is None:
         return None
-    flat = Mixer(*(float(one) if type(one) is int else one for one in mixer))
+    flat = Mixer._make(float(one) if type(one) is int else one for one in mixer)
     return Recurrence(float(s.layers), flat, float(s.chunk or DELTA_CHUNK))
 
 

@@ -42,7 +42,18 @@ class SparseLayers(NamedTuple):
     compressor: tuple[Product, ...]
 
     def reach(self, longest: Any) -> Any:
-        """Return the tokens that selected entries stand for: all, where nothing is selected."""
+        """Return the tokens that selected entries stand for.
+
+        Parameters
+        ----------
+        longest : float or array, count
+            Tokens of the sequence.
+
+        Returns
+        -------
+        float or array, count
+            All of them, where nothing is selected.
+        """
         return 1.0 * self.record.top * self.record.ratio if self.record.top else longest
 
 
