@@ -44,8 +44,7 @@ def seen_pairs(sequence: Any, ratio: Any, reach: Any, window: Any) -> Any:
     huggingface/transformers at 02356fe, src/transformers/models/deepseek_v4/modular_deepseek_v4.py,
     DeepseekV4Attention: compressed entries are joined to those of the window.
     """
-    near = causal_pairs(sequence, window) if window else 0.0 * sequence
-    return causal_pairs(sequence, reach) / ratio + near
+    return causal_pairs(sequence, reach) / ratio + causal_pairs(sequence, window)
 
 
 @formula("1", input="1", output="1", ratio="1", reach="1", window="1")
@@ -71,8 +70,7 @@ def seen_entries(input: Any, output: Any, ratio: Any, reach: Any, window: Any) -
     -----
     M(k) / r + M(W), where M(w) is the mean of min(c, w) over the contexts c of the answer.
     """
-    near = windowed_mean_context(input, output, window) if window else 0.0 * input
-    return windowed_mean_context(input, output, reach) / ratio + near
+    return windowed_mean_context(input, output, reach) / ratio + windowed_mean_context(input, output, window)
 
 
 @formula("1", context="1", ratio="1", window="1")
