@@ -152,9 +152,14 @@ def _attention_parameters(shape: TransformerShape) -> Any:
     if not s.latent:
         return s.hidden * s.projected + output
     query = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
-    output = output * (s.gate + (s.o_rank / s.hidden if s.o_rank else 1.0)) + s.o_groups * s.o_rank * s.hidden
-    expansion = 0.0 if s.direct else s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
-    return query + s.hidden * (s.kv_rank + s.rope_dim) + expansion + output
+    found = query + s.hidden * (s.kv_rank + s.rope_dim)
+    if not s.direct:
+        found = found + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
+    if s.gate:
+        found = found + output
+    if s.o_rank:
+        output = (s.heads * s.v_dim + s.o_groups * s.hidden) * s.o_rank
+    return found + output
 
 
 def mixing_parameters(shape: TransformerShape) -> Any:
@@ -170,7 +175,9 @@ def mixing_parameters(shape: TransformerShape) -> Any:
     float or array, count
     """
     found = sum(part.attention_layers * _attention_parameters(part) for part in by_heads(shape))
-    found, keeping = found + sparse_parameters(shape.sparse), shape.recurrence
+    if shape.sparse:
+        found = found + sparse_parameters(shape.sparse)
+    keeping = shape.recurrence
     return found if keeping is None else found + keeping.layers * state_matrices(keeping.mixer)
 
 

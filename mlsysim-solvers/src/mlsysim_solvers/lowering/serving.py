@@ -132,7 +132,8 @@ def sharded(shape: TransformerShape, tensor: Any) -> TransformerShape:
     cache, compressed = shape.cache_elements + 0.0 * tensor, 0.0
     if shape.latent:
         down = (shape.kv_rank + shape.rope_dim + shape.q_rank) * shape.hidden
-        compressed = shape.attention_layers * down + sparse_parameters(shape.sparse)
+        compressed = shape.attention_layers * down
+        compressed = compressed + sparse_parameters(shape.sparse) if shape.sparse else compressed
     else:
         cache = shape.cache_elements * (own.kv_heads / shape.kv_heads)
     keys = kept = 0.0

@@ -91,6 +91,8 @@ def cache_of(shape: TransformerShape, tokens: Any, width: Any) -> Any:
         kept = kept_tokens(tokens, part.window, part.full_layers, part.window_layers)
         cache = kv_cache_bytes(kept, part.cache_elements, width)
         found = cache if found is None else found + cache
+    if not shape.sparse:
+        return found
     return found + kept_of_sparse(shape.sparse, tokens, shape.window, shape.cache_elements, width)
 
 
