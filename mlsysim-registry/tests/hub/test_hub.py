@@ -254,7 +254,8 @@ def test_an_architecture_that_no_shape_expresses_is_refused_with_the_reason(tmp_
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("meituan-longcat/LongCat-Flash-Chat", "do nothing"), ("google/gemma-3n-E4B-it", "share keys"),
+    [("meituan-longcat/LongCat-Flash-Chat", "do nothing"), ("Faster R-CNN R50-FPN", "for each region"),
+     ("RNN-T", "step through"), ("R-GAT", "neighbours"), ("Wan-AI/Wan2.2-T2V-A14B", "length and size"), ("google/gemma-3n-E4B-it", "share keys"),
      ("google/gemma-4-E4B-it", "share keys"), ("hf:google/gemma-4-E2B-it", "share keys")],
 )  # fmt: skip
 def test_a_model_that_no_shape_expresses_is_known_by_name(name, why):
