@@ -327,9 +327,9 @@ def _elementwise(shape: TransformerShape, formats: Formats, rows: Any, *, fused:
     happens inside the neighbours.
     """
     if fused:
-        moved = (2.0 + 2.0 * shape.streams) * shape.norm_passes * shape.hidden
-        kernels = shape.norm_passes if shape.streams == 1.0 else STREAM_KERNELS * shape.norm_passes
-        return stream(NORMS, shape.layers, stream_bytes(rows, moved, formats.activation), kernels)
+        n, norms = shape.streams, shape.norm_passes
+        traffic = stream_bytes(rows, (4.0 if n == 1.0 else 2.0 + 2.0 * n) * norms * shape.hidden, formats.activation)
+        return stream(NORMS, shape.layers, traffic, norms if n == 1.0 else STREAM_KERNELS * norms)
     traffic = stream_bytes(rows, shape.stream_elements, formats.activation)
     return stream("norms, residuals and rotary embedding", shape.layers, traffic, shape.stream_kernels)
 
