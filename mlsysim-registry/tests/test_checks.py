@@ -21,15 +21,6 @@ rope_dim = 8
 nope_dim = 16
 v_dim = 32
 """
-DELTA = """
-[transformer.delta]
-every = 5
-heads = 4
-key_heads = 2
-key_dim = 16
-value_dim = 16
-conv = 4
-"""
 STATES = """
 [transformer.states]
 layers = 2
@@ -92,7 +83,7 @@ FIRES: list[tuple[str, str, dict[str, str], str]] = [
     ("shape-active", "fault", changed(MODEL, "[transformer]", f"active = {{ value = 900000, {CLAIM} }}\n[transformer]"), "apart"),
     ("shape-work", "fault", changed("models/acme/net.toml", "MMAC", "MFLOP"), "MACs or FLOPs"),
     ("kv-cache", "fault", changed(MODEL, "kv_heads = 2", "kv_heads = 3"), "do not divide"),
-    ("kv-cache", "fault", {MODEL: FILES[MODEL] + DELTA}, "do not divide by 5"),
+    ("kv-cache", "fault", {MODEL: FILES[MODEL] + STATES.replace("groups = 1", "groups = 3")}, "into 3 groups"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + STATES}, "are not two for each"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + TWO_KINDS}, "no window is given"),
     ("kv-cache", "fault", {MODEL: FILES[MODEL] + TWO_KINDS.replace("layers = 1", "layers = 99")}, "leave none with"),

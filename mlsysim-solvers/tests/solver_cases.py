@@ -8,7 +8,6 @@ import attrs
 
 from mlsysim.records.device import Compute, Device, Memory, Peak
 from mlsysim.records.model import (
-    DeltaRule,
     EncoderDecoder,
     Latent,
     Layer,
@@ -207,7 +206,9 @@ def answers(*args, **kwargs):
 DELTA = Model(name="Delta", lab="Test", transformer=Transformer(
     layers=32, hidden=2560, heads=16, kv_heads=4, head_dim=256, ffn=9216, context=262144, vocab=248320, qk_norm=True,
     output_gate=True, tied=True,
-    delta=DeltaRule(every=4, heads=32, key_heads=16, key_dim=128, value_dim=128, conv=4),
+    states=StateLayers(
+        kind="gated-delta", layers=24, attention=8, mlp=32, heads=32, groups=16, state=128, head_dim=128, conv=4,
+    ),
 ))  # fmt: skip
 NEMOTRON = Model(name="Nemotron", lab="Test", transformer=Transformer(
     layers=26, hidden=2688, heads=32, kv_heads=2, head_dim=128, ffn=1856, context=262144, vocab=131072, gated=False,

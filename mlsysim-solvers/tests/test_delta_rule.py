@@ -8,7 +8,7 @@ import pytest
 from solver_cases import H100, STACK, request_of
 
 from mlsysim.plugins import plugins
-from mlsysim.records.model import DeltaRule, Model, Transformer
+from mlsysim.records.model import Model, StateLayers, Transformer
 from mlsysim.records.scenario import Serving
 from mlsysim.shapes import attention_layers, kv_bytes_per_token, matmul_parameters, parameters
 from mlsysim_solvers import SingleNodeSolver
@@ -19,13 +19,15 @@ from mlsysim_solvers.lowering.serving import sharded, stage
 from mlsysim_solvers.lowering.shape import transformer_shape
 
 SOLVER = SingleNodeSolver()
-RULE = DeltaRule(every=4, heads=32, key_heads=16, key_dim=128, value_dim=128, conv=4)
+RULE = StateLayers(
+    kind="gated-delta", layers=24, attention=8, mlp=32, heads=32, groups=16, state=128, head_dim=128, conv=4
+)
 SHAPE = Transformer(
     layers=32, hidden=2560, heads=16, kv_heads=4, head_dim=256, ffn=9216, context=262144, vocab=248320, qk_norm=True,
-    output_gate=True, tied=True, delta=RULE,
+    output_gate=True, tied=True, states=RULE,
 )  # fmt: skip
 HYBRID = Model(name="Hybrid", lab="x", transformer=SHAPE)
-FULL = Model(name="Full", lab="x", transformer=attrs.evolve(SHAPE, delta=None))
+FULL = Model(name="Full", lab="x", transformer=attrs.evolve(SHAPE, states=None))
 STATE = 24 * (32 * 128 * 128 * 4 + 3 * 8192 * 2)
 
 
@@ -100,7 +102,7 @@ def test_devices_share_the_heads_and_stages_the_layers():
     half = sharded(shape, 2.0)
     assert 2 * kept_states(half.recurrence, 2.0) == kept_states(shape.recurrence, 2.0)
     crowded = sharded(shape, 32.0)
-    assert (crowded.recurrence.heads, crowded.recurrence.groups) == (1.0, 1.0)
+    assert (crowded.recurrence.mixer.heads, crowded.recurrence.mixer.groups) == (1.0, 1.0)
     part = stage(shape, 0.25)
     assert part.attention_layers + part.recurrence.layers == part.layers == 8.0
     lone = transformer_shape(FULL, FULL.transformer)

@@ -117,7 +117,7 @@ def test_devices_share_the_heads_and_stages_the_layers():
     shape = transformer_shape(HYBRID, SHAPE)
     half = sharded(shape, 2.0)
     assert 2 * kept_states(half.recurrence, 2.0) == kept_states(shape.recurrence, 2.0)
-    crowded = sharded(shape, 16.0).recurrence
+    crowded = sharded(shape, 16.0).recurrence.mixer
     assert (crowded.heads, crowded.groups) == (4.0, 1.0)
     part = stage(shape, 0.5)
     assert (part.recurrence.layers, part.attention_layers, part.layers) == (11.5, 3.0, 13.0)

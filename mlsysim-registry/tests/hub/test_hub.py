@@ -241,7 +241,7 @@ def test_a_body_beyond_the_limit_is_refused(hub):
         get(f"http://127.0.0.1:{hub.server_port}/acme/open", limit=10)
 
 
-UNREADABLE = ["kimi_linear", "jamba", "gemma3n_text", "deepseek_v4"]
+UNREADABLE = ["zamba2", "bailing_hybrid", "gemma3n_text", "minimax_m3"]
 
 
 @pytest.mark.parametrize("family", UNREADABLE)
@@ -254,8 +254,9 @@ def test_an_architecture_that_no_shape_expresses_is_refused_with_the_reason(tmp_
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("moonshotai/Kimi-Linear-48B-A3B-Instruct", "linear attention"), ("google/gemma-3n-E4B-it", "share keys"),
-     ("google/gemma-4-E4B-it", "share keys"), ("hf:moonshotai/Kimi-K3", "linear attention")],
+    [("meituan-longcat/LongCat-Flash-Chat", "do nothing"), ("Faster R-CNN R50-FPN", "for each region"),
+     ("RNN-T", "step through"), ("R-GAT", "neighbours"), ("Wan-AI/Wan2.2-T2V-A14B", "length and size"), ("google/gemma-3n-E4B-it", "share keys"),
+     ("google/gemma-4-E4B-it", "share keys"), ("hf:google/gemma-4-E2B-it", "share keys")],
 )  # fmt: skip
 def test_a_model_that_no_shape_expresses_is_known_by_name(name, why):
     with pytest.raises(RegistryError, match=why):
@@ -272,15 +273,18 @@ HYBRID = {
 
 def test_layers_that_keep_a_state_are_read():
     _, table = shape_table(HYBRID, where="x")
-    assert table["delta"] == {"every": 4, "heads": 8, "key_heads": 4, "key_dim": 32, "value_dim": 64, "conv": 4}
+    numbers = {"heads": 8, "groups": 4, "state": 32, "head_dim": 64, "conv": 4}
+    assert table["states"] == {"kind": "gated-delta", "layers": 6, "attention": 2, "mlp": 8, **numbers}
     assert table["output_gate"]
     assert table["qk_norm"]
 
 
-def test_another_pattern_of_layers_is_refused():
+def test_another_pattern_of_layers_is_counted_and_an_unknown_one_refused():
     kinds = ["full_attention", *["linear_attention"] * 7]
-    with pytest.raises(RegistryError, match="not one layer of full attention in every 4"):
-        shape_table({**HYBRID, "layer_types": kinds}, where="x")
+    states = shape_table({**HYBRID, "layer_types": kinds}, where="x")[1]["states"]
+    assert (states["layers"], states["attention"]) == (7, 1)
+    with pytest.raises(RegistryError, match="which layers attend"):
+        shape_table({**HYBRID, "layer_types": [*kinds[:-1], "another"]}, where="x")
 
 
 MAMBA = {
@@ -384,13 +388,10 @@ def test_names_alike_are_not_refused_with_them(name):
 
 
 def test_what_a_shape_leaves_out_is_said(tmp_path):
-    latent = {"kv_lora_rank": 512, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128,
-              "q_lora_rank": 1536}  # fmt: skip
-    mixture = {"n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 2048}
-    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, **latent, **mixture, "model_type": "deepseek_v32"}))
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "attn_res_block_size": 12}))
     entry = resolve_model(str(tmp_path / "config.json"))
-    assert "attention counts as full" in entry.record.unmodelled
-    config = {"kind": "serving", "workload": {"model": "deepseek-v3.2", "precision": "fp8"},
+    assert "outputs of earlier blocks" in entry.record.unmodelled
+    config = {"kind": "serving", "workload": {"model": "minimax-m3", "precision": "fp8"},
               "system": {"device": "h200-sxm", "devices": 8}}  # fmt: skip
     said = mlsysim.evaluate({"name": "x", **config}).assumptions
     assert any("attention counts as full" in one for one in said)

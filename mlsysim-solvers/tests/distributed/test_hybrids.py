@@ -21,17 +21,15 @@ CASE = {"device": H100, "stack": OVERLAPPED, "precision": "bf16", "sequence": LE
 
 
 def states_work(model):
-    t = model.transformer
-    if t.delta:
-        d = t.delta
-        return (t.layers - t.layers // d.every) * delta_chunk_flops(LENGTH, d.heads, d.key_dim, d.value_dim, 64, 2)
-    s = t.states
+    s = model.transformer.states
+    if s.kind == "gated-delta":
+        return s.layers * delta_chunk_flops(LENGTH, s.heads, s.state, s.head_dim, 64, 2)
     return s.layers * chunk_flops(LENGTH, s.chunk, s.heads * s.head_dim, s.state, s.groups, 2)
 
 
 def forward_work(model):
     t, matrices = model.transformer, matmul_parameters(model.transformer)
-    attending = t.states.attention if t.states else t.layers // t.delta.every
+    attending = t.states.attention
     pairs = attending * 4 * t.heads * t.head_dim * LENGTH * (LENGTH + 1) / 2
     return 2 * LENGTH * (matrices.attention + matrices.mlp + matrices.head) + pairs + states_work(model)
 
@@ -115,7 +113,7 @@ def test_kernels_of_states_form_half_of_their_products_again():
     from mlsysim_solvers.lowering.recurrence import recurrence_of, states_over_sequence
 
     for model in (DELTA, NEMOTRON):
-        row = states_over_sequence(recurrence_of(model.transformer), Formats(2.0, 2.0, 2.0, 2.0, 2.0), 4096.0)
+        (row,) = states_over_sequence(recurrence_of(model.transformer), Formats(2.0, 2.0, 2.0, 2.0, 2.0), 4096.0)
         for fused in (False, True):
             (back,) = backward([row], fused_attention=fused)
             assert (back.work, back.flops) == (2.5 * row.work, 2 * row.flops)

@@ -87,7 +87,7 @@ def test_printed_parameters_are_as_exact_as_their_last_digit(row):
 
 
 def test_a_shape_never_stands_for_an_architecture_that_none_expresses(row):
-    hybrid = attrs.evolve(with_(row), model="Kimi-Linear-48B-A3B")
+    hybrid = attrs.evolve(with_(row), model="gemma-3n-E4B-it")
     assert "no shape expresses" in predict(hybrid).reason
 
 

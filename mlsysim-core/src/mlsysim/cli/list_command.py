@@ -157,7 +157,7 @@ def _shape(model: Any) -> str:
     if model.transformer is None:
         return "diffusion" if model.network is not None and model.network.denoiser else "network"
     what = "decoder" if model.transformer.causal else "vision" if model.transformer.patch else "encoder"
-    what += ", states" if model.transformer.delta or model.transformer.states else ""
+    what += ", states" if model.transformer.states else ""
     return what + (", experts" if model.transformer.mixture else "")
 
 

@@ -9,7 +9,6 @@ from .dataset import Dataset
 from .device import Compute, Device, Die, Memory, Peak, Port, Power
 from .infrastructure import Cluster, Fabric, Fleet, Link, Node, Rack, Switch
 from .model import (
-    DeltaRule,
     EncoderDecoder,
     FullHeads,
     Latent,
@@ -29,7 +28,7 @@ from .stack import Calibration, Ceilings, Features, Recipe, Stack, Tile
 from .supply import Battery, Grid, Price, Site
 
 __all__ = [
-    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "DeltaRule", "Device", "Die",
+    "KINDS", "Battery", "Calibration", "Ceilings", "Cluster", "Compute", "Dataset", "Device", "Die",
     "EncoderDecoder", "Fabric", "Features", "Fleet", "FullHeads", "Grid", "Inference", "Latent", "Layer", "Link",
     "Memory", "Mixture", "Model", "Network", "Node", "Parallelism", "Part", "Peak", "Place", "Pool", "Pools", "Port",
     "Power", "Price", "Rack", "Recipe", "Run", "Scenario", "Scheduler", "Serving", "Site", "Stack", "StateLayers",

@@ -7,10 +7,10 @@ import attrs
 from .architectures import EncoderDecoder, StateSpace
 from .fields import fact
 from .network import Layer, Network, Part
-from .transformer import DeltaRule, FullHeads, Latent, Mixture, StateLayers, Transformer
+from .transformer import FullHeads, Latent, Mixture, Sparse, StateLayers, Transformer
 
 __all__ = [
-    "DeltaRule", "EncoderDecoder", "FullHeads", "Latent", "Layer", "Mixture", "Model", "Network", "Part", "StateLayers",
+    "EncoderDecoder", "FullHeads", "Latent", "Layer", "Mixture", "Model", "Network", "Part", "Sparse", "StateLayers",
     "StateSpace", "Transformer",
 ]  # fmt: skip
 

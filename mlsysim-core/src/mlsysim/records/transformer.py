@@ -8,7 +8,7 @@ import attrs
 
 from .fields import fact
 
-__all__ = ["DeltaRule", "FullHeads", "Latent", "Mixture", "StateLayers", "Transformer"]
+__all__ = ["FullHeads", "Latent", "Mixture", "Sparse", "StateLayers", "Transformer"]
 
 
 @attrs.frozen
@@ -58,13 +58,49 @@ class Latent:
         Head widths: rotary part and plain part of queries and keys, and values.
     q_rank : int, count
         Width of the compressed query; 0 when queries are projected directly.
+    direct : bool
+        Whether the vector that is kept serves all heads as key and as value, as it is.
+    o_rank, o_groups : int, count
+        Width to which each group of heads compresses its output ahead of the output projection, and groups; 0 without.
     """
 
     kv_rank: int = fact("1", tolerance=0.0)
-    rope_dim: int = fact("1", tolerance=0.0)
+    rope_dim: int = fact("1", tolerance=0.0, zero=True)
     nope_dim: int = fact("1", tolerance=0.0)
     v_dim: int = fact("1", tolerance=0.0)
     q_rank: int = fact("1", default=0, tolerance=0.0, zero=True)
+    o_rank: int = fact("1", default=0, tolerance=0.0, zero=True)
+    o_groups: int = fact("1", default=0, tolerance=0.0, zero=True)
+    direct: bool = False
+
+
+@attrs.frozen
+class Sparse:
+    """Layers that attend to a part of what they keep, or keep less than a vector for each token, or both.
+
+    Parameters
+    ----------
+    layers : int, count
+        Layers of this kind, wherever they stand. Beside this they see the window of the model, token by token.
+    ratio : int, token
+        Tokens that one entry of the cache stands for: 1 where nothing is compressed.
+    top : int, count
+        Entries that a token attends to; 0 for all.
+    index_heads, index_dim : int, count
+        Heads and width of the indexer that scores all entries and selects the best; 0 without.
+    indexed : int, count
+        Layers that select for themselves, where others take over what one before them selected; 0 for all.
+    overlap : bool
+        Whether an entry is made of twice as many tokens as it stands for.
+    """
+
+    layers: int = fact("1", tolerance=0.0)
+    ratio: int = fact("token", default=1, tolerance=0.0)
+    top: int = fact("1", default=0, tolerance=0.0, zero=True)
+    index_heads: int = fact("1", default=0, tolerance=0.0, zero=True)
+    index_dim: int = fact("1", default=0, tolerance=0.0, zero=True)
+    indexed: int = fact("1", default=0, tolerance=0.0, zero=True)
+    overlap: bool = False
 
 
 @attrs.frozen
@@ -95,43 +131,31 @@ class FullHeads:
 
 
 @attrs.frozen
-class DeltaRule:
-    """Linear attention by the gated delta rule: layers that keep a state of one size in place of keys and values.
-
-    Parameters
-    ----------
-    every : int, count
-        One layer in so many attends to keys and values, as the model's own heads say; all others keep a state.
-    heads, key_heads : int, count
-        Heads of values, each with a state of its own, and heads of queries and keys, which several of them share.
-    key_dim, value_dim : int, count
-        Widths of a query or key head and of a value head: a state has as many elements as their product.
-    conv : int, token
-        Taps of the causal convolution over queries, keys and values.
-    """
-
-    every: int = fact("1", tolerance=0.0)
-    heads: int = fact("1", tolerance=0.0)
-    key_heads: int = fact("1", tolerance=0.0)
-    key_dim: int = fact("1", tolerance=0.0)
-    value_dim: int = fact("1", tolerance=0.0)
-    conv: int = fact("token", tolerance=0.0)
-
-
-@attrs.frozen
 class StateLayers:
-    """State spaces (Mamba-2) among layers of attention and of MLPs, each of which has one norm and one residual.
+    """Layers that keep a state of one size in place of keys and values, among layers of attention and of MLPs.
 
     Parameters
     ----------
+    kind : str
+        How the state takes up a token, as :data:`mlsysim.shapes.state_layers.KINDS` says: ``mamba2``, ``mamba``,
+        ``gated-delta``, ``kimi-delta``, ``lightning`` or ``short-convolution``.
     layers, attention, mlp : int, count
-        Layers of each kind: twice the ``layers`` of the model in all, which counts a pair as one. Where attention and
-        states read the same norm side by side, all three are the ``layers`` of the model. With experts all MLPs but
-        the ``dense_layers`` of the mixture have them.
-    heads, head_dim, state, groups : int, count
-        Heads, their width, states per channel, and groups of heads that share input and output matrices.
+        Layers of each kind: twice the ``layers`` of the model in all, which has one norm and one residual for each.
+        Where attention and states read the same norm side by side, all three are the ``layers`` of the model. With
+        experts all MLPs but the ``dense_layers`` of the mixture have them.
+    heads, head_dim : int, count
+        Heads of values, each with a state of its own, and their width. Kinds that treat each channel apart have as many
+        heads of one number as channels.
+    state, groups : int, count
+        States of each channel, or the width of a key; groups of heads that share keys and queries, or input and output
+        matrices. 0 for a convolution.
     conv, chunk : int, token
-        Taps of the causal convolution; tokens that are worked on as one matrix product.
+        Taps of the causal convolution, 0 without one; tokens that are worked on as one matrix product, 0 where kernels
+        choose.
+    rank : int, count
+        Width through which time steps (``mamba``) or decays and the gate (``kimi-delta``) are projected.
+    wide_gate : bool
+        Whether the gate is projected at once all the same.
     """
 
     layers: int = fact("1", tolerance=0.0)
@@ -139,10 +163,13 @@ class StateLayers:
     mlp: int = fact("1", tolerance=0.0)
     heads: int = fact("1", tolerance=0.0)
     head_dim: int = fact("1", tolerance=0.0)
-    state: int = fact("1", tolerance=0.0)
-    groups: int = fact("1", tolerance=0.0)
-    conv: int = fact("token", tolerance=0.0)
-    chunk: int = fact("token", tolerance=0.0)
+    state: int = fact("1", default=0, tolerance=0.0, zero=True)
+    groups: int = fact("1", default=0, tolerance=0.0, zero=True)
+    conv: int = fact("token", default=0, tolerance=0.0, zero=True)
+    chunk: int = fact("token", default=0, tolerance=0.0, zero=True)
+    rank: int = fact("1", default=0, tolerance=0.0, zero=True)
+    kind: Literal["mamba2", "mamba", "gated-delta", "kimi-delta", "lightning", "short-convolution"] = "mamba2"
+    wide_gate: bool = False
 
 
 @attrs.frozen
@@ -211,10 +238,13 @@ class Transformer:
         Experts.
     latent : Latent or None
         Latent attention.
-    delta : DeltaRule or None
-        Layers that keep a state in place of keys and values.
     states : StateLayers or None
-        State spaces among the layers.
+        Layers that keep a state in place of keys and values.
+    selected, compressed : Sparse or None
+        Layers that see a part of the context, of one kind and of another; those that attend and are of neither see
+        their window or all.
+    streams : int, count
+        Residual vectors of a token, which are mixed ahead of attention and MLP and after them (hyper-connections).
     """
 
     layers: int = fact("1", tolerance=0.0)
@@ -257,5 +287,7 @@ class Transformer:
     full: FullHeads | None = None
     mixture: Mixture | None = None
     latent: Latent | None = None
-    delta: DeltaRule | None = None
+    streams: int = fact("1", default=1, tolerance=0.0)
     states: StateLayers | None = None
+    selected: Sparse | None = None
+    compressed: Sparse | None = None

@@ -153,10 +153,14 @@ def kv_bytes_per_token(transformer: Transformer, bytes_per_element: Any) -> Any:
     Notes
     -----
     Grouped-query attention: 2 L n_kv d w, summed over the kinds of heads; latent attention: L (r_kv + d_rope) w.
-    Layers that keep a state add nothing.
+    Layers that keep a state add nothing, and those that compress r tokens to one entry the r-th part.
 
     References
     ----------
     Ainslie et al. 2023, GQA, arXiv:2305.13245; DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, table 1.
     """
-    return sum(layers * kv_elements(one) for layers, one in head_kinds(transformer)) * bytes_per_element
+    elements: Any = sum(layers * kv_elements(one) for layers, one in head_kinds(transformer))
+    for sparse in (transformer.selected, transformer.compressed):
+        if sparse is not None and sparse.ratio > 1:
+            elements = elements - sparse.layers * kv_elements(transformer) * (1 - 1 / sparse.ratio)
+    return elements * bytes_per_element

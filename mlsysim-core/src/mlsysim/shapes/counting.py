@@ -6,6 +6,8 @@ import attrs
 
 from ..records.model import EncoderDecoder, StateSpace, Transformer
 from ..tracing import named
+from .sparse_layers import sparse_parameters, stream_parameters
+from .state_layers import Mixer, mixer_of, state_matrices, state_vectors
 
 __all__ = [
     "MatmulParameters",
@@ -91,31 +93,9 @@ def _latent_attention(t: Transformer) -> int:
     query = t.heads * (a.nope_dim + a.rope_dim)
     count = a.q_rank * (t.hidden + 1 + query) if a.q_rank else t.hidden * query
     count += t.hidden * (a.kv_rank + a.rope_dim) + a.kv_rank
-    return count + a.kv_rank * t.heads * (a.nope_dim + a.v_dim) + t.heads * a.v_dim * t.hidden
-
-
-def _recurrence(t: Transformer, *, vectors: bool = True) -> int:
-    """Count what stands in place of attention in a layer that keeps a state; with ``vectors`` not only its matrices."""
-    if t.states is not None:
-        one = t.states
-        return _mamba2(t.hidden, one.heads * one.head_dim, one.state, one.groups, one.heads, one.conv, vectors=vectors)
-    r = t.delta
-    if r is None:
-        return 0
-    # Queries, keys, values, a gate as wide as these, decay and step of each head; then the output.
-    keys, values = 2 * r.key_heads * r.key_dim, r.heads * r.value_dim
-    count = t.hidden * (keys + 2 * values + 2 * r.heads) + values * t.hidden
-    # Convolution; bias of the step and decay of each head; norm.
-    return count + (r.conv * (keys + values) + 2 * r.heads + r.value_dim if vectors else 0)
-
-
-def _mamba2(
-    hidden: int, inner: int, state: int, groups: int, heads: int, conv: int, *, vectors: bool = True
-) -> int:  # fmt: skip
-    mixed = inner + 2 * groups * state
-    count = hidden * (inner + mixed + heads) + inner * hidden
-    # Convolution with bias; time-step bias, decay and skip per head; norm before the output.
-    return count + (mixed * (conv + 1) + 3 * heads + inner if vectors else 0)
+    expansion = 0 if a.direct else a.kv_rank * t.heads * (a.nope_dim + a.v_dim)
+    outputs = t.heads * a.v_dim * (a.o_rank or t.hidden) + a.o_groups * a.o_rank * t.hidden
+    return count + expansion + outputs + (t.heads * a.v_dim * t.hidden if t.output_gate else 0)
 
 
 def attention_layers(transformer: Transformer) -> int:
@@ -130,9 +110,7 @@ def attention_layers(transformer: Transformer) -> int:
     -------
     int, count
     """
-    if transformer.states is not None:
-        return transformer.states.attention
-    return transformer.layers // transformer.delta.every if transformer.delta else transformer.layers
+    return transformer.layers if transformer.states is None else transformer.states.attention
 
 
 def head_kinds(transformer: Transformer) -> tuple[tuple[int, Transformer], ...]:
@@ -172,9 +150,7 @@ def state_layers(transformer: Transformer) -> int:
     -------
     int, count
     """
-    if transformer.states is not None:
-        return transformer.states.layers
-    return transformer.layers - attention_layers(transformer)
+    return 0 if transformer.states is None else transformer.states.layers
 
 
 def mlp_layers(transformer: Transformer) -> int:
@@ -245,8 +221,10 @@ def transformer_parameters(transformer: Transformer) -> Parameters:
     attention, norms, mlp = _attention(t), _norms(t), _mlp(t, t.ffn)
     experts = _experts(t, m.experts if m else 0)
     used = _experts(t, m.active if m else 0)
-    recurrence = _recurrence(t)
+    mixer = mixer_of(t)
+    recurrence = 0 if mixer is None else state_matrices(mixer) + state_vectors(mixer)
     mixing = sum(layers * _attention(one) for layers, one in head_kinds(t)) + state_layers(t) * recurrence
+    mixing += sparse_parameters(t) + stream_parameters(t)
     shared = (
         named(mixing + t.layers * norms, "attention and norms of all layers")
         + named((fed - sparse) * mlp, "MLP of all layers")
@@ -322,9 +300,10 @@ def matmul_parameters(transformer: Transformer) -> MatmulParameters:
     attention = sum(layers * _attention(one) for layers, one in head_kinds(bare))
     attention -= attention_layers(bare) * (latent.kv_rank + latent.q_rank if latent else 0)
     used = _experts(bare, m.active) - (m.experts if m.router_bias else 0) if m else 0
-    kept = state_layers(bare) * _recurrence(bare, vectors=False)
+    mixer = mixer_of(bare)
+    kept = 0 if mixer is None else state_layers(bare) * state_matrices(mixer)
     return MatmulParameters(
-        attention=attention + kept,
+        attention=attention + kept + sparse_parameters(bare, vectors=False),
         mlp=(fed - sparse) * _mlp(bare, bare.ffn) + sparse * used,
         head=bare.vocab * bare.hidden if bare.head else 0,
     )
@@ -388,7 +367,9 @@ def state_space_parameters(shape: StateSpace) -> Parameters:
     """
     s = shape
     if s.heads:
-        layer = _mamba2(s.hidden, s.inner, s.state, s.groups, s.heads, s.conv)
+        width = s.inner // s.heads
+        mixer = Mixer("mamba2", s.hidden, s.heads, width, s.groups, s.state, s.conv, 0, wide_gate=False)
+        layer = state_matrices(mixer) + state_vectors(mixer)
     else:
         layer = 2 * s.hidden * s.inner + s.inner * (s.conv + 1)
         # Input, output and time step of the state; then decay per channel and state, and skip.

@@ -136,17 +136,16 @@ def kv_cache(registry: Registry) -> Iterator[Finding]:
             yield about(entry, "transformer.kv_heads", "fault", "kv-cache",
                         f"{shape.heads} query heads do not divide into {shape.kv_heads} key-value heads",
                         "Look up num_key_value_heads")  # fmt: skip
-        delta = shape.delta
-        if delta is not None and (shape.layers % delta.every or delta.heads % delta.key_heads):
-            yield about(entry, "transformer.delta", "fault", "kv-cache",
-                        f"{shape.layers} layers do not divide by {delta.every}, or {delta.heads} heads by "
-                        f"{delta.key_heads}", "Look up full_attention_interval and linear_num_key_heads")  # fmt: skip
         states = shape.states
         beside = states is not None and states.layers == states.attention == states.mlp == shape.layers
         if states is not None and not beside and states.layers + states.attention + states.mlp != 2 * shape.layers:
             yield about(entry, "transformer.states", "fault", "kv-cache",
                         f"{states.layers} + {states.attention} + {states.mlp} layers are not two for each of "
                         f"{shape.layers}", "Count hybrid_override_pattern: layers is half its length")  # fmt: skip
+        if states is not None and states.groups and states.heads % states.groups:
+            yield about(entry, "transformer.states", "fault", "kv-cache",
+                        f"{states.heads} heads do not divide into {states.groups} groups",
+                        "Look up linear_num_key_heads or n_groups")  # fmt: skip
         yield from _two_kinds(entry, shape)
         kinds = head_kinds(shape)
         full = 2 * sum(layers * one.heads * (one.head_dim + (one.v_dim or one.head_dim)) for layers, one in kinds)

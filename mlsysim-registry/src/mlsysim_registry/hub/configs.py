@@ -15,6 +15,8 @@ from mlsysim.names import did_you_mean
 from .head_kinds import listed_layers, two_kinds
 from .numbers import whole
 from .pairs_and_states import OTHERS, other_table
+from .sparse_layers import sparse_tables
+from .state_layers import state_table
 
 __all__ = ["FAMILIES", "UNREAD", "shape_table", "unmodelled"]
 
@@ -24,26 +26,28 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "heads": ("num_attention_heads", "n_head"),
     "kv_heads": ("num_key_value_heads", "num_kv_heads"),
     "head_dim": ("head_dim", "attention_head_dim"),
-    "ffn": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
+    "ffn": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "block_ff_dim"),
     "vocab": ("vocab_size",),
-    "context": ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length"),
+    "context": (
+        "max_position_embeddings",
+        "model_max_length",
+        "n_positions",
+        "seq_length",
+        "max_sequence_length",
+        "n_ctx",
+    ),
 }
 """Field of the record to the names that configurations use for it."""
 
 _GATED: Mapping[str, Any] = {"gated": True, "norm": "rms"}
 _PLAIN: Mapping[str, Any] = {"gated": False, "norm": "layer", "bias": True, "qkv_bias": True}
-_LETTERS = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
 _GEMMA_4: Mapping[str, Any] = {
     **_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "dense_beside": True,
 }  # fmt: skip
 _DELTA: Mapping[str, Any] = {**_GATED, "qk_norm": True, "output_gate": True}
 
-SPARSE = (
-    "of a long context each token attends to selected tokens only, and choosing them takes work: "
-    "attention counts as full"
-)
+BLOCKS = "attention over the outputs of earlier blocks of layers, in place of plain residuals"
 LINEAR = "most of its layers keep a state of linear attention in place of keys and values"
-STATES = "most of its layers are state spaces, among a few of attention"
 
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "llama": _GATED,
@@ -62,6 +66,13 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "granitemoehybrid": _GATED,
     "bamba": _GATED,
     "falcon_h1": {**_GATED, "side_by_side": True},
+    "jamba": _GATED,
+    "lfm2": {**_GATED, "qk_norm": True, "tied": True},
+    "lfm2_moe": {**_GATED, "qk_norm": True, "tied": True, "router_bias": True},
+    "kimi_linear": {**_GATED, "router_bias": True},
+    "minimax": _GATED,
+    "minimax_text_01": _GATED,
+    "minimax_m1": _GATED,
     "qwen3_vl_text": {**_GATED, "qk_norm": True},
     "qwen3_vl_moe_text": {**_GATED, "qk_norm": True},
     "gemma3_text": {**_GATED, "tied": True, "sandwich_norm": True, "qk_norm": True, "window_every": 6},
@@ -94,8 +105,9 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "deepseek_v2": _GATED,
     "deepseek_v3": {**_GATED, "router_bias": True},
     "kimi_k2": {**_GATED, "router_bias": True},
-    "deepseek_v32": {**_GATED, "router_bias": True, "unmodelled": SPARSE},
-    "glm_moe_dsa": {**_GATED, "router_bias": True, "unmodelled": SPARSE},
+    "deepseek_v32": {**_GATED, "router_bias": True},
+    "deepseek_v4": {**_GATED, "router_bias": True},
+    "glm_moe_dsa": {**_GATED, "router_bias": True},
     "gpt_oss": {**_GATED, "bias": True, "sinks": True, "router_bias": True, "window_every": 2},
     "starcoder2": {**_PLAIN, "tied": True},
     "gpt2": {**_PLAIN, "tied": True, "learned": True},
@@ -115,14 +127,12 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 """``model_type`` to what the architecture fixes and the configuration does not say."""
 
 _IMPLIED = (
-    "learned", "offset", "router_bias", "dense_layers", "dense_beside", "ungated_experts", "unmodelled", "side_by_side",
+    "learned", "offset", "router_bias", "dense_layers", "dense_beside", "ungated_experts", "side_by_side",
 )  # fmt: skip
 
 UNREAD: Mapping[str, str] = {
-    "kimi_linear": LINEAR, "minimax": LINEAR, "bailing_hybrid": LINEAR,
-    "jamba": STATES, "zamba2": STATES, "lfm2": "short convolutions stand between its layers of attention",
+    "bailing_hybrid": LINEAR, "zamba2": "its layers of attention share their weights",
     "gemma3n_text": "its layers share keys and values and add embeddings of their own",
-    "deepseek_v4": "most of its layers attend to compressed keys and values",
     "minimax_m3": "most of its layers attend to selected blocks only",
     "nemotron-nas": "its layers differ from each other",
 }  # fmt: skip
@@ -183,7 +193,7 @@ def unmodelled(config: Mapping[str, Any]) -> str:
     str
         Empty where the shape says all.
     """
-    return str(FAMILIES.get(str(config.get("model_type")), {}).get("unmodelled", ""))
+    return BLOCKS if config.get("attn_res_block_size") else ""
 
 
 def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str, Any]:
@@ -208,9 +218,8 @@ def _transformer(config: Mapping[str, Any], family: str, where: str) -> dict[str
     listed_layers(table, config)
     two_kinds(table, config, where)
     _latent(table, config, where)
-    _delta(table, config, where)
-    _states(table, config, where)
-    _mixers(table, config, traits, where)
+    sparse_tables(table, config, where)
+    state_table(table, config, where, side_by_side=bool(traits.get("side_by_side")))
     _mixture(table, config, traits, where)
     return table
 
@@ -260,75 +269,9 @@ def _latent(table: dict[str, Any], config: Mapping[str, Any], where: str) -> Non
     latent = {field: whole(config.get(name), where, name) for field, name in names.items()}
     latent["q_rank"] = whole(config.get("q_lora_rank") or 0, where, "q_lora_rank")
     table["latent"] = latent
+    if config.get("mla_use_output_gate"):
+        table["output_gate"] = True
     table["head_dim"] = latent["nope_dim"] + latent["rope_dim"]
-
-
-def _delta(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
-    """Read the layers that keep a state; the pattern must be that of one layer in so many attending."""
-    if not config.get("linear_num_value_heads"):
-        return
-    names = {"heads": "linear_num_value_heads", "key_heads": "linear_num_key_heads", "key_dim": "linear_key_head_dim",
-             "value_dim": "linear_value_head_dim", "conv": "linear_conv_kernel_dim"}  # fmt: skip
-    every = whole(config.get("full_attention_interval", 4), where, "full_attention_interval")
-    kinds = config.get("layer_types")
-    if kinds and [n % every == 0 for n in range(1, len(kinds) + 1)] != [one == "full_attention" for one in kinds]:
-        raise RegistryError(
-            f"layer_types is not one layer of full attention in every {every}", where=where,
-            remedy="No shape expresses another pattern of layers that attend and layers that keep a state",
-        )  # fmt: skip
-    table["delta"] = {"every": every, **{field: whole(config.get(name), where, name) for field, name in names.items()}}
-
-
-def _states(table: dict[str, Any], config: Mapping[str, Any], where: str) -> None:
-    """Read state spaces among the layers, from a letter for each: M, * for attention, E or - for MLPs."""
-    if "mamba_num_heads" not in config:
-        return
-    pattern = config.get("hybrid_override_pattern") or "".join(
-        _LETTERS.get(str(one), "?") for one in config.get("layers_block_type") or ()
-    )
-    kinds = {letter: pattern.count(letter) for letter in "M*E-"}
-    faults = {
-        "no pattern of layers": not pattern,
-        "other letters than M, *, E and -": sum(kinds.values()) < len(pattern),
-        "no pairs of layers": len(pattern) % 2 == 1,
-        "experts and plain MLPs": kinds["E"] > 0 and kinds["-"] > 0,
-    }
-    for what, present in faults.items():
-        if present:
-            raise RegistryError(
-                f"the configuration has {what}", where=where, remedy="No shape expresses that: it is not guessed"
-            )
-    names = {"heads": "mamba_num_heads", "head_dim": "mamba_head_dim", "state": "ssm_state_size", "groups": "n_groups",
-             "conv": "conv_kernel", "chunk": "chunk_size"}  # fmt: skip
-    numbers = {field: whole(config.get(name), where, name) for field, name in names.items()}
-    mlp = kinds["E"] + kinds["-"]
-    table["states"] = {"layers": kinds["M"], "attention": kinds["*"], "mlp": mlp, **numbers}
-    table["layers"] = len(pattern) // 2
-
-
-def _mixers(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[str, Any], where: str) -> None:
-    """Read state spaces that stand in place of attention, or beside it, in layers each of which has an MLP, too."""
-    if "mamba_n_heads" not in config:
-        return
-    layers, attends = table["layers"], config.get("attn_layer_indices")
-    kinds = config.get("layer_types") or config.get("layers_block_type") or ()
-    if traits.get("side_by_side") and not attends:
-        kept, attending = layers, layers
-    else:
-        attending = len(attends) if attends else kinds.count("attention") if kinds else 0
-        kept = layers - attending
-        if not attending or (kinds and kinds.count("mamba") != kept):
-            raise RegistryError(
-                "the configuration does not say which layers attend and which are state spaces", where=where,
-                remedy="It would be layer_types, or attn_layer_indices: it is not guessed",
-            )  # fmt: skip
-    names = {"heads": "mamba_n_heads", "head_dim": "mamba_d_head", "state": "mamba_d_state", "groups": "mamba_n_groups",
-             "conv": "mamba_d_conv", "chunk": "mamba_chunk_size"}  # fmt: skip
-    numbers = {field: whole(config.get(name), where, name) for field, name in names.items()}
-    table["states"] = {"layers": kept, "attention": attending, "mlp": layers, **numbers}
-    if config.get("shared_intermediate_size") and not config.get("num_local_experts"):
-        # Without routed experts the shared one is the MLP.
-        table["ffn"] = whole(config["shared_intermediate_size"], where, "shared_intermediate_size")
 
 
 def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[str, Any], where: str) -> None:
@@ -336,26 +279,31 @@ def _mixture(table: dict[str, Any], config: Mapping[str, Any], traits: Mapping[s
     if not experts:
         return
     width = config.get("moe_intermediate_size") or table["ffn"]
-    shared = config.get("n_shared_experts") or 0
+    shared = config.get("n_shared_experts") or config.get("num_shared_experts") or 0
     if traits.get("dense_beside"):
         shared = _dense_beside(whole(width, where, "moe_intermediate_size"), table["ffn"], where)
     gated = config.get("shared_expert_intermediate_size")
     together = gated or config.get("moe_shared_expert_intermediate_size") or config.get("shared_intermediate_size")
     if together:
         shared = together // width
-    dense = config.get("first_k_dense_replace") or traits.get("dense_layers", 0)
+    dense = config.get("first_k_dense_replace") or config.get("num_dense_layers") or traits.get("dense_layers", 0)
     if isinstance(config.get("moe_layer_freq"), list):
         dense = config["moe_layer_freq"].count(0)
     elif isinstance(config.get("mlp_layer_types"), list):
         dense = config["mlp_layer_types"].count("dense")
-    active = config.get("num_experts_per_tok") or config.get("top_k_experts")
+    elif "expert_layer_period" in config:
+        period, offset = config["expert_layer_period"], config.get("expert_layer_offset", 0)
+        dense = sum(n % period != offset for n in range(table["layers"]))
+    active = config.get("num_experts_per_tok") or config.get("top_k_experts") or config.get("num_experts_per_token")
     table["mixture"] = {
         "experts": whole(experts, where, "experts"),
         "active": whole(active, where, "num_experts_per_tok"),
         "ffn": whole(width, where, "moe_intermediate_size"),
         "shared": whole(shared, where, "n_shared_experts"),
         "dense_layers": whole(dense, where, "first_k_dense_replace"),
-        "latent": whole(config.get("moe_latent_size") or 0, where, "moe_latent_size"),
+        "latent": whole(
+            config.get("moe_latent_size") or config.get("routed_expert_hidden_size") or 0, where, "moe_latent_size"
+        ),
         "router_bias": bool(traits.get("router_bias", False)),
         "shared_gate": bool(gated) and not traits.get("ungated_experts"),
     }

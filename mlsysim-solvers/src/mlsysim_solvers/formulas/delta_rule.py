@@ -46,8 +46,8 @@ def delta_chunk_flops(rows: Any, heads: Any, key_dim: Any, value_dim: Any, chunk
     return flop_per_mac * rows * heads * (inside + 3.0 * key_dim * value_dim)
 
 
-@formula("1", rows="1", heads="1", key_dim="1", value_dim="1", chunk="1")
-def delta_chunk_elements(rows: Any, heads: Any, key_dim: Any, value_dim: Any, chunk: Any) -> Any:
+@formula("1", rows="1", heads="1", key_dim="1", value_dim="1", chunk="1", decays="1")
+def delta_chunk_elements(rows: Any, heads: Any, key_dim: Any, value_dim: Any, chunk: Any, decays: Any) -> Any:
     """Return what the kernels of the gated delta rule read and write over whole sequences.
 
     Parameters
@@ -60,6 +60,8 @@ def delta_chunk_elements(rows: Any, heads: Any, key_dim: Any, value_dim: Any, ch
         Rows and columns of a state.
     chunk : float, count
         Tokens of a chunk.
+    decays : float, count
+        Rows of a state that decay at rates of their own; 0 where all of a head decay at one.
 
     Returns
     -------
@@ -68,17 +70,19 @@ def delta_chunk_elements(rows: Any, heads: Any, key_dim: Any, value_dim: Any, ch
 
     Notes
     -----
-    E = n h [7 d_k + 6 d_v + 2 Q + 2 d_k d_v / Q]
+    E = n h [7 d_k + 6 d_v + 2 Q + 2 d_k d_v / Q + 8 g]
     One kernel reads keys and writes the inverted triangle; one reads it with keys and values and writes both
     transformed; one reads those and the keys, and writes the state before each chunk and what each token adds; one
-    reads queries, keys, additions and states, and writes the output.
+    reads queries, keys, additions and states, and writes the output. Rates of their own are read, and their sums
+    written in twice the width; the first kernel reads these and writes decayed keys, and the last reads them again.
 
     References
     ----------
     fla-org/flash-linear-attention, fla/ops/gated_delta_rule/chunk_fwd.py (chunk_gated_delta_rule_fwd_intra: the first
-    two kernels) and chunk.py (states, output).
+    two kernels) and chunk.py (states, output); fla/ops/kda/chunk_fwd.py at bc3b101, chunk_kda_fwd (rates of their own).
     """
-    return rows * heads * (7.0 * key_dim + 6.0 * value_dim + 2.0 * chunk + 2.0 * key_dim * value_dim / chunk)
+    each = 7.0 * key_dim + 6.0 * value_dim + 2.0 * chunk + 2.0 * key_dim * value_dim / chunk + 8.0 * decays
+    return rows * heads * each
 
 
 @formula("FLOP", sequences="1", heads="1", key_dim="1", value_dim="1", flop_per_mac="FLOP")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import maximum, minimum, where
+from mlsysim.shapes.state_layers import state_matrices
 from mlsysim.tracing import named
 
 from ..formulas.attention import (
@@ -22,8 +23,17 @@ from ..formulas.constants import ATTENTION_BLOCK, FULL_WIDTH
 from ..formulas.elementwise import stream_bytes
 from ..formulas.gemm import matmul_activation_bytes, matmul_flops
 from .operators import Formats, Operator, Table, gemm, operator_of, spared, stream
-from .recurrence import around_states, recurrent_parameters, state_update, states_over_sequence
+from .recurrence import around_states, state_update, states_over_sequence
 from .shape import TransformerShape, by_heads
+from .sparse import (
+    SparseLayers,
+    entries_over_cache,
+    index_over_cache,
+    index_over_sequence,
+    pairs_over_sequence,
+    selections,
+    sparse_parameters,
+)
 
 __all__ = [
     "SCORE_ROWS", "Abilities", "attention_over_cache", "attention_over_sequence", "mixing_parameters",
@@ -96,7 +106,9 @@ def projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbe
         if shape.gate:
             gated = stream_bytes(rows, 3.0 * part.heads * part.v_dim, formats.activation)
             table.append(stream("output gate", part.attention_layers, gated))
-    return table if shape.recurrence is None else table + around_states(shape.recurrence, shape.hidden, formats, rows)
+    if shape.sparse:
+        table += selections(shape.sparse, formats, rows)
+    return table if shape.recurrence is None else table + around_states(shape.recurrence, formats, rows)
 
 
 def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any, *, absorbed: bool) -> Table:
@@ -114,13 +126,22 @@ def _attention_projections(shape: TransformerShape, formats: Formats, rows: Any,
         table.append(gemm("query projection", layers, rows, queries, shape.q_rank, formats, kind=kind))
     else:
         table.append(gemm("query projection", layers, rows, queries, hidden, formats, kind=kind))
-    if absorbed:
+    if shape.direct:
+        pass
+    elif absorbed:
         table.append(gemm("query absorption", layers, rows, latent, shape.nope_dim, formats, heads, kind=kind))
         table.append(gemm("value expansion", layers, rows, shape.v_dim, latent, formats, heads, kind=kind))
     else:
         unfolded = heads * (shape.nope_dim + shape.v_dim)
         table.append(gemm("key-value expansion", layers, rows, unfolded, latent, formats, kind=kind))
-    table.append(gemm("output projection", layers, rows, hidden, heads * shape.v_dim, formats, kind=kind))
+    if shape.gate:
+        table.append(gemm("gate projection", layers, rows, heads * shape.v_dim, hidden, formats, kind=kind))
+    outputs = heads * shape.v_dim
+    if shape.o_rank:
+        groups, rank = shape.o_groups, shape.o_rank
+        table.append(gemm("output compression", layers, rows, rank, outputs / groups, formats, groups, kind=kind))
+        outputs = groups * rank
+    table.append(gemm("output projection", layers, rows, hidden, outputs, formats, kind=kind))
     return table
 
 
@@ -131,7 +152,14 @@ def _attention_parameters(shape: TransformerShape) -> Any:
     if not s.latent:
         return s.hidden * s.projected + output
     query = s.q_rank * (s.hidden + queries) if s.q_rank else s.hidden * queries
-    return query + s.hidden * (s.kv_rank + s.rope_dim) + s.kv_rank * s.heads * (s.nope_dim + s.v_dim) + output
+    found = query + s.hidden * (s.kv_rank + s.rope_dim)
+    if not s.direct:
+        found = found + s.kv_rank * s.heads * (s.nope_dim + s.v_dim)
+    if s.gate:
+        found = found + output
+    if s.o_rank:
+        output = (s.heads * s.v_dim + s.o_groups * s.hidden) * s.o_rank
+    return found + output
 
 
 def mixing_parameters(shape: TransformerShape) -> Any:
@@ -147,8 +175,10 @@ def mixing_parameters(shape: TransformerShape) -> Any:
     float or array, count
     """
     found = sum(part.attention_layers * _attention_parameters(part) for part in by_heads(shape))
+    if shape.sparse:
+        found = found + sparse_parameters(shape.sparse)
     keeping = shape.recurrence
-    return found if keeping is None else found + keeping.layers * recurrent_parameters(keeping, shape.hidden)
+    return found if keeping is None else found + keeping.layers * state_matrices(keeping.mixer)
 
 
 def outer_parameters(shape: TransformerShape) -> Any:
@@ -193,7 +223,7 @@ def attention_over_sequence(
     """
     table = [row for part in by_heads(shape) for row in _over_sequence(part, formats, abilities, batch, sequence)]
     if shape.recurrence is not None:
-        table.append(states_over_sequence(shape.recurrence, formats, batch * sequence))
+        table += states_over_sequence(shape.recurrence, formats, batch * sequence)
     return table
 
 
@@ -207,7 +237,23 @@ def _over_sequence(shape: TransformerShape, formats: Formats, abilities: Abiliti
                 table.append(_fused(shape, formats, count, batch, sequence, pairs))
             else:
                 table += _unfused(shape, formats, count, batch, sequence, flops, abilities)
-    return table
+    for one in shape.sparse:
+        table.append(_fused(shape, formats, one.layers, batch, sequence, _gathered(shape, one, sequence)))
+    return table + index_over_sequence(shape.sparse, formats, batch, sequence)
+
+
+def _gathered(shape: TransformerShape, one: SparseLayers, sequence: Any) -> Any:
+    """Return the pairs of unfolded keys and values that take as much work as those that are seen.
+
+    Kernels gather compressed keys and values, which all heads share and which are wider than unfolded ones. Sequences
+    that are not longer than what is selected are unfolded and seen whole (SGLang, pull request 20062: the threshold is
+    index_topk).
+    """
+    pairs = pairs_over_sequence(one, sequence, shape.window)
+    if shape.direct or not shape.latent:
+        return pairs
+    wide = (2.0 * shape.kv_rank + shape.rope_dim) / (shape.head_dim + shape.v_dim)
+    return where(sequence <= one.reach(sequence), pairs, wide * pairs)
 
 
 def _fused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, sequence: Any, pairs: Any) -> Operator:
@@ -215,7 +261,7 @@ def _fused(shape: TransformerShape, formats: Formats, count: Any, batch: Any, se
     rows, seen = batch * sequence, batch * pairs
     flops = attention_flops(seen, shape.heads, shape.head_dim, shape.v_dim, formats.flop_per_mac)
     blocks = block_share(sequence, ATTENTION_BLOCK, 3.0 if shape.causal else 1.0)
-    kv_heads = shape.heads if shape.latent else shape.kv_heads
+    kv_heads = shape.heads if shape.latent and not shape.direct else shape.kv_heads
     elements = (shape.heads + kv_heads) * (shape.head_dim + shape.v_dim)
     traffic = attention_bytes(rows, elements, formats.activation)
     return operator_of((
@@ -298,18 +344,23 @@ def _over_cache(
     shape: TransformerShape, formats: Formats, abilities: Abilities, batch: Any, input: Any, output: Any  # noqa: A002
 ) -> Table:  # fmt: skip
     width = shape.kv_rank if shape.latent else shape.head_dim
-    qk_dim, v_dim = (width + shape.rope_dim, width) if shape.latent else (shape.head_dim, shape.v_dim)
+    joined = shape.latent and not shape.direct
+    qk_dim, v_dim = (width + shape.rope_dim, width) if joined else (shape.head_dim, shape.v_dim)
     group = shape.heads / shape.kv_heads
-    table: Table = []
-    for count, window in ((shape.full_layers, None), (shape.window_layers, shape.window)):
-        if count:
-            context = mean_context(input, output) if window is None else windowed_mean_context(input, output, window)
-            cache = kv_read_bytes(batch, context, shape.cache_elements, formats.cache)
-            flops = attention_flops(batch * context, shape.heads, qk_dim, v_dim, formats.flop_per_mac)
-            own = attention_bytes(batch, shape.heads * (qk_dim + v_dim), formats.activation)
-            repeated: Any = 0.0
-            if not (abilities.shared_kv or shape.latent):
-                repeated = reread_bytes(cache, group, abilities.reread_ratio) - cache
-            row = Operator("attention over cache", "attention", count, batch, 1.0, 1.0, 1.0, flops, 0.0, own)
-            table.append(row._replace(cache_bytes=cache, work=flops, repeated_bytes=repeated))
+    table = index_over_cache(shape.sparse, formats, batch, input, output)
+    seen: list[tuple[Any, Any]] = []
+    if shape.full_layers:
+        seen.append((shape.full_layers, mean_context(input, output)))
+    if shape.window_layers:
+        seen.append((shape.window_layers, windowed_mean_context(input, output, shape.window)))
+    seen += [(one.layers, entries_over_cache(one, input, output, shape.window)) for one in shape.sparse]
+    for count, context in seen:
+        cache = kv_read_bytes(batch, context, shape.cache_elements, formats.cache)
+        flops = attention_flops(batch * context, shape.heads, qk_dim, v_dim, formats.flop_per_mac)
+        own = attention_bytes(batch, shape.heads * (qk_dim + v_dim), formats.activation)
+        repeated: Any = 0.0
+        if not (abilities.shared_kv or shape.latent):
+            repeated = reread_bytes(cache, group, abilities.reread_ratio) - cache
+        row = Operator("attention over cache", "attention", count, batch, 1.0, 1.0, 1.0, flops, 0.0, own)
+        table.append(row._replace(cache_bytes=cache, work=flops, repeated_bytes=repeated))
     return table

@@ -134,8 +134,8 @@ def divided(shape: TransformerShape, division: Division) -> TransformerShape:
     for place, part in zip(_DIVIDED, parts, strict=True):
         fields[place] = part
     own = TransformerShape._make(fields)
-    if shape.full_heads is not None:
-        own = own._replace(full_heads=_divided_heads(shape.full_heads, t))
+    own = own if shape.full_heads is None else own._replace(full_heads=_divided_heads(shape.full_heads, t))
+    own = own._replace(o_groups=ceil(shape.o_groups / t)) if shape.o_groups else own
     if own.source is not None:
         own = own._replace(source=own.source._replace(shape=divided(own.source.shape, division)))
     return own if own.recurrence is None else own._replace(recurrence=shared_recurrence(own.recurrence, t))

@@ -1,4 +1,4 @@
-"""Layers of a transformer that keep a state in place of keys and values, as operators: delta rule and Mamba-2."""
+"""Layers of a transformer that keep a state in place of keys and values, as operators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mlsysim.numeric import ceil, maximum
 from mlsysim.records.model import Transformer
-from mlsysim.shapes import state_layers
+from mlsysim.shapes.state_layers import Mixer, mixer_of, state_products
 
 from ..formulas.constants import DELTA_CHUNK, FULL_WIDTH
 from ..formulas.delta_rule import delta_chunk_elements, delta_chunk_flops, delta_step_flops
@@ -17,7 +17,7 @@ from .operators import Formats, Operator, Table, gemm, spared, stream
 
 __all__ = [
     "STATE_ROWS", "Recurrence", "around_states", "causal_convolution", "chunk_scan", "kept_for_gradients",
-    "kept_states", "recurrence_of", "recurrent_parameters", "shared_recurrence", "state_update", "state_work",
+    "kept_states", "recurrence_of", "scan", "shared_recurrence", "state_update", "state_work",
     "states_over_sequence",
 ]  # fmt: skip
 
@@ -39,40 +39,30 @@ class Recurrence(NamedTuple):
     ----------
     layers : float or array
         So many of the model's.
-    heads, width : float or array
-        Heads of values, each with a state, and their width: the columns of a state.
-    groups, depth : float or array
-        Groups of heads that share keys (delta rule) or input matrices (Mamba-2), as queries and output matrices are
-        shared; and how wide these are: the rows of a state.
-    conv, chunk : float
-        Taps of the convolution; tokens that a pass works on as one product.
-    delta : bool
-        Whether a token corrects what the state holds for its key (delta rule), or adds to it (Mamba-2).
+    mixer : Mixer
+        One of them.
+    chunk : float
+        Tokens that a pass works on as one product.
     """
 
     layers: Any
-    heads: Any
-    width: Any
-    groups: Any
-    depth: Any
-    conv: Any
+    mixer: Mixer
     chunk: Any
-    delta: bool
 
     @property
-    def values(self) -> Any:
-        """Width of the output of all heads, and of the gate on it."""
-        return self.heads * self.width
+    def delta(self) -> bool:
+        """Whether a token corrects what the state holds for its key, or adds to it."""
+        return self.mixer.kind in ("gated-delta", "kimi-delta")
 
     @property
-    def mixed(self) -> Any:
-        """Channels of the convolution: values, and what is shared."""
-        return self.values + 2.0 * self.groups * self.depth
+    def written(self) -> Any:
+        """Width of what the projections of a layer write ahead of its states."""
+        return sum(one.columns for one in state_products(self.mixer)[:-1])
 
     @property
-    def steered(self) -> Any:
-        """Numbers that steer the states of a token: a decay for each head, and for the delta rule a step."""
-        return (2.0 if self.delta else 1.0) * self.heads
+    def widest(self) -> Any:
+        """Width of the widest of these projections."""
+        return state_products(self.mixer)[0].columns
 
 
 def recurrence_of(transformer: Transformer) -> Recurrence | None:
@@ -88,17 +78,11 @@ def recurrence_of(transformer: Transformer) -> Recurrence | None:
     Recurrence or None
         None where every layer attends.
     """
-    layers, s, d = state_layers(transformer), transformer.states, transformer.delta
-    if s is not None:
-        return _flat(False, layers, s.heads, s.head_dim, s.groups, s.state, s.conv, s.chunk)
-    if d is not None:
-        return _flat(True, layers, d.heads, d.value_dim, d.key_heads, d.key_dim, d.conv, DELTA_CHUNK)
-    return None
-
-
-def _flat(delta: bool, *numbers: float) -> Recurrence:
-    layers, heads, width, groups, depth, conv, chunk = (float(number) for number in numbers)
-    return Recurrence(layers, heads, width, groups, depth, conv, chunk, delta)
+    s, mixer = transformer.states, mixer_of(transformer)
+    if s is None or mixer is None:
+        return None
+    flat = Mixer._make(float(one) if type(one) is int else one for one in mixer)
+    return Recurrence(float(s.layers), flat, float(s.chunk or DELTA_CHUNK))
 
 
 def shared_recurrence(recurrence: Recurrence, tensor: Any) -> Recurrence:
@@ -114,28 +98,12 @@ def shared_recurrence(recurrence: Recurrence, tensor: Any) -> Recurrence:
     Returns
     -------
     Recurrence
-        Heads that are left over rounded up, and one group at least.
+        Heads that are left over rounded up, and one group at least. What decays and gates are compressed to is formed
+        on every device.
     """
-    groups = maximum(ceil(recurrence.groups / tensor), 1.0 * (tensor / tensor))
-    return recurrence._replace(heads=ceil(recurrence.heads / tensor), groups=groups)
-
-
-def recurrent_parameters(recurrence: Recurrence, hidden: Any) -> Any:
-    """Return the weights of the matrix products of one layer.
-
-    Parameters
-    ----------
-    recurrence : Recurrence
-        The layers.
-    hidden : float, count
-        Width of the model.
-
-    Returns
-    -------
-    float or array, count
-    """
-    r = recurrence
-    return hidden * (r.mixed + 2.0 * r.values + r.steered)
+    m = recurrence.mixer
+    groups = maximum(ceil(m.groups / tensor), 1.0 * (tensor / tensor))
+    return recurrence._replace(mixer=m._replace(heads=ceil(m.heads / tensor), groups=groups))
 
 
 def kept_for_gradients(recurrence: Recurrence) -> Any:
@@ -159,9 +127,9 @@ def kept_for_gradients(recurrence: Recurrence) -> Any:
     and out_x; fla-org/flash-linear-attention at bc3b101, fla/ops/gated_delta_rule/chunk.py,
     ChunkGatedDeltaRuleFunction.forward: q, k, v and A.
     """
-    r = recurrence
-    written = r.mixed + r.values + r.steered + 2.0 * r.values
-    return written + r.heads * (2.0 * r.depth + r.width + r.chunk) if r.delta else written
+    m = recurrence.mixer
+    written = recurrence.written + 2.0 * m.values
+    return written + m.heads * (2.0 * m.depth + m.width + recurrence.chunk) if recurrence.delta else written
 
 
 def kept_states(recurrence: Recurrence, activation: Any) -> Any:
@@ -183,19 +151,17 @@ def kept_states(recurrence: Recurrence, activation: Any) -> Any:
 
 def _each(recurrence: Recurrence, activation: Any) -> Any:
     """Return what one layer keeps of one sequence, in elements of 32 bits."""
-    r = recurrence
-    return kept_elements(r.values, r.depth, r.mixed, r.conv, activation / FULL_WIDTH)
+    m = recurrence.mixer
+    return kept_elements(m.values, m.depth, m.mixed, m.conv, activation / FULL_WIDTH)
 
 
-def around_states(recurrence: Recurrence, hidden: Any, formats: Formats, rows: Any) -> Table:
+def around_states(recurrence: Recurrence, formats: Formats, rows: Any) -> Table:
     """Return what stands around the states: projections, convolution, gates, and the gated norm of the output.
 
     Parameters
     ----------
     recurrence : Recurrence
         The layers.
-    hidden : float, count
-        Width of the model.
     formats : Formats
         Number formats.
     rows : float or array, count
@@ -207,32 +173,38 @@ def around_states(recurrence: Recurrence, hidden: Any, formats: Formats, rows: A
 
     Notes
     -----
-    Servers of the delta rule project decays and steps apart, cut what the other projection returns into its parts in
-    one kernel, and form decays and steps in another.
+    Servers of the gated delta rule project decays and steps apart, cut what the other projection returns into its parts
+    in one kernel, and form decays and steps in another. Mamba norms its time step and both matrices. A short
+    convolution stands between two gates and norms nothing.
 
     References
     ----------
-    huggingface/transformers, src/transformers/models/qwen3_next/modular_qwen3_next.py, Qwen3NextGatedDeltaNet; vLLM,
-    vllm/model_executor/models/qwen3_next.py, fused_qkvzba_split_reshape_cat and fused_gdn_gating.
+    huggingface/transformers, src/transformers/models/qwen3_next/modular_qwen3_next.py, Qwen3NextGatedDeltaNet, and
+    models/lfm2/modular_lfm2.py at 02f4177, Lfm2ShortConv; vLLM, vllm/model_executor/models/qwen3_next.py,
+    fused_qkvzba_split_reshape_cat and fused_gdn_gating.
     """
-    r = recurrence
+    layers, m, width = recurrence.layers, recurrence.mixer, formats.activation
     outer, kind = spared(formats, formats.outer)
-    first = r.mixed + r.values + (0.0 if r.delta else r.steered)
-    table = [gemm("state projection", r.layers, rows, first, hidden, outer, kind=kind)]
-    if r.delta:
-        table.append(gemm("decay and step projection", r.layers, rows, r.steered, hidden, outer, kind=kind))
-        parts = stream_bytes(rows, 2.0 * (r.mixed + r.values), formats.activation)
-        table.append(stream("parts and gates", r.layers, parts, 2.0))
-    return [
-        *table,
-        causal_convolution(r.layers, rows, r.conv, r.mixed, formats),
-        stream("gated norm", r.layers, stream_bytes(rows, 3.0 * r.values, formats.activation)),
-        gemm("state output projection", r.layers, rows, hidden, r.values, outer, kind=kind),
-    ]
+    *entry, last = state_products(m)
+    table = [gemm(one.name, layers, rows, one.columns, one.inner, outer, kind=kind) for one in entry]
+    if m.kind == "gated-delta":
+        table.append(stream("parts and gates", layers, stream_bytes(rows, 2.0 * (m.mixed + m.values), width), 2.0))
+    elif m.kind == "mamba":
+        table.append(
+            stream("norms of the time step", layers, stream_bytes(rows, 2.0 * (m.rank + m.shared), width), 3.0)
+        )
+    if m.conv:
+        apart = 3.0 if m.kind == "kimi-delta" else 1.0
+        table.append(causal_convolution(layers, rows, m.conv, m.mixed, formats)._replace(kernels=apart))
+    if m.kind == "short-convolution":
+        table.append(stream("gates of the convolution", layers, stream_bytes(rows, 6.0 * m.values, width), 2.0))
+    elif m.kind != "mamba":
+        table.append(stream("gated norm", layers, stream_bytes(rows, 3.0 * m.values, width)))
+    return [*table, gemm(last.name, layers, rows, last.columns, last.inner, outer, kind=kind)]
 
 
-def states_over_sequence(recurrence: Recurrence, formats: Formats, rows: Any) -> Operator:
-    """Return the states of whole sequences, in chunks of matrix products.
+def states_over_sequence(recurrence: Recurrence, formats: Formats, rows: Any) -> Table:
+    """Return the states of whole sequences, in chunks of matrix products where their kind allows.
 
     Parameters
     ----------
@@ -245,16 +217,22 @@ def states_over_sequence(recurrence: Recurrence, formats: Formats, rows: Any) ->
 
     Returns
     -------
-    Operator
+    list of Operator
+        Empty where a layer keeps no state but the window of its convolution.
     """
-    r = recurrence
-    if not r.delta:
-        elements = 2.0 * r.mixed + r.heads + 2.0 * r.values * r.depth / r.chunk
-        return chunk_scan(r.layers, rows, r.chunk, r.values, r.depth, r.groups, elements, formats)
-    work = state_work(r, rows, formats.flop_per_mac)
-    moved = delta_chunk_elements(rows, r.heads, r.depth, r.width, r.chunk) * formats.activation
-    found = Operator("delta rule in chunks", "attention", r.layers, rows, 1.0, 1.0, 1.0, work, 0.0, moved)
-    return found._replace(kernels=DELTA_KERNELS, work=work)
+    layers, m, chunk = recurrence.layers, recurrence.mixer, recurrence.chunk
+    if not m.depth:
+        return []
+    if m.kind == "mamba":
+        return [scan(layers, rows, m.values, m.depth, formats)]
+    if not recurrence.delta:
+        elements = 2.0 * (m.values + m.shared) + m.heads + 2.0 * m.values * m.depth / chunk
+        return [chunk_scan(layers, rows, chunk, m.values, m.depth, m.groups, elements, formats)]
+    work = state_work(recurrence, rows, formats.flop_per_mac)
+    apart = m.depth if m.kind == "kimi-delta" else 0.0
+    moved = delta_chunk_elements(rows, m.heads, m.depth, m.width, chunk, apart) * formats.activation
+    found = Operator("delta rule in chunks", "attention", layers, rows, 1.0, 1.0, 1.0, work, 0.0, moved)
+    return [found._replace(kernels=DELTA_KERNELS, work=work)]
 
 
 def state_work(recurrence: Recurrence, rows: Any, flop_per_mac: Any) -> Any:
@@ -273,10 +251,12 @@ def state_work(recurrence: Recurrence, rows: Any, flop_per_mac: Any) -> Any:
     -------
     float or array, FLOP
     """
-    r = recurrence
-    if r.delta:
-        return delta_chunk_flops(rows, r.heads, r.depth, r.width, r.chunk, flop_per_mac)
-    return chunk_flops(rows, r.chunk, r.values, r.depth, r.groups, flop_per_mac)
+    m, chunk = recurrence.mixer, recurrence.chunk
+    if recurrence.delta:
+        return delta_chunk_flops(rows, m.heads, m.depth, m.width, chunk, flop_per_mac)
+    if m.kind in ("mamba", "short-convolution"):
+        return scan_flops(rows, m.values, m.depth, flop_per_mac)
+    return chunk_flops(rows, chunk, m.values, m.depth, m.groups, flop_per_mac)
 
 
 def state_update(recurrence: Recurrence, formats: Formats, batch: Any) -> Operator:
@@ -296,14 +276,15 @@ def state_update(recurrence: Recurrence, formats: Formats, batch: Any) -> Operat
     Operator
         States are read from memory and written to it whole, as a cache is read.
     """
-    r = recurrence
-    if r.delta:
-        work = delta_step_flops(batch, r.heads, r.depth, r.width, formats.flop_per_mac)
+    m = recurrence.mixer
+    if recurrence.delta:
+        work = delta_step_flops(batch, m.heads, m.depth, m.width, formats.flop_per_mac)
     else:
-        work = scan_flops(batch, r.values, r.depth, formats.flop_per_mac)
-    own = stream_bytes(batch, r.mixed + r.values, formats.activation)
-    found = Operator("state update", "attention", r.layers, batch, 1.0, 1.0, 1.0, work, 0.0, own)
-    return found._replace(cache_bytes=state_bytes(batch, _each(r, formats.activation), 2.0, FULL_WIDTH), work=work)
+        work = scan_flops(batch, m.values, m.depth, formats.flop_per_mac)
+    own = stream_bytes(batch, m.mixed + m.values, formats.activation)
+    found = Operator("state update", "attention", recurrence.layers, batch, 1.0, 1.0, 1.0, work, 0.0, own)
+    states = state_bytes(batch, _each(recurrence, formats.activation), 2.0, FULL_WIDTH)
+    return found._replace(cache_bytes=states, work=work)
 
 
 def causal_convolution(layers: Any, rows: Any, taps: Any, channels: Any, formats: Formats) -> Operator:
@@ -329,6 +310,33 @@ def causal_convolution(layers: Any, rows: Any, taps: Any, channels: Any, formats
     weights = taps * channels * formats.weight
     found = Operator("causal convolution", "depthwise", layers, rows, 1.0, 1.0, 1.0, work, weights, moved)
     return found._replace(work=work)
+
+
+def scan(layers: Any, rows: Any, inner: Any, state: Any, formats: Formats, *, fused: bool = True) -> Operator:
+    """Return the scan of Mamba: time step, input and gate in, output out.
+
+    Parameters
+    ----------
+    layers : float or array, count
+        Layers that have it.
+    rows : float or array, count
+        Tokens.
+    inner, state : float or array, count
+        Channels, and states of each.
+    formats : Formats
+        Number formats.
+    fused : bool
+        Whether the state stays on chip; else decay and input are written and read for each state, and so is the state.
+
+    Returns
+    -------
+    Operator
+    """
+    work = scan_flops(rows, inner, state, formats.flop_per_mac)
+    moved = stream_bytes(rows, 4.0 * inner + 2.0 * state, formats.activation)
+    if not fused:
+        moved = moved + stream_bytes(rows, 6.0 * inner * state, formats.activation)
+    return Operator("scan", "depthwise", layers, rows, 1.0, 1.0, 1.0, work, 0.0, moved, work=work)
 
 
 def chunk_scan(

@@ -11,7 +11,7 @@ from .attention import Abilities
 from .operators import Formats, Table, stream
 from .shape import TransformerShape, over_layers
 
-__all__ = ["assembled", "beside", "served_kernels"]
+__all__ = ["STREAM_KERNELS", "assembled", "beside", "served_kernels"]
 
 
 def assembled(shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:
@@ -35,7 +35,7 @@ def assembled(shape: TransformerShape, formats: Formats, abilities: Abilities, r
         and the rotary part that all heads share, and values are set apart from them. Nothing without latent attention,
         or for a stack that fuses nothing.
     """
-    if not (shape.latent and abilities.fused_elementwise):
+    if shape.direct or not (shape.latent and abilities.fused_elementwise):
         return []
     each = shape.heads * (shape.head_dim + shape.v_dim) + shape.kv_rank + shape.rope_dim
     moved = stream_bytes(rows, 2.0 * each, formats.activation)
@@ -44,6 +44,11 @@ def assembled(shape: TransformerShape, formats: Formats, abilities: Abilities, r
 
 ASSEMBLY_KERNELS = 4.0
 """Kernels that :func:`assembled` counts: a join, two copies into keys, and one of values. Estimate, range 2 to 8."""
+
+
+STREAM_KERNELS = 3.0
+"""Kernels for each norm where a token has several residual vectors: weights of the mixture, what enters, and what comes
+back (hyper-connections; DeepseekV4HyperConnection of huggingface/transformers at 02356fe). Estimate, range 2 to 6."""
 
 
 def served_kernels(shape: TransformerShape, formats: Formats, abilities: Abilities, rows: Any) -> Table:

@@ -11,6 +11,7 @@ from .encoder_decoder import EncoderDecoderShape, encoder_decoder_decode, encode
 from .operators import Formats, Table
 from .parallel import Division, divided
 from .shape import TransformerShape, by_heads
+from .sparse import sparse_parameters
 from .state_space import StateShape, state_decode, state_prefill
 from .transformer import NORMS, decode, prefill
 
@@ -132,6 +133,7 @@ def sharded(shape: TransformerShape, tensor: Any) -> TransformerShape:
     if shape.latent:
         down = (shape.kv_rank + shape.rope_dim + shape.q_rank) * shape.hidden
         compressed = shape.attention_layers * down
+        compressed = compressed + sparse_parameters(shape.sparse) if shape.sparse else compressed
     else:
         cache = shape.cache_elements * (own.kv_heads / shape.kv_heads)
     keys = kept = 0.0
@@ -171,4 +173,5 @@ def stage(shape: TransformerShape, share: Any) -> TransformerShape:
         attention_layers=layers if keeping is None else shape.attention_layers * share,
         window_layers=shape.window_layers * share,
         recurrence=keeping if keeping is None else keeping._replace(layers=keeping.layers * share),
+        sparse=tuple(one._replace(layers=one.layers * share, indexed=one.indexed * share) for one in shape.sparse),
     )  # fmt: skip

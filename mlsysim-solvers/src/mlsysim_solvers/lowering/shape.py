@@ -19,6 +19,7 @@ from mlsysim.tracing import named
 
 from ..formulas.vision import image_patches
 from .recurrence import Recurrence, recurrence_of
+from .sparse import SparseLayers, sparse_layers
 
 __all__ = [
     "Heads", "Source", "TransformerShape", "by_heads", "fewest_kv_heads", "number", "over_layers", "transformer_shape",
@@ -108,6 +109,12 @@ class TransformerShape(NamedTuple):
         Whether values have a projection of their own (1) or are the projected keys (0).
     full_heads : Heads or None
         Heads of the layers that see everything, where those with a window have others.
+    sparse : tuple of SparseLayers
+        Layers that see a part of the context; ``full_layers`` and ``window_layers`` are the others.
+    direct, o_rank, o_groups : bool, float, float
+        As in the record of latent attention.
+    streams : float
+        Residual vectors of a token.
     """
 
     parameters: Any
@@ -158,6 +165,11 @@ class TransformerShape(NamedTuple):
     full_heads: Heads | None = None
     expert_hidden: Any = 0.0
     source: Source | None = None
+    sparse: tuple[SparseLayers, ...] = ()
+    direct: bool = False
+    o_rank: Any = 0.0
+    o_groups: Any = 0.0
+    streams: Any = 1.0
 
     @property
     def projected(self) -> Any:
@@ -292,7 +304,11 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
     others = head_kinds(t)[1:]
     # Two kinds of heads without a window: all layers see everything, and no context is longer than the longest.
     window = t.window or (t.context if others else 0)
-    attending, full = attention_layers(t), full_attention_layers(t)
+    attending, full, sparse = attention_layers(t), full_attention_layers(t), sparse_layers(t)
+    windowed = attending - full
+    if sparse:
+        some = sum(int(one.layers) for one in sparse)
+        full, windowed = (full, windowed - some) if window else (full - some, windowed)
     expert_layers = named(mlp_layers(t) - mixture.dense_layers, "layers with experts") if mixture else 0
     norms = 1 if t.shared_norm else 4 if t.sandwich_norm else 2
     rotary = 0 if t.positions or t.patch or t.relative else 1
@@ -306,7 +322,7 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         parameters=parameters(model).total, layers=t.layers, hidden=t.hidden, heads=t.heads, kv_heads=t.kv_heads,
         head_dim=head_dim, v_dim=latent.v_dim if latent else t.v_dim or t.head_dim, ffn=t.ffn, vocab=t.vocab,
         context=t.context, matrices=2 if t.gated else 1, attention_layers=attending, full_layers=full,
-        window_layers=attending - full, window=window,
+        window_layers=windowed, window=window,
         cache_elements=kv_elements(t), dense_layers=mlp_layers(t) - expert_layers, expert_layers=expert_layers,
         experts=mixture.experts if mixture else 0, active=mixture.active if mixture else 0,
         expert_ffn=mixture.ffn if mixture else 0, shared_ffn=mixture.shared * mixture.ffn if mixture else 0,
@@ -321,7 +337,9 @@ def transformer_shape(model: Model, transformer: Transformer) -> TransformerShap
         square_norms=(norms if t.norm == "rms" else 0) + (2 if t.qk_norm else 0), turns=rotary,
         gate=1 if t.output_gate else 0, recurrence=recurrence_of(t), values=0 if t.keys_as_values else 1,
         full_heads=_heads(others[0][1]) if others else None,
-        expert_hidden=(mixture.latent if mixture else 0) or t.hidden,
+        expert_hidden=(mixture.latent if mixture else 0) or t.hidden, sparse=sparse,
+        direct=latent is not None and latent.direct, o_rank=latent.o_rank if latent else 0,
+        o_groups=latent.o_groups if latent else 0, streams=t.streams,
     )  # fmt: skip
     # Equal counts become one object, so that the engine sees which neighbours share their count.
     same: dict[float, float] = {}

@@ -11,7 +11,7 @@ from ..formulas.elementwise import lookup_bytes, stream_bytes
 from ..formulas.state_space import scan_flops, state_bytes
 from .attention import Abilities
 from .operators import ONCE, Formats, Operator, Table, gemm, stream
-from .recurrence import causal_convolution, chunk_scan
+from .recurrence import causal_convolution, chunk_scan, scan
 from .shape import number
 from .transformer import expansion
 
@@ -96,7 +96,11 @@ def state_prefill(shape: StateShape, formats: Formats, abilities: Abilities, bat
     stored = formats.weight
     first = formats._replace(weight=formats.operand) if abilities.expands_weights else formats
     table = _projections(shape, first, rows) + _pointwise(shape, first, abilities, rows)
-    table.append(_chunks(shape, first, abilities, rows) if shape.heads else _scan(shape, first, abilities, rows))
+    fused = abilities.fused_attention
+    if shape.heads:
+        table.append(_chunks(shape, first, abilities, rows))
+    else:
+        table.append(scan(shape.layers, rows, shape.inner, shape.state, first, fused=fused))
     if abilities.expands_weights:
         table.append(expansion(table, first, stored))
     return table + _ends(shape, formats, rows, batch)
@@ -152,17 +156,6 @@ def _pointwise(shape: StateShape, formats: Formats, abilities: Abilities, rows: 
     elements = elements + (3.0 * shape.inner if shape.heads else 0.0)
     kernels = (1.0 if abilities.fused_elementwise else 2.0) + (1.0 if shape.heads else 0.0)
     return [conv, stream("norms and residual", shape.layers, stream_bytes(rows, elements, formats.activation), kernels)]
-
-
-def _scan(shape: StateShape, formats: Formats, abilities: Abilities, rows: Any) -> Operator:
-    """Return the scan of Mamba: time step, input and gate in, output out; the state stays on chip when fused."""
-    elements = 4.0 * shape.inner + 2.0 * shape.state
-    work = scan_flops(rows, shape.inner, shape.state, formats.flop_per_mac)
-    moved = stream_bytes(rows, elements, formats.activation)
-    if not abilities.fused_attention:
-        # Decay and input are written and read for each state, and so is the state.
-        moved = moved + stream_bytes(rows, 6.0 * shape.inner * shape.state, formats.activation)
-    return Operator("scan", "depthwise", shape.layers, rows, 1.0, 1.0, 1.0, work, 0.0, moved, work=work)
 
 
 def _chunks(shape: StateShape, formats: Formats, abilities: Abilities, rows: Any) -> Operator:

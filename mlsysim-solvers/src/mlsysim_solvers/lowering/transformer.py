@@ -13,7 +13,7 @@ from .cross_attention import audio_stem, cross_attention
 from .linear import linear
 from .modules import decoded_apart, spelled_out
 from .operators import MATRIX_KINDS, ONCE, Formats, Table, gemm, spared, stream
-from .served import assembled, beside, served_kernels
+from .served import STREAM_KERNELS, assembled, beside, served_kernels
 from .shape import TransformerShape
 
 __all__ = [
@@ -327,8 +327,9 @@ def _elementwise(shape: TransformerShape, formats: Formats, rows: Any, *, fused:
     happens inside the neighbours.
     """
     if fused:
-        traffic = stream_bytes(rows, 4.0 * shape.norm_passes * shape.hidden, formats.activation)
-        return stream(NORMS, shape.layers, traffic, shape.norm_passes)
+        n, norms = shape.streams, shape.norm_passes
+        traffic = stream_bytes(rows, (4.0 if n == 1.0 else 2.0 + 2.0 * n) * norms * shape.hidden, formats.activation)
+        return stream(NORMS, shape.layers, traffic, norms if n == 1.0 else STREAM_KERNELS * norms)
     traffic = stream_bytes(rows, shape.stream_elements, formats.activation)
     return stream("norms, residuals and rotary embedding", shape.layers, traffic, shape.stream_kernels)
 

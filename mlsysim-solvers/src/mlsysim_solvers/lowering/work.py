@@ -8,6 +8,7 @@ from ..formulas.attention import causal_pairs, full_pairs
 from .attention import mixing_parameters
 from .recurrence import state_work
 from .shape import TransformerShape, by_heads
+from .sparse import pairs_over_sequence
 
 __all__ = ["ForwardWork", "forward_work", "model_work", "trained_work"]
 
@@ -76,6 +77,8 @@ def _attention_work(s: TransformerShape, sequence: Any, full_attention: Any) -> 
             whole = full_pairs(sequence, window)
             half = causal_pairs(sequence, window) if s.causal else whole
             pairs = pairs + count * (half + full_attention * (whole - half))
+    for one in s.sparse:
+        pairs = pairs + one.layers * pairs_over_sequence(one, sequence, s.window)
     return pairs * s.heads * (s.head_dim + s.v_dim)
 
 

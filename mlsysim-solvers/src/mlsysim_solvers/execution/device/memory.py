@@ -18,6 +18,7 @@ from ...formulas.memory import (
 )
 from ...lowering.recurrence import kept_states
 from ...lowering.shape import TransformerShape, by_heads, widest
+from ...lowering.sparse import kept_of_sparse
 
 __all__ = [
     "Demand",
@@ -90,7 +91,9 @@ def cache_of(shape: TransformerShape, tokens: Any, width: Any) -> Any:
         kept = kept_tokens(tokens, part.window, part.full_layers, part.window_layers)
         cache = kv_cache_bytes(kept, part.cache_elements, width)
         found = cache if found is None else found + cache
-    return found
+    if not shape.sparse:
+        return found
+    return found + kept_of_sparse(shape.sparse, tokens, shape.window, shape.cache_elements, width)
 
 
 def serving_demand(

@@ -223,7 +223,7 @@ def _products(s: TransformerShape) -> Any:
     written = over_layers(s, lambda one: one.projected)
     if s.recurrence is not None:
         r = s.recurrence
-        written = (s.attention_layers * written + r.layers * (r.mixed + r.values + r.steered)) / s.layers
+        written = (s.attention_layers * written + r.layers * r.written) / s.layers
     return written + 2.0 * s.hidden + s.matrices * _mlp_width(s) / s.layers
 
 

@@ -318,7 +318,7 @@ def _widest(c: Mapping[str, Any], layout: Layout) -> Any:
     s = c["shape"]
     wide = maximum(s.ffn if s.dense_layers else 0.0, widest(s, lambda one: one.projected))
     if s.recurrence is not None:
-        wide = maximum(wide, s.recurrence.mixed + s.recurrence.values)
+        wide = maximum(wide, s.recurrence.widest)
     return maximum(s.hidden * wide / layout.tensor, _experts(c, layout) / (s.matrices + 1.0))
 
 
