@@ -69,3 +69,14 @@ def test_one_of_two_dies_is_half_of_its_module(module: str) -> None:
         a, b = half.compute.peak[name], whole.compute.peak[name]
         assert a.engine == b.engine
         assert a.dense == pytest.approx(b.dense / 2, rel=0.001)
+
+
+def test_cards_of_one_chip_are_made_in_one_process() -> None:
+    """Energy of an operation is known by process: two names for one are two answers for the same silicon."""
+    made: dict[tuple[str, str, int], dict[str, str]] = {}
+    for key, device in DEVICES.items():
+        if device.die is not None and device.die.process and device.die.area:
+            chip = (device.vendor, device.architecture.partition(" (")[0], round(device.die.area * 1e6))
+            made.setdefault(chip, {})[key] = device.die.process
+    assert sum(len(cards) > 1 for cards in made.values()) > 20
+    assert {chip: cards for chip, cards in made.items() if len(set(cards.values())) > 1} == {}
