@@ -91,3 +91,13 @@ def test_integers_of_8_bits_are_at_most_twice_as_fast_as_floats_of_16() -> None:
             found[key] = whole.dense / max(half.dense, half.narrow or 0.0)
     assert len(found) > 100
     assert {key: ratio for key, ratio in found.items() if ratio > 2 * (1 + ROUNDED)} == {}
+
+
+def test_no_server_is_older_than_its_devices() -> None:
+    dated = {
+        entry.key: (entry.record.released, DEVICES[entry.record.device].released)
+        for entry in Registry([CATALOG]).readable("nodes")
+        if entry.record.released and entry.record.device in DEVICES and DEVICES[entry.record.device].released
+    }
+    assert len(dated) > 30
+    assert {key: pair for key, pair in dated.items() if pair[0] < pair[1][: len(pair[0])]} == {}
