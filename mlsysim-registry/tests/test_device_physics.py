@@ -87,7 +87,14 @@ def test_integers_of_8_bits_are_at_most_twice_as_fast_as_floats_of_16() -> None:
     found = {}
     for key, device in DEVICES.items():
         whole, half = device.compute.peak.get("int8"), device.compute.peak.get("fp16")
-        if whole and half and whole.dense and half.dense and whole.engine == half.engine and device.vendor in HALF_ZEROS:
+        if (
+            whole
+            and half
+            and whole.dense
+            and half.dense
+            and whole.engine == half.engine
+            and device.vendor in HALF_ZEROS
+        ):
             found[key] = whole.dense / max(half.dense, half.narrow or 0.0)
     assert len(found) > 100
     assert {key: ratio for key, ratio in found.items() if ratio > 2 * (1 + ROUNDED)} == {}
