@@ -35,7 +35,7 @@ class Explanation:
         ``formula``, ``sum``, ``product`` ..., ``input``, ``setting`` or ``constant``.
     equation, reference : str
         Of a formula.
-    source, at, retrieved, badge, as_stated, reason : str
+    source, url, at, retrieved, badge, as_stated, reason : str
         Of a sourced input; the reason tells how it was derived, or the range of an estimate.
     share : float or None, ratio
         Of a term: its part of the sum.
@@ -49,6 +49,7 @@ class Explanation:
     equation: str = ""
     reference: str = ""
     source: str = ""
+    url: str = ""
     at: str = ""
     retrieved: str = ""
     badge: str = ""
@@ -286,8 +287,8 @@ class TreeBuilder:
         self.shown.add(node.origin)
         return Explanation(
             name, shown, how, badge=standing.badge, as_stated=claim.as_stated if source else claim.reason,
-            source=source.title if source else "", at=claim.at, retrieved=source.retrieved if source else "",
-            reason=_reason(claim),
+            source=source.title if source else "", url=source.url if source else "", at=claim.at,
+            retrieved=source.retrieved if source else "", reason=_reason(claim),
         )  # fmt: skip
 
     def _setting(self, node: Node, unit: str, entry: Entry | None, field: str) -> Explanation:
