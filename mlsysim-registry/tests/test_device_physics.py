@@ -69,3 +69,42 @@ def test_one_of_two_dies_is_half_of_its_module(module: str) -> None:
         a, b = half.compute.peak[name], whole.compute.peak[name]
         assert a.engine == b.engine
         assert a.dense == pytest.approx(b.dense / 2, rel=0.001)
+
+
+def test_cards_of_one_chip_are_made_in_one_process() -> None:
+    """Energy of an operation is known by process: two names for one are two answers for the same silicon."""
+    made: dict[tuple[str, str, int], dict[str, str]] = {}
+    for key, device in DEVICES.items():
+        if device.die is not None and device.die.process and device.die.area:
+            chip = (device.vendor, device.architecture.partition(" (")[0], round(device.die.area * 1e6))
+            made.setdefault(chip, {})[key] = device.die.process
+    assert sum(len(cards) > 1 for cards in made.values()) > 20
+    assert {chip: cards for chip, cards in made.items() if len(set(cards.values())) > 1} == {}
+
+
+def test_integers_of_8_bits_are_at_most_twice_as_fast_as_floats_of_16() -> None:
+    """Units of NVIDIA and AMD read as many bits of either; a higher ratio is a rate with narrow sums left out."""
+    found = {}
+    for key, device in DEVICES.items():
+        whole, half = device.compute.peak.get("int8"), device.compute.peak.get("fp16")
+        if (
+            whole
+            and half
+            and whole.dense
+            and half.dense
+            and whole.engine == half.engine
+            and device.vendor in HALF_ZEROS
+        ):
+            found[key] = whole.dense / max(half.dense, half.narrow or 0.0)
+    assert len(found) > 100
+    assert {key: ratio for key, ratio in found.items() if ratio > 2 * (1 + ROUNDED)} == {}
+
+
+def test_no_server_is_older_than_its_devices() -> None:
+    dated = {
+        entry.key: (entry.record.released, DEVICES[entry.record.device].released)
+        for entry in Registry([CATALOG]).readable("nodes")
+        if entry.record.released and entry.record.device in DEVICES and DEVICES[entry.record.device].released
+    }
+    assert len(dated) > 30
+    assert {key: pair for key, pair in dated.items() if pair[0] < pair[1][: len(pair[0])]} == {}

@@ -52,3 +52,15 @@ def test_why_a_resource_binds_is_told_by_the_times_that_each_alone_takes():
     assert [child.name for child in factor.children] == ["compute", "memory", "overhead"]
     assert card["bound"].value == "memory"
     assert f"{card['bound_factor'].value:.4g}" == factor.value
+
+
+def test_constants_of_a_stack_say_on_what_they_were_fitted_and_estimates_between_what_limits_they_lie():
+    tree = mlsysim.explain(mlsysim.evaluate("llama-3.1-8b-h100"), "latency")
+    found = {node.name.partition(" of ")[0]: node for node in tree.inputs()}
+    fitted = next(node for name, node in found.items() if name.startswith("stack.calibrations"))
+    assert fitted.badge == "fitted"
+    assert "mlsysim calibrate stack" in fitted.as_stated
+    tile = found["stack.tiles.2.rate"]
+    assert tile.badge == "estimate"
+    assert tile.reason == "0.85 to 1"
+    assert "(0.85 to 1)" in " ".join(" ".join(tile.lines()).split())

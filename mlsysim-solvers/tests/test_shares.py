@@ -16,7 +16,7 @@ from mlsysim.records.scenario import Inference
 from mlsysim_solvers import SingleNodeSolver
 from mlsysim_solvers.execution.device.ceilings import cache_ratio, ceiling_columns
 from mlsysim_solvers.execution.device.shares import clock_left, narrow_share, product_share, share_log_sd, warp_share
-from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE
+from mlsysim_solvers.formulas.constants import BUSY_SHARE, ISSUE_SHARE, MATRIX_SHARE, VECTOR_SHARE, WARP_SHARE
 from mlsysim_solvers.formulas.gemm import delivered_rate
 from mlsysim_solvers.formulas.power import operation_density, sustained_clock
 from mlsysim_solvers.formulas.power_constants import INTEGER_ENERGY, LOWEST_CLOCK
@@ -308,3 +308,15 @@ def test_adding_up_parts_counts_on_one_image_and_not_on_many():
 
     assert times(1) > 1.05
     assert times(2048) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("architecture", WARP_SHARE)
+def test_an_architecture_whose_instructions_a_constant_knows_is_one_kind_of_processor(architecture):
+    """Cards for games and data centres share a name, not their processors."""
+    rates = {
+        entry.key: entry.record.compute.peak["bf16"].dense
+        for entry in plugins().registry.readable("devices")
+        if entry.record.architecture == architecture
+    }
+    assert rates
+    assert max(rates.values()) < 2.0 * min(rates.values()), rates

@@ -29,6 +29,14 @@ def test_show_gives_badge_value_print_source_place_and_date(run):
     assert '"16 GB", Data sheet of toys, Toymaker, table 2, read 2026-01-01' in out
 
 
+def test_show_says_once_where_each_document_is_found(run):
+    out = run("show", "devices/toy-one").out
+    documents = out.partition("  documents\n")[2]
+    addresses = [line.strip() for line in documents.splitlines() if line.strip().startswith("http")]
+    assert addresses
+    assert len(addresses) == len(set(addresses))
+
+
 def test_show_marks_the_chosen_of_several_claims(run):
     out = run("show", "toy-one", "--field", "bandwidth").out
     lines = [line.strip() for line in out.splitlines() if '"1' in line]

@@ -131,7 +131,20 @@ def _lines(entry: Entry, paths: list[str], style: Style, *, whole: bool) -> Iter
     for path in sourced:
         yield ""
         yield from _number(entry, path, style)
+    yield from _documents(entry, sourced, style)
     yield from _facts(entry, [path for path in plain if path not in outer], style)
+
+
+def _documents(entry: Entry, paths: list[str], style: Style) -> Iterator[str]:
+    """Write where the cited documents are found, in the order of their first citation."""
+    cited = dict.fromkeys(claim.source for path in paths for claim in entry.claims[path] if claim.source)
+    found = [entry.sources[key] for key in cited if key in entry.sources]
+    if found:
+        yield ""
+        yield style.paint("  documents", "bold")
+    for source in found:
+        yield from style.wrap(source.title, "   ", " " * 7)
+        yield style.paint(f"       {source.url}", "dim")
 
 
 def _facts(entry: Entry, paths: list[str], style: Style) -> Iterator[str]:

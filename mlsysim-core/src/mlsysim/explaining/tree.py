@@ -16,6 +16,7 @@ from ..units import format_quantity
 if TYPE_CHECKING:
     from ..config import SimulationConfig
     from ..entities import Entry
+    from ..provenance import Claim
 
 __all__ = ["Explanation", "TreeBuilder", "entity_of"]
 
@@ -34,8 +35,8 @@ class Explanation:
         ``formula``, ``sum``, ``product`` ..., ``input``, ``setting`` or ``constant``.
     equation, reference : str
         Of a formula.
-    source, at, retrieved, badge, as_stated : str
-        Of a sourced input.
+    source, url, at, retrieved, badge, as_stated, reason : str
+        Of a sourced input; the reason tells how it was derived, or the range of an estimate.
     share : float or None, ratio
         Of a term: its part of the sum.
     children : tuple of Explanation
@@ -48,10 +49,12 @@ class Explanation:
     equation: str = ""
     reference: str = ""
     source: str = ""
+    url: str = ""
     at: str = ""
     retrieved: str = ""
     badge: str = ""
     as_stated: str = ""
+    reason: str = ""
     share: float | None = None
     children: tuple[Explanation, ...] = ()
 
@@ -275,7 +278,7 @@ class TreeBuilder:
         entry, field = entity_of(self.config, node.origin)
         standing = entry.standing(field) if entry is not None else None
         if entry is None or standing is None:
-            return Explanation(node.origin, self._value(node, unit), "setting")
+            return self._setting(node, unit, entry, field)
         claim = standing.chosen
         source = entry.sources.get(claim.source)
         name = node.origin if node.origin.startswith(entry.name) else f"{node.origin} of {entry.name}"
@@ -284,10 +287,32 @@ class TreeBuilder:
         self.shown.add(node.origin)
         return Explanation(
             name, shown, how, badge=standing.badge, as_stated=claim.as_stated if source else claim.reason,
-            source=source.title if source else "", at=claim.at, retrieved=source.retrieved if source else "",
+            source=source.title if source else "", url=source.url if source else "", at=claim.at,
+            retrieved=source.retrieved if source else "", reason=_reason(claim),
+        )  # fmt: skip
+
+    def _setting(self, node: Node, unit: str, entry: Entry | None, field: str) -> Explanation:
+        """Say what a constant that was fitted was fitted on; whoever asked set all others."""
+        value, parts = self._value(node, unit), field.split(".")
+        if entry is None or parts[0] != "calibrations":
+            return Explanation(node.origin, value, "setting")
+        found = entry.record.calibrations[int(parts[1])]
+        how = "see above" if node.origin in self.shown else "setting"
+        self.shown.add(node.origin)
+        return Explanation(
+            f"{node.origin} of {entry.name}", value, how, badge="fitted",
+            as_stated=f"on {len(found.rows)} measured rows, {found.date}: {found.command}",
         )  # fmt: skip
 
     def _value(self, node: Node, unit: str) -> str:
         if isinstance(node.value, (int, float)) and unit and is_number(unit):
             return format_quantity(float(node.value), unit)
         return f"{node.value:.6g}" if isinstance(node.value, float) else str(node.value)
+
+
+def _reason(claim: Claim) -> str:
+    """Say how a number was derived, or between what limits an estimate lies."""
+    if claim.kind != "estimate" or claim.low is None or claim.high is None:
+        return claim.reason if claim.source else ""
+    limits = f"{format_quantity(claim.low, claim.unit)} to {format_quantity(claim.high, claim.unit)}"
+    return f"{claim.reason}: {limits}" if claim.source else limits

@@ -12,6 +12,7 @@ __all__ = ["ASCII", "BOXES", "Glyphs", "Style", "badge_colour"]
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _LEVEL_COLOURS = {
     "estimate": "yellow", "stated": "cyan", "archived": "cyan", "corroborated": "green", "measured": "green",
+    "fitted": "yellow",
 }  # fmt: skip
 _PIPE_WIDTH = 100
 _NARROWEST, _WIDEST = 40, 110

@@ -89,6 +89,7 @@ class _Drawing:
             said = (
                 f'"{node.as_stated}" {node.source}, {node.at}, read {node.retrieved}' if node.source else node.as_stated
             )
+            said += f" ({node.reason})" if node.reason else ""
             yield from self.below(f"[{node.badge}] {said}", below + "  ", badge_colour(node.badge))
 
     def below(self, text: str, indent: str, *colours: str) -> Iterator[str]:

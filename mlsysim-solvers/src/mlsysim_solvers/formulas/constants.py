@@ -154,13 +154,13 @@ those of an array of 128 by 128 multipliers. Estimate, range 10,000 to 60,000: s
 (B200), a core of Trainium 68,000, and one of a TPU or a matrix unit of Gaudi 131,000. The line was drawn after rows of
 Trainium and Gaudi from outside sources had been seen."""
 
-WARP_SHARE = {"Hopper": 2.0 / 3.0, "Blackwell": 1.0 / 4.0}
+WARP_SHARE = {"Hopper": 2.0 / 3.0, "Blackwell": 1.0 / 4.0, "Blackwell Ultra": 1.0 / 4.0}
 """Share of the peak that matrix instructions of one warp reach, by architecture whose units need those of several: "the
 older mma.sync instruction can only reach about 2/3 the peak throughput of Hopper Tensor Cores" (PyTorch blog,
 FlashAttention-3, note 1). Blackwell's of data centres do four times the work of Ampere's per clock; the older ones are
 taken to do what they did on Ampere: an estimate, with rates of FlashAttention-2 on a B200 in view."""
 
-WARP_LOG_SD = {"Blackwell": 0.155}
+WARP_LOG_SD = {"Blackwell": 0.155, "Blackwell Ultra": 0.155}
 """Spread of such an estimate, natural-log units: range 1/5 to 1/3 (what they do on Hopper)."""
 
 WARP_MAKERS = frozenset({"NVIDIA", "AMD"})

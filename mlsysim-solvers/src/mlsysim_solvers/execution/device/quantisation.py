@@ -305,7 +305,7 @@ def _beats(one: tuple[float, float, float], other: tuple[float, float, float], m
     return first != second and first[0] <= second[0] and first[1] <= second[1]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)  # numbers with a history are not those without
 def tile_menu(
     tiles: Tiles, processors: float, splits: tuple[float, ...] = SPLITS, lone: Any = 0.0, macs: Any = 0.0
 ) -> TileMenu:
@@ -346,4 +346,5 @@ def tiles_of(stack: Stack, engine: str) -> Tiles:
     tuple of (rows, columns, rate)
     """
     matrix = engine == "matrix"
-    return tuple((float(tile.m), float(tile.n), float(tile.rate) if matrix else 1.0) for tile in stack.tiles)
+    # A rate keeps its history: it is an estimate of the card, and an explanation says so.
+    return tuple((float(tile.m), float(tile.n), tile.rate if matrix else 1.0) for tile in stack.tiles)
