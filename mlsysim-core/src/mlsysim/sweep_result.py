@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import ConfigError, MlsysimError, SolverError
 from .solving import choices_of, is_number
+from .sweep_assumed import Assumed
 from .sweep_chunks import Column
 from .unanswered import answer_name
 from .units import format_quantity
@@ -53,6 +54,8 @@ class SweepResult:
         Why some are not answered.
     met : array of bool, shape (n,), or None
         Mask of the configurations that keep every limit of the scenario; None where it declares none.
+    assumed : dict of str to (dict of str to tuple of str)
+        Role that the scenario leaves open to the entities taken for it, each with the choices that take it.
     """
 
     varied: dict[str, Column]
@@ -62,6 +65,7 @@ class SweepResult:
     left_out: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
     unanswered: tuple[str, ...] = ()
     met: NDArray[np.bool_] | None = None
+    assumed: Assumed = attrs.field(factory=dict)
 
     def __len__(self) -> int:
         """Return the number of configurations."""

@@ -22,6 +22,7 @@ from .overrides import known_keys
 from .running import load_solver
 from .solving import SolverSpec, column_units
 from .sweep_answers import Answers, Places, rows_in
+from .sweep_assumed import assumed_by, assumed_together
 from .sweep_axes import columns_of
 from .sweep_chunks import Chunk, Column, Rows, run_chunks
 from .sweep_names import check_choices, codes_of, with_numbers
@@ -158,7 +159,8 @@ def _answered(
     for spec in specs:
         units.update(spec.outputs)
     silent: dict[str, tuple[str, ...]] = {name: () for spec in specs if spec not in able for name in spec.outputs}
-    return SweepResult(columns, outputs, units, (), silent, reasons, _met(config, outputs, rows.size))
+    met = _met(config, outputs, rows.size)
+    return SweepResult(columns, outputs, units, (), silent, reasons, met, assumed_by(config))
 
 
 def _run(
@@ -298,7 +300,8 @@ def _together(
     every = {name: unit for _, _, part in parts for name, unit in part.units.items()} | units
     left_out = {name: who for name, who in silent.items() if who and not name.endswith(".log_sd")}
     reasons = tuple(dict.fromkeys(reason for _, _, part in parts for reason in part.unanswered))
-    return SweepResult(varied, outputs, every, refused, left_out, reasons, met)
+    taken = assumed_together((part.choice, part.result.assumed) for part in parts)
+    return SweepResult(varied, outputs, every, refused, left_out, reasons, met, taken)
 
 
 def _keys(vary: Mapping[str, Any], units: Mapping[str, str], config: SimulationConfig) -> dict[str, str]:

@@ -1,0 +1,79 @@
+"""What somebody asks who has to decide: which devices at what price, how sure, and what to change where it fails."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import mlsysim
+from mlsysim.cli import main
+
+SERVED = (
+    "llama-3.3-70b", "--on", "h100-sxm", "--kind", "traffic", "--precision", "fp8", "--rate", "40 requests/s",
+    "--input", "1500", "--output", "300", "--devices", "8", "--set", "constraints.tpot=<= 40 ms",
+)  # fmt: skip
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Run a command."""
+    code = main(words)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_a_comparison_of_devices_says_what_was_assumed_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "sweep", "llama-3.1-8b", "--on", "h100-sxm", "--vary", "device=h100-sxm,h200-sxm,mi300x",
+                        "--minimise", "cost_per_token")  # fmt: skip
+    assert code == 0
+    assert "assumed: stack vllm-0.11, grid world\n" in out
+    (prices,) = re.findall("assumed: price (.*)\n", out)
+    for device in ("h100-sxm", "h200-sxm", "mi300x"):
+        card = mlsysim.evaluate({"name": "a", "kind": "serving", "workload": {"model": "llama-3.1-8b", "batch": 1},
+                                 "system": {"device": device}})  # fmt: skip
+        assert f"{card.entities['price'].rpartition('/')[2]} for {device}" in prices
+
+
+def test_what_the_scenario_names_is_not_assumed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "sweep", "llama-8b-on-h100", "--price", "lambda-8x-h100", "--vary", "batch=1,8")
+    assert code == 0
+    assert "assumed" not in out
+    named = {"place.price": "lambda-8x-h100"}
+    found = mlsysim.sweep("llama-8b-on-h100", {"batch": [1, 8]}, overrides=named)
+    assert found.assumed == {}
+
+
+def test_assumptions_are_grouped_by_the_choice_that_decides_them() -> None:
+    scenario = {"name": "a", "kind": "serving", "workload": {"model": "llama-3.1-8b", "batch": 1},
+                "system": {"device": "h100-sxm"}}  # fmt: skip
+    found = mlsysim.sweep(scenario, {"precision": ["bf16", "fp8"], "device": ["h100-sxm", "h200-sxm"]})
+    assert found.assumed["stack"] == {"vllm-0.11": ()}
+    assert set(found.assumed["price"].values()) == {("h100-sxm",), ("h200-sxm",)}
+
+
+def test_every_device_that_was_asked_for_is_answered_by_its_best(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("sweep", *SERVED, "--vary", "device=h100-sxm,h200-sxm,mi300x,l40s", "--vary", "tensor=2,4",
+             "--vary", "data=1:16:16", "--minimise", "cost_per_token", "--top", "2")  # fmt: skip
+    code, out, _ = told(capsys, *words)
+    assert code == 0
+    rest = out.partition("best of each other device")[2]
+    assert re.search(r"\bh100-sxm +2 +11\b", rest)
+    assert re.search(r"\bh200-sxm\b", rest)
+    assert "l40s: none of 32 keeps the constraints" in rest or "l40s: none of 32 can work" in rest
+
+
+def test_the_best_that_holds_at_the_end_of_its_interval_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "sweep", *SERVED, "--vary", "tensor=2,4", "--vary", "data=1:40:40",
+                        "--minimise", "cost_per_token", "--top", "1")  # fmt: skip
+    assert code == 0
+    sure = out.partition("keep the constraints with their whole 90 % intervals")[2]
+    tensor, data = re.findall(r"^ +(\d+) +(\d+) ", sure, re.MULTILINE)[0]
+    card = mlsysim.evaluate({
+        "name": "a", "kind": "traffic",
+        "workload": {"model": "llama-3.3-70b", "precision": "fp8", "rate": "40 sample/s", "input": 1500, "output": 300},
+        "system": {"device": "h100-sxm", "devices": int(tensor) * int(data)},
+        "parallelism": {"tensor": int(tensor), "data": int(data)},
+    })  # fmt: skip
+    high = card["tpot"].high
+    assert high is not None
+    assert high <= 0.04
