@@ -77,3 +77,27 @@ def test_the_best_that_holds_at_the_end_of_its_interval_is_named(capsys: pytest.
     high = card["tpot"].high
     assert high is not None
     assert high <= 0.04
+
+
+@pytest.mark.parametrize("kind", ["serving", "traffic"])
+def test_what_a_token_costs_is_said_of_which_tokens(kind: str) -> None:
+    """Rent and energy are divided by what is written; prompts are paid with it."""
+    workload = {"model": "llama-3.1-8b", "input": 1000, "output": 100}
+    workload |= {"concurrency": 8} if kind == "traffic" else {"batch": 8}
+    card = mlsysim.evaluate({"name": "a", "kind": kind, "workload": workload, "system": {"device": "h100-sxm"}})
+    cost, rate = card["cost_per_token"], card["performance.throughput"].value * 100
+    assert cost.value * rate == pytest.approx(card["hourly_cost"].value)
+    for name in ("cost_per_token", "energy_per_token", "carbon_per_token"):
+        assert "output token" in card[name].label
+
+
+def test_a_device_without_an_offer_says_how_to_give_one(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = told(capsys, "eval", "llama-3.1-8b", "--on", "gb200")
+    assert "`mlsysim registry new price`" in " ".join(out.split())
+
+
+def test_a_stack_that_is_nobodys_is_not_called_the_usual_one() -> None:
+    card = mlsysim.evaluate({"name": "a", "kind": "serving", "workload": {"model": "llama-3.1-8b", "batch": 1},
+                             "system": {"device": "maia-100"}})  # fmt: skip
+    assert "stack: generic, as none is known to be usual on maia-100 (set system.stack)" in card.assumptions
+    assert not any("usual one" in line for line in card.assumptions)

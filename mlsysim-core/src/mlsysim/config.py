@@ -14,7 +14,7 @@ from .assumptions import assume
 from .constraints import Constraint, parse_constraints
 from .documents import SUFFIXES, Document, load_document
 from .entities import Entry
-from .errors import ConfigError, Fault, MlsysimError
+from .errors import ConfigError, Fault, MlsysimError, UnknownNameError
 from .layout_faults import layout_faults
 from .overrides import apply_overrides, flat, full_key, named_by
 from .plugins import plugins
@@ -277,8 +277,9 @@ class _Check:
         try:
             self.entries[role] = plugins().registry.get(kind, name, where=path)
         except MlsysimError as error:
-            hint = plugins().broken_hint()
-            self.keep(Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip(". ")) for f in error.faults)
+            # What is not found may be in a plugin that does not load; a card that is at fault is not.
+            hint = plugins().broken_hint() if isinstance(error, UnknownNameError) else ""
+            self.keep(Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip()) for f in error.faults)
 
     def precisions(self) -> None:
         workload = self.scenario.workload

@@ -239,7 +239,7 @@ class Registry:
                 for key in source.keys(kind):
                     if owned.setdefault(key, source) is not source:
                         raise RegistryError(f"{kind}/{key} of {source.name} exists already in {owned[key].name}",
-                                            remedy="Rename its file")  # fmt: skip
+                                            remedy=f"Rename its file, for example to {key}-mine.toml, and ask for {key}-mine")  # fmt: skip
             self._owners[kind] = owned
         return self._owners[kind]
 
