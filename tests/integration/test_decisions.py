@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 
@@ -101,3 +102,50 @@ def test_a_stack_that_is_nobodys_is_not_called_the_usual_one() -> None:
                              "system": {"device": "maia-100"}})  # fmt: skip
     assert "stack: generic, as none is known to be usual on maia-100 (set system.stack)" in card.assumptions
     assert not any("usual one" in line for line in card.assumptions)
+
+
+TOO_LARGE = ("llama-3.3-70b", "--on", "h100-sxm")
+TRAINED = (
+    "qwen3-32b",
+    "--on",
+    "h100-sxm",
+    "--kind",
+    "training",
+    "--devices",
+    "8",
+    "--batch",
+    "64",
+    "--sequence",
+    "4096",
+)
+CROWDED = ("llama-3.1-8b", "--on", "l4", "--kind", "traffic", "--rate", "10 requests/s")
+LATE = ("llama-3.1-8b", "--on", "h100-sxm", "--batch", "256", "--set", "constraints.tpot=<= 15 ms")
+
+
+@pytest.mark.parametrize("asked", [TOO_LARGE, TRAINED, CROWDED, LATE])
+def test_what_fails_says_what_would_do_and_that_does(
+    capsys: pytest.CaptureFixture[str], asked: tuple[str, ...]
+) -> None:  # fmt: skip
+    code, out, _ = told(capsys, "eval", *asked)
+    assert code in (3, 4)
+    ways = re.findall(r"^  (--.*?)(?:   .*)?$", out.partition("What would do")[2], re.MULTILINE)
+    assert ways
+    for way in ways:
+        assert told(capsys, "eval", *asked, *shlex.split(way))[0] == 0
+
+
+def test_what_works_needs_no_advice_and_data_holds_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "What would do" not in told(capsys, "eval", "llama-8b-on-h100")[1]
+    assert "What would do" not in told(capsys, "eval", *TOO_LARGE, "--json")[1]
+
+
+def test_training_that_does_not_fit_names_the_search(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "mlsysim optimize training" in told(capsys, "eval", *TRAINED)[1]
+
+
+def test_a_smaller_batch_is_proposed_that_keeps_the_limits_too(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = told(capsys, "eval", "llama-8b-on-h100", "--batch", "1000")
+    (size,) = re.findall(r"^  --batch (\d+) ", out.partition("What would do")[2], re.MULTILINE)
+    card = mlsysim.evaluate("llama-8b-on-h100", {"batch": size})
+    assert card.exit_code == 0
+    assert mlsysim.evaluate("llama-8b-on-h100", {"batch": str(3 * int(size))}).exit_code != 0
