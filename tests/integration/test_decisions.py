@@ -149,3 +149,25 @@ def test_a_smaller_batch_is_proposed_that_keeps_the_limits_too(capsys: pytest.Ca
     card = mlsysim.evaluate("llama-8b-on-h100", {"batch": size})
     assert card.exit_code == 0
     assert mlsysim.evaluate("llama-8b-on-h100", {"batch": str(3 * int(size))}).exit_code != 0
+
+
+def test_the_best_layout_is_answered_as_a_scorecard_answers_it(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("qwen3-32b", "--on", "h100-sxm", "--batch", "64", "--sequence", "4096", "--tokens", "100000000")
+    code, out, _ = told(capsys, "optimize", "training", *asked, "--devices", "8")
+    assert code == 0
+    layout = dict(re.findall(r"^    (\w+) = (\w+)$", out, re.MULTILINE))
+    words = [word for key, value in layout.items() for word in ("--set", f"parallelism.{key}={value}")]
+    _, card, _ = told(capsys, "eval", *asked, "--kind", "training", "--devices", "8", *words)
+    for label in ("step time", "utilisation (MFU, causal attention halved)", "time to train", "cost of the run",
+                  "energy of the run", "carbon of the run"):  # fmt: skip
+        (line,) = re.findall(rf"^  {re.escape(label)} +(.*)$", card, re.MULTILINE)
+        (same,) = re.findall(rf"^    {re.escape(label)} +(.*)$", out, re.MULTILINE)
+        assert same.split() == line.split()
+
+
+def test_a_layout_of_the_scenario_does_not_colour_the_best_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """The scenario's own [parallelism] is replaced as a whole."""
+    code, out, _ = told(capsys, "optimize", "training", "gpt-175b-a100-1024")
+    assert code == 0
+    (step,) = re.findall(r"^  step (\S+ \S+),", out, re.MULTILINE)
+    assert re.search(rf"^    step time +{re.escape(step)} ", out, re.MULTILINE)

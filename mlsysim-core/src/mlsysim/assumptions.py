@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["assume", "node_for"]
 
 DEFAULT_GRID = "world"
+NOBODY = "any"
+"""Maker of a stack that stands for all software of which nothing is known."""
 
 
 def assume(
@@ -50,8 +52,8 @@ def assume(
     if "stack" not in filled:
         filled["stack"] = _stack_for(scenario.kind, filled["device"], registry, left_out)
         stack, device = filled["stack"], filled["device"]
-        usual = set(_usual_names(scenario.kind, device)[:-1]) & set(stack.record.assumed_for)
-        what = f"the usual one for {device.key}" if usual else f"as none is known to be usual on {device.key}"
+        nobodys = stack.record.vendor == NOBODY
+        what = f"as none is known to be usual on {device.key}" if nobodys else f"the usual one for {device.key}"
         said.append(f"stack: {stack.key}, {what} (set system.stack)")
     if scenario.system.devices > 1 and "node" not in filled:
         node = node_for(filled["device"], scenario.system.devices, registry, left_out)
@@ -105,7 +107,8 @@ def _said_of_stack(scenario: Scenario, stack: Entry | None, registry: Registry) 
 
 def _stack_for(kind: str, device: Entry, registry: Registry, left_out: list[str]) -> Entry:
     stacks = [entry for entry in registry.readable("stacks", left_out=left_out) if entry.record.runs(kind)]
-    for wanted in _usual_names(kind, device):
+    usual = "serving" if kind == "traffic" else kind
+    for wanted in (f"{usual}/{device.key}", f"{usual}/{device.record.vendor}", f"{usual}/{device.record.tier}", usual):
         for entry in stacks:
             if wanted in entry.record.assumed_for:
                 return entry
@@ -114,12 +117,6 @@ def _stack_for(kind: str, device: Entry, registry: Registry, left_out: list[str]
         where="system.stack",
         remedy="Name one: " + (", ".join(e.key for e in stacks) or "none is registered"),
     )
-
-
-def _usual_names(kind: str, device: Entry) -> tuple[str, ...]:
-    """Return for what a stack may be the usual one, from this device to any."""
-    usual = "serving" if kind == "traffic" else kind
-    return f"{usual}/{device.key}", f"{usual}/{device.record.vendor}", f"{usual}/{device.record.tier}", usual
 
 
 def node_for(device: Entry, devices: int, registry: Registry, left_out: list[str] | None = None) -> Entry | None:
