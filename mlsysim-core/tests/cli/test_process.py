@@ -127,3 +127,11 @@ def test_a_process_that_is_told_to_end_leaves_what_was_there_before(tmp_path):
     assert process(code).returncode == -signal.SIGTERM
     assert table.read_text(encoding="utf-8") == "before\n"
     assert (tmp_path / "all.csv.part").read_text(encoding="utf-8") == "half"
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device here")
+def test_a_table_goes_to_a_pipe_by_its_name():
+    code = "sys.exit(main(['sweep', 'toy-net', '--on', 'toy-one', '--vary', 'batch=1,2', '--csv', '/dev/stdout']))"
+    result = process(code)
+    assert result.returncode == 0
+    assert result.stdout.startswith("batch [sample],")

@@ -168,9 +168,9 @@ def written(path: str, mode: str, **how: Any) -> Iterator[Any]:
     ConfigError
         If the file cannot be written.
     """
-    place = os.path.realpath(path)  # what a link points at, not the link
     # A pipe or a device has no place beside it, and what may not be written is not to be replaced either.
-    direct = Path(place).exists() and not (Path(place).is_file() and os.access(place, os.W_OK))
+    direct = Path(path).exists() and not (Path(path).is_file() and os.access(path, os.W_OK))
+    place = path if direct else os.path.realpath(path)  # what a link points at, not the link
     beside = place if direct else f"{place}.part"
     opened = False
     try:
