@@ -171,3 +171,34 @@ def test_a_layout_of_the_scenario_does_not_colour_the_best_one(capsys: pytest.Ca
     assert code == 0
     (step,) = re.findall(r"^  step (\S+ \S+),", out, re.MULTILINE)
     assert re.search(rf"^    step time +{re.escape(step)} ", out, re.MULTILINE)
+
+
+def test_where_one_request_cannot_use_the_bandwidth_the_answer_says_so() -> None:
+    def said(batch: int) -> bool:
+        card = mlsysim.evaluate({"name": "a", "kind": "serving", "workload": {"model": "llama-3.1-8b", "batch": batch},
+                                 "system": {"device": "h200-sxm"}})  # fmt: skip
+        return any("more bandwidth would not shorten a step" in line for line in card.assumptions)
+
+    def token(batch: int, bandwidth: float) -> float:
+        scenario = {"name": "a", "kind": "serving", "workload": {"model": "llama-3.1-8b", "batch": batch},
+                    "system": {"device": "h200-sxm"}}  # fmt: skip
+        return float(mlsysim.sweep(scenario, {"bandwidth": [bandwidth]}).outputs["performance.tpot"][0])
+
+    assert said(1)
+    assert token(1, 9.6e12) > 0.99 * token(1, 4.8e12)
+    assert not said(8)
+    assert token(8, 9.6e12) < 0.7 * token(8, 4.8e12)
+
+
+def test_a_bound_on_the_other_side_of_the_ridge_is_explained_in_the_picture() -> None:
+    pytest.importorskip("matplotlib")
+    from mlsysim.plotting import plot_scorecard
+
+    def words(**workload: object) -> str:
+        card = mlsysim.evaluate({"name": "a", "kind": "serving", "workload": {"model": "llama-3.1-8b", **workload},
+                                 "system": {"device": "h200-sxm"}})  # fmt: skip
+        figure = plot_scorecard(card)
+        return " ".join(text.get_text() for axes in figure.axes for text in axes.texts) + str(card["bound"].value)
+
+    assert "the roofs are peaks" in words(batch=32)
+    assert "the roofs are peaks" not in words(batch=1)

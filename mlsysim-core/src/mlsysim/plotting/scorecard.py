@@ -210,7 +210,17 @@ def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
     axes.text(right, roof.peak * 1.15, peak + "  ", fontsize=8.5, color=INK, ha="right", va="bottom")
     axes.text(0.02, 0.95, f"memory roof: {quantity(roof.bandwidth, 'B/s')}", fontsize=8.5, color=INK, va="top",
               transform=axes.transAxes)  # fmt: skip
+    axes.text(0.02, 0.87, _against_peaks(evaluation, roof, ridge), fontsize=8.5, color=MUTED, va="top",
+              transform=axes.transAxes)  # fmt: skip
     _log_axes(axes)
+
+
+def _against_peaks(evaluation: SystemEvaluation, roof: _Roof, ridge: float) -> str:
+    """Explain a bound on the other side of the ridge: it is told from what software reaches, not from peaks."""
+    bound = evaluation.answers.get("performance.bound")
+    if bound is None or bound.value != ("compute" if roof.intensity < ridge else "memory"):
+        return ""
+    return f"the roofs are peaks; at what software reaches of them,\n{bound.value} takes longest"
 
 
 def _terms(evaluation: SystemEvaluation) -> list[Answer]:

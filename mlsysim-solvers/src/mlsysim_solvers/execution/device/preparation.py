@@ -30,7 +30,7 @@ from .architectures import (
     shape_notes,
     shape_of_layers,
 )
-from .ceiling_notes import ceiling_notes
+from .ceiling_notes import ceiling_notes, lone_notes
 from .ceilings import cache_ratio, ceiling_columns, spread_columns
 from .few_tiles import few_tiles
 from .formats import cache_format, format_columns, head_columns, wide_attention
@@ -115,6 +115,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "tiles": tiles_of(stack, engine),
         "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape, parts)),
     }  # fmt: skip
+    columns["assumptions"] += lone_notes(columns)
     if parts:
         columns["parts"] = parts
     padded = stack.features.fused_attention and "lone_area" in columns
