@@ -202,3 +202,11 @@ def test_a_bound_on_the_other_side_of_the_ridge_is_explained_in_the_picture() ->
 
     assert "the roofs are peaks" in words(batch=32)
     assert "the roofs are peaks" not in words(batch=1)
+
+
+def test_what_a_run_meets_is_set_by_its_short_name_too(capsys: pytest.CaptureFixture[str]) -> None:
+    short = mlsysim.evaluate("llama-3.1-405b-h100-16k", {"device_mtbf": "100000 h"})
+    long = mlsysim.evaluate("llama-3.1-405b-h100-16k", {"workload.run.device_mtbf": "100000 h"})
+    assert short == long
+    assert short["mtbf"].value == pytest.approx(1e5 * 3600 / 16384)
+    assert told(capsys, "eval", "llama-8b-on-h100", "--set", "device_mtbf=1 h")[0] == 2
