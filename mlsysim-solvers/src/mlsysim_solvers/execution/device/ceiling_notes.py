@@ -93,19 +93,21 @@ def ceiling_notes(
     return notes
 
 
-def lone_notes(columns: Mapping[str, Any]) -> tuple[str, ...]:
+def lone_notes(kind: str, columns: Mapping[str, Any]) -> tuple[str, ...]:
     """Say where a step of few requests cannot take what its memory gives: there bandwidth is not what binds.
 
     Parameters
     ----------
+    kind : str
+        Kind of the scenario.
     columns : mapping of str to number or object
-        As prepared for one scenario.
+        As prepared for it.
 
     Returns
     -------
     tuple of str
     """
-    if "lone_rate" not in columns or columns["kind"] != "serving":
+    if "lone_rate" not in columns or kind != "serving":
         return ()
     limit = columns["lone_rate"] * max(1.0, columns["batch"])
     reach = columns["bandwidth"] * columns["memory_ceiling"]

@@ -113,9 +113,9 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "dropout": _setting(settings, "dropout", 0.0), "chunked_loss": bool(settings.get("chunked_loss")),
         "kind": kind, "shape": shape, "features": stack.features, "fused_updates": bool(settings.get("fused_updates")),
         "tiles": tiles_of(stack, engine),
-        "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape, parts)),
+        "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape, parts),
+                        *lone_notes(kind, columns)),
     }  # fmt: skip
-    columns["assumptions"] += lone_notes(columns)
     if parts:
         columns["parts"] = parts
     padded = stack.features.fused_attention and "lone_area" in columns
