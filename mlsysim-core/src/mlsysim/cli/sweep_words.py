@@ -61,7 +61,8 @@ def beside_the_best(
 def _firsts(codes: NDArray[np.float64], order: NDArray[np.intp], missing: Sequence[int]) -> list[int]:
     """Return the first row of each choice, best first."""
     found = (np.flatnonzero(codes == code)[:1] for code in missing)
-    return order[sorted(int(at[0]) for at in found if at.size)].tolist()
+    rows: list[int] = order[sorted(int(at[0]) for at in found if at.size)].tolist()
+    return rows
 
 
 def _without(result: SweepResult, name: str, choices: Sequence[str], missing: Sequence[int]) -> Iterator[str]:
