@@ -128,15 +128,15 @@ def test_what_fails_says_what_would_do_and_that_does(
 ) -> None:  # fmt: skip
     code, out, _ = told(capsys, "eval", *asked)
     assert code in (3, 4)
-    ways = re.findall(r"^  (--.*?)(?:   .*)?$", out.partition("What would do")[2], re.MULTILINE)
+    ways = re.findall(r"^  (--.*?)(?:   .*)?$", out.partition("What would work")[2], re.MULTILINE)
     assert ways
     for way in ways:
         assert told(capsys, "eval", *asked, *shlex.split(way))[0] == 0
 
 
 def test_what_works_needs_no_advice_and_data_holds_none(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "What would do" not in told(capsys, "eval", "llama-8b-on-h100")[1]
-    assert "What would do" not in told(capsys, "eval", *TOO_LARGE, "--json")[1]
+    assert "What would work" not in told(capsys, "eval", "llama-8b-on-h100")[1]
+    assert "What would work" not in told(capsys, "eval", *TOO_LARGE, "--json")[1]
 
 
 def test_training_that_does_not_fit_names_the_search(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +145,7 @@ def test_training_that_does_not_fit_names_the_search(capsys: pytest.CaptureFixtu
 
 def test_a_smaller_batch_is_proposed_that_keeps_the_limits_too(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = told(capsys, "eval", "llama-8b-on-h100", "--batch", "1000")
-    (size,) = re.findall(r"^  --batch (\d+) ", out.partition("What would do")[2], re.MULTILINE)
+    (size,) = re.findall(r"^  --batch (\d+) ", out.partition("What would work")[2], re.MULTILINE)
     card = mlsysim.evaluate("llama-8b-on-h100", {"batch": size})
     assert card.exit_code == 0
     assert mlsysim.evaluate("llama-8b-on-h100", {"batch": str(3 * int(size))}).exit_code != 0

@@ -17,7 +17,7 @@ __all__ = ["Remedy", "remedies"]
 _MOST = 3
 """So many are proposed: they are where to begin, not a search."""
 
-_MORE_DEVICES = (2, 3, 4, 6, 8, 16)
+_MORE_DEVICES = (2, 3, 4, 6, 8, 16, 32, 64, 128)
 """Times as many devices to try where a share of the work is not known; the first that does is proposed."""
 
 _OPTIONS = ("system.devices", "workload.batch", "workload.precision", "workload.recompute", "workload.weights")

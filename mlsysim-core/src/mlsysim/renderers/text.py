@@ -155,7 +155,7 @@ class _Scorecard:
         if not (found or searched):
             return
         yield ""
-        yield self.heading("What would do, with what was asked")
+        yield self.heading("What would work: each was asked")
         width = max([len(one.words) for one in found] + [0])
         for one in found:
             yield f"{_INDENT}{one.words.ljust(width)}   {content.gist(one.evaluation)}".rstrip()
