@@ -151,7 +151,8 @@ class _Scorecard:
         from ..remedies import remedies
 
         found = remedies(self.evaluation)
-        searched = self.evaluation.scenario.kind == "training" and self.evaluation.scenario.system.devices > 1
+        scenario = self.evaluation.scenario
+        searched = scenario.kind == "training" and (scenario.system.devices > 1 or not found)
         if not (found or searched):
             return
         yield ""
@@ -160,7 +161,10 @@ class _Scorecard:
         for one in found:
             yield f"{_INDENT}{one.words.ljust(width)}   {content.gist(one.evaluation)}".rstrip()
         if searched:
-            yield _INDENT + "`mlsysim optimize training`, which tries every layout"
+            yield (
+                _INDENT
+                + "`mlsysim optimize training`, which tries every layout (--devices 64,128 tries several numbers)"
+            )
 
     def assumptions(self) -> Iterator[str]:
         if not self.evaluation.assumptions:
