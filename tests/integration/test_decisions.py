@@ -210,3 +210,16 @@ def test_what_a_run_meets_is_set_by_its_short_name_too(capsys: pytest.CaptureFix
     assert short == long
     assert short["mtbf"].value == pytest.approx(1e5 * 3600 / 16384)
     assert told(capsys, "eval", "llama-8b-on-h100", "--set", "device_mtbf=1 h")[0] == 2
+
+
+def test_what_a_picture_says_of_memory_keeps_to_its_panel() -> None:
+    """A training that just fits says so: within the uncertainty."""
+    pytest.importorskip("matplotlib")
+    from mlsysim.plotting import plot_scorecard
+
+    figure = plot_scorecard(mlsysim.evaluate("llama-3.1-405b-h100-16k"))
+    figure.canvas.draw()
+    (panel,) = (axes for axes in figure.axes if axes.get_title(loc="left").startswith("Memory"))
+    assert panel.get_title(loc="left") == "Memory, within the uncertainty"
+    right = max(axes.get_window_extent().x0 for axes in figure.axes)
+    assert all(text.get_window_extent().x1 < right for text in panel.texts)

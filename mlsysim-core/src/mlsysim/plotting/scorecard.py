@@ -128,7 +128,9 @@ def _lines(parts: tuple[str, ...], length: int) -> list[str]:
 
 def _memory(axes: Axes, evaluation: SystemEvaluation) -> None:
     bare(axes)
-    title(axes, "Memory")
+    text, _ = content.headroom(evaluation)
+    doubt = f", {UNSURE}"
+    title(axes, "Memory" + doubt * text.endswith(doubt))  # beside the bar there is no room for it
     required = evaluation.answers.get("feasibility.memory_required")
     usable = evaluation.answers.get("feasibility.memory_usable")
     if required is None or usable is None or not usable.value:
@@ -143,9 +145,10 @@ def _memory(axes: Axes, evaluation: SystemEvaluation) -> None:
     axes.set_xlim(0, max(1.0, shown) * 1.002)
     axes.set_ylim(-1.05, 0.5)
     needed, most = quantity(required.value, "B"), quantity(usable.value, "B")
-    text, _ = content.headroom(evaluation)
     spare = (
-        text.partition("with ")[2] if evaluation.fits else f"{quantity(required.value - usable.value, 'B')} too much"
+        text.removesuffix(doubt).partition("with ")[2]
+        if evaluation.fits
+        else f"{quantity(required.value - usable.value, 'B')} too much"
     )
     said = f"{needed} needed  =  {content.times(share)} {most} usable" + (f",  {spare}" if spare else "")
     axes.text(0, -1.05, said, fontsize=9, color=INK if evaluation.fits else BAD, va="bottom")
