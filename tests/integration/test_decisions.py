@@ -223,3 +223,38 @@ def test_what_a_picture_says_of_memory_keeps_to_its_panel() -> None:
     assert panel.get_title(loc="left") == "Memory, within the uncertainty"
     right = max(axes.get_window_extent().x0 for axes in figure.axes)
     assert all(text.get_window_extent().x1 < right for text in panel.texts)
+
+
+def test_several_devices_of_a_node_cost_what_such_a_node_costs() -> None:
+    """An offer of one device says nothing of eight that are joined; where it is the only one, the answer says so."""
+
+    def price(device: str, devices: int) -> tuple[str, str]:
+        card = mlsysim.evaluate({"name": "a", "kind": "serving", "workload": {"model": "llama-3.1-8b", "batch": 1},
+                                 "system": {"device": device, "devices": devices}})  # fmt: skip
+        (said,) = (line for line in card.assumptions if line.startswith("price:"))
+        return card.entities["price"].rpartition("/")[2], said
+
+    single, eight = price("l40s", 1), price("l40s", 8)
+    assert (single[0], eight[0]) == ("aws-g6e-xlarge", "aws-g6e-48xlarge")
+    assert "sold singly" not in single[1] + eight[1]
+    assert price("h100-sxm", 8)[0] == price("h100-sxm", 1)[0]
+    assert "no offer of 8 joined in a node is known" in price("mi300x", 8)[1]
+    assert "joined" not in price("mi300x", 1)[1]
+
+
+def test_what_to_explain_is_listed_where_nothing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = told(capsys, "explain", "llama-8b-on-h100")
+    assert code == 2
+    assert "Name one of " in err
+    assert {"tpot", "cost_per_token", "memory_required"} <= set(re.findall(r"\w+", err))
+
+
+def test_a_list_of_devices_is_sent_to_the_command_that_compares_them(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = told(capsys, "eval", "llama-3.1-8b", "--on", "h100-sxm,h200-sxm")
+    assert code == 2
+    assert "mlsysim sweep llama-3.1-8b --on h100-sxm --vary device=h100-sxm,h200-sxm" in err
+
+
+def test_an_answer_of_another_kind_of_scenario_names_that_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = told(capsys, "eval", "llama-3.1-8b", "--on", "h100-sxm", "--set", "constraints.ttft_p99=<= 1 s")
+    assert 'in-flight answers it in traffic scenarios (kind = "traffic", or --kind with --on)' in " ".join(out.split())
