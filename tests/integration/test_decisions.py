@@ -242,11 +242,11 @@ def test_several_devices_of_a_node_cost_what_such_a_node_costs() -> None:
     assert "joined" not in price("mi300x", 1)[1]
 
 
-def test_what_to_explain_is_listed_where_nothing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = told(capsys, "explain", "llama-8b-on-h100")
     assert code == 2
-    assert "Name one of " in err
-    assert {"tpot", "cost_per_token", "memory_required"} <= set(re.findall(r"\w+", err))
+    assert "OUTPUT is a line of the scorecard, such as latency" in err
+    assert told(capsys, "explain", "llama-3.1-8b", "--on", "h100-sxm", "tpot", "--depth", "1")[0] == 0
 
 
 def test_a_list_of_devices_is_sent_to_the_command_that_compares_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,8 +30,11 @@ def add(commands: Commands) -> None:
     """
     parser = add_command(commands, "explain", "show the formulas and sources behind one answer", _run, _EXAMPLES)
     add_scenario_arguments(parser)
-    parser.add_argument("output", metavar="OUTPUT", nargs="?", default="",
-                        help="for example performance.latency, or just latency")  # fmt: skip
+    parser.add_argument(
+        "output",
+        metavar="OUTPUT",
+        help='a line of the scorecard, such as latency, performance.latency or "time per output token"',
+    )
     parser.add_argument(
         "--depth", metavar="N", default=str(_DEPTH), help=f"levels to print; {_DEPTH} by default, 0 for all"
     )
@@ -51,9 +54,6 @@ def _run(args: argparse.Namespace) -> int:
     from ..renderers.tree import tree_data, tree_lines
 
     evaluation = evaluate(read_config(args))
-    if not args.output:
-        known = ", ".join(name.partition(".")[2] for name, answer in evaluation.answers.items() if answer.value != 0.0)
-        raise ConfigError("OUTPUT is missing", where="mlsysim explain", remedy=f"Name one of {known}")
     explanation = explain(evaluation, args.output)
     if args.format == "json":
         print_json({"answer": to_plain(evaluation[args.output]), **tree_data(explanation)})
