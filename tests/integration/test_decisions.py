@@ -9,6 +9,7 @@ import pytest
 
 import mlsysim
 from mlsysim.cli import main
+from mlsysim.sweep_assumed import chosen_by
 
 SERVED = (
     "llama-3.3-70b", "--on", "h100-sxm", "--kind", "traffic", "--precision", "fp8", "--rate", "40 requests/s",
@@ -50,6 +51,13 @@ def test_assumptions_are_grouped_by_the_choice_that_decides_them() -> None:
     found = mlsysim.sweep(scenario, {"precision": ["bf16", "fp8"], "device": ["h100-sxm", "h200-sxm"]})
     assert found.assumed["stack"] == {"vllm-0.11": ()}
     assert set(found.assumed["price"].values()) == {("h100-sxm",), ("h200-sxm",)}
+
+
+def test_choices_are_named_by_the_key_that_tells_them_apart() -> None:
+    choices = [{"device": device, "precision": precision} for device in ("a", "b", "c") for precision in ("x", "y")]
+    assert chosen_by(choices, [c["device"] != "b" for c in choices]) == ("a", "c")
+    assert chosen_by(choices, [c["precision"] == "y" for c in choices]) == ("y",)
+    assert chosen_by(choices, [c == {"device": "b", "precision": "x"} for c in choices]) == ("b, x",)
 
 
 def test_every_device_that_was_asked_for_is_answered_by_its_best(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from .config import NAMED, SimulationConfig
 
-__all__ = ["Assumed", "assumed_by", "assumed_together", "assumption_lines"]
+__all__ = ["Assumed", "assumed_by", "assumed_together", "assumption_lines", "chosen_by"]
 
 Assumed = dict[str, dict[str, tuple[str, ...]]]
 """Role to the entities taken for it, each with the choices that take it; nobody is named where all do."""
@@ -46,22 +46,41 @@ def assumed_together(parts: Iterable[tuple[Mapping[str, str], Assumed]]) -> Assu
     Returns
     -------
     dict of str to (dict of str to tuple of str)
-        Where one key of the scenario decides, its choices stand for the combinations.
+        Named as by :func:`chosen_by`.
     """
     every = list(parts)
+    choices = [choice for choice, _ in every]
     merged: Assumed = {}
     for role in dict.fromkeys(role for _, taken in every for role in taken):
-        pairs = [(choice, next(iter(taken[role]))) for choice, taken in every if role in taken]
-        if len({key for _, key in pairs}) == 1 and len(pairs) == len(every):
-            merged[role] = {pairs[0][1]: ()}
-            continue
-        decides = next((name for name in every[0][0] if len({(c[name], key) for c, key in pairs})
-                        == len({c[name] for c, _ in pairs})), None)  # fmt: skip
-        merged[role] = {}
-        for choice, key in pairs:
-            who = choice[decides] if decides else " ".join(choice.values())
-            merged[role][key] = tuple(dict.fromkeys((*merged[role].get(key, ()), who)))
+        keys = [next(iter(taken.get(role, {})), "") for _, taken in every]
+        merged[role] = {
+            key: () if len(set(keys)) == 1 else chosen_by(choices, [key == other for other in keys])
+            for key in dict.fromkeys(filter(None, keys))
+        }
     return merged
+
+
+def chosen_by(choices: Sequence[Mapping[str, str]], members: Sequence[bool]) -> tuple[str, ...]:
+    """Name some of the choices of a sweep: by one key of the scenario where that tells them from the others.
+
+    Parameters
+    ----------
+    choices : sequence of (mapping of str to str)
+        Key of the scenario to its value, for each combination.
+    members : sequence of bool
+        Which of them are meant.
+
+    Returns
+    -------
+    tuple of str
+    """
+    for name in choices[0]:
+        inside, outside = (
+            [c[name] for c, m in zip(choices, members, strict=True) if m is side] for side in (True, False)
+        )
+        if not set(inside) & set(outside):
+            return tuple(dict.fromkeys(inside))
+    return tuple(", ".join(choice.values()) for choice, member in zip(choices, members, strict=True) if member)
 
 
 def assumption_lines(assumed: Assumed) -> list[str]:

@@ -22,7 +22,7 @@ from .overrides import known_keys
 from .running import load_solver
 from .solving import SolverSpec, column_units
 from .sweep_answers import Answers, Places, rows_in
-from .sweep_assumed import assumed_by, assumed_together
+from .sweep_assumed import assumed_by, assumed_together, chosen_by
 from .sweep_axes import columns_of
 from .sweep_chunks import Chunk, Column, Rows, run_chunks
 from .sweep_names import check_choices, codes_of, with_numbers
@@ -282,10 +282,8 @@ def _together(
     # Who cannot answer leaves out all that he declares, also what nobody else answers in such a scenario.
     silenced = set.intersection(*(set(part.left_out) for _, _, part in parts))
     names = [name for name in every_name if name in silenced or any(name in part.outputs for _, _, part in parts)]
-    silent = {
-        name: tuple(", ".join(choice.values()) for _, choice, part in parts if name not in part.outputs)
-        for name in names
-    }
+    choices = [part.choice for part in parts]
+    silent = {name: chosen_by(choices, [name not in part.result.outputs for part in parts]) for name in names}
     varied = dict(columns)
     if all("devices" in part.varied for _, _, part in parts):
         varied["devices"] = into.gathered((at, part.varied["devices"]) for at, _, part in parts)
