@@ -54,6 +54,8 @@ FIRES: list[tuple[str, str, dict[str, str], str]] = [
     ("schema", "fault", changed(DEVICE, 'value = "80 GB"', 'value = "80"'), "has no unit"),
     ("schema", "fault", changed(DEVICE, ', source = "other", at = "row 3"', ""), "no source"),
     ("schema", "fault", changed(DEVICE, 'source = "other", at = "row 3"', 'source = "other"'), "no place"),
+    ("template", "fault", {DEVICE: re.sub("^vendor = .*", 'vendor = "..."', FILES[DEVICE], flags=re.MULTILINE)}, 'vendor is still "..."'),
+    ("template", "fault", {"sources/new.toml": FILES["sources/acme.toml"].replace("title =", 'title = "..." #')}, "title is still"),
     ("names", "fault", {"devices/rival/chip-1.toml": FILES[DEVICE]}, "is taken by"),
     ("names", "fault", {"devices/rival/Chip_3.toml": FILES[DEVICE]}, "is not allowed"),
     ("names", "fault", {"links/twin.toml": FILES["links/acme/fastlink-1.toml"] + 'aliases = ["Fastlink_1"]\n'}, "'fastlink-1' means the link"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -556,3 +557,20 @@ def test_a_softmax_in_steps_passes_over_the_scores_eight_times():
     assert {k: v for k, v in rows[True].items() if k != "softmax"} == {
         k: v for k, v in rows[False].items() if k != "softmax"
     }
+
+
+def test_an_interrupt_does_not_wait_for_what_is_measured():
+    """A matrix product is one call into a library, in which Python sees no signal."""
+    code = (
+        "import hashlib, os, signal, sys, threading\n"
+        "from mlsysim.cli import main\n"
+        "from mlsysim_solvers.calibration import machine\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background begins without
+        "def long(*_, **__):\n"
+        "    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'a', b'b', 5_000_000)\n"
+        "    return 0\n"
+        "machine.calibrate_device = long\n"
+        "sys.exit(main(['calibrate', 'device']))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGINT

@@ -238,8 +238,10 @@ class Registry:
             for source in self.packages:
                 for key in source.keys(kind):
                     if owned.setdefault(key, source) is not source:
-                        raise RegistryError(f"{kind}/{key} of {source.name} exists already in {owned[key].name}",
-                                            remedy="Rename its file")  # fmt: skip
+                        raise RegistryError(
+                            f"{kind}/{key} of {source.name} exists already in {owned[key].name}",
+                            remedy=f"Rename its file, for example to {key}-mine.toml, and ask for {key}-mine",
+                        )
             self._owners[kind] = owned
         return self._owners[kind]
 

@@ -127,7 +127,7 @@ class Plugins:
         """
         if not self.broken:
             return ""
-        return ". Broken plugins: " + "; ".join(f"{info.name} ({info.reason})" for info in self.broken)
+        return " (broken plugins: " + "; ".join(f"{info.name}: {info.reason}" for info in self.broken) + ")"
 
 
 @lru_cache(maxsize=1)

@@ -196,4 +196,4 @@ def test_broken_plugins_are_named_when_something_is_not_found(run, isolated_plug
 
     loaded = isolated_plugins(core_toys.ToyPlugin())
     loaded.infos.append(PluginInfo("shaky", "shaky", "1", "broken", "ImportError: no x"))
-    assert "Broken plugins: shaky (ImportError: no x)" in run("eval", "toy-net", "--on", "nothing-like-it").err
+    assert "(broken plugins: shaky: ImportError: no x)" in run("eval", "toy-net", "--on", "nothing-like-it").err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +108,30 @@ def test_streams_that_were_closed_before_are_no_bug(closed):
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "bug" not in done.stdout + done.stderr
+
+
+def test_a_process_that_is_told_to_end_leaves_what_was_there_before(tmp_path):
+    """SIGTERM in the middle of a table: the old file is whole, and what was written says by its name that it is not."""
+    table = tmp_path / "all.csv"
+    table.write_text("before\n", encoding="utf-8")
+    code = (
+        "import os, signal\n"
+        "from mlsysim.cli import sweep_command\n"
+        "def half(result, file):\n"
+        "    file.write('half')\n"
+        "    file.flush()\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sweep_command._write_csv = half\n"
+        f"sys.exit(main(['sweep', 'toy-net', '--on', 'toy-one', '--vary', 'batch=1,2', '--csv', {str(table)!r}]))"
+    )
+    assert process(code).returncode == -signal.SIGTERM
+    assert table.read_text(encoding="utf-8") == "before\n"
+    assert (tmp_path / "all.csv.part").read_text(encoding="utf-8") == "half"
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device here")
+def test_a_table_goes_to_a_pipe_by_its_name():
+    code = "sys.exit(main(['sweep', 'toy-net', '--on', 'toy-one', '--vary', 'batch=1,2', '--csv', '/dev/stdout']))"
+    result = process(code)
+    assert result.returncode == 0
+    assert result.stdout.startswith("batch [sample],")

@@ -293,8 +293,11 @@ def _model_and_device(model: str, device: str) -> tuple[Entry, Entry]:
         try:
             found.append(registry.get(kind, name, where=where))
         except MlsysimError as error:
-            hint = plugins().broken_hint()
-            faults += [Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip(". ")) for f in error.faults]
+            hint = plugins().broken_hint() if isinstance(error, UnknownNameError) else ""
+            first, comma, _ = name.partition(",")
+            if comma and kind == "devices":
+                hint = f". Several are compared by `mlsysim sweep {model} --on {first} --vary device={name}`{hint}"
+            faults += [Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip()) for f in error.faults]
     if faults:
         raise ConfigError.from_faults(faults)
     return found[0], found[1]

@@ -30,7 +30,11 @@ def add(commands: Commands) -> None:
     """
     parser = add_command(commands, "explain", "show the formulas and sources behind one answer", _run, _EXAMPLES)
     add_scenario_arguments(parser)
-    parser.add_argument("output", metavar="OUTPUT", help="for example performance.latency, or just latency")
+    parser.add_argument(
+        "output",
+        metavar="OUTPUT",
+        help='a line of the scorecard, such as latency, performance.latency or "time per output token"',
+    )
     parser.add_argument(
         "--depth", metavar="N", default=str(_DEPTH), help=f"levels to print; {_DEPTH} by default, 0 for all"
     )

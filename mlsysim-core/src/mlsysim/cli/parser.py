@@ -86,7 +86,9 @@ class Parser(argparse.ArgumentParser):
             message = f"{option} needs {needs.replace('one argument', 'a value')}"
             remedy = f"Write {option}=VALUE where the value begins with a dash"
         else:
-            remedy = f"`{self.prog} --help` shows examples"
+            meant = [f"{action.metavar} is {action.help}" for action in self._actions
+                     if action.help and action.metavar in missing.split(", ")]  # fmt: skip
+            remedy = "; ".join([*meant, f"`{self.prog} --help` shows examples"])
         raise ConfigError(message, where=self.prog, remedy=remedy)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:

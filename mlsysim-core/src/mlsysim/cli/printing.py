@@ -132,7 +132,10 @@ def write_text(path: str, write: Callable[[Any], None]) -> None:
 
 @contextmanager
 def written(path: str, mode: str, **how: Any) -> Iterator[Any]:
-    """Open a file to write it whole: what ends before its end, or is interrupted, leaves none.
+    """Open a file to write it whole: what ends before its end leaves no half of one under that name.
+
+    It is written beside its place and moved there when it is complete. What is interrupted removes it; what is killed
+    leaves ``PATH.part``. A file that was there before stays until then.
 
     Parameters
     ----------
@@ -152,13 +155,20 @@ def written(path: str, mode: str, **how: Any) -> Iterator[Any]:
     ConfigError
         If the file cannot be written.
     """
-    file = None
+    # A pipe or a device has no place beside it, and what may not be written is not to be replaced either.
+    direct = Path(path).exists() and not (Path(path).is_file() and os.access(path, os.W_OK))
+    place = path if direct else os.path.realpath(path)  # what a link points at, not the link
+    beside = place if direct else f"{place}.part"
+    opened = False
     try:
-        with open(path, mode, **how) as file:  # noqa: PTH123 - as the user typed it
+        with open(beside, mode, **how) as file:  # noqa: PTH123 - as the user typed it
+            opened = True
             yield file
+        if beside != place:
+            Path(beside).replace(place)
     except BaseException as problem:
-        if file is not None and Path(path).is_file():  # no pipe, no device
-            Path(path).unlink()
+        if opened and beside != place:
+            Path(beside).unlink(missing_ok=True)
         if not isinstance(problem, OSError):
             raise
         raise ConfigError(f"cannot be written: {problem.strerror or problem}", where=path,

@@ -117,7 +117,8 @@ def _run(args: argparse.Namespace) -> int:
         print_json(_plain(result, order[:top]))
     elif args.csv != "-":
         limited = [limit.output for limit in config.constraints if limit.output in result.outputs]
-        _print(result, order[:top], len(order), [*args.minimise, *args.maximise], [*limited, *_own(specs, vary)])
+        aims = [*args.minimise, *args.maximise]
+        _print(result, order, top, aims, [*limited, *_own(specs, vary)], config)
         if not order.size:
             _say_why(result, config)
     return _exit_code(result)
@@ -244,19 +245,24 @@ def _own(specs: list[SolverSpec], vary: dict[str, Any]) -> list[str]:
     return [output for spec in alone for output in list(spec.outputs)[:_MOST_OWN]]
 
 
-def _print(result: SweepResult, order: NDArray[np.intp], shown: int, aims: list[str], own: list[str]) -> None:
+def _print(
+    result: SweepResult, order: NDArray[np.intp], top: int, aims: list[str], own: list[str], config: SimulationConfig
+) -> None:  # fmt: skip
     from ..renderers.style import Style
+    from ..sweeping.assumed import assumption_lines
     from ..sweeping.result import counted
+    from .sweep_words import beside_the_best
 
     style = Style.of(sys.stdout)
-    words = ["", f", best {len(order)} first", f", {shown} of them on the frontier"]
+    shown = order[:top]
+    words = ["", f", best {len(shown)} first", f", {len(order)} of them on the frontier"]
     print(f"{counted(result)}{words[min(2, len(aims))] if order.size else ''}")
     for name, who in result.left_out.items():
         if who and (name in _USUAL or name in aims or name.partition(".")[2] in aims):
             print(f"{name} is left out: not answered for {', '.join(who)}")
     if not order.size:
         return
-    texts = [result.row(int(row)) for row in order]
+    texts = [result.row(int(row)) for row in shown]
     full = [result.output_name(aim) for aim in aims]
     wanted = {*result.varied, *_USUAL, *full, *own}
     names = [name for name in texts[0] if name in wanted]
@@ -266,6 +272,11 @@ def _print(result: SweepResult, order: NDArray[np.intp], shown: int, aims: list[
         names.pop()
         lines = _table(names, texts, style)
     print("\n".join(lines))
+    for heading, rows in beside_the_best(result, order, shown, config.constraints) if len(aims) == 1 else ():
+        print(f"\n{heading}" if rows else heading)
+        print("".join(f"{line}\n" for line in _table(names, [result.row(row) for row in rows], style) if rows), end="")
+    if lines := assumption_lines(result.assumed):
+        print("", *lines, sep="\n")
 
 
 def _say_why(result: SweepResult, config: SimulationConfig) -> None:
@@ -310,6 +321,7 @@ def _plain(result: SweepResult, order: NDArray[np.intp]) -> dict[str, Any]:
         "refused": [{**choice, "reason": error.faults[0].what} for choice, error in result.refused],
         "left_out": {name: list(who) for name, who in result.left_out.items()},
         "unanswered": list(result.unanswered),
+        "assumed": result.assumed,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import attrs
 
 from ..documents import SUFFIXES, Document, load_document
 from ..entities import Entry
-from ..errors import ConfigError, Fault, MlsysimError
+from ..errors import ConfigError, Fault, MlsysimError, UnknownNameError
 from ..plugins import plugins
 from ..records import Model, Node, Run, Scenario, Training
 from ..records.precision import check_precision
@@ -277,8 +277,9 @@ class _Check:
         try:
             self.entries[role] = plugins().registry.get(kind, name, where=path)
         except MlsysimError as error:
-            hint = plugins().broken_hint()
-            self.keep(Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip(". ")) for f in error.faults)
+            # What is not found may be in a plugin that does not load; a card that is at fault is not.
+            hint = plugins().broken_hint() if isinstance(error, UnknownNameError) else ""
+            self.keep(Fault(f.what, where=f.where, remedy=(f.remedy + hint).strip()) for f in error.faults)
 
     def precisions(self) -> None:
         workload = self.scenario.workload

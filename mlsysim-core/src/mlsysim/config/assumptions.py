@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["assume", "node_for"]
 
 DEFAULT_GRID = "world"
+NOBODY = "any"
+"""Maker of a stack that stands for all software of which nothing is known."""
 
 
 def assume(
@@ -49,7 +51,10 @@ def assume(
     said = _said_of_names(scenario, filled, registry)
     if "stack" not in filled:
         filled["stack"] = _stack_for(scenario.kind, filled["device"], registry, left_out)
-        said.append(f"stack: {filled['stack'].key}, the usual one for {filled['device'].key} (set system.stack)")
+        stack, device = filled["stack"], filled["device"]
+        nobodys = stack.record.vendor == NOBODY
+        what = f"as none is known to be usual on {device.key}" if nobodys else f"the usual one for {device.key}"
+        said.append(f"stack: {stack.key}, {what} (set system.stack)")
     if scenario.system.devices > 1 and "node" not in filled:
         node = node_for(filled["device"], scenario.system.devices, registry, left_out)
         if node is not None:
@@ -61,14 +66,16 @@ def assume(
             filled["grid"] = grid
             said.append(f"grid: {grid.record.name}, {grid.record.year} average (set place.grid)")
     if "price" not in filled:
-        price = _cheapest(filled["device"].key, registry, left_out)
+        joined = min(scenario.system.devices, filled["node"].record.devices) if "node" in filled else 1
+        price = _cheapest(filled["device"].key, registry, left_out, joined)
         if price is not None:
             filled["price"] = price
             cost = price.record.rate if price.record.rate is not None else price.record.amount
             unit = "USD/h" if price.record.rate is not None else "USD"
+            lone = f"; no offer of {joined:g} joined in a node is known" if price.record.devices < joined else ""
             said.append(
                 f"price: {price.record.name}, {format_quantity(cost, unit)} for {price.record.devices:g} "
-                f"device(s), {price.record.date} (set place.price)"
+                f"device(s), {price.record.date}{lone} (set place.price)"
             )
     if "site" not in filled:
         said.append("site: none, so energy is that of the machine alone, PUE 1 (set place.site)")
@@ -149,12 +156,13 @@ def _grid_for(entries: Mapping[str, Entry], registry: Registry) -> Entry | None:
     return registry.get("grids", key) if key in registry.keys("grids") else None
 
 
-def _cheapest(device: str, registry: Registry, left_out: list[str]) -> Entry | None:
-    """Return the cheapest on-demand rental of a device, else its cheapest purchase."""
+def _cheapest(device: str, registry: Registry, left_out: list[str], joined: float) -> Entry | None:
+    """Return the cheapest on-demand rental of a device, of so many joined if there is one, else a purchase."""
     near = registry.readable("prices", mentioning=device, left_out=left_out)
     offers = [entry for entry in near if entry.record.device == device]
     rented = [e for e in offers if e.record.term == "on-demand" and e.record.rate is not None]
     bought = [e for e in offers if e.record.term == "purchase" and e.record.amount is not None]
+    rented = [e for e in rented if e.record.devices >= joined] or rented
     if rented:
         return min(rented, key=lambda e: e.record.rate / e.record.devices)
     return min(bought, key=lambda e: e.record.amount / e.record.devices) if bought else None

@@ -63,10 +63,11 @@ def known_keys(kind: str) -> dict[str, str]:
     dict of str to str
         Short name to full name; the workload comes first where tables share a name.
     """
-    from ..records import Parallelism, Place, System
+    from ..records import Parallelism, Place, Run, System
     from ..records.scenario import WORKLOADS
 
-    owners = {"workload": WORKLOADS.get(kind), "system": System, "parallelism": Parallelism, "place": Place}
+    owners: dict[str, Any] = {"workload": WORKLOADS.get(kind), "system": System, "parallelism": Parallelism,
+                              "place": Place, "workload.run": Run if kind == "training" else None}  # fmt: skip
     return {a.name: f"{table}.{a.name}" for table, cls in reversed(owners.items()) if cls for a in attrs.fields(cls)}
 
 

@@ -102,8 +102,10 @@ def ask(config: SimulationConfig, *, barring: bool = True) -> Iterator[tuple[str
     for spec in chosen:
         if missing := lacking(config, spec, known):
             said = f"{spec.name} needs {', '.join(missing)}, which the scenario does not give"
-            settable = [f"{_TABLES[role]}.{role}" for role in _TABLES if f"a {role}" in missing]
-            yield spec.question, None, said + (f" (set {', '.join(settable)})" if settable else "")
+            roles = [role for role in _TABLES if f"a {role}" in missing]
+            settable = ", ".join(f"{_TABLES[role]}.{role}" for role in roles)
+            own = " or ".join(f"`mlsysim registry new {role}`" for role in roles)
+            yield spec.question, None, said + (f" (set {settable}; {own} writes a card of your own)" if roles else "")
             continue
         barred = [name.rstrip("?") for name in spec.needs if known.get(name.rstrip("?")) is False]
         if barred and barring:

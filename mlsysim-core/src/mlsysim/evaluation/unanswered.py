@@ -38,6 +38,11 @@ def why_not(output: str, used: Collection[str], unanswered: Mapping[str, str]) -
         if spec.question in unanswered:
             return unanswered[spec.question]
     names = " or ".join(spec.name for spec in specs)
+    answering = [set(spec.scenarios) for spec in plugins().solvers.values() if spec.name in used]
+    kinds = {kind for spec in specs for kind in spec.scenarios}
+    if len(kinds) == 1 and answering and not set.intersection(*answering) & kinds:
+        kind = kinds.pop()
+        return f'{names} answers it in {kind} scenarios (kind = "{kind}", or --kind with --on)'
     return f"{names} answers it, and this scenario is answered by {', '.join(used)}" if specs and used else ""
 
 

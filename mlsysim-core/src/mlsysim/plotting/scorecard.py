@@ -128,7 +128,9 @@ def _lines(parts: tuple[str, ...], length: int) -> list[str]:
 
 def _memory(axes: Axes, evaluation: SystemEvaluation) -> None:
     bare(axes)
-    title(axes, "Memory")
+    text, _ = content.headroom(evaluation)
+    doubt = f", {UNSURE}"
+    title(axes, "Memory" + doubt * text.endswith(doubt))  # beside the bar there is no room for it
     required = evaluation.answers.get("feasibility.memory_required")
     usable = evaluation.answers.get("feasibility.memory_usable")
     if required is None or usable is None or not usable.value:
@@ -143,9 +145,10 @@ def _memory(axes: Axes, evaluation: SystemEvaluation) -> None:
     axes.set_xlim(0, max(1.0, shown) * 1.002)
     axes.set_ylim(-1.05, 0.5)
     needed, most = quantity(required.value, "B"), quantity(usable.value, "B")
-    text, _ = content.headroom(evaluation)
     spare = (
-        text.partition("with ")[2] if evaluation.fits else f"{quantity(required.value - usable.value, 'B')} too much"
+        text.removesuffix(doubt).partition("with ")[2]
+        if evaluation.fits
+        else f"{quantity(required.value - usable.value, 'B')} too much"
     )
     said = f"{needed} needed  =  {content.times(share)} {most} usable" + (f",  {spare}" if spare else "")
     axes.text(0, -1.05, said, fontsize=9, color=INK if evaluation.fits else BAD, va="bottom")
@@ -210,7 +213,17 @@ def _roofline(axes: Axes, evaluation: SystemEvaluation) -> None:
     axes.text(right, roof.peak * 1.15, peak + "  ", fontsize=8.5, color=INK, ha="right", va="bottom")
     axes.text(0.02, 0.95, f"memory roof: {quantity(roof.bandwidth, 'B/s')}", fontsize=8.5, color=INK, va="top",
               transform=axes.transAxes)  # fmt: skip
+    axes.text(0.02, 0.87, _against_peaks(evaluation, roof, ridge), fontsize=8.5, color=MUTED, va="top",
+              transform=axes.transAxes)  # fmt: skip
     _log_axes(axes)
+
+
+def _against_peaks(evaluation: SystemEvaluation, roof: _Roof, ridge: float) -> str:
+    """Explain a bound on the other side of the ridge: it is told from what software reaches, not from peaks."""
+    bound = evaluation.answers.get("performance.bound")
+    if bound is None or bound.value != ("compute" if roof.intensity < ridge else "memory"):
+        return ""
+    return f"the roofs are peaks; at what software reaches of them,\n{bound.value} takes longest"
 
 
 def _terms(evaluation: SystemEvaluation) -> list[Answer]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..records.scenario import Scenario
 
 __all__ = [
-    "Row", "evidence_counts", "headroom", "interval", "levels", "open_questions", "rows", "setup", "times",
+    "Row", "evidence_counts", "gist", "headroom", "interval", "levels", "open_questions", "rows", "setup", "times",
     "too_large", "verdict", "weak_points",
 ]  # fmt: skip
 
@@ -259,6 +259,26 @@ def too_large(evaluation: SystemEvaluation) -> bool:
     bool
     """
     return "feasibility.fits" in evaluation.answers and not evaluation.fits
+
+
+_GIST = ("feasibility.memory_required", "performance.tpot", "performance.step_time", "macro.cost_per_token",
+         "macro.cost_per_sample")  # fmt: skip
+
+
+def gist(evaluation: SystemEvaluation) -> str:
+    """Say in a line what becomes of a change.
+
+    Parameters
+    ----------
+    evaluation : SystemEvaluation
+        The evaluation.
+
+    Returns
+    -------
+    str
+    """
+    found = ((name.partition(".")[2], evaluation.answers[name]) for name in _GIST if name in evaluation.answers)
+    return ", ".join(f"{name} {format_quantity(answer.value, answer.unit, 3)}" for name, answer in found)
 
 
 def times(share: float) -> str:

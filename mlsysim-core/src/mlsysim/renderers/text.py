@@ -60,6 +60,7 @@ class _Scorecard:
         for level, heading in content.levels(self.evaluation).items():
             yield from self.level(level, heading)
         yield from self.constraints()
+        yield from self.remedies()
         yield from self.assumptions()
         if evidence:
             yield from self.evidence()
@@ -142,6 +143,28 @@ class _Scorecard:
             mark = self.style.paint("met     ", "green") if check.met else self.style.paint("VIOLATED", "bold", "red")
             doubt = "" if check.sure else self.style.paint(f"  {limits.UNSURE}", "yellow")
             yield f"{_INDENT}{mark}  {check.text.ljust(width)}  {check.found}{doubt}"
+
+    def remedies(self) -> Iterator[str]:
+        """Say what would do; each line was asked, so that it is an answer and no guess."""
+        if not (self.evaluation.infeasible or self.evaluation.violations):
+            return
+        from ..evaluation.remedies import remedies
+
+        found = remedies(self.evaluation)
+        scenario = self.evaluation.scenario
+        searched = scenario.kind == "training" and (scenario.system.devices > 1 or not found)
+        if not (found or searched):
+            return
+        yield ""
+        yield self.heading("What would work: each was asked")
+        width = max([len(one.words) for one in found] + [0])
+        for one in found:
+            yield f"{_INDENT}{one.words.ljust(width)}   {content.gist(one.evaluation)}".rstrip()
+        if searched:
+            yield (
+                _INDENT
+                + "`mlsysim optimize training`, which tries every layout (--devices 64,128 tries several numbers)"
+            )
 
     def assumptions(self) -> Iterator[str]:
         if not self.evaluation.assumptions:

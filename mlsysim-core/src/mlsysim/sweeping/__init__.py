@@ -22,6 +22,7 @@ from ..names import did_you_mean
 from ..running import load_solver
 from ..solving import SolverSpec, column_units
 from .answers import Answers, Places, rows_in
+from .assumed import assumed_by, assumed_together, chosen_by
 from .axes import columns_of
 from .chunks import Chunk, Column, Rows, run_chunks
 from .names import check_choices, codes_of, with_numbers
@@ -158,7 +159,8 @@ def _answered(
     for spec in specs:
         units.update(spec.outputs)
     silent: dict[str, tuple[str, ...]] = {name: () for spec in specs if spec not in able for name in spec.outputs}
-    return SweepResult(columns, outputs, units, (), silent, reasons, _met(config, outputs, rows.size))
+    met = _met(config, outputs, rows.size)
+    return SweepResult(columns, outputs, units, (), silent, reasons, met, assumed_by(config))
 
 
 def _run(
@@ -280,10 +282,8 @@ def _together(
     # Who cannot answer leaves out all that he declares, also what nobody else answers in such a scenario.
     silenced = set.intersection(*(set(part.left_out) for _, _, part in parts))
     names = [name for name in every_name if name in silenced or any(name in part.outputs for _, _, part in parts)]
-    silent = {
-        name: tuple(", ".join(choice.values()) for _, choice, part in parts if name not in part.outputs)
-        for name in names
-    }
+    choices = [part.choice for part in parts]
+    silent = {name: chosen_by(choices, [name not in part.result.outputs for part in parts]) for name in names}
     varied = dict(columns)
     if all("devices" in part.varied for _, _, part in parts):
         varied["devices"] = into.gathered((at, part.varied["devices"]) for at, _, part in parts)
@@ -298,7 +298,8 @@ def _together(
     every = {name: unit for _, _, part in parts for name, unit in part.units.items()} | units
     left_out = {name: who for name, who in silent.items() if who and not name.endswith(".log_sd")}
     reasons = tuple(dict.fromkeys(reason for _, _, part in parts for reason in part.unanswered))
-    return SweepResult(varied, outputs, every, refused, left_out, reasons, met)
+    taken = assumed_together((part.choice, part.result.assumed) for part in parts)
+    return SweepResult(varied, outputs, every, refused, left_out, reasons, met, taken)
 
 
 def _keys(vary: Mapping[str, Any], units: Mapping[str, str], config: SimulationConfig) -> dict[str, str]:

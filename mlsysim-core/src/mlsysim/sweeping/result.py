@@ -13,6 +13,7 @@ from ..errors import ConfigError, MlsysimError, SolverError
 from ..evaluation.unanswered import answer_name
 from ..solving import choices_of, is_number
 from ..units import format_quantity
+from .assumed import Assumed
 from .chunks import Column
 
 __all__ = ["Refusal", "SweepResult", "counted", "idle", "stuck"]
@@ -53,6 +54,8 @@ class SweepResult:
         Why some are not answered.
     met : array of bool, shape (n,), or None
         Mask of the configurations that keep every limit of the scenario; None where it declares none.
+    assumed : dict of str to (dict of str to tuple of str)
+        Role that the scenario leaves open to the entities taken for it, each with the choices that take it.
     """
 
     varied: dict[str, Column]
@@ -62,6 +65,7 @@ class SweepResult:
     left_out: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
     unanswered: tuple[str, ...] = ()
     met: NDArray[np.bool_] | None = None
+    assumed: Assumed = attrs.field(factory=dict)
 
     def __len__(self) -> int:
         """Return the number of configurations."""

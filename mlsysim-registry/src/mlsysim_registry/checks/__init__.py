@@ -30,6 +30,7 @@ def all_checks() -> Mapping[str, Check]:
 
     return {
         "schema": files.schema,
+        "template": files.template,
         "names": files.names,
         "documents": documents.documents,
         "lineage": documents.lineage,

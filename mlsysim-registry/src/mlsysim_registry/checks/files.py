@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from mlsysim.entities import Registry
 from mlsysim.errors import MlsysimError
@@ -13,8 +14,9 @@ from mlsysim.records import KINDS, singular
 from ..catalog import Catalog
 from .finding import Finding, Severity, catalogs, place
 
-__all__ = ["names", "schema"]
+__all__ = ["names", "schema", "template"]
 
+_UNFILLED = re.compile(r'^(\w+) = "\.\.\."', re.MULTILINE)
 KEY = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
@@ -38,6 +40,27 @@ def schema(registry: Registry) -> Iterator[Finding]:
                 except MlsysimError as error:
                     for fault in error.faults:
                         yield Finding("fault", "schema", fault.where or paths[0], fault.what, fault.remedy)
+
+
+def template(registry: Registry) -> Iterator[Finding]:
+    """Look for words that a template left to be filled in.
+
+    Parameters
+    ----------
+    registry : Registry
+        All data.
+
+    Yields
+    ------
+    Finding
+    """
+    for catalog in catalogs(registry):
+        entities = [path for kind in KINDS for paths in catalog.files(kind).values() for path in paths]
+        for path in (*entities, *catalog.sources.files.values()):
+            for key in _UNFILLED.findall(Path(path).read_text(encoding="utf-8", errors="replace")):
+                yield Finding(
+                    "fault", "template", place(path, key), f'{key} is still "..."', "Fill it in, or leave it out"
+                )
 
 
 def names(registry: Registry) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["add_calibrate_command"]
@@ -166,6 +168,24 @@ def _check_folder(out: str) -> None:
 def _run_device(args: argparse.Namespace) -> int:
     from .machine import calibrate_device
 
-    return calibrate_device(
-        args.out, seconds=args.seconds, backend=args.backend, device=args.device, key=args.key, ranks=args.ranks
-    )
+    with _ended_at_once():
+        return calibrate_device(
+            args.out, seconds=args.seconds, backend=args.backend, device=args.device, key=args.key, ranks=args.ranks
+        )
+
+
+@contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the process in the middle of a matrix product, which Python would wait for, many seconds long."""
+    import signal
+    import threading
+
+    alone = threading.current_thread() is threading.main_thread()
+    if not alone or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # somebody else takes care of it
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

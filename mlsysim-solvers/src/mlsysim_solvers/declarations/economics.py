@@ -24,7 +24,7 @@ ECONOMICS = SolverSpec(
     },
     labels={
         "macro.hourly_cost": "cost per hour",
-        "macro.cost_per_token": "cost per million tokens",
+        "macro.cost_per_token": "cost per million output tokens",
         "macro.cost_per_sample": "cost per million samples",
         "macro.run_cost": "cost of the run",
         "macro.capital": "purchase price",

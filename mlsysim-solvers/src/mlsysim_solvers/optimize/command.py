@@ -6,6 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mlsysim.config import SimulationConfig
 
     from .goals import Goal
@@ -112,7 +114,8 @@ def _run(args: argparse.Namespace) -> int:
         for devices, why in left_out.items():
             print(f"{devices} devices are left out: {why}")
         if best is not None:
-            lines = [*report(best.found, best.goal), *compared([one.found for one in able], best.goal)]
+            lines = [*report(best.found, best.goal), *compared([one.found for one in able], best.goal),
+                     *_answers(config, best.best)]  # fmt: skip
         elif nearest is not None:
             lines = [*too_slow(nearest.found, limit)]
         else:
@@ -124,6 +127,28 @@ def _run(args: argparse.Namespace) -> int:
 
         plot_step(nearest.best.terms, args.plot, title=config.scenario.name)
     return 0 if able else 3
+
+
+_SAID = ("performance.step_time", "performance.utilisation", "performance.time_to_train", "macro.run_cost",
+         "macro.run_energy", "macro.run_carbon")  # fmt: skip
+"""What a scorecard says of the best layout that a search does not need; of a run only where its length is known."""
+
+
+def _answers(config: SimulationConfig, best: Candidate) -> Iterator[str]:
+    """Write the answers of the best layout, with their intervals."""
+    from mlsysim.config import SimulationConfig
+    from mlsysim.evaluation import evaluate
+    from mlsysim.renderers.content import rows
+
+    recompute, sequence, zero = best.choice
+    layout = {name: int(value) for name, value in best.axes.items()} | {"sequence": sequence, "zero": zero}
+    changes = {"system.devices": str(best.devices), "workload.recompute": recompute}
+    data = {**config.document.data, "parallelism": layout}
+    answer = evaluate(SimulationConfig.from_dict(data, changes))
+    found = [row for level in ("performance", "macro") for row in rows(answer, level) if row.name in _SAID]
+    width = max(len(row.label) for row in found)
+    yield "the best layout, with 90 % intervals (`mlsysim eval` of it tells more):"
+    yield from (f"    {row.label:<{width}}  {row.value:<12}  {row.interval}".rstrip() for row in found)
 
 
 class _Fitting(NamedTuple):

@@ -13,7 +13,7 @@ from .ceilings import counted_format
 from .labels import counts_binary
 from .shares import product_share
 
-__all__ = ["ceiling_notes"]
+__all__ = ["ceiling_notes", "lone_notes"]
 
 
 def ceiling_notes(
@@ -91,3 +91,29 @@ def ceiling_notes(
             f"{format_quantity(chosen.high, 'B')}: {format_quantity(chosen.value, 'B')} decide what fits"
         )
     return notes
+
+
+def lone_notes(kind: str, columns: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say where a step of few requests cannot take what its memory gives: there bandwidth is not what binds.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of the scenario.
+    columns : mapping of str to number or object
+        As prepared for it.
+
+    Returns
+    -------
+    tuple of str
+    """
+    if "lone_rate" not in columns or kind != "serving":
+        return ()
+    limit = columns["lone_rate"] * max(1.0, columns["batch"])
+    reach = columns["bandwidth"] * columns["memory_ceiling"]
+    if limit >= reach:
+        return ()
+    taken, given = format_quantity(limit, "B/s", 3), format_quantity(reach, "B/s", 3)
+    said = f"kernels of so few rows take in {taken} of the {given} that software gets from this memory"
+    more = "more bandwidth would not shorten a step, a larger batch uses it (stack.ceilings.lone_issue)"
+    return (f"{said}: {more}",)

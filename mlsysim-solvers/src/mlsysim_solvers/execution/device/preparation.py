@@ -30,7 +30,7 @@ from .architectures import (
     shape_notes,
     shape_of_layers,
 )
-from .ceiling_notes import ceiling_notes
+from .ceiling_notes import ceiling_notes, lone_notes
 from .ceilings import cache_ratio, ceiling_columns, spread_columns
 from .few_tiles import few_tiles
 from .formats import cache_format, format_columns, head_columns, wide_attention
@@ -113,7 +113,7 @@ def prepare_columns(request: Any) -> dict[str, Any]:
         "dropout": _setting(settings, "dropout", 0.0), "chunked_loss": bool(settings.get("chunked_loss")),
         "kind": kind, "shape": shape, "features": stack.features, "fused_updates": bool(settings.get("fused_updates")),
         "tiles": tiles_of(stack, engine),
-        "assumptions": (*_notes(request, workload, key, precision, settings), *shape_notes(workload, shape, parts)),
+        "assumptions": (*_notes(request, columns, key, precision, settings), *shape_notes(workload, shape, parts)),
     }  # fmt: skip
     if parts:
         columns["parts"] = parts
@@ -335,9 +335,12 @@ def _accumulating(scenario: Scenario) -> dict[str, Any]:
     return {"micro_batch": number(micro)}
 
 
-def _notes(request: Any, workload: Workload, key: str, precision: str, settings: Mapping[str, float]) -> list[str]:
-    device, stack = request.records["device"], request.records["stack"]
+def _notes(
+    request: Any, columns: Mapping[str, Any], key: str, precision: str, settings: Mapping[str, float]
+) -> list[str]:  # fmt: skip
+    device, stack, workload = request.records["device"], request.records["stack"], request.scenario.workload
     notes = ceiling_notes(request.claims, device, stack, key, precision, settings)
+    notes += lone_notes(_FORMS[type(workload)], columns)
     if isinstance(workload, Serving) and not workload.kv_cache and bytes_per_element(precision) < constants.HALF_WIDTH:
         notes.append(f"key-value cache in {cache_format(workload, stack)} (set workload.kv_cache)")
     if isinstance(workload, Training):
