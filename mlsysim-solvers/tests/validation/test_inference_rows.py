@@ -12,6 +12,7 @@ from mlsysim.plugins import plugins
 from mlsysim_solvers.formulas.constants import INTERVAL_QUANTILE
 from mlsysim_solvers.validation.mapping import question_for
 from mlsysim_solvers.validation.names import names
+from mlsysim_solvers.validation.predicting import predict
 from mlsysim_solvers.validation.questions import Refused
 from mlsysim_solvers.validation.tables import read_table
 
@@ -169,3 +170,23 @@ def test_a_prompt_behind_other_tokens_is_refused(tmp_path):
     assert asked_of(tmp_path, row | {"notes": "prompt processing"}).workload.input == 512
     with pytest.raises(Refused, match="attends to them"):
         asked_of(tmp_path, row)
+
+
+def test_a_prompt_alone_takes_memory_and_no_time_per_token(tmp_path):
+    row = {"id": "own-1", "model": "Llama 3.1 8B", "accelerator": "H200", "n_accelerators": "1",
+           "weight_precision": "bf16", "framework": "vLLM 0.9", "scenario": "latency", "batch_or_concurrency": "1",
+           "input_len": "512", "output_len": "0", "metric": "memory_gb", "value": "18"}  # fmt: skip
+    assert question_for(own_row(tmp_path, row), names()).output == "feasibility.memory_required"
+    assert question_for(own_row(tmp_path, row | {"metric": "latency_ms"}), names()).output == "performance.ttft"
+    with pytest.raises(Refused, match="writes none"):
+        asked_of(tmp_path, row | {"metric": "tpot_ms"})
+
+
+def test_no_more_is_answered_than_is_offered(tmp_path):
+    row = {"id": "own-1", "model": "Llama 3.1 8B", "accelerator": "H200", "n_accelerators": "1",
+           "weight_precision": "bf16", "framework": "vLLM 0.9", "scenario": "server", "qps_or_sla": "2 req/s",
+           "input_len": "512", "output_len": "100", "metric": "tokens_per_s_total", "value": "190"}  # fmt: skip
+    found = predict(own_row(tmp_path, row))
+    assert found.predicted == pytest.approx(200.0)
+    assert found.low < 190 < found.high
+    assert predict(own_row(tmp_path, row | {"qps_or_sla": "2000 req/s"})).predicted < 200_000

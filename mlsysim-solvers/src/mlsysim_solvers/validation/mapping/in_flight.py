@@ -53,6 +53,8 @@ _BUDGET = re.compile(r"max[-_](?:num|num[-_]batched)[-_]tokens[ =](\d+)")
 _DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
 
 
+_OFFERED = 0.2
+"""What a run at an offered rate may fall short of it: its last requests are still being answered when no more come."""
 _ENDS = 0.15
 """Log sd where a row does not say how many requests its run answered. Estimate, range 0 to 0.4: a single burst whose
 answers vary by a third of their mean ends when the longest does, at some 0.65 of the lasting rate."""
@@ -117,7 +119,7 @@ def in_flight_question(row: Measurement, known: Names, model: str, found: Subjec
     asked = scenario(row, "traffic", job, found, layout, devices, {"in-flight": told} if told else None)
     if (clients or arrivals) and row.name in _TIMES:
         return _time(row, asked, job, burst, assumed)
-    return _throughput(row, asked, devices, (input_, output), assumed)
+    return _throughput(row, asked, devices, (input_, output), arrivals, assumed)
 
 
 def _time(row: Measurement, asked: Scenario, job: Traffic, burst: int, assumed: list[Assumed]) -> Question:
@@ -137,11 +139,13 @@ def _time(row: Measurement, asked: Scenario, job: Traffic, burst: int, assumed: 
 
 
 def _throughput(
-    row: Measurement, asked: Scenario, devices: int, lengths: tuple[float, float], assumed: list[Assumed]
+    row: Measurement, asked: Scenario, devices: int, lengths: tuple[float, float], rate: float, assumed: list[Assumed]
 ) -> Question:
-    """Ask for a rate: the largest, or the largest within a server's limits of latency."""
+    """Ask for a rate: the largest, the largest within a server's limits of latency, or no more than what is offered."""
     input_, output = lengths
-    if row.kind == "server" and not _clients(row):
+    if rate:
+        assumed.append(Assumed(f"{rate:g} requests a second that come at random: no more is answered", _OFFERED))
+    elif row.kind == "server" and not _clients(row):
         check_reached(row)
         asked = within_limits(row, asked, assumed)
         assumed.append(Assumed("a rate close to the largest: the limits of latency leave that open", 0.2))
@@ -170,8 +174,8 @@ def _clients(row: Measurement) -> int:
 
 
 def _arrivals(row: Measurement) -> float:
-    """Return the requests that come in a second where a row of a server prints them, and a time, and no limit."""
-    if row.kind != "server" or row.name not in _TIMES or whole(row, "batch_or_concurrency"):
+    """Return the requests that come in a second where a row of a server prints them, and no limit."""
+    if row.kind != "server" or whole(row, "batch_or_concurrency"):
         return 0.0
     found = _RATE.fullmatch(cell(row, "qps_or_sla").strip())
     try:

@@ -191,8 +191,12 @@ def _rate(
             raise Refused("the row asks for neither prompt nor answer")
         if _AFTER in cell(row, "notes"):
             raise Refused("a prompt that is read after other tokens attends to them, which nothing asked here counts")
+        if row.name in _TIMES:
+            if row.name == "tpot_ms":
+                raise Refused("a time per token of a run that writes none")
+            return _TIMES[row.name] if row.name == "memory_gb" else "performance.ttft", None, input_, 1
         per_prompt = 1 if row.metric.counts == "samples" else input_
-        return "performance.ttft", None if row.name in _TIMES else float(batch * per_prompt), input_, 1
+        return "performance.ttft", float(batch * per_prompt), input_, 1
     # One request's time per token hardly depends on lengths: keys and values are a few hundredths of the weights.
     alone = batch == 1 and (
         row.name in ("tpot_ms", "memory_gb") or (row.kind == "latency" and row.metric.quantity == "rate")
