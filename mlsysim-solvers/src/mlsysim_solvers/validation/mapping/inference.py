@@ -186,17 +186,7 @@ def _rate(
     if row.metric.quantity != "rate" and row.name not in _TIMES:
         raise Refused(f"{row.name} of a language model is not answered")
     if output == 0:
-        input_ = _length(found, "input", input_, assumed, alone=False)
-        if not input_:
-            raise Refused("the row asks for neither prompt nor answer")
-        if _AFTER in cell(row, "notes"):
-            raise Refused("a prompt that is read after other tokens attends to them, which nothing asked here counts")
-        if row.name in _TIMES:
-            if row.name == "tpot_ms":
-                raise Refused("a time per token of a run that writes none")
-            return _TIMES[row.name] if row.name == "memory_gb" else "performance.ttft", None, input_, 1
-        per_prompt = 1 if row.metric.counts == "samples" else input_
-        return "performance.ttft", float(batch * per_prompt), input_, 1
+        return _of_prompts(row, found, batch, input_, assumed)
     # One request's time per token hardly depends on lengths: keys and values are a few hundredths of the weights.
     alone = batch == 1 and (
         row.name in ("tpot_ms", "memory_gb") or (row.kind == "latency" and row.metric.quantity == "rate")
@@ -214,6 +204,23 @@ def _rate(
     if row.kind == "latency" or whole(row, "input_len") == 0 or row.name == "decode_tokens_per_s":
         return "performance.tpot", float(batch), input_, output
     return "performance.latency", float(batch * output), input_, output
+
+
+def _of_prompts(
+    row: Measurement, found: Subject, batch: int, input_: int | None, assumed: list[Assumed]
+) -> tuple[str, float | None, int, int]:
+    """Return what a run counts that reads prompts and writes nothing."""
+    if row.name == "tpot_ms":
+        raise Refused("a time per token of a run that writes none")
+    input_ = _length(found, "input", input_, assumed, alone=False)
+    if not input_:
+        raise Refused("the row asks for neither prompt nor answer")
+    if _AFTER in cell(row, "notes"):
+        raise Refused("a prompt that is read after other tokens attends to them, which nothing asked here counts")
+    if row.name == "memory_gb":
+        return _TIMES[row.name], None, input_, 1
+    per_prompt = 1 if row.metric.counts == "samples" else input_
+    return "performance.ttft", None if row.name in _TIMES else float(batch * per_prompt), input_, 1
 
 
 def _length(found: Subject, name: str, stated: int | None, assumed: list[Assumed], *, alone: bool) -> int:
