@@ -321,11 +321,16 @@ def settled(prompts: Prompts, passes: Passes, rate: Any) -> Flight:
         others = where((short <= 0.0) & (over > 0.0), crossed, others)
     # As many as can be answered at most take all places, whatever the numbers between say.
     most = passes.counts[-1]
-    full = full | (rate * passes.longest >= most * (1.0 - LEAST))
+    full = full | _takes_all(passes, rate)
     others = where(full, most, others)
     count = minimum(most, others + 1.0)
     first = first * _within((1.0, passes.slower[-1]), _share(passes, count))
     return Flight(count, others, first, maximum(first, others / rate), full)
+
+
+def _takes_all(passes: Passes, rate: Any) -> Any:
+    """Return whether as many come as can be answered at most."""
+    return rate * passes.longest >= passes.counts[-1] * (1.0 - LEAST)
 
 
 def _others(passes: Passes) -> list[Any]:
@@ -381,7 +386,8 @@ def run_at(engine: Engine, passes: Passes, rate: Any, found: Flight, stages: Any
     seen = _request(prompts, others, plain.time, read.slower(reading.time / read.time))
     # Where all places are taken, who has one keeps it until as many have come, and waits for prompts of no others.
     kept = others / rate
-    least = minimum(passes.slowest, maximum(0.0, kept - prompts.steps * seen.plain))
+    least = maximum(0.0, kept - prompts.steps * seen.plain)
+    least = where(_takes_all(passes, rate), minimum(passes.slowest, least), least)
     own = where(found.full, minimum(seen.own, least), seen.own)
     seen = seen._replace(late=where(found.full, minimum(seen.late, least - own), seen.late), own=own, full=found.full)
     token = where(found.full, (kept - seen.first) / maximum(1.0, prompts.steps), seen.token)

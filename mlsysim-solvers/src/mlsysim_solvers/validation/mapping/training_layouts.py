@@ -22,6 +22,9 @@ _WITHIN = re.compile(r"within (\d+)")
 _HYBRID = re.compile(r"\bHSDP\b|HYBRID[-_ ]SHARD")
 """Fully sharded within each node, and copied between nodes, unless a size is printed."""
 
+_OPEN = "VP/recompute not stated"
+"""What notes say of rows whose software interleaves as much as the layers allow."""
+
 _FEW = 8
 """Micro-batches for each stage below which a pipeline waits so long (11 % of a step and more) that schedules which
 interleave are worth their messages."""
@@ -128,7 +131,12 @@ def _chunks(row: Measurement, pipeline: int, rounds: int, layers: int, assumed: 
         return 1
     most = layers // pipeline if layers % pipeline == 0 else 1
     even = rounds % pipeline == 0
-    taken = 2 if not row.software and even and rounds < _FEW * pipeline and most % 2 == 0 else 1
+    if _OPEN in cell(row, "notes") and most > 1:
+        taken = most
+    elif not row.software and even and rounds < _FEW * pipeline and most % 2 == 0:
+        taken = 2
+    else:
+        taken = 1
     able = most if even or taken > 1 else 1
     waits = (pipeline - 1) / rounds
     gap = max(math.log((1 + waits / taken) / (1 + waits / able)), math.log((1 + waits) / (1 + waits / taken)))
