@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ JAMBA = {
     "mamba_dt_rank": 256, "mamba_expand": 2, "n_ctx": 262144, "num_attention_heads": 32, "num_experts": 16,
     "num_experts_per_tok": 2, "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 65536,
 }  # fmt: skip
-KIMI_LINEAR = {
+KIMI_LINEAR: dict[str, Any] = {
     "model_type": "kimi_linear", "hidden_size": 2304, "intermediate_size": 9216, "moe_intermediate_size": 1024,
     "num_hidden_layers": 27, "num_attention_heads": 32, "num_key_value_heads": 32, "head_dim": 72, "vocab_size": 163840,
     "model_max_length": 1048576, "num_shared_experts": 1, "kv_lora_rank": 512, "q_lora_rank": None,
