@@ -9,7 +9,6 @@ import pytest
 from mlsysim_solvers.formulas.admission import unsure_places
 from mlsysim_solvers.formulas.queueing import (
     mean_delay,
-    single_wait,
     tail_quantile,
     wait_probability,
     wait_quantile,
@@ -45,8 +44,9 @@ def test_tails_of_simulated_lines(servers, load, variation2, simulated, within):
 
 
 def test_one_server_waits_as_pollaczek_and_khinchine_say():
-    for variation in (0.0, 1.0, 2.0):
-        assert p99(1, 0.7, variation**2)[0] == pytest.approx(single_wait(0.7, 1.0, variation))
+    """W = rho s (1 + c^2) / (2 (1 - rho))."""
+    for variation2 in (0.0, 1.0, 4.0):
+        assert p99(1, 0.7, variation2)[0] == pytest.approx(0.7 * (1.0 + variation2) / 0.6)
 
 
 @pytest.mark.parametrize("servers", [1, 4, 16, 64])

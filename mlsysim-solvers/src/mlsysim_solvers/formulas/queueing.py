@@ -12,7 +12,6 @@ __all__ = [
     "mean_delay",
     "occupied_share",
     "simulated_log_sd",
-    "single_wait",
     "tail_quantile",
     "wait_probability",
     "wait_quantile",
@@ -178,34 +177,6 @@ def occupied_share(taken: Any, places: Any, most: Any) -> Any:
     min(rho_max, b / c).
     """
     return minimum(most, taken / places)
-
-
-@formula("s", load="1", service="s", variation="1")
-def single_wait(load: Any, service: Any, variation: Any) -> Any:
-    """Return the mean wait for a single server with random arrivals and any service.
-
-    Parameters
-    ----------
-    load : float or array, ratio
-        Arrivals per time over what the server does, below 1.
-    service : float or array, s
-        Mean time of service.
-    variation : float or array, ratio
-        Standard deviation of it over its mean.
-
-    Returns
-    -------
-    float or array, s
-
-    Notes
-    -----
-    W = rho s (1 + c^2) / (2 (1 - rho)).
-
-    References
-    ----------
-    Pollaczek 1930, Khinchine 1932; Gross and Harris, Fundamentals of Queueing Theory.
-    """
-    return load * service * (1.0 + variation * variation) / (2.0 * (1.0 - load))
 
 
 @formula("1", low="1", high="1", short="1", over="1")
