@@ -14,7 +14,7 @@ from mlsysim.sweeping import sweep
 from mlsysim.testing import BadInput, SolverCase, parametrize_checks
 from mlsysim.testing.checks import check_monotone
 from mlsysim_solvers.execution.device.engine import Totals
-from mlsysim_solvers.execution.serving import batching, open_loop
+from mlsysim_solvers.execution.serving import batching, open_loop, pass_times
 from mlsysim_solvers.execution.serving import ending as ends
 from mlsysim_solvers.execution.serving.ending import ending
 from mlsysim_solvers.execution.serving.passes import Engine, Pass
@@ -106,7 +106,7 @@ def test_passes_never_get_longer_with_bandwidth():
 def passes(monkeypatch, rules, input_, output, variation, arrivals):
     """Give passes the simulation's times, and return the columns of such an engine."""
     monkeypatch.setattr(Engine, "brief", lambda engine: engine)
-    for module in (batching, ends, open_loop):
+    for module in (batching, ends, open_loop, pass_times):
         monkeypatch.setattr(module, "decoding_pass", lambda e, d, a: Pass(rules.plain(d), 0.0 * d, NOTHING))
         monkeypatch.setattr(module, "reading_pass", lambda e, d, t, a: Pass(rules.reading(d, t), 0.0 * t, NOTHING))
     return {"input": float(input_), "output": float(output), "cached": 0.0, "max_tokens": float(rules.budget),

@@ -13,7 +13,8 @@ from test_in_flight import Engine, passes
 
 from mlsysim.config import SimulationConfig
 from mlsysim.sweeping import sweep
-from mlsysim_solvers.execution.serving.open_loop import passes_at, prompts_of, run_at, settled
+from mlsysim_solvers.execution.serving.open_loop import run_at, settled
+from mlsysim_solvers.execution.serving.pass_times import passes_at, prompts_of
 from mlsysim_solvers.formulas.open_loop import (
     broken_passes,
     delayed_token,
@@ -44,7 +45,7 @@ CASES = {
 def at_rate(monkeypatch, rules, input_, output, variation, load):
     """Return the rate, how many are in flight, the time to first token and the time per token, in the closed form."""
     engine = Engine(passes(monkeypatch, rules, input_, output, variation, "rate"), None, None, None)
-    found = passes_at(engine, float(rules.slots), 1.0)
+    found = passes_at(engine, float(rules.slots))
     rate = load * rules.slots / found.longest
     flight = settled(prompts_of(engine), found, rate)
     seen, cycle, _ = run_at(engine, found, rate, flight, 1.0)

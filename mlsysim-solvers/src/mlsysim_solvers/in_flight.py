@@ -22,7 +22,8 @@ from .execution.serving.arrivals import ARRIVING, Line, line_of, quantiles
 from .execution.serving.batching import State, front_of, intake_of, steady
 from .execution.serving.copies import bound_of
 from .execution.serving.ending import copies_of, ending, first_reading, shared
-from .execution.serving.open_loop import Flight, Passes, Request, passes_at, prompts_of, run_at, settled
+from .execution.serving.open_loop import Flight, Request, run_at, settled
+from .execution.serving.pass_times import Passes, passes_at, prompts_of
 from .execution.serving.passes import Engine, Pass, decoding_pass, engine_of, spread_of_pass
 from .execution.serving.pools import pools_columns
 from .execution.serving.room import Room, completed, room, spread_of_places
@@ -122,7 +123,9 @@ class InFlightSolver:
         space = room(c, engine)
         if c["arrivals"] == "rate":
             kinds = alike(columns, ARRIVING)
-            passes = _passes_of(columns) if kinds is None else kinds.rows(_passes_of(kinds.columns))
+            passes = (
+                _passes_of(columns) if kinds is None else kinds.rows(_passes_of(kinds.columns, alone=kinds.size == 1))
+            )
             return _at_random(c, engine, space, passes)
         slots = space.slots
         asked = axis(c, "concurrency") if "concurrency" in c else slots
@@ -173,10 +176,19 @@ def _ends(c: Columns, engine: Engine) -> tuple[Any, Any]:
     return batches, maximum(1.0, room(c, engine).slots / batches)
 
 
-def _passes_of(columns: Columns) -> Passes:
+def _passes_of(columns: Columns, *, alone: bool = True) -> Passes:
+    """Return what passes take; where the rows are those that differ in a large sweep, all numbers in flight at once."""
     c = completed(columns)
     engine = engine_of(c)
-    return passes_at(engine, _ends(c, engine)[1], c.get("pipeline", 1.0))
+
+    def copies(times: int) -> Engine:
+        return engine_of(completed({n: np.tile(v, times) if is_array(v) else v for n, v in columns.items()}))
+
+    if alone:
+        return passes_at(engine, _ends(c, engine)[1])
+    import numpy as np
+
+    return passes_at(engine, _ends(c, engine)[1], copies)
 
 
 def _at_random(c: Columns, engine: Engine, space: Room, passes: Passes) -> dict[str, Any]:

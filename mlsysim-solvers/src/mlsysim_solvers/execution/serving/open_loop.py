@@ -1,86 +1,26 @@
-"""An engine whose requests arrive at random: what passes take, and what a request sees of them.
+"""An engine whose requests arrive at random: how many are in flight, and what a request sees.
 
-What passes take with more and more requests in flight does not depend on how many come, so that a sweep over rates asks
-it once. The rest is closed form: at each number in flight a request stays for so long, and the engine settles where as
-many are in flight as come in that time.
+In closed form, given what passes take: at each number in flight a request stays for so long, and the engine settles
+where as many are in flight as come in that time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from mlsysim.numeric import exp, maximum, minimum, only, where
 
-from ...formulas.admission import whole_prompts
 from ...formulas.batching import prompt_passes
 from ...formulas.open_loop import broken_passes, delayed_token, gathered, mixed_token, residual_wait, roomy
 from ...formulas.queue_constants import FULLEST, LEAST
 from ...formulas.queueing import crowding
-from ..device.answers import axis
-from ..device.arrays import level
 from .arrivals import Line, line_of
-from .attention_copies import own_tokens
-from .batching import copies_of_attention, held_back, steady
+from .batching import held_back
+from .pass_times import Passes, Prompts, prompts_of, room_for_prompts, within
 from .passes import Engine, Pass, decoding_pass, joined, reading_pass
 
-__all__ = ["Flight", "Passes", "Prompts", "Request", "passes_at", "prompts_of", "run_at", "settled"]
-
-
-NODES = 5
-"""Numbers in flight, from one to the most, between which what a pass takes is interpolated."""
-
-
-class Passes(NamedTuple):
-    """What passes take with so many requests in flight.
-
-    Parameters
-    ----------
-    counts : tuple of float or array, count
-        Numbers in flight, in geometric steps from one to the most.
-    plain : tuple of float or array, s
-        A pass that decodes for so many.
-    single, full : tuple of float or array, s
-        A pass that reads one prompt, and one that reads as many as it has room for, with one and with the most.
-    slower : tuple of float or array, ratio
-        By how much a pass that reads takes longer beside so many than beside none.
-    longest, slowest : float or array, s
-        How long a request stays, and until its first token, when all places are always taken.
-    """
-
-    counts: tuple[Any, ...]
-    plain: tuple[Any, ...]
-    single: tuple[Any, Any]
-    full: tuple[Any, Any]
-    slower: tuple[Any, ...]
-    longest: Any
-    slowest: Any
-
-
-class Prompts(NamedTuple):
-    """How an engine reads prompts.
-
-    Parameters
-    ----------
-    prompt, steps : float or array, count
-        Tokens of a prompt that are read, and of an answer after the first.
-    variation : float or array, ratio
-        Standard deviation of prompts over their mean.
-    budget : float or array, count
-        Tokens of a pass at most.
-    ranks : float or array, count
-        Copies of attention, one of which reads a prompt.
-    columns : mapping of str to number or object
-        All columns.
-    """
-
-    prompt: Any
-    steps: Any
-    variation: Any
-    budget: Any
-    ranks: Any
-    columns: Mapping[str, Any]
+__all__ = ["Flight", "Request", "run_at", "settled"]
 
 
 class Request(NamedTuple):
@@ -151,69 +91,6 @@ class Flight(NamedTuple):
     full: Any
 
 
-def prompts_of(engine: Engine) -> Prompts:
-    """Return how an engine reads prompts.
-
-    Parameters
-    ----------
-    engine : Engine
-        What runs the passes.
-
-    Returns
-    -------
-    Prompts
-    """
-    c = engine.columns
-    ranks = copies_of_attention(engine)
-    prompt = axis(c, "input") * (1.0 - c["cached"])
-    return Prompts(prompt, axis(c, "output") - 1.0, c["input_variation"], own_tokens(c) * ranks, ranks, c)
-
-
-def _room(prompts: Prompts, others: Any) -> Any:
-    """Return the prompt tokens for which a pass has room."""
-    prompt, steps, budget, ranks = prompts.prompt, prompts.steps, prompts.budget, prompts.ranks
-    if not prompts.columns["mixed"]:
-        return budget
-    free = budget - minimum(others, budget * (steps / (steps + prompt)))
-    return free if prompts.columns["chunked"] else ranks * whole_prompts(prompt, free / ranks)
-
-
-def passes_at(engine: Engine, most: Any, stages: Any) -> Passes:
-    """Return what passes take with few, more and the most requests in flight.
-
-    Parameters
-    ----------
-    engine : Engine
-        What runs the passes.
-    most : float or array, count
-        Most requests that share passes.
-    stages : float or array, count
-        Batches that the stages of a pipeline work on in turn.
-
-    Returns
-    -------
-    Passes
-    """
-    prompts, brief, is_mixed = prompts_of(engine), engine.brief(), engine.columns["mixed"]
-    # Powers one by one, so that a number that is traced or varies stays what it is.
-    counts = tuple(level(most ** (k / (NODES - 1.0))) for k in range(NODES))
-    plain = tuple(decoding_pass(brief, count, stages).time for count in counts)
-    ends = []
-    for count in (counts[0], counts[-1]) if is_mixed else counts[:1]:
-        others = count - 1.0 if is_mixed else 0.0
-        free = _room(prompts, others)
-        sizes = minimum(prompts.prompt, free / prompts.ranks), free
-        ends.append([reading_pass(brief, others, tokens, stages).time for tokens in sizes])
-    (single, full), (last_single, last_full) = ends[0], ends[-1]
-    slower: list[Any] = [1.0] * NODES
-    if is_mixed:
-        slower = [_within((1.0, last_single / single), (n - 1.0) / maximum(LEAST, counts[-1] - 1.0)) for n in counts]
-    taken = steady(brief, most, stages, 0.0)
-    return Passes(
-        counts, plain, (single, last_single), (full, last_full), tuple(slower), taken.residence, taken.first
-    )  # fmt: skip
-
-
 class _Reading(NamedTuple):
     """How prompts are read: how many together, how long in a pass and in all, how often, for what share of all time.
 
@@ -242,7 +119,7 @@ def _reading(prompts: Prompts, rate: Any, others: Any, plain: Any, between: tupl
     ``between`` are a pass that reads one prompt and a full one.
     """
     prompt, _, variation, _, ranks, c = prompts
-    free = _room(prompts, others)
+    free = room_for_prompts(prompts, others)
     passes = prompt_passes(prompt, free / ranks)
     room = maximum(0.0, free * passes / prompt - 1.0)
     slope = (between[1] - between[0]) / maximum(LEAST, room)
@@ -280,10 +157,6 @@ def _request(prompts: Prompts, others: Any, plain: Any, reading: _Reading) -> Re
     late = residual_wait(load, busy, along, plain, prompts.variation) + queue.wait
     token = _token(prompts, plain, time, often, late + own - shared)
     return Request(others, together, plain, time, load, busy, along, late, queue, own, token, False)
-
-
-def _within(ends: tuple[Any, Any], share: Any) -> Any:
-    return ends[0] + (ends[1] - ends[0]) * share
 
 
 def _share(passes: Passes, count: Any) -> Any:
@@ -324,7 +197,7 @@ def settled(prompts: Prompts, passes: Passes, rate: Any) -> Flight:
     full = full | _takes_all(passes, rate)
     others = where(full, most, others)
     count = minimum(most, others + 1.0)
-    first = first * _within((1.0, passes.slower[-1]), _share(passes, count))
+    first = first * within((1.0, passes.slower[-1]), _share(passes, count))
     return Flight(count, others, first, maximum(first, others / rate), full)
 
 
@@ -378,8 +251,8 @@ def run_at(engine: Engine, passes: Passes, rate: Any, found: Flight, stages: Any
     """
     prompts, is_mixed = prompts_of(engine), engine.columns["mixed"]
     count, others = found.count, found.others
-    plain, share, free = decoding_pass(engine, count, stages), _share(passes, count), _room(prompts, others)
-    between = _within(passes.single, share), _within(passes.full, share)
+    plain, share, free = decoding_pass(engine, count, stages), _share(passes, count), room_for_prompts(prompts, others)
+    between = within(passes.single, share), within(passes.full, share)
     read = _reading(prompts, rate, others, plain.time, between)
     tokens = minimum(free, read.together * minimum(prompts.prompt, free / prompts.ranks))
     reading = reading_pass(engine, others if is_mixed else 0.0, tokens, stages)
