@@ -208,9 +208,10 @@ def _at_random(c: Columns, engine: Engine, space: Room, passes: Passes) -> dict[
     latency = times["performance.latency"]
     keeps_up, entered = rate < capacity, served * (latency - line.wait)
     inside = minimum(entered, most * batches)
+    outside = served * line.wait + (entered - inside)
     answers |= times | tails() | {
         "feasibility.keeps_up": keeps_up,
-        "performance.in_flight": inside, "performance.waiting": served * line.wait + (entered - inside),
+        "performance.in_flight": inside, "performance.waiting": only(outside > LEAST, outside),
         "performance.capacity": capacity, "performance.duty": seen.busy,
         "performance.utilisation": seen.busy * answers["performance.utilisation"],
         "performance.bandwidth_utilisation": seen.busy * answers["performance.bandwidth_utilisation"],
