@@ -137,7 +137,7 @@ class StateLayers:
     Parameters
     ----------
     kind : str
-        How the state takes up a token, as :data:`mlsysim.shapes.state_layers.KINDS` says: ``mamba2``, ``mamba``,
+        How the state takes up a token, as ``mlsysim.shapes.state_layers.KINDS`` says: ``mamba2``, ``mamba``,
         ``gated-delta``, ``kimi-delta``, ``lightning`` or ``short-convolution``.
     layers, attention, mlp : int, count
         Layers of each kind: twice the ``layers`` of the model in all, which has one norm and one residual for each.
