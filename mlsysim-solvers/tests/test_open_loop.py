@@ -12,6 +12,7 @@ from in_flight_simulation import Rules, simulate, tpot, ttft
 from test_in_flight import Engine, passes
 
 from mlsysim.config import SimulationConfig
+from mlsysim.evaluation import evaluate
 from mlsysim.sweeping import sweep
 from mlsysim_solvers.execution.serving.open_loop import run_at, settled
 from mlsysim_solvers.execution.serving.pass_times import passes_at, prompts_of
@@ -126,3 +127,13 @@ def test_the_last_part_of_a_prompt_ends_within_a_pass():
     assert broken_passes(2.25, 0.0) == pytest.approx(0.75)
     assert broken_passes(2.25, 0.3) == 0.5
     assert math.isclose(broken_passes(3.0, 0.0), 0.0)
+
+
+@pytest.mark.parametrize(("tensor", "data"), [(2, 4), (8, 1)])
+def test_a_request_that_hardly_meets_another_is_read_as_alone(tensor, data):
+    given_ = {"model": "llama-3.1-70b", "device": "h100-sxm", "devices": "8", "parallelism.tensor": str(tensor),
+              "parallelism.data": str(data), "input_variation": "0", "output_variation": "0"}  # fmt: skip
+    rare = evaluate("llama-3.1-8b-h100-rate", given_ | {"rate": "0.001 sample/s"})
+    alone = evaluate("llama-3.1-8b-h100-traffic", given_ | {"concurrency": "1"})
+    for name in ("ttft", "tpot"):
+        assert rare[f"performance.{name}"].value == pytest.approx(alone[f"performance.{name}"].value, rel=0.01)

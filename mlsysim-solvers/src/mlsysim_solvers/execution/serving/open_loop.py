@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from mlsysim.numeric import exp, maximum, minimum, only, where
+from mlsysim.numeric import exp, floor, maximum, minimum, only, where
 
 from ...formulas.batching import prompt_passes
 from ...formulas.open_loop import broken_passes, delayed_token, gathered, mixed_token, residual_wait, roomy
@@ -254,8 +254,10 @@ def run_at(engine: Engine, passes: Passes, rate: Any, found: Flight, stages: Any
     plain, share, free = decoding_pass(engine, count, stages), _share(passes, count), room_for_prompts(prompts, others)
     between = within(passes.single, share), within(passes.full, share)
     read = _reading(prompts, rate, others, plain.time, between)
-    tokens = minimum(free, read.together * minimum(prompts.prompt, free / prompts.ranks))
-    reading = reading_pass(engine, others if is_mixed else 0.0, tokens, stages)
+    # A thousandth of a request does not fill another tile.
+    single = minimum(prompts.prompt, free / prompts.ranks)
+    tokens = minimum(free, maximum(single, floor(read.together * single)))
+    reading = reading_pass(engine, floor(others) if is_mixed else 0.0, tokens, stages)
     seen = _request(prompts, others, plain.time, read.slower(reading.time / read.time))
     # Where all places are taken, who has one keeps it until as many have come, and waits for prompts of no others.
     kept = others / rate
