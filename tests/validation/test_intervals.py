@@ -47,7 +47,10 @@ def test_over_all_rows_the_intervals_hold_nine_of_ten(unseen):
     assert unseen.left_out_overall.coverage90 >= 0.88
 
 
-@pytest.mark.xfail(reason="92.1 %: eight rows of 5,102 too many inside, as errors became less", strict=True)
+@pytest.mark.xfail(
+    reason="92.5 %: 28 rows of 5,102 too many inside, as errors became less and intervals of stacks fitted elsewhere wider",
+    strict=True,
+)
 def test_over_all_rows_the_intervals_are_no_wider_than_that(unseen):
     assert unseen.left_out_overall.coverage90 <= 0.92
 

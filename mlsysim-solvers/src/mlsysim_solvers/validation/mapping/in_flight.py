@@ -54,7 +54,8 @@ _DECLARED = re.compile(r"weight_data_types=(fp8|fp4|nvfp4|int8)(?:;|$)")
 
 
 _OFFERED = 0.2
-"""What a run at an offered rate may fall short of it: its last requests are still being answered when no more come."""
+"""What a run at an offered rate may fall short of it: its last requests are still being answered when no more come.
+Estimate, range 0.05 to 0.5."""
 _ENDS = 0.15
 """Log sd where a row does not say how many requests its run answered. Estimate, range 0 to 0.4: a single burst whose
 answers vary by a third of their mean ends when the longest does, at some 0.65 of the lasting rate."""
