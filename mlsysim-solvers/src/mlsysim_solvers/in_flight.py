@@ -170,36 +170,35 @@ def _crowded(c: Columns, space: Room, flying: Any) -> Any:
     return 0.0 * crowded if c["reserves"] else crowded
 
 
-def _ends(c: Columns, engine: Engine) -> tuple[Any, Any]:
-    """Return the batches that run side by side or in turn, and the most requests of one."""
-    batches = copies_of(c) * c.get("pipeline", 1.0)
-    return batches, maximum(1.0, room(c, engine).slots / batches)
+def _batches(c: Columns) -> Any:
+    """Return the batches that run side by side, in copies, or in turn, in the stages of a pipeline."""
+    return copies_of(c) * c.get("pipeline", 1.0)
 
 
 def _passes_of(columns: Columns, *, alone: bool = True) -> Passes:
     """Return what passes take; where the rows are those that differ in a large sweep, all numbers in flight at once."""
     c = completed(columns)
     engine = engine_of(c)
+    most = maximum(1.0, room(c, engine).slots / _batches(c))
+    if alone:
+        return passes_at(engine, most)
+    import numpy as np
 
     def copies(times: int) -> Engine:
         return engine_of(completed({n: np.tile(v, times) if is_array(v) else v for n, v in columns.items()}))
 
-    if alone:
-        return passes_at(engine, _ends(c, engine)[1])
-    import numpy as np
-
-    return passes_at(engine, _ends(c, engine)[1], copies)
+    return passes_at(engine, most, copies)
 
 
 def _at_random(c: Columns, engine: Engine, space: Room, passes: Passes) -> dict[str, Any]:
     """Answer for requests that arrive at random, whoever is served."""
-    rate, (batches, most) = axis(c, "rate"), _ends(c, engine)
+    rate, batches, most = axis(c, "rate"), _batches(c), passes.counts[-1]
     # More than can be answered are answered as if just so many came, and their line has no end.
     able = most / passes.longest
     asked, capacity = rate / batches, minimum(batches * able, _most_passed(c))
     each = minimum(asked, able)
     found = settled(prompts_of(engine), passes, each)
-    seen, cycle, reading = run_at(engine, passes, each, found, c.get("pipeline", 1.0))
+    seen, cycle, reading = run_at(engine, passes, each, found)
     line = _line(c, passes, asked, found)
     served, (times, tails) = minimum(rate, capacity), _arrived(c, seen, line)
     answers: dict[str, Any] = space.hold(maximum(1.0, seen.others) * batches)
@@ -239,7 +238,7 @@ def _stays(c: Columns, passes: Passes, each: Any, found: Flight) -> dict[str, An
 
 def _line(c: Columns, passes: Passes, each: Any, found: Flight) -> Line:
     """Return who waits for a place in flight: no more than where all places were taken all the time."""
-    batches, most, came = copies_of(c) * c.get("pipeline", 1.0), passes.counts[-1], each * passes.longest
+    batches, most, came = _batches(c), passes.counts[-1], each * passes.longest
     taken = where(came < most, minimum(found.others, came), most)
     return line_of(taken * batches, most * batches, passes.longest, c["output_variation"])
 

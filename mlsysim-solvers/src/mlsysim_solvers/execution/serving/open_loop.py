@@ -30,10 +30,8 @@ class Request(NamedTuple):
     ----------
     others : float or array, count
         Requests in flight beside it.
-    together : float or array, count
-        Prompts of a pass that reads.
     plain, reading : float or array, s
-        A pass that decodes, and one that reads so many prompts.
+        A pass that decodes, and one that reads prompts.
     load, busy : float or array, ratio
         Share of the time in which prompts are read, and in which any pass runs.
     round : float or array, s
@@ -51,7 +49,6 @@ class Request(NamedTuple):
     """
 
     others: Any
-    together: Any
     plain: Any
     reading: Any
     load: Any
@@ -152,11 +149,11 @@ def _token(prompts: Prompts, plain: Any, reading: Any, often: Any, first: Any) -
 
 def _request(prompts: Prompts, others: Any, plain: Any, reading: _Reading) -> Request:
     """Return what a request sees while so many others are in flight."""
-    together, time, along, often, load, queue, own, shared = reading
+    _, time, along, often, load, queue, own, shared = reading
     busy = maximum(load, 1.0 - exp(-others))
     late = residual_wait(load, busy, along, plain, prompts.variation) + queue.wait
     token = _token(prompts, plain, time, often, late + own - shared)
-    return Request(others, together, plain, time, load, busy, along, late, queue, own, token, False)
+    return Request(others, plain, time, load, busy, along, late, queue, own, token, False)
 
 
 def _share(passes: Passes, count: Any) -> Any:
@@ -224,7 +221,7 @@ def _beyond(prompts: Prompts, passes: Passes, rate: Any) -> tuple[Any, list[Any]
     return first, found
 
 
-def run_at(engine: Engine, passes: Passes, rate: Any, found: Flight, stages: Any) -> tuple[Request, Pass, Pass]:
+def run_at(engine: Engine, passes: Passes, rate: Any, found: Flight) -> tuple[Request, Pass, Pass]:
     """Return what a request sees of the passes that run with so many in flight, and these passes.
 
     Parameters
@@ -237,8 +234,6 @@ def run_at(engine: Engine, passes: Passes, rate: Any, found: Flight, stages: Any
         Arrivals at the engine.
     found : Flight
         As :func:`settled` returned.
-    stages : float or array, count
-        Batches that the stages of a pipeline work on in turn.
 
     Returns
     -------
@@ -250,7 +245,7 @@ def run_at(engine: Engine, passes: Passes, rate: Any, found: Flight, stages: Any
         A pass that reads prompts.
     """
     prompts, is_mixed = prompts_of(engine), engine.columns["mixed"]
-    count, others = found.count, found.others
+    count, others, stages = found.count, found.others, engine.columns.get("pipeline", 1.0)
     plain, share, free = decoding_pass(engine, count, stages), _share(passes, count), room_for_prompts(prompts, others)
     between = within(passes.single, share), within(passes.full, share)
     read = _reading(prompts, rate, others, plain.time, between)
