@@ -33,7 +33,8 @@ Apache TVM documentation, gemm_async). So a lone tile waits for no warp between 
 
 EMULATED = 2.0
 """Exponentials that kernels for such architectures take per clock over those of the special-function units: polynomials
-on the other units "effectively" double them (Blockchain.News of 2026-03-05 on FlashAttention-4 by Together AI)."""
+on the other units "effectively" double them (Blockchain.News of 2026-03-05 on FlashAttention-4 by Together AI). An
+estimate from a report at third hand, range 1 to 2, taken with residuals of B200 in view, which 1 fits as well."""
 
 HEAD_STEP = 32.0
 """Widths of heads for which kernels of fused attention exist are its multiples: the files of csrc/flash_attn/src of
